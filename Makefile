@@ -1,0 +1,68 @@
+# make setup              a virtual environment in .venv with the CPU build of PyTorch
+# make setup TORCH=cuda   the same with PyPI's own build (CUDA on Linux); TORCH=cu126, rocm6.4, xpu, ... takes that
+#                         folder of download.pytorch.org/whl. The choice is remembered until another is given.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# An empty file .venv/.setup-BUILD says which build of PyTorch is set up, and since when.
+TORCH       ?= $(or $(patsubst $(VENV)/.setup-%,%,$(firstword $(wildcard $(VENV)/.setup-*))),cpu)
+TORCH_INDEX ?= https://download.pytorch.org/whl/$(TORCH)
+STAMP       := $(VENV)/.setup-$(TORCH)
+VERSION     := $(shell sed -n 's/^torch==//p' constraints.txt)
+PIP         := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
+
+# OpenMP threads that spin while they wait are ruinous on a busy machine.
+TEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q
+
+.PHONY: setup demo test slow lint bench clean
+
+setup: $(STAMP)
+	@:
+
+# A stamp of 2000 marks the build that is under way, so a run that is cut off is taken up again. Another build starts
+# with a new environment: to pip, 2.13.0+cpu would do for 2.13.0.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=...")'
+	@$(if $(filter-out $@,$(wildcard $(VENV)/.setup-*)),rm -rf $(VENV))
+	@$(PYTHON) -m venv $(VENV)
+	@rm -f $(VENV)/.setup-*; touch -t 200001010000 $@
+	@echo "Installing PyTorch $(VERSION) ($(TORCH)) and the rest into $(VENV): a few minutes at the first time"
+	@$(install_torch)
+	@$(PIP) -e '.[train,eval,dev]'
+	@touch $@
+
+# A build like 2.13.0+cpu is asked for by name: first where pip looks anyway (a local mirror, a folder of wheels), then
+# with PyTorch's own index. Where neither has the CPU build, PyPI's is taken: it works, but on Linux it brings CUDA.
+define install_torch
+case "$(TORCH)-$$(uname)" in \
+    cuda-*|cpu-Darwin) $(PIP) torch==$(VERSION);; \
+    *) $(PIP) "torch==$(VERSION)+$(TORCH)" 2>/dev/null \
+       || $(PIP) --timeout 15 --retries 2 --extra-index-url $(TORCH_INDEX) "torch==$(VERSION)+$(TORCH)" \
+       || { test $(TORCH) = cpu && echo "No CPU build within reach: taking PyPI's (several GB on Linux)" \
+            && $(PIP) torch==$(VERSION); };; \
+esac
+endef
+
+demo: setup
+	@$(BIN)/sphinx-x demo
+
+test: setup
+	@$(TEST)
+
+slow: setup
+	@$(TEST) -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,128 @@
+"""The command line: a thin layer, each verb calls one function that Python users can call as well.
+
+Heavy libraries are imported inside the verbs, so that `--help` is fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sphinx_x.errors import SphinxXError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0])
+
+Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
+Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
+Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
+Device = Annotated[str | None, typer.Option(help="As PyTorch names it; by default an accelerator where there is one.")]
+
+
+@app.command()
+def chat(
+    image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; without one, a session of several turns.")] = None,
+    model: Model = "nano",
+    page: Page = 1,
+    max_new_tokens: Tokens = 256,
+    device: Device = None,
+) -> None:
+    """Asks about an image and streams the answer."""
+    from sphinx_x.images import open_image
+
+    # what is wrong with the input is told before the model is loaded
+    picture = None if image in (None, "-") else open_image(str(image), page=page)
+    if question is not None and not question.strip():
+        raise SphinxXError("the question is empty")
+    from sphinx_x.inference import SphinxX
+
+    session = SphinxX.load(model, device=device).session()
+    if question is not None:
+        _stream(session, question, picture, max_new_tokens)
+        return
+    print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
+    while True:
+        try:
+            question = input("> ")
+        except EOFError:
+            break
+        if not question.strip():
+            break
+        _stream(session, question, picture, max_new_tokens)
+        picture = None
+
+
+def _stream(session, question: str, picture, max_new_tokens: int) -> None:  # noqa: ANN001 (imported late)
+    for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
+        print(piece, end="", flush=True)
+    print()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("demo.png"),
+    model: Model = "nano",
+) -> None:
+    """SPHINX-Nano looks at a real document page: reads regions, finds a text, draws what it saw."""
+    from sphinx_x.demo import run_demo
+
+    run_demo(out, model)
+
+
+@app.command()
+def family() -> None:
+    """Prints the family: parameters, views, visual tokens, memory."""
+    from sphinx_x.family import print_table
+
+    print_table()
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a packaged one.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run; by default runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
+    device: Device = None,
+) -> None:
+    """Trains a member after a recipe."""
+    from sphinx_x.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    from sphinx_x.training.loop import train as run
+
+    folder = run(loaded, out or Path("runs") / Path(recipe).stem, resume, device)
+    print(f"model written to {folder}")
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or a hub id.")] = "nano",
+    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the set in the package.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where every answer is written (JSON lines).")] = None,
+    device: Device = None,
+) -> None:
+    """Measures how well a model reads text lines: character error rate."""
+    from sphinx_x.evaluation.runner import print_line_figures
+
+    print_line_figures(model, lines, out, device)
+
+
+def main() -> None:
+    """Runs the command line: a user's error is one line on standard error and exit code 2."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except SphinxXError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

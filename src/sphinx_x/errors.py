@@ -1,0 +1,33 @@
+"""What a user did wrong, in one line.
+
+Every error that a user can cause is a `SphinxXError`: the command line prints its one line and leaves with
+exit code 2, Python users catch one type. Errors of our own (a broken invariant) stay ordinary exceptions.
+"""
+
+
+class SphinxXError(Exception):
+    """Base of all errors a user can mend; its text is one line that says what is wrong and where."""
+
+
+class ImageError(SphinxXError):
+    """An image that is missing, broken, too large, or not an image."""
+
+
+class PromptError(SphinxXError):
+    """A conversation that cannot be written: empty question, more images than placeholders, and the like."""
+
+
+class DataError(SphinxXError):
+    """A sample or a data file that does not hold what it should."""
+
+
+class RecipeError(SphinxXError):
+    """A recipe with a wrong or unknown field."""
+
+
+class CheckpointError(SphinxXError):
+    """A model folder or a training state with missing or altered files."""
+
+
+class MissingToolError(SphinxXError):
+    """A tool, package or device that this machine does not have."""

@@ -1,0 +1,206 @@
+"""How well a reader reads text lines: character error rate over a fixed set of lines with known text.
+
+A line set is a folder with `lines.jsonl`, one line of text each:
+
+    {"image": "images/0007.png", "text": "the words of the line", "document": "sbcl-doc/sbcl.pdf", "page": 12}
+
+and the images it names, in `images.zip` beside it or as files of the folder. `benchmarks/make_line_set.py` makes line
+sets from the PDFs of Debian packages; a small one comes with this package (`PACKAGED`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.errors import DataError, ImageError
+from sphinx_x.evaluation.metrics import character_errors, normalise_text
+
+PACKAGED = Path(__file__).parent / "data" / "lines"
+Reader = Callable[[list[Image.Image]], list[str]]
+"""Takes a batch of RGB images, gives the text of each."""
+BOOTSTRAP_DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A picture of a line, by name, with its text and where it comes from."""
+
+    image: str
+    text: str
+    document: str
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineSet:
+    """The lines of a folder."""
+
+    folder: Path
+    lines: tuple[Line, ...]
+
+    def sample(self, count: int) -> LineSet:
+        """`count` lines spread evenly over the set; the set itself when it has no more."""
+        if count < 1:
+            raise DataError(f"a sample needs at least 1 line, not {count}")
+        step = max(len(self.lines) / count, 1.0)
+        chosen = [self.lines[int(number * step)] for number in range(min(count, len(self.lines)))]
+        return LineSet(self.folder, tuple(chosen))
+
+    def images(self, lines: Iterable[Line]) -> list[Image.Image]:
+        """The pictures of these lines as RGB."""
+        archive = self.folder / "images.zip"
+        if not archive.is_file():
+            return [_decode(self.folder / line.image, line.image) for line in lines]
+        with zipfile.ZipFile(archive) as members:
+            return [_decode(io.BytesIO(_member(members, line.image)), line.image) for line in lines]
+
+
+def _member(members: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return members.read(name)
+    except KeyError as error:
+        raise DataError(f"{members.filename}: holds no {name}") from error
+
+
+def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
+    try:
+        with Image.open(source) as image:
+            return image.convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: not a readable image: {error}") from error
+
+
+def load_line_set(folder: Path | str | None = None) -> LineSet:
+    """The line set of a folder, or the one that comes with the package."""
+    folder = Path(folder) if folder is not None else PACKAGED
+    path = folder / "lines.jsonl"
+    if not path.is_file():
+        raise DataError(f"{folder}: holds no lines.jsonl, so it is no line set")
+    rows = path.read_text("utf-8").splitlines()
+    lines = tuple(_parse(row, f"{path}, line {number}") for number, row in enumerate(rows, 1) if row.strip())
+    if not lines:
+        raise DataError(f"{path}: holds no lines")
+    return LineSet(folder, lines)
+
+
+def _parse(row: str, where: str) -> Line:
+    try:
+        fields = json.loads(row)
+        line = Line(fields["image"], fields["text"], fields["document"], int(fields.get("page", 0)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{where}: needs image, text and document ({error!r})") from error
+    if not all(isinstance(value, str) for value in (line.image, line.text, line.document)):
+        raise DataError(f"{where}: image, text and document must be texts")
+    if not normalise_text(line.text):
+        raise DataError(f"{where}: the text is empty")
+    return line
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """How a reader did on a line set; rates are shares, not per cent."""
+
+    cer: float
+    """Summed edit distance over summed length of the texts."""
+    low: float
+    high: float
+    """The 95% interval of `cer`, from draws of whole documents."""
+    exact: float
+    """Share of lines without any error."""
+    lines: int
+    characters: int
+    seconds_per_line: float
+    documents: dict[str, float]
+    """The error rate of each document."""
+
+    def to_dict(self) -> dict:
+        """As JSON."""
+        return asdict(self)
+
+
+def evaluate_lines(
+    reader: Reader,
+    line_set: LineSet,
+    batch_size: int = 16,
+    predictions: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LineResult:
+    """Runs a reader over a line set. `predictions` is where to write what it read, one JSON object a line;
+    `progress` is told how many lines of how many are done after each batch."""
+    if batch_size < 1:
+        raise DataError(f"the batch size must be at least 1, not {batch_size}")
+    answers: list[str] = []
+    seconds = 0.0
+    for start in range(0, len(line_set.lines), batch_size):
+        images = line_set.images(line_set.lines[start : start + batch_size])
+        begin = time.perf_counter()
+        texts = list(reader(images))
+        seconds += time.perf_counter() - begin
+        if len(texts) != len(images):
+            raise DataError(f"the reader gave {len(texts)} texts for {len(images)} images")
+        answers.extend(texts)
+        if progress:
+            progress(len(answers), len(line_set.lines))
+    counts = [character_errors(answer, line.text) for answer, line in zip(answers, line_set.lines, strict=True)]
+    if predictions is not None:
+        _write_predictions(predictions, line_set, answers, counts)
+    return _sum_up(line_set, counts, seconds)
+
+
+def _write_predictions(path: Path, line_set: LineSet, answers: list[str], counts: list[tuple[int, int]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for line, answer, (errors, _) in zip(line_set.lines, answers, counts, strict=True):
+            row = asdict(line) | {"prediction": answer, "errors": errors}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _sum_up(line_set: LineSet, counts: list[tuple[int, int]], seconds: float) -> LineResult:
+    totals: dict[str, list[int]] = {}
+    for line, (errors, length) in zip(line_set.lines, counts, strict=True):
+        total = totals.setdefault(line.document, [0, 0])
+        total[0] += errors
+        total[1] += length
+    table = np.array(list(totals.values()), np.int64)
+    low, high = _interval(table)
+    return LineResult(
+        cer=float(table[:, 0].sum() / table[:, 1].sum()),
+        low=low,
+        high=high,
+        exact=sum(errors == 0 for errors, _ in counts) / len(counts),
+        lines=len(counts),
+        characters=int(table[:, 1].sum()),
+        seconds_per_line=seconds / len(counts),
+        documents={name: errors / length for name, (errors, length) in totals.items()},
+    )
+
+
+def _interval(table: np.ndarray) -> tuple[float, float]:
+    """The 2.5% and 97.5% quantiles of the error rate over fixed draws of documents with replacement."""
+    draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
+    sums = table[draws].sum(axis=1)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def format_results(results: Mapping[str, LineResult]) -> str:
+    """A Markdown table of readers and how they did."""
+    rows = [
+        "| reader | CER | 95% interval | exact lines | lines | documents | s/line |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        rows.append(
+            f"| {name} | {result.cer:.2%} | {result.low:.2%} to {result.high:.2%} | {result.exact:.1%} "
+            f"| {result.lines} | {len(result.documents)} | {result.seconds_per_line:.3f} |"
+        )
+    return "\n".join(rows)

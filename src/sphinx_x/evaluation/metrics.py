@@ -1,0 +1,62 @@
+"""How far an answer is from the truth: characters of a text, overlap of two boxes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from sphinx_x.errors import DataError
+
+
+def normalise_text(text: str) -> str:
+    """NFKC, with every run of white space as one space and none at the ends."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def edit_distance(first: str, second: str) -> int:
+    """The least number of characters to insert, delete or replace that turns one text into the other (Levenshtein)."""
+    start = 0
+    shorter = min(len(first), len(second))
+    while start < shorter and first[start] == second[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and first[-1 - end] == second[-1 - end]:
+        end += 1
+    first, second = first[start : len(first) - end], second[start : len(second) - end]
+    above = list(range(len(second) + 1))
+    for row, one in enumerate(first, 1):
+        current = [row]
+        for column, other in enumerate(second, 1):
+            current.append(min(above[column] + 1, current[-1] + 1, above[column - 1] + (one != other)))
+        above = current
+    return above[-1]
+
+
+def character_errors(prediction: str, reference: str) -> tuple[int, int]:
+    """The edit distance of the two texts and the length of the reference, both normalised first."""
+    reference = normalise_text(reference)
+    return edit_distance(normalise_text(prediction), reference), len(reference)
+
+
+def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Summed edit distance over summed reference length, after normalising both sides; can be above 1."""
+    if len(predictions) != len(references):
+        raise DataError(f"{len(predictions)} predictions for {len(references)} references")
+    pairs = [character_errors(one, other) for one, other in zip(predictions, references, strict=True)]
+    length = sum(pair[1] for pair in pairs)
+    if not length:
+        raise DataError("the references hold no characters, so there is no error rate")
+    return sum(pair[0] for pair in pairs) / length
+
+
+def iou(first: Sequence[float], second: Sequence[float]) -> float:
+    """Intersection over union of two boxes (x1, y1, x2, y2); 0 for boxes without area."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    common = max(width, 0.0) * max(height, 0.0)
+    union = _area(first) + _area(second) - common
+    return common / union if union > 0 else 0.0
+
+
+def _area(box: Sequence[float]) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)

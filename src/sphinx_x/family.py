@@ -1,0 +1,196 @@
+"""The family as a table: visual experts x views x LLM for every member (paper, sections 3.1 and 3.4, table 9).
+
+A member is data. Nothing here loads weights; `build_config` gives the configuration a member's model is made from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sphinx_x.errors import SphinxXError
+from sphinx_x.model.views import ViewGrid
+
+CONVNEXT_XXL = {"kind": "convnext"}
+DINOV2_GIANT = {"kind": "dinov2"}
+"""The two experts of the big members are the defaults of `ConvNextConfig` and `DinoV2Config`."""
+
+NANO_VIEW = (48, 384)
+NANO_CONVNEXT = {
+    "kind": "convnext",
+    "height": NANO_VIEW[0],
+    "width": NANO_VIEW[1],
+    "channels": (48, 128, 192, 256),
+    "depths": (1, 2, 2, 2),
+    "strides": ((4, 4), (2, 2), (2, 1), (3, 1)),
+    "kernel": 3,
+    "eps": 1e-5,
+}
+NANO_DINOV2 = {
+    "kind": "dinov2",
+    "height": NANO_VIEW[0],
+    "width": NANO_VIEW[1],
+    "patch": (48, 8),
+    "channels": 192,
+    "depth": 4,
+    "heads": 3,
+    "hidden": 576,
+    "swiglu": False,
+    "positions": (1, 48),
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of the family.
+
+    published: parameters of its published parts, by name; context: tokens its LLM was made for.
+    """
+
+    name: str
+    llm_name: str
+    llm: dict[str, Any]
+    views: ViewGrid = field(default_factory=ViewGrid)
+    groups: tuple[dict[str, Any], ...] = ({"experts": (CONVNEXT_XXL, DINOV2_GIANT), "tokens": (16, 16)},)
+    template: str = "sphinx"
+    box_decimals: int = 2
+    published: dict[str, int] = field(default_factory=dict)
+
+
+IMAGE_VOCABULARY = 4
+"""Tokens that an image adds to a vocabulary: slot, start, end, skip."""
+
+
+def _llama(width: int, layers: int, heads: int, groups: int, hidden: int, vocabulary: int, **more: Any) -> dict[str, Any]:
+    return {
+        "model_type": "llama",
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": groups,
+        "intermediate_size": hidden,
+        "vocab_size": vocabulary + IMAGE_VOCABULARY,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        **more,
+    }
+
+
+_EXPERTS = {"ConvNeXt-XXL": 843_400_000, "DINOv2-g": 1_136_500_000}
+
+MEMBERS = {
+    member.name: member
+    for member in (
+        Member(
+            name="nano",
+            llm_name="byte Llama, 4 layers",
+            llm={
+                **_llama(256, 4, 4, 4, 704, 262, max_position_embeddings=4096, tie_word_embeddings=True),
+                "rms_norm_eps": 1e-6,
+                "initializer_range": 0.06,
+                "pad_token_id": 0,
+                "bos_token_id": 1,
+                "eos_token_id": 2,
+            },
+            views=ViewGrid(16, 2, *NANO_VIEW, global_view=False, max_upscale=1.0),
+            groups=({"experts": (NANO_CONVNEXT, NANO_DINOV2), "tokens": (1, 48)},),
+            template="tokens",
+            box_decimals=3,
+        ),
+        Member(
+            name="tiny",
+            llm_name="TinyLlama-1.1B",
+            llm=_llama(2048, 22, 32, 4, 5632, 32000, max_position_embeddings=2048),
+            published={"TinyLlama-1.1B": 1_100_048_384, **_EXPERTS},
+        ),
+        Member(
+            name="intern2",
+            llm_name="InternLM2-7B",
+            llm=_llama(4096, 32, 32, 8, 14336, 92544, rope_theta=1e6, max_position_embeddings=32768),
+            published={"InternLM2-7B": 7_737_708_544, **_EXPERTS},
+        ),
+        Member(
+            name="plus",
+            llm_name="LLaMA2-13B",
+            llm=_llama(5120, 40, 40, 40, 13824, 32000, max_position_embeddings=4096),
+            published={"LLaMA2-13B": 13_015_864_320, **_EXPERTS},
+        ),
+        Member(
+            name="plus-2k",
+            llm_name="LLaMA2-13B",
+            llm=_llama(5120, 40, 40, 40, 13824, 32000, max_position_embeddings=4096),
+            views=ViewGrid(rows=3, columns=3),
+            published={"LLaMA2-13B": 13_015_864_320, **_EXPERTS},
+        ),
+        Member(
+            name="moe",
+            llm_name="Mixtral-8x7B",
+            llm={
+                **_llama(4096, 32, 32, 8, 14336, 32000, rope_theta=1e6, max_position_embeddings=32768),
+                "model_type": "mixtral",
+                "num_local_experts": 8,
+                "num_experts_per_tok": 2,
+                "sliding_window": None,
+            },
+            published={"Mixtral-8x7B": 46_702_792_704, **_EXPERTS},
+        ),
+    )
+}
+
+
+def get_member(name: str) -> Member:
+    """The member of that name; raises `SphinxXError` naming the known ones."""
+    if name not in MEMBERS:
+        raise SphinxXError(f"unknown member {name!r}; the family has {', '.join(MEMBERS)}")
+    return MEMBERS[name]
+
+
+def build_config(member: Member, tokens: Any = None) -> Any:
+    """The `SphinxXConfig` of a member. tokens: `ImageTokens`; by default the last four ids of its vocabulary."""
+    from sphinx_x.model.config import ImageTokens, SphinxXConfig
+
+    last = member.llm["vocab_size"] - IMAGE_VOCABULARY
+    tokens = tokens or ImageTokens(last, last + 1, last + 2, last + 3)
+    return SphinxXConfig(
+        text_config=member.llm,
+        groups=member.groups,
+        views=member.views,
+        image_token_id=tokens.slot,
+        start_token_id=tokens.start,
+        end_token_id=tokens.end,
+        skip_token_id=tokens.skip,
+        tie_word_embeddings=member.llm["tie_word_embeddings"],
+    )
+
+
+def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
+    """A member with fresh weights (float32), and its processor.
+
+    Only SPHINX-Nano brings its own tokenizer; the others begin from a base LLM's and raise `SphinxXError` here.
+    """
+    import torch
+
+    from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+    from sphinx_x.model.tokenizer import byte_tokenizer, image_tokens
+
+    if member.name != "nano":
+        raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}, not from nothing")
+    tokenizer = byte_tokenizer()
+    config = build_config(member, image_tokens(tokenizer))
+    torch.manual_seed(seed)
+    return SphinxXForConditionalGeneration(config), new_processor(member, tokenizer, config.tokens_per_view)
+
+
+def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
+    """The processor of a member around a tokenizer that has the image tokens."""
+    from dataclasses import asdict
+
+    from sphinx_x.model.processing import SphinxXImageProcessor, SphinxXProcessor
+
+    return SphinxXProcessor(
+        SphinxXImageProcessor(views=asdict(member.views)),
+        tokenizer,
+        tokens_per_view=tokens_per_view,
+        box_decimals=member.box_decimals,
+        template=member.template,
+    )

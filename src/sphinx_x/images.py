@@ -1,0 +1,208 @@
+"""Opening images safely: whatever the user hands over becomes a plain RGB picture or a one-line `ImageError`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import re
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.errors import ImageError
+
+# Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
+# what is above is far more often a decompression bomb than a picture. The size is read from the header.
+MAX_PIXELS = 100_000_000
+
+# The kinds of picture files that are read. Pillow knows more, but some of those start other programs (EPS) or have no
+# signature, so that a text file may pass for one (TGA).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
+
+# EXIF orientation -> what turns the picture upright.
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_pdfium_lock = threading.Lock()  # pdfium may not be entered by two threads at once
+
+Source = str | Path | bytes | Image.Image | np.ndarray
+
+
+def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
+    """Opens an image as a new, fully loaded RGB picture, upright and on white.
+
+    `source` is the path of a file, its bytes, a Pillow image, or a uint8 array of shape (H, W), (H, W, 3) or
+    (H, W, 4). A PDF, known by its content, gives its page number `page` (from 1) rendered at `dpi` dots per inch; of a
+    file with many frames (TIFF, GIF) `page` picks one; everything else has page 1 only. Addresses are not fetched.
+
+    The EXIF orientation is applied, transparency is laid on white, and 16-bit values 0..65535 become 0..255. Raises
+    `ImageError`, one line with the file's name, for whatever cannot be read or has more than `MAX_PIXELS` pixels.
+    """
+    name = _name(source)
+    if page < 1:
+        raise ImageError(f"{name}: there is no page {page}, pages count from 1")
+    if not (dpi > 0 and math.isfinite(dpi)):
+        raise ImageError(f"{name}: dpi must be above 0, not {dpi}")
+    try:
+        if isinstance(source, Image.Image):
+            return _single(source, name, page)
+        if isinstance(source, np.ndarray):
+            return _single(_from_array(source, name), name, page)
+        if isinstance(source, bytes):
+            return _open_stream(io.BytesIO(source), name, page, dpi)
+        if isinstance(source, str | Path):
+            with _open_file(source, name) as stream:
+                return _open_stream(stream, name, page, dpi)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, when it is the lower one or checked earlier
+        pixels = re.search(r"\d+", str(error))
+        raise _too_large(name, int(pixels[0]) if pixels else MAX_PIXELS) from error
+    except Exception as error:  # decoders fed with broken files raise errors of nearly every kind
+        raise ImageError(f"{name}: cannot be read, {_one_line(error)}") from error
+    raise ImageError(f"{name}: an image is a path, bytes, a Pillow image or an array")
+
+
+def _name(source: Source) -> str:
+    """How messages call a source: one line of at most some 200 characters."""
+    if isinstance(source, str | Path):
+        text = str(source)
+        text = text if text.isprintable() else repr(text)
+        return text if len(text) <= 200 else f"{text[:200]}..."
+    if isinstance(source, bytes):
+        return "image bytes"
+    if isinstance(source, np.ndarray):
+        return f"{source.dtype} array of shape {source.shape}"
+    return "Pillow image" if isinstance(source, Image.Image) else f"{type(source).__name__} object"
+
+
+def _one_line(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _too_large(name: str, pixels: int, size: tuple[int, int] | None = None) -> ImageError:
+    shape = f"{size[0]} x {size[1]} = " if size else ""
+    return ImageError(f"{name}: {shape}{pixels:,} pixels are more than the limit of {MAX_PIXELS:,}")
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    pixels = size[0] * size[1]
+    if pixels > MAX_PIXELS:
+        raise _too_large(name, pixels, size)
+    if pixels < 1:
+        raise ImageError(f"{name}: {size[0]} x {size[1]} pixels, there is nothing in it")
+
+
+def _check_page(name: str, page: int, pages: int) -> None:
+    if page > pages:
+        raise ImageError(f"{name}: there is no page {page}, the last one is {pages}")
+
+
+def _open_file(source: str | Path, name: str) -> BinaryIO:
+    if re.match(r"https?:/", str(source), re.IGNORECASE):
+        raise ImageError(f"{name}: addresses are not fetched; download the file and give its path")
+    path = Path(source)
+    if path.is_dir():
+        raise ImageError(f"{name}: is a folder, not an image")
+    if not path.exists():
+        raise ImageError(f"{name}: no such file")
+    if not path.is_file():  # a pipe or a device could be read for ever
+        raise ImageError(f"{name}: not a regular file")
+    return path.open("rb")
+
+
+def _open_stream(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
+    head = stream.read(1024)
+    stream.seek(0)
+    if not head:
+        raise ImageError(f"{name}: is empty")
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"%PDF-"):
+        return _render_pdf(stream, name, page, dpi)
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except Image.UnidentifiedImageError as error:
+        kinds = ", ".join(FORMATS)
+        raise ImageError(f"{name}: not an image of a known kind ({kinds} or PDF), or its head is broken") from error
+    with image:
+        if page > 1:  # frames are counted only where asked for: it means reading the whole file
+            _check_page(name, page, getattr(image, "n_frames", 1))
+            image.seek(page - 1)
+        return _finish(image, name)
+
+
+def _single(image: Image.Image, name: str, page: int) -> Image.Image:
+    """A Pillow image counts as one picture, the frame it stands at."""
+    _check_page(name, page, 1)
+    return _finish(image, name)
+
+
+def _finish(image: Image.Image, name: str) -> Image.Image:
+    """Checks the size before anything is decoded, then makes the new picture; leaves `image` as it is."""
+    _check_size(name, image.size)
+    image.load()
+    upright = _UPRIGHT.get(_orientation(image))
+    rgb = _to_rgb(image if upright is None else image.transpose(upright), name)
+    rgb.info = {}  # an orientation left here would be applied once more if the result were opened again
+    return rgb
+
+
+def _orientation(image: Image.Image) -> int:
+    with contextlib.suppress(Exception):  # broken EXIF data do not make a good picture unreadable
+        return image.getexif().get(_ORIENTATION, 1)
+    return 1
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "F":
+        raise ImageError(f"{name}: floating-point pixels have no fixed white; save it with 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):  # 32-bit integers hold 16-bit values in practice
+        eight_bits = np.rint(np.arange(65536) / 257).astype(np.uint8)
+        return Image.fromarray(eight_bits[np.asarray(image).clip(0, 65535)]).convert("RGB")
+    if image.has_transparency_data:
+        colours = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    shape = array.shape
+    if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+        raise ImageError(f"{name}: an image array is uint8 of shape (H, W), (H, W, 3) or (H, W, 4)")
+    _check_size(name, (shape[1], shape[0]))
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
+    import pypdfium2
+
+    with _pdfium_lock, contextlib.ExitStack() as stack:
+        try:
+            document = pypdfium2.PdfDocument(stream)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise ImageError(f"{name}: the PDF is encrypted, save it without a password") from error
+            raise ImageError(f"{name}: broken PDF, {_one_line(error)}") from error
+        stack.callback(document.close)
+        _check_page(name, page, len(document))
+        document.init_forms()  # so that what was filled into a form is seen
+        sheet = document[page - 1]
+        stack.callback(sheet.close)
+        scale = dpi / 72  # PDF units are points, 72 to the inch
+        width, height = sheet.get_size()
+        _check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
+        bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
+        stack.callback(bitmap.close)
+        return bitmap.to_pil().convert("RGB")  # a copy: the bitmap's memory ends here

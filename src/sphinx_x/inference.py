@@ -1,0 +1,286 @@
+"""SphinxX: the one way from a question (and images) to an answer, for chat, evaluation and serving alike."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.generation.streamers import BaseStreamer
+
+from sphinx_x import conversation
+from sphinx_x.conversation import Message, Text, count_images, split_text
+from sphinx_x.errors import CheckpointError, PromptError
+from sphinx_x.images import Source, open_image
+from sphinx_x.jobs import MANIFEST, check_manifest
+from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.processing import SphinxXProcessor, render_views
+from sphinx_x.model.views import Layout, plan_views
+
+Images = Source | Sequence[Source] | None
+BUILT_IN = Path(__file__).parent / "weights"
+HASHED_BYTES = 200_000_000
+"""Model folders up to this size are checked by hash when they are loaded, larger ones by the sizes of their files."""
+DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
+BATCH = 32
+
+
+@dataclass
+class Prompt:
+    """One conversation, ready for the model. ids: (T,); views: (V, 3, H, W) uint8; layouts: one for each image."""
+
+    ids: list[int]
+    views: torch.Tensor
+    layouts: list[Layout]
+    tokens_per_view: int
+
+    @property
+    def visual_tokens(self) -> int:
+        """Tokens that the images take, skip tokens included."""
+        return sum(self._tokens(layout, layout.views, layout.skipped) for layout in self.layouts)
+
+    @property
+    def unskipped_tokens(self) -> int:
+        """Tokens that the images would take if no sub-image were skipped."""
+        return sum(self._tokens(layout, layout.views + layout.skipped, 0) for layout in self.layouts)
+
+    def _tokens(self, layout: Layout, views: int, skipped: int) -> int:
+        return views * (self.tokens_per_view + 2) + skipped
+
+
+class SphinxX:
+    """A member of the family, ready to answer. `model` and `processor` are ordinary Hugging Face objects."""
+
+    def __init__(self, model: SphinxXForConditionalGeneration, processor: SphinxXProcessor) -> None:
+        self.model, self.processor = model.eval(), processor
+        self._builder = processor.prompt_builder()
+        self._grid = processor.image_processor.grid()
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path = "nano", dtype: Any = None, device: str | None = None, **options: Any
+    ) -> SphinxX:
+        """Loads a built-in member ("nano"), a model folder, or a model of the hub by its id.
+
+        dtype: as PyTorch names it; by default that of the weights on an accelerator, float32 on a CPU. device: as
+        PyTorch names it; by default an accelerator where there is one. Further options go to `from_pretrained`
+        (quantization_config, device_map, ...). Raises `CheckpointError` where files are missing or altered.
+        """
+        path = find_model(name_or_path)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if dtype is None:
+            dtype = torch.float32 if device == "cpu" else "auto"
+        try:
+            processor = AutoProcessor.from_pretrained(path)
+            model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{name_or_path}: {' '.join(str(error).split())[:200]}") from error
+        if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
+            raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+        if "device_map" not in options:
+            model = model.to(device)
+        return cls(model, processor)
+
+    @overload
+    def chat(self, question: str, images: Images = None) -> str: ...
+    @overload
+    def chat(self, question: str, images: Images = None, stream: bool = ..., **generation: Any) -> Any: ...
+    def chat(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
+        """The answer to one question about one image, several, or none.
+
+        images: anything `open_image` takes, or a list of such. `<image>` in the question says where images stand;
+        without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the library's
+        `generate` (max_new_tokens 256 and greedy by default).
+        """
+        return self.session().ask(question, images, stream, **generation)
+
+    def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
+        """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
+        prompts = [self.prompt_for(question, images) for question, images in pairs]
+        order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
+        answers = [""] * len(prompts)
+        for first in range(0, len(order), batch_size):
+            chosen = order[first : first + batch_size]
+            ids = self._generate([prompts[k] for k in chosen], **generation)
+            for k, answer in zip(chosen, ids, strict=True):
+                answers[k] = self._text(answer)
+        return answers
+
+    def session(self) -> Session:
+        """A conversation of several turns."""
+        return Session(self)
+
+    def prompt_for(self, question: str, images: Images = None) -> Prompt:
+        """One question about images -> what the model takes."""
+        opened = _open(images)
+        return self.prompt([_question(question, opened)], opened)
+
+    def prompt(self, messages: Sequence[Message], images: Sequence[Image.Image]) -> Prompt:
+        """Messages and opened images -> what the model takes, ending where the answer begins."""
+        layouts = [plan_views(image.width, image.height, self._grid) for image in images]
+        encoded = self._builder.encode(messages, layouts, answer_next=True)
+        color = tuple(self.processor.image_processor.padding_color)
+        views = [torch.from_numpy(render_views(image, layout, color)) for image, layout in zip(images, layouts, strict=True)]
+        empty = torch.empty(0, 3, self._grid.view_height, self._grid.view_width, dtype=torch.uint8)
+        return Prompt(encoded.ids, torch.cat([empty, *views]), layouts, self.processor.tokens_per_view)
+
+    @torch.inference_mode()
+    def _generate(self, prompts: Sequence[Prompt], **generation: Any) -> list[list[int]]:
+        """Generated ids of each prompt, the end left out."""
+        tokenizer, device = self.processor.tokenizer, self.model.device
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        longest = max(len(prompt.ids) for prompt in prompts)
+        ids = torch.full((len(prompts), longest), pad)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
+            mask[row, longest - len(prompt.ids) :] = 1
+        views = torch.cat([prompt.views for prompt in prompts]).to(device, torch.float32) / 255
+        if self.processor.template != "tokens":
+            generation = {"stop_strings": [self._builder.stop_text().strip()], "tokenizer": tokenizer, **generation}
+        out = self.model.generate(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            pixel_values=views if len(views) else None,
+            pad_token_id=pad,
+            eos_token_id=tokenizer.eos_token_id,
+            **{**DEFAULTS, **generation},
+        )
+        return [row[longest:].tolist() for row in out.cpu()]
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.split(self._builder.stop_text())[0].strip()
+
+
+@dataclass
+class Session:
+    """A conversation of several turns: every turn sees those before it, and all their images."""
+
+    sphinx: SphinxX
+    messages: list[Message] = field(default_factory=list)
+    images: list[Image.Image] = field(default_factory=list)
+
+    def ask(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
+        """Asks the next question, with new images or none; returns the answer, or an iterator of its pieces.
+
+        A turn that fails leaves the conversation as it was.
+        """
+        opened = _open(images)
+        asked = [*self.messages, _question(question, opened)]
+        shown = [*self.images, *opened]
+        prompt = self.sphinx.prompt(asked, shown)
+        if stream:
+            return self._pieces(prompt, asked, shown, generation)
+        answer = self.sphinx._text(self.sphinx._generate([prompt], **generation)[0])
+        self._keep(asked, shown, answer)
+        return answer
+
+    def _keep(self, asked: list[Message], shown: list[Image.Image], answer: str) -> None:
+        self.messages, self.images = [*asked, Message("assistant", (Text(answer),))], shown
+
+    def _pieces(
+        self, prompt: Prompt, asked: list[Message], shown: list[Image.Image], generation: dict[str, Any]
+    ) -> Iterator[str]:
+        pieces = _Pieces()
+
+        def work() -> None:
+            try:
+                self.sphinx._generate([prompt], streamer=pieces, **generation)
+            except BaseException as error:  # handed to the reader, who raises it
+                pieces.fail(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        ids: list[int] = []
+        said = ""
+        for number in pieces:
+            ids.append(number)
+            text = self.sphinx._text(ids)
+            # a letter of several bytes, or the beginning of a stop, is held back until it is whole
+            if len(text) > len(said) and not text.endswith("\ufffd") and "#" not in text[len(said) :]:
+                yield text[len(said) :]
+                said = text
+        thread.join()
+        answer = self.sphinx._text(ids)
+        yield answer[len(said) :]
+        self._keep(asked, shown, answer)
+
+
+class _Pieces(BaseStreamer):
+    """Hands generated ids from the thread that makes them to the one that reads them."""
+
+    def __init__(self) -> None:
+        self.queue: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
+        self.prompt = True
+
+    def put(self, value: torch.Tensor) -> None:
+        """Called by the library with the prompt first, then with each new id."""
+        if not self.prompt:
+            self.queue.put(int(value.reshape(-1)[0]))
+        self.prompt = False
+
+    def end(self) -> None:
+        """Called by the library at the end."""
+        self.queue.put(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the stream with an error."""
+        self.queue.put(error)
+
+    def __iter__(self) -> Iterator[int]:
+        while (item := self.queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+
+def find_model(name_or_path: str | Path) -> str | Path:
+    """The folder of a built-in member or of a path; a hub id is returned as it is. Checks the folder's manifest."""
+    from sphinx_x.family import MEMBERS
+
+    path = Path(name_or_path)
+    built_in = BUILT_IN / str(name_or_path)
+    if not path.is_dir() and str(name_or_path) in MEMBERS:
+        if not built_in.is_dir():
+            raise CheckpointError(f"{name_or_path}: its weights are not in the package; give a folder or a hub id")
+        path = built_in
+    if path.is_dir():
+        if (path / MANIFEST).is_file():
+            size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+            check_manifest(path, full=size <= HASHED_BYTES)
+        elif not (path / "config.json").is_file():
+            raise CheckpointError(f"{path}: not a model folder (no config.json)")
+        return path
+    name = str(name_or_path)
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise CheckpointError(f"{name}: no such model; give {', '.join(built_in_models())}, a folder, or a hub id owner/name")
+    return name
+
+
+def built_in_models() -> list[str]:
+    """Names of the members whose weights are in the package."""
+    return sorted(path.parent.name for path in BUILT_IN.glob("*/config.json"))
+
+
+def _open(images: Images) -> list[Image.Image]:
+    if images is None:
+        return []
+    many = images if isinstance(images, (list, tuple)) else [images]
+    return [open_image(image) for image in many]
+
+
+def _question(question: str, images: Sequence[Image.Image]) -> Message:
+    if not question.replace(conversation.IMAGE, "").strip():
+        raise PromptError("the question is empty")
+    parts = tuple(split_text(question))
+    missing = len(images) - count_images([Message("user", parts)])
+    if conversation.IMAGE not in question:
+        parts = (*[conversation.Image()] * missing, *parts)
+    return Message("user", parts)

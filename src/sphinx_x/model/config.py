@@ -1,0 +1,156 @@
+"""The configuration of a member: expert groups x views x LLM, all of it data (paper, sections 3.1 and 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from sphinx_x.model.views import ViewGrid
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ConvNextConfig:
+    """A ConvNeXt expert. strides: (down, across) of the stem and of the step into each later stage."""
+
+    kind: str = "convnext"
+    height: int = 512
+    width: int = 512
+    channels: tuple[int, ...] = (384, 768, 1536, 3072)
+    depths: tuple[int, ...] = (3, 4, 30, 3)
+    strides: tuple[tuple[int, int], ...] = ((4, 4), (2, 2), (2, 2), (2, 2))
+    kernel: int = 7
+    eps: float = 1e-5
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+
+
+@dataclass(frozen=True)
+class DinoV2Config:
+    """A DINOv2 expert: a vision transformer with a class token, layer scale and, in the giant, a SwiGLU."""
+
+    kind: str = "dinov2"
+    height: int = 224
+    width: int = 224
+    patch: tuple[int, int] = (14, 14)
+    channels: int = 1536
+    depth: int = 40
+    heads: int = 24
+    hidden: int = 4096
+    swiglu: bool = True
+    positions: tuple[int, int] = (37, 37)
+    eps: float = 1e-6
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+ExpertConfig = ConvNextConfig | DinoV2Config
+EXPERT_KINDS: dict[str, type[ExpertConfig]] = {"convnext": ConvNextConfig, "dinov2": DinoV2Config}
+
+
+@dataclass(frozen=True)
+class GroupConfig:
+    """Experts whose maps are brought to one grid of `tokens` (rows, columns) and concatenated by channel."""
+
+    experts: tuple[ExpertConfig, ...] = (ConvNextConfig(), DinoV2Config())
+    tokens: tuple[int, int] = (16, 16)
+
+    @property
+    def length(self) -> int:
+        """Tokens per view: the global token and the map."""
+        return 1 + self.tokens[0] * self.tokens[1]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
+    if isinstance(value, GroupConfig):
+        return value
+    experts = []
+    for expert in value["experts"]:
+        fields = expert if isinstance(expert, dict) else asdict(expert)
+        kind = fields.get("kind")
+        if kind not in EXPERT_KINDS:
+            raise ValueError(f"unknown kind of visual expert {kind!r}; known: {', '.join(EXPERT_KINDS)}")
+        experts.append(EXPERT_KINDS[kind](**{k: _tuples(v) for k, v in fields.items()}))
+    return GroupConfig(tuple(experts), _tuples(value["tokens"]))
+
+
+@dataclass(frozen=True)
+class ImageTokens:
+    """Ids of the vocabulary tokens that stand for an image: an embedding slot, and the learned start, end, skip."""
+
+    slot: int
+    start: int
+    end: int
+    skip: int
+
+    def all(self) -> tuple[int, int, int, int]:
+        """The four ids: none of them can be sampled."""
+        return self.slot, self.start, self.end, self.skip
+
+
+@dataclass
+class _Defaults:
+    groups: tuple[GroupConfig, ...] = (GroupConfig(),)
+    views: ViewGrid = field(default_factory=ViewGrid)
+
+
+class SphinxXConfig(PreTrainedConfig):
+    """Configuration of a SPHINX-X model.
+
+    text_config: the LLM, any causal language model of the Transformers library.
+    groups: groups of visual experts; each group has its own projector, groups follow each other in every view.
+    views: the grid (`ViewGrid`). The four *_token_id fields: see `ImageTokens`.
+    """
+
+    model_type = "sphinx_x"
+    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012 (the library's own convention)
+    attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        groups: Any = None,
+        views: ViewGrid | dict[str, Any] | None = None,
+        image_token_id: int = 0,
+        start_token_id: int = 1,
+        end_token_id: int = 2,
+        skip_token_id: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(text_config, PreTrainedConfig):
+            fields = dict(text_config or {})
+            text_config = CONFIG_MAPPING[fields.pop("model_type", "llama")](**fields)
+        self.text_config = text_config
+        defaults = _Defaults()
+        self.groups = [asdict(_group(group)) for group in (groups or defaults.groups)]
+        self.views = asdict(views) if isinstance(views, ViewGrid) else dict(views or asdict(defaults.views))
+        self.image_token_id = image_token_id
+        self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id
+        kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
+        super().__init__(**kwargs)
+
+    def group_configs(self) -> tuple[GroupConfig, ...]:
+        """The groups as typed objects."""
+        return tuple(_group(group) for group in self.groups)
+
+    def view_grid(self) -> ViewGrid:
+        """The views as a typed object."""
+        return ViewGrid(**self.views)
+
+    def image_tokens(self) -> ImageTokens:
+        """Ids of the image tokens."""
+        return ImageTokens(self.image_token_id, self.start_token_id, self.end_token_id, self.skip_token_id)
+
+    @property
+    def tokens_per_view(self) -> int:
+        """Embedding slots of one view, without its start and end token."""
+        return sum(group.length for group in self.group_configs())

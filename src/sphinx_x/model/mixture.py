@@ -1,0 +1,47 @@
+"""The mixture of visual experts (MoV): groups of experts -> fused tokens -> projector (paper, section 3.1).
+
+Shapes: B views, C channels, N tokens of a view (the global token first), D width of the LLM.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sphinx_x.model.config import GroupConfig
+from sphinx_x.model.experts import build_expert
+
+
+class ExpertGroup(nn.Module):
+    """Experts fused by channel, position by position, and a projector (Linear, LayerNorm) to the LLM's width."""
+
+    def __init__(self, config: GroupConfig, width: int) -> None:
+        super().__init__()
+        self.tokens = config.tokens
+        self.experts = nn.ModuleList(build_expert(expert) for expert in config.experts)
+        channels = sum(int(expert.channels) for expert in self.experts)
+        self.projector = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
+
+    def forward(self, pixels_B3HW: Tensor) -> Tensor:
+        """Views -> (B, N, D)."""
+        fused_BNC = torch.cat([self._tokens_of(expert, pixels_B3HW) for expert in self.experts], dim=-1)
+        return self.projector(fused_BNC)
+
+    def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor) -> Tensor:
+        first_BC, map_BChw = expert(pixels_B3HW)
+        if map_BChw.shape[-2:] != self.tokens:
+            map_BChw = F.interpolate(map_BChw, self.tokens, mode="bilinear", antialias=True)
+        return torch.cat([first_BC[:, None], map_BChw.flatten(2).transpose(1, 2)], dim=1)
+
+
+class MixtureOfVisualExperts(nn.Module):
+    """All groups, one behind the other: (B, 3, H, W) views with values from 0 to 1 -> (B, N, D)."""
+
+    def __init__(self, groups: tuple[GroupConfig, ...], width: int) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList(ExpertGroup(group, width) for group in groups)
+
+    def forward(self, pixels_B3HW: Tensor) -> Tensor:
+        """Only kept views come in here: a skipped sub-image is a token of the vocabulary, not a view."""
+        return torch.cat([group(pixels_B3HW) for group in self.groups], dim=1)

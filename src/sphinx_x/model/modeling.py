@@ -1,0 +1,221 @@
+"""SPHINX-X: a mixture of visual experts in front of any causal language model of the Transformers library.
+
+Shapes: B batch, T tokens, V kept views of all images together, N embedding slots of a view, D width of the LLM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
+
+from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.mixture import MixtureOfVisualExperts
+
+
+class SphinxXPreTrainedModel(PreTrainedModel):
+    """What both models share: names and abilities, as the library asks for them."""
+
+    config: SphinxXConfig
+    config_class = SphinxXConfig
+    base_model_prefix = "model"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "DinoBlock", "ConvNextBlock"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fresh weights: scaled by the fan-in, so that a member of any width starts at the same scale."""
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            fan_in = module.weight[0].numel()
+            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        else:
+            super()._init_weights(module)
+
+
+class SphinxXModel(SphinxXPreTrainedModel):
+    """The trunk: visual experts, projector and LLM, without the output layer."""
+
+    def __init__(self, config: SphinxXConfig) -> None:
+        super().__init__(config)
+        self.vision = MixtureOfVisualExperts(config.group_configs(), config.text_config.hidden_size)
+        self.language_model = AutoModel.from_config(config.text_config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The LLM's embedding table; its rows of start, end and skip are the learned embeddings."""
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the embedding table."""
+        self.language_model.set_input_embeddings(value)
+
+    def get_image_features(
+        self, pixel_values: Tensor, return_dict: bool = True, **_: Any
+    ) -> BaseModelOutputWithPooling | tuple[Tensor]:
+        """Kept views (V, 3, H, W) with values from 0 to 1 -> `.pooler_output` (V, N, D)."""
+        dtype = self.vision.groups[0].projector[0].weight.dtype
+        features = self.vision(pixel_values.to(dtype))
+        return BaseModelOutputWithPooling(pooler_output=features) if return_dict else (features,)
+
+    def embed(self, input_ids: Tensor, features_VND: Tensor | None) -> Tensor:
+        """Token ids (B, T) -> embeddings (B, T, D) with the features in the image slots, in order.
+
+        Raises ValueError unless there are exactly as many slots as features.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        slots = input_ids == self.config.image_token_id
+        wanted = 0 if features_VND is None else features_VND.shape[0] * features_VND.shape[1]
+        found = int(slots.sum())
+        if found != wanted:
+            raise ValueError(f"the token ids have {found} image slots, the images fill {wanted}")
+        if features_VND is None:
+            return embeddings
+        return embeddings.masked_scatter(slots[..., None], features_VND.to(embeddings.dtype))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Token ids (B, T) and the kept views (V, 3, H, W) of their images -> hidden states (B, T, D)."""
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("give input_ids or inputs_embeds")
+            features = None if pixel_values is None else self.get_image_features(pixel_values).pooler_output
+            inputs_embeds = self.embed(input_ids, features)
+        return self.language_model(
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+
+
+@dataclass
+class SphinxXOutput(ModelOutput):
+    """loss: scalar, where labels were given. logits: (B, T, vocabulary)."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
+    """SPHINX-X with its output layer: an ordinary image-text-to-text model of the library."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
+    _tp_plan = {"lm_head": "colwise_gather_output"}  # noqa: RUF012
+
+    def __init__(self, config: SphinxXConfig) -> None:
+        super().__init__(config)
+        self.model = SphinxXModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The LLM's embedding table."""
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the embedding table."""
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The output layer."""
+        return self.lm_head
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> Any:
+        """See `SphinxXModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, **kwargs)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., D) -> logits (..., vocabulary); those of the image tokens are minus infinity."""
+        logits = self.lm_head(hidden)
+        never = torch.tensor(self.config.image_tokens().all(), device=logits.device)
+        return logits.index_fill(-1, never, float("-inf"))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> SphinxXOutput:
+        """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
+
+        labels: (B, T), -100 where nothing is to be learned. `num_items_in_batch` divides the loss where it is given.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.logits(outputs.last_hidden_state[:, kept])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
+            )
+        return SphinxXOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, pixel_values: Tensor | None = None, is_first_iteration: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Images go in with the prompt only: later steps find them in the cache."""
+        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        if is_first_iteration or not kwargs.get("use_cache", True):
+            inputs["pixel_values"] = pixel_values
+        return inputs
+
+
+def register() -> None:
+    """Makes the library's Auto classes know SPHINX-X; harmless when called again."""
+    AutoConfig.register(SphinxXConfig.model_type, SphinxXConfig, exist_ok=True)
+    AutoModel.register(SphinxXConfig, SphinxXModel, exist_ok=True)
+    AutoModelForImageTextToText.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
+
+
+register()

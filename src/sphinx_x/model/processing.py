@@ -1,0 +1,159 @@
+"""Images and text -> what the model takes: the library's image processor and processor for SPHINX-X.
+
+Shapes: V kept views of all images together, H x W pixels of a view.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import AutoImageProcessor, AutoProcessor, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers.image_processing_backends import PilBackend
+from transformers.processing_utils import ImagesKwargs, MultiModalData
+
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.prompt import TEMPLATES, PromptBuilder, view_ids
+from sphinx_x.model.tokenizer import image_tokens
+from sphinx_x.model.views import Layout, ViewGrid, plan_views
+
+WHITE = (255, 255, 255)
+
+
+def render_views(image: Image.Image, layout: Layout, padding_color: tuple[int, int, int] = WHITE) -> np.ndarray:
+    """The kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
+    grid = layout.grid
+    left, top, right, bottom = layout.content()
+    size = (right - left, bottom - top)
+    content = image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+    # below the last kept sub-image there is nothing but padding: without a global view nobody sees it
+    depth = grid.canvas if grid.global_view else max(layout.cell(k)[3] for k, kept in enumerate(layout.kept) if kept)
+    canvas = np.full((depth, grid.canvas, 3), padding_color[0], np.uint8)
+    if len(set(padding_color)) > 1:
+        canvas[:] = padding_color
+    canvas[top:bottom, left:right] = np.asarray(content)
+    views = []
+    if grid.global_view:
+        small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
+        views.append(np.asarray(small))
+    for number, kept in enumerate(layout.kept):
+        if kept:
+            x1, y1, x2, y2 = layout.cell(number)
+            views.append(canvas[y1:y2, x1:x2])
+    return np.stack(views).transpose(0, 3, 1, 2)
+
+
+class SphinxXImagesKwargs(ImagesKwargs, total=False):
+    """views: the fields of a `ViewGrid`; padding_color: RGB of the padding, 0 to 255."""
+
+    views: dict[str, Any]
+    padding_color: tuple[int, int, int]
+
+
+class SphinxXImageProcessor(PilBackend):
+    """Images -> `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, the views of each image.
+
+    The experts normalise for themselves, so nothing is normalised here.
+    """
+
+    valid_kwargs = SphinxXImagesKwargs
+    model_input_names = ["pixel_values"]  # noqa: RUF012
+    do_convert_rgb = True
+    do_resize = False
+    do_rescale = False
+    do_normalize = False
+    views: dict[str, Any] = {}  # noqa: RUF012 (a class default, as the library reads them)
+    padding_color: tuple[int, int, int] = WHITE
+
+    def grid(self) -> ViewGrid:
+        """The views as a typed object."""
+        return ViewGrid(**self.views)
+
+    def layout(self, image: Image.Image) -> Layout:
+        """Where an image lies on the canvas and which sub-images it keeps."""
+        return plan_views(image.width, image.height, self.grid())
+
+    def _preprocess(
+        self,
+        images: list[np.ndarray],
+        views: dict[str, Any],
+        padding_color: tuple[int, int, int],
+        return_tensors: Any = None,
+        **_: Any,
+    ) -> BatchFeature:
+        grid = ViewGrid(**views)
+        layouts = [plan_views(image.shape[-1], image.shape[-2], grid) for image in images]
+        pixels = [
+            render_views(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), layout, tuple(padding_color))
+            for image, layout in zip(images, layouts, strict=True)
+        ]
+        data = {
+            "pixel_values": np.concatenate(pixels).astype(np.float32) / 255,
+            "num_image_patches": [layout.views for layout in layouts],
+            "layouts": layouts,
+        }
+        return BatchFeature(data, tensor_type=return_tensors, skip_tensor_conversion=["layouts"])
+
+
+class SphinxXProcessor(ProcessorMixin):
+    """Text with `<image>` placeholders, and images -> ids, attention mask and pixel values.
+
+    tokens_per_view: embedding slots of a view; box_decimals: decimals of boxes in text; template: a name of
+    `sphinx_x.model.prompt.TEMPLATES`.
+    """
+
+    image_processor: SphinxXImageProcessor
+
+    def __init__(
+        self,
+        image_processor: SphinxXImageProcessor | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        tokens_per_view: int = 257,
+        box_decimals: int = 2,
+        template: str = "sphinx",
+        chat_template: str | None = None,
+        **_: Any,
+    ) -> None:
+        assert image_processor is not None and tokenizer is not None
+        self.tokens_per_view, self.box_decimals, self.template = tokens_per_view, box_decimals, template
+        tokens = image_tokens(tokenizer)
+        self.image_token, self.image_token_id = str(tokenizer.convert_ids_to_tokens(tokens.slot)), tokens.slot
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    def prompt_builder(self) -> PromptBuilder:
+        """Conversation -> ids, as this member reads it."""
+        return PromptBuilder(
+            self.tokenizer,
+            TEMPLATES[self.template],
+            image_tokens(self.tokenizer),
+            self.tokens_per_view,
+            self.box_decimals,
+        )
+
+    @property
+    def unused_input_names(self) -> list[str]:
+        """What the image processor says beside the model's inputs."""
+        return ["num_image_patches", "layouts"]
+
+    def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
+        """The written form of one image's ids; the library puts it in place of a placeholder."""
+        ids = view_ids(image_inputs["layouts"][image_idx], image_tokens(self.tokenizer), self.tokens_per_view)
+        return "".join(self.tokenizer.convert_ids_to_tokens(ids))
+
+    def _get_num_multimodal_tokens(
+        self, image_sizes: list[tuple[int, int]] | None = None, **_: Any
+    ) -> MultiModalData:
+        """For vLLM: ids and views of images of these (height, width)."""
+        if image_sizes is None:
+            return MultiModalData()
+        layouts = [plan_views(width, height, self.image_processor.grid()) for height, width in image_sizes]
+        tokens = image_tokens(self.tokenizer)
+        return MultiModalData(
+            num_image_tokens=[len(view_ids(layout, tokens, self.tokens_per_view)) for layout in layouts],
+            num_image_patches=[layout.views for layout in layouts],
+        )
+
+
+AutoProcessor.register(SphinxXConfig, SphinxXProcessor, exist_ok=True)
+AutoImageProcessor.register(SphinxXConfig, image_processor_classes={"pil": SphinxXImageProcessor}, exist_ok=True)

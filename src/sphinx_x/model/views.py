@@ -1,0 +1,126 @@
+"""Geometry of views: pad an image to a square, cut the square into a grid, tell which sub-images are padding only.
+
+Nothing here looks at a pixel. The image is scaled to fit a square canvas and laid into its corner (or its centre,
+as the reference's checkpoints want it); the canvas is cut into rows x columns sub-images. A sub-image that holds no
+part of the image is skipped: no visual expert sees it, and one skip token stands for it (paper, section 3.1).
+
+Box coordinates are relative to the padded square: (0, 0) is its top left corner and (1, 1) its bottom right one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sphinx_x.errors import ImageError
+
+PADDINGS = ("corner", "center")
+
+
+@dataclass(frozen=True)
+class ViewGrid:
+    """How a member cuts its canvas.
+
+    rows, columns: the grid; view_height, view_width: pixels of one sub-image, at the finest expert's resolution.
+    global_view: whether the whole canvas, scaled to one view, comes first.
+    max_upscale: how far a small image may be enlarged; None fits the long edge to the canvas always.
+    """
+
+    rows: int = 2
+    columns: int = 2
+    view_height: int = 512
+    view_width: int = 512
+    global_view: bool = True
+    padding: str = "corner"
+    max_upscale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rows * self.view_height != self.columns * self.view_width:
+            raise ValueError("rows x view_height and columns x view_width must give the same side of a square")
+        if self.padding not in PADDINGS:
+            raise ValueError(f"padding must be one of {PADDINGS}, not {self.padding!r}")
+
+    @property
+    def canvas(self) -> int:
+        """Side of the padded square in pixels."""
+        return self.rows * self.view_height
+
+    @property
+    def cells(self) -> int:
+        """Number of sub-images of the grid."""
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one image of width x height pixels lies on the canvas, and which sub-images it touches.
+
+    side: length of the padded square in pixels of the image.
+    left, top: where the image begins inside that square, in pixels of the image.
+    kept: for every sub-image, row by row, whether it holds any part of the image.
+    """
+
+    grid: ViewGrid
+    width: int
+    height: int
+    side: Fraction
+    left: Fraction
+    top: Fraction
+    kept: tuple[bool, ...]
+
+    @property
+    def views(self) -> int:
+        """Number of views that the experts see: the kept sub-images, and the global view where there is one."""
+        return sum(self.kept) + self.grid.global_view
+
+    @property
+    def skipped(self) -> int:
+        """Number of sub-images that are padding only."""
+        return len(self.kept) - sum(self.kept)
+
+    def content(self) -> tuple[int, int, int, int]:
+        """The image's box on the canvas in canvas pixels, (left, top, right, bottom); covers at least one pixel."""
+        scale = self.grid.canvas / self.side
+        left, top = math.floor(self.left * scale), math.floor(self.top * scale)
+        right, bottom = math.ceil((self.left + self.width) * scale), math.ceil((self.top + self.height) * scale)
+        return left, top, right, bottom
+
+    def cell(self, number: int) -> tuple[int, int, int, int]:
+        """The box of sub-image `number` (row by row, from 0) on the canvas, in canvas pixels."""
+        row, column = divmod(number, self.grid.columns)
+        left, top = column * self.grid.view_width, row * self.grid.view_height
+        return left, top, left + self.grid.view_width, top + self.grid.view_height
+
+    def to_square(self, numbers: Sequence[float]) -> tuple[float, ...]:
+        """Pixels of the image, (x, y) or (x1, y1, x2, y2), to coordinates relative to the padded square."""
+        offsets = (float(self.left), float(self.top))
+        return tuple((n + offsets[k % 2]) / float(self.side) for k, n in enumerate(numbers))
+
+    def from_square(self, numbers: Sequence[float]) -> tuple[float, ...]:
+        """The inverse of `to_square`."""
+        offsets = (float(self.left), float(self.top))
+        return tuple(n * float(self.side) - offsets[k % 2] for k, n in enumerate(numbers))
+
+
+def plan_views(width: int, height: int, grid: ViewGrid) -> Layout:
+    """Lays an image of `width` x `height` pixels onto the canvas of `grid`; raises `ImageError` if it has no area."""
+    if width < 1 or height < 1:
+        raise ImageError(f"an image of {width} x {height} pixels has no area")
+    side = Fraction(max(width, height))
+    if grid.max_upscale is not None:
+        side = max(side, grid.canvas / Fraction(grid.max_upscale))
+    left = top = Fraction(0)
+    if grid.padding == "center":
+        left, top = (side - width) / 2, (side - height) / 2
+    columns = _touched(left, width, side, grid.columns)
+    rows = _touched(top, height, side, grid.rows)
+    return Layout(grid, width, height, side, left, top, tuple(row and column for row in rows for column in columns))
+
+
+def _touched(start: Fraction, length: int, side: Fraction, cells: int) -> list[bool]:
+    """Which of `cells` equal parts of `side` the interval [start, start + length) touches."""
+    # in whole cells from the start of the square; the end is exclusive
+    first, last = math.floor(start * cells / side), math.ceil((start + length) * cells / side)
+    return [first <= k < last for k in range(cells)]

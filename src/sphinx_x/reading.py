@@ -1,0 +1,119 @@
+"""Reading parts of a page with a member that reads lines: white space cuts the page, the model reads and points.
+
+SPHINX-Nano sees one line at a time. Here a region of a page is cut into its lines along rows and columns without ink
+(a recursive X-Y cut, no learning), the lines are read as one batch, and what is found is put back on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.conversation import parse_boxes
+from sphinx_x.errors import ImageError
+from sphinx_x.inference import SphinxX
+from sphinx_x.model.views import plan_views
+
+Box = tuple[int, int, int, int]
+READ = "Read the text."
+MARGIN = 3
+"""White pixels left around a line, as in training."""
+INK = 48
+"""How far a pixel differs from the background (0 to 255) to count as ink."""
+ROW_GAP, COLUMN_GAP = 2, 28
+"""Least height of the white between two lines, and width of the white between two columns, in pixels at 150 dpi."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A text found on a page. box: where, in pixels of the page; line: the box of its line; read: what the model read
+    there; likeness: share of the text that it matches, 0 to 1."""
+
+    box: Box
+    line: Box
+    read: str
+    likeness: float
+
+
+def find_lines(image: Image.Image) -> list[Box]:
+    """Boxes of the text lines of an image in reading order, in its pixels: (left, top, right, bottom)."""
+    gray = np.asarray(image.convert("L")).astype(np.int16)
+    ink = np.abs(gray - int(np.median(gray))) > INK
+    boxes = _cut(ink, 0, 0, by_rows=False, may_stop=False)
+    return [
+        (max(x1 - MARGIN, 0), max(y1 - MARGIN, 0), min(x2 + MARGIN, image.width), min(y2 + MARGIN, image.height))
+        for x1, y1, x2, y2 in boxes
+    ]
+
+
+def _cut(ink: np.ndarray, left: int, top: int, by_rows: bool, may_stop: bool) -> list[Box]:
+    """Cuts along rows and columns in turn, until neither cuts any more."""
+    pieces = _runs(ink.any(axis=1 if by_rows else 0), ROW_GAP if by_rows else COLUMN_GAP)
+    if len(pieces) == 1 and may_stop:
+        start, end = pieces[0]
+        inner = ink[start:end] if by_rows else ink[:, start:end]
+        rows, columns = np.flatnonzero(inner.any(axis=1)), np.flatnonzero(inner.any(axis=0))
+        x, y = (left, top + start) if by_rows else (left + start, top)
+        return [(x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)]
+    boxes = []
+    for start, end in pieces:
+        part = ink[start:end] if by_rows else ink[:, start:end]
+        where = (left, top + start) if by_rows else (left + start, top)
+        boxes += _cut(part, *where, by_rows=not by_rows, may_stop=len(pieces) == 1)
+    return boxes
+
+
+def _runs(marked: np.ndarray, gap: int) -> list[tuple[int, int]]:
+    """Stretches of marked places, (start, end); stretches less than `gap` apart are one."""
+    places = np.flatnonzero(marked)
+    if not len(places):
+        return []
+    breaks = np.flatnonzero(np.diff(places) > gap)
+    starts, ends = [places[0], *places[breaks + 1]], [*places[breaks], places[-1]]
+    return [(int(a), int(b) + 1) for a, b in zip(starts, ends, strict=True)]
+
+
+def read_region(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> str:
+    """The text in a box (left, top, right, bottom, pixels of the image), line by line.
+
+    Raises `ImageError` where the box has no area inside the image or holds nothing.
+    """
+    x1, y1, x2, y2 = (round(n) for n in box)
+    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, image.width), min(y2, image.height)
+    if x2 <= x1 or y2 <= y1:
+        raise ImageError(f"the box {[round(n) for n in box]} has no area in an image of {image.width} x {image.height}")
+    crop = image.crop((x1, y1, x2, y2))
+    lines = find_lines(crop)
+    if not lines:
+        raise ImageError(f"the box {[round(n) for n in box]} holds nothing to read")
+    return "\n".join(sphinx.chat_batch([(READ, crop.crop(line)) for line in lines]))
+
+
+def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7) -> Found | None:
+    """Where a text of at most one line stands on a page: reads all lines, takes the one most like `text`, and asks the
+    model for the box inside it. None where no line matches a share of at least `least` of the text."""
+    lines = find_lines(image)
+    if not lines:
+        return None
+    read = sphinx.chat_batch([(READ, image.crop(line)) for line in lines])
+    likeness = [_likeness(text, words) for words in read]
+    best = max(range(len(lines)), key=likeness.__getitem__)
+    if likeness[best] < least:
+        return None
+    line, crop = lines[best], image.crop(lines[best])
+    boxes = parse_boxes(sphinx.chat(f'Where is "{text}"?', crop))
+    if not boxes:
+        return None
+    layout = plan_views(crop.width, crop.height, sphinx.processor.image_processor.grid())
+    x1, y1, x2, y2 = (round(n) for n in layout.from_square(boxes[0]))
+    return Found((line[0] + x1, line[1] + y1, line[0] + x2, line[1] + y2), line, read[best], likeness[best])
+
+
+def _likeness(text: str, line: str) -> float:
+    """Share of the letters of `text` that stand in `line` in order, counting runs of three and more."""
+    blocks = SequenceMatcher(None, text, line, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks if block.size >= min(3, len(text))) / max(len(text), 1)

@@ -1,0 +1,58 @@
+"""The alignment loss: visual tokens learn early which characters they show.
+
+A vision-language model made from nothing first learns the language of its labels and finds the image late. This loss
+reads the text of a line off the visual tokens themselves, by connectionist temporal classification (CTC): each token of
+the line's map, from left to right, yields a few frames of character scores. It only shapes the visual tokens: its one
+linear layer is dropped when training ends, and answers come from the LLM alone.
+
+Shapes: V views, N tokens of a view, D width of the LLM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sphinx_x.data.loader import Example
+
+BLANK = 0
+"""The CTC blank: the id of the padding token, which no text holds."""
+
+
+class AlignmentHead(nn.Module):
+    """One linear layer from a visual token to `frames` frames of vocabulary scores."""
+
+    def __init__(self, width: int, vocabulary: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.scores = nn.Linear(width, frames * vocabulary)
+
+    def forward(self, features_VND: Tensor, examples: Sequence[Example]) -> tuple[Tensor, int]:
+        """Features of the examples' views, in order -> (summed loss, number of characters it is over)."""
+        lines: list[Tensor] = []
+        texts: list[Tensor] = []
+        first = 0
+        for example in examples:
+            views = len(example.views)
+            if len(example.line):
+                # the global token comes first in a view and shows no place of the line
+                lines.append(features_VND[first : first + views, 1:].flatten(0, 1))
+                texts.append(example.line)
+            first += views
+        if not lines:
+            return features_VND.new_zeros((), dtype=torch.float32), 0
+        padded = nn.utils.rnn.pad_sequence(lines, batch_first=True)
+        scores = self.scores(padded).unflatten(-1, (self.frames, -1)).flatten(1, 2)
+        loss = F.ctc_loss(
+            scores.float().log_softmax(-1).transpose(0, 1),
+            torch.cat(texts).to(scores.device),
+            torch.tensor([len(line) * self.frames for line in lines]),
+            torch.tensor([len(text) for text in texts]),
+            blank=BLANK,
+            reduction="sum",
+            zero_infinity=True,
+        )
+        return loss, sum(len(text) for text in texts)

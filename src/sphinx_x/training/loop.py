@@ -1,0 +1,220 @@
+"""The training loop: one process, one stage, all tasks in one mixture (paper, section 3.3).
+
+A run lives in one folder: `log.jsonl` and `curves.png`, `state/` to resume from, `holes.jsonl` with every sample that
+could not be used, and at the end `model/`, an ordinary model folder. A killed run resumes bit-equal: everything random
+follows from the seed and the step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sphinx_x.data.blend import Blend, Source
+from sphinx_x.data.loader import Augmentation, Example, Examples, batches, open_source
+from sphinx_x.errors import CheckpointError, DataError, RecipeError
+from sphinx_x.family import get_member, new_model
+from sphinx_x.jobs import append_line, atomic_folder, read_lines, write_atomic, write_manifest
+from sphinx_x.model.packed import PACKED
+from sphinx_x.training.alignment import AlignmentHead
+from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_at
+from sphinx_x.training.packing import MicroBatch, pack_examples, split_batch
+from sphinx_x.training.progress import Progress, draw_curves
+from sphinx_x.training.recipe import Recipe
+from sphinx_x.training.state import load_state, save_state
+
+
+@dataclass
+class Sums:
+    """Sums since the last line of the log."""
+
+    loss: float = 0.0
+    align: float = 0.0
+    characters: int = 0
+    tokens: int = 0
+    trained: int = 0
+    views: int = 0
+    attended: int = 0
+    source_loss: Counter[str] = field(default_factory=Counter)
+    source_trained: Counter[str] = field(default_factory=Counter)
+    began: float = field(default_factory=time.monotonic)
+
+    def record(self) -> dict[str, Any]:
+        """The numbers of a log line."""
+        seconds = time.monotonic() - self.began
+        return {
+            "loss": self.loss / max(self.trained, 1),
+            "align": self.align / max(self.characters, 1),
+            "tokens_per_s": self.tokens / seconds,
+            "views_per_s": self.views / seconds,
+            "padding": 1 - self.tokens / max(self.attended, 1),
+            "by_source": {name: self.source_loss[name] / n for name, n in sorted(self.source_trained.items())},
+        }
+
+
+class Trainer:
+    """A run of a recipe in a folder. resume: go on from the newest state there; device: as PyTorch names it."""
+
+    def __init__(self, recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> None:
+        self.recipe, self.folder = recipe, Path(folder)
+        if not resume and (self.folder / "state").exists():
+            raise RecipeError(f"{self.folder}: holds a run already; add --resume to go on with it, or choose another")
+        torch.set_flush_denormal(True)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model, self.processor = new_model(get_member(recipe.member), recipe.seed)
+        self.trunk = self.model.model
+        self.trunk.language_model.config._attn_implementation = PACKED
+        text = self.model.config.text_config
+        self.head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames)
+        self._freeze()
+        parts = {"model": self.model, "align": self.head} if recipe.align.weight else {"model": self.model}
+        self.optimizer = MasterOptimizer(
+            parts, self.device, getattr(torch, recipe.dtype), recipe.betas, recipe.weight_decay
+        )
+        self.examples = self._examples()
+        self.holes = 0
+        self.first_step = self._resume() if resume else 0
+
+    def _freeze(self) -> None:
+        groups = self.trunk.vision.groups
+        named = {
+            "experts": [group.experts for group in groups],
+            "projector": [group.projector for group in groups],
+            "language_model": [self.trunk.language_model, self.model.lm_head],
+        }
+        freeze(module for part in self.recipe.freeze for module in named[part])
+
+    def _examples(self) -> Examples:
+        recipe = self.recipe
+        readers = {name: open_source(recipe.folder, name) for name in recipe.sources}
+        sources = [Source(name, len(readers[name]), s.weight, s.end) for name, s in recipe.sources.items()]
+        blend = Blend(sources, recipe.steps * recipe.batch, recipe.seed)
+        augmentation = Augmentation(**recipe.augment.model_dump())
+        return Examples(list(readers.values()), blend, self.processor, augmentation, recipe.max_tokens)
+
+    def _resume(self) -> int:
+        tensors, facts = load_state(self.folder / "state")
+        if facts["recipe"] != self._facts():
+            raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
+        self.optimizer.load({name: tensor.to(self.device) for name, tensor in tensors.items()})
+        self.holes = facts["holes"]
+        kept = [record for record in read_lines(self.folder / "log.jsonl") if record["step"] <= facts["step"]]
+        write_atomic(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        return facts["step"]
+
+    def _facts(self) -> dict[str, Any]:
+        """The recipe as the state remembers it: what may not change between the parts of a run."""
+        return self.recipe.model_dump(mode="json", exclude={"workers", "save_every", "keep", "log_every", "folder", "data"})
+
+    def run(self) -> Path:
+        """Trains to the end; returns the model folder."""
+        recipe = self.recipe
+        loader = batches(self.examples, recipe.batch, self.first_step, recipe.steps, recipe.workers)
+        sums = Sums()
+        with Progress(recipe.steps, self.first_step) as progress:
+            for step, examples in enumerate(loader, self.first_step):
+                rate = learning_rate_at(step, recipe.steps, recipe.learning_rate, recipe.warmup)
+                norm = self.step(self._without_holes(examples, step), rate, sums)
+                done = step + 1
+                if done % recipe.log_every == 0 or done == recipe.steps:
+                    record = {"step": done, "samples": done * recipe.batch, "lr": rate, "norm": norm, **sums.record()}
+                    append_line(self.folder / "log.jsonl", record)
+                    progress.show(record)
+                    sums = Sums()
+                if done % recipe.save_every == 0 or done == recipe.steps:
+                    self._save(done)
+        return self.export(self.folder / "model")
+
+    def step(self, examples: Sequence[Example], rate: float, sums: Sums) -> float:
+        """One optimizer step on the examples of a batch; adds to `sums` and returns the gradient's norm.
+
+        The loss of the batch is the sum over its trained tokens divided by their number, however it is split.
+        """
+        trained = max(sum(int((e.labels != -100).sum()) for e in examples), 1)
+        characters = max(sum(len(e.line) for e in examples), 1)
+        for run in split_batch(examples, self.recipe.micro_tokens):
+            micro = pack_examples(run, self.device)
+            losses, align = self.forward(micro, sums)
+            loss = losses.sum() / trained + self.recipe.align.weight * align / characters
+            loss.backward()
+            self._count(micro, losses.detach(), sums)
+        norm = self.optimizer.step(rate, self.recipe.clip)
+        if not math.isfinite(norm):
+            names = ", ".join(e.name for e in examples[:8])
+            raise DataError(f"a loss or gradient is not finite; nothing was changed by this batch: {names} ...")
+        return norm
+
+    def forward(self, micro: MicroBatch, sums: Sums) -> tuple[Tensor, Tensor]:
+        """Losses of the trained tokens, (n,) float32, and the summed alignment loss of a micro-batch."""
+        dtype = self.head.scores.weight.dtype if self.recipe.align.weight else self.model.lm_head.weight.dtype
+        features = None
+        align = torch.zeros((), device=self.device)
+        if len(micro.views):
+            features = self.trunk.get_image_features(micro.views.to(dtype) / 255).pooler_output
+            if self.recipe.align.weight:
+                align, characters = self.head(features, micro.examples)
+                sums.align, sums.characters = sums.align + float(align.detach()), sums.characters + characters
+        embeddings = self.trunk.embed(micro.ids, features)
+        hidden = self.trunk.language_model(
+            inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
+        ).last_hidden_state[0]
+        logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
+        return F.cross_entropy(logits, micro.targets, reduction="none"), align
+
+    def _count(self, micro: MicroBatch, losses: Tensor, sums: Sums) -> None:
+        sums.loss += float(losses.sum())
+        sums.tokens, sums.trained = sums.tokens + micro.tokens, sums.trained + len(losses)
+        sums.views, sums.attended = sums.views + len(micro.views), sums.attended + micro.attended
+        counts = [int((e.labels != -100).sum()) for e in micro.examples]
+        for example, part in zip(micro.examples, losses.cpu().split(counts), strict=True):
+            name = self.examples.blend.sources[example.source].name
+            sums.source_loss[name] += float(part.sum())
+            sums.source_trained[name] += len(part)
+
+    def _without_holes(self, examples: Sequence[Example], step: int) -> list[Example]:
+        """The usable examples; each hole is named in `holes.jsonl`, and too many stop the run."""
+        usable = [example for example in examples if not example.error]
+        for example in examples:
+            if example.error:
+                self.holes += 1
+                append_line(self.folder / "holes.jsonl", {"step": step, "sample": example.name, "error": example.error})
+        seen = (step + 1) * self.recipe.batch
+        if self.holes > max(self.recipe.max_holes * seen, 10) or not usable:
+            raise DataError(
+                f"{self.holes} of {seen} samples could not be used; see {self.folder / 'holes.jsonl'} (max_holes)"
+            )
+        return usable
+
+    def _save(self, step: int) -> None:
+        facts = {"recipe": self._facts(), "holes": self.holes}
+        save_state(self.folder / "state", step, self.optimizer.tensors(), facts, self.recipe.keep)
+        draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
+
+    def export(self, folder: Path) -> Path:
+        """Writes model and processor as an ordinary model folder."""
+        self.trunk.language_model.config._attn_implementation = "sdpa"
+        with atomic_folder(folder) as temporary:
+            self.model.save_pretrained(temporary)
+            self.processor.save_pretrained(temporary)
+            write_manifest(temporary)
+        self.trunk.language_model.config._attn_implementation = PACKED
+        return folder
+
+
+def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> Path:
+    """Makes the data a recipe asks for where it is not there yet, trains, and returns the model folder."""
+    if recipe.data is not None:
+        from sphinx_x.data.prepare import prepare
+
+        prepare(recipe.data, recipe.folder)
+    return Trainer(recipe, folder, resume, device).run()

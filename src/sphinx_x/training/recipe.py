@@ -1,0 +1,112 @@
+"""A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix)."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sphinx_x.data.prepare import DataConfig
+from sphinx_x.errors import RecipeError
+from sphinx_x.family import MEMBERS
+
+
+class Strict(BaseModel):
+    """A part of a recipe: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceRecipe(Strict):
+    """Share of a source in the mixture; `end`: its share at the end of the run, where that differs."""
+
+    weight: float = Field(ge=0)
+    end: float | None = Field(None, ge=0)
+
+
+class AugmentRecipe(Strict):
+    """See `sphinx_x.data.loader.Augmentation`."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    contrast: float = Field(1.0, gt=0, le=1)
+    noise: float = Field(0.0, ge=0)
+    margin: int = Field(0, ge=0)
+
+
+class AlignRecipe(Strict):
+    """The alignment loss: see `sphinx_x.training.alignment`. weight 0 leaves it out."""
+
+    weight: float = Field(0.0, ge=0)
+    frames: int = Field(2, ge=1)
+
+
+class Recipe(Strict):
+    """One training run.
+
+    samples: how many samples of the mixture are seen; batch: samples a step; micro_tokens: tokens that are computed at
+    once; warmup: share of the run in which the learning rate rises; freeze: parts that are not trained.
+    """
+
+    member: str
+    seed: int = 0
+    samples: int = Field(gt=0)
+    batch: int = Field(256, gt=0)
+    micro_tokens: int = Field(16384, gt=0)
+    max_tokens: int = Field(4096, gt=0)
+    learning_rate: float = Field(2e-5, gt=0)
+    warmup: float = Field(0.01, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(8.0, gt=0)
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    freeze: list[Literal["experts", "projector", "language_model"]] = ["experts"]
+    align: AlignRecipe = AlignRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    folder: Path
+    data: DataConfig | None = None
+    sources: dict[str, SourceRecipe]
+    workers: int = Field(1, ge=0)
+    save_every: int = Field(500, gt=0)
+    keep: int = Field(2, gt=0)
+    log_every: int = Field(10, gt=0)
+    max_holes: float = Field(0.001, ge=0, le=1)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the run."""
+        return self.samples // self.batch
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Reads a recipe file, or a packaged recipe by its name (`recipes/nano.yaml` or `nano`).
+
+    Raises `RecipeError` naming the file and the field.
+    """
+    path = Path(path)
+    packaged = resources.files("sphinx_x") / "recipes" / f"{path.stem}.yaml"
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif packaged.is_file():
+        text = packaged.read_text(encoding="utf-8")
+    else:
+        raise RecipeError(f"{path}: no such recipe")
+    try:
+        fields: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise RecipeError(f"{path}: not a recipe")
+    try:
+        recipe = Recipe(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(name) for name in first["loc"])
+        raise RecipeError(f"{path}: {field}: {first['msg']}") from error
+    if recipe.member not in MEMBERS:
+        raise RecipeError(f"{path}: member: {recipe.member!r} is not one of {', '.join(MEMBERS)}")
+    if recipe.steps < 1:
+        raise RecipeError(f"{path}: samples: fewer than one batch")
+    return recipe
