@@ -10,9 +10,10 @@ from PIL import Image
 
 from sphinx_x.drawing import Mark, beside, draw_boxes, draw_views
 from sphinx_x.errors import SphinxXError
+from sphinx_x.evaluation.metrics import character_error_rate
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
-from sphinx_x.reading import READ, find_lines, find_text, read_region
+from sphinx_x.reading import READ, find_text, read_region
 
 EXAMPLES = Path("examples")
 
@@ -20,7 +21,8 @@ EXAMPLES = Path("examples")
 def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.json") -> None:
     """Reads two regions of the example page, finds a text on it, prints both and draws it all to `out`.
 
-    page_file: JSON with `file`, `page`, `line` and `paragraph` (boxes in pixels at 150 dpi) and `find` (a text).
+    page_file: JSON with `file`, `page`, `line` and `paragraph` (boxes in pixels at 150 dpi), `find` (a text) and
+    `truth` (what stands in both boxes).
     """
     if not page_file.is_file():
         raise SphinxXError(f"{page_file}: not here; run the demo in the project's folder")
@@ -32,7 +34,9 @@ def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.
     marks = []
     for name in ("line", "paragraph"):
         print(f"\nRead the {name} at {plan[name]}:")
-        print(_indented(read_region(sphinx, page, plan[name])))
+        text = read_region(sphinx, page, plan[name])
+        print(_indented(text))
+        _tell_errors(text, plan["truth"][name])
         marks.append(Mark(tuple(plan[name]), f"read: {name}"))
     print(f'\nWhere is "{plan["find"]}"?')
     found = find_text(sphinx, page, plan["find"])
@@ -41,7 +45,7 @@ def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.
     else:
         print(f"  at {list(found.box)}, in the line: {found.read}")
         marks.append(Mark(found.box, f"find: {plan['find']}"))
-    crop = page.crop(find_lines(page.crop(plan["line"]))[0]) if found is None else page.crop(found.line)
+    crop = page.crop(plan["line"])
     _tell_tokens(sphinx, crop)
     beside(draw_boxes(page, marks), _views(sphinx, crop), height=1100).save(out)
     print(f"\n{time.perf_counter() - began:.1f} s after loading; drawn to {out}")
@@ -49,6 +53,11 @@ def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _tell_errors(text: str, truth: str) -> None:
+    rate = character_error_rate([text], [truth])
+    print(f"  ({100 * rate:.1f} % of {len(truth)} characters differ from the document's own text)")
 
 
 def _tell_tokens(sphinx: SphinxX, crop: Image.Image) -> None:

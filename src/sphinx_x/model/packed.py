@@ -21,43 +21,51 @@ PACKED = "packed"
 
 
 @dataclass(frozen=True)
-class PackGroup:
-    """Sequences of similar length. gather: (count x longest,) rows of the pack; put_back: where real rows lie in it."""
-
-    count: int
-    longest: int
-    gather: Tensor
-    put_back: Tensor
-    rows: Tensor
-
-
-@dataclass(frozen=True)
 class Pack:
-    """How sequences lie in one row, in order, without gaps. position_ids: (1, T), restarting with each sequence."""
+    """How sequences lie in one row of T tokens, in order, without gaps.
+
+    position_ids: (1, T), restarting with each sequence. groups: (count, longest) of each group of sequences of similar
+    length. gather: the rows of the pack that the groups hold, one group behind the other, each count x longest, with
+    a sequence's first row repeated as padding. put_back: (T,) where each row lies among those.
+
+    A row may be longer than its sequences: what lies behind them belongs to no group, and nothing reads it.
+    """
 
     position_ids: Tensor
-    groups: tuple[PackGroup, ...]
+    groups: tuple[tuple[int, int], ...]
+    gather: Tensor
+    put_back: Tensor
 
 
-def plan_pack(lengths: Sequence[int], group_size: int = 8, device: torch.device | str | None = None) -> Pack:
-    """The plan for sequences of these lengths, lying one behind the other in a row of sum(lengths) tokens."""
-    starts = torch.tensor([0, *lengths]).cumsum(0)[:-1].tolist()
+def round_up(number: int, multiple: int) -> int:
+    """The next multiple: shapes that recur let a CPU's matrix library reuse the kernels it has built."""
+    return -(-number // multiple) * multiple
+
+
+def plan_pack(
+    lengths: Sequence[int], group_size: int = 8, total: int | None = None, device: torch.device | str | None = None
+) -> Pack:
+    """The plan for sequences of these lengths, lying one behind the other in a row of `total` tokens (by default as
+    many as they have)."""
+    total = sum(lengths) if total is None else total
+    starts = torch.tensor([0, *lengths]).cumsum(0).tolist()
     order = sorted(range(len(lengths)), key=lambda k: lengths[k])
-    groups = []
+    groups: list[tuple[int, int]] = []
+    gathered: list[Tensor] = []
+    put_back = torch.zeros(total, dtype=torch.int64)
+    done = 0
     for first in range(0, len(order), group_size):
         members = order[first : first + group_size]
-        longest = lengths[members[-1]]
-        offsets = torch.arange(longest)
-        inside = offsets < torch.tensor([lengths[k] for k in members])[:, None]
-        rows = torch.tensor([starts[k] for k in members])[:, None] + offsets
-        # padding repeats a real row; whatever it computes is never put back
-        gather = torch.where(inside, rows, rows[:, :1]).flatten()
-        put_back = inside.flatten().nonzero()[:, 0]
-        groups.append(
-            PackGroup(len(members), longest, gather.to(device), put_back.to(device), gather[put_back].to(device))
-        )
-    positions = torch.cat([torch.arange(length) for length in lengths])[None]
-    return Pack(positions.to(device), tuple(groups))
+        longest = round_up(lengths[members[-1]], 32)
+        for k in members:
+            rows = torch.full((longest,), starts[k])
+            rows[: lengths[k]] = torch.arange(starts[k], starts[k + 1])
+            put_back[starts[k] : starts[k + 1]] = torch.arange(done, done + lengths[k])
+            gathered.append(rows)
+            done += longest
+        groups.append((len(members), longest))
+    positions = torch.cat([*[torch.arange(length) for length in lengths], torch.zeros(total - starts[-1], dtype=torch.int64)])
+    return Pack(positions[None].to(device), tuple(groups), torch.cat(gathered).to(device), put_back.to(device))
 
 
 def packed_attention(
@@ -74,16 +82,13 @@ def packed_attention(
     """Attention as the library calls it: (1, heads, T, width) each -> (1, T, heads, width), kept apart by `pack`."""
     if pack is None or query.shape[0] != 1 or dropout:
         raise ValueError("packed attention needs one row of samples and its pack, and knows no dropout")
-    rows = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, width)
-    mixed = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
-    pieces, places = [], []
-    for group in pack.groups:
-        shape = (group.count, group.longest)
-        q, k, v = (x.index_select(0, group.gather).unflatten(0, shape).transpose(1, 2) for x in rows)
-        out = attend(q, k, v, causal=True, scale=scaling)
-        pieces.append(out.transpose(1, 2).flatten(0, 1).index_select(0, group.put_back))
-        places.append(group.rows)
-    return mixed.index_copy(0, torch.cat(places), torch.cat(pieces))[None], None
+    sizes = [count * longest for count, longest in pack.groups]
+    gathered = [x[0].transpose(0, 1).index_select(0, pack.gather).split(sizes) for x in (query, key, value)]
+    pieces = []
+    for group, *rows in zip(pack.groups, *gathered, strict=True):
+        q, k, v = (x.unflatten(0, group).transpose(1, 2) for x in rows)
+        pieces.append(attend(q, k, v, causal=True, scale=scaling).transpose(1, 2).flatten(0, 1))
+    return torch.cat(pieces).index_select(0, pack.put_back)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)

@@ -5,7 +5,7 @@ reads the text of a line off the visual tokens themselves, by connectionist temp
 the line's map, from left to right, yields a few frames of character scores. It only shapes the visual tokens: its one
 linear layer is dropped when training ends, and answers come from the LLM alone.
 
-Shapes: V views, N tokens of a view, D width of the LLM.
+Shapes: V views, N tokens of a view, D width of the LLM, F frames of a view, S size of the vocabulary.
 """
 
 from __future__ import annotations
@@ -32,24 +32,19 @@ class AlignmentHead(nn.Module):
 
     def forward(self, features_VND: Tensor, examples: Sequence[Example]) -> tuple[Tensor, int]:
         """Features of the examples' views, in order -> (summed loss, number of characters it is over)."""
-        lines: list[Tensor] = []
-        texts: list[Tensor] = []
-        first = 0
-        for example in examples:
-            views = len(example.views)
-            if len(example.line):
-                # the global token comes first in a view and shows no place of the line
-                lines.append(features_VND[first : first + views, 1:].flatten(0, 1))
-                texts.append(example.line)
-            first += views
-        if not lines:
+        # the global token comes first in a view and shows no place of the line
+        scores_VFS = self.scores(features_VND[:, 1:]).unflatten(-1, (self.frames, -1)).flatten(1, 2)
+        counts = [len(example.views) for example in examples]
+        pieces = scores_VFS[: sum(counts)].split(counts)
+        chosen = [k for k, example in enumerate(examples) if len(example.line)]
+        if not chosen:
             return features_VND.new_zeros((), dtype=torch.float32), 0
-        padded = nn.utils.rnn.pad_sequence(lines, batch_first=True)
-        scores = self.scores(padded).unflatten(-1, (self.frames, -1)).flatten(1, 2)
+        scores = nn.utils.rnn.pad_sequence([pieces[k].flatten(0, 1) for k in chosen])
+        texts = [examples[k].line for k in chosen]
         loss = F.ctc_loss(
-            scores.float().log_softmax(-1).transpose(0, 1),
+            scores.float().log_softmax(-1),
             torch.cat(texts).to(scores.device),
-            torch.tensor([len(line) * self.frames for line in lines]),
+            torch.tensor([counts[k] * scores_VFS.shape[1] for k in chosen]),
             torch.tensor([len(text) for text in texts]),
             blank=BLANK,
             reduction="sum",

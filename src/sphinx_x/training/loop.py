@@ -28,7 +28,7 @@ from sphinx_x.jobs import append_line, atomic_folder, read_lines, write_atomic, 
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_at
-from sphinx_x.training.packing import MicroBatch, pack_examples, split_batch
+from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples, split_batch
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.state import load_state, save_state
@@ -156,25 +156,27 @@ class Trainer:
 
     def forward(self, micro: MicroBatch, sums: Sums) -> tuple[Tensor, Tensor]:
         """Losses of the trained tokens, (n,) float32, and the summed alignment loss of a micro-batch."""
-        dtype = self.head.scores.weight.dtype if self.recipe.align.weight else self.model.lm_head.weight.dtype
         features = None
         align = torch.zeros((), device=self.device)
-        if len(micro.views):
+        if micro.view_count:
+            dtype = self.model.lm_head.weight.dtype
             features = self.trunk.get_image_features(micro.views.to(dtype) / 255).pooler_output
             if self.recipe.align.weight:
                 align, characters = self.head(features, micro.examples)
                 sums.align, sums.characters = sums.align + float(align.detach()), sums.characters + characters
+            features = features[: micro.view_count]
         embeddings = self.trunk.embed(micro.ids, features)
         hidden = self.trunk.language_model(
             inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
         ).last_hidden_state[0]
         logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
-        return F.cross_entropy(logits, micro.targets, reduction="none"), align
+        losses = F.cross_entropy(logits, micro.targets, reduction="none", ignore_index=IGNORED)
+        return losses[: micro.trained], align
 
     def _count(self, micro: MicroBatch, losses: Tensor, sums: Sums) -> None:
         sums.loss += float(losses.sum())
         sums.tokens, sums.trained = sums.tokens + micro.tokens, sums.trained + len(losses)
-        sums.views, sums.attended = sums.views + len(micro.views), sums.attended + micro.attended
+        sums.views, sums.attended = sums.views + micro.view_count, sums.attended + micro.attended
         counts = [int((e.labels != -100).sum()) for e in micro.examples]
         for example, part in zip(micro.examples, losses.cpu().split(counts), strict=True):
             name = self.examples.blend.sources[example.source].name

@@ -9,30 +9,41 @@ import torch
 from torch import Tensor
 
 from sphinx_x.data.loader import Example
-from sphinx_x.model.packed import Pack, plan_pack
+from sphinx_x.model.packed import Pack, plan_pack, round_up
+
+
+TOKENS, VIEWS, ROWS = 512, 8, 256
+"""Rows, views and predictions of a micro-batch are filled up to multiples of these, so that shapes recur: a CPU's
+matrix library builds its kernels by shape, and building them anew in every step costs more than the filling."""
+IGNORED = -100
 
 
 @dataclass
 class MicroBatch:
-    """Examples in one row. ids: (1, T); views: (V, 3, H, W) uint8; rows, targets: the positions that predict a trained
-    token, and that token; padded, attended: rows that attention pads, and all rows it sees."""
+    """Examples in one row of T tokens, filled up at its end.
+
+    ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of them real; rows, targets: the positions that
+    predict a trained token, and that token, the first `trained` of them real (the rest ignored).
+    """
 
     examples: list[Example]
     ids: Tensor
     views: Tensor
+    view_count: int
     rows: Tensor
     targets: Tensor
+    trained: int
     pack: Pack
 
     @property
     def tokens(self) -> int:
-        """Tokens of the row."""
-        return self.ids.shape[1]
+        """Real tokens of the row."""
+        return sum(len(example.ids) for example in self.examples)
 
     @property
     def attended(self) -> int:
         """Rows that attention computes, its padding included."""
-        return sum(group.count * group.longest for group in self.pack.groups)
+        return sum(count * longest for count, longest in self.pack.groups)
 
 
 def split_batch(examples: Sequence[Example], micro_tokens: int) -> list[list[Example]]:
@@ -52,13 +63,23 @@ def split_batch(examples: Sequence[Example], micro_tokens: int) -> list[list[Exa
 def pack_examples(examples: list[Example], device: torch.device) -> MicroBatch:
     """Lays examples into one row, on `device`."""
     ids, labels = torch.cat([e.ids for e in examples]), torch.cat([e.labels for e in examples])
+    views = torch.cat([e.views for e in examples])
     # an example begins with a token that is never trained, so no position predicts across examples
-    rows = (labels[1:] != -100).nonzero()[:, 0]
+    rows = (labels[1:] != IGNORED).nonzero()[:, 0]
+    targets = labels[1:][rows]
     return MicroBatch(
         list(examples),
-        ids[None].to(device),
-        torch.cat([e.views for e in examples]).to(device),
-        rows.to(device),
-        labels[1:][rows].to(device),
-        plan_pack([len(e.ids) for e in examples], device=device),
+        _filled(ids, TOKENS, 0)[None].to(device),
+        _filled(views, VIEWS, 0).to(device),
+        len(views),
+        _filled(rows, ROWS, 0).to(device),
+        _filled(targets, ROWS, IGNORED).to(device),
+        len(rows),
+        plan_pack([len(e.ids) for e in examples], total=round_up(len(ids), TOKENS), device=device),
     )
+
+
+def _filled(tensor: Tensor, multiple: int, value: int) -> Tensor:
+    """The tensor, its first dimension filled up to a multiple."""
+    missing = round_up(len(tensor), multiple) - len(tensor)
+    return torch.cat([tensor, tensor.new_full((missing, *tensor.shape[1:]), value)]) if missing else tensor
