@@ -102,6 +102,21 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_function_writes_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    write_atomic(path, lambda file: file.writelines([b"a", b"b"]))
+    assert path.read_bytes() == b"ab"
+
+    def breaks(file):
+        file.write(b"half")
+        raise ValueError("broken source")
+
+    with pytest.raises(ValueError, match="broken source"):
+        write_atomic(path, breaks)
+    assert path.read_bytes() == b"ab"
+    assert names(tmp_path) == ["file"]
+
+
 def test_killed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     write_atomic(path, "old")

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -22,17 +22,21 @@ from sphinx_x.errors import CheckpointError, DataError, SphinxXError
 MANIFEST = "manifest.json"
 
 
-def write_atomic(path: str | Path, data: bytes | str) -> None:
+def write_atomic(path: str | Path, data: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Writes a file (text as UTF-8) so that after a crash either the old or the new content is there, never a part.
 
-    Missing parent folders are made. When it returns, the new content has reached the disk.
+    data: the content, or a function that writes it to the open file, for what is too large to hold. Missing parent
+    folders are made. When it returns, the new content has reached the disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            if callable(data):
+                data(file)
+            else:
+                file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -26,9 +26,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from sphinx_x.data.ocr import fonts as rendered
 from sphinx_x.data.ocr.lines import Crop, crop_sample, read_document
-from sphinx_x.data.sample import Sample, ShardReader, write_atomically, write_shard
+from sphinx_x.data.sample import Sample, ShardReader, write_shard
 from sphinx_x.data.som import emoji
 from sphinx_x.errors import DataError, MissingToolError
+from sphinx_x.jobs import write_atomic
 
 PACKAGES = (
     "texlive-latex-base-doc",
@@ -156,7 +157,7 @@ class _Report:
 
 
 def _write_json(path: Path, data: object) -> None:
-    write_atomically(path, lambda file: file.write(json.dumps(data, indent=1, ensure_ascii=False).encode()))
+    write_atomic(path, json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None) -> Path:

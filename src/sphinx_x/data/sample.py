@@ -11,7 +11,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from PIL import Image
 
 from sphinx_x.conversation import ROLES
 from sphinx_x.errors import DataError
+from sphinx_x.jobs import write_atomic
 
 Box = tuple[float, float, float, float]
 
@@ -151,24 +152,6 @@ def _check_numbers(numbers: object, count: int, where: str) -> None:
         raise DataError(f"{where}: empty box {numbers}")
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place; no reader ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
     """Writes NAME.tar, then NAME.jsonl, from samples with the encoded bytes of their images; gives their number.
 
@@ -189,8 +172,8 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
             lines.append(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
         file.write(bytes(2 * tarfile.BLOCKSIZE))
 
-    write_atomically(folder / archive, write_archive)
-    write_atomically(folder / f"{name}.jsonl", lambda file: file.writelines(lines))
+    write_atomic(folder / archive, write_archive)
+    write_atomic(folder / f"{name}.jsonl", lambda file: file.writelines(lines))
     return len(lines)
 
 
