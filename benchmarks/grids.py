@@ -43,8 +43,8 @@ def cost(rows: int, columns: int) -> tuple[float, ...]:
 
 def main() -> None:
     """Prints the table."""
-    print("| grid | sub-image, pixels | kept | skipped | visual tokens | kilopixels | million multiply-adds | lines in one row, % |")
-    print("|---|---|---|---|---|---|---|---|")
+    names = "grid|sub-image, pixels|kept|skipped|visual tokens|kilopixels|million multiply-adds|lines in one row, %"
+    print(f"| {names.replace('|', ' | ')} |\n|{'---|' * 8}")
     for rows, columns in GRIDS:
         views, skipped, tokens, pixels, work, whole = cost(rows, columns)
         print(

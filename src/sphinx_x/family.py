@@ -61,7 +61,9 @@ IMAGE_VOCABULARY = 4
 """Tokens that an image adds to a vocabulary: slot, start, end, skip."""
 
 
-def _llama(width: int, layers: int, heads: int, groups: int, hidden: int, vocabulary: int, **more: Any) -> dict[str, Any]:
+def _llama(
+    width: int, layers: int, heads: int, groups: int, hidden: int, vocabulary: int, **more: Any
+) -> dict[str, Any]:
     return {
         "model_type": "llama",
         "hidden_size": width,
@@ -174,7 +176,9 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
     from sphinx_x.model.tokenizer import byte_tokenizer, image_tokens
 
     if member.name != "nano":
-        raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}, not from nothing")
+        raise SphinxXError(
+            f"{member.name} starts from the weights and the tokenizer of {member.llm_name}"
+        )
     tokenizer = byte_tokenizer()
     config = build_config(member, image_tokens(tokenizer))
     torch.manual_seed(seed)
@@ -188,7 +192,7 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
     from sphinx_x.model.processing import SphinxXImageProcessor, SphinxXProcessor
 
     return SphinxXProcessor(
-        SphinxXImageProcessor(views=asdict(member.views)),
+        SphinxXImageProcessor(views=asdict(member.views)),  # pyright: ignore[reportCallIssue]
         tokenizer,
         tokens_per_view=tokens_per_view,
         box_decimals=member.box_decimals,

@@ -87,10 +87,17 @@ def read_region(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> st
     if x2 <= x1 or y2 <= y1:
         raise ImageError(f"the box {[round(n) for n in box]} has no area in an image of {image.width} x {image.height}")
     crop = image.crop((x1, y1, x2, y2))
-    lines = find_lines(crop)
+    lines = _whole(find_lines(crop), crop.height)
     if not lines:
         raise ImageError(f"the box {[round(n) for n in box]} holds nothing to read")
     return "\n".join(sphinx.chat_batch([(READ, crop.crop(line)) for line in lines]))
+
+
+def _whole(lines: list[Box], height: int) -> list[Box]:
+    """The lines without slivers of neighbours: what touches the upper or lower edge of the region and is less than half
+    as high as its highest line."""
+    highest = max((y2 - y1 for _, y1, _, y2 in lines), default=0)
+    return [box for box in lines if (box[1] > 0 and box[3] < height) or 2 * (box[3] - box[1]) >= highest]
 
 
 def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7) -> Found | None:

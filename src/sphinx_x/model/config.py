@@ -112,8 +112,8 @@ class SphinxXConfig(PreTrainedConfig):
     """
 
     model_type = "sphinx_x"
-    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012 (the library's own convention)
-    attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012
+    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
+    attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012 (the library's own convention)
 
     def __init__(
         self,

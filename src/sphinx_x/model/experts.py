@@ -17,7 +17,9 @@ from sphinx_x.model.config import ConvNextConfig, DinoV2Config, ExpertConfig
 
 
 class Expert(nn.Module):
-    """Brings views to the expert's size and colours; a subclass computes `features`."""
+    """Brings views to the expert's size and colours; a subclass computes `features`. channels: width of its tokens."""
+
+    channels: int
 
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()

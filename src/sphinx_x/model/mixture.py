@@ -19,8 +19,9 @@ class ExpertGroup(nn.Module):
     def __init__(self, config: GroupConfig, width: int) -> None:
         super().__init__()
         self.tokens = config.tokens
-        self.experts = nn.ModuleList(build_expert(expert) for expert in config.experts)
-        channels = sum(int(expert.channels) for expert in self.experts)
+        experts = [build_expert(expert) for expert in config.experts]
+        self.experts = nn.ModuleList(experts)
+        channels = sum(expert.channels for expert in experts)
         self.projector = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
 
     def forward(self, pixels_B3HW: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from transformers import (
     GenerationMixin,
     PreTrainedModel,
 )
-from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
+from transformers.utils.generic import ModelOutput
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
 from sphinx_x.model.config import SphinxXConfig
@@ -30,7 +31,7 @@ class SphinxXPreTrainedModel(PreTrainedModel):
     config: SphinxXConfig
     config_class = SphinxXConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "DinoBlock", "ConvNextBlock"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
@@ -72,9 +73,12 @@ class SphinxXModel(SphinxXPreTrainedModel):
         self, pixel_values: Tensor, return_dict: bool = True, **_: Any
     ) -> BaseModelOutputWithPooling | tuple[Tensor]:
         """Kept views (V, 3, H, W) with values from 0 to 1 -> `.pooler_output` (V, N, D)."""
-        dtype = self.vision.groups[0].projector[0].weight.dtype
-        features = self.vision(pixel_values.to(dtype))
-        return BaseModelOutputWithPooling(pooler_output=features) if return_dict else (features,)
+        features = self.features(pixel_values)
+        return BaseModelOutputWithPooling(pooler_output=features) if return_dict else (features,)  # pyright: ignore[reportArgumentType]
+
+    def features(self, pixel_values: Tensor) -> Tensor:
+        """Kept views (V, 3, H, W) with values from 0 to 1 -> (V, N, D): what fills their slots."""
+        return self.vision(pixel_values.to(next(self.vision.parameters()).dtype))
 
     def embed(self, input_ids: Tensor, features_VND: Tensor | None) -> Tensor:
         """Token ids (B, T) -> embeddings (B, T, D) with the features in the image slots, in order.
@@ -105,8 +109,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
         if inputs_embeds is None:
             if input_ids is None:
                 raise ValueError("give input_ids or inputs_embeds")
-            features = None if pixel_values is None else self.get_image_features(pixel_values).pooler_output
-            inputs_embeds = self.embed(input_ids, features)
+            inputs_embeds = self.embed(input_ids, None if pixel_values is None else self.features(pixel_values))
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -205,7 +208,9 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         self, input_ids: Tensor, pixel_values: Tensor | None = None, is_first_iteration: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
         """Images go in with the prompt only: later steps find them in the cache."""
-        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        inputs = super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
+            input_ids, is_first_iteration=is_first_iteration, **kwargs
+        )
         if is_first_iteration or not kwargs.get("use_cache", True):
             inputs["pixel_values"] = pixel_values
         return inputs

@@ -64,7 +64,8 @@ def plan_pack(
             gathered.append(rows)
             done += longest
         groups.append((len(members), longest))
-    positions = torch.cat([*[torch.arange(length) for length in lengths], torch.zeros(total - starts[-1], dtype=torch.int64)])
+    behind = torch.zeros(total - starts[-1], dtype=torch.int64)
+    positions = torch.cat([*[torch.arange(length) for length in lengths], behind])
     return Pack(positions[None].to(device), tuple(groups), torch.cat(gathered).to(device), put_back.to(device))
 
 

@@ -5,6 +5,7 @@ Shapes: V kept views of all images together, H x W pixels of a view.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from sphinx_x.model.views import Layout, ViewGrid, plan_views
 WHITE = (255, 255, 255)
 
 
-def render_views(image: Image.Image, layout: Layout, padding_color: tuple[int, int, int] = WHITE) -> np.ndarray:
+def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int] = WHITE) -> np.ndarray:
     """The kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
     grid = layout.grid
     left, top, right, bottom = layout.content()
@@ -141,9 +142,7 @@ class SphinxXProcessor(ProcessorMixin):
         ids = view_ids(image_inputs["layouts"][image_idx], image_tokens(self.tokenizer), self.tokens_per_view)
         return "".join(self.tokenizer.convert_ids_to_tokens(ids))
 
-    def _get_num_multimodal_tokens(
-        self, image_sizes: list[tuple[int, int]] | None = None, **_: Any
-    ) -> MultiModalData:
+    def _get_num_multimodal_tokens(self, image_sizes: list[tuple[int, int]] | None = None, **_: Any) -> MultiModalData:
         """For vLLM: ids and views of images of these (height, width)."""
         if image_sizes is None:
             return MultiModalData()

@@ -94,8 +94,8 @@ class PromptBuilder:
         """
         self._check(messages, layouts)
         out = Encoded()
-        if self.tokenizer.bos_token_id is not None:
-            out.add([self.tokenizer.bos_token_id])
+        if self.tokenizer.bos_token is not None:
+            out.add(self.control(str(self.tokenizer.bos_token)))
         images = [view_ids(layout, self.image_tokens, self.tokens_per_view) for layout in layouts]
         if self.template.images_first:
             out.add([number for ids in images for number in ids])
@@ -141,6 +141,6 @@ class PromptBuilder:
             named = [part.image for part in message.parts if isinstance(part, Place)]
             if any(not 0 <= image < len(layouts) for image in named):
                 raise PromptError(f"message {number} names an image that the conversation does not have")
-            said = any(not isinstance(part, Text) or part.text.strip() for part in message.parts if not isinstance(part, Image))
+            said = any(isinstance(p, Place) or (isinstance(p, Text) and p.text.strip()) for p in message.parts)
             if not said and message.role != "system":
                 raise PromptError(f"message {number} ({message.role}) is empty")

@@ -34,8 +34,8 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 def image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
     """The ids of the image tokens; raises ValueError where the vocabulary lacks one."""
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in IMAGE_TOKENS]
-    missing = [token for token, number in zip(IMAGE_TOKENS, ids, strict=True) if number in (None, tokenizer.unk_token_id)]
+    vocabulary = tokenizer.get_vocab()
+    missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
     if missing:
         raise ValueError(f"the vocabulary has no token {', '.join(missing)}")
-    return ImageTokens(*ids)
+    return ImageTokens(*(vocabulary[token] for token in IMAGE_TOKENS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +45,8 @@ class Sums:
     trained: int = 0
     views: int = 0
     attended: int = 0
-    source_loss: Counter[str] = field(default_factory=Counter)
-    source_trained: Counter[str] = field(default_factory=Counter)
+    source_loss: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    source_trained: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     began: float = field(default_factory=time.monotonic)
 
     def record(self) -> dict[str, Any]:

@@ -24,23 +24,23 @@ class SourceRecipe(Strict):
     """Share of a source in the mixture; `end`: its share at the end of the run, where that differs."""
 
     weight: float = Field(ge=0)
-    end: float | None = Field(None, ge=0)
+    end: float | None = Field(default=None, ge=0)
 
 
 class AugmentRecipe(Strict):
     """See `sphinx_x.data.loader.Augmentation`."""
 
     scale: tuple[float, float] = (1.0, 1.0)
-    contrast: float = Field(1.0, gt=0, le=1)
-    noise: float = Field(0.0, ge=0)
-    margin: int = Field(0, ge=0)
+    contrast: float = Field(default=1.0, gt=0, le=1)
+    noise: float = Field(default=0.0, ge=0)
+    margin: int = Field(default=0, ge=0)
 
 
 class AlignRecipe(Strict):
     """The alignment loss: see `sphinx_x.training.alignment`. weight 0 leaves it out."""
 
-    weight: float = Field(0.0, ge=0)
-    frames: int = Field(2, ge=1)
+    weight: float = Field(default=0.0, ge=0)
+    frames: int = Field(default=2, ge=1)
 
 
 class Recipe(Strict):
@@ -53,14 +53,14 @@ class Recipe(Strict):
     member: str
     seed: int = 0
     samples: int = Field(gt=0)
-    batch: int = Field(256, gt=0)
-    micro_tokens: int = Field(16384, gt=0)
-    max_tokens: int = Field(4096, gt=0)
-    learning_rate: float = Field(2e-5, gt=0)
-    warmup: float = Field(0.01, ge=0, lt=1)
+    batch: int = Field(default=256, gt=0)
+    micro_tokens: int = Field(default=16384, gt=0)
+    max_tokens: int = Field(default=4096, gt=0)
+    learning_rate: float = Field(default=2e-5, gt=0)
+    warmup: float = Field(default=0.01, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.0, ge=0)
-    clip: float = Field(8.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=8.0, gt=0)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     freeze: list[Literal["experts", "projector", "language_model"]] = ["experts"]
     align: AlignRecipe = AlignRecipe()
@@ -68,11 +68,11 @@ class Recipe(Strict):
     folder: Path
     data: DataConfig | None = None
     sources: dict[str, SourceRecipe]
-    workers: int = Field(1, ge=0)
-    save_every: int = Field(500, gt=0)
-    keep: int = Field(2, gt=0)
-    log_every: int = Field(10, gt=0)
-    max_holes: float = Field(0.001, ge=0, le=1)
+    workers: int = Field(default=1, ge=0)
+    save_every: int = Field(default=500, gt=0)
+    keep: int = Field(default=2, gt=0)
+    log_every: int = Field(default=10, gt=0)
+    max_holes: float = Field(default=0.001, ge=0, le=1)
 
     @property
     def steps(self) -> int:
