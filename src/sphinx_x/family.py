@@ -190,6 +190,7 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
     from dataclasses import asdict
 
     from sphinx_x.model.processing import SphinxXImageProcessor, SphinxXProcessor
+    from sphinx_x.model.prompt import TEMPLATES, chat_template
 
     return SphinxXProcessor(
         SphinxXImageProcessor(views=asdict(member.views)),  # pyright: ignore[reportCallIssue]
@@ -197,4 +198,5 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
         tokens_per_view=tokens_per_view,
         box_decimals=member.box_decimals,
         template=member.template,
+        chat_template=chat_template(TEMPLATES[member.template]),
     )

@@ -6,12 +6,13 @@ are written: nothing is searched for afterwards. The text of users never becomes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from sphinx_x.conversation import Image, Message, Part, Place, Text, count_images, format_place
+from sphinx_x.conversation import IMAGE, Image, Message, Part, Place, Text, count_images, format_place
 from sphinx_x.errors import PromptError
 from sphinx_x.model.config import ImageTokens
 from sphinx_x.model.views import Layout
@@ -48,6 +49,36 @@ TEMPLATES = {
         images_first=True,
     ),
 }
+
+
+def chat_template(template: Template) -> str:
+    """The template in the library's own form (Jinja), for `apply_chat_template`: the same text as `PromptBuilder`.
+
+    There, as everywhere in the library, what a user writes is not kept apart from control tokens; `PromptBuilder` does.
+    """
+
+    def quoted(text: str) -> str:
+        return f"{{{{ {json.dumps(text)} }}}}" if text else ""
+
+    parts = "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}IMAGE{% if p.type == 'text' %}"
+    parts += "{{ p.text }}{% endif %}{% endfor %}{% endif %}"
+    image = "{% if p.type == 'image' %}" + IMAGE + "{% endif %}"
+    said = parts.replace("IMAGE", "" if template.images_first else image)
+    ahead = "{% for m in messages if m.content is not string %}{% for p in m.content %}" + image + "{% endfor %}{% endfor %}"
+    start = quoted(template.system + template.after["system"]) if template.system else ""
+    turns = "".join(
+        f"{{% if m.role == '{role}' %}}{quoted(template.before[role])}{said}{quoted(template.after[role])}{{% endif %}}"
+        for role in ("system", "user")
+    )
+    answer = f"{quoted(template.before['assistant'])}{{% generation %}}{said}{quoted(template.after['assistant'])}"
+    return (
+        "{{ bos_token }}"
+        + (ahead if template.images_first else "")
+        + f"{{% if messages[0].role != 'system' %}}{start}{{% endif %}}"
+        + f"{{% for m in messages %}}{turns}{{% if m.role == 'assistant' %}}{answer}{{% endgeneration %}}{{% endif %}}"
+        + "{% endfor %}"
+        + f"{{% if add_generation_prompt %}}{quoted(template.before['assistant'].rstrip(' '))}{{% endif %}}"
+    )
 
 
 @dataclass
