@@ -49,7 +49,11 @@ def test_template_equals_builder(processor, template, name):
 
 def test_generation_marks_are_the_trained_ids(processor):
     processor.template = "tokens"
-    messages = [*CONVERSATIONS["two turns"][:2], {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]
+    messages = [
+        *CONVERSATIONS["two turns"][:2],
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
     messages[0] = {"role": "user", "content": "Read."}
     out = processor.tokenizer.apply_chat_template(
         messages,

@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sphinx_x.errors import SphinxXError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0])
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="SPHINX-X: makes, trains, runs and measures a family of multi-modal language models.",
+)
 
 Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
@@ -25,7 +30,7 @@ Device = Annotated[str | None, typer.Option(help="As PyTorch names it; by defaul
 @app.command()
 def chat(
     image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
-    question: Annotated[str | None, typer.Argument(help="The question; without one, a session of several turns.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; without one, several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
     max_new_tokens: Tokens = 256,
@@ -56,10 +61,69 @@ def chat(
         picture = None
 
 
-def _stream(session, question: str, picture, max_new_tokens: int) -> None:  # noqa: ANN001 (imported late)
+def _stream(session: Any, question: str, picture: Any, max_new_tokens: int) -> None:
     for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
         print(piece, end="", flush=True)
     print()
+
+
+Document = Annotated[str, typer.Argument(help="An image or a PDF.")]
+
+
+@app.command()
+def read(
+    image: Document,
+    box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 in pixels (a PDF: at 150 dpi); else all of it.")] = None,
+    model: Model = "nano",
+    page: Page = 1,
+    device: Device = None,
+) -> None:
+    """Reads the lines in a box of a page, or of all of it."""
+    from sphinx_x.images import open_image
+
+    picture = open_image(image, page=page)
+    region = _numbers(box) if box is not None else [0, 0, picture.width, picture.height]
+    from sphinx_x.inference import SphinxX
+    from sphinx_x.reading import read_region
+
+    print(read_region(SphinxX.load(model, device=device), picture, region))
+
+
+@app.command()
+def find(
+    image: Document,
+    text: Annotated[str, typer.Argument(help="What to look for, at most one line.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draws the box into this picture.")] = None,
+    model: Model = "nano",
+    page: Page = 1,
+    device: Device = None,
+) -> None:
+    """Finds the box of a text on a page, in pixels (a PDF: at 150 dpi)."""
+    from sphinx_x.drawing import Mark, draw_boxes
+    from sphinx_x.images import open_image
+
+    picture = open_image(image, page=page)
+    if not text.strip():
+        raise SphinxXError("the text to find is empty")
+    from sphinx_x.inference import SphinxX
+    from sphinx_x.reading import find_text
+
+    found = find_text(SphinxX.load(model, device=device), picture, text)
+    if found is None:
+        raise SphinxXError(f"{text!r} was not found")
+    print(",".join(map(str, found.box)))
+    if out is not None:
+        draw_boxes(picture, [Mark(found.box, text)]).save(out)
+
+
+def _numbers(box: str) -> list[float]:
+    try:
+        numbers = [float(number) for number in box.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise SphinxXError(f"--box takes four numbers x1,y1,x2,y2, not {box!r}")
+    return numbers
 
 
 @app.command()
@@ -76,9 +140,22 @@ def demo(
 @app.command()
 def family() -> None:
     """Prints the family: parameters, views, visual tokens, memory."""
-    from sphinx_x.family import print_table
+    from rich.console import Console
+    from rich.table import Table
 
-    print_table()
+    from sphinx_x.family import MEMBERS, SHAPES, describe
+
+    table = Table("member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "GB to train")
+    for member in MEMBERS.values():
+        facts, grid = describe(member), member.views
+        views = f"{'1 + ' if grid.global_view else ''}{grid.rows} x {grid.columns}"
+        size = f"{facts.parameters / 1e6:.1f} M" if facts.parameters < 1e9 else f"{facts.parameters / 1e9:.2f} B"
+        skipping = [str(facts.typical[shape]) for shape in SHAPES]
+        memory = (f"{facts.run:.3g}", f"{facts.train:.3g}")
+        table.add_row(member.name, member.llm_name, size, views, str(facts.tokens), *skipping, *memory)
+    Console(width=max(Console().width, 140)).print(table)
+    print("Visual tokens: all views of one image, then what is left with skip tokens for images of these shapes.")
+    print("To run: bfloat16 weights and a full context. To train: without activations, experts frozen but in nano.")
 
 
 @app.command()
@@ -101,7 +178,7 @@ def train(
 @app.command(name="eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or a hub id.")] = "nano",
-    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the set in the package.")] = None,
+    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where every answer is written (JSON lines).")] = None,
     device: Device = None,
 ) -> None:
@@ -115,6 +192,8 @@ def main() -> None:
     """Runs the command line: a user's error is one line on standard error and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except SphinxXError as error:
@@ -122,6 +201,10 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        # whoever read our output has left; nothing more can be said there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

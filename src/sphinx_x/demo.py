@@ -65,8 +65,8 @@ def _tell_tokens(sphinx: SphinxX, crop: Image.Image) -> None:
     used, full = prompt.visual_tokens, prompt.unskipped_tokens
     layout = prompt.layouts[0]
     print(
-        f"\nThat line as the model sees it: {layout.views} of {layout.views + layout.skipped} views, {used} visual tokens "
-        f"({layout.skipped} of them skip tokens); without skipping {full}, so {100 * (1 - used / full):.0f} % are saved"
+        f"\nThat line as the model sees it: {layout.views} of {layout.views + layout.skipped} views, "
+        f"{used} visual tokens ({layout.skipped} of them skip tokens); without skipping {full}, so {100 * (1 - used / full):.0f} % are saved"
     )
 
 

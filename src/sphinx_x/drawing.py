@@ -36,7 +36,9 @@ def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Ima
     return out
 
 
-def draw_views(image: Image.Image, canvas: int, content: tuple[int, int, int, int], cells: Sequence[tuple[Box, bool]]) -> Image.Image:
+def draw_views(
+    image: Image.Image, canvas: int, content: tuple[int, int, int, int], cells: Sequence[tuple[Box, bool]]
+) -> Image.Image:
     """The padded square that a model sees. canvas: its side; content: the image's box on it; cells: the box of each
     sub-image with whether it is kept. Skipped ones are greyed and crossed out."""
     out = Image.new("RGB", (canvas, canvas), "white")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sphinx_x.errors import SphinxXError
-from sphinx_x.model.views import ViewGrid
+from sphinx_x.model.views import ViewGrid, plan_views
 
 CONVNEXT_XXL = {"kind": "convnext"}
 DINOV2_GIANT = {"kind": "dinov2"}
@@ -176,9 +176,7 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
     from sphinx_x.model.tokenizer import byte_tokenizer, image_tokens
 
     if member.name != "nano":
-        raise SphinxXError(
-            f"{member.name} starts from the weights and the tokenizer of {member.llm_name}"
-        )
+        raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}")
     tokenizer = byte_tokenizer()
     config = build_config(member, image_tokens(tokenizer))
     torch.manual_seed(seed)
@@ -199,4 +197,57 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
         box_decimals=member.box_decimals,
         template=member.template,
         chat_template=chat_template(TEMPLATES[member.template]),
+    )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a member is and needs. Parameters are counted; tokens are for one image; memory is in GB (10^9 bytes).
+
+    typical: name of an image shape -> visual tokens with skipping. run: bfloat16 weights and the key-value cache of one
+    full context. train: bfloat16 weights and, for what is trained, float32 masters, two moments and gradients, without
+    activations; the experts of the large members are frozen.
+    """
+
+    parameters: int
+    llm: int
+    experts: int
+    projector: int
+    tokens: int
+    typical: dict[str, int]
+    run: float
+    train: float
+
+
+SHAPES = {"1:1": (1000, 1000), "3:2": (1500, 1000), "2:1": (2000, 1000), "3:1": (3000, 1000), "line of text": (800, 26)}
+
+
+def describe(member: Member) -> Facts:
+    """Builds the member without memory (on the meta device) and counts."""
+    import torch
+
+    from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+
+    config = build_config(member)
+    with torch.device("meta"):
+        model = SphinxXForConditionalGeneration(config)
+    groups = model.model.vision.groups
+    total = sum(p.numel() for p in model.parameters())
+    projector = sum(p.numel() for name, p in groups.named_parameters() if ".projector." in name)
+    experts = sum(p.numel() for p in groups.parameters()) - projector
+    view = config.tokens_per_view + 2
+    layouts = {name: plan_views(*size, member.views) for name, size in SHAPES.items()}
+    llm = member.llm
+    head = llm["hidden_size"] // llm["num_attention_heads"]
+    cache = 2 * 2 * llm["num_hidden_layers"] * llm["num_key_value_heads"] * head * llm["max_position_embeddings"]
+    trained = total if member.name == "nano" else total - experts
+    return Facts(
+        parameters=total,
+        llm=total - experts - projector,
+        experts=experts,
+        projector=projector,
+        tokens=(member.views.cells + member.views.global_view) * view,
+        typical={name: layout.views * view + layout.skipped for name, layout in layouts.items()},
+        run=(2 * total + cache) / 1e9,
+        train=(2 * total + trained * (4 + 8 + 2)) / 1e9,
     )

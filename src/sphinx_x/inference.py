@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.generation.streamers import BaseStreamer
+from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.conversation import Message, Text, count_images, split_text
@@ -73,6 +74,7 @@ class SphinxX:
         (quantization_config, device_map, ...). Raises `CheckpointError` where files are missing or altered.
         """
         path = find_model(name_or_path)
+        logging.disable_progress_bar()
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if dtype is None:
             dtype = torch.float32 if device == "cpu" else "auto"
@@ -84,21 +86,17 @@ class SphinxX:
         if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
         if "device_map" not in options:
-            model = model.to(device)
+            torch.nn.Module.to(model, device)
         return cls(model, processor)
 
-    @overload
-    def chat(self, question: str, images: Images = None) -> str: ...
-    @overload
-    def chat(self, question: str, images: Images = None, stream: bool = ..., **generation: Any) -> Any: ...
-    def chat(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
+    def chat(self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any) -> Any:
         """The answer to one question about one image, several, or none.
 
-        images: anything `open_image` takes, or a list of such. `<image>` in the question says where images stand;
-        without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the library's
-        `generate` (max_new_tokens 256 and greedy by default).
+        image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
+        stand; without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the
+        library's `generate` (max_new_tokens 256 and greedy by default).
         """
-        return self.session().ask(question, images, stream, **generation)
+        return self.session().ask(question, image_or_images, stream, **generation)
 
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
         """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
@@ -125,8 +123,9 @@ class SphinxX:
         """Messages and opened images -> what the model takes, ending where the answer begins."""
         layouts = [plan_views(image.width, image.height, self._grid) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True)
-        color = tuple(self.processor.image_processor.padding_color)
-        views = [torch.from_numpy(render_views(image, layout, color)) for image, layout in zip(images, layouts, strict=True)]
+        color = self.processor.image_processor.padding_color
+        pairs = zip(images, layouts, strict=True)
+        views = [torch.from_numpy(render_views(image, layout, color)) for image, layout in pairs]
         empty = torch.empty(0, 3, self._grid.view_height, self._grid.view_width, dtype=torch.uint8)
         return Prompt(encoded.ids, torch.cat([empty, *views]), layouts, self.processor.tokens_per_view)
 
@@ -144,7 +143,7 @@ class SphinxX:
         views = torch.cat([prompt.views for prompt in prompts]).to(device, torch.float32) / 255
         if self.processor.template != "tokens":
             generation = {"stop_strings": [self._builder.stop_text().strip()], "tokenizer": tokenizer, **generation}
-        out = self.model.generate(
+        out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             pixel_values=views if len(views) else None,
@@ -260,7 +259,8 @@ def find_model(name_or_path: str | Path) -> str | Path:
         return path
     name = str(name_or_path)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise CheckpointError(f"{name}: no such model; give {', '.join(built_in_models())}, a folder, or a hub id owner/name")
+        known = "".join(f"{built}, " for built in built_in_models())
+        raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")
     return name
 
 
@@ -272,7 +272,7 @@ def built_in_models() -> list[str]:
 def _open(images: Images) -> list[Image.Image]:
     if images is None:
         return []
-    many = images if isinstance(images, (list, tuple)) else [images]
+    many: Sequence[Any] = images if isinstance(images, (list, tuple)) else [images]
     return [open_image(image) for image in many]
 
 

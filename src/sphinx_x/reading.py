@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,7 +51,7 @@ def find_lines(image: Image.Image) -> list[Box]:
     ]
 
 
-def _cut(ink: np.ndarray, left: int, top: int, by_rows: bool, may_stop: bool) -> list[Box]:
+def _cut(ink: Any, left: int, top: int, by_rows: bool, may_stop: bool) -> list[Box]:
     """Cuts along rows and columns in turn, until neither cuts any more."""
     pieces = _runs(ink.any(axis=1 if by_rows else 0), ROW_GAP if by_rows else COLUMN_GAP)
     if len(pieces) == 1 and may_stop:
@@ -67,7 +68,7 @@ def _cut(ink: np.ndarray, left: int, top: int, by_rows: bool, may_stop: bool) ->
     return boxes
 
 
-def _runs(marked: np.ndarray, gap: int) -> list[tuple[int, int]]:
+def _runs(marked: Any, gap: int) -> list[tuple[int, int]]:
     """Stretches of marked places, (start, end); stretches less than `gap` apart are one."""
     places = np.flatnonzero(marked)
     if not len(places):

@@ -7,7 +7,7 @@ index alone, so any worker of any run builds the same sample.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,9 +118,7 @@ class Examples(Dataset[Example]):
             views = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
             return Example(empty, empty, views, empty, source, name, f"{type(error).__name__}: {error}")
 
-    def _build(
-        self, reader: ShardReader, sample: Sample, source: int, name: str, rng: np.random.Generator
-    ) -> Example:
+    def _build(self, reader: ShardReader, sample: Sample, source: int, name: str, rng: np.random.Generator) -> Example:
         messages = parse_messages(sample.messages)
         images = []
         for k in range(len(sample.images)):
@@ -161,7 +159,7 @@ class _Indices(Sampler[list[int]]):
     def __init__(self, first: int, last: int, batch: int) -> None:
         self.first, self.last, self.batch = first, last, batch
 
-    def __iter__(self):  # noqa: ANN204 (iterator of lists)
+    def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first, self.last):
             yield list(range(step * self.batch, (step + 1) * self.batch))
 
@@ -177,7 +175,7 @@ def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def batches(examples: Examples, batch: int, first_step: int, last_step: int, workers: int) -> DataLoader[list[Example]]:
+def batches(examples: Examples, batch: int, first_step: int, last_step: int, workers: int) -> Iterable[list[Example]]:
     """Lists of `batch` examples for the steps first_step to last_step - 1, in the mixture's order."""
     return DataLoader(
         examples,

@@ -60,11 +60,17 @@ def chat_template(template: Template) -> str:
     def quoted(text: str) -> str:
         return f"{{{{ {json.dumps(text)} }}}}" if text else ""
 
-    parts = "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}IMAGE{% if p.type == 'text' %}"
+    parts = (
+        "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}IMAGE{% if p.type == 'text' %}"
+    )
     parts += "{{ p.text }}{% endif %}{% endfor %}{% endif %}"
     image = "{% if p.type == 'image' %}" + IMAGE + "{% endif %}"
     said = parts.replace("IMAGE", "" if template.images_first else image)
-    ahead = "{% for m in messages if m.content is not string %}{% for p in m.content %}" + image + "{% endfor %}{% endfor %}"
+    ahead = (
+        "{% for m in messages if m.content is not string %}{% for p in m.content %}"
+        + image
+        + "{% endfor %}{% endfor %}"
+    )
     start = quoted(template.system + template.after["system"]) if template.system else ""
     turns = "".join(
         f"{{% if m.role == '{role}' %}}{quoted(template.before[role])}{said}{quoted(template.after[role])}{{% endif %}}"

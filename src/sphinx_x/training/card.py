@@ -15,13 +15,15 @@ SCORES = "## Scores"
 """The card's last section; `sphinx-x eval` prints what belongs there."""
 
 
-def write_card(path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sizes: dict[str, int], parameters: int) -> None:
+def write_card(
+    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sizes: dict[str, int], parameters: int
+) -> None:
     """Writes the card of a finished run. records: its log; sizes: samples of each source; parameters: of the model."""
     last = records[-1]
     hours = sum(record["seconds"] for record in records) / 3600
     rows = "\n".join(
-        f"| {name} | {size:,} | {recipe.sources[name].weight:g} | {recipe.sources[name].end or recipe.sources[name].weight:g} |"
-        for name, size in sizes.items()
+        f"| {name} | {size:,} | {source.weight:g} | {source.weight if source.end is None else source.end:g} |"
+        for (name, source), size in zip(recipe.sources.items(), sizes.values(), strict=True)
     )
     packages = ", ".join(recipe.data.packages) if recipe.data else "see the recipe's folder"
     settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False)

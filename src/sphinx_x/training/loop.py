@@ -114,7 +114,9 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
-        return self.recipe.model_dump(mode="json", exclude={"workers", "save_every", "keep", "log_every", "folder", "data"})
+        return self.recipe.model_dump(
+            mode="json", exclude={"workers", "save_every", "keep", "log_every", "folder", "data"}
+        )
 
     def run(self) -> Path:
         """Trains to the end; returns the model folder."""
