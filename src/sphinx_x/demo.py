@@ -66,7 +66,8 @@ def _tell_tokens(sphinx: SphinxX, crop: Image.Image) -> None:
     layout = prompt.layouts[0]
     print(
         f"\nThat line as the model sees it: {layout.views} of {layout.views + layout.skipped} views, "
-        f"{used} visual tokens ({layout.skipped} of them skip tokens); without skipping {full}, so {100 * (1 - used / full):.0f} % are saved"
+        f"{used} visual tokens ({layout.skipped} of them skip tokens); "
+        f"without skipping {full}, so {100 * (1 - used / full):.0f} % are saved"
     )
 
 

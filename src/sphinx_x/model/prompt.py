@@ -60,16 +60,13 @@ def chat_template(template: Template) -> str:
     def quoted(text: str) -> str:
         return f"{{{{ {json.dumps(text)} }}}}" if text else ""
 
-    parts = (
-        "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}IMAGE{% if p.type == 'text' %}"
-    )
-    parts += "{{ p.text }}{% endif %}{% endfor %}{% endif %}"
-    image = "{% if p.type == 'image' %}" + IMAGE + "{% endif %}"
-    said = parts.replace("IMAGE", "" if template.images_first else image)
-    ahead = (
-        "{% for m in messages if m.content is not string %}{% for p in m.content %}"
-        + image
-        + "{% endfor %}{% endfor %}"
+    image = f"{{% if p.type == 'image' %}}{IMAGE}{{% endif %}}"
+    each = "{% for p in m.content %}"
+    ahead = f"{{% for m in messages if m.content is not string %}}{each}{image}{{% endfor %}}{{% endfor %}}"
+    said = (
+        f"{{% if m.content is string %}}{{{{ m.content }}}}{{% else %}}{each}"
+        + ("" if template.images_first else image)
+        + "{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endif %}"
     )
     start = quoted(template.system + template.after["system"]) if template.system else ""
     turns = "".join(

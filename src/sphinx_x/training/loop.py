@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,6 +30,7 @@ from sphinx_x.family import get_member, new_model
 from sphinx_x.jobs import append_line, atomic_folder, read_lines, write_atomic, write_manifest
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
+from sphinx_x.training.card import write_card
 from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_at
 from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples, split_batch
 from sphinx_x.training.progress import Progress, draw_curves
@@ -57,9 +61,30 @@ class Sums:
             "align": self.align / max(self.characters, 1),
             "tokens_per_s": self.tokens / seconds,
             "views_per_s": self.views / seconds,
+            "seconds": seconds,
             "padding": 1 - self.tokens / max(self.attended, 1),
             "by_source": {name: self.source_loss[name] / n for name, n in sorted(self.source_trained.items())},
         }
+
+
+class StopSignal:
+    """Remembers SIGTERM and SIGINT while it is entered, so that a step can end and be saved first."""
+
+    number: int = 0
+
+    def __enter__(self) -> StopSignal:
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def _remember(self, number: int, _: Any) -> None:
+        self.number = number
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 class Trainer:
@@ -114,16 +139,15 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
-        return self.recipe.model_dump(
-            mode="json", exclude={"workers", "save_every", "keep", "log_every", "folder", "data"}
-        )
+        free = {"workers", "save_every", "keep", "log_every", "folder", "data"}
+        return self.recipe.model_dump(mode="json", exclude=free)
 
     def run(self) -> Path:
         """Trains to the end; returns the model folder."""
         recipe = self.recipe
         loader = batches(self.examples, recipe.batch, self.first_step, recipe.steps, recipe.workers)
         sums = Sums()
-        with Progress(recipe.steps, self.first_step) as progress:
+        with Progress(recipe.steps, self.first_step) as progress, StopSignal() as stop:
             for step, examples in enumerate(loader, self.first_step):
                 rate = learning_rate_at(step, recipe.steps, recipe.learning_rate, recipe.warmup)
                 norm = self.step(self._without_holes(examples, step), rate, sums)
@@ -133,8 +157,11 @@ class Trainer:
                     append_line(self.folder / "log.jsonl", record)
                     progress.show(record)
                     sums = Sums()
-                if done % recipe.save_every == 0 or done == recipe.steps:
+                if done % recipe.save_every == 0 or done == recipe.steps or stop.number:
                     self._save(done)
+                if stop.number and done < recipe.steps:
+                    print(f"stopped after step {done}; --resume goes on from there", file=sys.stderr)
+                    raise SystemExit(128 + stop.number)
         return self.export(self.folder / "model")
 
     def step(self, examples: Sequence[Example], rate: float, sums: Sums) -> float:
@@ -210,6 +237,9 @@ class Trainer:
         with atomic_folder(folder) as temporary:
             self.model.save_pretrained(temporary)
             self.processor.save_pretrained(temporary)
+            sizes = {source.name: source.size for source in self.examples.blend.sources}
+            records = read_lines(self.folder / "log.jsonl")
+            write_card(temporary / "README.md", self.recipe, records, sizes, self.model.num_parameters())
             write_manifest(temporary)
         self.trunk.language_model.config._attn_implementation = PACKED
         return folder
