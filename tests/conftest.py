@@ -28,3 +28,56 @@ def shared_dir() -> Path:
             pytest.fail(f"{folder} is missing, though CI lays it beside the repository")
         pytest.skip(f"needs {folder}, which is not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_member():
+    """A member of Nano's kind, small enough for tests: canvas 128, 8 x 2 bands of 16 x 64 pixels, 9 tokens a view."""
+    from dataclasses import replace
+
+    from sphinx_x.family import get_member
+    from sphinx_x.model.views import ViewGrid
+
+    size = {"height": 16, "width": 64}
+    convnext = {
+        "kind": "convnext",
+        **size,
+        "channels": (8, 16),
+        "depths": (1, 1),
+        "strides": ((4, 4), (4, 2)),
+        "kernel": 3,
+    }
+    dinov2 = {
+        **{"kind": "dinov2", **size, "patch": (16, 8), "channels": 16, "depth": 1, "heads": 2, "hidden": 32},
+        **{"swiglu": False, "positions": (1, 8)},
+    }
+    nano = get_member("nano")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    return replace(
+        nano,
+        llm={**nano.llm, **sizes, "intermediate_size": 48},
+        views=ViewGrid(8, 2, 16, 64, global_view=False, max_upscale=1.0),
+        groups=({"experts": (convnext, dinov2), "tokens": (1, 8)},),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_member, tmp_path_factory):
+    """A model folder of the tiny member with random weights and a manifest."""
+    from sphinx_x.family import new_model
+    from sphinx_x.jobs import write_manifest
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    model, processor = new_model(tiny_member, seed=1)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_manifest(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder):
+    """The tiny member, loaded."""
+    from sphinx_x.inference import SphinxX
+
+    return SphinxX.load(tiny_folder)

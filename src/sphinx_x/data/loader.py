@@ -128,8 +128,8 @@ class Examples(Dataset[Example]):
             images.append(image)
         layouts = [plan_views(image.width, image.height, self.grid) for image in images]
         encoded = self.builder.encode(messages, layouts)
-        if not any(encoded.trained):
-            raise DataError("nothing in it is trained on")
+        if not any(encoded.trained) or any(m.role == "assistant" and not m.parts for m in messages):
+            raise DataError("an answer is missing or empty")
         if len(encoded.ids) > self.max_tokens:
             raise DataError(f"{len(encoded.ids)} tokens, more than {self.max_tokens}")
         pixels = [render_views(image, layout, self.padding) for image, layout in zip(images, layouts, strict=True)]

@@ -178,7 +178,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
     ) -> SphinxXOutput:
         """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
 
-        labels: (B, T), -100 where nothing is to be learned. `num_items_in_batch` divides the loss where it is given.
+        labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves. `num_items_in_batch` divides the loss where it is given.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -193,6 +193,9 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         logits = self.logits(outputs.last_hidden_state[:, kept])
         loss = None
         if labels is not None:
+            # no image token can be predicted, so none is learned
+            never = torch.tensor(self.config.image_tokens().all(), device=labels.device)
+            labels = labels.masked_fill(torch.isin(labels, never), -100)
             loss = self.loss_function(
                 logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
             )

@@ -124,7 +124,7 @@ class PromptBuilder:
         """Messages and the layouts of their images -> ids and label mask.
 
         answer_next: end with the opening of an assistant's turn, ready to generate. Raises `PromptError` where
-        images and placeholders differ in number or a turn is empty.
+        images and placeholders differ in number or a question is empty.
         """
         self._check(messages, layouts)
         out = Encoded()
@@ -176,5 +176,5 @@ class PromptBuilder:
             if any(not 0 <= image < len(layouts) for image in named):
                 raise PromptError(f"message {number} names an image that the conversation does not have")
             said = any(isinstance(p, Place) or (isinstance(p, Text) and p.text.strip()) for p in message.parts)
-            if not said and message.role != "system":
+            if not said and message.role == "user":
                 raise PromptError(f"message {number} ({message.role}) is empty")

@@ -1,0 +1,106 @@
+"""SphinxX: one answer however it is asked for, and a conversation that survives an error."""
+
+import json
+import shutil
+
+import PIL.Image
+import pytest
+
+from sphinx_x.conversation import parse_messages
+from sphinx_x.errors import CheckpointError, ImageError, PromptError
+from sphinx_x.inference import SphinxX, find_model
+from sphinx_x.jobs import MANIFEST
+
+
+def picture(width=100, height=12):
+    return PIL.Image.linear_gradient("L").resize((width, height)).convert("RGB")
+
+
+def test_streamed_is_what_is_returned(tiny):
+    for question, image in (("Read the text.", picture()), ("No picture", None), ("Ü?", picture(40, 40))):
+        pieces = list(tiny.chat(question, image, stream=True, max_new_tokens=20))
+        assert "".join(pieces) == tiny.chat(question, image, max_new_tokens=20)
+
+
+def test_a_session_sees_all_turns(tiny):
+    session = tiny.session()
+    first = session.ask("Read the text.", picture(), max_new_tokens=5)
+    second = "".join(session.ask("And now?", stream=True, max_new_tokens=5))
+    assert len(session.messages) == 4 and len(session.images) == 1
+    messages = [
+        {"role": "user", "content": "<image>Read the text."},
+        {"role": "assistant", "content": first},
+        {"role": "user", "content": "And now?"},
+    ]
+    prompt = tiny.prompt(parse_messages(messages), [picture()])
+    assert tiny._text(tiny._generate([prompt], max_new_tokens=5)[0]) == second
+
+
+def test_a_failed_turn_leaves_the_session_as_it_was(tiny):
+    session = tiny.session()
+    session.ask("Read the text.", picture(), max_new_tokens=3)
+    before = list(session.messages)
+    for question, image in (
+        (" ", None),
+        ("<image>", None),
+        ("a", "missing.png"),
+        ("<image> a", [picture(), picture()]),
+    ):
+        with pytest.raises((PromptError, ImageError)):
+            session.ask(question, image)
+    assert session.messages == before and len(session.images) == 1
+
+
+def test_errors_of_a_stream_reach_the_reader(tiny):
+    with pytest.raises(ValueError):
+        list(tiny.chat("Hi", stream=True, max_new_tokens=4, num_beams=-3))
+
+
+def test_counts_of_visual_tokens(tiny):
+    prompt = tiny.prompt_for("Read the text.", picture(120, 12))
+    layout = prompt.layouts[0]
+    assert (layout.views, layout.skipped) == (2, 14)
+    assert prompt.visual_tokens == 2 * (9 + 2) + 14
+    assert prompt.unskipped_tokens == 16 * (9 + 2)
+    image = set(tiny.model.config.image_tokens().all())
+    assert sum(number in image for number in prompt.ids) == prompt.visual_tokens
+
+
+def test_missing_and_altered_files_are_named(tiny_folder, tmp_path):
+    for change, says in (
+        (lambda folder: (folder / "config.json").unlink(), "config.json: missing"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "model.safetensors"),
+        (lambda folder: _flip(folder / "model.safetensors"), "model.safetensors"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda folder: [(folder / name).unlink() for name in (MANIFEST, "tokenizer.json")], "model"),
+        (lambda folder: [(folder / name).unlink() for name in (MANIFEST, "config.json")], "no config.json"),
+    ):
+        folder = tmp_path / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tiny_folder, folder)
+        change(folder)
+        with pytest.raises(CheckpointError, match=says) as caught:
+            SphinxX.load(folder)
+        assert "\n" not in str(caught.value)
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+def test_models_that_are_not_there():
+    with pytest.raises(CheckpointError, match="not in the package"):
+        find_model("plus")
+    with pytest.raises(CheckpointError, match="no such model"):
+        find_model("./nothing")
+    with pytest.raises(CheckpointError, match="no such model"):
+        find_model("nothing")
+    assert find_model("owner/name") == "owner/name"
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
+    with pytest.raises(CheckpointError):
+        SphinxX.load(tmp_path)

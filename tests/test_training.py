@@ -1,0 +1,255 @@
+"""Training: sums that do not depend on how a batch is cut, runs that survive a kill, errors that name the sample."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from shards import write_lines
+
+import sphinx_x.training.loop as loop
+from sphinx_x.errors import CheckpointError, DataError, RecipeError
+from sphinx_x.inference import SphinxX
+from sphinx_x.training.loop import Sums, Trainer
+from sphinx_x.training.optimizer import learning_rate_at
+from sphinx_x.training.packing import split_batch
+from sphinx_x.training.recipe import Recipe, load_recipe
+from sphinx_x.training.state import saved_states
+
+
+@pytest.fixture
+def recipe(tmp_path, tiny_member, monkeypatch):
+    """A run of 12 steps of a tiny member on 40 drawn lines."""
+    write_lines(tmp_path / "data", "lines", 40)
+    monkeypatch.setattr(loop, "get_member", lambda _: tiny_member)
+    settings = {"samples": 96, "batch": 8, "dtype": "float32", "freeze": [], "learning_rate": 3e-3, "clip": 1.0}
+    more = {
+        "align": {"weight": 0.5},
+        "augment": {"scale": (0.9, 1.1), "margin": 2},
+        "sources": {"lines": {"weight": 1}},
+    }
+    numbers = {"save_every": 4, "log_every": 2, "workers": 0, "warmup": 0.2}
+    return Recipe(member="nano", folder=tmp_path / "data", **settings, **more, **numbers)
+
+
+def weights(folder: Path) -> dict:
+    """The tensors of the newest state."""
+    from safetensors.torch import load_file
+
+    return load_file(saved_states(folder / "state")[-1] / "tensors.safetensors")
+
+
+def log(folder: Path) -> list[dict]:
+    """The log without what depends on the clock."""
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s")} for r in records]
+
+
+def gradients(recipe, folder, examples, **change):
+    trainer = Trainer(recipe.model_copy(update=change), folder)
+    taken = {}
+    trainer.optimizer.step = lambda *_: (  # type: ignore[method-assign]
+        taken.update({n: p.grad.clone() for n, p in trainer.optimizer.parameters.items()}) or 1.0
+    )
+    sums = Sums()
+    trainer.step(examples or [trainer.examples[i] for i in range(8)], 1e-3, sums)
+    return taken, sums
+
+
+def test_a_batch_may_be_cut_anywhere(recipe, tmp_path):
+    whole, sums = gradients(recipe, tmp_path / "a", None)
+    cut, cut_sums = gradients(recipe, tmp_path / "b", None, micro_tokens=150)
+    assert sums.loss == pytest.approx(cut_sums.loss, rel=1e-5) and sums.trained == cut_sums.trained
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        assert torch.allclose(whole[name], cut[name], atol=1e-5), name
+
+
+def test_the_loss_is_the_mean_over_trained_tokens(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    examples = [trainer.examples[i] for i in range(4)]
+    sums = Sums()
+    trainer.step(examples, 0.0, sums)
+    trainer.trunk.language_model.config._attn_implementation = "sdpa"
+    total = trained = 0.0
+    for example in examples:
+        inputs = {"input_ids": example.ids[None], "pixel_values": example.views.float() / 255}
+        out = trainer.model(**inputs, labels=example.labels[None])
+        count = int((example.labels != -100).sum())
+        total, trained = total + out.loss.item() * count, trained + count
+    assert sums.record()["loss"] == pytest.approx(total / trained, rel=1e-5)
+
+
+def test_resumed_is_bit_equal(recipe, tmp_path):
+    straight = Trainer(recipe, tmp_path / "straight").run()
+    part = Trainer(recipe, tmp_path / "part")
+    steps = part.step
+    part.step = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if len(log(tmp_path / "part")) >= 3 else steps(*a)  # type: ignore[method-assign]
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "log.jsonl").touch()
+    with pytest.raises(KeyboardInterrupt):
+        part.run()
+    assert [p.name for p in saved_states(tmp_path / "part" / "state")] == ["step-00000004"]
+    resumed = Trainer(recipe, tmp_path / "part", resume=True)
+    assert resumed.first_step == 4
+    resumed.run()
+    first, second = weights(tmp_path / "straight"), weights(tmp_path / "part")
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    assert log(tmp_path / "straight") == log(tmp_path / "part")
+    assert (straight / "model.safetensors").read_bytes() == (tmp_path / "part/model/model.safetensors").read_bytes()
+
+
+def test_it_learns_and_the_result_answers(recipe, tmp_path):
+    folder = Trainer(recipe.model_copy(update={"samples": 480}), tmp_path / "run").run()
+    records = log(tmp_path / "run")
+    assert records[-1]["loss"] < 0.7 * records[0]["loss"]
+    assert records[-1]["align"] < records[0]["align"]
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "480" in (folder / "README.md").read_text()
+    assert len(saved_states(tmp_path / "run" / "state")) == recipe.keep
+    assert isinstance(SphinxX.load(folder).chat("Read the text.", max_new_tokens=3), str)
+
+
+def test_frozen_parts_stay(recipe, tmp_path):
+    trainer = Trainer(recipe.model_copy(update={"freeze": ["experts"]}), tmp_path / "run")
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.step([trainer.examples[i] for i in range(8)], 1e-2, Sums())
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(".experts." in name for name in changed)
+    assert any(".projector." in name for name in changed) and any("layers" in name for name in changed)
+
+
+def test_bad_samples_are_named_and_too_many_stop_the_run(recipe, tmp_path):
+    with pytest.raises(DataError, match="samples could not be used"):
+        Trainer(recipe.model_copy(update={"max_tokens": 20}), tmp_path / "run").run()
+    holes = [json.loads(line) for line in (tmp_path / "run" / "holes.jsonl").read_text().splitlines()]
+    assert len(holes) == 8 and all(hole["sample"].startswith("lines[") for hole in holes)
+    assert "more than 20" in holes[0]["error"]
+
+
+def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    before = {name: master.clone() for name, master in trainer.optimizer.masters.items()}
+    trainer.forward = lambda micro, sums: (  # type: ignore[method-assign]
+        trainer.model.lm_head.weight.sum() * torch.full((micro.trained,), torch.nan),
+        torch.zeros(()),
+    )
+    with pytest.raises(DataError, match=r"not finite.*lines\["):
+        trainer.step([trainer.examples[i] for i in range(8)], 1e-2, Sums())
+    assert all(torch.equal(master, before[name]) for name, master in trainer.optimizer.masters.items())
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_path):
+    Trainer(recipe, tmp_path / "run").run()
+    with pytest.raises(RecipeError, match="--resume"):
+        Trainer(recipe, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="another recipe"):
+        Trainer(recipe.model_copy(update={"learning_rate": 1.0}), tmp_path / "run", resume=True)
+    newest = saved_states(tmp_path / "run" / "state")[-1] / "tensors.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"tensors\.safetensors"):
+        Trainer(recipe, tmp_path / "run", resume=True)
+    with pytest.raises(CheckpointError, match="no saved state"):
+        Trainer(recipe, tmp_path / "empty", resume=True)
+
+
+def test_micro_batches_keep_order_and_budget(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    examples = [trainer.examples[i] for i in range(16)]
+    runs = split_batch(examples, 200)
+    assert [e for run in runs for e in run] == examples
+    assert all(sum(len(e.ids) for e in run) <= 200 or len(run) == 1 for run in runs)
+    assert all(sum(len(e.ids) for e in (*a, b[0])) > 200 for a, b in zip(runs, runs[1:], strict=False))
+
+
+def test_learning_rate_by_hand():
+    rates = [learning_rate_at(step, 100, 1.0, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert rates[10] == pytest.approx(1.0) and rates[55] == pytest.approx(0.5) and rates[99] < 0.001
+    assert sorted(rates[9:], reverse=True) == rates[9:]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("member: nano\nfolder: a\nsamples: 96\nsources: {}\nsize: 3", "size: Extra inputs"),
+        ("member: nano\nfolder: a\nsamples: many\nsources: {}", "samples: Input should be"),
+        ("member: giant\nfolder: a\nsamples: 960\nsources: {}", "member: 'giant' is not one of nano"),
+        ("member: nano\nfolder: a\nsamples: 3\nsources: {}", "fewer than one batch"),
+        ("member: [", "not YAML"),
+        ("just words", "not a recipe"),
+    ],
+)
+def test_wrong_recipes_are_named(tmp_path, text, says):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_packaged_recipes_are_found_by_name():
+    assert load_recipe("nano") == load_recipe("recipes/nano.yaml")
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe("recipes/none.yaml")
+
+
+RUN = """
+import sys, dataclasses, pickle
+import sphinx_x.training.loop as loop
+member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
+loop.get_member = lambda _: member
+loop.Trainer(recipe, folder, resume=resume).run()
+"""
+
+
+def start(tmp_path, member, recipe, folder, resume) -> subprocess.Popen:
+    import pickle
+
+    job = tmp_path / f"job-{time.monotonic_ns()}.pickle"
+    job.write_bytes(pickle.dumps((member, recipe, folder, resume)))
+    return subprocess.Popen([sys.executable, "-c", RUN, str(job)], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
+    recipe = recipe.model_copy(update={"samples": 1600, "save_every": 10})
+    Trainer(recipe, tmp_path / "straight").run()
+    folder = tmp_path / "killed"
+    for _ in range(4):
+        process = start(tmp_path, tiny_member, recipe, folder, bool(saved_states(folder / "state")))
+        states = len(list((folder / "state").glob("step-*"))) if folder.exists() else 0
+        newest = max((p.name for p in saved_states(folder / "state")), default="")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            now = max((p.name for p in saved_states(folder / "state")), default="")
+            if now > newest and states >= 0:
+                break
+            time.sleep(0.02)
+        time.sleep(0.05)
+        process.kill()
+        process.wait()
+    last = start(tmp_path, tiny_member, recipe, folder, True)
+    assert last.wait(timeout=300) == 0, last.stderr.read() if last.stderr else ""
+    first, second = weights(tmp_path / "straight"), weights(folder)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert log(tmp_path / "straight") == log(folder)
+
+
+@pytest.mark.slow
+def test_a_stop_signal_saves_first(recipe, tmp_path, tiny_member):
+    recipe = recipe.model_copy(update={"samples": 80000, "save_every": 10000})
+    folder = tmp_path / "stopped"
+    process = start(tmp_path, tiny_member, recipe, folder, False)
+    while not (folder / "log.jsonl").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM and "stopped after step" in said
+    assert len(saved_states(folder / "state")) == 1
