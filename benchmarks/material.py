@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sphinx_x.data.blend import Blend, Source
+from sphinx_x.data.loader import Augmentation, Example, Examples, open_source
 from sphinx_x.data.sample import Sample, write_shard
-from sphinx_x.family import get_member, new_model
+from sphinx_x.family import get_member, new_model, new_processor
+from sphinx_x.model.tokenizer import byte_tokenizer
 from sphinx_x.reading import READ
 from sphinx_x.training.recipe import AlignRecipe, AugmentRecipe, Recipe, SourceRecipe, load_recipe
 
@@ -64,3 +67,16 @@ def training_recipe(shards: Path, batch: int, steps: int, max_tokens: int | None
         "max_tokens": max_tokens or recipe.max_tokens,
     }
     return recipe.model_copy(update=changes)
+
+
+def read_examples(recipe: Recipe) -> list[Example]:
+    """All examples of the recipe's run, in its order; raises ValueError where one cannot be used."""
+    reader = open_source(recipe.folder, SOURCE)
+    blend = Blend([Source(SOURCE, len(reader), 1.0)], recipe.samples, recipe.seed)
+    processor = new_processor(get_member("nano"), byte_tokenizer(), tokens_per_view=49)
+    examples = Examples([reader], blend, processor, Augmentation(), recipe.max_tokens)
+    read = [examples[k] for k in range(recipe.samples)]
+    errors = [example.error for example in read if example.error]
+    if errors:
+        raise ValueError(f"{len(errors)} drawn samples cannot be used: {errors[0]}")
+    return read

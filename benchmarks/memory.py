@@ -45,20 +45,18 @@ def answer(work: str, folder: str, image: str, tokens: int) -> None:
 
 def train(work: str, shards: str, batch: int, max_tokens: int) -> None:
     """One optimizer step."""
-    from material import training_recipe
+    from material import read_examples, training_recipe
     from peers import PaddedLoop
 
     from sphinx_x.training.loop import Sums, Trainer
 
     recipe = training_recipe(Path(shards), batch, 1, max_tokens)
-    with tempfile.TemporaryDirectory() as run:
-        trainer = Trainer(recipe, run, device="cpu")
-        examples = [trainer.examples[k] for k in range(batch)]
-        if work == "packed":
-            trainer.step(examples, recipe.learning_rate, Sums())
-            return
-    del trainer
-    PaddedLoop(recipe, max_tokens if work == "longest" else None).step(examples, recipe.learning_rate)
+    examples = read_examples(recipe)
+    if work == "packed":
+        with tempfile.TemporaryDirectory() as run:
+            Trainer(recipe, run, device="cpu").step(examples, recipe.learning_rate, Sums())
+    else:
+        PaddedLoop(recipe, max_tokens if work == "longest" else None).step(examples, recipe.learning_rate)
 
 
 def main() -> None:

@@ -1,0 +1,136 @@
+"""Reading a page in parts, and the pictures drawn of it, with a stand-in for the model."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from sphinx_x.drawing import Mark, draw_boxes, draw_views
+from sphinx_x.errors import ImageError
+from sphinx_x.family import get_member
+from sphinx_x.model.views import plan_views
+from sphinx_x.reading import find_lines, find_text, read_region
+
+FONT = ImageFont.load_default(size=20)
+HEADING = "One heading over both"
+LEFT = ["left one", "left two", "left three"]
+RIGHT = ["right one", "right two"]
+
+
+@pytest.fixture
+def page():
+    """A page with a heading over two columns, and the box of each line's ink."""
+    image = Image.new("RGB", (700, 300), "white")
+    draw, boxes = ImageDraw.Draw(image), {}
+    for text, x, y in [
+        (HEADING, 60, 20),
+        *[(text, 60, 90 + 40 * k) for k, text in enumerate(LEFT)],
+        *[(text, 400, 90 + 40 * k) for k, text in enumerate(RIGHT)],
+    ]:
+        draw.text((x, y), text, fill="black", font=FONT)
+        boxes[text] = draw.textbbox((x, y), text, font=FONT)
+    return image, boxes
+
+
+class Reader:
+    """Stands in for a model: knows the pictures of texts by their ink."""
+
+    def __init__(self, page, boxes):
+        self.known = {self._key(page.crop(box)): text for text, box in boxes.items()}
+        self.processor = self
+        self.image_processor = self
+        self.asked = []
+
+    def grid(self):
+        return get_member("nano").views
+
+    def _key(self, image):
+        ink = np.argwhere(np.asarray(image.convert("L")) < 128)
+        (top, left), (bottom, right) = ink.min(0), ink.max(0) + 1
+        return image.convert("L").crop((left, top, right, bottom)).tobytes()
+
+    def chat_batch(self, pairs):
+        return [self.known[self._key(image)] for _, image in pairs]
+
+    def chat(self, question, image):
+        self.asked.append(question)
+        return "[0.010, 0.005, 0.050, 0.030]"
+
+
+def inside(inner, outer, slack=4):
+    return all(abs(a - b) <= slack for a, b in zip(inner, outer, strict=True))
+
+
+def test_lines_come_in_reading_order_with_their_ink(page):
+    image, boxes = page
+    found = find_lines(image)
+    assert len(found) == 6
+    for box, text in zip(found, [HEADING, *LEFT, *RIGHT], strict=True):
+        assert inside(box, boxes[text], slack=7), text
+
+
+def test_lines_of_a_dark_page(page):
+    image, _ = page
+    dark = Image.fromarray(255 - np.asarray(image))
+    assert find_lines(dark) == find_lines(image)
+
+
+def test_nothing_on_the_page():
+    assert find_lines(Image.new("RGB", (50, 50), "white")) == []
+
+
+def test_a_region_is_read_line_by_line(page):
+    image, boxes = page
+    assert read_region(Reader(image, boxes), image, (50, 80, 300, 300)) == "\n".join(LEFT)
+    assert read_region(Reader(image, boxes), image, (-50, -50, 9999, 60)) == HEADING
+
+
+def test_slivers_of_neighbours_are_left_out(page):
+    image, boxes = page
+    top = boxes[LEFT[1]][1] - 12
+    bottom = boxes[LEFT[2]][1] + 3
+    assert read_region(Reader(image, boxes), image, (50, top, 300, bottom)) == LEFT[1]
+
+
+@pytest.mark.parametrize(
+    ("box", "says"),
+    [((10, 10, 10, 50), "no area"), ((800, 0, 900, 50), "no area"), ((0, 250, 700, 300), "nothing to read")],
+)
+def test_regions_without_text(page, box, says):
+    image, boxes = page
+    with pytest.raises(ImageError, match=says):
+        read_region(Reader(image, boxes), image, box)
+
+
+def test_a_text_is_found_in_its_line_and_put_back_on_the_page(page):
+    image, boxes = page
+    reader = Reader(image, boxes)
+    found = find_text(reader, image, "right two")
+    assert found is not None and found.read == "right two" and found.likeness == 1.0
+    left, top = found.line[:2]
+    assert inside(found.line, boxes["right two"], slack=7)
+    # the canvas has 768 pixels and the line is not scaled
+    assert found.box == (left + 8, top + 4, left + 38, top + 23)
+    assert reader.asked == ['Where is "right two"?']
+
+
+def test_a_text_that_is_not_there(page):
+    image, boxes = page
+    assert find_text(Reader(image, boxes), image, "quite another phrase") is None
+    assert find_text(Reader(image, boxes), Image.new("RGB", (9, 9)), "x") is None
+
+
+def test_skipped_views_are_drawn_grey():
+    layout = plan_views(800, 26, get_member("nano").views)
+    cells = [(layout.cell(number), kept) for number, kept in enumerate(layout.kept)]
+    drawn = np.asarray(draw_views(Image.new("RGB", (800, 26), "white"), 768, layout.content(), cells))
+    for (x1, y1, x2, y2), kept in cells:
+        middle = drawn[y1 + 10, x1 + 100]
+        assert (middle == 255).all() == kept, (x1, y1, x2, y2)
+
+
+def test_boxes_are_drawn_where_they_are():
+    image = Image.new("RGB", (200, 100), "white")
+    drawn = np.asarray(draw_boxes(image, [Mark((50, 60, 150, 90), "a")], width=1))
+    assert (drawn[60:91, 50] != 255).any(axis=1).all() and (drawn[90, 50:151] != 255).any(axis=1).all()
+    assert (drawn[70:80, 60:140] == 255).all()
+    assert (np.asarray(image) == 255).all()
