@@ -1,112 +1,293 @@
-"""SPHINX-Nano on this machine, each number beside the same work done plainly, as one Markdown table.
+"""Speed of SPHINX-Nano on this machine, each row beside the same work done plainly, in one run.
 
-    make bench
-    python benchmarks/run.py --only batch --only decode     # some rows
-    python benchmarks/run.py --model runs/nano/model        # other weights of Nano
-    python benchmarks/run.py --quick                        # tiny sizes: shows that it runs, measures nothing
+    python benchmarks/run.py            # the whole table, a few minutes
+    python benchmarks/run.py --quick    # small, to see that it runs
 
-The peers are in `peers.py`, what is measured how in `rows.py`. A quiet machine is needed: other work changes ratios too.
+Ours and the peer's repetitions alternate; a figure is the median, and only the ratio carries over to other machines.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import platform
+import random
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-# As the command line sets them, before torch is imported, for both sides and for the processes started here.
-for name, value in {
-    "OMP_WAIT_POLICY": "passive",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}.items():
-    os.environ.setdefault(name, value)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the drawn lines that the tests use
 
+import numpy as np
 import torch
-import transformers
-from material import fresh_model
-from rows import QUICK, ROWS, Bench, Row, Size
+from peers import PlainLoop, first_piece, generate
+from PIL import Image
 
-from sphinx_x.inference import BUILT_IN, built_in_models
+from shards import line_sample
+from sphinx_x.data.blend import Blend, Source
+from sphinx_x.data.loader import Augmentation, Examples, open_source
+from sphinx_x.data.sample import write_shard
+from sphinx_x.evaluation.lines import load_line_set
+from sphinx_x.family import get_member, new_model
+from sphinx_x.inference import SphinxX
+from sphinx_x.model.attention import attend
+from sphinx_x.model.processing import render_views
+from sphinx_x.model.views import ViewGrid, plan_views
+from sphinx_x.reading import READ
+from sphinx_x.training.loop import Sums, Trainer
+from sphinx_x.training.packing import pack_examples
+from sphinx_x.training.recipe import AlignRecipe, load_recipe
 
-ROOT = Path(__file__).parent.parent
-HEAD = "| work | unit | here | peer | here / peer | the peer | |\n|---|---|---:|---:|---:|---|---|"
+Row = tuple[str, str, str, str]
 
 
-def facts(model: str) -> str:
-    """What the numbers were measured on."""
-    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
-    return "\n".join(
-        [
-            f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{load}",
-            f"- {versions}",
-            f"- {torch.get_num_threads()} threads, OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}",
-            f"- commit {_commit()}, {time.strftime('%Y-%m-%d %H:%M')}",
-            f"- {model}",
-        ]
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def medians(ours: Callable[[], float], peer: Callable[[], float], times: int) -> tuple[float, float, float]:
+    """Medians of both, measured in turn after one warm-up each, and the median of the pairs' ratios peer / ours."""
+    ours(), peer()
+    pairs = [(ours(), peer()) for _ in range(times)]
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second), statistics.median(b / a for a, b in pairs)
+
+
+def first_token(sphinx: SphinxX, image: Image.Image, times: int) -> Row:
+    """Time to the first piece of a streamed answer."""
+
+    def ours() -> float:
+        began = time.perf_counter()
+        stream = sphinx.chat(READ, image, stream=True, max_new_tokens=30)
+        next(iter(stream))
+        seconds = time.perf_counter() - began
+        list(stream)
+        return seconds
+
+    mine, other, ratio = medians(ours, lambda: first_piece(sphinx.model, sphinx.processor, image), times)
+    return "first piece of text, ms", f"{1e3 * mine:.0f}", f"{1e3 * other:.0f} (generate, its streamer)", f"{ratio:.2f}"
+
+
+def decoding(sphinx: SphinxX, image: Image.Image, times: int) -> Row:
+    """Tokens a second of one answer of 60 tokens."""
+    settings = {"max_new_tokens": 60, "min_new_tokens": 60}
+    inputs = sphinx.processor(
+        text="<|bos|><|user|><image>Read the text.<|assistant|>", images=[image], return_tensors="pt"
+    )
+    with torch.inference_mode():
+        mine, other, ratio = medians(
+            lambda: timed(lambda: sphinx.chat(READ, image, **settings)),
+            lambda: timed(lambda: sphinx.model.generate(**inputs, do_sample=False, **settings)),
+            times,
+        )
+    return "decoding one line, tokens/s", f"{60 / mine:.0f}", f"{60 / other:.0f} (generate)", f"{ratio:.2f}"
+
+
+def batch_reading(sphinx: SphinxX, lines: int, times: int) -> Row:
+    """Lines a second of `chat_batch`; the answers of both sides must be equal."""
+    line_set = load_line_set().sample(lines)
+    images = line_set.images(line_set.lines)
+    answers: dict[str, list[str]] = {}
+
+    def ours() -> float:
+        return timed(lambda: answers.update(ours=sphinx.chat_batch([(READ, i) for i in images], max_new_tokens=120)))
+
+    def peer() -> float:
+        return timed(lambda: answers.update(peer=generate(sphinx.model, sphinx.processor, images, 32)))
+
+    mine, other, ratio = medians(ours, peer, times)
+    assert answers["ours"] == answers["peer"], "both sides must read the same"
+    count = len(images)
+    return (
+        f"reading {count} lines, lines/s",
+        f"{count / mine:.1f}",
+        f"{count / other:.1f} (generate, batches of 32)",
+        f"{ratio:.2f}",
     )
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def training(batch: int, times: int) -> list[Row]:
+    """Samples a second and share of padding of one optimizer step, beside padded batches; no alignment loss."""
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [line_sample(number, rng) for number in range(256)]
+        for sample, _ in rows:  # answers of the lengths of real lines
+            sample.messages[1]["content"] = "x" * rng.choice((5, 16, 31, 61, 83))
+        write_shard(folder, "lines-00000", rows)
+        recipe = load_recipe("nano").model_copy(update={"batch": batch, "align": AlignRecipe(), "folder": Path(folder)})
+        recipe = recipe.model_copy(update={"sources": {"lines": recipe.sources["lines"]}, "samples": 10 * batch})
+        trainer = Trainer(recipe, Path(folder) / "run")
+        reader = open_source(folder, "lines")
+        blend = Blend([Source("lines", len(reader), 1)], 10 * batch)
+        made = Examples([reader], blend, trainer.processor, Augmentation(scale=(0.6, 7.0)), recipe.max_tokens)
+        examples = [made[i] for i in range(batch)]
+    out: list[Row] = []
+    sums = Sums()
+    for name, longest in (("padded to the longest of 8 alike", None), ("padded to the longest allowed", 512)):
+        plain = PlainLoop(new_model(get_member("nano"))[0], torch.bfloat16, 8, longest)
+        mine, other, ratio = medians(
+            lambda: timed(lambda: trainer.step(examples, 1e-4, sums)),
+            lambda plain=plain: timed(lambda: plain.step(examples)),
+            times,
+        )
+        padding = 100 * (1 - plain.real / plain.rows)
+        out.append(("training, samples/s", f"{batch / mine:.1f}", f"{batch / other:.1f} ({name})", f"{ratio:.2f}"))
+        row = 100 * (1 - sum(len(e.ids) for e in examples) / pack_examples(examples, trainer.device).ids.shape[1])
+        share = f"{row:.1f} of the row, {100 * sums.record()['padding']:.1f} inside attention"
+        out.append(("padding, %", share, f"{padding:.1f} ({name})", ""))
+    return out
 
 
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+def skipping(times: int) -> list[Row]:
+    """Encoder time and sequence length with and without skipping, for four aspects."""
+    model, _ = new_model(get_member("nano"))
+    per_view = model.config.tokens_per_view + 2
+    out: list[Row] = []
+    for name, grid in (
+        ("16 x 2", get_member("nano").views),
+        ("2 x 2", ViewGrid(2, 2, 384, 384)),
+        ("3 x 3", ViewGrid(3, 3, 256, 256)),
+    ):
+        for aspect in (1, 2, 3, 10):
+            layout = plan_views(768, 768 // aspect, grid)
+            everything = replace(layout, kept=(True,) * grid.cells)
+            picture = Image.new("RGB", (768, 768 // aspect))
+            views = [_band(render_views(picture, plan)) for plan in (layout, everything)]
 
-    try:
-        return git("rev-parse", "--short", "HEAD") + (" with changes" if git("status", "--porcelain", "src") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+            def encode(pixels: torch.Tensor) -> float:
+                with torch.inference_mode():
+                    return timed(lambda: model.model.features(pixels))
+
+            mine, other, ratio = medians(lambda v=views: encode(v[0]), lambda v=views: encode(v[1]), times)
+            tokens = layout.views * per_view + layout.skipped, everything.views * per_view
+            title = f"encoding {aspect}:1 on {name}, ms (tokens)"
+            out.append(
+                (
+                    title,
+                    f"{1e3 * mine:.0f} ({tokens[0]})",
+                    f"{1e3 * other:.0f} ({tokens[1]}) without skipping",
+                    f"{ratio:.2f}",
+                )
+            )
+    return out
 
 
-def line_of(row: Row) -> str:
-    """One row in Markdown."""
-    return f"| {row.work} | {row.unit} | {_number(row.here)} | {_number(row.peer)} | {_ratio(row)} | {row.other} | {row.note} |"
+def _band(views: np.ndarray) -> torch.Tensor:
+    """Views as Nano's experts take them: the same number, in their size."""
+    return torch.nn.functional.interpolate(torch.from_numpy(views).float() / 255, (48, 384))
 
 
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def attention(times: int) -> list[Row]:
+    """Forward and backward pass of short attention in bfloat16."""
+    out: list[Row] = []
+    for count, heads, keys, causal in ((64, 3, 49, False), (8, 4, 200, True)):
+        parts = [torch.randn(count, heads, keys, 64, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
+
+        def step(function: Callable[..., torch.Tensor]) -> float:
+            def work() -> None:
+                result = function()
+                result.backward(result.detach())
+
+            return timed(work)
+
+        fused = torch.nn.functional.scaled_dot_product_attention
+        mine, other, ratio = medians(
+            lambda p=parts, c=causal: step(lambda: attend(*p, causal=c)),
+            lambda p=parts, c=causal: step(lambda: fused(*p, is_causal=c)),
+            5 * times,
+        )
+        out.append(
+            (
+                f"attention over {keys} keys, both passes, ms",
+                f"{1e3 * mine:.1f}",
+                f"{1e3 * other:.1f} (fused kernel)",
+                f"{ratio:.2f}",
+            )
+        )
+    return out
 
 
-def _ratio(row: Row) -> str:
-    return f"{row.here / row.peer:.2f}" if row.peer else "-"
+IMPORTS = "import torch\nfrom transformers import AutoProcessor, GenerationMixin, LlamaModel, PreTrainedModel"
+
+
+def start_up(folder: str, image: Path, times: int) -> list[Row]:
+    """The command line as whole processes."""
+    command = [sys.executable, "-m", "sphinx_x.cli"]
+
+    def run(*arguments: str) -> float:
+        return timed(lambda: subprocess.run([*arguments], check=True, capture_output=True))
+
+    chat = [*command, "chat", str(image), READ, "-m", folder, "--max-new-tokens", "1"]
+    mine, other, ratio = medians(lambda: run(*chat), lambda: run(sys.executable, "-c", IMPORTS), times)
+    shown = statistics.median(run(*command, "--help") for _ in range(times))
+    return [
+        ("`sphinx-x --help`, s", f"{shown:.2f}", "", ""),
+        ("`chat` to its first word, s", f"{mine:.2f}", f"{other:.2f} (imports alone)", f"{ratio:.2f}"),
+    ]
+
+
+def peak_memory(folder: str) -> list[Row]:
+    """Largest resident memory of a process that imports, and of one that reads a line."""
+    work = "from sphinx_x import SphinxX\nfrom PIL import Image\n"
+    work += f"SphinxX.load({folder!r}).chat('Read the text.', Image.new('RGB', (500, 28)))"
+    sizes = []
+    for script in (work, IMPORTS):
+        tail = "\nprint(next(x for x in open('/proc/self/status') if x.startswith('VmHWM')).split()[1])"
+        done = subprocess.run([sys.executable, "-c", script + tail], check=True, capture_output=True, text=True)
+        sizes.append(int(done.stdout.split()[-1]) / 1e3)
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return [
+        (
+            "memory to read a line, MB",
+            f"{sizes[0]:.0f}",
+            f"{sizes[1]:.0f} (imports alone)",
+            f"{sizes[1] / sizes[0]:.2f}",
+        ),
+        ("memory of this benchmark, training included, MB", f"{mine:.0f}", "", ""),
+    ]
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Measures SPHINX-Nano beside plain loops; prints a Markdown table.")
-    parser.add_argument("--only", action="append", choices=list(ROWS), help="this row; may be given again")
-    parser.add_argument("--model", type=Path, help="a model folder of Nano; by default the weights of the package")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs")
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one repetition")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        size = QUICK if options.quick else Size()
-        model = f"weights: {options.model or 'nano of the package'}"
-        folder = options.model or BUILT_IN / "nano"
-        if options.model is None and "nano" not in built_in_models():
-            folder = fresh_model(Path(scratch) / "model")
-            model = "weights: FRESH AND RANDOM, for the package holds none; answers mean nothing, and have another length"
-        print(f"{facts(model)}\n\nHere / peer: above 1 is better where the unit has ↑, below 1 where it has ↓.\n\n{HEAD}")
-        bench = Bench(folder, Path(scratch), size)
-        for name in options.only or ROWS:
-            for row in ROWS[name](bench):
-                print(line_of(row), flush=True)
-    if options.quick:
-        print("\nQuick run: the numbers measure nothing.", file=sys.stderr)
+    times = 1 if options.quick else 5
+    torch.set_flush_denormal(True)
+    sphinx = SphinxX.load(options.model)
+    line_set = load_line_set().sample(1)
+    image = line_set.images(line_set.lines)[0]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    print(
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, commit {commit}"
+    print(f"{machine}\n")
+    )
+    print("| what | SPHINX-X | peer | peer / ours (time) |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "line.png"
+        image.save(file)
+        rows: list[Callable[[], list[Row]]] = [
+            lambda: [first_token(sphinx, image, times)],
+            lambda: [decoding(sphinx, image, times)],
+            lambda: [batch_reading(sphinx, 8 if options.quick else 128, max(1, times // 2))],
+            lambda: training(8 if options.quick else 48, times),
+            lambda: skipping(times),
+            lambda: attention(times),
+            lambda: start_up(options.model, file, times),
+            lambda: peak_memory(options.model),
+        ]
+        for row in rows:
+            for cells in row():
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shards import write_lines
 
+from shards import write_lines
 from sphinx_x.conversation import Message, Place
 from sphinx_x.data.blend import Blend, Source
 from sphinx_x.data.loader import Augmentation, Examples, batches, open_source

@@ -178,7 +178,8 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
     ) -> SphinxXOutput:
         """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
 
-        labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves. `num_items_in_batch` divides the loss where it is given.
+        labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves.
+        `num_items_in_batch` divides the loss where it is given.
         """
         outputs = self.model(
             input_ids=input_ids,

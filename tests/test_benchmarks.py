@@ -1,0 +1,39 @@
+"""The benchmark runs, has all its rows, and both sides of it read the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+def test_quick_benchmark(tiny_folder):
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "benchmarks/run.py", "--quick", "--model", str(tiny_folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | paths)
+    assert done.returncode == 0, done.stderr
+    for row in (
+        "first piece",
+        "decoding",
+        "reading 8 lines",
+        "training",
+        "padding",
+        "encoding 10:1",
+        "attention",
+        "memory",
+    ):
+        assert f"| {row}" in done.stdout, row
+
+
+def test_grid_costs():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from grids import cost
+
+    views, skipped, tokens, *_ = cost(16, 2)
+    assert views + skipped == pytest.approx(32)
+    assert tokens == pytest.approx(views * 51 + skipped)
+    assert cost(16, 2)[4] < cost(8, 8)[4] < cost(1, 1)[4]
