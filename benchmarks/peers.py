@@ -48,7 +48,7 @@ def first_piece(model: SphinxXForConditionalGeneration, processor: SphinxXProces
     streamer = TextIteratorStreamer(processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
     thread = Thread(target=model.generate, kwargs={**inputs, "streamer": streamer, "max_new_tokens": 30})
     thread.start()
-    next(piece for piece in streamer if piece)
+    next((piece for piece in streamer if piece), None)
     seconds = time.perf_counter() - began
     for _ in streamer:
         pass

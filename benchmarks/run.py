@@ -185,6 +185,9 @@ def _band(views: np.ndarray) -> torch.Tensor:
     return torch.nn.functional.interpolate(torch.from_numpy(views).float() / 255, (48, 384))
 
 
+FUSED = torch.nn.functional.scaled_dot_product_attention
+
+
 def attention(times: int) -> list[Row]:
     """Forward and backward pass of short attention in bfloat16."""
     out: list[Row] = []
@@ -198,10 +201,9 @@ def attention(times: int) -> list[Row]:
 
             return timed(work)
 
-        fused = torch.nn.functional.scaled_dot_product_attention
         mine, other, ratio = medians(
             lambda p=parts, c=causal: step(lambda: attend(*p, causal=c)),
-            lambda p=parts, c=causal: step(lambda: fused(*p, is_causal=c)),
+            lambda p=parts, c=causal: step(lambda: FUSED(*p, is_causal=c)),
             5 * times,
         )
         out.append(
@@ -267,10 +269,8 @@ def main() -> None:
     line_set = load_line_set().sample(1)
     image = line_set.images(line_set.lines)[0]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    print(
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, commit {commit}"
     print(f"{machine}\n")
-    )
     print("| what | SPHINX-X | peer | peer / ours (time) |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "line.png"

@@ -1,0 +1,80 @@
+"""What README says can be run."""
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from sphinx_x import cli
+from sphinx_x.inference import BUILT_IN
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+PYTHON = [code for kind, code in BLOCKS if kind == "python"]
+COMMANDS = [line.split("#")[0].strip() for kind, code in BLOCKS if kind == "bash" for line in code.splitlines() if line]
+LEFT_OUT = {
+    "sphinx-x train recipes/nano.yaml": "more than an hour",
+    "sphinx-x train recipes/nano.yaml --resume": "more than an hour",
+    'sphinx-x chat page.pdf "Read the text." --page 2 --model FOLDER_OR_HUB_ID': "stands for a model of the user's own",
+    "sphinx-x chat line.png": "asks at the terminal",
+    "sphinx-x eval nano": "has a test of its own",
+}
+
+
+def test_nano_comes_with_the_package():
+    assert (BUILT_IN / "nano" / "model.safetensors").is_file()
+
+
+def test_make_targets_are_there():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    wanted = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
+    assert {"demo", "test"} <= set(wanted) <= set(targets)
+
+
+def test_what_is_left_out_is_in_the_readme():
+    assert set(LEFT_OUT) <= set(COMMANDS)
+
+
+@pytest.fixture
+def in_project(tmp_path, monkeypatch):
+    """A folder with the examples and the image that README speaks of."""
+    from sphinx_x.images import open_image
+
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    open_image(ROOT / "examples/ledger-introduction.pdf").crop((185, 362, 1092, 389)).save(tmp_path / "line.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("sphinx-x") and c not in LEFT_OUT])
+def test_commands_run(command, in_project, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    captured = capsys.readouterr()
+    assert captured.out.strip() and "error:" not in captured.err
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_python_runs(number, in_project):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(PYTHON[number], f"README block {number}", "exec"), {})
+    assert "twinkling" in out.getvalue()
+
+
+def test_the_demo_draws_what_it_says(tmp_path, monkeypatch, capsys):
+    from sphinx_x.demo import run_demo
+
+    monkeypatch.chdir(ROOT)
+    run_demo(tmp_path / "demo.png")
+    said = capsys.readouterr().out
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "are saved" in said and "not found" not in said
+    rates = [float(rate) for rate in re.findall(r"\(([\d.]+) % of", said)]
+    assert len(rates) == 2 and max(rates) < 15
