@@ -57,7 +57,7 @@ def test_commands_run(command, in_project, monkeypatch, capsys):
     with contextlib.suppress(SystemExit):
         cli.main()
     captured = capsys.readouterr()
-    assert captured.out.strip() and "error:" not in captured.err
+    assert captured.out.endswith("\n") and "error:" not in captured.err
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
