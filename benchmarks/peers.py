@@ -48,10 +48,12 @@ def first_piece(model: SphinxXForConditionalGeneration, processor: SphinxXProces
     streamer = TextIteratorStreamer(processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
     thread = Thread(target=model.generate, kwargs={**inputs, "streamer": streamer, "max_new_tokens": 30})
     thread.start()
-    next((piece for piece in streamer if piece), None)
-    seconds = time.perf_counter() - began
-    for _ in streamer:
-        pass
+    seconds = None
+    for piece in streamer:
+        if piece and seconds is None:
+            seconds = time.perf_counter() - began
+    if seconds is None:  # a model that says nothing
+        seconds = time.perf_counter() - began
     thread.join()
     return seconds
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_quick_benchmark(tiny_folder):
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "benchmarks/run.py", "--quick", "--model", str(tiny_folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | paths)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | paths, timeout=240)
     assert done.returncode == 0, done.stderr
     for row in (
         "first piece",
