@@ -51,6 +51,11 @@ class Prompt:
         """Tokens that the images would take if no sub-image were skipped."""
         return sum(self._tokens(layout, layout.views + layout.skipped, 0) for layout in self.layouts)
 
+    @property
+    def width(self) -> int:
+        """Pixels of the canvas that the images take across, summed."""
+        return sum(layout.content()[2] for layout in self.layouts)
+
     def _tokens(self, layout: Layout, views: int, skipped: int) -> int:
         return views * (self.tokens_per_view + 2) + skipped
 
@@ -101,7 +106,8 @@ class SphinxX:
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
         """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
         prompts = [self.prompt_for(question, images) for question, images in pairs]
-        order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
+        # alike in prompt and in width, so that the answers of a batch end at about the same time
+        order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
         answers = [""] * len(prompts)
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
