@@ -5,11 +5,14 @@ import torch
 from torch import nn
 
 from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig
-from sphinx_x.model.experts import ConvNext, DinoV2
+from sphinx_x.model.convnext import ConvNext
 from sphinx_x.model.mixture import ExpertGroup, MixtureOfVisualExperts
+from sphinx_x.model.views import ViewGrid
+from sphinx_x.model.vit import DinoV2
 
 CONV = ConvNextConfig(height=32, width=32, channels=(8, 16), depths=(1, 1), strides=((4, 4), (2, 2)), eps=1e-6)
 DINO = DinoV2Config(height=28, width=28, patch=(7, 7), channels=24, depth=2, heads=3, hidden=40, positions=(4, 4))
+GRID = ViewGrid(2, 2, 32, 32)
 
 
 def seen_views(sphinx, size):
@@ -50,20 +53,20 @@ def test_experts_run_once_for_a_batch(tiny):
 def test_any_number_of_experts(experts):
     group = ExpertGroup(GroupConfig(experts, tokens=(4, 4)), width=10)
     assert group.projector[0].in_features == sum(16 if e is CONV else 24 for e in experts)
-    assert group(torch.rand(3, 3, 32, 32)).shape == (3, 17, 10)
+    assert group(torch.rand(3, 3, 32, 32), GRID).shape == (3, 17, 10)
 
 
 def test_groups_follow_each_other():
     groups = (GroupConfig((CONV,), (4, 4)), GroupConfig((DINO,), (2, 2)))
-    assert MixtureOfVisualExperts(groups, 10)(torch.rand(2, 3, 32, 32)).shape == (2, 17 + 5, 10)
+    assert MixtureOfVisualExperts(groups, GRID, 10)(torch.rand(2, 3, 32, 32)).shape == (2, 17 + 5, 10)
 
 
 def test_global_token_first_then_the_map_row_by_row():
     group = ExpertGroup(GroupConfig((CONV,), (4, 4)), width=16)
     group.projector = nn.Sequential(nn.Identity())
     pixels = torch.rand(2, 3, 32, 32)
-    first, grid = group.experts[0](pixels)
-    tokens = group(pixels)
+    first, grid = group.experts[0](pixels, GRID)
+    tokens = group(pixels, GRID)
     assert torch.equal(tokens[:, 0], first)
     assert torch.allclose(first, grid.mean((2, 3)))
     assert torch.equal(tokens[:, 1 + 4 * 2 + 3], grid[:, :, 2, 3])
@@ -73,7 +76,7 @@ def test_each_expert_has_its_own_size_and_colours():
     conv = ConvNext(CONV)
     seen = {}
     conv.features = lambda pixels: seen.update(pixels=pixels) or (None, None)  # type: ignore[method-assign]
-    conv(torch.full((1, 3, 64, 64), 0.5))
+    conv(torch.full((1, 3, 64, 64), 0.5), GRID)
     assert seen["pixels"].shape == (1, 3, 32, 32)
     expected = [(0.5 - m) / s for m, s in zip(CONV.mean, CONV.std, strict=True)]
     assert seen["pixels"].mean((0, 2, 3)).tolist() == pytest.approx(expected, abs=1e-5)

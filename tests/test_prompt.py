@@ -68,8 +68,8 @@ def test_what_is_trained_is_what_the_assistant_says(template):
     made = builder(template)
     encoded = made.encode(parse_messages(messages), [plan_views(*size, GRID) for size in sizes])
     said = made.tokenizer.decode([n for n, trained in zip(encoded.ids, encoded.trained, strict=True) if trained])
-    stop = TEMPLATES[template].after["assistant"]
-    assert said == f"One.{stop}[0.00, 0.00, 0.50, 0.12]{stop}"
+    lead, stop = TEMPLATES[template].lead, TEMPLATES[template].after["assistant"]
+    assert said == f"{lead}One.{stop}{lead}[0.00, 0.00, 0.50, 0.12]{stop}"
     assert [n for n in encoded.labels() if n != -100] == made.tokenizer.encode(said, add_special_tokens=False)
 
 

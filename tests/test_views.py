@@ -78,9 +78,35 @@ def test_kept_exactly_where_the_image_is(grid, size):
         assert kept == (left < x2 and x1 < right and top < y2 and y1 < bottom)
 
 
-@given(size=sizes)
+@given(size=st.tuples(st.integers(2, 3000), st.integers(2, 3000)))
 def test_centred_padding_never_skips_in_two_by_two(size):
     assert plan_views(*size, ViewGrid(2, 2, 224, 224, padding="center")).skipped == 0
+
+
+@pytest.mark.parametrize("padding", ["corner", "center"])
+@given(size=sizes)
+def test_nothing_is_skipped_where_that_is_off(padding, size):
+    assert plan_views(*size, ViewGrid(3, 3, 224, 224, padding=padding, skip=False)).skipped == 0
+
+
+@pytest.mark.parametrize("size", [(90, 40), (41, 90), (64, 64), (7, 300)])
+def test_padding_before_scaling_is_pillows_own(size):
+    """As if the padded square were made whole and scaled at once, whatever the strips."""
+    picture = PIL.Image.effect_noise(size, 90).convert("RGB")
+    grid, color, side = ViewGrid(2, 2, 24, 24, padding="center"), (122, 116, 104), max(size)
+    square = PIL.Image.new("RGB", (side, side), color)
+    square.paste(picture, ((side - size[0]) // 2, (side - size[1]) // 2))
+    whole = np.asarray(square.resize((48, 48), PIL.Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sphinx_x.model.processing.STRIP_PIXELS", 5 * side)
+        views = render_views(picture, plan_views(*size, grid), color)
+    assert np.array_equal(views[1], whole[:, :24, :24]) and np.array_equal(views[4], whole[:, 24:, 24:])
+
+
+def test_an_image_too_long_for_its_square_is_refused():
+    grid = ViewGrid(2, 2, 512, 512, padding="center")
+    with pytest.raises(ImageError, match="too long"):
+        render_views(PIL.Image.new("RGB", (200_000, 1)), plan_views(200_000, 1, grid))
 
 
 @pytest.mark.parametrize("grid", GRIDS)

@@ -185,19 +185,9 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
 
 def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
     """The processor of a member around a tokenizer that has the image tokens."""
-    from dataclasses import asdict
+    from sphinx_x.model.processing import build_processor
 
-    from sphinx_x.model.processing import SphinxXImageProcessor, SphinxXProcessor
-    from sphinx_x.model.prompt import TEMPLATES, chat_template
-
-    return SphinxXProcessor(
-        SphinxXImageProcessor(views=asdict(member.views)),  # pyright: ignore[reportCallIssue]
-        tokenizer,
-        tokens_per_view=tokens_per_view,
-        box_decimals=member.box_decimals,
-        template=member.template,
-        chat_template=chat_template(TEMPLATES[member.template]),
-    )
+    return build_processor(tokenizer, member.views, tokens_per_view, member.template, member.box_decimals)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils import logging
 
@@ -147,8 +148,10 @@ class SphinxX:
             ids[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
             mask[row, longest - len(prompt.ids) :] = 1
         views = torch.cat([prompt.views for prompt in prompts]).to(device, torch.float32) / 255
-        if self.processor.template != "tokens":
-            generation = {"stop_strings": [self._builder.stop_text().strip()], "tokenizer": tokenizer, **generation}
+        stop = self._builder.stop_ids()
+        if stop != [tokenizer.eos_token_id]:
+            criteria = [*generation.get("stopping_criteria", ()), _EndsWith(stop)]
+            generation = {**generation, "stopping_criteria": StoppingCriteriaList(criteria)}
         out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
@@ -216,6 +219,18 @@ class Session:
         answer = self.sphinx._text(ids)
         yield answer[len(said) :]
         self._keep(asked, shown, answer)
+
+
+class _EndsWith(StoppingCriteria):
+    """Ends a row of a batch whose last ids are `ids`."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = torch.tensor(ids)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        """(B, T) ids so far -> (B,) whether a row is at its end."""
+        self.ids = self.ids.to(input_ids.device)
+        return (input_ids[:, -len(self.ids) :] == self.ids).all(-1)
 
 
 class _Pieces(BaseStreamer):

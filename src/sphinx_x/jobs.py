@@ -174,17 +174,18 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: str | Path) -> None:
+def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) -> None:
     """Writes `manifest.json`: every file of the folder and its subfolders with its size in bytes and its SHA-256.
 
-    To be called last: the files are forced to the disk first, so a folder that has a manifest is complete.
+    To be called last: the files are forced to the disk first, so a folder that has a manifest is complete. hashes:
+    those that are known already, by name; the other files are read again.
     """
-    folder = Path(folder)
+    folder, known = Path(folder), hashes or {}
     _sync_tree(folder)
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
+    names = {path.relative_to(folder).as_posix(): path for path in found}
     files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
+        name: {"size": path.stat().st_size, "sha256": known.get(name) or sha256(path)} for name, path in names.items()
     }
     write_atomic(folder / MANIFEST, json.dumps({"files": files}, indent=1) + "\n")
 

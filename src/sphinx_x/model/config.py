@@ -14,6 +14,10 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+RESAMPLING = ("antialias", "canvas", "nearest")
+"""How views are brought to an expert's size, see `sphinx_x.model.resampling`; a field of every expert."""
+
+
 @dataclass(frozen=True)
 class ConvNextConfig:
     """A ConvNeXt expert. strides: (down, across) of the stem and of the step into each later stage."""
@@ -28,6 +32,7 @@ class ConvNextConfig:
     eps: float = 1e-5
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    resample: str = "antialias"
 
 
 @dataclass(frozen=True)
@@ -47,23 +52,84 @@ class DinoV2Config:
     eps: float = 1e-6
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    resample: str = "antialias"
 
 
-ExpertConfig = ConvNextConfig | DinoV2Config
-EXPERT_KINDS: dict[str, type[ExpertConfig]] = {"convnext": ConvNextConfig, "dinov2": DinoV2Config}
+@dataclass(frozen=True)
+class ClipConfig:
+    """CLIP's vision transformer (ViT-L/14 in the reference), without its projection to the text's space."""
+
+    kind: str = "clip"
+    height: int = 224
+    width: int = 224
+    patch: tuple[int, int] = (14, 14)
+    channels: int = 1024
+    depth: int = 24
+    heads: int = 16
+    hidden: int = 4096
+    positions: tuple[int, int] = (16, 16)
+    eps: float = 1e-5
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+    resample: str = "antialias"
+
+
+@dataclass(frozen=True)
+class QFormerConfig:
+    """BLIP-2's Q-Former over its own vision transformer: `queries` learned queries look at the view.
+
+    vision_*: the vision transformer (EVA-g in the reference); channels, depth, heads, hidden: the Q-Former, which looks
+    at the view in every `cross_every`-th layer.
+    """
+
+    kind: str = "qformer"
+    height: int = 224
+    width: int = 224
+    patch: tuple[int, int] = (14, 14)
+    positions: tuple[int, int] = (16, 16)
+    vision_channels: int = 1408
+    vision_depth: int = 39
+    vision_heads: int = 16
+    vision_hidden: int = 6144
+    vision_eps: float = 1e-6
+    queries: int = 32
+    channels: int = 768
+    depth: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    cross_every: int = 2
+    eps: float = 1e-12
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+    resample: str = "antialias"
+
+
+ExpertConfig = ConvNextConfig | DinoV2Config | ClipConfig | QFormerConfig
+EXPERT_KINDS: dict[str, type[ExpertConfig]] = {
+    "convnext": ConvNextConfig,
+    "dinov2": DinoV2Config,
+    "clip": ClipConfig,
+    "qformer": QFormerConfig,
+}
 
 
 @dataclass(frozen=True)
 class GroupConfig:
-    """Experts whose maps are brought to one grid of `tokens` (rows, columns) and concatenated by channel."""
+    """Experts whose maps are brought to one grid of `tokens` (rows, columns) and concatenated by channel.
+
+    global_token: whether the experts' global tokens come first. resize: how a map of another grid is brought to
+    `tokens`, "bilinear" (antialiased) or "nearest".
+    """
 
     experts: tuple[ExpertConfig, ...] = (ConvNextConfig(), DinoV2Config())
     tokens: tuple[int, int] = (16, 16)
+    global_token: bool = True
+    resize: str = "bilinear"
 
     @property
     def length(self) -> int:
         """Tokens per view: the global token and the map."""
-        return 1 + self.tokens[0] * self.tokens[1]
+        return self.global_token + self.tokens[0] * self.tokens[1]
 
 
 def _tuples(value: Any) -> Any:
@@ -79,8 +145,11 @@ def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
         kind = fields.get("kind")
         if kind not in EXPERT_KINDS:
             raise ValueError(f"unknown kind of visual expert {kind!r}; known: {', '.join(EXPERT_KINDS)}")
-        experts.append(EXPERT_KINDS[kind](**{k: _tuples(v) for k, v in fields.items()}))
-    return GroupConfig(tuple(experts), _tuples(value["tokens"]))
+        expert = EXPERT_KINDS[kind](**{k: _tuples(v) for k, v in fields.items()})
+        if expert.resample not in RESAMPLING:
+            raise ValueError(f"resample must be one of {RESAMPLING}, not {expert.resample!r}")
+        experts.append(expert)
+    return GroupConfig(tuple(experts), **{k: _tuples(v) for k, v in value.items() if k != "experts"})
 
 
 @dataclass(frozen=True)
@@ -107,7 +176,8 @@ class SphinxXConfig(PreTrainedConfig):
     """Configuration of a SPHINX-X model.
 
     text_config: the LLM, any causal language model of the Transformers library.
-    groups: groups of visual experts; each group has its own projector, groups follow each other in every view.
+    groups: groups of visual experts; each group has its own projector, groups follow each other in every view. An
+    empty list makes a language model without eyes.
     views: the grid (`ViewGrid`). The four *_token_id fields: see `ImageTokens`.
     """
 
@@ -131,7 +201,7 @@ class SphinxXConfig(PreTrainedConfig):
             text_config = CONFIG_MAPPING[fields.pop("model_type", "llama")](**fields)
         self.text_config = text_config
         defaults = _Defaults()
-        self.groups = [asdict(_group(group)) for group in (groups or defaults.groups)]
+        self.groups = [asdict(_group(group)) for group in (defaults.groups if groups is None else groups)]
         self.views = asdict(views) if isinstance(views, ViewGrid) else dict(views or asdict(defaults.views))
         self.image_token_id = image_token_id
         self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id

@@ -9,8 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sphinx_x.model.config import GroupConfig
-from sphinx_x.model.experts import build_expert
+from sphinx_x.model.config import ExpertConfig, GroupConfig
+from sphinx_x.model.convnext import ConvNext
+from sphinx_x.model.experts import Expert
+from sphinx_x.model.qformer import QFormer
+from sphinx_x.model.views import ViewGrid
+from sphinx_x.model.vit import Clip, DinoV2
+
+EXPERTS: dict[str, type[Expert]] = {"convnext": ConvNext, "dinov2": DinoV2, "clip": Clip, "qformer": QFormer}
+
+
+def build_expert(config: ExpertConfig) -> Expert:
+    """The expert that a configuration describes."""
+    return EXPERTS[config.kind](config)
 
 
 class ExpertGroup(nn.Module):
@@ -18,31 +29,34 @@ class ExpertGroup(nn.Module):
 
     def __init__(self, config: GroupConfig, width: int) -> None:
         super().__init__()
-        self.tokens = config.tokens
+        self.tokens, self.global_token, self.resize = config.tokens, config.global_token, config.resize
         experts = [build_expert(expert) for expert in config.experts]
         self.experts = nn.ModuleList(experts)
         channels = sum(expert.channels for expert in experts)
         self.projector = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
 
-    def forward(self, pixels_B3HW: Tensor) -> Tensor:
-        """Views -> (B, N, D)."""
-        fused_BNC = torch.cat([self._tokens_of(expert, pixels_B3HW) for expert in self.experts], dim=-1)
+    def forward(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
+        """Views of `grid` -> (B, N, D)."""
+        fused_BNC = torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
         return self.projector(fused_BNC)
 
-    def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor) -> Tensor:
-        first_BC, map_BChw = expert(pixels_B3HW)
+    def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
+        first_BC, map_BChw = expert(pixels_B3HW, grid)
         if map_BChw.shape[-2:] != self.tokens:
-            map_BChw = F.interpolate(map_BChw, self.tokens, mode="bilinear", antialias=True)
-        return torch.cat([first_BC[:, None], map_BChw.flatten(2).transpose(1, 2)], dim=1)
+            smooth = {"antialias": True} if self.resize == "bilinear" else {}
+            map_BChw = F.interpolate(map_BChw, self.tokens, mode=self.resize, **smooth)
+        map_BNC = map_BChw.flatten(2).transpose(1, 2)
+        return torch.cat([first_BC[:, None], map_BNC], dim=1) if self.global_token else map_BNC
 
 
 class MixtureOfVisualExperts(nn.Module):
     """All groups, one behind the other: (B, 3, H, W) views with values from 0 to 1 -> (B, N, D)."""
 
-    def __init__(self, groups: tuple[GroupConfig, ...], width: int) -> None:
+    def __init__(self, groups: tuple[GroupConfig, ...], grid: ViewGrid, width: int) -> None:
         super().__init__()
+        self.grid = grid
         self.groups = nn.ModuleList(ExpertGroup(group, width) for group in groups)
 
     def forward(self, pixels_B3HW: Tensor) -> Tensor:
         """Only kept views come in here: a skipped sub-image is a token of the vocabulary, not a view."""
-        return torch.cat([group(pixels_B3HW) for group in self.groups], dim=1)
+        return torch.cat([group(pixels_B3HW, self.grid) for group in self.groups], dim=1)

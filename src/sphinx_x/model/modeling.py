@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     GenerationMixin,
     PreTrainedModel,
@@ -33,7 +34,7 @@ class SphinxXPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
-    _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "DinoBlock", "ConvNextBlock"]  # noqa: RUF012
+    _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "Block", "ConvNextBlock"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -57,7 +58,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
 
     def __init__(self, config: SphinxXConfig) -> None:
         super().__init__(config)
-        self.vision = MixtureOfVisualExperts(config.group_configs(), config.text_config.hidden_size)
+        self.vision = MixtureOfVisualExperts(config.group_configs(), config.view_grid(), config.text_config.hidden_size)
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
 
@@ -77,8 +78,13 @@ class SphinxXModel(SphinxXPreTrainedModel):
         return BaseModelOutputWithPooling(pooler_output=features) if return_dict else (features,)  # pyright: ignore[reportArgumentType]
 
     def features(self, pixel_values: Tensor) -> Tensor:
-        """Kept views (V, 3, H, W) with values from 0 to 1 -> (V, N, D): what fills their slots."""
-        return self.vision(pixel_values.to(next(self.vision.parameters()).dtype))
+        """Kept views (V, 3, H, W) with values from 0 to 1 -> (V, N, D): what fills their slots.
+
+        Raises ValueError where the model has no visual experts.
+        """
+        if not self.config.groups:
+            raise ValueError("this model has no visual experts: it takes text only")
+        return self.vision(pixel_values.float())
 
     def embed(self, input_ids: Tensor, features_VND: Tensor | None) -> Tensor:
         """Token ids (B, T) -> embeddings (B, T, D) with the features in the image slots, in order.
@@ -224,6 +230,7 @@ def register() -> None:
     """Makes the library's Auto classes know SPHINX-X; harmless when called again."""
     AutoConfig.register(SphinxXConfig.model_type, SphinxXConfig, exist_ok=True)
     AutoModel.register(SphinxXConfig, SphinxXModel, exist_ok=True)
+    AutoModelForCausalLM.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
     AutoModelForImageTextToText.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
 
 

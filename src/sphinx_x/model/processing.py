@@ -6,6 +6,7 @@ Shapes: V kept views of all images together, H x W pixels of a view.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,37 @@ from transformers import AutoImageProcessor, AutoProcessor, BatchFeature, PreTra
 from transformers.image_processing_backends import PilBackend
 from transformers.processing_utils import ImagesKwargs, MultiModalData
 
+from sphinx_x.errors import ImageError
+from sphinx_x.images import MAX_PIXELS
 from sphinx_x.model.config import SphinxXConfig
-from sphinx_x.model.prompt import TEMPLATES, PromptBuilder, view_ids
+from sphinx_x.model.prompt import PromptBuilder, chat_template, find_template, view_ids
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 WHITE = (255, 255, 255)
+STRIP_PIXELS = 25_000_000
+"""Pixels of a padded square that are held at once."""
 
 
 def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int] = WHITE) -> np.ndarray:
     """The kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
+    grid = layout.grid
+    # only the reference's way fits the image to the canvas whatever its size
+    padded_first = grid.padding == "center" and grid.max_upscale is None
+    canvas = (_padded_first if padded_first else _scaled_first)(image, layout, padding_color)
+    views = []
+    if grid.global_view:
+        small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
+        views.append(np.asarray(small))
+    for number, kept in enumerate(layout.kept):
+        if kept:
+            x1, y1, x2, y2 = layout.cell(number)
+            views.append(canvas[y1:y2, x1:x2])
+    return np.stack(views).transpose(0, 3, 1, 2)
+
+
+def _scaled_first(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
+    """The canvas with the image scaled and laid into it: nothing of the padding mixes with the image's edge."""
     grid = layout.grid
     left, top, right, bottom = layout.content()
     size = (right - left, bottom - top)
@@ -34,15 +56,25 @@ def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int
     if len(set(padding_color)) > 1:
         canvas[:] = padding_color
     canvas[top:bottom, left:right] = np.asarray(content)
-    views = []
-    if grid.global_view:
-        small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
-        views.append(np.asarray(small))
-    for number, kept in enumerate(layout.kept):
-        if kept:
-            x1, y1, x2, y2 = layout.cell(number)
-            views.append(canvas[y1:y2, x1:x2])
-    return np.stack(views).transpose(0, 3, 1, 2)
+    return canvas
+
+
+def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
+    """The canvas as the reference makes it: the image laid into its square, and that square scaled.
+
+    Scaled across before down, strip by strip, as Pillow does it inside: the same bytes, but the square of a long thin
+    image is never held whole. Raises `ImageError` where even half scaled it would be too large.
+    """
+    side, canvas = int(layout.side), layout.grid.canvas
+    if side * canvas > MAX_PIXELS:
+        raise ImageError(f"an image of {image.width} x {image.height} pixels is too long to be padded to a square")
+    color, rows = tuple(padding_color), max(1, min(side, STRIP_PIXELS // side))
+    half = Image.new("RGB", (canvas, side), color)
+    for above in range(0, side, rows):
+        strip = Image.new("RGB", (side, min(rows, side - above)), color)
+        strip.paste(image, (int(layout.left), int(layout.top) - above))
+        half.paste(strip.resize((canvas, strip.height), Image.Resampling.BICUBIC), (0, above))
+    return np.asarray(half.resize((canvas, canvas), Image.Resampling.BICUBIC))
 
 
 class SphinxXImagesKwargs(ImagesKwargs, total=False):
@@ -101,7 +133,7 @@ class SphinxXProcessor(ProcessorMixin):
     """Text with `<image>` placeholders, and images -> ids, attention mask and pixel values.
 
     tokens_per_view: embedding slots of a view; box_decimals: decimals of boxes in text; template: a name of
-    `sphinx_x.model.prompt.TEMPLATES`.
+    `sphinx_x.model.prompt.TEMPLATES`, or the fields of a `Template`.
     """
 
     image_processor: SphinxXImageProcessor
@@ -112,7 +144,7 @@ class SphinxXProcessor(ProcessorMixin):
         tokenizer: PreTrainedTokenizerBase | None = None,
         tokens_per_view: int = 257,
         box_decimals: int = 2,
-        template: str = "sphinx",
+        template: str | dict[str, Any] = "sphinx",
         chat_template: str | None = None,
         **_: Any,
     ) -> None:
@@ -122,11 +154,18 @@ class SphinxXProcessor(ProcessorMixin):
         self.image_token, self.image_token_id = str(tokenizer.convert_ids_to_tokens(tokens.slot)), tokens.slot
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
+        """As the library's processors; a text that begins with the first token (of a chat template) gets no second."""
+        bos, texts = self.tokenizer.bos_token, [text] if isinstance(text, str) else list(text or [])
+        if bos and texts and all(isinstance(t, str) and t.startswith(bos) for t in texts):
+            kwargs.setdefault("add_special_tokens", False)
+        return super().__call__(images=images, text=text, **kwargs)
+
     def prompt_builder(self) -> PromptBuilder:
         """Conversation -> ids, as this member reads it."""
         return PromptBuilder(
             self.tokenizer,
-            TEMPLATES[self.template],
+            find_template(self.template),
             image_tokens(self.tokenizer),
             self.tokens_per_view,
             self.box_decimals,
@@ -152,6 +191,25 @@ class SphinxXProcessor(ProcessorMixin):
             num_image_tokens=[len(view_ids(layout, tokens, self.tokens_per_view)) for layout in layouts],
             num_image_patches=[layout.views for layout in layouts],
         )
+
+
+def build_processor(
+    tokenizer: PreTrainedTokenizerBase,
+    views: ViewGrid,
+    tokens_per_view: int,
+    template: str | dict[str, Any],
+    box_decimals: int = 2,
+    padding_color: tuple[int, int, int] = WHITE,
+) -> SphinxXProcessor:
+    """A processor around a tokenizer that has the image tokens; for the fields see `SphinxXProcessor`."""
+    return SphinxXProcessor(
+        SphinxXImageProcessor(views=asdict(views), padding_color=padding_color),  # pyright: ignore[reportCallIssue]
+        tokenizer,
+        tokens_per_view=tokens_per_view,
+        box_decimals=box_decimals,
+        template=template,
+        chat_template=chat_template(find_template(template)),
+    )
 
 
 AutoProcessor.register(SphinxXConfig, SphinxXProcessor, exist_ok=True)

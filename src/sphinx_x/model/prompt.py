@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -23,13 +25,18 @@ class Template:
     """What is written around the turns.
 
     system: what a conversation without a system message begins with. before, after: by role; what stands behind an
-    assistant's answer is trained on with it and ends the answer. images_first: all images stand behind the first
-    token, ahead of the system text, wherever their placeholders are (the reference's order).
+    assistant's answer is trained on with it and ends the answer. lead: stands between `before` and what is said, and is
+    a part of what is said. trim: white space around what is said is left out. bos: whether the tokenizer's first token,
+    where it has one, comes first. images_first: all images stand behind that, ahead of the system text, wherever their
+    placeholders are (the reference's order).
     """
 
     system: str
     before: dict[str, str]
     after: dict[str, str]
+    lead: str = ""
+    trim: bool = False
+    bos: bool = True
     images_first: bool = False
 
 
@@ -39,16 +46,34 @@ TEMPLATES = {
         before={"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"},
         after={"system": "", "user": "", "assistant": "<|eot|>"},
     ),
+    # the reference's, and so the large members'
     "sphinx": Template(
         system=(
             "A chat between a curious human and an artificial intelligence assistant. "
             "The assistant gives helpful, detailed, and polite answers to the human's questions."
         ),
-        before={"system": "", "user": " Human: ", "assistant": " Assistant: "},
+        before={"system": "", "user": " Human:", "assistant": " Assistant:"},
         after={"system": "\n\n###", "user": "\n###", "assistant": "\n###"},
+        lead=" ",
+        trim=True,
         images_first=True,
     ),
+    # that of many instruction-tuned language models; `import backbones` looks up their system text and first token
+    "chatml": Template(
+        system="",
+        before={role: f"<|im_start|>{role}\n" for role in ("system", "user", "assistant")},
+        after={role: "<|im_end|>\n" for role in ("system", "user", "assistant")},
+    ),
 }
+
+
+def find_template(template: str | dict[str, Any]) -> Template:
+    """A template by its name in `TEMPLATES`, or from its fields; raises ValueError where there is none of that name."""
+    if isinstance(template, dict):
+        return Template(**template)
+    if template not in TEMPLATES:
+        raise ValueError(f"unknown prompt template {template!r}; known: {', '.join(TEMPLATES)}")
+    return TEMPLATES[template]
 
 
 def chat_template(template: Template) -> str:
@@ -63,24 +88,26 @@ def chat_template(template: Template) -> str:
     image = f"{{% if p.type == 'image' %}}{IMAGE}{{% endif %}}"
     each = "{% for p in m.content %}"
     ahead = f"{{% for m in messages if m.content is not string %}}{each}{image}{{% endfor %}}{{% endfor %}}"
-    said = (
-        f"{{% if m.content is string %}}{{{{ m.content }}}}{{% else %}}{each}"
-        + ("" if template.images_first else image)
-        + "{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endif %}"
-    )
-    start = quoted(template.system + template.after["system"]) if template.system else ""
-    turns = "".join(
-        f"{{% if m.role == '{role}' %}}{quoted(template.before[role])}{said}{quoted(template.after[role])}{{% endif %}}"
-        for role in ("system", "user")
-    )
-    answer = f"{quoted(template.before['assistant'])}{{% generation %}}{said}{quoted(template.after['assistant'])}"
+    trim = " | trim" if template.trim else ""
+    pieces = each + ("" if template.images_first else image) + "{% if p.type == 'text' %}{{ p.text }}{% endif %}"
+    gathered = f"{{% set said %}}{pieces}{{% endfor %}}{{% endset %}}{{{{ said{trim} }}}}"
+    said = f"{{% if m.content is string %}}{{{{ m.content{trim} }}}}{{% else %}}{gathered}{{% endif %}}"
+    start = quoted(template.before["system"] + template.system + template.after["system"]) if template.system else ""
+
+    def turn(role: str) -> str:
+        lead = "" if role == "system" else quoted(template.lead)
+        words, end = lead + said, quoted(template.after[role])
+        if role == "assistant":
+            words, end = f"{{% generation %}}{words}{end}{{% endgeneration %}}", ""
+        return f"{{% if m.role == '{role}' %}}{quoted(template.before[role])}{words}{end}{{% endif %}}"
+
+    turns = "".join(turn(role) for role in ("system", "user", "assistant"))
     return (
-        "{{ bos_token }}"
+        ("{{ bos_token }}" if template.bos else "")
         + (ahead if template.images_first else "")
         + f"{{% if messages[0].role != 'system' %}}{start}{{% endif %}}"
-        + f"{{% for m in messages %}}{turns}{{% if m.role == 'assistant' %}}{answer}{{% endgeneration %}}{{% endif %}}"
-        + "{% endfor %}"
-        + f"{{% if add_generation_prompt %}}{quoted(template.before['assistant'].rstrip(' '))}{{% endif %}}"
+        + f"{{% for m in messages %}}{turns}{{% endfor %}}"
+        + f"{{% if add_generation_prompt %}}{quoted(template.before['assistant'])}{{% endif %}}"
     )
 
 
@@ -128,38 +155,78 @@ class PromptBuilder:
         """
         self._check(messages, layouts)
         out = Encoded()
-        if self.tokenizer.bos_token is not None:
-            out.add(self.control(str(self.tokenizer.bos_token)))
+        if self.template.bos and self.tokenizer.bos_token is not None:
+            out.add([int(self.tokenizer.bos_token_id)])
         images = [view_ids(layout, self.image_tokens, self.tokens_per_view) for layout in layouts]
         if self.template.images_first:
             out.add([number for ids in images for number in ids])
         if messages and messages[0].role != "system" and self.template.system:
             messages = [Message("system", (Text(self.template.system),)), *messages]
-        upcoming = iter(images)
+        upcoming = iter([] if self.template.images_first else images)
+        first = True
         for message in messages:
             answer = message.role == "assistant"
-            out.add(self.control(self.template.before[message.role]))
-            for part in message.parts:
-                if not isinstance(part, Image):
-                    out.add(self.text(self._written(part, layouts)), trained=answer)
-                elif not self.template.images_first:
-                    out.add(next(upcoming))
+            out.add(self.control(self.template.before[message.role], first))
+            first = first and not self.template.before[message.role]
+            for run in self._runs(message, layouts):
+                out.add(next(upcoming) if run is None else self.text(run, first), trained=answer and run is not None)
+                first = False
             out.add(self.control(self.template.after[message.role]), trained=answer)
         if answer_next:
-            out.add(self.control(self.template.before["assistant"].rstrip(" ")))
+            out.add(self.control(self.template.before["assistant"]))
         return out
 
-    def control(self, text: str) -> list[int]:
-        """The template's own text: control tokens count as such."""
-        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+    def control(self, text: str, first: bool = False) -> list[int]:
+        """The template's own text: control tokens count as such. first: nothing but images stands before it."""
+        return self._ids(text, first, split_special_tokens=False)
 
-    def text(self, text: str) -> list[int]:
-        """Text of users and answers: never a control token, whatever it looks like."""
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    def text(self, text: str, first: bool = False) -> list[int]:
+        """Text of users and answers: never a control token, whatever it looks like. first: as in `control`."""
+        return self._ids(text, first, split_special_tokens=True)
 
     def stop_text(self) -> str:
         """What ends an answer."""
         return self.template.after["assistant"]
+
+    def stop_ids(self) -> list[int]:
+        """The ids that end an answer; a control token ends it alone."""
+        ids = self.control(self.stop_text())
+        return ids[:1] if ids[:1] and ids[0] in self.tokenizer.all_special_ids else ids
+
+    def _ids(self, text: str, first: bool, **options: bool) -> list[int]:
+        """Ids of a piece of text.
+
+        A sentencepiece tokenizer puts a blank before all that it is given. In the middle of a text that is wrong; so
+        a piece that is not the first is encoded behind a line break, which never joins with what follows it.
+        """
+        if not text:
+            return []
+        ids = self.tokenizer.encode(text, add_special_tokens=False, **options)
+        if first or not self._adds_blank or ids[0] in self.tokenizer.all_special_ids:
+            return ids
+        anchor = self.tokenizer.encode("\n", add_special_tokens=False)
+        ids = self.tokenizer.encode("\n" + text, add_special_tokens=False, **options)
+        assert ids[: len(anchor)] == anchor, "a line break joins with the text behind it"
+        return ids[len(anchor) :]
+
+    @cached_property
+    def _adds_blank(self) -> bool:
+        ids = self.tokenizer.encode("a", add_special_tokens=False)
+        return str(self.tokenizer.convert_ids_to_tokens(ids[:1])[0]).startswith("\u2581")
+
+    def _runs(self, message: Message, layouts: Sequence[Layout]) -> list[str | None]:
+        """What a message says: texts, and None for each image that stands between them."""
+        runs: list[str | None] = [""]
+        for part in message.parts:
+            if isinstance(part, Image):
+                runs += [] if self.template.images_first else [None, ""]
+            else:
+                runs[-1] = f"{runs[-1]}{self._written(part, layouts)}"
+        if self.template.trim:
+            runs = [run if run is None else run.strip() for run in runs]
+        if message.role != "system" and runs[0] is not None:
+            runs[0] = self.template.lead + runs[0]
+        return [run for run in runs if run != ""]
 
     def _written(self, part: Part, layouts: Sequence[Layout]) -> str:
         if isinstance(part, Place):

@@ -26,6 +26,7 @@ class ViewGrid:
     rows, columns: the grid; view_height, view_width: pixels of one sub-image, at the finest expert's resolution.
     global_view: whether the whole canvas, scaled to one view, comes first.
     max_upscale: how far a small image may be enlarged; None fits the long edge to the canvas always.
+    skip: whether sub-images that are padding only are skipped; the reference's checkpoints never learned to.
     """
 
     rows: int = 2
@@ -35,6 +36,7 @@ class ViewGrid:
     global_view: bool = True
     padding: str = "corner"
     max_upscale: float | None = None
+    skip: bool = True
 
     def __post_init__(self) -> None:
         if self.rows * self.view_height != self.columns * self.view_width:
@@ -113,10 +115,12 @@ def plan_views(width: int, height: int, grid: ViewGrid) -> Layout:
         side = max(side, grid.canvas / Fraction(grid.max_upscale))
     left = top = Fraction(0)
     if grid.padding == "center":
-        left, top = (side - width) / 2, (side - height) / 2
+        # whole pixels, as the reference does it
+        left, top = Fraction((side - width) // 2), Fraction((side - height) // 2)
     columns = _touched(left, width, side, grid.columns)
     rows = _touched(top, height, side, grid.rows)
-    return Layout(grid, width, height, side, left, top, tuple(row and column for row in rows for column in columns))
+    kept = tuple((row and column) or not grid.skip for row in rows for column in columns)
+    return Layout(grid, width, height, side, left, top, kept)
 
 
 def _touched(start: Fraction, length: int, side: Fraction, cells: int) -> list[bool]:

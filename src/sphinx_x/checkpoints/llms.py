@@ -1,0 +1,195 @@
+"""Language models: the reference's own names, and those of the hub, as ours. Ours are the library's.
+
+The reference turns neighbouring pairs of a head's channels by the rotary angle, the library the first half against the
+second: the rows of its query and key matrices change places, nothing is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, joined, renames
+from sphinx_x.errors import CheckpointError
+from sphinx_x.family import IMAGE_VOCABULARY
+
+EMBEDDING, OUTPUT = f"{LLM}embed_tokens.weight", "lm_head.weight"
+CONTEXT = 4096
+"""The reference's longest sequence where a checkpoint does not name its own."""
+
+
+def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+    """The library's configuration of the reference's language model; lengths are read off the tensors.
+
+    settings: the checkpoint's config.json. vocabulary: rows of the new embedding table.
+    """
+    internlm, mixtral = kind == "internlm", kind.startswith("mixtral")
+    width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight")[1]
+    heads = settings.get("num_attention_heads" if internlm else "n_heads")
+    if not heads or width % heads:
+        raise CheckpointError(f"the settings give {heads!r} attention heads for a width of {width}")
+    config: dict[str, Any] = {
+        "hidden_size": width,
+        "num_hidden_layers": probe.count(tensors, "layers."),
+        "num_attention_heads": heads,
+        "num_key_value_heads": settings.get("n_kv_heads") or heads,
+        "intermediate_size": _hidden(kind, tensors),
+        "vocab_size": vocabulary,
+        "rms_norm_eps": settings.get("layer_norm_epsilon" if internlm else "norm_eps", 1e-5),
+        "max_position_embeddings": settings.get("max_seq_len") or CONTEXT,
+        "rope_parameters": _rope(settings, 1e6 if mixtral else 1e4),
+        "tie_word_embeddings": False,
+    }
+    if not mixtral:
+        return {"model_type": "llama", "attention_bias": internlm, **config}
+    return {
+        "model_type": "mixtral",
+        **config,
+        "num_local_experts": probe.shape(tensors, "layers.0.feed_forward.gate.weight")[0],
+        "num_experts_per_tok": settings.get("moe", {}).get("num_experts_per_tok", 2),
+        "router_aux_loss_coef": settings.get("load_balancing_weight", BALANCE.get(kind, 0.1)),
+        "sliding_window": None,
+    }
+
+
+BALANCE = {"mixtral_sparse_ens5": 0.01}
+"""Weight of the load-balancing loss where a checkpoint does not name its own: 0.1 but for these."""
+
+
+def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:
+    """Width of the feed-forward layers."""
+    if kind == "internlm":
+        return probe.shape(tensors, "layers.0.mlp.w1.weight")[0]
+    if kind == "mixtral":
+        return probe.shape(tensors, "layers.0.feed_forward.experts.0.w1.weight")[0]
+    if kind.startswith("mixtral"):
+        experts = probe.shape(tensors, "layers.0.feed_forward.gate.weight")[0]
+        return probe.shape(tensors, "layers.0.feed_forward.w1")[0] // experts
+    return probe.shape(tensors, "layers.0.feed_forward.w1.weight")[0]
+
+
+def _rope(settings: dict[str, Any], theta: float) -> dict[str, Any]:
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": float(settings.get("rope_theta") or theta)}
+    if settings.get("rope_scaling"):  # the reference multiplies positions by it, the library divides
+        rope |= {"rope_type": "linear", "factor": 1 / settings["rope_scaling"]}
+    return rope
+
+
+def _half_rotation(heads: int) -> tuple[Any, Any]:
+    """From pairs to halves and back, for the rows of a matrix of that many heads."""
+
+    def to_halves(rows: Tensor) -> Tensors:
+        return (rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(rows.shape),)
+
+    def to_pairs(rows: Tensor) -> Tensors:
+        return (rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(rows.shape),)
+
+    return to_halves, to_pairs
+
+
+def embedding_rule(source: str, vocabulary: int, ends: tuple[str, str] | None) -> Rule:
+    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip (between the two).
+
+    ends: the learned start and end of a view, (1, 1, D), where there are such.
+    """
+    if ends is None:
+        return Rule((source,), (EMBEDDING,), lambda table: (_below(table),), lambda table: (table[:vocabulary],))
+
+    def with_ends(table: Tensor, start: Tensor, end: Tensor) -> Tensors:
+        start, end = start.reshape(1, -1), end.reshape(1, -1)
+        rows = [torch.zeros_like(start), start, end, ((start.float() + end.float()) / 2).to(start.dtype)]
+        return (torch.cat([table, *rows]),)
+
+    def without(table: Tensor) -> Tensors:
+        start, end = (table[vocabulary + k].reshape(1, 1, -1) for k in (1, 2))
+        return table[:vocabulary], start, end
+
+    return Rule((source, *ends), (EMBEDDING,), with_ends, without)
+
+
+def _below(table: Tensor) -> Tensor:
+    return torch.cat([table, table.new_zeros(IMAGE_VOCABULARY, table.shape[1])])
+
+
+BLOCK = 64
+"""Numbers that share one scale in 4-bit quantisation."""
+
+
+def output_rule(source: str, vocabulary: int) -> Rule:
+    """The output layer with rows for the image tokens, whose logits nobody sees.
+
+    4-bit quantisation stores scales relative to their mean; the new rows are filled so that the mean, and with it every
+    old row, stays what it is without them.
+    """
+
+    def extended(rows: Tensor) -> Tensors:
+        scales = rows.float().reshape(-1, BLOCK).abs().amax(1) if rows.numel() % BLOCK == 0 else rows.float().abs()
+        return (torch.cat([rows, scales.mean().to(rows.dtype).expand(IMAGE_VOCABULARY, rows.shape[1])]),)
+
+    return Rule((source,), (OUTPUT,), extended, lambda rows: (rows[:vocabulary],))
+
+
+def accessory_llm_rules(kind: str, config: Any, vocabulary: int, images: bool) -> list[Rule]:
+    """The reference's names <-> ours. images: whether there are a start and an end of views."""
+    if kind == "internlm":
+        return _internlm_rules(config, vocabulary)
+    ends = ("start_img", "end_img") if images else None
+    rules = [embedding_rule("tok_embeddings.weight", vocabulary, ends)]
+    for k in range(config.num_hidden_layers):
+        old, new = f"layers.{k}.", f"{LLM}layers.{k}."
+        for letter, heads in (("q", config.num_attention_heads), ("k", config.num_key_value_heads)):
+            names = (f"{old}attention.w{letter}.weight",), (f"{new}self_attn.{letter}_proj.weight",)
+            rules.append(Rule(*names, *_half_rotation(heads)))
+        pairs = {"attention.wv": "self_attn.v_proj", "attention.wo": "self_attn.o_proj"}
+        pairs |= {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
+        if kind.startswith("mixtral"):
+            rules += _expert_rules(kind, config, f"{old}feed_forward.", f"{new}block_sparse_moe.")
+        else:
+            pairs |= {f"feed_forward.w{n}": f"mlp.{name}_proj" for n, name in ((1, "gate"), (2, "down"), (3, "up"))}
+        rules += renames({f"{theirs}.weight": f"{ours}.weight" for theirs, ours in pairs.items()}, old, new)
+    return [*rules, Rule(("norm.weight",), (f"{LLM}norm.weight",)), output_rule("output.weight", vocabulary)]
+
+
+def _expert_rules(kind: str, config: Any, old: str, new: str) -> list[Rule]:
+    experts = config.num_local_experts
+    rules = [Rule((f"{old}gate.weight",), (f"{new}gate.weight",))]
+    for n in (1, 2, 3):
+        targets = tuple(f"{new}experts.{e}.w{n}.weight" for e in range(experts))
+        if kind == "mixtral":
+            rules += [Rule((f"{old}experts.{e}.w{n}.weight",), (target,)) for e, target in enumerate(targets)]
+        else:
+            rules.append(_stacked(f"{old}w{n}", targets, transposed=n == 2))
+    return rules
+
+
+def _stacked(source: str, targets: tuple[str, ...], transposed: bool) -> Rule:
+    """Experts that stand above each other in one matrix <-> one matrix for each."""
+
+    def unstack(whole: Tensor) -> Tensors:
+        parts = whole.chunk(len(targets))
+        return tuple(part.T for part in parts) if transposed else parts
+
+    def stack(*parts: Tensor) -> Tensors:
+        return (torch.cat([part.T for part in parts] if transposed else list(parts)),)
+
+    return Rule((source,), targets, unstack, stack)
+
+
+def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
+    """InternLM, the first: queries, keys and values above each other, biases, the library's rotation."""
+    rules = [embedding_rule("embedding.weight", vocabulary, None)]
+    for k in range(config.num_hidden_layers):
+        old, new = f"layers.{k}.", f"{LLM}layers.{k}."
+        for end in ("weight", "bias"):
+            parts = tuple(f"{new}self_attn.{letter}_proj.{end}" for letter in "qkv")
+            whole = joined(parts, f"{old}mixer.Wqkv.{end}")
+            rules.append(Rule(whole.targets, whole.sources, whole.backward, whole.forward))
+        pairs = {f"mixer.out_proj.{end}": f"self_attn.o_proj.{end}" for end in ("weight", "bias")}
+        pairs |= {"norm1.weight": "input_layernorm.weight", "norm2.weight": "post_attention_layernorm.weight"}
+        pairs |= {f"mlp.w{n}.weight": f"mlp.{name}_proj.weight" for n, name in ((1, "gate"), (2, "up"), (3, "down"))}
+        rules += renames(pairs, old, new)
+    return [*rules, Rule(("norm.weight",), (f"{LLM}norm.weight",)), output_rule("head.weight", vocabulary)]

@@ -1,0 +1,86 @@
+"""A model put together from several sources: each with its rules, all checked against the model they are to make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sphinx_x.checkpoints.rules import Rule, Source, convert, expert_rules, plan
+from sphinx_x.errors import CheckpointError
+from sphinx_x.model.config import ExpertConfig, SphinxXConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tensors of one source and how they become ours. ignore: names that may be left over."""
+
+    source: Source
+    rules: list[Rule]
+    ignore: Callable[[str], bool] = lambda _: False
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A visual expert of its own, from a file. prefix: what its names begin with; ignore: what else lies in the file."""
+
+    kind: str
+    config: ExpertConfig
+    source: Source
+    prefix: str
+    ignore: Callable[[str], bool]
+
+    def part(self, target: str) -> Part:
+        """Its tensors as ours, which begin with `target`."""
+        return Part(self.source, expert_rules(self.config, self.prefix, target), self.ignore)
+
+
+def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor]:
+    """What the parts give, on the meta device, in order. Raises `CheckpointError` unless it is exactly the model's."""
+    outline: dict[str, Tensor] = {}
+    last = ""
+    for part in parts:
+        outline |= plan(part.rules, part.source, part.ignore)
+        last = part.source.name
+    wanted = disk_outline(config)
+    for name in wanted.keys() | outline.keys():
+        found, expected = outline.get(name), wanted.get(name)
+        if found is None or expected is None:
+            raise CheckpointError(f"{last}: {name} is {'missing' if found is None else 'not part of this model'}")
+        if found.shape != expected.shape:
+            raise CheckpointError(f"{last}: {name} is {tuple(found.shape)}, this model wants {tuple(expected.shape)}")
+    return outline
+
+
+def convert_parts(parts: Iterable[Part]) -> Iterator[tuple[str, Tensor]]:
+    """All tensors of all parts, one at a time, in the order of `plan_parts`."""
+    for part in parts:
+        yield from convert(part.rules, part.source.read)
+
+
+def disk_outline(config: SphinxXConfig) -> dict[str, Tensor]:
+    """Names and shapes of a model's tensors on disk, on the meta device."""
+    from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+
+    with torch.device("meta"):
+        model = SphinxXForConditionalGeneration(config)
+    outline: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        outline |= _on_disk(name, tensor)
+    if config.tie_word_embeddings:
+        del outline["lm_head.weight"]
+    return outline
+
+
+def _on_disk(name: str, tensor: Any) -> dict[str, Tensor]:
+    """The library keeps Mixtral's experts joined in memory and apart on disk."""
+    place = name.replace(".mlp.gate.", ".block_sparse_moe.gate.").replace(".mlp.experts.", ".block_sparse_moe.experts.")
+    if name.endswith(".mlp.experts.gate_up_proj"):
+        base, half = place.removesuffix("gate_up_proj"), tensor.shape[1] // 2
+        return {f"{base}{e}.w{n}.weight": part[:half] for e, part in enumerate(tensor) for n in (1, 3)}
+    if name.endswith(".mlp.experts.down_proj"):
+        return {f"{place.removesuffix('down_proj')}{e}.w2.weight": part for e, part in enumerate(tensor)}
+    return {place: tensor}

@@ -1,0 +1,226 @@
+"""Reading the reference's checkpoint folders: tensor-parallel shards that become whole tensors, one at a time.
+
+Shards are opened as memory maps, and nothing that is in them is run (`weights_only`). How a tensor is split follows
+from its name; whatever has no rule of its own is repeated in every shard.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sphinx_x.errors import CheckpointError
+
+SHARD = re.compile(r"consolidated\.(\d+)(?:-of-(\d+)\.model(-diff)?)?\.pth")
+PREFIX = "llma."
+COLUMNS = re.compile(r"layers\.\d+\.(attention\.w[qkv]|feed_forward\.w[13])\.(weight|bias)|output\.(weight|bias)")
+ROWS = re.compile(r"layers\.\d+\.(attention\.wo|feed_forward\.w2)\.weight|tok_embeddings\.weight")
+STACKED = re.compile(r"layers\.\d+\.feed_forward\.w[123]")
+OWNED = re.compile(r"layers\.\d+\.feed_forward\.experts\.\d+\..*")
+WHOLE_ONLY = re.compile(r"layers\.\d+\.(mixer|mlp)\..*")
+DROPPED = re.compile(r"rope\.freqs|layers\.\d+\.attention\.inner_attention\.rope\.freqs")
+"""Buffers of Meta's own files that are computed, not learned."""
+DRIFT = 0.05
+"""How far the copies of a repeated tensor may lie apart, relative to its length, before their shards count as those of
+different models: copies that were trained on several machines need not agree in every bit."""
+
+
+def find_shards(folder: Path) -> tuple[list[Path], bool]:
+    """The shards of a folder in order, and whether they are differences to be added to an earlier checkpoint.
+
+    Raises `CheckpointError` naming a shard that is missing, or where the folder holds more than one checkpoint.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder")
+    matches = [match for path in folder.iterdir() if (match := SHARD.fullmatch(path.name))]
+    if not matches:
+        raise CheckpointError(f"{folder}: no consolidated.*.pth in it")
+    kinds = sorted({(match[2] or "", match[3] or "") for match in matches})
+    if len(kinds) > 1:
+        names = ", ".join(sorted(match[0] for match in matches)[:4])
+        raise CheckpointError(f"{folder}: shards of different checkpoints ({names}, ...)")
+    by_number = {int(match[1]): folder / match[0] for match in matches}
+    total = int(kinds[0][0] or max(by_number) + 1)
+    missing = [k for k in range(total) if k not in by_number]
+    if missing or len(by_number) != total:
+        what = f"shard {missing[0]:02d} of {total} is missing" if missing else f"more than {total} shards"
+        raise CheckpointError(f"{folder}: {what}")
+    return [by_number[k] for k in range(total)], bool(kinds[0][1])
+
+
+def open_shard(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth file by name, mapped from the disk.
+
+    Raises `CheckpointError` where the file is cut off, is no such file, or would run code when it is read.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: refused, it holds more than tensors and could run code") from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        if "mmap can only be used" in reason:
+            reason = "not a zip file as PyTorch has written since 1.6; load it there and save it again"
+        raise CheckpointError(f"{path}: cut off or no checkpoint ({reason})") from error
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: holds no named tensors")
+    other = [name for name, value in content.items() if not isinstance(value, Tensor)]
+    if other or not content:
+        raise CheckpointError(f"{path}: holds no tensors only ({str(other[:1] or 'nothing')[:80]})")
+    named = {str(name).removeprefix(PREFIX): value for name, value in content.items()}
+    return {name: value for name, value in named.items() if not DROPPED.fullmatch(name)}
+
+
+class AccessoryFolder:
+    """One folder of the reference's format as whole tensors; names are without `llma.`.
+
+    meta_style: whether the files are named as Meta's, which name their tensors without `llma.`. notes: what a user
+    should know, one line each; filled while tensors are read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self.folder = folder
+        self.paths, self.diff = find_shards(folder)
+        self.meta_style = "-of-" not in self.paths[0].name
+        self.shards = [open_shard(path) for path in self.paths]
+        self.notes: list[str] = []
+        self._check_names()
+        self._whole = {name: self._outline(name) for name in dict.fromkeys(n for s in self.shards for n in s)}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Shapes and types of the whole tensors, on the meta device."""
+        return self._whole
+
+    def read(self, name: str) -> Tensor:
+        """One whole tensor; mapped from the disk where it lies there in one piece."""
+        parts = [shard[name] for shard in self.shards if name in shard]
+        if len(parts) == 1:
+            return parts[0]
+        if not self._split(name):
+            self._compare(name, parts)
+        return merge(name, parts, self._experts(name))
+
+    def _split(self, name: str) -> bool:
+        return any(pattern.fullmatch(name) for pattern in (COLUMNS, ROWS, STACKED))
+
+    def _experts(self, name: str) -> int:
+        """Experts of the layer that a stacked tensor belongs to."""
+        if not STACKED.fullmatch(name):
+            return 0
+        gate = f"{name.rsplit('.', 1)[0]}.gate.weight"
+        if gate not in self.shards[0]:
+            raise CheckpointError(f"{self.name}: tensor {gate} missing")
+        return self.shards[0][gate].shape[0]
+
+    def _check_names(self) -> None:
+        """Every shard has the same tensors, but for experts, which lie in one shard each."""
+        for path, shard in zip(self.paths[1:], self.shards[1:], strict=True):
+            for name in self.shards[0].keys() ^ shard.keys():
+                if not OWNED.fullmatch(name):
+                    raise CheckpointError(f"{path}: not of the same model as {self.paths[0].name}, they differ in {name}")
+        owned = [name for shard in self.shards for name in shard if OWNED.fullmatch(name)]
+        twice = next((name for name in owned if len(self.shards) > 1 and owned.count(name) > 1), None)
+        if twice:
+            raise CheckpointError(f"{self.name}: {twice} lies in more than one shard")
+        if len(self.shards) > 1 and any(WHOLE_ONLY.fullmatch(name) for name in self.shards[0]):
+            raise CheckpointError(f"{self.name}: InternLM in more than one shard, which the reference itself mixes up")
+
+    def _outline(self, name: str) -> Tensor:
+        parts = [shard[name].to("meta") for shard in self.shards if name in shard]
+        if len({part.dtype for part in parts}) > 1 or len({part.shape for part in parts}) > 1:
+            shapes = ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in parts)
+            raise CheckpointError(f"{self.name}: the shards are not of one model: {name} is {shapes}")
+        return merge(name, parts, self._experts(name))
+
+    def _compare(self, name: str, parts: Sequence[Tensor]) -> None:
+        for path, part in zip(self.paths[1:], parts[1:], strict=True):
+            if torch.equal(part, parts[0]):
+                continue
+            first = parts[0].float()
+            drift = float((part.float() - first).norm() / first.norm().clamp_min(1e-12))
+            if not drift < DRIFT:
+                raise CheckpointError(f"{path}: not of the same model as {self.paths[0].name}, {name} is another")
+            self.notes.append(f"{name} differs between shards by {drift:.1e}; that of {self.paths[0].name} is taken")
+
+
+def merge(name: str, parts: Sequence[Tensor], experts: int = 0) -> Tensor:
+    """A tensor from its part in every shard. experts: of the layer, for stacked ones."""
+    if len(parts) == 1:
+        return parts[0].flatten(0, -2) if STACKED.fullmatch(name) and parts[0].dim() == 3 else parts[0]
+    if COLUMNS.fullmatch(name):
+        return torch.cat(list(parts), dim=0)
+    if ROWS.fullmatch(name):
+        return torch.cat(list(parts), dim=1)
+    if STACKED.fullmatch(name):
+        return torch.cat([part.reshape(experts, -1, part.shape[-1]) for part in parts], dim=1).flatten(0, 1)
+    return parts[0]
+
+
+def split(name: str, whole: Tensor, number: int, total: int, experts: int = 0) -> Tensor | None:
+    """The inverse of `merge`: the part of shard `number`, or None where it has none. Raises `CheckpointError` where a
+    tensor cannot be split evenly."""
+    if total == 1:
+        return whole
+    if OWNED.fullmatch(name):
+        return whole if int(name.split(".experts.")[1].split(".")[0]) * total // experts == number else None
+    axis = 0 if COLUMNS.fullmatch(name) else 1 if ROWS.fullmatch(name) or STACKED.fullmatch(name) else None
+    if axis is None:
+        return whole
+    stacked = STACKED.fullmatch(name) is not None
+    if stacked:
+        whole = whole.reshape(experts, -1, whole.shape[-1])
+    if whole.shape[axis] % total:
+        raise CheckpointError(f"{name}: {whole.shape[axis]} is no multiple of {total} shards")
+    part = whole.chunk(total, dim=axis)[number]
+    return part.flatten(0, 1) if stacked else part
+
+
+class Overlay:
+    """Several folders as one: a later one's tensors replace an earlier one's, or are added to them (differences)."""
+
+    def __init__(self, folders: Sequence[AccessoryFolder]) -> None:
+        self.folders = folders
+        self.name = folders[-1].name
+        self._where: dict[str, list[AccessoryFolder]] = {}
+        self._shapes: dict[str, Tensor] = {}
+        for folder in folders:
+            for name, outline in folder.tensors().items():
+                self._lay(folder, name, outline)
+
+    def _lay(self, folder: AccessoryFolder, name: str, outline: Tensor) -> None:
+        before = self._shapes.get(name)
+        if before is not None and before.shape != outline.shape:
+            was, is_now = tuple(before.shape), tuple(outline.shape)
+            raise CheckpointError(f"{folder.name}: {name} is {is_now}, in the checkpoint before it {was}")
+        if not folder.diff:
+            self._where[name], self._shapes[name] = [folder], outline
+        elif before is None:
+            raise CheckpointError(f"{folder.name}: a difference to {name}, but no checkpoint before it has that tensor")
+        else:
+            self._where[name].append(folder)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """As `AccessoryFolder.tensors`."""
+        return self._shapes
+
+    def read(self, name: str) -> Tensor:
+        """As `AccessoryFolder.read`."""
+        base, *differences = (folder.read(name) for folder in self._where[name])
+        for difference in differences:
+            base = (base.float() + difference.float()).to(base.dtype)
+        return base
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes of all folders."""
+        return [note for folder in self.folders for note in folder.notes]

@@ -1,0 +1,154 @@
+"""Writing model folders: tensors stream to the disk one at a time and are hashed on the way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from sphinx_x.errors import CheckpointError
+from sphinx_x.jobs import atomic_folder, write_manifest
+
+FILE_BYTES = 5_000_000_000
+"""The library's usual size of one weight file; larger models are spread over several."""
+TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+@contextmanager
+def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
+    """A folder to fill that becomes `out` when the block ends, or leaves nothing behind when it fails.
+
+    needed: bytes that will be written. Raises `CheckpointError` where `out` is there already, or the disk is too full.
+    """
+    out = Path(out)
+    if out.exists():
+        raise CheckpointError(f"{out}: is there already; give another name or remove it")
+    parent = next(parent for parent in out.absolute().parents if parent.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise CheckpointError(f"{out}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+    try:
+        with atomic_folder(out) as folder:
+            yield folder
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise CheckpointError(f"{out}: cannot be written ({error.strerror}); nothing is left there") from error
+        raise
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def write_safetensors(path: Path, outline: Mapping[str, Tensor], tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Writes one safetensors file and returns its SHA-256.
+
+    outline: name -> a tensor of the right shape and type (on the meta device), in the order in which `tensors` come.
+    Only one tensor is held at a time; hashing runs beside reading and writing.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, tensor in outline.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    expected = iter(outline.items())
+    with path.open("xb") as file, _Hashed(file) as hashed:
+        hashed.write(memoryview(len(head).to_bytes(8, "little") + head))
+        for name, tensor in tensors:
+            wanted, shape = next(expected)
+            if (name, tensor.shape, tensor.dtype) != (wanted, shape.shape, shape.dtype):
+                raise CheckpointError(f"{name}: {tuple(tensor.shape)} {tensor.dtype} is not what was planned")
+            hashed.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        if (left := next(expected, None)) is not None:
+            raise CheckpointError(f"{left[0]}: never came")
+        return hashed.hexdigest()
+
+
+class _Hashed:
+    """A file whose content is hashed in a second thread while it is written."""
+
+    STEP = 1 << 24
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.hash = file, hashlib.sha256()
+        self.thread = ThreadPoolExecutor(1)
+        self.pending: Any = None
+
+    def __enter__(self) -> _Hashed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.shutdown()
+
+    def write(self, data: memoryview) -> None:
+        for first in range(0, len(data), self.STEP):
+            piece = data[first : first + self.STEP]
+            self._wait()
+            self.pending = self.thread.submit(self.hash.update, piece)
+            self.file.write(piece)
+
+    def hexdigest(self) -> str:
+        self._wait()
+        return self.hash.hexdigest()
+
+    def _wait(self) -> None:
+        if self.pending is not None:
+            self.pending.result()
+
+
+def write_weights(folder: Path, outline: Mapping[str, Tensor], tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
+    """Writes `model.safetensors`, or several files and their index, as the library reads them; file name -> SHA-256."""
+    files: list[dict[str, Tensor]] = [{}]
+    for name, tensor in outline.items():
+        if files[-1] and size_of(files[-1].values()) + size_of([tensor]) > FILE_BYTES:
+            files.append({})
+        files[-1][name] = tensor
+    stream, hashes, where = iter(tensors), {}, {}
+    for number, part in enumerate(files, 1):
+        name = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        hashes[name] = write_safetensors(folder / name, part, (next(stream) for _ in part))
+        where.update(dict.fromkeys(part, name))
+    if len(files) > 1:
+        index = {"metadata": {"total_size": size_of(outline.values())}, "weight_map": where}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    return hashes
+
+
+def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, hashes: dict[str, str]) -> None:
+    """Writes configuration, processor and, last, the manifest of a folder that has its weights."""
+    from transformers import GenerationConfig
+
+    tokenizer = processor.tokenizer
+    model_config.architectures = ["SphinxXForConditionalGeneration"]
+    model_config.dtype = model_config.text_config.dtype = dtype
+    for config in (model_config.text_config, model_config):
+        config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+        config.pad_token_id = tokenizer.pad_token_id
+    model_config.save_pretrained(folder)
+    GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    ).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_manifest(folder, hashes)

@@ -1,0 +1,83 @@
+"""BLIP-2's Q-Former as a visual expert: learned queries that look at a vision transformer's tokens.
+
+Shapes: B views, N tokens of a view, Q queries, C channels of the Q-Former, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sphinx_x.model.attention import attend
+from sphinx_x.model.config import ClipConfig, QFormerConfig
+from sphinx_x.model.experts import Expert
+from sphinx_x.model.vit import VisionTransformer
+
+
+class Attention(nn.Module):
+    """Attention of the queries to `source` channels, residual, then norm (post-norm, as in BERT)."""
+
+    def __init__(self, config: QFormerConfig, source: int) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query = nn.Linear(config.channels, config.channels)
+        self.key = nn.Linear(source, config.channels)
+        self.value = nn.Linear(source, config.channels)
+        self.out = nn.Linear(config.channels, config.channels)
+        self.norm = nn.LayerNorm(config.channels, eps=config.eps)
+
+    def forward(self, x_BQC: Tensor, source_BNC: Tensor) -> Tensor:
+        pairs = ((self.query, x_BQC), (self.key, source_BNC), (self.value, source_BNC))
+        query, key, value = (layer(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer, y in pairs)
+        return self.norm(x_BQC + self.out(attend(query, key, value).transpose(1, 2).flatten(2)))
+
+
+class Layer(nn.Module):
+    """Attention among the queries, to the view where there is `cross`, and a feed-forward layer."""
+
+    def __init__(self, config: QFormerConfig, cross: bool) -> None:
+        super().__init__()
+        self.attention = Attention(config, config.channels)
+        self.cross = Attention(config, config.vision_channels) if cross else None
+        self.up = nn.Linear(config.channels, config.hidden)
+        self.down = nn.Linear(config.hidden, config.channels)
+        self.norm = nn.LayerNorm(config.channels, eps=config.eps)
+
+    def forward(self, x_BQC: Tensor, view_BNC: Tensor) -> Tensor:
+        x_BQC = self.attention(x_BQC, x_BQC)
+        if self.cross is not None:
+            x_BQC = self.cross(x_BQC, view_BNC)
+        return self.norm(x_BQC + self.down(F.gelu(self.up(x_BQC))))
+
+
+class QFormer(Expert):
+    """The queries' outputs stand in a column as its map; its global token is their mean."""
+
+    def __init__(self, config: QFormerConfig) -> None:
+        super().__init__(config)
+        self.channels = config.channels
+        self.vision = VisionTransformer(
+            ClipConfig(
+                height=config.height,
+                width=config.width,
+                patch=config.patch,
+                channels=config.vision_channels,
+                depth=config.vision_depth,
+                heads=config.vision_heads,
+                hidden=config.vision_hidden,
+                positions=config.positions,
+                eps=config.vision_eps,
+            )
+        )
+        self.queries = nn.Parameter(torch.zeros(1, config.queries, config.channels))
+        self.norm = nn.LayerNorm(config.channels, eps=config.eps)
+        self.layers = nn.ModuleList(Layer(config, k % config.cross_every == 0) for k in range(config.depth))
+
+    def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """Views -> (mean of the queries, the queries as a map of Q x 1)."""
+        view_BNC = self.vision.encode(pixels_B3HW)
+        x_BQC = self.norm(self.queries).expand(len(view_BNC), -1, -1)
+        for layer in self.layers:
+            x_BQC = layer(x_BQC, view_BNC)
+        return x_BQC.mean(1), x_BQC.transpose(1, 2)[..., None]

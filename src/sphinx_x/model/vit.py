@@ -1,0 +1,135 @@
+"""Vision transformers: DINOv2 and CLIP as experts, and the one inside the Q-Former.
+
+One block serves all three; what differs is told by its arguments. Plain parameter names, see `experts`.
+
+Shapes: B views, N tokens of a view (the class token first), C channels, H x W pixels, h x w positions of the map.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sphinx_x.model.attention import attend
+from sphinx_x.model.config import ClipConfig, DinoV2Config
+from sphinx_x.model.experts import Expert
+
+
+class SwiGlu(nn.Module):
+    """The giant's feed-forward layer; `gate_up` holds the gate and the value in one matrix."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(channels, 2 * hidden)
+        self.down = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * value)
+
+
+class Mlp(nn.Module):
+    """The ordinary feed-forward layer."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(channels, hidden)
+        self.down = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each with a learned scale where `scaled`."""
+
+    def __init__(
+        self, channels: int, heads: int, hidden: int, eps: float, swiglu: bool = False, scaled: bool = False
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(channels, eps=eps)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm2 = nn.LayerNorm(channels, eps=eps)
+        self.mlp = SwiGlu(channels, hidden) if swiglu else Mlp(channels, hidden)
+        self.scale1 = nn.Parameter(torch.ones(channels)) if scaled else None
+        self.scale2 = nn.Parameter(torch.ones(channels)) if scaled else None
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        B, N, C = x_BNC.shape
+        qkv = self.qkv(self.norm1(x_BNC)).view(B, N, 3, self.heads, C // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        mixed = self.out(attend(query, key, value).transpose(1, 2).reshape(B, N, C))
+        x_BNC = x_BNC + (mixed if self.scale1 is None else mixed * self.scale1)
+        fed = self.mlp(self.norm2(x_BNC))
+        return x_BNC + (fed if self.scale2 is None else fed * self.scale2)
+
+
+class VisionTransformer(Expert):
+    """Patches and a class token through blocks and a final norm; its global token is the class token.
+
+    scaled, swiglu: what DINOv2 has; pre_norm: CLIP's norm ahead of the blocks, where the patches have no bias.
+    """
+
+    def __init__(
+        self, config: DinoV2Config | ClipConfig, swiglu: bool = False, scaled: bool = False, pre_norm: bool = False
+    ) -> None:
+        super().__init__(config)
+        channels = self.channels = config.channels
+        self.positions = config.positions
+        self.patch_embed = nn.Conv2d(3, channels, config.patch, config.patch, bias=not pre_norm)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, channels))
+        rows, columns = config.positions
+        self.position_embed = nn.Parameter(torch.zeros(1, 1 + rows * columns, channels))
+        self.pre_norm = nn.LayerNorm(channels, eps=config.eps) if pre_norm else None
+        block = (channels, config.heads, config.hidden, config.eps, swiglu, scaled)
+        self.blocks = nn.ModuleList(Block(*block) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(channels, eps=config.eps)
+
+    def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """Views -> (class token, map of patch tokens)."""
+        x_BNC = self.encode(pixels_B3HW)
+        h, w = (n // p for n, p in zip(pixels_B3HW.shape[-2:], self.patch_embed.kernel_size, strict=True))
+        return x_BNC[:, 0], x_BNC[:, 1:].transpose(1, 2).unflatten(2, (h, w))
+
+    def encode(self, pixels_B3HW: Tensor) -> Tensor:
+        """Normalised views -> tokens (B, N, C), the class token first."""
+        map_BChw = self.patch_embed(pixels_B3HW)
+        B, _, h, w = map_BChw.shape
+        x_BNC = torch.cat([self.class_token.expand(B, -1, -1), map_BChw.flatten(2).transpose(1, 2)], dim=1)
+        x_BNC = x_BNC + self._positions(h, w)
+        if self.pre_norm is not None:
+            x_BNC = self.pre_norm(x_BNC)
+        for block in self.blocks:
+            x_BNC = block(x_BNC)
+        return self.norm(x_BNC)
+
+    def _positions(self, h: int, w: int) -> Tensor:
+        """The position embedding, resampled where the map has another size.
+
+        As DINOv2 does it: bicubic, not antialiased, by the factor (size + 0.1) / positions.
+        """
+        if (h, w) == self.positions:
+            return self.position_embed
+        first, rest = self.position_embed[:, :1], self.position_embed[:, 1:]
+        grid = rest.reshape(1, *self.positions, -1).permute(0, 3, 1, 2).float()
+        factor = (h + 0.1) / self.positions[0], (w + 0.1) / self.positions[1]
+        grid = F.interpolate(grid, scale_factor=factor, mode="bicubic").to(rest.dtype)
+        assert grid.shape[-2:] == (h, w)
+        return torch.cat([first, grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+class DinoV2(VisionTransformer):
+    """DINOv2, self-supervised."""
+
+    def __init__(self, config: DinoV2Config) -> None:
+        super().__init__(config, swiglu=config.swiglu, scaled=True)
+
+
+class Clip(VisionTransformer):
+    """CLIP's vision transformer, trained with captions; its final norm covers all tokens."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__(config, pre_norm=True)
