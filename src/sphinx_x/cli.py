@@ -188,6 +188,90 @@ def evaluate(
     print_line_figures(model, lines, out, device)
 
 
+importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
+app.add_typer(importing, name="import")
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
+Experts = Annotated[
+    list[str] | None,
+    typer.Option("--expert", help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; repeatable."),
+]
+
+
+@importing.command()
+def accessory(
+    checkpoint: Annotated[
+        list[str],
+        typer.Argument(help="An official checkpoint: a folder or hf://owner/name/folder; a base first, then what lies over it."),
+    ],
+    out: Out,
+    expert: Experts = None,
+    type: Annotated[str | None, typer.Option(help="The architecture, where no meta.json names it.")] = None,
+) -> None:
+    """Turns an official SPHINX checkpoint into a model folder, exactly."""
+    from sphinx_x.checkpoints.accessory import import_accessory
+    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.hub import fetch
+
+    experts = [open_expert(fetch(path)) for path in expert or []]
+    _say(import_accessory([fetch(path) for path in checkpoint], out, type, experts), out)
+
+
+@importing.command()
+def backbones(
+    out: Out,
+    member: Annotated[str, typer.Option(help="The member to make: its views, prompt and places for experts.")],
+    llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
+    expert: Experts = None,
+    fresh: Annotated[list[str] | None, typer.Option(help="Make this kind of expert from nothing; repeatable.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A model folder that gives all that is not given.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; by default as the files are.")] = None,
+    template: Annotated[str | None, typer.Option(help="The prompt template, if not the member's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the new weights.")] = 0,
+) -> None:
+    """Makes a fresh member from a base language model and visual experts."""
+    from sphinx_x.checkpoints.backbones import import_backbones
+    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.hub import fetch
+    from sphinx_x.checkpoints.writer import dtype_named
+    from sphinx_x.family import get_member
+
+    notes = import_backbones(
+        get_member(member),
+        out,
+        llm=fetch(llm) if llm else None,
+        experts=[open_expert(fetch(path)) for path in expert or []],
+        fresh=fresh or [],
+        start=fetch(start) if start else None,
+        dtype=dtype_named(dtype) if dtype else None,
+        template=template,
+        seed=seed,
+    )
+    _say(notes, out)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A model folder or a hub id.")],
+    out: Out,
+    format: Annotated[str, typer.Option(help="accessory (official SPHINX), or llm (the language model alone).")],
+    shards: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel files of an official checkpoint.")] = None,
+) -> None:
+    """Writes a model in another format."""
+    from sphinx_x.checkpoints.export import export_accessory, export_llm
+    from sphinx_x.checkpoints.hub import fetch
+
+    if format not in ("accessory", "llm"):
+        raise SphinxXError(f"--format is accessory or llm, not {format!r}")
+    folder = fetch(model)
+    _say(export_accessory(folder, out, shards) if format == "accessory" else export_llm(folder, out), out)
+
+
+def _say(notes: list[str], out: Path) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"written to {out}")
+
+
 def main() -> None:
     """Runs the command line: a user's error is one line on standard error and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

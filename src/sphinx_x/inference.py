@@ -18,11 +18,12 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.conversation import Message, Text, count_images, split_text
-from sphinx_x.errors import CheckpointError, PromptError
+from sphinx_x.errors import CheckpointError, MissingToolError, PromptError
 from sphinx_x.images import Source, open_image
 from sphinx_x.jobs import MANIFEST, check_manifest
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
+from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
 from sphinx_x.model.views import Layout, plan_views
 
 Images = Source | Sequence[Source] | None
@@ -71,27 +72,42 @@ class SphinxX:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path = "nano", dtype: Any = None, device: str | None = None, **options: Any
+        cls,
+        name_or_path: str | Path = "nano",
+        dtype: Any = None,
+        device: str | None = None,
+        bits: int | None = None,
+        **options: Any,
     ) -> SphinxX:
         """Loads a built-in member ("nano"), a model folder, or a model of the hub by its id.
 
         dtype: as PyTorch names it; by default that of the weights on an accelerator, float32 on a CPU. device: as
-        PyTorch names it; by default an accelerator where there is one. Further options go to `from_pretrained`
-        (quantization_config, device_map, ...). Raises `CheckpointError` where files are missing or altered.
+        PyTorch names it, by default an accelerator where there is one; "auto" spreads the model over what there is and
+        keeps the rest in memory or on the disk. bits: 4 or 8 quantises the language model, its experts included
+        (bitsandbytes, NF4). Further options go to `from_pretrained` (quantization_config, device_map, offload_folder,
+        ...). Raises `CheckpointError` where files are missing or altered, `MissingToolError` without bitsandbytes.
         """
         path = find_model(name_or_path)
         logging.disable_progress_bar()
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if device == "auto":
+            options.setdefault("device_map", "auto")
+        if device in (None, "auto"):
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype is None:
             dtype = torch.float32 if device == "cpu" else "auto"
         try:
             processor = AutoProcessor.from_pretrained(path)
+            options = quantization_options(path, bits, device, options)
             model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, **options)
+        except ImportError as error:
+            raise MissingToolError(f"quantisation: {' '.join(str(error).split())[:200]}") from error
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{name_or_path}: {' '.join(str(error).split())[:200]}") from error
         if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
-        if "device_map" not in options:
+        if getattr(model, "is_quantized", False):
+            prefer_exact_kernels(model)
+        elif "device_map" not in options:
             torch.nn.Module.to(model, device)
         return cls(model, processor)
 

@@ -32,6 +32,7 @@ from sphinx_x.model.views import ViewGrid
 
 ORIGINAL, FACTS, EXTRA = "original", "accessory.json", "unused.safetensors"
 """Subfolder of what only the way back needs: the settings, and tensors that no model computes with."""
+SETTINGS = ("params.json", "config.json", "meta.json")
 TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 PADDING = (122, 116, 104)
 """CLIP's mean colour as the reference computes it, cut to whole numbers."""
@@ -76,9 +77,9 @@ PROBES = {
 }
 UNUSED = re.compile(
     r"clip\.(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias)"
-    r"|transformer\..*|visual\.proj)|dinov2_vitg14\.mask_token"
+    r"|transformer\..*|visual\.proj)|dinov2_vitg14\.mask_token|rope\.freqs|layers\.\d+\.attention\.inner_attention\.rope\.freqs"
 )
-"""What lies in the reference's checkpoints though nothing is computed with it."""
+"""What lies in the reference's and Meta's checkpoints though nothing is computed with it."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def read_settings(folders: Sequence[Path], tensors: Mapping[str, Tensor], kind: 
     """
     settings: dict[str, Any] = {}
     for folder in folders:
-        for name in ("params.json", "config.json"):
+        for name in SETTINGS[:2]:
             settings |= _json(folder / name)
         kind = kind or _json(folder / "meta.json").get("llama_type")
     if not settings:
@@ -236,7 +237,7 @@ def import_accessory(
     processor = build_processor(tokenizer, views, length, "sphinx", padding_color=PADDING)
     with new_folder(out, size_of(outline.values()) + size_of(unused.values())) as folder:
         hashes = write_weights(folder, outline, convert_parts(parts))
-        _keep_original(folder / ORIGINAL, checkpoint, opened[-1], home)
+        _keep_original(folder / ORIGINAL, checkpoint, opened, home)
         if unused:
             pairs = ((name, source.read(name)) for name in unused)
             hashes[f"{ORIGINAL}/{EXTRA}"] = write_safetensors(folder / ORIGINAL / EXTRA, unused, pairs)
@@ -248,16 +249,19 @@ def _is_unused(name: str) -> bool:
     return UNUSED.fullmatch(name) is not None
 
 
-def _keep_original(folder: Path, checkpoint: Checkpoint, last: AccessoryFolder, home: Path) -> None:
+def _keep_original(folder: Path, checkpoint: Checkpoint, opened: Sequence[AccessoryFolder], home: Path) -> None:
     """What the way back needs beside the weights."""
     folder.mkdir()
+    last = opened[-1]
     facts = {
         "llama_type": checkpoint.kind,
         "config": checkpoint.settings,
         "shards": len(last.paths),
         "meta_style": last.meta_style,
+        "order": list(last.tensors()),
     }
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
-    for name in TOKENIZER:
-        if (home / name).is_file():
-            shutil.copyfile(home / name, folder / name)
+    places = [(home, TOKENIZER), *((each.folder, SETTINGS) for each in opened)]
+    for place, name in ((place, name) for place, names in places for name in names):
+        if (place / name).is_file():
+            shutil.copyfile(place / name, folder / name)

@@ -91,24 +91,24 @@ def _half_rotation(heads: int) -> tuple[Any, Any]:
     return to_halves, to_pairs
 
 
-def embedding_rule(source: str, vocabulary: int, ends: tuple[str, str] | None) -> Rule:
-    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip (between the two).
+def embedding_rule(source: str, vocabulary: int, learned: tuple[str, ...] = ()) -> Rule:
+    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip.
 
-    ends: the learned start and end of a view, (1, 1, D), where there are such.
+    learned: names of the learned start and end of a view and, where there is one, of the skip token, (1, 1, D) each;
+    without that it lies between the two.
     """
-    if ends is None:
+    if not learned:
         return Rule((source,), (EMBEDDING,), lambda table: (_below(table),), lambda table: (table[:vocabulary],))
 
-    def with_ends(table: Tensor, start: Tensor, end: Tensor) -> Tensors:
-        start, end = start.reshape(1, -1), end.reshape(1, -1)
-        rows = [torch.zeros_like(start), start, end, ((start.float() + end.float()) / 2).to(start.dtype)]
-        return (torch.cat([table, *rows]),)
+    def with_rows(table: Tensor, *rows: Tensor) -> Tensors:
+        start, end, *skip = (row.reshape(1, -1).to(table.dtype) for row in rows)
+        skip = skip or [((start.float() + end.float()) / 2).to(table.dtype)]
+        return (torch.cat([table, torch.zeros_like(start), start, end, *skip]),)
 
     def without(table: Tensor) -> Tensors:
-        start, end = (table[vocabulary + k].reshape(1, 1, -1) for k in (1, 2))
-        return table[:vocabulary], start, end
+        return table[:vocabulary], *(table[vocabulary + 1 + k].reshape(1, 1, -1) for k in range(len(learned)))
 
-    return Rule((source, *ends), (EMBEDDING,), with_ends, without)
+    return Rule((source, *learned), (EMBEDDING,), with_rows, without)
 
 
 def _below(table: Tensor) -> Tensor:
@@ -137,8 +137,8 @@ def accessory_llm_rules(kind: str, config: Any, vocabulary: int, images: bool) -
     """The reference's names <-> ours. images: whether there are a start and an end of views."""
     if kind == "internlm":
         return _internlm_rules(config, vocabulary)
-    ends = ("start_img", "end_img") if images else None
-    rules = [embedding_rule("tok_embeddings.weight", vocabulary, ends)]
+    learned = ("start_img", "end_img") if images else ()
+    rules = [embedding_rule("tok_embeddings.weight", vocabulary, learned)]
     for k in range(config.num_hidden_layers):
         old, new = f"layers.{k}.", f"{LLM}layers.{k}."
         for letter, heads in (("q", config.num_attention_heads), ("k", config.num_key_value_heads)):
@@ -181,7 +181,7 @@ def _stacked(source: str, targets: tuple[str, ...], transposed: bool) -> Rule:
 
 def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
     """InternLM, the first: queries, keys and values above each other, biases, the library's rotation."""
-    rules = [embedding_rule("embedding.weight", vocabulary, None)]
+    rules = [embedding_rule("embedding.weight", vocabulary)]
     for k in range(config.num_hidden_layers):
         old, new = f"layers.{k}.", f"{LLM}layers.{k}."
         for end in ("weight", "bias"):
@@ -193,3 +193,31 @@ def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
         pairs |= {f"mlp.w{n}.weight": f"mlp.{name}_proj.weight" for n, name in ((1, "gate"), (2, "up"), (3, "down"))}
         rules += renames(pairs, old, new)
     return [*rules, Rule(("norm.weight",), (f"{LLM}norm.weight",)), output_rule("head.weight", vocabulary)]
+
+
+def internlm2_rules(config: Any, prefix: str) -> list[Rule]:
+    """InternLM2's names on the hub; the first rules (embedding) and the last (output) are not among them.
+
+    Its `wqkv` holds for each key-value head the queries that belong to it, then the key, then the value.
+    """
+    rules = []
+    width = config.hidden_size // config.num_attention_heads
+    queries = config.num_attention_heads // config.num_key_value_heads
+
+    def apart(whole: Tensor) -> Tensors:
+        groups = whole.unflatten(0, (-1, queries + 2, width))
+        return tuple(part.flatten(0, 2) for part in groups.split([queries, 1, 1], dim=1))
+
+    def together(*parts: Tensor) -> Tensors:
+        groups = [part.unflatten(0, (config.num_key_value_heads, -1, width)) for part in parts]
+        return (torch.cat(groups, dim=1).flatten(0, 2),)
+
+    for k in range(config.num_hidden_layers):
+        old, new = f"{prefix}layers.{k}.", f"{LLM}layers.{k}."
+        targets = tuple(f"{new}self_attn.{letter}_proj.weight" for letter in "qkv")
+        rules.append(Rule((f"{old}attention.wqkv.weight",), targets, apart, together))
+        pairs = {"attention.wo": "self_attn.o_proj", "attention_norm": "input_layernorm"}
+        pairs |= {"ffn_norm": "post_attention_layernorm"}
+        pairs |= {f"feed_forward.w{n}": f"mlp.{name}_proj" for n, name in ((1, "gate"), (2, "down"), (3, "up"))}
+        rules += renames({f"{theirs}.weight": f"{ours}.weight" for theirs, ours in pairs.items()}, old, new)
+    return [*rules, Rule((f"{prefix}norm.weight",), (f"{LLM}norm.weight",))]

@@ -25,17 +25,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A visual expert of its own, from a file. prefix: what its names begin with; ignore: what else lies in the file."""
+    """A visual expert of its own, from a file.
 
-    kind: str
+    prefix: what its names begin with; ignore: what else lies in the file; rules: (config, prefix, target) -> rules.
+    """
+
     config: ExpertConfig
     source: Source
     prefix: str
     ignore: Callable[[str], bool]
+    rules: Callable[[Any, str, str], list[Rule]] = expert_rules
+
+    @property
+    def kind(self) -> str:
+        """Its kind, as configurations name it."""
+        return self.config.kind
 
     def part(self, target: str) -> Part:
         """Its tensors as ours, which begin with `target`."""
-        return Part(self.source, expert_rules(self.config, self.prefix, target), self.ignore)
+        return Part(self.source, self.rules(self.config, self.prefix, target), self.ignore)
 
 
 def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor]:

@@ -36,7 +36,8 @@ def _width(tensors: Mapping[str, Tensor], name: str, axis: int, default: int) ->
     return tensors[name].shape[axis] if name in tensors else default
 
 
-def _square(positions: int, name: str) -> tuple[int, int]:
+def square(positions: int, name: str) -> tuple[int, int]:
+    """Rows and columns of a square of positions; raises `CheckpointError` where they are none."""
     side = math.isqrt(positions)
     if side * side != positions:
         raise CheckpointError(f"{name}: {positions} positions are no square")
@@ -71,7 +72,7 @@ def dinov2(tensors: Mapping[str, Tensor], prefix: str) -> DinoV2Config:
         heads=channels // HEAD,
         hidden=_width(tensors, down, 1, DinoV2Config.hidden),
         swiglu=swiglu,
-        positions=_square(positions, f"{prefix}pos_embed"),
+        positions=square(positions, f"{prefix}pos_embed"),
     )
 
 
@@ -84,7 +85,7 @@ def clip(tensors: Mapping[str, Tensor], prefix: str) -> ClipConfig:
         depth=count(tensors, f"{prefix}transformer.resblocks."),
         heads=channels // HEAD,
         hidden=_width(tensors, f"{prefix}transformer.resblocks.0.mlp.c_fc.weight", 0, ClipConfig.hidden),
-        positions=_square(shape(tensors, f"{prefix}positional_embedding")[0] - 1, f"{prefix}positional_embedding"),
+        positions=square(shape(tensors, f"{prefix}positional_embedding")[0] - 1, f"{prefix}positional_embedding"),
     )
 
 
@@ -98,7 +99,7 @@ def qformer(tensors: Mapping[str, Tensor], prefix: str) -> QFormerConfig:
     crossing = [k for k in range(depth) if f"{layers}{k}.crossattention.attention.query.weight" in tensors]
     return QFormerConfig(
         patch=(patch[0], patch[1]),
-        positions=_square(shape(tensors, position)[1] - 1, position),
+        positions=square(shape(tensors, position)[1] - 1, position),
         vision_channels=vision_channels,
         vision_depth=count(tensors, f"{eyes}encoder.layers."),
         vision_heads=vision_channels // EVA_HEAD,

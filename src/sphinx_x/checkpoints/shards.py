@@ -25,8 +25,6 @@ ROWS = re.compile(r"layers\.\d+\.(attention\.wo|feed_forward\.w2)\.weight|tok_em
 STACKED = re.compile(r"layers\.\d+\.feed_forward\.w[123]")
 OWNED = re.compile(r"layers\.\d+\.feed_forward\.experts\.\d+\..*")
 WHOLE_ONLY = re.compile(r"layers\.\d+\.(mixer|mlp)\..*")
-DROPPED = re.compile(r"rope\.freqs|layers\.\d+\.attention\.inner_attention\.rope\.freqs")
-"""Buffers of Meta's own files that are computed, not learned."""
 DRIFT = 0.05
 """How far the copies of a repeated tensor may lie apart, relative to its length, before their shards count as those of
 different models: copies that were trained on several machines need not agree in every bit."""
@@ -55,10 +53,10 @@ def find_shards(folder: Path) -> tuple[list[Path], bool]:
     return [by_number[k] for k in range(total)], bool(kinds[0][1])
 
 
-def open_shard(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth file by name, mapped from the disk.
+def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tensor]:
+    """The tensors of a .pth file by name (without `llma.`), mapped from the disk.
 
-    Raises `CheckpointError` where the file is cut off, is no such file, or would run code when it is read.
+    inner: keys under which they may lie together. Raises `CheckpointError` where the file is cut off, is no such file, or would run code when it is read.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -69,15 +67,14 @@ def open_shard(path: Path) -> dict[str, Tensor]:
         if "mmap can only be used" in reason:
             reason = "not a zip file as PyTorch has written since 1.6; load it there and save it again"
         raise CheckpointError(f"{path}: cut off or no checkpoint ({reason})") from error
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in inner if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds no named tensors")
     other = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if other or not content:
         raise CheckpointError(f"{path}: holds no tensors only ({str(other[:1] or 'nothing')[:80]})")
-    named = {str(name).removeprefix(PREFIX): value for name, value in content.items()}
-    return {name: value for name, value in named.items() if not DROPPED.fullmatch(name)}
+    return {str(name).removeprefix(PREFIX): value for name, value in content.items()}
 
 
 class AccessoryFolder:

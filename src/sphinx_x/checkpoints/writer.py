@@ -20,7 +20,7 @@ from sphinx_x.jobs import atomic_folder, write_manifest
 
 FILE_BYTES = 5_000_000_000
 """The library's usual size of one weight file; larger models are spread over several."""
-TYPES = {
+TYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -31,6 +31,14 @@ TYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """float32, bfloat16 or float16 by its name; raises `CheckpointError` for another."""
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in named:
+        raise CheckpointError(f"unknown type of numbers {name!r}; known: {', '.join(named)}")
+    return named[name]
 
 
 @contextmanager
@@ -70,7 +78,7 @@ def write_safetensors(path: Path, outline: Mapping[str, Tensor], tensors: Iterab
     end = 0
     for name, tensor in outline.items():
         start, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": TYPE_NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
     expected = iter(outline.items())

@@ -24,6 +24,8 @@ from transformers.utils.generic import ModelOutput
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.mixture import MixtureOfVisualExperts
+from sphinx_x.model.quantized import MixtralOfLinears
+from sphinx_x.model.routing import load_balancing_loss
 
 
 class SphinxXPreTrainedModel(PreTrainedModel):
@@ -43,14 +45,19 @@ class SphinxXPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Fresh weights: scaled by the fan-in, so that a member of any width starts at the same scale."""
+        """Called by the library for every module without weights."""
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            fan_in = module.weight[0].numel()
-            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            scale_by_fan_in(module)
         else:
             super()._init_weights(module)
+
+
+@torch.no_grad()
+def scale_by_fan_in(layer: nn.Linear | nn.Conv2d) -> None:
+    """Fresh weights scaled by the fan-in, so that a member of any width starts at the same scale."""
+    nn.init.trunc_normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class SphinxXModel(SphinxXPreTrainedModel):
@@ -59,7 +66,11 @@ class SphinxXModel(SphinxXPreTrainedModel):
     def __init__(self, config: SphinxXConfig) -> None:
         super().__init__(config)
         self.vision = MixtureOfVisualExperts(config.group_configs(), config.view_grid(), config.text_config.hidden_size)
-        self.language_model = AutoModel.from_config(config.text_config)
+        quantized = getattr(config, "quantization_config", None) is not None
+        if quantized and config.text_config.model_type == "mixtral":
+            self.language_model = MixtralOfLinears(config.text_config)
+        else:
+            self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -185,8 +196,12 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
 
         labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves.
-        `num_items_in_batch` divides the loss where it is given.
+        `num_items_in_batch` divides the loss where it is given. Where the LLM is a mixture of experts its load-balancing
+        loss is added, by its weight in the configuration, over the tokens that `attention_mask` does not leave out.
         """
+        balanced = labels is not None and getattr(self.config.text_config, "router_aux_loss_coef", 0) > 0
+        if balanced:
+            kwargs["output_router_logits"] = True
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -206,6 +221,11 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
             loss = self.loss_function(
                 logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
             )
+        if balanced:
+            text = self.config.text_config
+            real = None if attention_mask is None else attention_mask.flatten().bool()
+            balance = load_balancing_loss(outputs.router_logits, text.num_experts_per_tok, real)
+            loss = loss + text.router_aux_loss_coef * balance.to(loss.device)
         return SphinxXOutput(
             loss=loss,
             logits=logits,

@@ -1,0 +1,321 @@
+"""A fresh member from base weights: a language model and visual experts of any size, and what joins them made new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
+from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, disk_outline, plan_parts
+from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, renames
+from sphinx_x.checkpoints.templates import template_of
+from sphinx_x.checkpoints.weights import WeightFiles
+from sphinx_x.checkpoints.writer import finish, new_folder, size_of, write_weights
+from sphinx_x.errors import CheckpointError
+from sphinx_x.family import IMAGE_VOCABULARY, Member
+from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
+from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.modeling import scale_by_fan_in
+from sphinx_x.model.processing import SphinxXProcessor, build_processor
+from sphinx_x.model.tokenizer import add_image_tokens, read_tokenizer
+
+EMBEDDINGS = ("tok_embeddings.weight", "embed_tokens.weight")
+LEARNED = ("image.start", "image.end", "image.skip")
+
+
+class Fresh:
+    """New weights under names of ours, from a seed: modules, and rows like those of an embedding table."""
+
+    name = "fresh weights"
+
+    def __init__(self, modules: Mapping[str, nn.Module], dtype: torch.dtype) -> None:
+        self._tensors = {
+            f"{prefix}{name}": tensor.detach().to(dtype)
+            for prefix, module in modules.items()
+            for name, tensor in module.named_parameters()
+        }
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        """One more tensor."""
+        self._tensors[name] = tensor
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Shapes and types, on the meta device."""
+        return {name: tensor.to("meta") for name, tensor in self._tensors.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor."""
+        return self._tensors[name]
+
+
+class Joint:
+    """Several sources whose names do not meet, as one."""
+
+    def __init__(self, *sources: Source) -> None:
+        self.name, self._sources = sources[0].name, sources
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Shapes and types, on the meta device."""
+        return {name: tensor for source in self._sources for name, tensor in source.tensors().items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor."""
+        return next(source for source in self._sources if name in source.tensors()).read(name)
+
+
+def llm_config(folder: Path) -> PreTrainedConfig:
+    """The library's configuration of a base language model; InternLM2's is read as Llama's.
+
+    Code that comes with a folder is never run. Raises `CheckpointError` where the library does not know the kind.
+    """
+    file = folder / "config.json"
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        kind = fields.get("model_type")
+        if kind != "internlm2":
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{file}: no configuration of a language model ({_line(error)})") from error
+    rope = {"rope_type": "default", "rope_theta": float(fields.get("rope_theta", 1e4))}
+    scaling = fields.get("rope_scaling")
+    if scaling:
+        rope |= {"rope_type": scaling["type"], "factor": scaling["factor"]}
+    names = (
+        *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size"),
+        *("rms_norm_eps", "max_position_embeddings", "initializer_range"),
+    )
+    if fields.get("bias"):
+        raise CheckpointError(f"{file}: an InternLM2 with biases, which none of the released ones has")
+    config = {name: fields[name] for name in names if name in fields}
+    return CONFIG_MAPPING["llama"](**config, rope_parameters=rope, tie_word_embeddings=False, vocab_size=1)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
+
+
+class BaseLLM:
+    """A language model of the hub, opened: its configuration, its tokenizer with the image tokens, its tensors."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = WeightFiles(folder)
+        tensors = self.source.tensors()
+        self.config = llm_config(folder)
+        table = next((name for name in tensors if name.endswith(EMBEDDINGS)), None)
+        if table is None:
+            raise CheckpointError(f"{folder}: no language model ({' or '.join(EMBEDDINGS)} is missing)")
+        self.table, self.prefix = table, table.removesuffix(next(e for e in EMBEDDINGS if table.endswith(e)))
+        self.internlm2 = table.endswith(EMBEDDINGS[0])
+        try:
+            self.tokenizer = read_tokenizer(folder)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        rows, self.dtype = tensors[table].shape[0], tensors[table].dtype
+        words = len(self.tokenizer)
+        if words > rows:
+            raise CheckpointError(f"{folder}: the tokenizer has {words} tokens, the embedding table {rows} rows")
+        # image tokens come behind every row, so that rows no token has yet keep their place as well
+        self.tokenizer.add_tokens([f"<|unused_{k}|>" for k in range(words, rows)])
+        self.tokens = add_image_tokens(self.tokenizer)
+        self.rows = rows
+        self.config.vocab_size = rows + IMAGE_VOCABULARY
+
+    def part(self, config: SphinxXConfig, fresh: Fresh) -> Part:
+        """Its tensors as ours, the image tokens' new rows among them."""
+        rules = [embedding_rule(self.table, self.rows, LEARNED)]
+        if self.internlm2:
+            rules += internlm2_rules(self.config, self.prefix)
+        else:
+            ours = [name for name in disk_outline(config) if name.startswith(LLM)]
+            rest = [name.removeprefix(LLM) for name in ours if not name.endswith(EMBEDDINGS[1])]
+            rules += renames({name: name for name in rest}, self.prefix, LLM)
+        if not config.tie_word_embeddings:
+            rules.append(output_rule("output.weight" if self.internlm2 else "lm_head.weight", self.rows))
+        tied = config.tie_word_embeddings
+
+        def ignore(name: str) -> bool:
+            return name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight")
+
+        return Part(Joint(self.source, fresh), rules, ignore)
+
+    def rows_like_the_table(self, fresh: Fresh, seed: int) -> None:
+        """Adds start, end and skip: as large as the rows of the table are."""
+        table = self.source.read(self.table)
+        scale = float(table[: min(1000, self.rows)].float().std())
+        generator = torch.Generator().manual_seed(seed)
+        for name in LEARNED:
+            row = torch.randn(1, 1, table.shape[1], generator=generator) * scale
+            fresh.add(name, row.to(self.dtype))
+
+
+class Begun:
+    """A model folder of ours to start from: everything it has is taken unless something else is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = WeightFiles(folder)
+        try:
+            self.config = SphinxXConfig.from_pretrained(folder)
+            self.processor = SphinxXProcessor.from_pretrained(folder)
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{folder}: no model folder ({_line(error)})") from error
+        self.tokenizer, self.tokens = self.processor.tokenizer, self.config.image_tokens()
+        self.groups = self.config.group_configs()
+        self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
+
+    def llm_part(self) -> Part:
+        """Its language model, the image tokens' rows in it."""
+        names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head."))]
+        return Part(self.source, renames({name: name for name in names}, "", ""), lambda _: True)
+
+    def expert(self, kind: str) -> tuple[ExpertConfig, str] | None:
+        """An expert's configuration and what its names begin with."""
+        for number, group in enumerate(self.groups):
+            for k, expert in enumerate(group.experts):
+                if expert.kind == kind:
+                    return expert, f"{VISION}{number}.experts.{k}."
+        return None
+
+    def projector(self, new: GroupConfig, target: str) -> Part | None:
+        """The projector of the group that has all experts of `new`, the columns of its other experts left out."""
+        kinds = [expert.kind for expert in new.experts]
+        for number, group in enumerate(self.groups):
+            widths = {expert.kind: width(expert) for expert in group.experts}
+            if not set(kinds) <= set(widths) or any(width(e) != widths[e.kind] for e in new.experts):
+                continue
+            old, ends = f"{VISION}{number}.projector.", dict(zip(widths, cumulated(widths.values()), strict=True))
+
+            def columns(weight: Tensor, ends: dict[str, int] = ends, widths: dict[str, int] = widths) -> tuple[Tensor]:
+                return (torch.cat([weight[:, ends[kind] - widths[kind] : ends[kind]] for kind in kinds], dim=1),)
+
+            rest = renames({name: name for name in ("0.bias", "1.weight", "1.bias")}, old, target)
+            rules = [Rule((f"{old}0.weight",), (f"{target}0.weight",), columns), *rest]
+            return Part(self.source, rules, lambda _: True)
+        return None
+
+
+def width(expert: ExpertConfig) -> int:
+    """Channels of an expert's tokens."""
+    return expert.channels[-1] if isinstance(expert.channels, tuple) else expert.channels
+
+
+def cumulated(widths: Iterable[int]) -> list[int]:
+    """Running sums."""
+    return list(accumulate(widths))
+
+
+def import_backbones(
+    member: Member,
+    out: str | Path,
+    llm: str | Path | None = None,
+    experts: Sequence[Backbone] = (),
+    fresh: Sequence[str] = (),
+    start: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    template: str | None = None,
+    seed: int = 0,
+) -> list[str]:
+    """Makes a member from base weights and writes its model folder; returns notes for the user, one line each.
+
+    member: gives views, prompt template and the places for experts, each filled with one of `experts` by its kind, or
+    with new weights where `fresh` names the kind. llm: a folder of the library's format. start: instead of it, a model
+    folder of ours that gives language model, projector, image tokens, and the experts that are not given. dtype: of all
+    weights; by default each keeps its own, and new ones have the language model's. Raises `CheckpointError` with one
+    line; then there is no `out`.
+    """
+    if (llm is None) == (start is None):
+        raise CheckpointError("give either a language model (--llm) or a member to start from (--from)")
+    begun = Begun(Path(start)) if start is not None else None
+    base = begun or BaseLLM(Path(str(llm)))
+    text = base.config.text_config if isinstance(base, Begun) else base.config
+    assembly = Assembly(member, {expert.kind: expert for expert in experts}, fresh, begun)
+    config = SphinxXConfig(
+        text_config=text,
+        groups=assembly.groups,
+        views=member.views,
+        image_token_id=base.tokens.slot,
+        start_token_id=base.tokens.start,
+        end_token_id=base.tokens.end,
+        skip_token_id=base.tokens.skip,
+    )
+    new, parts = assembly.parts(text.hidden_size, base.dtype, seed)
+    if isinstance(base, BaseLLM):
+        base.rows_like_the_table(new, seed)
+        parts.append(base.part(config, new))
+    else:
+        parts.append(base.llm_part())
+    outline = plan_parts(parts, config)
+    cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
+    written, notes = template_of(base.tokenizer, template or member.template)
+    processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
+    with new_folder(out, size_of(cast.values())) as folder:
+        stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
+        finish(folder, config, processor, dtype or base.dtype, write_weights(folder, cast, stream))
+    return [*notes, *assembly.notes]
+
+
+class Assembly:
+    """Fills a member's places for experts. notes: what was made new, one line each."""
+
+    def __init__(
+        self, member: Member, given: Mapping[str, Backbone], fresh: Sequence[str], begun: Begun | None
+    ) -> None:
+        self.given, self.fresh, self.begun, self.notes = given, fresh, begun, []
+        asked = SphinxXConfig(groups=member.groups, views=member.views).group_configs()
+        kinds = [expert.kind for group in asked for expert in group.experts]
+        for kind in [*given, *fresh]:
+            if kind not in kinds:
+                raise CheckpointError(f"{member.name} has no expert of the kind {kind}; it has {', '.join(kinds)}")
+        self.groups = [replace(group, experts=tuple(map(self._expert, group.experts))) for group in asked]
+
+    def _expert(self, place: ExpertConfig) -> ExpertConfig:
+        """What fills a place: the size of its source, at the place's resolution."""
+        begun = self.begun.expert(place.kind) if self.begun else None
+        if place.kind in self.fresh:
+            return place
+        if place.kind in self.given:
+            found = self.given[place.kind].config
+        elif begun:
+            found = begun[0]
+        else:
+            raise CheckpointError(f"no weights for the expert {place.kind}: give --expert, or --fresh {place.kind}")
+        return replace(found, height=place.height, width=place.width, resample=place.resample)
+
+    def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> tuple[Fresh, list[Part]]:
+        """Where the vision's tensors come from, and the new weights among them."""
+        torch.manual_seed(seed)
+        parts, modules = [], {}
+        for number, group in enumerate(self.groups):
+            for k, expert in enumerate(group.experts):
+                target = f"{VISION}{number}.experts.{k}."
+                begun = self.begun.expert(expert.kind) if self.begun else None
+                if expert.kind in self.fresh:
+                    modules[target] = build_expert(expert)
+                elif expert.kind in self.given:
+                    parts.append(self.given[expert.kind].part(target))
+                elif self.begun and begun:
+                    names = [name for name in self.begun.source.tensors() if name.startswith(begun[1])]
+                    moved = {name.removeprefix(begun[1]): name.removeprefix(begun[1]) for name in names}
+                    parts.append(Part(self.begun.source, renames(moved, begun[1], target), lambda _: True))
+            target = f"{VISION}{number}.projector."
+            taken = self.begun.projector(group, target) if self.begun else None
+            if taken:
+                parts.append(taken)
+            else:
+                channels = sum(width(expert) for expert in group.experts)
+                modules[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
+        for module in (module for whole in modules.values() for module in whole.modules()):
+            if isinstance(module, (nn.Linear, nn.Conv2d)):
+                scale_by_fan_in(module)
+        self.notes += [f"made new: {name.removeprefix(VISION).rstrip('.')}" for name in modules]
+        new = Fresh(modules, dtype)
+        names = list(new.tensors())
+        return new, [*parts, Part(new, renames({name: name for name in names}, "", ""), LEARNED.__contains__)]

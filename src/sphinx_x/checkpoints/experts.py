@@ -1,0 +1,138 @@
+"""Visual experts from files of their own: told apart by the names of their tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.parts import Backbone
+from sphinx_x.checkpoints.rules import Rule, both, joined, renames
+from sphinx_x.checkpoints.weights import WeightFiles
+from sphinx_x.errors import CheckpointError
+from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, DinoV2Config
+
+HUB_PATCHES = "embeddings.patch_embeddings.projection.weight"
+
+
+def open_expert(path: str | Path) -> Backbone:
+    """A visual expert from a folder or a file: ConvNeXt of timm or open_clip, DINOv2 of its own code or of the hub,
+    CLIP's vision transformer of open_clip, the Q-Former of the hub. Raises `CheckpointError` where it is none."""
+    source = WeightFiles(path)
+    tensors = source.tensors()
+    readers: dict[str, Callable[..., Backbone]] = {
+        "stem.0.weight": _convnext,
+        "patch_embed.proj.weight": _dinov2,
+        HUB_PATCHES: _hub_dinov2,
+        "query_tokens": _qformer,
+        "conv1.weight": _clip,
+    }
+    for ending, reader in readers.items():
+        for name in tensors:
+            prefix = name.removesuffix(ending)
+            if name.endswith(ending) and (not prefix or prefix.endswith(".")):
+                return reader(source, tensors, prefix, _settings(Path(path)))
+    raise CheckpointError(f"{path}: not a visual expert that is known (ConvNeXt, DINOv2, CLIP, Q-Former)")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """What timm and open_clip say beside the weights."""
+    for name in ("open_clip_config.json", "config.json"):
+        file = path / name
+        if file.is_file():
+            try:
+                return json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CheckpointError(f"{file}: not JSON") from error
+    return {}
+
+
+def _outside(prefix: str, *inside: str) -> Callable[[str], bool]:
+    """Names that lie in the same file but are not the expert's."""
+    return lambda name: not name.startswith(tuple(prefix + part for part in inside))
+
+
+def _convnext(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
+    config = probe.convnext(tensors, prefix)
+    colors = settings.get("preprocess_cfg") or settings.get("pretrained_cfg") or {}
+    if not colors and not prefix:  # timm's own classifiers
+        config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    elif "mean" in colors and "std" in colors:
+        config = replace(config, mean=tuple(colors["mean"]), std=tuple(colors["std"]))
+    return Backbone(config, source, prefix, _outside(prefix, "stem.", "stages.", "head.norm."))
+
+
+def _dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+    _no_registers(source, tensors, f"{prefix}register_tokens")
+    inside = ("cls_token", "pos_embed", "patch_embed.", "blocks.", "norm.")
+    return Backbone(probe.dinov2(tensors, prefix), source, prefix, _outside(prefix, *inside))
+
+
+def _no_registers(source: Any, tensors: Mapping[str, Tensor], name: str) -> None:
+    if name in tensors:
+        raise CheckpointError(f"{source.name}: a DINOv2 with register tokens, which no member has; take the one without")
+
+
+def _clip(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+    inside = ("class_embedding", "positional_embedding", "conv1.", "ln_pre.", "ln_post.", "transformer.")
+    return Backbone(probe.clip(tensors, prefix), source, prefix, _outside(prefix, *inside))
+
+
+def _qformer(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+    inside = ("query_tokens", "vision_model.", "qformer.")
+    return Backbone(probe.qformer(tensors, prefix), source, prefix, _outside(prefix, *inside))
+
+
+def _hub_dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+    _no_registers(source, tensors, f"{prefix}embeddings.register_tokens")
+    channels, _three, *patch = probe.shape(tensors, prefix + HUB_PATCHES)
+    layer = f"{prefix}encoder.layer.0."
+    swiglu = f"{layer}mlp.fc2.weight" not in tensors
+    config = DinoV2Config(
+        patch=(patch[0], patch[1]),
+        channels=channels,
+        depth=probe.count(tensors, f"{prefix}encoder.layer."),
+        heads=channels // probe.HEAD,
+        hidden=probe.shape(tensors, f"{layer}mlp.{'weights_out' if swiglu else 'fc2'}.weight")[1],
+        swiglu=swiglu,
+        positions=probe.square(probe.shape(tensors, f"{prefix}embeddings.position_embeddings")[1] - 1, source.name),
+    )
+    inside = ("embeddings.cls", "embeddings.position", "embeddings.patch", "encoder.", "layernorm.")
+    newer = f"{layer}attention.q_proj.weight" in tensors
+    return Backbone(config, source, prefix, _outside(prefix, *inside), _newer_hub_rules if newer else _hub_rules)
+
+
+def _hub_rules(config: DinoV2Config, source: str, target: str, newer: bool = False) -> list[Rule]:
+    """The hub's names of DINOv2. newer: as the library's modules are called since version 5."""
+    pairs = {
+        "embeddings.cls_token": "class_token",
+        "embeddings.position_embeddings": "position_embed",
+        **both("embeddings.patch_embeddings.projection", "patch_embed"),
+        **both("layernorm", "norm"),
+    }
+    mlp = {"mlp.weights_in": "mlp.gate_up", "mlp.weights_out": "mlp.down"}
+    if not config.swiglu:
+        mlp = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
+    attention = [f"attention.{x}_proj" for x in "qkvo"]
+    if not newer:
+        attention = [*(f"attention.attention.{part}" for part in ("query", "key", "value")), "attention.output.dense"]
+    layers = {"norm1": "norm1", attention[3]: "out", "norm2": "norm2", **mlp}
+    rules = []
+    for k in range(config.depth):
+        old, new = f"encoder.layer.{k}", f"blocks.{k}"
+        pairs |= {f"{old}.layer_scale{n}.lambda1": f"{new}.scale{n}" for n in (1, 2)}
+        for theirs, ours in layers.items():
+            pairs |= both(f"{old}.{theirs}", f"{new}.{ours}")
+        for end in ("weight", "bias"):
+            parts = tuple(f"{source}{old}.{part}.{end}" for part in attention[:3])
+            rules.append(joined(parts, f"{target}{new}.qkv.{end}"))
+    return [*renames(pairs, source, target), *rules]
+
+
+def _newer_hub_rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
+    return _hub_rules(config, source, target, newer=True)

@@ -1,0 +1,42 @@
+"""The prompt template of a language model that was tuned for dialogue, found by asking its own chat template."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+from sphinx_x.model.prompt import TEMPLATES, chat_template, find_template
+
+SYSTEM = re.compile(r"<\|im_start\|>system\n(.*?)<\|im_end\|>\n", re.DOTALL)
+TURNS = [
+    {"role": "user", "content": "One?"},
+    {"role": "assistant", "content": "Two."},
+    {"role": "user", "content": "Three?"},
+]
+
+
+def template_of(tokenizer: Any, wanted: str) -> tuple[str | dict[str, Any], list[str]]:
+    """The template a member wants, as its processor keeps it, and notes for the user.
+
+    For "chatml" the system text and the first token are those of the tokenizer's chat template, where it has one that
+    writes the same turns.
+    """
+    theirs = getattr(tokenizer, "chat_template", None)
+    if wanted != "chatml":
+        find_template(wanted)
+        return wanted, []
+    if not theirs:
+        return wanted, ["the language model has no chat template: plain chatml is used, without a system text"]
+    written = tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True)
+    system = SYSTEM.search(written)
+    plain = TEMPLATES["chatml"]
+    # where the first token is the one that opens a turn, the turns write it
+    opens, bos = plain.before["user"].startswith(str(tokenizer.bos_token)), str(tokenizer.bos_token)
+    found = replace(plain, system=system[1] if system else "", bos=written.startswith(bos) and not opens)
+    ours = tokenizer.apply_chat_template(
+        TURNS, tokenize=False, add_generation_prompt=True, chat_template=chat_template(found)
+    )
+    if ours != written:
+        return wanted, ["the language model's chat template is not chatml: plain chatml is used, without a system text"]
+    return asdict(found), []

@@ -1,0 +1,94 @@
+"""Quantisation by bitsandbytes through the library: what is quantised, and Mixtral in a form whose experts are reached.
+
+The library keeps the experts of a layer joined in one tensor, which is fast, and which quantisation (it looks for linear
+layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, BitsAndBytesConfig
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import WeightRenaming
+from transformers.models.mixtral.modeling_mixtral import MixtralConfig, MixtralModel
+
+
+class LinearExpert(nn.Module):
+    """One expert: w2(silu(w1 x) * w3 x)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(width, hidden, bias=False)
+        self.w2 = nn.Linear(hidden, width, bias=False)
+        self.w3 = nn.Linear(width, hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class LinearExperts(nn.ModuleList):
+    """The experts of a layer; takes what the library's takes."""
+
+    def __init__(self, config: MixtralConfig) -> None:
+        width, hidden = config.hidden_size, config.intermediate_size
+        super().__init__(LinearExpert(width, hidden) for _ in range(config.num_local_experts))
+
+    def forward(self, hidden_TD: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
+        """Tokens (T, D), the experts each goes to and with what weight (T, k) -> (T, D)."""
+        out_TD = torch.zeros_like(hidden_TD)
+        for number in top_k_index.unique().tolist():
+            rows, ways = torch.where(top_k_index == number)
+            said = self[number](hidden_TD[rows]) * top_k_weights[rows, ways, None]
+            out_TD.index_add_(0, rows, said.to(out_TD.dtype))
+        return out_TD
+
+
+class MixtralOfLinears(MixtralModel):
+    """The library's Mixtral with `LinearExperts`; its tensors are called as those of the files are."""
+
+    def __init__(self, config: MixtralConfig) -> None:
+        super().__init__(config)
+        for layer in self.layers:
+            layer.mlp.experts = LinearExperts(config)
+
+
+register_checkpoint_conversion_mapping(
+    "MixtralOfLinears", [WeightRenaming(".block_sparse_moe.", ".mlp.")], overwrite=True
+)
+
+
+def quantization_options(path: str | Path, bits: int | None, device: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options for `from_pretrained` with a quantisation that leaves the visual experts as they are.
+
+    bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as well,
+    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits.
+    """
+    if bits is not None:
+        if bits not in (4, 8):
+            raise ValueError(f"bits is 4 or 8, not {bits}")
+        if "quantization_config" in options:
+            raise ValueError("give bits or a quantization_config, not both")
+        nf4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        four = {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16, **nf4}
+        options = {**options, "quantization_config": BitsAndBytesConfig(**(four if bits == 4 else {"load_in_8bit": True}))}
+    asked = options.get("quantization_config")
+    if isinstance(asked, BitsAndBytesConfig) and asked.llm_int8_skip_modules is None:
+        tied = AutoConfig.from_pretrained(path).tie_word_embeddings
+        asked.llm_int8_skip_modules = ["model.vision", *(["lm_head"] if tied or asked.load_in_8bit else [])]
+    if asked is not None:
+        options.setdefault("device_map", {"": device})
+    return options
+
+
+def prefer_exact_kernels(model: nn.Module) -> None:
+    """On a CPU, bitsandbytes' fast 4-bit kernel rounds scales to bfloat16 and fails for sizes it was not made for: it
+    is left to layers that fit and compute in bfloat16."""
+    for layer in model.modules():
+        if getattr(layer, "support_avx512bf16_for_cpu", False):
+            fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
+            layer.support_avx512bf16_for_cpu = fits and layer.compute_dtype == torch.bfloat16
