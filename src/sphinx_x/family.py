@@ -15,6 +15,9 @@ CONVNEXT_XXL = {"kind": "convnext"}
 DINOV2_GIANT = {"kind": "dinov2"}
 """The two experts of the big members are the defaults of `ConvNextConfig` and `DinoV2Config`."""
 
+CONVNEXT_SMALL = {"kind": "convnext", "channels": (48, 96, 192, 384), "depths": (2, 2, 6, 2), "eps": 1e-6}
+DINOV2_SMALL = {"kind": "dinov2", "channels": 384, "depth": 12, "heads": 6, "hidden": 1536, "swiglu": False}
+
 NANO_VIEW = (48, 384)
 NANO_CONVNEXT = {
     "kind": "convnext",
@@ -98,6 +101,17 @@ MEMBERS = {
             groups=({"experts": (NANO_CONVNEXT, NANO_DINOV2), "tokens": (1, 48)},),
             template="tokens",
             box_decimals=3,
+        ),
+        Member(
+            name="smol",
+            llm_name="SmolLM2-135M",
+            llm=_llama(
+                *(576, 30, 9, 3, 1536, 49152),
+                **{"rope_theta": 1e5, "max_position_embeddings": 8192, "tie_word_embeddings": True},
+            ),
+            groups=({"experts": (CONVNEXT_SMALL, DINOV2_SMALL), "tokens": (16, 16)},),
+            template="chatml",
+            published={"SmolLM2-135M": 134_515_008, "DINOv2-S/14": 22_056_576},
         ),
         Member(
             name="tiny",

@@ -173,8 +173,7 @@ class SphinxX:
             attention_mask=mask.to(device),
             pixel_values=views if len(views) else None,
             pad_token_id=pad,
-            eos_token_id=tokenizer.eos_token_id,
-            **{**DEFAULTS, **generation},
+            **{**DEFAULTS, "eos_token_id": tokenizer.eos_token_id, **generation},
         )
         return [row[longest:].tolist() for row in out.cpu()]
 

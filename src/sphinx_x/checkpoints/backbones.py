@@ -33,20 +33,12 @@ LEARNED = ("image.start", "image.end", "image.skip")
 
 
 class Fresh:
-    """New weights under names of ours, from a seed: modules, and rows like those of an embedding table."""
+    """New weights under names of ours."""
 
     name = "fresh weights"
 
-    def __init__(self, modules: Mapping[str, nn.Module], dtype: torch.dtype) -> None:
-        self._tensors = {
-            f"{prefix}{name}": tensor.detach().to(dtype)
-            for prefix, module in modules.items()
-            for name, tensor in module.named_parameters()
-        }
-
-    def add(self, name: str, tensor: Tensor) -> None:
-        """One more tensor."""
-        self._tensors[name] = tensor
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Shapes and types, on the meta device."""
@@ -129,7 +121,7 @@ class BaseLLM:
         self.rows = rows
         self.config.vocab_size = rows + IMAGE_VOCABULARY
 
-    def part(self, config: SphinxXConfig, fresh: Fresh) -> Part:
+    def part(self, config: SphinxXConfig, seed: int) -> Part:
         """Its tensors as ours, the image tokens' new rows among them."""
         rules = [embedding_rule(self.table, self.rows, LEARNED)]
         if self.internlm2:
@@ -145,16 +137,15 @@ class BaseLLM:
         def ignore(name: str) -> bool:
             return name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight")
 
-        return Part(Joint(self.source, fresh), rules, ignore)
+        return Part(Joint(self.source, self._image_rows(seed)), rules, ignore)
 
-    def rows_like_the_table(self, fresh: Fresh, seed: int) -> None:
-        """Adds start, end and skip: as large as the rows of the table are."""
+    def _image_rows(self, seed: int) -> Fresh:
+        """Start, end and skip: as large as the rows of the table are."""
         table = self.source.read(self.table)
         scale = float(table[: min(1000, self.rows)].float().std())
         generator = torch.Generator().manual_seed(seed)
-        for name in LEARNED:
-            row = torch.randn(1, 1, table.shape[1], generator=generator) * scale
-            fresh.add(name, row.to(self.dtype))
+        rows = {name: torch.randn(1, 1, table.shape[1], generator=generator) * scale for name in LEARNED}
+        return Fresh({name: row.to(self.dtype) for name, row in rows.items()})
 
 
 class Begun:
@@ -171,7 +162,7 @@ class Begun:
         self.groups = self.config.group_configs()
         self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
 
-    def llm_part(self) -> Part:
+    def part(self, config: SphinxXConfig, seed: int) -> Part:
         """Its language model, the image tokens' rows in it."""
         names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head."))]
         return Part(self.source, renames({name: name for name in names}, "", ""), lambda _: True)
@@ -246,12 +237,8 @@ def import_backbones(
         end_token_id=base.tokens.end,
         skip_token_id=base.tokens.skip,
     )
-    new, parts = assembly.parts(text.hidden_size, base.dtype, seed)
-    if isinstance(base, BaseLLM):
-        base.rows_like_the_table(new, seed)
-        parts.append(base.part(config, new))
-    else:
-        parts.append(base.llm_part())
+    parts = assembly.parts(text.hidden_size, base.dtype, seed)
+    parts.append(base.part(config, seed))
     outline = plan_parts(parts, config)
     cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
     written, notes = template_of(base.tokenizer, template or member.template)
@@ -289,8 +276,8 @@ class Assembly:
             raise CheckpointError(f"no weights for the expert {place.kind}: give --expert, or --fresh {place.kind}")
         return replace(found, height=place.height, width=place.width, resample=place.resample)
 
-    def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> tuple[Fresh, list[Part]]:
-        """Where the vision's tensors come from, and the new weights among them."""
+    def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> list[Part]:
+        """Where the vision's tensors come from; what nothing is given for is made new, in `dtype`."""
         torch.manual_seed(seed)
         parts, modules = [], {}
         for number, group in enumerate(self.groups):
@@ -316,6 +303,5 @@ class Assembly:
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 scale_by_fan_in(module)
         self.notes += [f"made new: {name.removeprefix(VISION).rstrip('.')}" for name in modules]
-        new = Fresh(modules, dtype)
-        names = list(new.tensors())
-        return new, [*parts, Part(new, renames({name: name for name in names}, "", ""), LEARNED.__contains__)]
+        new = {f"{place}{name}": p.detach().to(dtype) for place, m in modules.items() for name, p in m.named_parameters()}
+        return [*parts, Part(Fresh(new), renames({name: name for name in new}, "", ""))]

@@ -77,18 +77,19 @@ def disk_outline(config: SphinxXConfig) -> dict[str, Tensor]:
         model = SphinxXForConditionalGeneration(config)
     outline: dict[str, Tensor] = {}
     for name, tensor in model.state_dict().items():
-        outline |= _on_disk(name, tensor)
+        outline |= disk_names(name, tensor)
     if config.tie_word_embeddings:
         del outline["lm_head.weight"]
     return outline
 
 
-def _on_disk(name: str, tensor: Any) -> dict[str, Tensor]:
-    """The library keeps Mixtral's experts joined in memory and apart on disk."""
+def disk_names(name: str, tensor: Any) -> dict[str, Tensor]:
+    """A tensor of the model in memory as it lies on disk, where the library keeps Mixtral's experts apart."""
     place = name.replace(".mlp.gate.", ".block_sparse_moe.gate.").replace(".mlp.experts.", ".block_sparse_moe.experts.")
     if name.endswith(".mlp.experts.gate_up_proj"):
-        base, half = place.removesuffix("gate_up_proj"), tensor.shape[1] // 2
-        return {f"{base}{e}.w{n}.weight": part[:half] for e, part in enumerate(tensor) for n in (1, 3)}
+        base = place.removesuffix("gate_up_proj")
+        halves = ((e, *part.chunk(2)) for e, part in enumerate(tensor))
+        return {f"{base}{e}.w{n}.weight": half for e, *pair in halves for n, half in zip((1, 3), pair, strict=True)}
     if name.endswith(".mlp.experts.down_proj"):
         return {f"{place.removesuffix('down_proj')}{e}.w2.weight": part for e, part in enumerate(tensor)}
     return {place: tensor}

@@ -153,7 +153,7 @@ def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, 
     model_config.dtype = model_config.text_config.dtype = dtype
     for config in (model_config.text_config, model_config):
         config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
-        config.pad_token_id = tokenizer.pad_token_id
+        config.pad_token_id = None  # the library would not train that token's row of the embedding table
     model_config.save_pretrained(folder)
     GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
