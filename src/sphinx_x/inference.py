@@ -143,7 +143,12 @@ class SphinxX:
         return self.prompt([_question(question, opened)], opened)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Image.Image]) -> Prompt:
-        """Messages and opened images -> what the model takes, ending where the answer begins."""
+        """Messages and opened images -> what the model takes, ending where the answer begins.
+
+        Raises `PromptError` where the model has no visual experts, or images and placeholders differ in number.
+        """
+        if images and not self.model.config.groups:
+            raise PromptError("this model has no visual experts: it takes text only")
         layouts = [plan_views(image.width, image.height, self._grid) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True)
         color = self.processor.image_processor.padding_color

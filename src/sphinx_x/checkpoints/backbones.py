@@ -241,7 +241,10 @@ def import_backbones(
     parts.append(base.part(config, seed))
     outline = plan_parts(parts, config)
     cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
-    written, notes = template_of(base.tokenizer, template or member.template)
+    try:
+        written, notes = template_of(base.tokenizer, template or member.template)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
     with new_folder(out, size_of(cast.values())) as folder:
         stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
@@ -286,6 +289,7 @@ class Assembly:
                 begun = self.begun.expert(expert.kind) if self.begun else None
                 if expert.kind in self.fresh:
                     modules[target] = build_expert(expert)
+                    self.notes.append(f"made new: the expert {expert.kind}")
                 elif expert.kind in self.given:
                     parts.append(self.given[expert.kind].part(target))
                 elif self.begun and begun:
@@ -299,9 +303,9 @@ class Assembly:
             else:
                 channels = sum(width(expert) for expert in group.experts)
                 modules[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
+                self.notes.append(f"made new: the projector of group {number + 1}")
         for module in (module for whole in modules.values() for module in whole.modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 scale_by_fan_in(module)
-        self.notes += [f"made new: {name.removeprefix(VISION).rstrip('.')}" for name in modules]
         new = {f"{place}{name}": p.detach().to(dtype) for place, m in modules.items() for name, p in m.named_parameters()}
         return [*parts, Part(Fresh(new), renames({name: name for name in new}, "", ""))]

@@ -1,0 +1,454 @@
+"""Fresh members from base weights: every format gives what the code it comes from computes."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from sphinx_x.checkpoints.backbones import import_backbones
+from sphinx_x.checkpoints.experts import open_expert
+from sphinx_x.errors import CheckpointError, SphinxXError
+from sphinx_x.family import get_member
+from sphinx_x.inference import SphinxX
+from sphinx_x.model.convnext import ConvNext
+from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.views import ViewGrid
+
+TOKENIZER = Path(__file__).parent / "reference" / "tokenizer" / "tokenizer.model"
+CONVNEXT = {"kind": "convnext", "height": 32, "width": 32, "channels": (8, 16), "depths": (1, 2)}
+CONVNEXT |= {"strides": ((4, 4), (2, 2))}
+DINOV2 = {"kind": "dinov2", "height": 28, "width": 28, "patch": (7, 7), "channels": 64, "depth": 2, "heads": 1}
+DINOV2 |= {"hidden": 96, "swiglu": True, "positions": (5, 5)}
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+SMALL |= {"intermediate_size": 48, "vocab_size": 512, "max_position_embeddings": 128}
+
+
+@pytest.fixture
+def member():
+    """A small member with a place for each of the two kinds."""
+    groups = ({"experts": (CONVNEXT, DINOV2), "tokens": (4, 4)},)
+    return replace(get_member("tiny"), views=ViewGrid(2, 2, 32, 32), groups=groups)
+
+
+def randomise(module: nn.Module) -> nn.Module:
+    """Every parameter another than at the start: a mix-up of two is seen."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in module.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+    return module.eval()
+
+
+def base_llm(folder: Path, kind: str, **fields) -> tuple[Path, nn.Module]:
+    """A language model of the library with random weights, saved as the hub has it."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **{**SMALL, **fields})
+    model = randomise(AutoModelForCausalLM.from_config(config))
+    model.tie_weights()
+    model.save_pretrained(folder)
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
+    return folder, model
+
+
+def text_logits(sphinx: SphinxX, ids: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return sphinx.model(input_ids=ids).logits
+
+
+IDS = torch.tensor([[1, 40, 300, 7, 511, 2, 90]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("llama", {}),
+        ("llama", {"tie_word_embeddings": True}),
+        ("mistral", {"sliding_window": None}),
+        ("qwen2", {}),
+        ("qwen3", {"head_dim": 16}),
+        ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    ],
+)
+def test_old_ids_keep_their_logits(member, tmp_path, kind, fields):
+    folder, theirs = base_llm(tmp_path / "llm", kind, **fields)
+    import_backbones(member, tmp_path / "out", folder, fresh=["convnext", "dinov2"])
+    sphinx = SphinxX.load(tmp_path / "out")
+    with torch.no_grad():
+        wanted = theirs(input_ids=IDS).logits
+    found = text_logits(sphinx, IDS)
+    assert torch.allclose(found[..., :512], wanted, atol=1e-5)
+    assert (found[..., 512:] == float("-inf")).all()
+    assert sphinx.model.get_input_embeddings().weight[:512].equal(theirs.get_input_embeddings().weight)
+    assert isinstance(sphinx.chat("What?", PIL.Image.new("RGB", (50, 20)), max_new_tokens=3), str)
+
+
+def internlm2_logits(state: dict, ids: torch.Tensor, heads: int, kv_heads: int, theta: float) -> torch.Tensor:
+    """InternLM2 by its description, from its own names, with nothing of the library's."""
+    x = F.embedding(ids, state["model.tok_embeddings.weight"])
+    T, D = x.shape[1:]
+    d, per_kv = D // heads, heads // kv_heads
+    angle = torch.outer(torch.arange(T).float(), theta ** (-torch.arange(0, d, 2).float() / d))
+    cos, sin = torch.cat([angle, angle], -1).cos(), torch.cat([angle, angle], -1).sin()
+
+    def norm(y: torch.Tensor, name: str) -> torch.Tensor:
+        return y * (y.pow(2).mean(-1, keepdim=True) + 1e-5).rsqrt() * state[name]
+
+    def turned(y: torch.Tensor) -> torch.Tensor:
+        half = torch.cat([-y[..., d // 2 :], y[..., : d // 2]], -1)
+        return y * cos[:, None] + half * sin[:, None]
+
+    for k in range(2):
+        prefix = f"model.layers.{k}."
+        qkv = norm(x, f"{prefix}attention_norm.weight") @ state[f"{prefix}attention.wqkv.weight"].T
+        groups = qkv.view(*qkv.shape[:2], kv_heads, per_kv + 2, d)
+        q = turned(groups[..., :per_kv, :].reshape(*qkv.shape[:2], heads, d))
+        key = turned(groups[..., per_kv, :]).repeat_interleave(per_kv, dim=2)
+        value = groups[..., per_kv + 1, :].repeat_interleave(per_kv, dim=2)
+        scores = torch.einsum("bihd,bjhd->bhij", q, key) / d**0.5
+        scores = scores.masked_fill(torch.ones(T, T).triu(1).bool(), float("-inf")).softmax(-1)
+        mixed = torch.einsum("bhij,bjhd->bihd", scores, value).flatten(2)
+        x = x + mixed @ state[f"{prefix}attention.wo.weight"].T
+        y = norm(x, f"{prefix}ffn_norm.weight")
+        w1, w2, w3 = (state[f"{prefix}feed_forward.w{n}.weight"] for n in (1, 2, 3))
+        x = x + (F.silu(y @ w1.T) * (y @ w3.T)) @ w2.T
+    return norm(x, "model.norm.weight") @ state["output.weight"].T
+
+
+def internlm2(folder: Path) -> dict[str, torch.Tensor]:
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(1)
+
+    def make(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * 0.3
+
+    state = {"model.tok_embeddings.weight": make(512, 32), "model.norm.weight": make(32), "output.weight": make(512, 32)}
+    for k in range(2):
+        layer = {"attention.wqkv": (64, 32), "attention.wo": (32, 32), "attention_norm": (32,), "ffn_norm": (32,)}
+        layer |= {"feed_forward.w1": (48, 32), "feed_forward.w2": (32, 48), "feed_forward.w3": (48, 32)}
+        state |= {f"model.layers.{k}.{name}.weight": make(*shape) for name, shape in layer.items()}
+    config = {"model_type": "internlm2", "bias": False, "rope_theta": 1e6, "rope_scaling": None, "rms_norm_eps": 1e-5}
+    config |= {**SMALL, "auto_map": {"AutoConfig": "configuration_internlm2.InternLM2Config"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "configuration_internlm2.py").write_text("raise SystemExit('this must not run')")
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
+    torch.save(state, folder / "pytorch_model.bin")
+    return state
+
+
+def test_internlm2_against_its_description(member, tmp_path):
+    state = internlm2(tmp_path / "llm")
+    import_backbones(member, tmp_path / "out", tmp_path / "llm", fresh=["convnext", "dinov2"])
+    found = text_logits(SphinxX.load(tmp_path / "out"), IDS)[..., :512]
+    assert torch.allclose(found, internlm2_logits(state, IDS, 4, 2, 1e6), atol=1e-5)
+
+
+def test_tokens_added_over_pieces_take_their_place(member, tmp_path):
+    internlm2(tmp_path / "llm")
+    added = {"added_tokens_decoder": {"509": {"content": "<|im_start|>", "special": True}}}
+    (tmp_path / "llm" / "tokenizer_config.json").write_text(json.dumps(added))
+    import_backbones(member, tmp_path / "out", tmp_path / "llm", fresh=["convnext", "dinov2"])
+    tokenizer = SphinxX.load(tmp_path / "out").processor.tokenizer
+    assert tokenizer.convert_tokens_to_ids("<|im_start|>") == 509 and len(tokenizer) == 516
+
+
+# ---- experts
+
+
+def timm_names(ours: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A ConvNeXt of ours under timm's names: written out here, not taken from the code under test."""
+    out = {}
+    for name, tensor in ours.items():
+        parts = name.split(".")
+        if parts[0] == "norm":
+            out[f"head.norm.{parts[1]}"] = tensor
+        elif parts[1] == "0" and int(parts[2]) < 2:
+            out[f"stem.{parts[2]}.{parts[3]}"] = tensor
+        elif int(parts[2]) < 2:
+            out[f"stages.{parts[1]}.downsample.{parts[2]}.{parts[3]}"] = tensor
+        else:
+            inner = ".".join(parts[3:])
+            for old, new in {"depthwise": "conv_dw", "expand": "mlp.fc1", "contract": "mlp.fc2", "scale": "gamma"}.items():
+                inner = inner.replace(old, new)
+            out[f"stages.{parts[1]}.blocks.{int(parts[2]) - 2}.{inner}"] = tensor
+    return out
+
+
+@pytest.mark.parametrize("source", ["timm", "open_clip"])
+def test_convnext_of_timm_and_open_clip(tmp_path, source):
+    from sphinx_x.model.config import CLIP_MEAN, IMAGENET_MEAN, ConvNextConfig
+
+    fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
+    expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
+    state = timm_names(expert.state_dict())
+    if source == "timm":
+        state |= {"head.fc.weight": torch.zeros(10, 16), "head.fc.bias": torch.zeros(10)}
+        save_file(state, tmp_path / "model.safetensors")
+    else:
+        state = {f"visual.trunk.{name}": tensor for name, tensor in state.items()}
+        state |= {"visual.head.proj.weight": torch.zeros(4, 16), "logit_scale": torch.tensor(1.0)}
+        state |= {"transformer.resblocks.0.ln_1.weight": torch.zeros(4)}
+        torch.save(state, tmp_path / "open_clip_pytorch_model.bin")
+    backbone = open_expert(tmp_path)
+    assert backbone.kind == "convnext" and backbone.config.eps == 1e-6
+    assert backbone.config.mean == (IMAGENET_MEAN if source == "timm" else CLIP_MEAN)
+    assert _rebuilt(backbone, 32)(torch.ones(1, 3, 32, 32)).equal(expert.features(torch.ones(1, 3, 32, 32))[1])
+
+
+def _rebuilt(backbone, size: int):
+    """The expert that a backbone makes, as a function from normalised pixels to its map."""
+    from sphinx_x.checkpoints.rules import convert
+
+    expert = build_expert(replace(backbone.config, height=size, width=size))
+    part = backbone.part("")
+    expert.load_state_dict(dict(convert(part.rules, part.source.read)))
+    return lambda pixels: expert.eval().features(pixels)[1]
+
+
+@pytest.mark.parametrize("swiglu", [False, True])
+@pytest.mark.parametrize("source", ["hub", "hub 4", "official"])
+def test_dinov2_of_the_hub_and_official(tmp_path, swiglu, source):
+    from transformers import Dinov2Config, Dinov2Model
+
+    config = Dinov2Config(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7, use_swiglu_ffn=swiglu
+    )
+    theirs = randomise(Dinov2Model(config))
+    theirs.save_pretrained(tmp_path / "hub")
+    from sphinx_x.checkpoints.weights import WeightFiles
+
+    files = WeightFiles(tmp_path / "hub")
+    saved = {name: files.read(name).clone() for name in files.tensors()}
+    if source == "official":
+        saved = official_dinov2(saved)
+    elif source == "hub 4":  # as version 4 of the library called its modules; inside a classifier
+        for old, new in (("attention.q_proj", "attention.attention.query"), ("attention.k_proj", "attention.attention.key")):
+            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
+        for old, new in (("attention.v_proj", "attention.attention.value"), ("attention.o_proj", "attention.output.dense")):
+            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
+        saved = {f"dinov2.{name}": tensor for name, tensor in saved.items()} | {"classifier.bias": torch.zeros(3)}
+    path = tmp_path / ("dinov2_vits7_pretrain.pth" if source == "official" else "model.safetensors")
+    torch.save(saved, path) if source == "official" else save_file(saved, path)
+    backbone = open_expert(path)
+    assert backbone.kind == "dinov2" and (backbone.config.swiglu, backbone.config.positions) == (swiglu, (5, 5))
+    pixels = torch.randn(2, 3, 35, 35, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = theirs(pixels).last_hidden_state[:, 1:].transpose(1, 2)
+        assert torch.allclose(_rebuilt(backbone, 35)(pixels).flatten(2), wanted, atol=1e-4)
+
+
+def official_dinov2(saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The hub's tensors under the names of DINOv2's own code."""
+    names = {"embeddings.cls_token": "cls_token", "embeddings.mask_token": "mask_token"}
+    names |= {"embeddings.position_embeddings": "pos_embed", "embeddings.patch_embeddings.projection": "patch_embed.proj"}
+    names |= {"encoder.layer.": "blocks.", "layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.gamma"}
+    names |= {"layernorm.": "norm.", "mlp.weights_in": "mlp.w12", "mlp.weights_out": "mlp.w3"}
+    names |= {"attention.output.dense": "attn.proj", "attention.o_proj": "attn.proj"}
+    out = {}
+    for name, tensor in saved.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        out[name] = tensor
+    for part in ("attention.attention.{}", "attention.{}_proj"):
+        words = ("query", "key", "value") if "attention.attention" in part else "qkv"
+        for k in (0, 1):
+            for end in ("weight", "bias"):
+                keys = [f"blocks.{k}.{part.format(word)}.{end}" for word in words]
+                if keys[0] in out:
+                    out[f"blocks.{k}.attn.qkv.{end}"] = torch.cat([out.pop(key) for key in keys])
+    return out
+
+
+def test_an_expert_that_is_none(tmp_path):
+    save_file({"a.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a visual expert"):
+        open_expert(tmp_path)
+    with pytest.raises(CheckpointError, match="no such file"):
+        open_expert(tmp_path / "nowhere")
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 50)
+    with pytest.raises(CheckpointError, match="cut off or no safetensors"):
+        open_expert(tmp_path)
+
+
+# ---- putting together
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A language model and two experts on disk."""
+    from transformers import Dinov2Config, Dinov2Model
+
+    llm, _ = base_llm(tmp_path / "llm", "llama")
+    fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
+    from sphinx_x.model.config import ConvNextConfig
+
+    (tmp_path / "convnext").mkdir()
+    state = timm_names(randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6))).state_dict())
+    save_file({f"visual.trunk.{k}": v for k, v in state.items()}, tmp_path / "convnext" / "open_clip_model.safetensors")
+    dinov2 = Dinov2Model(Dinov2Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7))
+    randomise(dinov2).save_pretrained(tmp_path / "dinov2")
+    return tmp_path
+
+
+def test_a_member_has_the_weights_it_was_given(member, parts):
+    from sphinx_x.checkpoints.weights import WeightFiles
+
+    experts = [open_expert(parts / "dinov2"), open_expert(parts / "convnext")]
+    assert import_backbones(member, parts / "out", parts / "llm", experts) == ["made new: the projector of group 1"]
+    made = WeightFiles(parts / "out")
+    given = WeightFiles(parts / "convnext")
+    place = "model.vision.groups.0.experts.0."
+    assert made.read(f"{place}stages.1.3.depthwise.weight").equal(given.read("visual.trunk.stages.1.blocks.1.conv_dw.weight"))
+    sphinx = SphinxX.load(parts / "out")
+    table = sphinx.model.get_input_embeddings().weight
+    ratio = table[513:].std() / table[:512].std()
+    assert 0.5 < ratio < 2 and not table[513].equal(table[514]) and not table[515].equal(table[514])
+    with pytest.raises(CheckpointError, match="has no expert of the kind clip"):
+        import_backbones(member, parts / "x", parts / "llm", experts, fresh=["clip"])
+    with pytest.raises(CheckpointError, match="no weights for the expert convnext"):
+        import_backbones(member, parts / "x", parts / "llm", experts[:1])
+    with pytest.raises(CheckpointError, match="either a language model"):
+        import_backbones(member, parts / "x")
+    assert not (parts / "x").exists()
+
+
+def test_a_seed_makes_the_same_member(member, parts):
+    folders = [parts / str(k) for k in range(3)]
+    for folder, seed in zip(folders, (1, 1, 2), strict=True):
+        import_backbones(member, folder, parts / "llm", fresh=["convnext", "dinov2"], seed=seed)
+    first, same, other = ((folder / "model.safetensors").read_bytes() for folder in folders)
+    assert first == same != other
+
+
+def test_a_type_of_numbers(member, parts):
+    import_backbones(member, parts / "out", parts / "llm", fresh=["convnext", "dinov2"], dtype=torch.bfloat16)
+    assert SphinxX.load(parts / "out", dtype="auto").model.dtype == torch.bfloat16
+
+
+def test_starting_from_a_member(member, parts):
+    """As SPHINX-Plus starts from SPHINX: experts that stay keep their columns of the projector."""
+    import_backbones(member, parts / "first", parts / "llm", [open_expert(parts / "convnext")], fresh=["dinov2"])
+    groups = ({"experts": (DINOV2,), "tokens": (4, 4)},)
+    smaller = replace(member, groups=groups, views=ViewGrid(3, 3, 32, 32))
+    assert import_backbones(smaller, parts / "second", start=parts / "first") == []
+    first, second = SphinxX.load(parts / "first"), SphinxX.load(parts / "second")
+    before, after = first.model.model.vision.groups[0], second.model.model.vision.groups[0]
+    assert after.projector[0].weight.equal(before.projector[0].weight[:, 16:])
+    assert after.projector[0].bias.equal(before.projector[0].bias)
+    assert after.projector[1].weight.equal(before.projector[1].weight)
+    assert after.experts[0].blocks[1].qkv.weight.equal(before.experts[1].blocks[1].qkv.weight)
+    assert second.model.get_input_embeddings().weight.equal(first.model.get_input_embeddings().weight)
+    assert torch.equal(text_logits(first, IDS), text_logits(second, IDS))
+    assert second.processor.image_processor.grid().rows == 3
+
+
+def test_trained_parts_over_experts_given_apart(member, parts, tmp_path):
+    """What the reference saves of a fine-tuning run has no encoders."""
+    from test_checkpoints import llama_state, write
+
+    from sphinx_x.checkpoints.accessory import import_accessory
+
+    state = llama_state() | {"start_img": torch.zeros(1, 1, 32), "end_img": torch.ones(1, 1, 32)}
+    state |= {"visual_proj.0.weight": torch.randn(32, 16 + 64), "visual_proj.0.bias": torch.randn(32)}
+    state |= {"visual_proj.1.weight": torch.randn(32), "visual_proj.1.bias": torch.randn(32)}
+    folder = write(tmp_path / "trained", state)
+    (folder / "meta.json").write_text('{"llama_type": "llama_ens_light"}')
+    with pytest.raises(CheckpointError, match="openclip_convnext_xxl.*missing"):
+        import_accessory([folder], tmp_path / "none")
+    import_accessory([folder], tmp_path / "out", experts=[open_expert(parts / "convnext"), open_expert(parts / "dinov2")])
+    sphinx = SphinxX.load(tmp_path / "out", dtype=torch.float32)
+    assert torch.equal(sphinx.model.model.vision.groups[0].projector[0].weight, state["visual_proj.0.weight"])
+    kinds = [(e.kind, e.resample) for e in sphinx.model.config.group_configs()[0].experts]
+    assert kinds == [("convnext", "nearest"), ("dinov2", "canvas")]
+
+
+def test_the_language_model_alone(member, parts):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sphinx_x.checkpoints.export import export_llm
+
+    import_backbones(member, parts / "out", parts / "llm", fresh=["convnext", "dinov2"])
+    export_llm(parts / "out", parts / "back")
+    theirs, again = (AutoModelForCausalLM.from_pretrained(parts / name) for name in ("llm", "back"))
+    assert all(again.state_dict()[name].equal(tensor) for name, tensor in theirs.state_dict().items())
+    assert len(AutoTokenizer.from_pretrained(parts / "back")) == 512
+
+
+def test_rows_without_a_token_keep_their_place(member, parts, tmp_path):
+    """Some embedding tables are longer than their vocabulary."""
+    folder, theirs = base_llm(tmp_path / "longer", "llama", vocab_size=520)
+    import_backbones(member, tmp_path / "out", folder, fresh=["convnext", "dinov2"])
+    sphinx = SphinxX.load(tmp_path / "out")
+    assert sphinx.processor.prompt_builder().image_tokens.slot == 520
+    assert torch.allclose(text_logits(sphinx, IDS)[..., :520], theirs(input_ids=IDS).logits, atol=1e-5)
+
+
+BROKEN = {
+    "no configuration": lambda f: (f / "config.json").write_text("{"),
+    "no tokenizer.json": lambda f: (f / "tokenizer.model").unlink(),
+    "cut off": lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:3000]),
+    "no weights in it": lambda f: (f / "model.safetensors").unlink(),
+    "no language model": lambda f: save_file({"x": torch.zeros(2)}, f / "model.safetensors"),
+}
+
+
+@pytest.mark.parametrize("says", BROKEN)
+def test_a_broken_language_model_is_told(member, parts, says):
+    BROKEN[says](parts / "llm")
+    with pytest.raises(CheckpointError, match=says) as told:
+        import_backbones(member, parts / "out", parts / "llm", fresh=["convnext", "dinov2"])
+    assert "\n" not in str(told.value) and not (parts / "out").exists()
+
+
+def test_an_unknown_member_or_template(parts):
+    with pytest.raises(SphinxXError, match="unknown member"):
+        get_member("huge")
+    with pytest.raises(SphinxXError, match="unknown prompt template"):
+        import_backbones(get_member("tiny"), parts / "out", parts / "llm", fresh=["convnext", "dinov2"], template="x")
+
+
+# ---- real weights
+
+QUESTIONS = [
+    *("What is the capital of France?", "Write one sentence about a cat.", "Name three colours.", "What is 7 plus 5?"),
+    *("Translate 'good morning' into French.", "Who wrote Hamlet?", "What do bees make?", "List two mammals."),
+    *("Explain rain in one sentence.", "What is the opposite of hot?", "Spell 'house'.", "How many days has a week?"),
+    *("Write a haiku about the sea.", "What is Python?", "Give a word that rhymes with tree.", "Is ice cold?"),
+    *("Complete: once upon a", "Which planet do we live on?", "What is a prime number?", "Say hello in Spanish."),
+]
+
+
+@pytest.mark.slow
+def test_smol_answers_as_its_language_model(tmp_path, monkeypatch):
+    """SmolLM2 and DINOv2-S/14 out of packages, and a fresh ConvNeXt, become a member by one command."""
+    import subprocess
+    import sys
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sphinx_x import cli
+
+    root = Path(__file__).resolve().parents[1]
+    subprocess.run([sys.executable, str(root / "benchmarks" / "real_weights.py"), str(tmp_path)], check=True)
+    command = ["sphinx-x", "import", "backbones", "--member", "smol", "--llm", str(tmp_path / "smollm2")]
+    command += ["--expert", str(tmp_path / "dinov2-small"), "--fresh", "convnext", "-o", str(tmp_path / "smol")]
+    monkeypatch.setattr(sys, "argv", command)
+    cli.main()
+    sphinx = SphinxX.load(tmp_path / "smol")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "smollm2", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "smollm2")
+    for question in QUESTIONS:
+        messages = [{"role": "user", "content": question}]
+        inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        prompt = sphinx.prompt_for(question)
+        assert prompt.ids == inputs["input_ids"][0].tolist()
+        ids = theirs.generate(**inputs, max_new_tokens=20, do_sample=False)[0, len(prompt.ids) :].tolist()
+        assert sphinx._generate([prompt], max_new_tokens=20)[0] == ids
+    answer = sphinx.chat("What is in the picture?", PIL.Image.new("RGB", (600, 300)), max_new_tokens=5)
+    assert isinstance(answer, str)

@@ -1,0 +1,407 @@
+"""Official checkpoints: exact mapping at full size, sources over each other, bad input, the hub's protocol."""
+
+import json
+import os
+import pickle
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from hub_server import serve_hub
+
+from sphinx_x.checkpoints.accessory import UNUSED, Checkpoint, import_accessory, understand
+from sphinx_x.checkpoints.export import export_accessory
+from sphinx_x.checkpoints.parts import Part, plan_parts
+from sphinx_x.checkpoints.shards import PREFIX, merge, split
+from sphinx_x.errors import CheckpointError
+from sphinx_x.inference import SphinxX
+from sphinx_x.jobs import check_manifest
+
+TOKENIZER = Path(__file__).parent / "reference" / "tokenizer" / "tokenizer.model"
+ROWS, WIDTH, HIDDEN = 512, 32, 48
+
+
+def llama_state(seed: int = 0, layers: int = 2) -> dict[str, torch.Tensor]:
+    """A tiny language model in the reference's names (without its prefix)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def make(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).bfloat16()
+
+    state = {"tok_embeddings.weight": make(ROWS, WIDTH), "norm.weight": make(WIDTH), "output.weight": make(ROWS, WIDTH)}
+    for k in range(layers):
+        state |= {f"layers.{k}.attention.w{x}.weight": make(WIDTH, WIDTH) for x in "qkvo"}
+        state |= {f"layers.{k}.feed_forward.w{n}.weight": make(HIDDEN, WIDTH) for n in (1, 3)}
+        state[f"layers.{k}.feed_forward.w2.weight"] = make(WIDTH, HIDDEN)
+        state |= {f"layers.{k}.{norm}_norm.weight": make(WIDTH) for norm in ("attention", "ffn")}
+    return state
+
+
+def write(folder: Path, state: dict[str, torch.Tensor], shards: int = 1, ending: str = "model") -> Path:
+    """A checkpoint folder of `llama`."""
+    folder.mkdir(parents=True)
+    for number in range(shards):
+        parts = {PREFIX + name: split(name, tensor, number, shards) for name, tensor in state.items()}
+        path = folder / f"consolidated.{number:02d}-of-{shards:02d}.{ending}.pth"
+        torch.save({"model": {name: part.clone() for name, part in parts.items() if part is not None}}, path)
+    (folder / "config.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 4, "norm_eps": 1e-5}))
+    (folder / "meta.json").write_text('{"llama_type": "llama"}')
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
+    return folder
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The tiny checkpoint in one shard, imported."""
+    work = tmp_path_factory.mktemp("plain")
+    import_accessory([write(work / "official", llama_state())], work / "model")
+    return work
+
+
+# ---- mapping at full size
+
+
+class Outline:
+    """A checkpoint of which only names and shapes are there."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
+        self.name, self._tensors = "outline", tensors
+
+    def tensors(self):
+        return self._tensors
+
+    def read(self, name):
+        raise AssertionError("nothing is read")
+
+
+REAL = ["SPHINX", "SPHINX-MoE", "SPHINX-Tiny", "SPHINX-Tiny-1k"]
+
+
+def real(shared_dir: Path, name: str) -> tuple[Outline, Checkpoint]:
+    facts = json.loads((shared_dir / "golden" / "real_state_dicts" / f"{name}.json").read_text())
+    tensors = {n.removeprefix(PREFIX): torch.empty(s, device="meta") for n, s, _ in facts["tensors"]}
+    source = Outline(tensors)
+    return source, understand(source, facts["llama_type"], facts["config"])
+
+
+def plan_of(source: Outline, checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    return plan_parts([Part(source, checkpoint.rules(), lambda n: bool(UNUSED.fullmatch(n)))], checkpoint.config)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_full_size_maps_one_to_one(shared_dir, name):
+    source, checkpoint = real(shared_dir, name)
+    outline = plan_of(source, checkpoint)
+    used = sum(t.numel() for n, t in source.tensors().items() if not UNUSED.fullmatch(n))
+    added = 2 * 4 * checkpoint.config.text_config.hidden_size  # rows of the image tokens; start and end are among them
+    ends = 2 * checkpoint.config.text_config.hidden_size
+    assert sum(t.numel() for t in outline.values()) == used + added - ends
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_full_size_members_are_the_family_s(shared_dir, name):
+    from sphinx_x.model.config import ConvNextConfig, DinoV2Config
+
+    _, checkpoint = real(shared_dir, name)
+    experts = {e.kind: e for group in checkpoint.config.group_configs() for e in group.experts}
+    for kind, whole in (("convnext", ConvNextConfig()), ("dinov2", DinoV2Config())):
+        found = experts[kind]
+        for field in ("channels", "depth", "depths", "heads", "hidden", "swiglu", "positions", "eps", "kernel", "strides"):
+            assert getattr(found, field, None) == getattr(whole, field, None)
+
+
+def test_a_wrong_extra_or_missing_tensor_is_named(shared_dir):
+    source, checkpoint = real(shared_dir, "SPHINX-Tiny")
+    name = "dinov2_vitg14.blocks.7.attn.qkv.bias"
+    for change, says in (
+        ({name: torch.empty(17, device="meta")}, r"blocks.7.qkv.bias is \(17,\)"),
+        ({"dinov2_vitg14.blocks.7.attn.surprise": torch.empty(3, device="meta")}, "surprise not part of this model"),
+        ({name: None}, f"tensor {name} missing"),
+    ):
+        tensors = {**source.tensors(), **change}
+        with pytest.raises(CheckpointError, match=says):
+            plan_of(Outline({n: t for n, t in tensors.items() if t is not None}), checkpoint)
+
+
+# ---- shards and overlays
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_shards_give_what_one_file_gives(plain, tmp_path, shards):
+    import_accessory([write(tmp_path / "official", llama_state(), shards)], tmp_path / "model")
+    assert same(weights(tmp_path / "model"), weights(plain / "model"))
+    export_accessory(tmp_path / "model", tmp_path / "one", shards=1)
+    state = torch.load(tmp_path / "one" / "consolidated.00-of-01.model.pth", weights_only=True)["model"]
+    assert same({n.removeprefix(PREFIX): t for n, t in state.items()}, llama_state())
+
+
+@pytest.mark.parametrize("name", ["layers.0.feed_forward.w1", "layers.3.feed_forward.w2"])
+def test_stacked_experts_split_and_merge(name):
+    whole = torch.arange(4 * 6 * 5).reshape(24, 5)
+    parts = [split(name, whole, number, 3, experts=4) for number in range(3)]
+    assert torch.equal(parts[1], whole.reshape(4, 6, 5)[:, 2:4].reshape(8, 5))
+    assert torch.equal(merge(name, parts, experts=4), whole)
+    assert torch.equal(merge(name, [p.reshape(4, 2, 5) for p in parts], experts=4), whole)
+
+
+def test_a_split_that_does_not_come_out_even_is_refused():
+    with pytest.raises(CheckpointError, match="no multiple of 3"):
+        split("output.weight", torch.zeros(8, 2), 0, 3)
+
+
+def test_differences_are_added_to_a_base(tmp_path):
+    base, difference = llama_state(), llama_state(seed=5)
+    changed = {name: difference[name] for name in ("output.weight", "layers.1.attention.wq.weight")}
+    folders = [write(tmp_path / "base", base, 2), write(tmp_path / "diff", changed, ending="model-diff")]
+    import_accessory(folders, tmp_path / "model")
+    summed = {name: (base[name].float() + changed[name].float()).bfloat16() for name in changed}
+    import_accessory([write(tmp_path / "sum", base | summed)], tmp_path / "wanted")
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "wanted"))
+    with pytest.raises(CheckpointError, match="no checkpoint before it"):
+        import_accessory(folders[1:], tmp_path / "none")
+
+
+def test_later_checkpoints_lie_over_earlier_ones(tmp_path):
+    over = {"output.weight": llama_state(seed=5)["output.weight"]}
+    import_accessory([write(tmp_path / "a", llama_state()), write(tmp_path / "b", over)], tmp_path / "model")
+    assert torch.equal(weights(tmp_path / "model")["lm_head.weight"][:ROWS], over["output.weight"])
+    with pytest.raises(CheckpointError, match="in the checkpoint before it"):
+        wrong = write(tmp_path / "c", {"output.weight": torch.zeros(7, WIDTH)})
+        import_accessory([tmp_path / "a", wrong], tmp_path / "none")
+
+
+def test_meta_files_and_their_buffers_come_back(tmp_path):
+    folder = tmp_path / "official"
+    folder.mkdir()
+    state = {**llama_state(), "rope.freqs": torch.arange(4.0)}
+    torch.save(state, folder / "consolidated.00.pth")
+    (folder / "params.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 4, "vocab_size": -1}))
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
+    import_accessory([folder], tmp_path / "model")
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "model"))
+    export_accessory(tmp_path / "model", tmp_path / "back")
+    assert same(torch.load(tmp_path / "back" / "consolidated.00.pth", weights_only=True), state)
+
+
+def test_a_small_drift_between_copies_is_told(tmp_path):
+    folder = write(tmp_path / "official", llama_state(), 2)
+    path = folder / "consolidated.01-of-02.model.pth"
+    state = torch.load(path, weights_only=True)
+    state["model"]["llma.norm.weight"][3] *= 1.01
+    torch.save(state, path)
+    notes = import_accessory([folder], tmp_path / "model")
+    assert len(notes) == 1 and "norm.weight differs between shards" in notes[0]
+    assert torch.equal(weights(tmp_path / "model")["model.language_model.norm.weight"], llama_state()["norm.weight"])
+
+
+# ---- old ids
+
+
+def test_every_old_id_keeps_its_logits(plain):
+    sphinx = SphinxX.load(plain / "model")
+    logits = sphinx.model(input_ids=torch.tensor([[1, 5, 9, 500]])).logits
+    assert logits.shape[-1] == ROWS + 4 and logits[..., :ROWS].isfinite().all()
+    assert (logits[..., ROWS:] == float("-inf")).all()
+    assert len(sphinx.processor.tokenizer) == ROWS + 4
+    assert sphinx.processor.prompt_builder().image_tokens.all() == tuple(range(ROWS, ROWS + 4))
+
+
+def test_a_model_without_eyes_says_so(plain):
+    import PIL.Image
+
+    from sphinx_x.errors import PromptError
+
+    sphinx = SphinxX.load(plain / "model")
+    assert isinstance(sphinx.chat("Hello?", max_new_tokens=2), str)
+    with pytest.raises(PromptError, match="no visual experts"):
+        sphinx.chat("What is this?", PIL.Image.new("RGB", (9, 9)))
+
+
+def test_an_imported_folder_is_complete(plain):
+    check_manifest(plain / "model", full=True)
+    from transformers import AutoModelForCausalLM
+
+    assert AutoModelForCausalLM.from_pretrained(plain / "model").config.model_type == "sphinx_x"
+
+
+# ---- bad input: one line, and OUT is absent
+
+
+class Evil:
+    """Its pickle would make a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def evil_zip(path: Path, trace: Path) -> None:
+    torch.save({"model": {"llma.norm.weight": torch.zeros(2), "x": Evil(trace)}}, path)
+
+
+def evil_pickle(path: Path, trace: Path) -> None:
+    path.write_bytes(pickle.dumps({"model": Evil(trace)}))
+
+
+def swap_pickle(path: Path, trace: Path) -> None:
+    """A good archive whose table of contents is exchanged for another."""
+    changed = path.with_suffix(".new")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for item in old.infolist():
+            new.writestr(item, pickle.dumps(Evil(trace)) if item.filename.endswith("data.pkl") else old.read(item))
+    changed.replace(path)
+
+
+@pytest.mark.parametrize("attack", [evil_zip, evil_pickle, swap_pickle])
+def test_a_malicious_file_is_refused_before_it_runs(tmp_path, attack):
+    folder = write(tmp_path / "official", llama_state())
+    attack(folder / "consolidated.00-of-01.model.pth", tmp_path / "trace")
+    with pytest.raises(CheckpointError, match="refused|no checkpoint"):
+        import_accessory([folder], tmp_path / "model")
+    assert not (tmp_path / "trace").exists() and not (tmp_path / "model").exists()
+
+
+def _other_model(folder: Path) -> None:
+    shutil.copyfile(write(folder.parent / "other", llama_state(seed=9), 2) / SECOND, folder / SECOND)
+
+
+def _other_width(folder: Path) -> None:
+    state = torch.load(folder / SECOND, weights_only=True)
+    state["model"]["llma.output.weight"] = torch.zeros(3, WIDTH)
+    torch.save(state, folder / SECOND)
+
+
+def _other_names(folder: Path) -> None:
+    state = torch.load(folder / SECOND, weights_only=True)
+    state["model"]["llma.layers.9.ffn_norm.weight"] = torch.zeros(WIDTH)
+    torch.save(state, folder / SECOND)
+
+
+SECOND = "consolidated.01-of-02.model.pth"
+BROKEN = {
+    "shard 01 of 2 is missing": lambda f: (f / SECOND).unlink(),
+    "cut off or no checkpoint": lambda f: cut(f / SECOND),
+    "not of the same model": _other_model,
+    "the shards are not of one model": _other_width,
+    "they differ in layers.9.ffn_norm": _other_names,
+    "shards of different checkpoints": lambda f: shutil.copyfile(f / SECOND, f / "consolidated.00-of-03.model.pth"),
+    "no consolidated": lambda f: [file.unlink() for file in f.glob("*.pth")],
+    "no tokenizer.model": lambda f: (f / "tokenizer.model").unlink(),
+    "not a sentencepiece model": lambda f: (f / "tokenizer.model").write_bytes(b"nonsense"),
+    "no config.json": lambda f: (f / "config.json").unlink(),
+    "config.json: not JSON": lambda f: (f / "config.json").write_text("{"),
+    "None attention heads": lambda f: (f / "config.json").write_text('{"dim": 32}'),
+    "unknown architecture 'gpt'": lambda f: (f / "meta.json").write_text('{"llama_type": "gpt"}'),
+    "holds no tensors only": lambda f: torch.save({"model": {"a": 3}}, f / SECOND),
+    "holds no named tensors": lambda f: torch.save([torch.zeros(2)], f / SECOND),
+}
+
+
+@pytest.mark.parametrize("says", BROKEN)
+def test_what_is_wrong_is_told_in_one_line(tmp_path, says, monkeypatch, capsys):
+    from sphinx_x import cli
+
+    folder = write(tmp_path / "official", llama_state(), 2)
+    BROKEN[says](folder)
+    monkeypatch.setattr(sys, "argv", ["sphinx-x", "import", "accessory", str(folder), "-o", str(tmp_path / "model")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and said.count("\n") == 1 and says in said
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "other") == ["official"]
+
+
+def test_an_existing_folder_is_left_alone(plain, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "precious").write_text("x")
+    with pytest.raises(CheckpointError, match="is there already"):
+        import_accessory([plain / "official"], tmp_path / "model")
+    assert (tmp_path / "model" / "precious").read_text() == "x"
+
+
+def test_a_disk_that_is_too_full_is_seen_before(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(CheckpointError, match="GB are free"):
+        import_accessory([plain / "official"], tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path):
+    """A real failure of `write`: the process may not make files of more than 50 kB."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))\n"
+        "from sphinx_x.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "import", "accessory", str(plain / "official"), "-o", str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
+    assert not list(tmp_path.iterdir())
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
+    code = (
+        "import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), 9)\n"
+        f"a.import_accessory([{str(plain / 'official')!r}], {str(tmp_path / 'model')!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert not (tmp_path / "model").exists()
+    import_accessory([plain / "official"], tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+# ---- the hub
+
+
+def run_cli(hub: str, home: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(home)}
+    environment.pop("HF_HUB_OFFLINE", None)
+    code = "from sphinx_x.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+
+
+def test_an_address_of_the_hub(plain, tmp_path):
+    with serve_hub({"Org/Release": {"finetune/mm/tiny": plain / "official"}}) as hub:
+        out = str(tmp_path / "model")
+        done = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Release/finetune/mm/tiny", "-o", out)
+        assert done.returncode == 0, done.stderr
+        assert same(weights(tmp_path / "model"), weights(plain / "model"))
+        assert not any(path.endswith((".py", ".png")) for path in hub.sent)
+        wrong = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Release/elsewhere", "-o", out + "2")
+        assert wrong.returncode == 2 and "has nothing at elsewhere" in wrong.stderr
+        none = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Other", "-o", out + "2")
+        assert none.returncode == 2 and re.fullmatch(r"error: .*the hub has no Org/Other.*\n", none.stderr)
+        assert not (tmp_path / "model2").exists()
+
+
+def test_addresses_that_are_none():
+    from sphinx_x.checkpoints.hub import fetch
+
+    with pytest.raises(CheckpointError, match="an address is"):
+        fetch("hf://only-a-name")
+    assert fetch("some/folder/deep") == Path("some/folder/deep")
+
+
