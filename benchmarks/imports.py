@@ -52,7 +52,9 @@ def make_checkpoint(folder: Path, shapes: dict[str, tuple[int, ...]], shards: in
     whole = {}
     for name, shape in shapes.items():
         scale = 0.5 if len(shape) < 2 or shape[0] == 1 else (torch.Size(shape[1:]).numel()) ** -0.5
-        whole[name] = torch.empty(shape, dtype=torch.bfloat16).normal_(1.0 if name.endswith("norm.weight") else 0.0, scale)
+        whole[name] = torch.empty(shape, dtype=torch.bfloat16).normal_(
+            1.0 if name.endswith("norm.weight") else 0.0, scale
+        )
     for number in range(shards):
         parts = {f"llma.{name}": split(name, tensor, number, shards) for name, tensor in whole.items()}
         state = {"model": {name: part.clone() for name, part in parts.items() if part is not None}}

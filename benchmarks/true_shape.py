@@ -50,7 +50,9 @@ def answer(work: Path) -> None:
         start = time.perf_counter()
         sphinx = SphinxX.load(work / "model", dtype="bfloat16")
         loaded, size = time.perf_counter() - start, sum(p.numel() for p in sphinx.model.parameters())
-        print(f"load: {loaded:.1f} s, {size / 1e9:.2f} B parameters; anonymous memory then {memory._now() / 1e9:.2f} GB")
+        print(
+            f"load: {loaded:.1f} s, {size / 1e9:.2f} B parameters; anonymous memory then {memory._now() / 1e9:.2f} GB"
+        )
         for name in ("square", "wide"):
             image = PIL.Image.open(ROOT / "tests" / "reference" / "images" / f"{name}.png")
             times: list[float] = []

@@ -128,7 +128,11 @@ def internlm2(folder: Path) -> dict[str, torch.Tensor]:
     def make(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator) * 0.3
 
-    state = {"model.tok_embeddings.weight": make(512, 32), "model.norm.weight": make(32), "output.weight": make(512, 32)}
+    state = {
+        "model.tok_embeddings.weight": make(512, 32),
+        "model.norm.weight": make(32),
+        "output.weight": make(512, 32),
+    }
     for k in range(2):
         layer = {"attention.wqkv": (64, 32), "attention.wo": (32, 32), "attention_norm": (32,), "ffn_norm": (32,)}
         layer |= {"feed_forward.w1": (48, 32), "feed_forward.w2": (32, 48), "feed_forward.w3": (48, 32)}
@@ -174,7 +178,12 @@ def timm_names(ours: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             out[f"stages.{parts[1]}.downsample.{parts[2]}.{parts[3]}"] = tensor
         else:
             inner = ".".join(parts[3:])
-            for old, new in {"depthwise": "conv_dw", "expand": "mlp.fc1", "contract": "mlp.fc2", "scale": "gamma"}.items():
+            for old, new in {
+                "depthwise": "conv_dw",
+                "expand": "mlp.fc1",
+                "contract": "mlp.fc2",
+                "scale": "gamma",
+            }.items():
                 inner = inner.replace(old, new)
             out[f"stages.{parts[1]}.blocks.{int(parts[2]) - 2}.{inner}"] = tensor
     return out
@@ -228,9 +237,15 @@ def test_dinov2_of_the_hub_and_official(tmp_path, swiglu, source):
     if source == "official":
         saved = official_dinov2(saved)
     elif source == "hub 4":  # as version 4 of the library called its modules; inside a classifier
-        for old, new in (("attention.q_proj", "attention.attention.query"), ("attention.k_proj", "attention.attention.key")):
+        for old, new in (
+            ("attention.q_proj", "attention.attention.query"),
+            ("attention.k_proj", "attention.attention.key"),
+        ):
             saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
-        for old, new in (("attention.v_proj", "attention.attention.value"), ("attention.o_proj", "attention.output.dense")):
+        for old, new in (
+            ("attention.v_proj", "attention.attention.value"),
+            ("attention.o_proj", "attention.output.dense"),
+        ):
             saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
         saved = {f"dinov2.{name}": tensor for name, tensor in saved.items()} | {"classifier.bias": torch.zeros(3)}
     path = tmp_path / ("dinov2_vits7_pretrain.pth" if source == "official" else "model.safetensors")
@@ -246,7 +261,10 @@ def test_dinov2_of_the_hub_and_official(tmp_path, swiglu, source):
 def official_dinov2(saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The hub's tensors under the names of DINOv2's own code."""
     names = {"embeddings.cls_token": "cls_token", "embeddings.mask_token": "mask_token"}
-    names |= {"embeddings.position_embeddings": "pos_embed", "embeddings.patch_embeddings.projection": "patch_embed.proj"}
+    names |= {
+        "embeddings.position_embeddings": "pos_embed",
+        "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    }
     names |= {"encoder.layer.": "blocks.", "layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.gamma"}
     names |= {"layernorm.": "norm.", "mlp.weights_in": "mlp.w12", "mlp.weights_out": "mlp.w3"}
     names |= {"attention.output.dense": "attn.proj", "attention.o_proj": "attn.proj"}
@@ -284,14 +302,16 @@ def parts(tmp_path):
     """A language model and two experts on disk."""
     from transformers import Dinov2Config, Dinov2Model
 
-    llm, _ = base_llm(tmp_path / "llm", "llama")
+    base_llm(tmp_path / "llm", "llama")
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
     from sphinx_x.model.config import ConvNextConfig
 
     (tmp_path / "convnext").mkdir()
     state = timm_names(randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6))).state_dict())
     save_file({f"visual.trunk.{k}": v for k, v in state.items()}, tmp_path / "convnext" / "open_clip_model.safetensors")
-    dinov2 = Dinov2Model(Dinov2Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7))
+    dinov2 = Dinov2Model(
+        Dinov2Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7)
+    )
     randomise(dinov2).save_pretrained(tmp_path / "dinov2")
     return tmp_path
 
@@ -304,7 +324,9 @@ def test_a_member_has_the_weights_it_was_given(member, parts):
     made = WeightFiles(parts / "out")
     given = WeightFiles(parts / "convnext")
     place = "model.vision.groups.0.experts.0."
-    assert made.read(f"{place}stages.1.3.depthwise.weight").equal(given.read("visual.trunk.stages.1.blocks.1.conv_dw.weight"))
+    assert made.read(f"{place}stages.1.3.depthwise.weight").equal(
+        given.read("visual.trunk.stages.1.blocks.1.conv_dw.weight")
+    )
     sphinx = SphinxX.load(parts / "out")
     table = sphinx.model.get_input_embeddings().weight
     ratio = table[513:].std() / table[:512].std()
@@ -350,18 +372,19 @@ def test_starting_from_a_member(member, parts):
 
 def test_trained_parts_over_experts_given_apart(member, parts, tmp_path):
     """What the reference saves of a fine-tuning run has no encoders."""
-    from test_checkpoints import llama_state, write
-
     from sphinx_x.checkpoints.accessory import import_accessory
+    from test_checkpoints import llama_state, write
 
     state = llama_state() | {"start_img": torch.zeros(1, 1, 32), "end_img": torch.ones(1, 1, 32)}
     state |= {"visual_proj.0.weight": torch.randn(32, 16 + 64), "visual_proj.0.bias": torch.randn(32)}
     state |= {"visual_proj.1.weight": torch.randn(32), "visual_proj.1.bias": torch.randn(32)}
     folder = write(tmp_path / "trained", state)
     (folder / "meta.json").write_text('{"llama_type": "llama_ens_light"}')
-    with pytest.raises(CheckpointError, match="openclip_convnext_xxl.*missing"):
+    with pytest.raises(CheckpointError, match=r"openclip_convnext_xxl.*missing"):
         import_accessory([folder], tmp_path / "none")
-    import_accessory([folder], tmp_path / "out", experts=[open_expert(parts / "convnext"), open_expert(parts / "dinov2")])
+    import_accessory(
+        [folder], tmp_path / "out", experts=[open_expert(parts / "convnext"), open_expert(parts / "dinov2")]
+    )
     sphinx = SphinxX.load(tmp_path / "out", dtype=torch.float32)
     assert torch.equal(sphinx.model.model.vision.groups[0].projector[0].weight, state["visual_proj.0.weight"])
     kinds = [(e.kind, e.resample) for e in sphinx.model.config.group_configs()[0].experts]
@@ -445,7 +468,9 @@ def test_smol_answers_as_its_language_model(tmp_path, monkeypatch):
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "smollm2")
     for question in QUESTIONS:
         messages = [{"role": "user", "content": question}]
-        inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        inputs = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
         prompt = sphinx.prompt_for(question)
         assert prompt.ids == inputs["input_ids"][0].tolist()
         ids = theirs.generate(**inputs, max_new_tokens=20, do_sample=False)[0, len(prompt.ids) :].tolist()

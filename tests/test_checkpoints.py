@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import serve_hub
 
+from hub_server import serve_hub
 from sphinx_x.checkpoints.accessory import UNUSED, Checkpoint, import_accessory, understand
 from sphinx_x.checkpoints.export import export_accessory
 from sphinx_x.checkpoints.parts import Part, plan_parts
@@ -122,7 +122,18 @@ def test_full_size_members_are_the_family_s(shared_dir, name):
     experts = {e.kind: e for group in checkpoint.config.group_configs() for e in group.experts}
     for kind, whole in (("convnext", ConvNextConfig()), ("dinov2", DinoV2Config())):
         found = experts[kind]
-        for field in ("channels", "depth", "depths", "heads", "hidden", "swiglu", "positions", "eps", "kernel", "strides"):
+        for field in (
+            "channels",
+            "depth",
+            "depths",
+            "heads",
+            "hidden",
+            "swiglu",
+            "positions",
+            "eps",
+            "kernel",
+            "strides",
+        ):
             assert getattr(found, field, None) == getattr(whole, field, None)
 
 
@@ -278,7 +289,7 @@ def swap_pickle(path: Path, trace: Path) -> None:
 def test_a_malicious_file_is_refused_before_it_runs(tmp_path, attack):
     folder = write(tmp_path / "official", llama_state())
     attack(folder / "consolidated.00-of-01.model.pth", tmp_path / "trace")
-    with pytest.raises(CheckpointError, match="refused|no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"refused|no checkpoint"):
         import_accessory([folder], tmp_path / "model")
     assert not (tmp_path / "trace").exists() and not (tmp_path / "model").exists()
 
@@ -355,7 +366,16 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))\n"
         "from sphinx_x.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "import", "accessory", str(plain / "official"), "-o", str(tmp_path / "model")]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "import",
+        "accessory",
+        str(plain / "official"),
+        "-o",
+        str(tmp_path / "model"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())
@@ -376,25 +396,26 @@ def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
 # ---- the hub
 
 
-def run_cli(hub: str, home: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(home)}
-    environment.pop("HF_HUB_OFFLINE", None)
-    code = "from sphinx_x.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+def test_an_address_of_the_hub(plain, tmp_path, monkeypatch):
+    from sphinx_x.checkpoints.hub import fetch
 
-
-def test_an_address_of_the_hub(plain, tmp_path):
     with serve_hub({"Org/Release": {"finetune/mm/tiny": plain / "official"}}) as hub:
-        out = str(tmp_path / "model")
-        done = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Release/finetune/mm/tiny", "-o", out)
+        # in a process of its own, whose cache is not the user's
+        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache")}
+        command = [sys.executable, "-c", "from sphinx_x.cli import main; main()", "import", "accessory"]
+        command += ["hf://Org/Release/finetune/mm/tiny", "-o", str(tmp_path / "model")]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert same(weights(tmp_path / "model"), weights(plain / "model"))
-        assert not any(path.endswith((".py", ".png")) for path in hub.sent)
-        wrong = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Release/elsewhere", "-o", out + "2")
-        assert wrong.returncode == 2 and "has nothing at elsewhere" in wrong.stderr
-        none = run_cli(hub.address, tmp_path, "import", "accessory", "hf://Org/Other", "-o", out + "2")
-        assert none.returncode == 2 and re.fullmatch(r"error: .*the hub has no Org/Other.*\n", none.stderr)
-        assert not (tmp_path / "model2").exists()
+        assert hub.sent and not any(path.endswith((".py", ".png")) for path in hub.sent)
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        with pytest.raises(CheckpointError, match="has nothing at elsewhere"):
+            fetch("hf://Org/Release/elsewhere")
+        with pytest.raises(CheckpointError, match="the hub has no Org/Other"):
+            fetch("hf://Org/Other")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(CheckpointError, match="not fetched"):
+        fetch("hf://Org/Release")
 
 
 def test_addresses_that_are_none():
@@ -403,5 +424,3 @@ def test_addresses_that_are_none():
     with pytest.raises(CheckpointError, match="an address is"):
         fetch("hf://only-a-name")
     assert fetch("some/folder/deep") == Path("some/folder/deep")
-
-

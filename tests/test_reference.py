@@ -7,8 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from golden_reference import IMAGES, SUBSET, Variant, cpu_half_bicubic, greedy, inputs_of, logits_of, tokens_of
 
+from golden_reference import IMAGES, SUBSET, Variant, cpu_half_bicubic, greedy, inputs_of, logits_of, tokens_of
 from sphinx_x.checkpoints.accessory import import_accessory
 from sphinx_x.checkpoints.export import export_accessory
 from sphinx_x.inference import SphinxX
@@ -319,7 +319,9 @@ def test_round_trip_is_bit_equal(golden, tmp_path, name):
     import_accessory([variant.folder], tmp_path / "model")
     export_accessory(tmp_path / "model", tmp_path / "back")
     for file in sorted(variant.folder.glob("*.pth")):
-        before, after = (torch.load(folder / file.name, weights_only=True) for folder in (variant.folder, tmp_path / "back"))
+        before, after = (
+            torch.load(folder / file.name, weights_only=True) for folder in (variant.folder, tmp_path / "back")
+        )
         before, after = before.get("model", before), after.get("model", after)
         assert set(before) == set(after)
         assert all(before[k].dtype == after[k].dtype and torch.equal(before[k], after[k]) for k in before)
@@ -328,7 +330,7 @@ def test_round_trip_is_bit_equal(golden, tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VISION + ["text_internlm", "text_mixtral_sparse"])
+@pytest.mark.parametrize("name", [*VISION, "text_internlm", "text_mixtral_sparse"])
 @pytest.mark.parametrize("shards", [1, 2])
 def test_round_trip_of_every_architecture(golden, tmp_path, name, shards):
     variant = golden(name)

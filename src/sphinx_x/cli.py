@@ -24,7 +24,11 @@ app = typer.Typer(
 Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
 Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
-Device = Annotated[str | None, typer.Option(help="As PyTorch names it; by default an accelerator where there is one.")]
+Device = Annotated[
+    str | None,
+    typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a large model."),
+]
+Bits = Annotated[int | None, typer.Option(help="4 or 8: quantises the language model, so that it fits a small GPU.")]
 
 
 @app.command()
@@ -35,6 +39,7 @@ def chat(
     page: Page = 1,
     max_new_tokens: Tokens = 256,
     device: Device = None,
+    bits: Bits = None,
 ) -> None:
     """Asks about an image and streams the answer."""
     from sphinx_x.images import open_image
@@ -45,7 +50,7 @@ def chat(
         raise SphinxXError("the question is empty")
     from sphinx_x.inference import SphinxX
 
-    session = SphinxX.load(model, device=device).session()
+    session = SphinxX.load(model, device=device, bits=bits).session()
     if question is not None:
         _stream(session, question, picture, max_new_tokens)
         return
@@ -145,15 +150,15 @@ def family() -> None:
 
     from sphinx_x.family import MEMBERS, SHAPES, describe
 
-    table = Table("member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "GB to train")
+    table = Table("member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "8 bit", "4 bit", "GB to train")
     for member in MEMBERS.values():
         facts, grid = describe(member), member.views
         views = f"{'1 + ' if grid.global_view else ''}{grid.rows} x {grid.columns}"
         size = f"{facts.parameters / 1e6:.1f} M" if facts.parameters < 1e9 else f"{facts.parameters / 1e9:.2f} B"
         skipping = [str(facts.typical[shape]) for shape in SHAPES]
-        memory = (f"{facts.run:.3g}", f"{facts.train:.3g}")
+        memory = [f"{need:.3g}" for need in (facts.run, facts.run8, facts.run4, facts.train)]
         table.add_row(member.name, member.llm_name, size, views, str(facts.tokens), *skipping, *memory)
-    Console(width=max(Console().width, 140)).print(table)
+    Console(width=max(Console().width, 156)).print(table)
     print("Visual tokens: all views of one image, then what is left with skip tokens for images of these shapes.")
     print("To run: bfloat16 weights and a full context. To train: without activations, experts frozen but in nano.")
 
@@ -201,7 +206,9 @@ Experts = Annotated[
 def accessory(
     checkpoint: Annotated[
         list[str],
-        typer.Argument(help="An official checkpoint: a folder or hf://owner/name/folder; a base first, then what lies over it."),
+        typer.Argument(
+            help="An official checkpoint: a folder or hf://owner/name/folder; a base first, then what lies over it."
+        ),
     ],
     out: Out,
     expert: Experts = None,
@@ -223,8 +230,12 @@ def backbones(
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
     fresh: Annotated[list[str] | None, typer.Option(help="Make this kind of expert from nothing; repeatable.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="A model folder that gives all that is not given.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; by default as the files are.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; by default as the files are.")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="The prompt template, if not the member's own.")] = None,
     seed: Annotated[int, typer.Option(help="Of the new weights.")] = 0,
 ) -> None:

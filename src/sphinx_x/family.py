@@ -209,8 +209,9 @@ class Facts:
     """What a member is and needs. Parameters are counted; tokens are for one image; memory is in GB (10^9 bytes).
 
     typical: name of an image shape -> visual tokens with skipping. run: bfloat16 weights and the key-value cache of one
-    full context. train: bfloat16 weights and, for what is trained, float32 masters, two moments and gradients, without
-    activations; the experts of the large members are frozen.
+    full context; run8, run4: the same with the LLM's matrices in 8 or 4 bits. train: bfloat16 weights and, for what is
+    trained, float32 masters, two moments and gradients, without activations; the experts of the large members are
+    frozen.
     """
 
     parameters: int
@@ -220,9 +221,13 @@ class Facts:
     tokens: int
     typical: dict[str, int]
     run: float
+    run8: float
+    run4: float
     train: float
 
 
+QUANTIZED = {8: 1.0, 4: 0.516}
+"""Bytes of a number: int8, and NF4 with its scales quantised as well."""
 SHAPES = {"1:1": (1000, 1000), "3:2": (1500, 1000), "2:1": (2000, 1000), "3:1": (3000, 1000), "line of text": (800, 26)}
 
 
@@ -245,6 +250,11 @@ def describe(member: Member) -> Facts:
     head = llm["hidden_size"] // llm["num_attention_heads"]
     cache = 2 * 2 * llm["num_hidden_layers"] * llm["num_key_value_heads"] * head * llm["max_position_embeddings"]
     trained = total if member.name == "nano" else total - experts
+    table = llm["vocab_size"] * llm["hidden_size"]
+    # in 8 bits the output layer stays as it is; where it is the table itself, always
+    matrices = {8: total - experts - projector - table * (1 if llm["tie_word_embeddings"] else 2)}
+    matrices[4] = total - experts - projector - table
+    saved = {bits: matrices[bits] * (2 - size) for bits, size in QUANTIZED.items()}
     return Facts(
         parameters=total,
         llm=total - experts - projector,
@@ -253,5 +263,7 @@ def describe(member: Member) -> Facts:
         tokens=(member.views.cells + member.views.global_view) * view,
         typical={name: layout.views * view + layout.skipped for name, layout in layouts.items()},
         run=(2 * total + cache) / 1e9,
+        run8=(2 * total + cache - saved[8]) / 1e9,
+        run4=(2 * total + cache - saved[4]) / 1e9,
         train=(2 * total + trained * (4 + 8 + 2)) / 1e9,
     )

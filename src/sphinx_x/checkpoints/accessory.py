@@ -68,7 +68,12 @@ ARCHITECTURES: dict[str, Architecture | None] = {
     "mixtral_sparse": None,
 }
 
-PARTS = {"convnext": "openclip_convnext_xxl.", "dinov2": "dinov2_vitg14.", "clip": "clip.visual.", "qformer": "qformer."}
+PARTS = {
+    "convnext": "openclip_convnext_xxl.",
+    "dinov2": "dinov2_vitg14.",
+    "clip": "clip.visual.",
+    "qformer": "qformer.",
+}
 PROBES = {
     "convnext": partial(probe.convnext, eps=1e-5),
     "dinov2": probe.dinov2,
@@ -169,7 +174,9 @@ def understand(
     return Checkpoint(kind, settings, config, vocabulary)
 
 
-def read_settings(folders: Sequence[Path], tensors: Mapping[str, Tensor], kind: str | None) -> tuple[str, dict[str, Any]]:
+def read_settings(
+    folders: Sequence[Path], tensors: Mapping[str, Tensor], kind: str | None
+) -> tuple[str, dict[str, Any]]:
     """The architecture's name and the settings of a checkpoint, from the last folder that has them.
 
     A folder of Meta's has no name: it is a language model. Raises `CheckpointError` where nothing tells.

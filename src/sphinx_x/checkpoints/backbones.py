@@ -26,6 +26,7 @@ from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
+from sphinx_x.model.prompt import find_template
 from sphinx_x.model.tokenizer import add_image_tokens, read_tokenizer
 
 EMBEDDINGS = ("tok_embeddings.weight", "embed_tokens.weight")
@@ -87,8 +88,8 @@ def llm_config(folder: Path) -> PreTrainedConfig:
     )
     if fields.get("bias"):
         raise CheckpointError(f"{file}: an InternLM2 with biases, which none of the released ones has")
-    config = {name: fields[name] for name in names if name in fields}
-    return CONFIG_MAPPING["llama"](**config, rope_parameters=rope, tie_word_embeddings=False, vocab_size=1)
+    config: dict[str, Any] = {name: fields[name] for name in names if name in fields}
+    return CONFIG_MAPPING["llama"](**{**config, "rope_parameters": rope, "tie_word_embeddings": False})
 
 
 def _line(error: Exception) -> str:
@@ -224,6 +225,10 @@ def import_backbones(
     """
     if (llm is None) == (start is None):
         raise CheckpointError("give either a language model (--llm) or a member to start from (--from)")
+    try:
+        find_template(template or member.template)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     begun = Begun(Path(start)) if start is not None else None
     base = begun or BaseLLM(Path(str(llm)))
     text = base.config.text_config if isinstance(base, Begun) else base.config
@@ -241,10 +246,7 @@ def import_backbones(
     parts.append(base.part(config, seed))
     outline = plan_parts(parts, config)
     cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
-    try:
-        written, notes = template_of(base.tokenizer, template or member.template)
-    except ValueError as error:
-        raise CheckpointError(str(error)) from error
+    written, notes = template_of(base.tokenizer, template or member.template)
     processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
     with new_folder(out, size_of(cast.values())) as folder:
         stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
@@ -307,5 +309,7 @@ class Assembly:
         for module in (module for whole in modules.values() for module in whole.modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 scale_by_fan_in(module)
-        new = {f"{place}{name}": p.detach().to(dtype) for place, m in modules.items() for name, p in m.named_parameters()}
+        new = {
+            f"{place}{name}": p.detach().to(dtype) for place, m in modules.items() for name, p in m.named_parameters()
+        }
         return [*parts, Part(Fresh(new), renames({name: name for name in new}, "", ""))]

@@ -75,7 +75,9 @@ def _dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str
 
 def _no_registers(source: Any, tensors: Mapping[str, Tensor], name: str) -> None:
     if name in tensors:
-        raise CheckpointError(f"{source.name}: a DINOv2 with register tokens, which no member has; take the one without")
+        raise CheckpointError(
+            f"{source.name}: a DINOv2 with register tokens, which no member has; take the one without"
+        )
 
 
 def _clip(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:

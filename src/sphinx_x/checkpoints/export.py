@@ -112,7 +112,9 @@ def _facts(model: Path, config: SphinxXConfig) -> dict[str, Any]:
         same_llm = kind.startswith("mixtral") == (text.model_type == "mixtral")
         if architecture and same_llm and architecture.views == config.view_grid() and _same_experts(kind, config):
             return {"llama_type": kind, "config": _settings(text), "shards": 1, "meta_style": False}
-    raise CheckpointError(f"{model}: not one of the reference's architectures (it has no skip token, and centred views)")
+    raise CheckpointError(
+        f"{model}: not one of the reference's architectures (it has no skip token, and centred views)"
+    )
 
 
 def _same_experts(kind: str, config: SphinxXConfig) -> bool:

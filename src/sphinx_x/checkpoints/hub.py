@@ -14,18 +14,18 @@ WANTED = ("*.json", "*.model", "*.safetensors", "*.pth", "*.bin", "*.pt", "*.txt
 """Files that a checkpoint may consist of: no code, no pictures."""
 
 
-def fetch(address: str | Path, whole: bool = True) -> Path:
+def fetch(address: str | Path) -> Path:
     """A folder (or file) on this machine: a path as it is; `hf://owner/name[@revision][/sub/folder]` downloaded.
 
-    whole: whether a plain `owner/name` that is no path names a repository of the hub too. Raises `CheckpointError` where
-    the hub does not have it, or cannot be reached.
+    A plain `owner/name` that is no path is a repository of the hub as well. Raises `CheckpointError` where the hub does
+    not have it, or cannot be reached.
     """
     text = str(address)
     match = ADDRESS.fullmatch(text.rstrip("/"))
     if text.startswith("hf://") and not match:
         raise CheckpointError(f"{text}: an address is hf://owner/name, hf://owner/name/sub/folder or .../name@revision")
     if not match:
-        if not whole or Path(text).exists() or not NAME.fullmatch(text):
+        if Path(text).exists() or not NAME.fullmatch(text):
             return Path(address)
         repository, revision, inner = text, None, ""
     else:
@@ -33,7 +33,7 @@ def fetch(address: str | Path, whole: bool = True) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    patterns = [f"{inner}/{name}" for name in WANTED] + [inner] if inner else list(WANTED)
+    patterns: list[str] = [f"{inner}/{name}" for name in WANTED] + [inner] if inner else [*WANTED]
     try:
         folder = snapshot_download(
             repository, revision=revision, allow_patterns=patterns, endpoint=os.environ.get("HF_ENDPOINT")

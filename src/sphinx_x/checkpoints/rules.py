@@ -1,8 +1,8 @@
 """Which tensors of another format become which of ours, and how: both ways, bit for bit.
 
-A rule reads a few tensors and gives a few others; its inverse gives the first ones back. A format is a list of rules, so
-import, export and the check that nothing is missing or left over all follow from one list. Names of ours are those on
-disk (the library stores Mixtral's experts one by one and joins them when it loads them).
+A rule reads a few tensors and gives a few others; its inverse gives the first ones back. A format is a list of rules:
+import, export and the check that nothing is missing or left over all follow from it. Names of ours are those on disk
+(the library stores Mixtral's experts one by one and joins them when it loads them).
 """
 
 from __future__ import annotations

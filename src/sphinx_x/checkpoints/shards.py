@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,8 @@ def find_shards(folder: Path) -> tuple[list[Path], bool]:
 def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tensor]:
     """The tensors of a .pth file by name (without `llma.`), mapped from the disk.
 
-    inner: keys under which they may lie together. Raises `CheckpointError` where the file is cut off, is no such file, or would run code when it is read.
+    inner: keys under which they may lie together. Raises `CheckpointError` where the file is cut off, is no such
+    file, or would run code when it is read.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -124,7 +124,9 @@ class AccessoryFolder:
         for path, shard in zip(self.paths[1:], self.shards[1:], strict=True):
             for name in self.shards[0].keys() ^ shard.keys():
                 if not OWNED.fullmatch(name):
-                    raise CheckpointError(f"{path}: not of the same model as {self.paths[0].name}, they differ in {name}")
+                    raise CheckpointError(
+                        f"{path}: not of the same model as {self.paths[0].name}, they differ in {name}"
+                    )
         owned = [name for shard in self.shards for name in shard if OWNED.fullmatch(name)]
         twice = next((name for name in owned if len(self.shards) > 1 and owned.count(name) > 1), None)
         if twice:

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, replace
 from typing import Any
 
-from sphinx_x.model.prompt import TEMPLATES, chat_template, find_template
+from sphinx_x.model.prompt import TEMPLATES, chat_template
 
 SYSTEM = re.compile(r"<\|im_start\|>system\n(.*?)<\|im_end\|>\n", re.DOTALL)
 TURNS = [
@@ -24,7 +24,6 @@ def template_of(tokenizer: Any, wanted: str) -> tuple[str | dict[str, Any], list
     """
     theirs = getattr(tokenizer, "chat_template", None)
     if wanted != "chatml":
-        find_template(wanted)
         return wanted, []
     if not theirs:
         return wanted, ["the language model has no chat template: plain chatml is used, without a system text"]

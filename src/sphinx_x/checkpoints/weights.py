@@ -84,7 +84,9 @@ def _open_safetensors(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cut off or no safetensors file ({' '.join(str(error).split())[:80]})") from error
+        raise CheckpointError(
+            f"{path}: cut off or no safetensors file ({' '.join(str(error).split())[:80]})"
+        ) from error
 
 
 def _outline(file: Any, name: str) -> Tensor:

@@ -88,7 +88,7 @@ def write_safetensors(path: Path, outline: Mapping[str, Tensor], tensors: Iterab
             wanted, shape = next(expected)
             if (name, tensor.shape, tensor.dtype) != (wanted, shape.shape, shape.dtype):
                 raise CheckpointError(f"{name}: {tuple(tensor.shape)} {tensor.dtype} is not what was planned")
-            hashed.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            hashed.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data))
         if (left := next(expected, None)) is not None:
             raise CheckpointError(f"{left[0]}: never came")
         return hashed.hexdigest()

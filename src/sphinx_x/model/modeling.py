@@ -68,7 +68,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
         self.vision = MixtureOfVisualExperts(config.group_configs(), config.view_grid(), config.text_config.hidden_size)
         quantized = getattr(config, "quantization_config", None) is not None
         if quantized and config.text_config.model_type == "mixtral":
-            self.language_model = MixtralOfLinears(config.text_config)
+            self.language_model = MixtralOfLinears(config.text_config)  # pyright: ignore[reportArgumentType]
         else:
             self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
@@ -196,8 +196,8 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
 
         labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves.
-        `num_items_in_batch` divides the loss where it is given. Where the LLM is a mixture of experts its load-balancing
-        loss is added, by its weight in the configuration, over the tokens that `attention_mask` does not leave out.
+        `num_items_in_batch` divides the loss where it is given. Where the LLM is a mixture of experts, its
+        load-balancing loss is added by its weight in the configuration, over the tokens that `attention_mask` keeps.
         """
         balanced = labels is not None and getattr(self.config.text_config, "router_aux_loss_coef", 0) > 0
         if balanced:
@@ -221,7 +221,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
             loss = self.loss_function(
                 logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
             )
-        if balanced:
+        if balanced and loss is not None:
             text = self.config.text_config
             real = None if attention_mask is None else attention_mask.flatten().bool()
             balance = load_balancing_loss(outputs.router_logits, text.num_experts_per_tok, real)

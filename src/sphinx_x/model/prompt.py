@@ -62,7 +62,7 @@ TEMPLATES = {
     "chatml": Template(
         system="",
         before={role: f"<|im_start|>{role}\n" for role in ("system", "user", "assistant")},
-        after={role: "<|im_end|>\n" for role in ("system", "user", "assistant")},
+        after=dict.fromkeys(("system", "user", "assistant"), "<|im_end|>\n"),
     ),
 }
 
@@ -156,7 +156,7 @@ class PromptBuilder:
         self._check(messages, layouts)
         out = Encoded()
         if self.template.bos and self.tokenizer.bos_token is not None:
-            out.add([int(self.tokenizer.bos_token_id)])
+            out.add(self.tokenizer.encode(str(self.tokenizer.bos_token), add_special_tokens=False))
         images = [view_ids(layout, self.image_tokens, self.tokens_per_view) for layout in layouts]
         if self.template.images_first:
             out.add([number for ids in images for number in ids])
@@ -178,11 +178,11 @@ class PromptBuilder:
 
     def control(self, text: str, first: bool = False) -> list[int]:
         """The template's own text: control tokens count as such. first: nothing but images stands before it."""
-        return self._ids(text, first, split_special_tokens=False)
+        return self._ids(text, first, split=False)
 
     def text(self, text: str, first: bool = False) -> list[int]:
         """Text of users and answers: never a control token, whatever it looks like. first: as in `control`."""
-        return self._ids(text, first, split_special_tokens=True)
+        return self._ids(text, first, split=True)
 
     def stop_text(self) -> str:
         """What ends an answer."""
@@ -193,19 +193,20 @@ class PromptBuilder:
         ids = self.control(self.stop_text())
         return ids[:1] if ids[:1] and ids[0] in self.tokenizer.all_special_ids else ids
 
-    def _ids(self, text: str, first: bool, **options: bool) -> list[int]:
-        """Ids of a piece of text.
+    def _ids(self, text: str, first: bool, split: bool) -> list[int]:
+        """Ids of a piece of text. split: whether what looks like a control token is text.
 
         A sentencepiece tokenizer puts a blank before all that it is given. In the middle of a text that is wrong; so
         a piece that is not the first is encoded behind a line break, which never joins with what follows it.
         """
         if not text:
             return []
-        ids = self.tokenizer.encode(text, add_special_tokens=False, **options)
+        options: dict[str, Any] = {"add_special_tokens": False, "split_special_tokens": split}
+        ids = self.tokenizer.encode(text, **options)
         if first or not self._adds_blank or ids[0] in self.tokenizer.all_special_ids:
             return ids
         anchor = self.tokenizer.encode("\n", add_special_tokens=False)
-        ids = self.tokenizer.encode("\n" + text, add_special_tokens=False, **options)
+        ids = self.tokenizer.encode("\n" + text, **options)
         assert ids[: len(anchor)] == anchor, "a line break joins with the text behind it"
         return ids[len(anchor) :]
 

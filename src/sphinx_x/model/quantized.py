@@ -1,7 +1,7 @@
-"""Quantisation by bitsandbytes through the library: what is quantised, and Mixtral in a form whose experts are reached.
+"""Quantisation by bitsandbytes through the library: what is quantised, and Mixtral in a form whose experts are.
 
-The library keeps the experts of a layer joined in one tensor, which is fast, and which quantisation (it looks for linear
-layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
+The library keeps the experts of a layer joined in one tensor, which is fast, and which quantisation (it looks for
+linear layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
 from transformers.core_model_loading import WeightRenaming
-from transformers.models.mixtral.modeling_mixtral import MixtralConfig, MixtralModel
+from transformers.models.mixtral.configuration_mixtral import MixtralConfig
+from transformers.models.mixtral.modeling_mixtral import MixtralModel
 
 
 class LinearExpert(nn.Module):
@@ -54,7 +55,7 @@ class MixtralOfLinears(MixtralModel):
     def __init__(self, config: MixtralConfig) -> None:
         super().__init__(config)
         for layer in self.layers:
-            layer.mlp.experts = LinearExperts(config)
+            layer.mlp.experts = LinearExperts(config)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 register_checkpoint_conversion_mapping(
@@ -73,9 +74,10 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
             raise ValueError(f"bits is 4 or 8, not {bits}")
         if "quantization_config" in options:
             raise ValueError("give bits or a quantization_config, not both")
-        nf4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-        four = {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16, **nf4}
-        options = {**options, "quantization_config": BitsAndBytesConfig(**(four if bits == 4 else {"load_in_8bit": True}))}
+        four: dict[str, Any] = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        four["bnb_4bit_compute_dtype"] = torch.bfloat16
+        chosen = BitsAndBytesConfig(**four) if bits == 4 else BitsAndBytesConfig(load_in_8bit=True)
+        options = {**options, "quantization_config": chosen}
     asked = options.get("quantization_config")
     if isinstance(asked, BitsAndBytesConfig) and asked.llm_int8_skip_modules is None:
         tied = AutoConfig.from_pretrained(path).tie_word_embeddings
@@ -88,7 +90,8 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
 def prefer_exact_kernels(model: nn.Module) -> None:
     """On a CPU, bitsandbytes' fast 4-bit kernel rounds scales to bfloat16 and fails for sizes it was not made for: it
     is left to layers that fit and compute in bfloat16."""
-    for layer in model.modules():
+    layers: list[Any] = list(model.modules())
+    for layer in layers:
         if getattr(layer, "support_avx512bf16_for_cpu", False):
             fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
             layer.support_avx512bf16_for_cpu = fits and layer.compute_dtype == torch.bfloat16

@@ -1,4 +1,4 @@
-"""Keeping a mixture of language experts busy: the load-balancing loss (the reference's; Mixtral's router is the library's).
+"""Keeping all experts of a language model busy: the reference's load-balancing loss.
 
 Shapes: T tokens, E experts, k experts a token goes to.
 """

@@ -54,7 +54,9 @@ def add_image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
     return image_tokens(tokenizer)
 
 
-def sentencepiece_tokenizer(path: str | Path, added: dict[int, dict[str, Any]] | None = None) -> PreTrainedTokenizerFast:
+def sentencepiece_tokenizer(
+    path: str | Path, added: dict[int, dict[str, Any]] | None = None
+) -> PreTrainedTokenizerFast:
     """A `tokenizer.model` (sentencepiece, BPE) as a fast tokenizer with the same ids for every text.
 
     added: by id, tokens that take the place of a piece, as `added_tokens_decoder` of a tokenizer_config.json has them.

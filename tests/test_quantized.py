@@ -1,0 +1,121 @@
+"""Large models on small machines: quantisation with its experts, offloading, maps instead of copies."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import pytest
+import torch
+
+from sphinx_x.errors import CheckpointError
+from sphinx_x.family import new_model
+from sphinx_x.inference import SphinxX
+
+pytest.importorskip("bitsandbytes")
+MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+WIDE = {"hidden_size": 128, "intermediate_size": 192, "num_attention_heads": 4, "num_key_value_heads": 2}
+
+PICTURE = PIL.Image.effect_noise((100, 30), 60).convert("RGB")
+
+
+@pytest.fixture(scope="module", params=["llama", "mixtral"])
+def folder(request, tiny_member, tmp_path_factory):
+    """A model folder with float32 weights, of a dense model and of a mixture of experts."""
+    extra = MIXTRAL if request.param == "mixtral" else {}
+    untied = {"tie_word_embeddings": False, "initializer_range": 0.2}
+    model, processor = new_model(replace(tiny_member, llm={**tiny_member.llm, **WIDE, **extra, **untied}), seed=1)
+    out = tmp_path_factory.mktemp("quantized") / request.param
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    return out
+
+
+def logits(sphinx: SphinxX) -> torch.Tensor:
+    prompt = sphinx.prompt_for("Read.", PICTURE)
+    pixels = prompt.views.to(torch.float32) / 255
+    with torch.no_grad():
+        out = sphinx.model(input_ids=torch.tensor([prompt.ids]), pixel_values=pixels).logits[0].float()
+    return out[:, out.isfinite().all(0)]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bits(folder, bits):
+    plain, few = SphinxX.load(folder), SphinxX.load(folder, bits=bits)
+    kinds = {name: type(module).__name__ for name, module in few.model.named_modules()}
+    wanted = "Linear4bit" if bits == 4 else "Linear8bitLt"
+    inside = [k for name, k in kinds.items() if "language_model.layers" in name and k.startswith("Linear")]
+    assert set(inside) - {"LinearExpert", "LinearExperts"} == {wanted}
+    assert len([k for k in inside if k == wanted]) == 2 * (4 + (3 * 4 if "mixtral" in str(folder) else 3))
+    assert not any(k == wanted for name, k in kinds.items() if "vision" in name)
+    # the same picture of the same numbers, coarser; random weights suffer more than trained ones
+    pair = torch.stack([logits(plain).flatten(), logits(few).flatten()])
+    assert torch.corrcoef(pair)[0, 1] > (0.7 if bits == 4 else 0.98)
+    assert isinstance(few.chat("Read.", PIL.Image.new("RGB", (90, 20)), max_new_tokens=3), str)
+
+
+def test_experts_one_by_one_give_what_joined_ones_give(folder):
+    """The form that can be quantised computes the same before it is."""
+    if "mixtral" not in str(folder):
+        pytest.skip("a dense model has no experts")
+    from transformers.models.mixtral.modeling_mixtral import MixtralExperts
+
+    from sphinx_x.model.quantized import LinearExperts
+
+    plain = SphinxX.load(folder)
+    text = plain.model.config.text_config
+    for layer in plain.model.model.language_model.layers:
+        joined = layer.mlp.experts
+        assert isinstance(joined, MixtralExperts)
+        apart = LinearExperts(text)
+        for number, expert in enumerate(apart):
+            gate, up = joined.gate_up_proj[number].chunk(2)
+            for layer_of, matrix in ((expert.w1, gate), (expert.w3, up), (expert.w2, joined.down_proj[number])):
+                layer_of.weight.data = matrix.detach().clone()
+        x = torch.randn(9, text.hidden_size)
+        ways = torch.stack([torch.randperm(4)[:2] for _ in range(9)])
+        weights = torch.rand(9, 2)
+        assert torch.allclose(apart(x, ways, weights), joined(x, ways, weights), atol=1e-4)
+
+
+def test_a_quantised_model_saves_and_loads(folder, tmp_path):
+    few = SphinxX.load(folder, bits=4)
+    few.model.save_pretrained(tmp_path / "few")
+    few.processor.save_pretrained(tmp_path / "few")
+    assert torch.equal(logits(SphinxX.load(tmp_path / "few")), logits(few))
+
+
+def test_wrong_bits(folder):
+    with pytest.raises(CheckpointError, match="bits is 4 or 8"):
+        SphinxX.load(folder, bits=3)
+
+
+def test_offloaded_to_the_disk(folder, tmp_path):
+    plain = SphinxX.load(folder)
+    places = {"model.vision": "cpu", "model.language_model.embed_tokens": "cpu", "lm_head": "cpu"}
+    places |= {"model.language_model.norm": "cpu", "model.language_model.rotary_emb": "cpu"}
+    places |= {"model.language_model.layers.0": "cpu", "model.language_model.layers.1": "disk"}
+    spread = SphinxX.load(folder, device_map=places, offload_folder=str(tmp_path / "off"))
+    layer = spread.model.model.language_model.layers[1]
+    assert all(parameter.is_meta for parameter in layer.parameters())
+    assert torch.allclose(logits(plain), logits(spread), atol=1e-5)
+    picture = PIL.Image.new("RGB", (90, 20))
+    assert spread.chat("Read.", picture, max_new_tokens=4) == plain.chat("Read.", picture, max_new_tokens=4)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's account of memory")
+def test_loading_maps_the_file(tiny_folder, tmp_path):
+    """Weights in the type they are stored in are pages of the file, not copies."""
+    from safetensors.torch import load_file, save_file
+
+    sphinx = SphinxX.load(tiny_folder, dtype="auto")
+    table = sphinx.model.get_input_embeddings().weight
+    address = table.untyped_storage().data_ptr()
+    owner = ""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head = line.split()
+        if "-" in head[0] and not head[0].endswith(":"):
+            start, end = (int(part, 16) for part in head[0].split("-"))
+            if start <= address < end:
+                owner = head[-1]
+    assert owner.endswith("model.safetensors"), owner
+    save_file(load_file(tiny_folder / "model.safetensors"), tmp_path / "x.safetensors")  # it can be read meanwhile
