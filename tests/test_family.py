@@ -49,3 +49,20 @@ def test_unknown_and_weightless_members_are_refused():
         get_member("huge")
     with pytest.raises(SphinxXError, match="starts from the weights"):
         new_model(get_member("plus"))
+
+
+def test_the_table_of_needs_is_what_is_counted():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    for member in MEMBERS.values():
+        facts = describe(member)
+        needs = (2 * facts.parameters / 1e9, facts.run, facts.run8, facts.run4, facts.train)
+        row = f"| {member.name} | {facts.parameters / 1e9:.3g} | " + " | ".join(f"{need:.3g}" for need in needs) + " |"
+        assert row in text, row
+
+
+def test_fewer_bits_need_less():
+    for member in MEMBERS.values():
+        facts = describe(member)
+        assert facts.run > facts.run8 > facts.run4 > 0.25 * facts.run

@@ -22,6 +22,10 @@ LEFT_OUT = {
     "sphinx-x train recipes/nano.yaml --resume": "more than an hour",
     'sphinx-x chat page.pdf "Read the text." --page 2 --model FOLDER_OR_HUB_ID': "stands for a model of the user's own",
     "sphinx-x chat line.png": "asks at the terminal",
+    "sphinx-x import accessory SPHINX_TINY_1K -o sphinx-tiny-1k": "stands for weights of the user's own",
+    'sphinx-x chat photo.jpg "What is this?" --model sphinx-tiny-1k': "stands for a model of the user's own",
+    "sphinx-x import backbones --member tiny --llm TINYLLAMA --expert CONVNEXT --expert DINOV2 -o tiny": "as above",
+    "sphinx-x export sphinx-tiny-1k --format accessory -o back": "as above",
     "sphinx-x eval nano": "has a test of its own",
 }
 

@@ -26,7 +26,7 @@ Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
 Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 Device = Annotated[
     str | None,
-    typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a large model."),
+    typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a model."),
 ]
 Bits = Annotated[int | None, typer.Option(help="4 or 8: quantises the language model, so that it fits a small GPU.")]
 
@@ -150,7 +150,9 @@ def family() -> None:
 
     from sphinx_x.family import MEMBERS, SHAPES, describe
 
-    table = Table("member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "8 bit", "4 bit", "GB to train")
+    table = Table(
+        "member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "8 bit", "4 bit", "GB to train"
+    )
     for member in MEMBERS.values():
         facts, grid = describe(member), member.views
         views = f"{'1 + ' if grid.global_view else ''}{grid.rows} x {grid.columns}"
@@ -207,7 +209,7 @@ def accessory(
     checkpoint: Annotated[
         list[str],
         typer.Argument(
-            help="An official checkpoint: a folder or hf://owner/name/folder; a base first, then what lies over it."
+            help="Official checkpoints: folders or hf://owner/name/folder; a base first, then what lies over it."
         ),
     ],
     out: Out,
@@ -264,17 +266,23 @@ def backbones(
 def export(
     model: Annotated[str, typer.Argument(help="A model folder or a hub id.")],
     out: Out,
-    format: Annotated[str, typer.Option(help="accessory (official SPHINX), or llm (the language model alone).")],
+    format: Annotated[str, typer.Option(help="accessory (official SPHINX), llm (the language model alone) or onnx.")],
     shards: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel files of an official checkpoint.")] = None,
 ) -> None:
     """Writes a model in another format."""
+    if format not in ("accessory", "llm", "onnx"):
+        raise SphinxXError(f"--format is accessory, llm or onnx, not {format!r}")
     from sphinx_x.checkpoints.export import export_accessory, export_llm
     from sphinx_x.checkpoints.hub import fetch
+    from sphinx_x.checkpoints.onnx import export_onnx
+    from sphinx_x.inference import find_model
 
-    if format not in ("accessory", "llm"):
-        raise SphinxXError(f"--format is accessory or llm, not {format!r}")
-    folder = fetch(model)
-    _say(export_accessory(folder, out, shards) if format == "accessory" else export_llm(folder, out), out)
+    folder = find_model(fetch(model))
+    if format == "accessory":
+        notes = export_accessory(folder, out, shards)
+    else:
+        notes = (export_llm if format == "llm" else export_onnx)(folder, out)
+    _say(notes, out)
 
 
 def _say(notes: list[str], out: Path) -> None:

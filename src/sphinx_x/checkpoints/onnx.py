@@ -1,0 +1,159 @@
+"""Model folders to ONNX: three graphs that any ONNX runtime runs, in a browser or on a phone as well.
+
+- vision.onnx: pixel_values (V, 3, H, W) from 0 to 1, the views of one image -> features (V, N, D)
+- embed.onnx: input_ids (1, T) -> inputs_embeds (1, T, D), whose rows at image slots the features replace, in order
+- decoder.onnx: inputs_embeds (1, T, D), attention_mask (1, P + T), position_ids (1, T) and past.I.key, past.I.value
+  (1, heads, P, width) of each layer I -> logits (1, 1, vocabulary) of the last token, and present.I.* for the next step
+
+`onnx.json` holds the sizes, and beside it lie tokenizer, processor and configuration as in the model folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from transformers import AutoModelForImageTextToText, DynamicCache
+
+from sphinx_x.checkpoints.writer import new_folder
+from sphinx_x.errors import CheckpointError, MissingToolError
+from sphinx_x.jobs import write_manifest
+
+OWN_FILE = 1_500_000_000
+"""Bytes from which on weights lie beside their graph: one ONNX file holds 2 GB at most."""
+SIDE_FILES = ("config.json", "processor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
+
+
+class _Vision(nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.trunk = model.model
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.trunk.features(pixel_values)
+
+
+class _Decoder(nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs_embeds: Tensor, attention_mask: Tensor, position_ids: Tensor, past: list[Tensor]) -> Any:
+        cache = DynamicCache(list(zip(past[::2], past[1::2], strict=True)))
+        out = self.model.model.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        layers = out.past_key_values.layers
+        logits = self.model.logits(out.last_hidden_state[:, -1:])
+        return logits, *(tensor for layer in layers for tensor in (layer.keys, layer.values))
+
+
+def export_onnx(model: str | Path, out: str | Path) -> list[str]:
+    """Writes the three graphs, float32; returns notes for the user, one line each.
+
+    Raises `MissingToolError` without onnx and onnxscript, `CheckpointError` where the folder is no model with visual
+    experts or is there already; then there is no `out`.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingToolError(
+            "ONNX export needs the packages onnx and onnxscript (pip install 'sphinx-x[onnx]')"
+        ) from error
+    model = Path(model)
+    try:
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{model}: no model folder ({' '.join(str(error).split())[:120]})") from error
+    if not loaded.config.groups:
+        raise CheckpointError(f"{model}: has no visual experts; export it as llm")
+    loaded.eval()
+    loaded.config.text_config._experts_implementation = "batched_mm"  # the one that does not branch on its input
+    with new_folder(out) as folder, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sizes = _sizes(loaded.config)
+        _export_vision(loaded, folder)
+        ids = torch.zeros(1, 5, dtype=torch.int64)
+        _export(
+            loaded.get_input_embeddings(),
+            (ids,),
+            folder / "embed.onnx",
+            ["input_ids"],
+            ["inputs_embeds"],
+            ({1: DYNAMIC},),
+        )
+        _export_decoder(loaded, sizes, folder)
+        (folder / "onnx.json").write_text(json.dumps(sizes, indent=1) + "\n")
+        for name in SIDE_FILES:
+            if (model / name).is_file():
+                shutil.copyfile(model / name, folder / name)
+        write_manifest(folder)
+    return []
+
+
+DYNAMIC = Dim.AUTO  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _sizes(config: Any) -> dict[str, Any]:
+    text = config.text_config
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return {
+        "layers": text.num_hidden_layers,
+        "key_value_heads": text.num_key_value_heads,
+        "head_width": head,
+        "hidden_size": text.hidden_size,
+        "image_token_id": config.image_token_id,
+        "tokens_per_view": config.tokens_per_view,
+    }
+
+
+def _export_vision(model: Any, folder: Path) -> None:
+    grid = model.config.view_grid()
+    views = 2 if grid.skip else grid.cells + grid.global_view  # where nothing is skipped, all of one image
+    pixels = torch.rand(views, 3, grid.view_height, grid.view_width)
+    shapes = ({0: DYNAMIC},) if grid.skip else None
+    _export(_Vision(model), (pixels,), folder / "vision.onnx", ["pixel_values"], ["features"], shapes)
+
+
+def _export_decoder(model: Any, sizes: dict[str, Any], folder: Path) -> None:
+    fresh, before = 7, 5  # any numbers but 0 and 1, which the exporter would take for constants
+    past = [torch.randn(1, sizes["key_value_heads"], before, sizes["head_width"]) for _ in range(2 * sizes["layers"])]
+    embeds = torch.randn(1, fresh, sizes["hidden_size"])
+    mask, positions = torch.ones(1, before + fresh, dtype=torch.int64), torch.arange(before, before + fresh)[None]
+    names = [f"{k}.{part}" for k in range(sizes["layers"]) for part in ("key", "value")]
+    _export(
+        _Decoder(model),
+        (embeds, mask, positions, past),
+        folder / "decoder.onnx",
+        ["inputs_embeds", "attention_mask", "position_ids", *(f"past.{name}" for name in names)],
+        ["logits", *(f"present.{name}" for name in names)],
+        ({1: DYNAMIC}, {1: DYNAMIC}, {1: DYNAMIC}, [{2: DYNAMIC}] * len(past)),
+    )
+
+
+def _export(
+    module: nn.Module, example: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str], shapes: Any
+) -> None:
+    size = sum(p.numel() * p.element_size() for p in module.parameters())
+    torch.onnx.export(
+        module.eval(),
+        example,
+        str(path),
+        dynamo=True,
+        external_data=size > OWN_FILE,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=shapes,
+        verbose=False,
+    )
