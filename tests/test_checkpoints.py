@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,13 +14,15 @@ import pytest
 import torch
 
 from hub_server import serve_hub
-from sphinx_x.checkpoints.accessory import UNUSED, Checkpoint, import_accessory, understand
+from sphinx_x.checkpoints.accessory import ARCHITECTURES, UNUSED, Checkpoint, import_accessory, understand
 from sphinx_x.checkpoints.export import export_accessory
-from sphinx_x.checkpoints.parts import Part, plan_parts
+from sphinx_x.checkpoints.parts import Part, disk_outline, plan_parts
+from sphinx_x.checkpoints.rules import convert, inverse
 from sphinx_x.checkpoints.shards import PREFIX, merge, split
 from sphinx_x.errors import CheckpointError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import check_manifest
+from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig, SphinxXConfig
 
 TOKENIZER = Path(__file__).parent / "reference" / "tokenizer" / "tokenizer.model"
 ROWS, WIDTH, HIDDEN = 512, 32, 48
@@ -116,8 +117,6 @@ def test_full_size_maps_one_to_one(shared_dir, name):
 
 @pytest.mark.parametrize("name", REAL)
 def test_full_size_members_are_the_family_s(shared_dir, name):
-    from sphinx_x.model.config import ConvNextConfig, DinoV2Config
-
     _, checkpoint = real(shared_dir, name)
     experts = {e.kind: e for group in checkpoint.config.group_configs() for e in group.experts}
     for kind, whole in (("convnext", ConvNextConfig()), ("dinov2", DinoV2Config())):
@@ -141,7 +140,7 @@ def test_a_wrong_extra_or_missing_tensor_is_named(shared_dir):
     source, checkpoint = real(shared_dir, "SPHINX-Tiny")
     name = "dinov2_vitg14.blocks.7.attn.qkv.bias"
     for change, says in (
-        ({name: torch.empty(17, device="meta")}, r"blocks.7.qkv.bias is \(17,\)"),
+        ({name: torch.empty(17, device="meta")}, r"blocks.7.attn.qkv.bias .here .*is \(17,\)"),
         ({"dinov2_vitg14.blocks.7.attn.surprise": torch.empty(3, device="meta")}, "surprise not part of this model"),
         ({name: None}, f"tensor {name} missing"),
     ):
@@ -184,8 +183,45 @@ def test_differences_are_added_to_a_base(tmp_path):
     summed = {name: (base[name].float() + changed[name].float()).bfloat16() for name in changed}
     import_accessory([write(tmp_path / "sum", base | summed)], tmp_path / "wanted")
     assert same(weights(tmp_path / "model"), weights(tmp_path / "wanted"))
-    with pytest.raises(CheckpointError, match="no checkpoint before it"):
+    with pytest.raises(CheckpointError, match="has to be given before it"):
         import_accessory(folders[1:], tmp_path / "none")
+
+
+def test_a_difference_may_bring_tensors_of_its_own(tmp_path):
+    """A base language model of Meta's, and what makes SPHINX of it; type and settings are those of the last folder."""
+    base = write(tmp_path / "base", llama_state())
+    (base / "config.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 8, "rope_scaling": 0.5}))
+    more = {name: tensor for name, tensor in light_state().items() if name not in llama_state()}
+    difference = write(tmp_path / "diff", more, ending="model-diff")
+    (difference / "meta.json").write_text('{"llama_type": "llama_ens_light"}')
+    import_accessory([base, difference], tmp_path / "model")
+    import_accessory([_light(tmp_path / "whole")], tmp_path / "wanted")
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "wanted"))
+    config = json.loads((tmp_path / "model" / "config.json").read_text())["text_config"]
+    assert config["num_attention_heads"] == 4 and config["rope_parameters"]["rope_type"] == "default"
+
+
+def light_state() -> dict[str, torch.Tensor]:
+    """A tiny `llama_ens_light`: one block in each encoder."""
+    fields = {"channels": (4, 8), "depths": (1, 1), "strides": ((4, 4), (8, 8))}
+    groups = GroupConfig((ConvNextConfig(**fields), DinoV2Config(channels=64, depth=1, heads=1, hidden=32)))
+    views = ARCHITECTURES["llama_ens_light"].views  # pyright: ignore[reportOptionalMemberAccess]
+    text = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4}
+    text |= {"model_type": "llama", "intermediate_size": HIDDEN, "vocab_size": ROWS + 4, "tie_word_embeddings": False}
+    config = SphinxXConfig(text, (groups,), views, *range(ROWS, ROWS + 4))
+    rules = inverse(Checkpoint("llama_ens_light", {}, config, ROWS).rules())
+    outline = disk_outline(config)
+    generator = torch.Generator().manual_seed(2)
+    made = {
+        name: torch.randn(t.shape, generator=generator).bfloat16() for name, t in convert(rules, outline.__getitem__)
+    }
+    return made | llama_state()
+
+
+def _light(folder: Path) -> Path:
+    write(folder, light_state())
+    (folder / "meta.json").write_text('{"llama_type": "llama_ens_light"}')
+    return folder
 
 
 def test_later_checkpoints_lie_over_earlier_ones(tmp_path):
@@ -205,7 +241,8 @@ def test_meta_files_and_their_buffers_come_back(tmp_path):
     (folder / "params.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 4, "vocab_size": -1}))
     shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
     import_accessory([folder], tmp_path / "model")
-    assert same(weights(tmp_path / "model"), weights(tmp_path / "model"))
+    import_accessory([write(tmp_path / "other", llama_state())], tmp_path / "wanted")
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "wanted"))
     export_accessory(tmp_path / "model", tmp_path / "back")
     assert same(torch.load(tmp_path / "back" / "consolidated.00.pth", weights_only=True), state)
 
@@ -359,27 +396,19 @@ def test_a_disk_that_is_too_full_is_seen_before(plain, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path):
+@pytest.mark.parametrize("verb", ["import", "export"])
+def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
     """A real failure of `write`: the process may not make files of more than 50 kB."""
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))\n"
         "from sphinx_x.cli import main; main()"
     )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "import",
-        "accessory",
-        str(plain / "official"),
-        "-o",
-        str(tmp_path / "model"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    arguments = ["accessory", str(plain / "official")] if verb == "import" else [str(plain / "model")]
+    arguments += ["-o", str(tmp_path / "out"), *(["--format", "accessory"] if verb == "export" else [])]
+    done = subprocess.run([sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
 def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
@@ -396,19 +425,38 @@ def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
 # ---- the hub
 
 
-def test_an_address_of_the_hub(plain, tmp_path, monkeypatch):
-    from sphinx_x.checkpoints.hub import fetch
+@pytest.fixture
+def no_cache(tmp_path, monkeypatch):
+    """The hub's cache is not the user's."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
 
+
+def test_an_address_of_the_hub(plain, tmp_path, monkeypatch):
     with serve_hub({"Org/Release": {"finetune/mm/tiny": plain / "official"}}) as hub:
-        # in a process of its own, whose cache is not the user's
         environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache")}
         command = [sys.executable, "-c", "from sphinx_x.cli import main; main()", "import", "accessory"]
         command += ["hf://Org/Release/finetune/mm/tiny", "-o", str(tmp_path / "model")]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert same(weights(tmp_path / "model"), weights(plain / "model"))
-        assert hub.sent and not any(path.endswith((".py", ".png")) for path in hub.sent)
+
+
+def test_what_is_fetched_from_the_hub(plain, no_cache, tmp_path, monkeypatch):
+    from sphinx_x.checkpoints.hub import fetch
+
+    (tmp_path / "weights").mkdir()
+    for name in ("model.safetensors", "pytorch_model.bin", "config.json", "run.py"):
+        (tmp_path / "weights" / name).write_bytes(b"x")
+    with serve_hub({"Org/Release": {"a/b": plain / "official", "": tmp_path / "weights"}}) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        for address in ("Org/Release", "hf://Org/Release", "hf://Org/Release@main"):
+            assert sorted(path.name for path in fetch(address).iterdir() if path.is_file()) == [
+                "config.json",
+                "model.safetensors",
+            ]
+        assert (fetch("hf://Org/Release/a/b") / "config.json").is_file()
+        assert fetch("hf://Org/Release/run.py").name == "run.py"  # asked for by its name
+        assert set(hub.sent) >= {"a/b/meta.json"} and not {"README.md", "pytorch_model.bin"} & set(hub.sent)
         with pytest.raises(CheckpointError, match="has nothing at elsewhere"):
             fetch("hf://Org/Release/elsewhere")
         with pytest.raises(CheckpointError, match="the hub has no Org/Other"):

@@ -1,6 +1,7 @@
 """Large models on small machines: quantisation with its experts, offloading, maps instead of copies."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import PIL.Image
@@ -11,7 +12,7 @@ from sphinx_x.errors import CheckpointError
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 
-pytest.importorskip("bitsandbytes")
+NEEDS_BITS = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes")
 MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
 WIDE = {"hidden_size": 128, "intermediate_size": 192, "num_attention_heads": 4, "num_key_value_heads": 2}
 
@@ -38,6 +39,7 @@ def logits(sphinx: SphinxX) -> torch.Tensor:
     return out[:, out.isfinite().all(0)]
 
 
+@NEEDS_BITS
 @pytest.mark.parametrize("bits", [4, 8])
 def test_bits(folder, bits):
     plain, few = SphinxX.load(folder), SphinxX.load(folder, bits=bits)
@@ -77,6 +79,23 @@ def test_experts_one_by_one_give_what_joined_ones_give(folder):
         assert torch.allclose(apart(x, ways, weights), joined(x, ways, weights), atol=1e-4)
 
 
+@NEEDS_BITS
+@pytest.mark.parametrize("form", ["object", "dictionary", "own skips"])
+def test_the_visual_experts_stay_as_they_are(folder, form):
+    from transformers import BitsAndBytesConfig
+
+    fields = {"load_in_4bit": True}
+    if form == "own skips":
+        fields["llm_int8_skip_modules"] = ["lm_head"]
+    asked = fields if form == "dictionary" else BitsAndBytesConfig(**fields)
+    few = SphinxX.load(folder, quantization_config=asked)
+    assert not any(type(module).__name__ == "Linear4bit" for module in few.model.model.vision.modules())
+    assert (type(few.model.lm_head).__name__ == "Linear4bit") == (form != "own skips")
+    if form == "object":
+        assert asked.llm_int8_skip_modules is None  # the caller's own is not changed
+
+
+@NEEDS_BITS
 def test_a_quantised_model_saves_and_loads(folder, tmp_path):
     few = SphinxX.load(folder, bits=4)
     few.model.save_pretrained(tmp_path / "few")
@@ -89,9 +108,10 @@ def test_wrong_bits(folder):
         SphinxX.load(folder, bits=3)
 
 
-def test_offloaded_to_the_disk(folder, tmp_path):
+@pytest.mark.parametrize("vision", ["cpu", "disk"])
+def test_offloaded_to_the_disk(folder, tmp_path, vision):
     plain = SphinxX.load(folder)
-    places = {"model.vision": "cpu", "model.language_model.embed_tokens": "cpu", "lm_head": "cpu"}
+    places = {"model.vision": vision, "model.language_model.embed_tokens": "cpu", "lm_head": "cpu"}
     places |= {"model.language_model.norm": "cpu", "model.language_model.rotary_emb": "cpu"}
     places |= {"model.language_model.layers.0": "cpu", "model.language_model.layers.1": "disk"}
     spread = SphinxX.load(folder, device_map=places, offload_folder=str(tmp_path / "off"))
@@ -103,10 +123,8 @@ def test_offloaded_to_the_disk(folder, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's account of memory")
-def test_loading_maps_the_file(tiny_folder, tmp_path):
+def test_loading_maps_the_file(tiny_folder):
     """Weights in the type they are stored in are pages of the file, not copies."""
-    from safetensors.torch import load_file, save_file
-
     sphinx = SphinxX.load(tiny_folder, dtype="auto")
     table = sphinx.model.get_input_embeddings().weight
     address = table.untyped_storage().data_ptr()
@@ -118,4 +136,3 @@ def test_loading_maps_the_file(tiny_folder, tmp_path):
             if start <= address < end:
                 owner = head[-1]
     assert owner.endswith("model.safetensors"), owner
-    save_file(load_file(tiny_folder / "model.safetensors"), tmp_path / "x.safetensors")  # it can be read meanwhile

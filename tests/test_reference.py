@@ -352,12 +352,12 @@ def test_dialogue_gives_the_references_ids_and_labels(golden):
     """Prompt builder and tokenizer against the reference's data set; it cuts long samples, which we never do."""
     from sphinx_x.conversation import parse_messages
     from sphinx_x.model.prompt import TEMPLATES, PromptBuilder
-    from sphinx_x.model.tokenizer import add_image_tokens, sentencepiece_tokenizer
+    from sphinx_x.model.tokenizer import extend_vocabulary, sentencepiece_tokenizer
     from sphinx_x.model.views import ViewGrid, plan_views
 
     home = golden("text_llama").home
     tokenizer = sentencepiece_tokenizer(home / "tokenizer" / "tokenizer.model")
-    builder = PromptBuilder(tokenizer, TEMPLATES["sphinx"], add_image_tokens(tokenizer), tokens_per_view=1)
+    builder = PromptBuilder(tokenizer, TEMPLATES["sphinx"], extend_vocabulary(tokenizer, 512), tokens_per_view=1)
     grid = ViewGrid(1, 1, 8, 8, global_view=False)
     samples = json.loads((home / "text_pipeline" / "dialog_dataset.json").read_text())["max_words_419_image_words_259"]
     assert len(samples) == 3
@@ -377,11 +377,11 @@ def test_dialogue_gives_the_references_ids_and_labels(golden):
 
 def test_tokenizer_gives_the_references_ids(golden):
     from sphinx_x.model.prompt import TEMPLATES, PromptBuilder
-    from sphinx_x.model.tokenizer import add_image_tokens, sentencepiece_tokenizer
+    from sphinx_x.model.tokenizer import extend_vocabulary, sentencepiece_tokenizer
 
     home = golden("text_llama").home
     tokenizer = sentencepiece_tokenizer(home / "tokenizer" / "tokenizer.model")
-    builder = PromptBuilder(tokenizer, TEMPLATES["sphinx"], add_image_tokens(tokenizer), tokens_per_view=1)
+    builder = PromptBuilder(tokenizer, TEMPLATES["sphinx"], extend_vocabulary(tokenizer, 512), tokens_per_view=1)
     for text, wanted in json.loads((home / "text_pipeline" / "tokenizer.json").read_text())["strings"].items():
         assert tokenizer.encode(text, add_special_tokens=False) == wanted["encode"]
         assert tokenizer.encode(text) == wanted["encode_bos_eos"][:-1]

@@ -5,6 +5,11 @@ exit code 2, Python users catch one type. Errors of our own (a broken invariant)
 """
 
 
+def one_line(error: Exception, length: int = 160) -> str:
+    """What an error of others says, on one line and not too long."""
+    return " ".join(str(error).split())[:length] or type(error).__name__
+
+
 class SphinxXError(Exception):
     """Base of all errors a user can mend; its text is one line that says what is wrong and where."""
 

@@ -47,7 +47,7 @@ NANO_DINOV2 = {
 class Member:
     """One member of the family.
 
-    published: parameters of its published parts, by name; context: tokens its LLM was made for.
+    published: parameters of its published parts, by name.
     """
 
     name: str

@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.conversation import Message, Text, count_images, split_text
-from sphinx_x.errors import CheckpointError, MissingToolError, PromptError
+from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, one_line
 from sphinx_x.images import Source, open_image
 from sphinx_x.jobs import MANIFEST, check_manifest
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -92,7 +92,8 @@ class SphinxX:
         if device == "auto":
             options.setdefault("device_map", "auto")
         if device in (None, "auto"):
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            device = accelerator.type if accelerator else "cpu"
         if dtype is None:
             dtype = torch.float32 if device == "cpu" else "auto"
         try:
@@ -100,9 +101,9 @@ class SphinxX:
             options = quantization_options(path, bits, device, options)
             model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, **options)
         except ImportError as error:
-            raise MissingToolError(f"quantisation: {' '.join(str(error).split())[:200]}") from error
+            raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error
         except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(f"{name_or_path}: {' '.join(str(error).split())[:200]}") from error
+            raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
         if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
         if getattr(model, "is_quantized", False):
@@ -160,7 +161,7 @@ class SphinxX:
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[Prompt], **generation: Any) -> list[list[int]]:
         """Generated ids of each prompt, the end left out."""
-        tokenizer, device = self.processor.tokenizer, self.model.device
+        tokenizer, device = self.processor.tokenizer, self._device()
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         longest = max(len(prompt.ids) for prompt in prompts)
         ids = torch.full((len(prompts), longest), pad)
@@ -181,6 +182,11 @@ class SphinxX:
             **{**DEFAULTS, "eos_token_id": tokenizer.eos_token_id, **generation},
         )
         return [row[longest:].tolist() for row in out.cpu()]
+
+    def _device(self) -> torch.device:
+        """Where inputs go: a part of the model that is offloaded has no device of its own."""
+        devices = (parameter.device for parameter in self.model.parameters())
+        return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
     def _text(self, ids: Sequence[int]) -> str:
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
@@ -227,12 +233,14 @@ class Session:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         ids: list[int] = []
-        said = ""
+        said, stop = "", self.sphinx._builder.stop_text()
         for number in pieces:
             ids.append(number)
             text = self.sphinx._text(ids)
             # a letter of several bytes, or the beginning of a stop, is held back until it is whole
-            if len(text) > len(said) and not text.endswith("\ufffd") and "#" not in text[len(said) :]:
+            begun = next((k for k in range(len(stop), 0, -1) if text.endswith(stop[:k])), 0)
+            text = text[: len(text) - begun]
+            if len(text) > len(said) and not text.endswith("\ufffd"):
                 yield text[len(said) :]
                 said = text
         thread.join()

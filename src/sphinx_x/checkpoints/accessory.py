@@ -16,24 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from sphinx_x.checkpoints import probe
 from sphinx_x.checkpoints.llms import accessory_llm_rules, text_config
-from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, plan_parts
-from sphinx_x.checkpoints.rules import VISION, Rule, Source, both, expert_rules, renames
+from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, plan_parts
+from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_rules, renames, weight_and_bias
 from sphinx_x.checkpoints.shards import AccessoryFolder, Overlay
-from sphinx_x.checkpoints.writer import finish, new_folder, size_of, write_safetensors, write_weights
-from sphinx_x.errors import CheckpointError
+from sphinx_x.checkpoints.writer import (
+    ORIGINAL,
+    finish,
+    keep_tokenizer,
+    new_folder,
+    size_of,
+    write_safetensors,
+    write_weights,
+)
+from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY
 from sphinx_x.model.config import ExpertConfig, GroupConfig, ImageTokens, SphinxXConfig
 from sphinx_x.model.processing import build_processor
-from sphinx_x.model.tokenizer import add_image_tokens, read_tokenizer
+from sphinx_x.model.tokenizer import begin_with_bos, extend_vocabulary, read_tokenizer
 from sphinx_x.model.views import ViewGrid
 
-ORIGINAL, FACTS, EXTRA = "original", "accessory.json", "unused.safetensors"
-"""Subfolder of what only the way back needs: the settings, and tensors that no model computes with."""
+FACTS, EXTRA = "accessory.json", "unused.safetensors"
+"""Of what a checkpoint was made, and its tensors that no model computes with, for the way back."""
 SETTINGS = ("params.json", "config.json", "meta.json")
-TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 PADDING = (122, 116, 104)
 """CLIP's mean colour as the reference computes it, cut to whole numbers."""
 
@@ -108,7 +116,11 @@ class Checkpoint:
             for expert in group.experts:
                 if expert.kind not in apart:
                     rules += expert_rules(expert, PARTS[expert.kind], self.place(expert.kind))
-            rules += renames({**both("0", "0"), **both("1", "1")}, f"{projector}.", f"{VISION}{number}.projector.")
+            rules += renames(
+                {**weight_and_bias("0", "0"), **weight_and_bias("1", "1")},
+                f"{projector}.",
+                f"{VISION}{number}.projector.",
+            )
         return rules
 
     def place(self, kind: str) -> str:
@@ -150,16 +162,14 @@ def understand(
     source: Source,
     kind: str,
     settings: dict[str, Any],
-    tokens: ImageTokens | None = None,
     experts: Sequence[Backbone] = (),
 ) -> Checkpoint:
-    """What a checkpoint is. tokens: the image tokens' ids, by default the first four behind its vocabulary; experts:
-    those that are not in it."""
+    """What a checkpoint is. experts: those that are not in it. Image tokens get the first four ids after its own."""
     if kind not in ARCHITECTURES:
         raise CheckpointError(f"{source.name}: unknown architecture {kind!r}; known: {', '.join(ARCHITECTURES)}")
     tensors = source.tensors()
-    vocabulary = probe.shape(tensors, "embedding.weight" if kind == "internlm" else "tok_embeddings.weight")[0]
-    tokens = tokens or ImageTokens(*range(vocabulary, vocabulary + 4))
+    vocabulary = probe.shape(tensors, "embedding.weight" if kind == "internlm" else "tok_embeddings.weight", 2)[0]
+    tokens = ImageTokens(*range(vocabulary, vocabulary + IMAGE_VOCABULARY))
     architecture = ARCHITECTURES[kind]
     config = SphinxXConfig(
         text_config=text_config(kind, tensors, settings, vocabulary + IMAGE_VOCABULARY),
@@ -181,18 +191,17 @@ def read_settings(
 
     A folder of Meta's has no name: it is a language model. Raises `CheckpointError` where nothing tells.
     """
-    settings: dict[str, Any] = {}
-    for folder in folders:
-        for name in SETTINGS[:2]:
-            settings |= _json(folder / name)
-        kind = kind or _json(folder / "meta.json").get("llama_type")
-    if not settings:
+    last_first = list(reversed(folders))
+    found = (_json(folder / name) for folder in last_first for name in SETTINGS[:2])
+    settings = next((content for content in found if content), None)
+    if settings is None:
         raise CheckpointError(f"{folders[-1]}: no config.json and no params.json")
+    kind = kind or next((k for folder in last_first if (k := _json(folder / "meta.json").get("llama_type"))), None)
     if kind is None:
         if any(name.startswith(tuple(PARTS.values())) for name in tensors):
             raise CheckpointError(f"{folders[-1]}: no meta.json; name the architecture (--type)")
         kind = "mixtral" if any(".experts." in name for name in tensors) else "llama"
-    return kind, settings
+    return str(kind), settings
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -207,14 +216,19 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _tokenizer(folders: Sequence[Path]) -> Any:
+def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
+    """The last folder that has a tokenizer, and that; sentencepiece first, and a first token always, as the reference
+    has it."""
     having = [f for f in folders if (f / "tokenizer.json").is_file() or (f / "tokenizer.model").is_file()]
     if not having:
         raise CheckpointError(f"{folders[-1]}: no tokenizer.model and no tokenizer.json")
     try:
-        return having[-1], read_tokenizer(having[-1])
+        tokenizer = read_tokenizer(having[-1], model_first=True)
     except ValueError as error:
-        raise CheckpointError(str(error)) from error
+        raise CheckpointError(one_line(error)) from error
+    tokenizer.bos_token = tokenizer.bos_token or tokenizer.eos_token
+    begin_with_bos(tokenizer)
+    return having[-1], tokenizer
 
 
 def import_accessory(
@@ -228,14 +242,16 @@ def import_accessory(
     disk. Raises `CheckpointError` with one line; then there is no `out`.
     """
     paths = [Path(folder) for folder in folders]
+    check_kinds(experts)
     opened = [AccessoryFolder(path) for path in paths]
     source = Overlay(opened)
     kind, settings = read_settings(paths, source.tensors(), kind)
     home, tokenizer = _tokenizer(paths)
-    words = len(tokenizer)
-    checkpoint = understand(source, kind, settings, add_image_tokens(tokenizer), experts)
-    if words > checkpoint.vocabulary:
-        raise CheckpointError(f"{home}: the tokenizer has {words} tokens, the checkpoint {checkpoint.vocabulary}")
+    checkpoint = understand(source, kind, settings, experts)
+    try:
+        extend_vocabulary(tokenizer, checkpoint.vocabulary)
+    except ValueError as error:
+        raise CheckpointError(f"{home}: {one_line(error)}") from error
     parts = [Part(source, checkpoint.rules({expert.kind for expert in experts}), _is_unused)]
     parts += [expert.part(checkpoint.place(expert.kind)) for expert in experts]
     outline = plan_parts(parts, checkpoint.config)
@@ -258,7 +274,7 @@ def _is_unused(name: str) -> bool:
 
 def _keep_original(folder: Path, checkpoint: Checkpoint, opened: Sequence[AccessoryFolder], home: Path) -> None:
     """What the way back needs beside the weights."""
-    folder.mkdir()
+    keep_tokenizer(home, folder)
     last = opened[-1]
     facts = {
         "llama_type": checkpoint.kind,
@@ -268,7 +284,7 @@ def _keep_original(folder: Path, checkpoint: Checkpoint, opened: Sequence[Access
         "order": list(last.tensors()),
     }
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
-    places = [(home, TOKENIZER), *((each.folder, SETTINGS) for each in opened)]
-    for place, name in ((place, name) for place, names in places for name in names):
-        if (place / name).is_file():
-            shutil.copyfile(place / name, folder / name)
+    for each in opened:
+        for name in SETTINGS:
+            if (each.folder / name).is_file():
+                shutil.copyfile(each.folder / name, folder / name)

@@ -15,19 +15,19 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
-from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, disk_outline, plan_parts
+from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, disk_outline, plan_parts
 from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, renames
 from sphinx_x.checkpoints.templates import template_of
 from sphinx_x.checkpoints.weights import WeightFiles
-from sphinx_x.checkpoints.writer import finish, new_folder, size_of, write_weights
-from sphinx_x.errors import CheckpointError
+from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
+from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY, Member
 from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.prompt import find_template
-from sphinx_x.model.tokenizer import add_image_tokens, read_tokenizer
+from sphinx_x.model.tokenizer import extend_vocabulary, read_tokenizer
 
 EMBEDDINGS = ("tok_embeddings.weight", "embed_tokens.weight")
 LEARNED = ("image.start", "image.end", "image.skip")
@@ -68,39 +68,51 @@ class Joint:
 def llm_config(folder: Path) -> PreTrainedConfig:
     """The library's configuration of a base language model; InternLM2's is read as Llama's.
 
-    Code that comes with a folder is never run. Raises `CheckpointError` where the library does not know the kind.
+    Code that comes with a folder is never run. Raises `CheckpointError` where the library does not know the kind, or
+    where what comes after the last layer is more than a linear layer, which is all that a member has.
     """
     file = folder / "config.json"
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        kind = fields.get("model_type")
-        if kind != "internlm2":
-            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{file}: no configuration of a language model ({_line(error)})") from error
-    rope = {"rope_type": "default", "rope_theta": float(fields.get("rope_theta", 1e4))}
+        internlm2 = fields.get("model_type") == "internlm2"
+        config = _internlm2_config(fields) if internlm2 else AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file}: no configuration of a language model ({one_line(error)})") from error
+    for name, neutral in OUTPUT_FACTORS.items():
+        value = getattr(config, name, None)
+        if value not in (None, neutral):
+            raise CheckpointError(f"{file}: a {config.model_type} with {name} {value}, which no member has")
+    experts = next((n for n in ("num_local_experts", "num_experts", "n_routed_experts") if getattr(config, n, 0)), None)
+    if experts and config.model_type != "mixtral":
+        raise CheckpointError(f"{file}: a {config.model_type}; of mixtures of experts, Mixtral is read")
+    return config
+
+
+OUTPUT_FACTORS = {"logits_scaling": 1, "logit_scale": 1, "final_logit_softcapping": 0, "lm_head_multiplier": 1}
+"""What some language models do to their logits (Granite, Cohere, Gemma 2, Falcon-H1), and when it is nothing."""
+
+
+def _internlm2_config(fields: dict[str, Any]) -> PreTrainedConfig:
+    """Raises ValueError for an InternLM2 that is none of the released ones, KeyError where a field is missing."""
+    if fields.get("bias"):
+        raise ValueError("an InternLM2 with biases")
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": float(fields.get("rope_theta", 1e4))}
     scaling = fields.get("rope_scaling")
     if scaling:
-        rope |= {"rope_type": scaling["type"], "factor": scaling["factor"]}
-    names = (
-        *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size"),
-        *("rms_norm_eps", "max_position_embeddings", "initializer_range"),
-    )
-    if fields.get("bias"):
-        raise CheckpointError(f"{file}: an InternLM2 with biases, which none of the released ones has")
-    config: dict[str, Any] = {name: fields[name] for name in names if name in fields}
-    return CONFIG_MAPPING["llama"](**{**config, "rope_parameters": rope, "tie_word_embeddings": False})
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+        rope |= {"rope_type": scaling.get("rope_type") or scaling["type"], "factor": scaling["factor"]}
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    more = ("num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "initializer_range")
+    config: dict[str, Any] = {name: fields[name] for name in names}
+    config |= {name: fields[name] for name in more if name in fields}
+    config |= {"rope_parameters": rope, "tie_word_embeddings": bool(fields.get("tie_word_embeddings", False))}
+    return CONFIG_MAPPING["llama"](**config)
 
 
 class BaseLLM:
     """A language model of the hub, opened: its configuration, its tokenizer with the image tokens, its tensors."""
 
     def __init__(self, folder: Path) -> None:
-        self.source = WeightFiles(folder)
+        self.source, self.home = WeightFiles(folder), folder
         tensors = self.source.tensors()
         self.config = llm_config(folder)
         table = next((name for name in tensors if name.endswith(EMBEDDINGS)), None)
@@ -108,19 +120,13 @@ class BaseLLM:
             raise CheckpointError(f"{folder}: no language model ({' or '.join(EMBEDDINGS)} is missing)")
         self.table, self.prefix = table, table.removesuffix(next(e for e in EMBEDDINGS if table.endswith(e)))
         self.internlm2 = table.endswith(EMBEDDINGS[0])
+        self.rows, self.dtype = tensors[table].shape[0], tensors[table].dtype
         try:
             self.tokenizer = read_tokenizer(folder)
+            self.tokens = extend_vocabulary(self.tokenizer, self.rows)
         except ValueError as error:
-            raise CheckpointError(str(error)) from error
-        rows, self.dtype = tensors[table].shape[0], tensors[table].dtype
-        words = len(self.tokenizer)
-        if words > rows:
-            raise CheckpointError(f"{folder}: the tokenizer has {words} tokens, the embedding table {rows} rows")
-        # image tokens come behind every row, so that rows no token has yet keep their place as well
-        self.tokenizer.add_tokens([f"<|unused_{k}|>" for k in range(words, rows)])
-        self.tokens = add_image_tokens(self.tokenizer)
-        self.rows = rows
-        self.config.vocab_size = rows + IMAGE_VOCABULARY
+            raise CheckpointError(f"{folder}: {one_line(error)}") from error
+        self.config.vocab_size = self.rows + IMAGE_VOCABULARY
 
     def part(self, config: SphinxXConfig, seed: int) -> Part:
         """Its tensors as ours, the image tokens' new rows among them."""
@@ -143,22 +149,22 @@ class BaseLLM:
     def _image_rows(self, seed: int) -> Fresh:
         """Start, end and skip: as large as the rows of the table are."""
         table = self.source.read(self.table)
-        scale = float(table[: min(1000, self.rows)].float().std())
+        scale = float(table[:: max(1, self.rows // 1000)].float().std())
         generator = torch.Generator().manual_seed(seed)
         rows = {name: torch.randn(1, 1, table.shape[1], generator=generator) * scale for name in LEARNED}
         return Fresh({name: row.to(self.dtype) for name, row in rows.items()})
 
 
-class Begun:
+class StartingMember:
     """A model folder of ours to start from: everything it has is taken unless something else is given."""
 
     def __init__(self, folder: Path) -> None:
-        self.source = WeightFiles(folder)
+        self.source, self.home = WeightFiles(folder), folder / ORIGINAL
         try:
             self.config = SphinxXConfig.from_pretrained(folder)
             self.processor = SphinxXProcessor.from_pretrained(folder)
         except (OSError, ValueError, TypeError) as error:
-            raise CheckpointError(f"{folder}: no model folder ({_line(error)})") from error
+            raise CheckpointError(f"{folder}: no model folder ({one_line(error)})") from error
         self.tokenizer, self.tokens = self.processor.tokenizer, self.config.image_tokens()
         self.groups = self.config.group_configs()
         self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
@@ -220,8 +226,8 @@ def import_backbones(
     member: gives views, prompt template and the places for experts, each filled with one of `experts` by its kind, or
     with new weights where `fresh` names the kind. llm: a folder of the library's format. start: instead of it, a model
     folder of ours that gives language model, projector, image tokens, and the experts that are not given. dtype: of all
-    weights; by default each keeps its own, and new ones have the language model's. Raises `CheckpointError` with one
-    line; then there is no `out`.
+    weights; by default each keeps its own, and new ones have the language model's. template: a name of `TEMPLATES`, in
+    place of the member's. seed: of new weights. Raises `CheckpointError` with one line; then there is no `out`.
     """
     if (llm is None) == (start is None):
         raise CheckpointError("give either a language model (--llm) or a member to start from (--from)")
@@ -229,10 +235,10 @@ def import_backbones(
         find_template(template or member.template)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
-    begun = Begun(Path(start)) if start is not None else None
+    begun = StartingMember(Path(start)) if start is not None else None
     base = begun or BaseLLM(Path(str(llm)))
-    text = base.config.text_config if isinstance(base, Begun) else base.config
-    assembly = Assembly(member, {expert.kind: expert for expert in experts}, fresh, begun)
+    text = base.config.text_config if isinstance(base, StartingMember) else base.config
+    assembly = Assembly(member, experts, fresh, begun)
     config = SphinxXConfig(
         text_config=text,
         groups=assembly.groups,
@@ -250,6 +256,7 @@ def import_backbones(
     processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
     with new_folder(out, size_of(cast.values())) as folder:
         stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
+        keep_tokenizer(base.home, folder / ORIGINAL)
         finish(folder, config, processor, dtype or base.dtype, write_weights(folder, cast, stream))
     return [*notes, *assembly.notes]
 
@@ -258,12 +265,18 @@ class Assembly:
     """Fills a member's places for experts. notes: what was made new, one line each."""
 
     def __init__(
-        self, member: Member, given: Mapping[str, Backbone], fresh: Sequence[str], begun: Begun | None
+        self, member: Member, given: Sequence[Backbone], fresh: Sequence[str], begun: StartingMember | None
     ) -> None:
-        self.given, self.fresh, self.begun, self.notes = given, fresh, begun, []
+        self.fresh, self.begun = fresh, begun
+        self.notes: list[str] = []
+        check_kinds(given)
+        both = next((expert.kind for expert in given if expert.kind in fresh), None)
+        if both:
+            raise CheckpointError(f"the expert {both} is given, and to be made new as well")
+        self.given = {expert.kind: expert for expert in given}
         asked = SphinxXConfig(groups=member.groups, views=member.views).group_configs()
         kinds = [expert.kind for group in asked for expert in group.experts]
-        for kind in [*given, *fresh]:
+        for kind in [*self.given, *fresh]:
             if kind not in kinds:
                 raise CheckpointError(f"{member.name} has no expert of the kind {kind}; it has {', '.join(kinds)}")
         self.groups = [replace(group, experts=tuple(map(self._expert, group.experts))) for group in asked]
@@ -283,8 +296,13 @@ class Assembly:
 
     def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> list[Part]:
         """Where the vision's tensors come from; what nothing is given for is made new, in `dtype`."""
-        torch.manual_seed(seed)
-        parts, modules = [], {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._parts(llm_width, dtype)
+
+    def _parts(self, llm_width: int, dtype: torch.dtype) -> list[Part]:
+        parts: list[Part] = []
+        modules: dict[str, nn.Module] = {}
         for number, group in enumerate(self.groups):
             for k, expert in enumerate(group.experts):
                 target = f"{VISION}{number}.experts.{k}."

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sphinx_x.checkpoints import probe
 from sphinx_x.checkpoints.parts import Backbone
-from sphinx_x.checkpoints.rules import Rule, both, joined, renames
+from sphinx_x.checkpoints.rules import Rule, joined, renames, weight_and_bias
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.errors import CheckpointError
 from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, DinoV2Config
@@ -80,9 +80,13 @@ def _no_registers(source: Any, tensors: Mapping[str, Tensor], name: str) -> None
         )
 
 
-def _clip(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+def _clip(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
+    model = settings.get("model_cfg", {})
+    if model.get("quick_gelu"):
+        raise CheckpointError(f"{source.name}: a CLIP with QuickGELU, which no member has")
+    head = model.get("vision_cfg", {}).get("head_width", probe.HEAD)
     inside = ("class_embedding", "positional_embedding", "conv1.", "ln_pre.", "ln_post.", "transformer.")
-    return Backbone(probe.clip(tensors, prefix), source, prefix, _outside(prefix, *inside))
+    return Backbone(probe.clip(tensors, prefix, head), source, prefix, _outside(prefix, *inside))
 
 
 def _qformer(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
@@ -90,10 +94,12 @@ def _qformer(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[st
     return Backbone(probe.qformer(tensors, prefix), source, prefix, _outside(prefix, *inside))
 
 
-def _hub_dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
+def _hub_dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
     _no_registers(source, tensors, f"{prefix}embeddings.register_tokens")
-    channels, _three, *patch = probe.shape(tensors, prefix + HUB_PATCHES)
+    channels, _three, *patch = probe.shape(tensors, prefix + HUB_PATCHES, 4)
     layer = f"{prefix}encoder.layer.0."
+    if settings.get("num_attention_heads", channels // probe.HEAD) != channels // probe.HEAD:
+        raise CheckpointError(f"{source.name}: heads that are not {probe.HEAD} wide, which no DINOv2 has")
     swiglu = f"{layer}mlp.fc2.weight" not in tensors
     config = DinoV2Config(
         patch=(patch[0], patch[1]),
@@ -114,8 +120,8 @@ def _hub_rules(config: DinoV2Config, source: str, target: str, newer: bool = Fal
     pairs = {
         "embeddings.cls_token": "class_token",
         "embeddings.position_embeddings": "position_embed",
-        **both("embeddings.patch_embeddings.projection", "patch_embed"),
-        **both("layernorm", "norm"),
+        **weight_and_bias("embeddings.patch_embeddings.projection", "patch_embed"),
+        **weight_and_bias("layernorm", "norm"),
     }
     mlp = {"mlp.weights_in": "mlp.gate_up", "mlp.weights_out": "mlp.down"}
     if not config.swiglu:
@@ -129,7 +135,7 @@ def _hub_rules(config: DinoV2Config, source: str, target: str, newer: bool = Fal
         old, new = f"encoder.layer.{k}", f"blocks.{k}"
         pairs |= {f"{old}.layer_scale{n}.lambda1": f"{new}.scale{n}" for n in (1, 2)}
         for theirs, ours in layers.items():
-            pairs |= both(f"{old}.{theirs}", f"{new}.{ours}")
+            pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
         for end in ("weight", "bias"):
             parts = tuple(f"{source}{old}.{part}.{end}" for part in attention[:3])
             rules.append(joined(parts, f"{target}{new}.qkv.{end}"))

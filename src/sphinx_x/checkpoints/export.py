@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ import torch
 from torch import Tensor
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from sphinx_x.checkpoints.accessory import ARCHITECTURES, EXTRA, FACTS, ORIGINAL, SETTINGS, TOKENIZER, Checkpoint
+from sphinx_x.checkpoints.accessory import ARCHITECTURES, EXTRA, FACTS, SETTINGS, Checkpoint, visual_groups
+from sphinx_x.checkpoints.llms import EMBEDDING
 from sphinx_x.checkpoints.rules import LLM, convert, inverse, plan
 from sphinx_x.checkpoints.shards import PREFIX, split
 from sphinx_x.checkpoints.weights import WeightFiles
-from sphinx_x.checkpoints.writer import new_folder, size_of, write_safetensors, write_weights
-from sphinx_x.errors import CheckpointError
+from sphinx_x.checkpoints.writer import (
+    ORIGINAL,
+    keep_tokenizer,
+    new_folder,
+    size_of,
+    write_safetensors,
+    write_weights,
+)
+from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.jobs import write_manifest
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.tokenizer import IMAGE_TOKENS
@@ -27,7 +36,7 @@ def _config(folder: Path) -> SphinxXConfig:
     try:
         return SphinxXConfig.from_pretrained(folder)
     except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder}: no model folder ({' '.join(str(error).split())[:120]})") from error
+        raise CheckpointError(f"{folder}: no model folder ({one_line(error)})") from error
 
 
 def export_accessory(model: str | Path, out: str | Path, shards: int | None = None) -> list[str]:
@@ -37,43 +46,64 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
     `CheckpointError` where the model is none of the reference's architectures; then there is no `out`.
     """
     model = Path(model)
-    config, source, notes = _config(model), WeightFiles(model), []
+    config, source, notes = _config(model), _Untied(model), []
     facts = _facts(model, config)
     checkpoint = Checkpoint(facts["llama_type"], facts["config"], config, config.image_token_id)
     rules = inverse(checkpoint.rules())
-    outline = plan(rules, source, lambda _: False)
+    plan(rules, source, lambda _: False)
     extra = WeightFiles(model / ORIGINAL / EXTRA) if (model / ORIGINAL / EXTRA).is_file() else None
     if extra is None and config.groups:
         notes.append("without the tensors that the reference stores but never uses; its loader says so and goes on")
-    total = shards or facts["shards"]
-    meta_style, experts = facts["meta_style"], getattr(config.text_config, "num_local_experts", 0)
-    if meta_style and config.groups:
-        raise CheckpointError(f"{model}: Meta's files have no place for images")
-    with new_folder(out, size_of(outline.values())) as folder:
+    total, meta_style = shards or facts["shards"], facts["meta_style"]
+    experts = getattr(config.text_config, "num_local_experts", 0)
+    order = {name: k for k, name in enumerate(facts.get("order", ()))}
+
+    def shard(number: int, read: Callable[[str], Tensor]) -> dict[str, Tensor]:
+        parts = ((name, split(name, whole, number, total, experts)) for name, whole in convert(rules, read))
+        tensors = {name: part for name, part in parts if part is not None}
+        if extra is not None:
+            tensors |= {name: extra.read(name) for name in extra.tensors()}
+        return dict(sorted(tensors.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+    needed = sum(size_of(shard(number, source.tensors().__getitem__).values()) for number in range(total))
+    with new_folder(out, needed) as folder:
         for number in range(total):
-            tensors = dict(_shard(convert(rules, source.read), number, total, experts))
-            if extra is not None:
-                tensors |= {name: extra.read(name) for name in extra.tensors()}
-            order = {name: k for k, name in enumerate(facts.get("order", ()))}
-            tensors = dict(sorted(tensors.items(), key=lambda pair: order.get(pair[0], len(order))))
+            tensors = {name: _alone(tensor) for name, tensor in shard(number, source.read).items()}
             if meta_style:
-                torch.save(tensors, folder / f"consolidated.{number:02d}.pth")
+                _save(tensors, folder / f"consolidated.{number:02d}.pth")
             else:
                 named = {PREFIX + name: tensor for name, tensor in tensors.items()}
-                torch.save({"model": named}, folder / f"consolidated.{number:02d}-of-{total:02d}.model.pth")
+                _save({"model": named}, folder / f"consolidated.{number:02d}-of-{total:02d}.model.pth")
         _write_settings(model, folder, facts)
         _copy_tokenizer(model, folder)
         write_manifest(folder)
     return notes
 
 
-def _shard(tensors: Any, number: int, total: int, experts: int) -> Any:
-    """One shard's part of every tensor that has one, in memory of its own."""
-    for name, whole in tensors:
-        part = split(name, whole, number, total, experts)
-        if part is not None:
-            # torch.save writes the whole storage of a view
-            yield name, part.contiguous() if part.is_contiguous() and part is whole else part.clone().contiguous()
+class _Untied(WeightFiles):
+    """A model folder's weights; where the output layer is the embedding table, it is there under both names."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        found = dict(super().tensors())
+        return {"lm_head.weight": found[EMBEDDING], **found} if EMBEDDING in found else found
+
+    def read(self, name: str) -> Tensor:
+        return super().read(EMBEDDING if name not in super().tensors() else name)
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """In memory of its own: `torch.save` writes the whole storage of a view."""
+    whole = tensor.untyped_storage().nbytes() == tensor.nbytes and tensor.is_contiguous()
+    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _save(content: Any, path: Path) -> None:
+    """As `torch.save`, but a disk that is full is an OSError."""
+    with path.open("xb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # PyTorch's writer has its own way to say so
+            raise OSError(errno.ENOSPC, f"writing {path.name} failed: {one_line(error)}") from error
 
 
 def _write_settings(model: Path, folder: Path, facts: Mapping[str, Any]) -> None:
@@ -87,12 +117,15 @@ def _write_settings(model: Path, folder: Path, facts: Mapping[str, Any]) -> None
 
 
 def _copy_tokenizer(model: Path, folder: Path) -> None:
-    """The tokenizer as it came; of a model made here, its own without the image tokens."""
-    came = [name for name in TOKENIZER if (model / ORIGINAL / name).is_file()]
-    for name in came:
-        shutil.copyfile(model / ORIGINAL / name, folder / name)
-    if came:
-        return
+    """The tokenizer as it came; of a model made here, its own without what was added for images."""
+    if (model / ORIGINAL / "tokenizer.model").is_file() or (model / ORIGINAL / "tokenizer.json").is_file():
+        keep_tokenizer(model / ORIGINAL, folder)
+    else:
+        _plain_tokenizer(model, folder)
+
+
+def _plain_tokenizer(model: Path, folder: Path) -> None:
+    """The model's tokenizer without the image tokens, in the library's files."""
     fields = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
     fields["added_tokens"] = [token for token in fields["added_tokens"] if token["content"] not in IMAGE_TOKENS]
     (folder / "tokenizer.json").write_text(json.dumps(fields, ensure_ascii=False), encoding="utf-8")
@@ -110,29 +143,47 @@ def _facts(model: Path, config: SphinxXConfig) -> dict[str, Any]:
     text = config.text_config
     for kind, architecture in ARCHITECTURES.items():
         same_llm = kind.startswith("mixtral") == (text.model_type == "mixtral")
-        if architecture and same_llm and architecture.views == config.view_grid() and _same_experts(kind, config):
-            return {"llama_type": kind, "config": _settings(text), "shards": 1, "meta_style": False}
-    raise CheckpointError(
-        f"{model}: not one of the reference's architectures (it has no skip token, and centred views)"
-    )
+        views = architecture.views if architecture else config.view_grid()
+        if same_llm and bool(architecture) == bool(config.groups) and views == config.view_grid():
+            if config.groups and not _same_experts(kind, config):
+                continue
+            return {"llama_type": kind, "config": _settings(model, text), "shards": 1, "meta_style": False}
+    raise CheckpointError(f"{model}: none of the reference's architectures, which have centred views and no skip token")
 
 
 def _same_experts(kind: str, config: SphinxXConfig) -> bool:
+    """Whether a model has the experts of an architecture, and brings views to them as that does."""
     architecture = ARCHITECTURES[kind]
-    wanted = [["qformer"], ["clip", "convnext", "dinov2"]] if architecture and architecture.four else None
-    kinds = [[expert.kind for expert in group.experts] for group in config.group_configs()]
-    return kinds == (wanted or [["convnext", "dinov2"]])
+    assert architecture is not None
+    found = config.group_configs()
+    wanted = [["qformer"], ["clip", "convnext", "dinov2"]] if architecture.four else [["convnext", "dinov2"]]
+    if [[expert.kind for expert in group.experts] for group in found] != wanted:
+        return False
+    return found == visual_groups(kind, {}, {expert.kind: expert for group in found for expert in group.experts})
 
 
-def _settings(text: Any) -> dict[str, Any]:
-    """A config.json of the reference for a language model of the library."""
+def _settings(model: Path, text: Any) -> dict[str, Any]:
+    """A config.json of the reference for a language model of the library; raises `CheckpointError` where that has
+    something which the reference has not."""
+    rope, head = text.rope_parameters, getattr(text, "head_dim", None)
+    odd = {
+        f"a {text.model_type}": text.model_type not in ("llama", "mixtral"),
+        f"{rope['rope_type']} rotary positions": rope["rope_type"] not in ("default", "linear"),
+        f"heads {head} wide": head not in (None, text.hidden_size // text.num_attention_heads),
+        "biases": getattr(text, "attention_bias", False) or getattr(text, "mlp_bias", False),
+        "a sliding window": getattr(text, "sliding_window", None) is not None,
+    }
+    for what, found in odd.items():
+        if found:
+            raise CheckpointError(f"{model}: its language model has {what}; the reference's format has no such thing")
     settings = {
         "dim": text.hidden_size,
         "n_layers": text.num_hidden_layers,
         "n_heads": text.num_attention_heads,
         "n_kv_heads": text.num_key_value_heads,
         "norm_eps": text.rms_norm_eps,
-        "rope_theta": text.rope_parameters["rope_theta"],
+        "rope_theta": rope["rope_theta"],
+        "rope_scaling": 1 / rope["factor"] if rope["rope_type"] == "linear" else None,
         "max_seq_len": text.max_position_embeddings,
     }
     if text.model_type == "mixtral":
@@ -147,7 +198,8 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     """Writes the language model alone, as the library and what is built on it read it (llama.cpp's converter, vLLM).
 
     Vocabulary and tokenizer are those from before the image tokens were added; these tokens' rows of the embedding
-    table lie beside it in `image_tokens.safetensors` (start, end, skip), for a runtime that feeds embeddings.
+    table (start, end, skip) lie in `image_tokens/rows.safetensors`, for a runtime that feeds embeddings. Raises
+    `CheckpointError` where the folder is no model; then there is no `out`.
     """
     model = Path(model)
     config, source = _config(model), WeightFiles(model)
@@ -166,8 +218,12 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     with new_folder(out, size_of(outline.values())) as folder:
         hashes = write_weights(folder, outline, ((names[name], cut(name, source.read(name))) for name in tensors))
         shapes = {name: row.to("meta") for name, row in ends.items()}
-        write_safetensors(folder / "image_tokens.safetensors", shapes, ends.items())
+        (folder / "image_tokens").mkdir()
+        write_safetensors(folder / "image_tokens" / "rows.safetensors", shapes, ends.items())
         text.save_pretrained(folder)
-        _copy_tokenizer(model, folder)
+        if (model / ORIGINAL / "tokenizer.json").is_file():
+            keep_tokenizer(model / ORIGINAL, folder)
+        else:
+            _plain_tokenizer(model, folder)
         write_manifest(folder, hashes)
     return []

@@ -13,13 +13,17 @@ import torch
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
-from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, joined, renames
+from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, inverse, joined, renames
 from sphinx_x.errors import CheckpointError
 from sphinx_x.family import IMAGE_VOCABULARY
 
 EMBEDDING, OUTPUT = f"{LLM}embed_tokens.weight", "lm_head.weight"
 CONTEXT = 4096
 """The reference's longest sequence where a checkpoint does not name its own."""
+BALANCE = {"mixtral_sparse_ens5": 0.01}
+"""Weight of the load-balancing loss where a checkpoint does not name its own: 0.1 but for these."""
+BLOCK = 64
+"""Numbers that share one scale in 4-bit quantisation."""
 
 
 def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -28,9 +32,9 @@ def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, An
     settings: the checkpoint's config.json. vocabulary: rows of the new embedding table.
     """
     internlm, mixtral = kind == "internlm", kind.startswith("mixtral")
-    width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight")[1]
+    width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight", 2)[1]
     heads = settings.get("num_attention_heads" if internlm else "n_heads")
-    if not heads or width % heads:
+    if not isinstance(heads, int) or heads < 1 or width % heads:
         raise CheckpointError(f"the settings give {heads!r} attention heads for a width of {width}")
     config: dict[str, Any] = {
         "hidden_size": width,
@@ -54,10 +58,6 @@ def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, An
         "router_aux_loss_coef": settings.get("load_balancing_weight", BALANCE.get(kind, 0.1)),
         "sliding_window": None,
     }
-
-
-BALANCE = {"mixtral_sparse_ens5": 0.01}
-"""Weight of the load-balancing loss where a checkpoint does not name its own: 0.1 but for these."""
 
 
 def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:
@@ -113,10 +113,6 @@ def embedding_rule(source: str, vocabulary: int, learned: tuple[str, ...] = ()) 
 
 def _below(table: Tensor) -> Tensor:
     return torch.cat([table, table.new_zeros(IMAGE_VOCABULARY, table.shape[1])])
-
-
-BLOCK = 64
-"""Numbers that share one scale in 4-bit quantisation."""
 
 
 def output_rule(source: str, vocabulary: int) -> Rule:
@@ -186,8 +182,7 @@ def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
         old, new = f"layers.{k}.", f"{LLM}layers.{k}."
         for end in ("weight", "bias"):
             parts = tuple(f"{new}self_attn.{letter}_proj.{end}" for letter in "qkv")
-            whole = joined(parts, f"{old}mixer.Wqkv.{end}")
-            rules.append(Rule(whole.targets, whole.sources, whole.backward, whole.forward))
+            rules += inverse([joined(parts, f"{old}mixer.Wqkv.{end}")])
         pairs = {f"mixer.out_proj.{end}": f"self_attn.o_proj.{end}" for end in ("weight", "bias")}
         pairs |= {"norm1.weight": "input_layernorm.weight", "norm2.weight": "post_attention_layernorm.weight"}
         pairs |= {f"mlp.w{n}.weight": f"mlp.{name}_proj.weight" for n, name in ((1, "gate"), (2, "up"), (3, "down"))}

@@ -22,7 +22,7 @@ from torch.export import Dim
 from transformers import AutoModelForImageTextToText, DynamicCache
 
 from sphinx_x.checkpoints.writer import new_folder
-from sphinx_x.errors import CheckpointError, MissingToolError
+from sphinx_x.errors import CheckpointError, MissingToolError, one_line
 from sphinx_x.jobs import write_manifest
 
 OWN_FILE = 1_500_000_000
@@ -42,11 +42,11 @@ class _Vision(nn.Module):
 class _Decoder(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        self.language_model, self.lm_head, self.logits = model.model.language_model, model.lm_head, model.logits
 
     def forward(self, inputs_embeds: Tensor, attention_mask: Tensor, position_ids: Tensor, past: list[Tensor]) -> Any:
         cache = DynamicCache(list(zip(past[::2], past[1::2], strict=True)))
-        out = self.model.model.language_model(
+        out = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -54,7 +54,7 @@ class _Decoder(nn.Module):
             use_cache=True,
         )
         layers = out.past_key_values.layers
-        logits = self.model.logits(out.last_hidden_state[:, -1:])
+        logits = self.logits(out.last_hidden_state[:, -1:])
         return logits, *(tensor for layer in layers for tensor in (layer.keys, layer.values))
 
 
@@ -75,7 +75,7 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{model}: no model folder ({' '.join(str(error).split())[:120]})") from error
+        raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
     if not loaded.config.groups:
         raise CheckpointError(f"{model}: has no visual experts; export it as llm")
     loaded.eval()
@@ -145,7 +145,7 @@ def _export_decoder(model: Any, sizes: dict[str, Any], folder: Path) -> None:
 def _export(
     module: nn.Module, example: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str], shapes: Any
 ) -> None:
-    size = sum(p.numel() * p.element_size() for p in module.parameters())
+    size = sum(tensor.nbytes for tensor in module.state_dict().values())
     torch.onnx.export(
         module.eval(),
         example,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sphinx_x.checkpoints.rules import Rule, Source, convert, expert_rules, plan
+from sphinx_x.checkpoints.writer import TYPE_NAMES
 from sphinx_x.errors import CheckpointError
 from sphinx_x.model.config import ExpertConfig, SphinxXConfig
 
@@ -46,20 +47,35 @@ class Backbone:
         return Part(self.source, self.rules(self.config, self.prefix, target), self.ignore)
 
 
+def check_kinds(experts: Iterable[Backbone]) -> None:
+    """Raises `CheckpointError` where two experts are of one kind: which of them is meant?"""
+    kinds = [expert.kind for expert in experts]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice:
+        raise CheckpointError(f"two experts of the kind {twice} are given; one is wanted")
+
+
 def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor]:
     """What the parts give, on the meta device, in order. Raises `CheckpointError` unless it is exactly the model's."""
     outline: dict[str, Tensor] = {}
-    last = ""
+    origin: dict[str, str] = {}
     for part in parts:
-        outline |= plan(part.rules, part.source, part.ignore)
-        last = part.source.name
+        made = plan(part.rules, part.source, part.ignore)
+        outline |= made
+        for rule in part.rules:
+            origin |= dict.fromkeys(rule.targets, f"{part.source.name}: {', '.join(rule.sources[:3])}")
     wanted = disk_outline(config)
-    for name in wanted.keys() | outline.keys():
-        found, expected = outline.get(name), wanted.get(name)
-        if found is None or expected is None:
-            raise CheckpointError(f"{last}: {name} is {'missing' if found is None else 'not part of this model'}")
-        if found.shape != expected.shape:
-            raise CheckpointError(f"{last}: {name} is {tuple(found.shape)}, this model wants {tuple(expected.shape)}")
+    for name, found in outline.items():
+        if name not in wanted:
+            raise CheckpointError(f"{origin[name]} (here {name}) is not part of this model")
+        if found.shape != wanted[name].shape:
+            shapes = f"{tuple(found.shape)}, this model wants {tuple(wanted[name].shape)}"
+            raise CheckpointError(f"{origin[name]} (here {name}) is {shapes}")
+        if found.dtype not in TYPE_NAMES:
+            raise CheckpointError(f"{origin[name]}: numbers of the type {found.dtype} cannot be written")
+    missing = next((name for name in wanted if name not in outline), None)
+    if missing:
+        raise CheckpointError(f"nothing gives {missing}")
     return outline
 
 
@@ -76,15 +92,16 @@ def disk_outline(config: SphinxXConfig) -> dict[str, Tensor]:
     with torch.device("meta"):
         model = SphinxXForConditionalGeneration(config)
     outline: dict[str, Tensor] = {}
+    mixtral = config.text_config.model_type == "mixtral"
     for name, tensor in model.state_dict().items():
-        outline |= disk_names(name, tensor)
+        outline |= disk_names(name, tensor) if mixtral else {name: tensor}
     if config.tie_word_embeddings:
         del outline["lm_head.weight"]
     return outline
 
 
 def disk_names(name: str, tensor: Any) -> dict[str, Tensor]:
-    """A tensor of the model in memory as it lies on disk, where the library keeps Mixtral's experts apart."""
+    """A tensor of a Mixtral in memory as it lies on disk, where the library keeps experts apart."""
     place = name.replace(".mlp.gate.", ".block_sparse_moe.gate.").replace(".mlp.experts.", ".block_sparse_moe.experts.")
     if name.endswith(".mlp.experts.gate_up_proj"):
         base = place.removesuffix("gate_up_proj")

@@ -12,10 +12,10 @@ from sphinx_x.errors import CheckpointError
 from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, QFormerConfig
 
 HEAD = 64
-"""Width of an attention head in DINOv2, CLIP and the Q-Former, whatever their size; EVA-g, below, has another."""
+"""Width of an attention head in every DINOv2, in CLIP's ViT-B and ViT-L and in the Q-Former."""
 EVA_HEAD = 88
-SHARP_CONVNEXT = (384, 768, 1536, 3072)
-"""The one ConvNeXt whose norms have an eps of 1e-5 instead of 1e-6 when it is built for CLIP: the xxlarge."""
+XXLARGE = 3072
+"""Channels at the end of the one ConvNeXt whose norms have an eps of 1e-5 instead of 1e-6."""
 
 
 def count(tensors: Mapping[str, Tensor], prefix: str) -> int:
@@ -24,11 +24,14 @@ def count(tensors: Mapping[str, Tensor], prefix: str) -> int:
     return max((int(number[0]) + 1 for number in numbers if number), default=0)
 
 
-def shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
-    """A tensor's shape; raises `CheckpointError` where it is missing."""
+def shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = None) -> tuple[int, ...]:
+    """A tensor's shape; raises `CheckpointError` where it is missing or has another number of dimensions."""
     if name not in tensors:
         raise CheckpointError(f"tensor {name} missing")
-    return tuple(tensors[name].shape)
+    found = tuple(tensors[name].shape)
+    if dimensions is not None and len(found) != dimensions:
+        raise CheckpointError(f"tensor {name} has the shape {found}, not {dimensions} dimensions")
+    return found
 
 
 def _width(tensors: Mapping[str, Tensor], name: str, axis: int, default: int) -> int:
@@ -45,24 +48,24 @@ def square(positions: int, name: str) -> tuple[int, int]:
 
 
 def convnext(tensors: Mapping[str, Tensor], prefix: str, eps: float | None = None) -> ConvNextConfig:
-    """From timm's names. eps: by default 1e-5 for the xxlarge of CLIP and whatever is as wide at its end, else 1e-6."""
+    """From timm's names. eps: by default 1e-5 for what is as wide at its end as the xxlarge, else 1e-6."""
     stages = count(tensors, f"{prefix}stages.")
-    stem = shape(tensors, f"{prefix}stem.0.weight")
-    steps = [stem] + [shape(tensors, f"{prefix}stages.{k}.downsample.1.weight") for k in range(1, stages)]
+    stem = shape(tensors, f"{prefix}stem.0.weight", 4)
+    steps = [stem] + [shape(tensors, f"{prefix}stages.{k}.downsample.1.weight", 4) for k in range(1, stages)]
     depths = tuple(count(tensors, f"{prefix}stages.{k}.blocks.") for k in range(stages))
     first = next((k for k, depth in enumerate(depths) if depth), 0)
     kernel = _width(tensors, f"{prefix}stages.{first}.blocks.0.conv_dw.weight", -1, ConvNextConfig.kernel)
     channels = tuple(step[0] for step in steps)
     if eps is None:
-        eps = 1e-5 if channels[-1] == SHARP_CONVNEXT[-1] else 1e-6
+        eps = 1e-5 if channels[-1] == XXLARGE else 1e-6
     strides = tuple((step[2], step[3]) for step in steps)
     return ConvNextConfig(channels=channels, depths=depths, strides=strides, kernel=kernel, eps=eps)
 
 
 def dinov2(tensors: Mapping[str, Tensor], prefix: str) -> DinoV2Config:
     """From the names of DINOv2's own code."""
-    channels, _, *patch = shape(tensors, f"{prefix}patch_embed.proj.weight")
-    positions = shape(tensors, f"{prefix}pos_embed")[1] - 1
+    channels, _, *patch = shape(tensors, f"{prefix}patch_embed.proj.weight", 4)
+    positions = shape(tensors, f"{prefix}pos_embed", 3)[1] - 1
     swiglu = f"{prefix}blocks.0.mlp.fc2.weight" not in tensors
     down = f"{prefix}blocks.0.mlp.{'w3' if swiglu else 'fc2'}.weight"
     return DinoV2Config(
@@ -76,30 +79,30 @@ def dinov2(tensors: Mapping[str, Tensor], prefix: str) -> DinoV2Config:
     )
 
 
-def clip(tensors: Mapping[str, Tensor], prefix: str) -> ClipConfig:
-    """From open_clip's names of the vision transformer."""
-    channels, _, *patch = shape(tensors, f"{prefix}conv1.weight")
+def clip(tensors: Mapping[str, Tensor], prefix: str, head: int = HEAD) -> ClipConfig:
+    """From open_clip's names of the vision transformer. head: width of an attention head."""
+    channels, _, *patch = shape(tensors, f"{prefix}conv1.weight", 4)
     return ClipConfig(
         patch=(patch[0], patch[1]),
         channels=channels,
         depth=count(tensors, f"{prefix}transformer.resblocks."),
-        heads=channels // HEAD,
+        heads=channels // head,
         hidden=_width(tensors, f"{prefix}transformer.resblocks.0.mlp.c_fc.weight", 0, ClipConfig.hidden),
-        positions=square(shape(tensors, f"{prefix}positional_embedding")[0] - 1, f"{prefix}positional_embedding"),
+        positions=square(shape(tensors, f"{prefix}positional_embedding", 2)[0] - 1, f"{prefix}positional_embedding"),
     )
 
 
 def qformer(tensors: Mapping[str, Tensor], prefix: str) -> QFormerConfig:
     """From the library's names of BLIP-2."""
     eyes, layers = f"{prefix}vision_model.", f"{prefix}qformer.encoder.layer."
-    vision_channels, _, *patch = shape(tensors, f"{eyes}embeddings.patch_embedding.weight")
+    vision_channels, _, *patch = shape(tensors, f"{eyes}embeddings.patch_embedding.weight", 4)
     position = f"{eyes}embeddings.position_embedding"
-    queries, channels = shape(tensors, f"{prefix}query_tokens")[1:]
+    queries, channels = shape(tensors, f"{prefix}query_tokens", 3)[1:]
     depth = count(tensors, layers)
     crossing = [k for k in range(depth) if f"{layers}{k}.crossattention.attention.query.weight" in tensors]
     return QFormerConfig(
         patch=(patch[0], patch[1]),
-        positions=square(shape(tensors, position)[1] - 1, position),
+        positions=square(shape(tensors, position, 3)[1] - 1, position),
         vision_channels=vision_channels,
         vision_depth=count(tensors, f"{eyes}encoder.layers."),
         vision_heads=vision_channels // EVA_HEAD,

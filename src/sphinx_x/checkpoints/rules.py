@@ -1,7 +1,7 @@
 """Which tensors of another format become which of ours, and how: both ways, bit for bit.
 
 A rule reads a few tensors and gives a few others; its inverse gives the first ones back. A format is a list of rules:
-import, export and the check that nothing is missing or left over all follow from it. Names of ours are those on disk
+import, export and the check that nothing is missing or left over all follow from it. Our names are those on disk
 (the library stores Mixtral's experts one by one and joins them when it loads them).
 """
 
@@ -52,7 +52,7 @@ class Rule:
 
 
 def plan(rules: Iterable[Rule], source: Source, ignore: Callable[[str], bool]) -> dict[str, Tensor]:
-    """What the rules give, on the meta device.
+    """What the rules give, on the meta device, in order.
 
     Raises `CheckpointError` naming the first tensors that no rule reads (unless `ignore` says so) or that are missing.
     """
@@ -64,9 +64,11 @@ def plan(rules: Iterable[Rule], source: Source, ignore: Callable[[str], bool]) -
     for rule in rules:
         try:
             made = rule.forward(*(found[name] for name in rule.sources))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, IndexError) as error:
             shapes = ", ".join(f"{name} {tuple(found[name].shape)}" for name in rule.sources)
             raise CheckpointError(f"{source.name}: wrong shape of {shapes}") from error
+        if len(made) != len(rule.targets):
+            raise CheckpointError(f"{source.name}: wrong shape of {rule.sources[0]}")
         targets.update(zip(rule.targets, made, strict=True))
         read.update(rule.sources)
     extra = [name for name in found if name not in read and not ignore(name)]
@@ -96,7 +98,7 @@ def renames(pairs: Mapping[str, str], source: str, target: str) -> list[Rule]:
     return [Rule((source + old,), (target + new,)) for old, new in pairs.items()]
 
 
-def both(old: str, new: str) -> dict[str, str]:
+def weight_and_bias(old: str, new: str) -> dict[str, str]:
     """A layer's weight and its bias."""
     return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
 
@@ -117,24 +119,28 @@ def reshaped(source: str, target: str, old: tuple[int, ...], new: tuple[int, ...
 
 def convnext_rules(config: ConvNextConfig, source: str, target: str) -> list[Rule]:
     """timm's names, which open_clip uses as well, without the classifier."""
-    pairs = {**both("stem.0", "stages.0.0"), **both("stem.1", "stages.0.1"), **both("head.norm", "norm")}
+    pairs = {
+        **weight_and_bias("stem.0", "stages.0.0"),
+        **weight_and_bias("stem.1", "stages.0.1"),
+        **weight_and_bias("head.norm", "norm"),
+    }
     block = {"conv_dw": "depthwise", "norm": "norm", "mlp.fc1": "expand", "mlp.fc2": "contract"}
     for stage, depth in enumerate(config.depths):
         if stage:
             for k in (0, 1):
-                pairs |= both(f"stages.{stage}.downsample.{k}", f"stages.{stage}.{k}")
+                pairs |= weight_and_bias(f"stages.{stage}.downsample.{k}", f"stages.{stage}.{k}")
         for k in range(depth):
             old, new = f"stages.{stage}.blocks.{k}", f"stages.{stage}.{2 + k}"
             pairs[f"{old}.gamma"] = f"{new}.scale"
             for theirs, ours in block.items():
-                pairs |= both(f"{old}.{theirs}", f"{new}.{ours}")
+                pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
     return renames(pairs, source, target)
 
 
 def dinov2_rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
     """The names of DINOv2's own code."""
     pairs = {"cls_token": "class_token", "pos_embed": "position_embed"}
-    pairs |= {**both("patch_embed.proj", "patch_embed"), **both("norm", "norm")}
+    pairs |= {**weight_and_bias("patch_embed.proj", "patch_embed"), **weight_and_bias("norm", "norm")}
     mlp = {"mlp.w12": "mlp.gate_up", "mlp.w3": "mlp.down"}
     if not config.swiglu:
         mlp = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
@@ -142,19 +148,23 @@ def dinov2_rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
     for k in range(config.depth):
         pairs |= {f"blocks.{k}.ls{n}.gamma": f"blocks.{k}.scale{n}" for n in (1, 2)}
         for theirs, ours in layers.items():
-            pairs |= both(f"blocks.{k}.{theirs}", f"blocks.{k}.{ours}")
+            pairs |= weight_and_bias(f"blocks.{k}.{theirs}", f"blocks.{k}.{ours}")
     return renames(pairs, source, target)
 
 
 def clip_rules(config: ClipConfig, source: str, target: str) -> list[Rule]:
     """open_clip's names of the vision transformer."""
-    pairs = {"conv1.weight": "patch_embed.weight", **both("ln_pre", "pre_norm"), **both("ln_post", "norm")}
+    pairs = {
+        "conv1.weight": "patch_embed.weight",
+        **weight_and_bias("ln_pre", "pre_norm"),
+        **weight_and_bias("ln_post", "norm"),
+    }
     layers = {"ln_1": "norm1", "attn.out_proj": "out", "ln_2": "norm2", "mlp.c_fc": "mlp.up", "mlp.c_proj": "mlp.down"}
     for k in range(config.depth):
         old, new = f"transformer.resblocks.{k}", f"blocks.{k}"
         pairs |= {f"{old}.attn.in_proj_{kind}": f"{new}.qkv.{kind}" for kind in ("weight", "bias")}
         for theirs, ours in layers.items():
-            pairs |= both(f"{old}.{theirs}", f"{new}.{ours}")
+            pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
     channels, positions = config.channels, 1 + config.positions[0] * config.positions[1]
     return [
         reshaped(f"{source}class_embedding", f"{target}class_token", (channels,), (1, 1, channels)),
@@ -174,15 +184,15 @@ def qformer_rules(config: QFormerConfig, source: str, target: str) -> list[Rule]
         "query_tokens": "queries",
         "vision_model.embeddings.class_embedding": "vision.class_token",
         "vision_model.embeddings.position_embedding": "vision.position_embed",
-        **both("vision_model.embeddings.patch_embedding", "vision.patch_embed"),
-        **both("vision_model.post_layernorm", "vision.norm"),
-        **both("qformer.layernorm", "norm"),
+        **weight_and_bias("vision_model.embeddings.patch_embedding", "vision.patch_embed"),
+        **weight_and_bias("vision_model.post_layernorm", "vision.norm"),
+        **weight_and_bias("qformer.layernorm", "norm"),
     }
     layers = {"layer_norm1": "norm1", "self_attn.qkv": "qkv", "self_attn.projection": "out", "layer_norm2": "norm2"}
     layers |= {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
     for k in range(config.vision_depth):
         for theirs, ours in layers.items():
-            pairs |= both(f"vision_model.encoder.layers.{k}.{theirs}", f"vision.blocks.{k}.{ours}")
+            pairs |= weight_and_bias(f"vision_model.encoder.layers.{k}.{theirs}", f"vision.blocks.{k}.{ours}")
     attention = {f"attention.{part}": part for part in ("query", "key", "value")}
     attention |= {"output.dense": "out", "output.LayerNorm": "norm"}
     for k in range(config.depth):
@@ -190,10 +200,10 @@ def qformer_rules(config: QFormerConfig, source: str, target: str) -> list[Rule]
         kinds = {"attention": "attention"} | ({"crossattention": "cross"} if k % config.cross_every == 0 else {})
         for their_kind, kind in kinds.items():
             for theirs, ours in attention.items():
-                pairs |= both(f"{old}.{their_kind}.{theirs}", f"{new}.{kind}.{ours}")
-        pairs |= both(f"{old}.intermediate_query.dense", f"{new}.up")
-        pairs |= both(f"{old}.output_query.dense", f"{new}.down")
-        pairs |= both(f"{old}.output_query.LayerNorm", f"{new}.norm")
+                pairs |= weight_and_bias(f"{old}.{their_kind}.{theirs}", f"{new}.{kind}.{ours}")
+        pairs |= weight_and_bias(f"{old}.intermediate_query.dense", f"{new}.up")
+        pairs |= weight_and_bias(f"{old}.output_query.dense", f"{new}.down")
+        pairs |= weight_and_bias(f"{old}.output_query.LayerNorm", f"{new}.norm")
     return renames(pairs, source, target)
 
 

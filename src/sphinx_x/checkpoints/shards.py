@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sphinx_x.errors import CheckpointError
+from sphinx_x.errors import CheckpointError, one_line
 
 SHARD = re.compile(r"consolidated\.(\d+)(?:-of-(\d+)\.model(-diff)?)?\.pth")
 PREFIX = "llma."
@@ -63,7 +63,7 @@ def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tenso
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, it holds more than tensors and could run code") from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error)
         if "mmap can only be used" in reason:
             reason = "not a zip file as PyTorch has written since 1.6; load it there and save it again"
         raise CheckpointError(f"{path}: cut off or no checkpoint ({reason})") from error
@@ -185,9 +185,15 @@ def split(name: str, whole: Tensor, number: int, total: int, experts: int = 0) -
 
 
 class Overlay:
-    """Several folders as one: a later one's tensors replace an earlier one's, or are added to them (differences)."""
+    """Several folders as one: a later one's tensors replace an earlier one's, or are added to them (differences).
+
+    A difference to a tensor that no earlier folder has is that tensor. Raises `CheckpointError` where shapes differ, or
+    where there is nothing that a difference could lie over.
+    """
 
     def __init__(self, folders: Sequence[AccessoryFolder]) -> None:
+        if folders[0].diff:
+            raise CheckpointError(f"{folders[0].name}: differences to a checkpoint, which has to be given before it")
         self.folders = folders
         self.name = folders[-1].name
         self._where: dict[str, list[AccessoryFolder]] = {}
@@ -201,10 +207,8 @@ class Overlay:
         if before is not None and before.shape != outline.shape:
             was, is_now = tuple(before.shape), tuple(outline.shape)
             raise CheckpointError(f"{folder.name}: {name} is {is_now}, in the checkpoint before it {was}")
-        if not folder.diff:
+        if not folder.diff or before is None:
             self._where[name], self._shapes[name] = [folder], outline
-        elif before is None:
-            raise CheckpointError(f"{folder.name}: a difference to {name}, but no checkpoint before it has that tensor")
         else:
             self._where[name].append(folder)
 

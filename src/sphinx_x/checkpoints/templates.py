@@ -6,6 +6,9 @@ import re
 from dataclasses import asdict, replace
 from typing import Any
 
+from jinja2 import TemplateError
+
+from sphinx_x.errors import one_line
 from sphinx_x.model.prompt import TEMPLATES, chat_template
 
 SYSTEM = re.compile(r"<\|im_start\|>system\n(.*?)<\|im_end\|>\n", re.DOTALL)
@@ -27,12 +30,15 @@ def template_of(tokenizer: Any, wanted: str) -> tuple[str | dict[str, Any], list
         return wanted, []
     if not theirs:
         return wanted, ["the language model has no chat template: plain chatml is used, without a system text"]
-    written = tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True)
+    try:
+        written = tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        return wanted, [f"the language model's chat template is broken ({one_line(error)}): plain chatml is used"]
     system = SYSTEM.search(written)
-    plain = TEMPLATES["chatml"]
+    plain, bos = TEMPLATES["chatml"], tokenizer.bos_token
     # where the first token is the one that opens a turn, the turns write it
-    opens, bos = plain.before["user"].startswith(str(tokenizer.bos_token)), str(tokenizer.bos_token)
-    found = replace(plain, system=system[1] if system else "", bos=written.startswith(bos) and not opens)
+    first = bos is not None and written.startswith(bos) and not plain.before["user"].startswith(bos)
+    found = replace(plain, system=system[1] if system else "", bos=first)
     ours = tokenizer.apply_chat_template(
         TURNS, tokenize=False, add_generation_prompt=True, chat_template=chat_template(found)
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sphinx_x.checkpoints.shards import open_shard
 from sphinx_x.checkpoints.writer import TYPE_NAMES
-from sphinx_x.errors import CheckpointError
+from sphinx_x.errors import CheckpointError, one_line
 
 NAMES = (
     "model.safetensors.index.json",
@@ -84,9 +84,7 @@ def _open_safetensors(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: cut off or no safetensors file ({' '.join(str(error).split())[:80]})"
-        ) from error
+        raise CheckpointError(f"{path}: cut off or no safetensors file ({one_line(error)})") from error
 
 
 def _outline(file: Any, name: str) -> Tensor:

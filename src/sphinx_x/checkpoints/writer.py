@@ -18,6 +18,9 @@ from torch import Tensor
 from sphinx_x.errors import CheckpointError
 from sphinx_x.jobs import atomic_folder, write_manifest
 
+ORIGINAL = "original"
+"""Subfolder of a model folder: what only the way back to another format needs."""
+TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 FILE_BYTES = 5_000_000_000
 """The library's usual size of one weight file; larger models are spread over several."""
 TYPE_NAMES = {
@@ -142,6 +145,14 @@ def write_weights(folder: Path, outline: Mapping[str, Tensor], tensors: Iterable
         index = {"metadata": {"total_size": size_of(outline.values())}, "weight_map": where}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
     return hashes
+
+
+def keep_tokenizer(source: Path, target: Path) -> None:
+    """Copies the files of a tokenizer as it came."""
+    target.mkdir(exist_ok=True)
+    for name in TOKENIZER:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, hashes: dict[str, str]) -> None:

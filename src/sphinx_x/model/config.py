@@ -149,6 +149,8 @@ def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
         if expert.resample not in RESAMPLING:
             raise ValueError(f"resample must be one of {RESAMPLING}, not {expert.resample!r}")
         experts.append(expert)
+    if value.get("resize", "bilinear") not in ("bilinear", "nearest"):
+        raise ValueError(f"resize is bilinear or nearest, not {value['resize']!r}")
     return GroupConfig(tuple(experts), **{k: _tuples(v) for k, v in value.items() if k != "experts"})
 
 
@@ -164,6 +166,12 @@ class ImageTokens:
     def all(self) -> tuple[int, int, int, int]:
         """The four ids: none of them can be sampled."""
         return self.slot, self.start, self.end, self.skip
+
+
+def _check_views(groups: tuple[GroupConfig, ...], grid: ViewGrid) -> None:
+    whole = [expert.kind for group in groups for expert in group.experts if expert.resample != "antialias"]
+    if whole and grid.skip:
+        raise ValueError(f"{whole[0]} takes its views from the whole canvas: none may be skipped (views.skip)")
 
 
 @dataclass
@@ -205,6 +213,7 @@ class SphinxXConfig(PreTrainedConfig):
         self.views = asdict(views) if isinstance(views, ViewGrid) else dict(views or asdict(defaults.views))
         self.image_token_id = image_token_id
         self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id
+        _check_views(self.group_configs(), self.view_grid())
         kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
         super().__init__(**kwargs)
 

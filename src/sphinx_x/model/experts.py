@@ -33,7 +33,8 @@ class Expert(nn.Module):
         pixels_B3HW = resample(pixels_B3HW, self.size, self.resample, grid)
         mean = pixels_B3HW.new_tensor(self.mean)[:, None, None]
         std = pixels_B3HW.new_tensor(self.std)[:, None, None]
-        return self.features(((pixels_B3HW - mean) / std).to(next(self.parameters()).dtype))
+        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
+        return self.features(((pixels_B3HW - mean) / std).to(dtype))
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised views of the expert's own size -> global token (B, C), map (B, C, h, w)."""

@@ -36,7 +36,7 @@ class SphinxXPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
-    _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "Block", "ConvNextBlock"]  # noqa: RUF012
+    _no_split_modules = ["LlamaDecoderLayer", "MixtralDecoderLayer", "MixtureOfVisualExperts"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -110,7 +110,8 @@ class SphinxXModel(SphinxXPreTrainedModel):
             raise ValueError(f"the token ids have {found} image slots, the images fill {wanted}")
         if features_VND is None:
             return embeddings
-        return embeddings.masked_scatter(slots[..., None], features_VND.to(embeddings.dtype))
+        slots = slots[..., None].to(embeddings.device)
+        return embeddings.masked_scatter(slots, features_VND.to(embeddings.device, embeddings.dtype))
 
     def forward(
         self,

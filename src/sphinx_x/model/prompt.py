@@ -111,6 +111,9 @@ def chat_template(template: Template) -> str:
     )
 
 
+ANCHORS = ("\n", "\t", "|", "0")
+
+
 @dataclass
 class Encoded:
     """Token ids of a conversation; trained: for each id whether it is learned (what the assistant says)."""
@@ -197,7 +200,7 @@ class PromptBuilder:
         """Ids of a piece of text. split: whether what looks like a control token is text.
 
         A sentencepiece tokenizer puts a blank before all that it is given. In the middle of a text that is wrong; so
-        a piece that is not the first is encoded behind a line break, which never joins with what follows it.
+        a piece that is not the first is encoded after an anchor, one that does not join with what follows it.
         """
         if not text:
             return []
@@ -205,10 +208,12 @@ class PromptBuilder:
         ids = self.tokenizer.encode(text, **options)
         if first or not self._adds_blank or ids[0] in self.tokenizer.all_special_ids:
             return ids
-        anchor = self.tokenizer.encode("\n", add_special_tokens=False)
-        ids = self.tokenizer.encode("\n" + text, **options)
-        assert ids[: len(anchor)] == anchor, "a line break joins with the text behind it"
-        return ids[len(anchor) :]
+        for anchor in ANCHORS:
+            ahead = self.tokenizer.encode(anchor, add_special_tokens=False)
+            ids = self.tokenizer.encode(anchor + text, **options)
+            if ids[: len(ahead)] == ahead:
+                return ids[len(ahead) :]
+        raise PromptError(f"the tokenizer joins {text[:20]!r} with whatever stands before it")
 
     @cached_property
     def _adds_blank(self) -> bool:

@@ -1,4 +1,4 @@
-"""Quantisation by bitsandbytes through the library: what is quantised, and Mixtral in a form whose experts are.
+"""Quantisation by bitsandbytes through the library: what is quantised, and a Mixtral whose experts are.
 
 The library keeps the experts of a layer joined in one tensor, which is fast, and which quantisation (it looks for
 linear layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
@@ -6,6 +6,7 @@ linear layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -67,24 +68,46 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
     """Options for `from_pretrained` with a quantisation that leaves the visual experts as they are.
 
     bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as well,
-    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits.
+    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits, or where the
+    language model is a mixture of experts that quantisation would not reach.
     """
+    asked, config = options.get("quantization_config"), AutoConfig.from_pretrained(path)
+    saved = getattr(config, "quantization_config", None) is not None
     if bits is not None:
         if bits not in (4, 8):
             raise ValueError(f"bits is 4 or 8, not {bits}")
-        if "quantization_config" in options:
-            raise ValueError("give bits or a quantization_config, not both")
-        four: dict[str, Any] = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-        four["bnb_4bit_compute_dtype"] = torch.bfloat16
-        chosen = BitsAndBytesConfig(**four) if bits == 4 else BitsAndBytesConfig(load_in_8bit=True)
-        options = {**options, "quantization_config": chosen}
-    asked = options.get("quantization_config")
-    if isinstance(asked, BitsAndBytesConfig) and asked.llm_int8_skip_modules is None:
-        tied = AutoConfig.from_pretrained(path).tie_word_embeddings
-        asked.llm_int8_skip_modules = ["model.vision", *(["lm_head"] if tied or asked.load_in_8bit else [])]
-    if asked is not None:
-        options.setdefault("device_map", {"": device})
-    return options
+        if asked is not None or saved:
+            raise ValueError(
+                "give bits or a quantization_config, not both" if asked else "the model is quantised already"
+            )
+        asked = _config_of(bits, device)
+    if asked is None and not saved:
+        return options
+    if isinstance(asked, dict) and str(asked.get("quant_method", "bitsandbytes")) == "bitsandbytes":
+        asked = BitsAndBytesConfig(**{k: v for k, v in asked.items() if k != "quant_method"})
+    if isinstance(asked, BitsAndBytesConfig):
+        asked = copy.deepcopy(asked)
+        head = ["lm_head"] if config.tie_word_embeddings or asked.load_in_8bit else []
+        skipped = head if asked.llm_int8_skip_modules is None else asked.llm_int8_skip_modules
+        asked.llm_int8_skip_modules = [*skipped, "model.vision"]
+        text = config.text_config
+        if text.model_type != "mixtral" and (getattr(text, "num_experts", 0) or getattr(text, "num_local_experts", 0)):
+            raise ValueError(f"the experts of a {text.model_type} are not reached by quantisation; Mixtral's are")
+    chosen = {} if asked is None else {"quantization_config": asked}
+    return {"device_map": {"": device}, **options, **chosen}
+
+
+def _config_of(bits: int, device: str) -> BitsAndBytesConfig:
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    # older GPUs compute in float16
+    old = device.startswith("cuda") and torch.cuda.get_device_capability(device) < (8, 0)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float16 if old else torch.bfloat16,
+    )
 
 
 def prefer_exact_kernels(model: nn.Module) -> None:

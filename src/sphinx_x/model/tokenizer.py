@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sphinx_x.conversation import IMAGE
+from sphinx_x.errors import one_line
 from sphinx_x.model.config import ImageTokens
 
 SLOT, START, END, SKIP = IMAGE, "<|view_start|>", "<|view_end|>", "<|skip|>"
@@ -46,21 +47,31 @@ def image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
     return ImageTokens(*(vocabulary[token] for token in IMAGE_TOKENS))
 
 
-def add_image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
-    """Adds the image tokens that a vocabulary lacks, behind all others, and returns their ids."""
-    known = tokenizer.get_vocab()
-    missing = [AddedToken(token, special=True, normalized=False) for token in IMAGE_TOKENS if token not in known]
-    tokenizer.add_tokens(missing, special_tokens=True)  # pyright: ignore[reportArgumentType]
-    return image_tokens(tokenizer)
+def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTokens:
+    """Adds the image tokens to a vocabulary that goes with `rows` rows of an embedding table; returns their ids.
+
+    They come after every row: rows that no token has yet get one, so that all keep their place. Raises ValueError where
+    the vocabulary is longer than the table, or has one of the image tokens already.
+    """
+    if len(tokenizer) > rows:
+        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the embedding table {rows} rows")
+    tokenizer.add_tokens([f"<|unused_{k}|>" for k in range(len(tokenizer), rows)])
+    tokenizer.add_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in IMAGE_TOKENS],  # pyright: ignore[reportArgumentType]
+        special_tokens=True,
+    )
+    tokens = image_tokens(tokenizer)
+    if tokens.all() != tuple(range(rows, rows + len(IMAGE_TOKENS))):
+        raise ValueError(f"the vocabulary has one of the tokens {', '.join(IMAGE_TOKENS)} already")
+    return tokens
 
 
-def sentencepiece_tokenizer(
-    path: str | Path, added: dict[int, dict[str, Any]] | None = None
-) -> PreTrainedTokenizerFast:
+def sentencepiece_tokenizer(path: str | Path, settings: dict[str, Any] | None = None) -> PreTrainedTokenizerFast:
     """A `tokenizer.model` (sentencepiece, BPE) as a fast tokenizer with the same ids for every text.
 
-    added: by id, tokens that take the place of a piece, as `added_tokens_decoder` of a tokenizer_config.json has them.
-    Raises ValueError where the file is not such a model, or rewrites its text before it cuts it.
+    settings: a tokenizer_config.json; its `added_tokens_decoder` renames pieces or adds tokens, its first, last and
+    padding token and its chat template are taken over. Raises ValueError where the file is no such model or cuts a text
+    in another way (not BPE, or a text that is rewritten first).
     """
     from sentencepiece import SentencePieceProcessor
 
@@ -68,19 +79,19 @@ def sentencepiece_tokenizer(
         pieces = SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{path}: not a sentencepiece model") from error
-    blank, odd = pieces.encode("a", out_type=str)[0].startswith("\u2581"), "  \ufb01\u00a0\u2460\uff21  b "
-    if pieces.decode(pieces.encode(odd)).strip() != odd.strip():
-        raise ValueError(f"{path}: rewrites its text (a normalisation rule), which is not supported")
-    added = added or {}
-    words = [added[k]["content"] if k in added else pieces.id_to_piece(k) for k in range(len(pieces))]
-    special = [pieces.is_control(k) or pieces.is_unknown(k) or k in added for k in range(len(pieces))]
+    settings = settings or {}
+    added = {int(k): token for k, token in settings.get("added_tokens_decoder", {}).items()}
+    count = len(pieces)
+    words = [added[k]["content"] if k in added else pieces.id_to_piece(k) for k in range(count)]
+    apart = [pieces.is_control(k) or pieces.is_unknown(k) or k in added for k in range(count)]
+    blank = pieces.encode("a", out_type=str)[0].startswith("\u2581")
     tokenizer = Tokenizer(
         models.BPE(
             vocab={word: k for k, word in enumerate(words)},
-            merges=_merges(words, pieces.get_score, lambda k: not special[k] and not pieces.is_byte(k)),
+            merges=_merges(words, pieces.get_score, lambda k: not apart[k] and not pieces.is_byte(k)),
             unk_token=words[pieces.unk_id()],
             fuse_unk=True,
-            byte_fallback=any(pieces.is_byte(k) for k in range(len(pieces))),
+            byte_fallback=any(pieces.is_byte(k) for k in range(count)),
         )
     )
     tokenizer.normalizer = normalizers.Sequence(
@@ -90,21 +101,69 @@ def sentencepiece_tokenizer(
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     )
-    tokenizer.add_special_tokens([AddedToken(words[k], normalized=False) for k in range(len(pieces)) if special[k]])
-    bos, eos, unknown = (words[k] if k >= 0 else None for k in (pieces.bos_id(), pieces.eos_id(), pieces.unk_id()))
-    if bos is not None:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, pieces.bos_id())]
-        )
-    return PreTrainedTokenizerFast(
+    _check_ids(path, pieces, tokenizer)
+    for k in sorted({k for k in range(count) if apart[k]} | set(added)):
+        token = AddedToken(words[k] if k < count else added[k]["content"], normalized=False)
+        ordinary = k in added and not added[k].get("special", False)
+        (tokenizer.add_tokens if ordinary else tokenizer.add_special_tokens)([token])
+        if tokenizer.token_to_id(token.content) != k:
+            raise ValueError(f"{path}: the added token {token.content} cannot have the id {k}")
+    named = {
+        f"{role}_token": _content(settings.get(f"{role}_token")) or (words[k] if k >= 0 else None)
+        for role, k in (("bos", pieces.bos_id()), ("eos", pieces.eos_id()), ("unk", pieces.unk_id()))
+    }
+    fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        bos_token=bos,
-        eos_token=eos,
-        unk_token=unknown,
-        pad_token=unknown,
+        **named,
+        pad_token=_content(settings.get("pad_token")) or named["unk_token"],
         padding_side="left",
         clean_up_tokenization_spaces=False,
+        chat_template=settings.get("chat_template"),
     )
+    if settings.get("add_bos_token", True):
+        begin_with_bos(fast)
+    return fast
+
+
+def begin_with_bos(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Makes a fast tokenizer put its first token ahead of every text, where it has one and does not do so yet."""
+    bos, number, backend = tokenizer.bos_token, tokenizer.bos_token_id, getattr(tokenizer, "backend_tokenizer", None)
+    if bos is None or backend is None or tokenizer.encode("a")[:1] == [number]:
+        return
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 {bos}:0 $B:0", special_tokens=[(bos, number)]
+    )
+
+
+def _content(token: Any) -> str | None:
+    """A token of a tokenizer_config.json: a text, or fields."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+PROBES = (
+    *(
+        "Read the text.",
+        " two  spaces ",
+        "\tA\n\n### Human: 12.5 [0.12, 0.34]",
+        "na\u00efve caf\u00e9 \u2014 \u2713",
+        "\ufb01\u00a0\u2460\uff21",
+    ),
+    *(
+        "\u4f60\u597d\uff0c\u4e16\u754c",
+        "\u041f\u0440\u0438\u0432\u0435\u0442",
+        "\u0645\u0631\u062d\u0628\u0627",
+        "def f(x):\n    return x**2",
+        "aaaaaaaa bbbb https://a.b/c?d=e",
+    ),
+)
+"""Texts of many kinds, to see whether two tokenizers cut alike."""
+
+
+def _check_ids(path: str | Path, pieces: Any, tokenizer: Tokenizer) -> None:
+    """Raises ValueError where a tokenizer does not give sentencepiece's ids."""
+    for text in PROBES:
+        if tokenizer.encode(text, add_special_tokens=False).ids != pieces.encode(text):
+            raise ValueError(f"{path}: not a BPE model that takes a text as it is; that kind is not supported")
 
 
 def _merges(words: list[str], score: Callable[[int], float], mergeable: Callable[[int], bool]) -> list[tuple[str, str]]:
@@ -119,16 +178,23 @@ def _merges(words: list[str], score: Callable[[int], float], mergeable: Callable
     return [(words[left], words[right]) for _, _, left, right in sorted(ways)]
 
 
-def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder: its tokenizer.json, else its tokenizer.model.
+def read_tokenizer(folder: str | Path, model_first: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder: its tokenizer.json, else its tokenizer.model, or the other way round.
 
-    Code that comes with a folder is never run. Raises ValueError where the folder has neither file.
+    Code that comes with a folder is never run. Raises ValueError naming the file that is broken, or where the folder
+    has neither.
     """
     folder = Path(folder)
-    if (folder / "tokenizer.json").is_file():
-        return PreTrainedTokenizerFast.from_pretrained(folder)
-    if not (folder / "tokenizer.model").is_file():
+    config, model = folder / "tokenizer_config.json", folder / "tokenizer.model"
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{config}: not JSON") from error
+    if (folder / "tokenizer.json").is_file() and not (model_first and model.is_file()):
+        try:
+            return PreTrainedTokenizerFast.from_pretrained(folder)
+        except Exception as error:  # the library's own kinds, and Rust's, which have none
+            raise ValueError(f"{folder / 'tokenizer.json'}: not a tokenizer ({one_line(error)})") from error
+    if not model.is_file():
         raise ValueError(f"{folder}: no tokenizer.json and no tokenizer.model")
-    config = folder / "tokenizer_config.json"
-    added = json.loads(config.read_text(encoding="utf-8")).get("added_tokens_decoder", {}) if config.is_file() else {}
-    return sentencepiece_tokenizer(folder / "tokenizer.model", {int(k): token for k, token in added.items()})
+    return sentencepiece_tokenizer(model, settings)

@@ -188,8 +188,7 @@ class Trainer:
         features = None
         align = torch.zeros((), device=self.device)
         if micro.view_count:
-            dtype = self.model.lm_head.weight.dtype
-            features = self.trunk.get_image_features(micro.views.to(dtype) / 255).pooler_output
+            features = self.trunk.get_image_features(micro.views.float() / 255).pooler_output
             if self.recipe.align.weight:
                 align, characters = self.head(features, micro.examples)
                 sums.align, sums.characters = sums.align + float(align.detach()), sums.characters + characters
