@@ -30,6 +30,8 @@ Images = Source | Sequence[Source] | None
 BUILT_IN = Path(__file__).parent / "weights"
 HASHED_BYTES = 200_000_000
 """Model folders up to this size are checked by hash when they are loaded, larger ones by the sizes of their files."""
+LARGE = 1_000_000_000
+"""Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
 DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
 BATCH = 32
 
@@ -81,7 +83,8 @@ class SphinxX:
     ) -> SphinxX:
         """Loads a built-in member ("nano"), a model folder, or a model of the hub by its id.
 
-        dtype: as PyTorch names it; by default that of the weights on an accelerator, float32 on a CPU. device: as
+        dtype: as PyTorch names it; by default that of the weights on an accelerator and for large models, else float32.
+        A large model's weights are then mapped from its files on a CPU. device: as
         PyTorch names it, by default an accelerator where there is one; "auto" spreads the model over what there is and
         keeps the rest in memory or on the disk. bits: 4 or 8 quantises the language model, its experts included
         (bitsandbytes, NF4). Further options go to `from_pretrained` (quantization_config, device_map, offload_folder,
@@ -95,7 +98,7 @@ class SphinxX:
             accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
             device = accelerator.type if accelerator else "cpu"
         if dtype is None:
-            dtype = torch.float32 if device == "cpu" else "auto"
+            dtype = torch.float32 if device == "cpu" and _weights_size(path) < LARGE else "auto"
         try:
             processor = AutoProcessor.from_pretrained(path)
             options = quantization_options(path, bits, device, options)
@@ -311,6 +314,11 @@ def find_model(name_or_path: str | Path) -> str | Path:
         known = "".join(f"{built}, " for built in built_in_models())
         raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")
     return name
+
+
+def _weights_size(path: str | Path) -> int:
+    """Bytes of the weights of a folder; of a hub id none are known."""
+    return sum(file.stat().st_size for file in Path(path).glob("*.safetensors")) if isinstance(path, Path) else 0
 
 
 def built_in_models() -> list[str]:
