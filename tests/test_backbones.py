@@ -552,7 +552,9 @@ def test_smol_answers_as_its_language_model(tmp_path, monkeypatch):
     command = ["sphinx-x", "import", "backbones", "--member", "smol", "--llm", str(tmp_path / "smollm2")]
     command += ["--expert", str(tmp_path / "dinov2-small"), "--fresh", "convnext", "-o", str(tmp_path / "smol")]
     monkeypatch.setattr(sys, "argv", command)
-    cli.main()
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
     sphinx = SphinxX.load(tmp_path / "smol")
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "smollm2", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "smollm2")
