@@ -1,13 +1,17 @@
 """Official checkpoints: exact mapping at full size, sources over each other, bad input, the hub's protocol."""
 
+import contextlib
+import io
 import json
 import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -347,7 +351,49 @@ def _other_names(folder: Path) -> None:
     torch.save(state, folder / SECOND)
 
 
+def _same_twice(folder: Path) -> None:
+    shutil.copyfile(folder / "consolidated.00-of-02.model.pth", folder / SECOND)
+
+
+def _rewrite(folder: Path, change: Callable[[zipfile.ZipInfo, bytes], bytes], packed: bool = False) -> None:
+    """Rewrites the second shard's archive, record by record."""
+    path, kind = folder / SECOND, zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w", kind) as new:
+        for item in old.infolist():
+            new.writestr(item.filename, change(item, old.read(item)))
+    path.with_suffix(".new").replace(path)
+
+
+def _short_record(folder: Path) -> None:
+    _rewrite(folder, lambda item, data: data[:16] if item.filename.endswith("/data/1") else data)
+
+
+def _stretched(folder: Path) -> None:
+    state = torch.load(folder / SECOND, weights_only=True)
+    state["model"]["llma.output.weight"] = torch.zeros(1, 1, dtype=torch.bfloat16).expand(ROWS // 2, WIDTH)
+    torch.save(state, folder / SECOND)
+
+
+def _settings(**changed: object) -> Callable[[Path], object]:
+    return lambda folder: (folder / "config.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 4, **changed}))
+
+
 SECOND = "consolidated.01-of-02.model.pth"
+
+
+def _each_shard(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    for path in folder.glob("*.pth"):
+        torch.save({"model": change(torch.load(path, weights_only=True)["model"])}, path)
+
+
+def _layer_five(folder: Path) -> None:
+    _each_shard(folder, lambda state: {**state, "llma.layers.5.ffn_norm.weight": torch.zeros(WIDTH)})
+
+
+def _whole_numbers(folder: Path) -> None:
+    _each_shard(folder, lambda state: {**state, "llma.norm.weight": torch.zeros(WIDTH, dtype=torch.int32)})
+
+
 BROKEN = {
     "shard 01 of 2 is missing": lambda f: (f / SECOND).unlink(),
     "cut off or no checkpoint": lambda f: cut(f / SECOND),
@@ -363,6 +409,17 @@ BROKEN = {
     "None attention heads": lambda f: (f / "config.json").write_text('{"dim": 32}'),
     "unknown architecture 'gpt'": lambda f: (f / "meta.json").write_text('{"llama_type": "gpt"}'),
     "holds no tensors only": lambda f: torch.save({"model": {"a": 3}}, f / SECOND),
+    "a copy of consolidated.00": _same_twice,
+    "its records are not its tensors": _short_record,
+    "cut off or damaged": lambda f: _rewrite(f, lambda _, data: data, packed=True),
+    "output.weight is not a plain tensor": _stretched,
+    "the settings give dim 64, the tensors 32": _settings(dim=64),
+    "the settings give n_layers 7, the tensors 2": _settings(n_layers=7),
+    "norm_eps 'small', not a number": _settings(norm_eps="small"),
+    "rope_scaling -1, not a number": _settings(rope_scaling=-1),
+    "4 attention heads for 3 of keys": _settings(n_kv_heads=3),
+    "layers.2 is missing, though there is layers.5": _layer_five,
+    "has torch.int32 numbers": _whole_numbers,
     "holds no named tensors": lambda f: torch.save([torch.zeros(2)], f / SECOND),
 }
 
@@ -409,6 +466,81 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
     done = subprocess.run([sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_to_end_leaves_nothing(plain, tmp_path, number):
+    code = (
+        f"import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), {int(number)})\n"
+        "from sphinx_x.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "import", "accessory", str(plain / "official"), "-o", str(tmp_path / "p/q")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 128 + number and not done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_at_once_do_not_mix(plain, tmp_path):
+    """Both write beside each other; the first to end has the name."""
+    from sphinx_x.checkpoints.writer import new_folder
+
+    with new_folder(tmp_path / "out") as first:
+        (first / "mine").write_text("1")
+        with new_folder(tmp_path / "out") as second:
+            assert first != second
+            (second / "mine").write_text("2")
+        with pytest.raises(CheckpointError, match="cannot be written"), new_folder(tmp_path / "other") as third:
+            (tmp_path / "other").mkdir()
+            (tmp_path / "other" / "x").write_text("3")
+            assert third.is_dir()
+        shutil.rmtree(tmp_path / "out")
+    assert (tmp_path / "out" / "mine").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+
+
+def test_out_may_not_lie_in_what_is_read(plain, tmp_path):
+    with pytest.raises(CheckpointError, match="which is read"):
+        import_accessory([plain / "official"], plain / "official" / "deep" / "model")
+    assert not (plain / "official" / "deep").exists()
+
+
+def test_weights_that_are_not_the_configs_are_refused(plain, tmp_path):
+    from safetensors.torch import save_file
+
+    shutil.copytree(plain / "model", tmp_path / "model")
+    (tmp_path / "model" / "manifest.json").unlink()
+    state = weights(plain / "model")
+    missing = "model.language_model.layers.1.self_attn.v_proj.weight"
+    save_file(
+        {k: v for k, v in state.items() if k != missing}, tmp_path / "model" / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(CheckpointError, match=f"missing: {missing}"):
+        SphinxX.load(tmp_path / "model")
+    with pytest.raises(CheckpointError, match=missing):
+        export_accessory(tmp_path / "model", tmp_path / "out")
+    from sphinx_x.inference import BUILT_IN
+
+    with pytest.raises(CheckpointError, match="nothing to go back to"):
+        export_accessory(BUILT_IN / "nano", tmp_path / "out")
+
+
+@pytest.mark.parametrize("where", ["model", "processor", "tokenizer"])
+def test_code_in_a_model_folder_is_never_run(plain, tmp_path, monkeypatch, where):
+    """Not even if whoever is asked says yes."""
+    folder = tmp_path / "model"
+    shutil.copytree(plain / "model", folder)
+    (folder / "manifest.json").unlink()
+    (folder / "evil.py").write_text(f"from pathlib import Path; Path({str(tmp_path / 'trace')!r}).touch()")
+    name = {"model": "config.json", "processor": "processor_config.json", "tokenizer": "tokenizer_config.json"}[where]
+    key = {"model": "AutoConfig", "processor": "AutoProcessor", "tokenizer": "AutoTokenizer"}[where]
+    fields = json.loads((folder / name).read_text())
+    kind = {"model_type": "unheard_of"} if where == "model" else {f"{where}_class": "Evil"}
+    (folder / name).write_text(json.dumps({**fields, **kind, "auto_map": {key: "evil.Evil"}}))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    with contextlib.suppress(CheckpointError):
+        SphinxX.load(folder)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):

@@ -6,6 +6,7 @@ Heavy libraries are imported inside the verbs, so that `--help` is fast.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -291,16 +292,24 @@ def _say(notes: list[str], out: Path) -> None:
     print(f"written to {out}")
 
 
+def _leave(number: int, _: object) -> None:
+    """A request to end unwinds everything, so that nothing half made is left (training has a way of its own)."""
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Runs the command line: a user's error is one line on standard error and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _leave)
     try:
         app()
     except SphinxXError as error:
-        print(f"error: {error}", file=sys.stderr)
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -20,7 +20,7 @@ from sphinx_x import conversation
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, one_line
 from sphinx_x.images import Source, open_image
-from sphinx_x.jobs import MANIFEST, check_manifest
+from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
@@ -28,8 +28,6 @@ from sphinx_x.model.views import Layout, plan_views
 
 Images = Source | Sequence[Source] | None
 BUILT_IN = Path(__file__).parent / "weights"
-HASHED_BYTES = 200_000_000
-"""Model folders up to this size are checked by hash when they are loaded, larger ones by the sizes of their files."""
 LARGE = 1_000_000_000
 """Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
 DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
@@ -100,13 +98,20 @@ class SphinxX:
         if dtype is None:
             dtype = torch.float32 if device == "cpu" and _weights_size(path) < LARGE else "auto"
         try:
-            processor = AutoProcessor.from_pretrained(path)
-            options = quantization_options(path, bits, device, options)
-            model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, **options)
+            options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
+            processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                path, dtype=dtype, output_loading_info=True, **options
+            )
+            model, report = loaded
         except ImportError as error:
             raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # malformed files make the library raise errors of nearly every kind
             raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
+        for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+            if report.get(what):
+                names = ", ".join(sorted(map(str, report[what]))[:3])
+                raise CheckpointError(f"{name_or_path}: its weights are not those of its config ({what[:-5]}: {names})")
         if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
         if getattr(model, "is_quantized", False):
@@ -165,7 +170,7 @@ class SphinxX:
     def _generate(self, prompts: Sequence[Prompt], **generation: Any) -> list[list[int]]:
         """Generated ids of each prompt, the end left out."""
         tokenizer, device = self.processor.tokenizer, self._device()
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        pad = next((k for k in (tokenizer.pad_token_id, tokenizer.eos_token_id) if k is not None), 0)
         longest = max(len(prompt.ids) for prompt in prompts)
         ids = torch.full((len(prompts), longest), pad)
         mask = torch.zeros_like(ids)
@@ -303,10 +308,8 @@ def find_model(name_or_path: str | Path) -> str | Path:
             raise CheckpointError(f"{name_or_path}: its weights are not in the package; give a folder or a hub id")
         path = built_in
     if path.is_dir():
-        if (path / MANIFEST).is_file():
-            size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-            check_manifest(path, full=size <= HASHED_BYTES)
-        elif not (path / "config.json").is_file():
+        check_folder(path)
+        if not (path / "config.json").is_file():
             raise CheckpointError(f"{path}: not a model folder (no config.json)")
         return path
     name = str(name_or_path)

@@ -63,7 +63,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        _sync_tree(temporary)
+        sync_tree(temporary)
         if path.exists():
             path.rename(old)
         temporary.rename(path)
@@ -105,7 +105,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_tree(folder: Path) -> None:
+def sync_tree(folder: Path) -> None:
+    """Waits until all files of a folder and its lists of names have reached the disk."""
     for path in folder.rglob("*"):
         if path.is_file() or path.is_dir():
             _sync(path)
@@ -181,7 +182,7 @@ def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) 
     those that are known already, by name; the other files are read again.
     """
     folder, known = Path(folder), hashes or {}
-    _sync_tree(folder)
+    sync_tree(folder)
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
     names = {path.relative_to(folder).as_posix(): path for path in found}
     files = {
@@ -206,6 +207,18 @@ def check_manifest(folder: str | Path, full: bool = False) -> None:
             raise CheckpointError(f"{path}: altered, {size} bytes instead of {expected['size']}")
         if full and sha256(path) != expected["sha256"]:
             raise CheckpointError(f"{path}: altered, its SHA-256 is not the one in {MANIFEST}")
+
+
+HASHED_BYTES = 200_000_000
+"""Folders up to this size are checked by hash, larger ones by the sizes of their files."""
+
+
+def check_folder(folder: str | Path) -> None:
+    """As `check_manifest`, in full where the folder is small; a folder without a manifest is let be."""
+    folder = Path(folder)
+    if (folder / MANIFEST).is_file():
+        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        check_manifest(folder, full=size <= HASHED_BYTES)
 
 
 def _read_manifest(folder: Path) -> dict[str, dict]:

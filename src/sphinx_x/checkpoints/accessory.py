@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import accessory_llm_rules, text_config
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, plan_parts
 from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_rules, renames, weight_and_bias
@@ -231,6 +232,7 @@ def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
     return having[-1], tokenizer
 
 
+@told_in_one_line
 def import_accessory(
     folders: Sequence[str | Path], out: str | Path, kind: str | None = None, experts: Sequence[Backbone] = ()
 ) -> list[str]:
@@ -258,7 +260,7 @@ def import_accessory(
     unused = {name: tensor for name, tensor in source.tensors().items() if _is_unused(name)}
     views, length = checkpoint.config.view_grid(), checkpoint.config.tokens_per_view
     processor = build_processor(tokenizer, views, length, "sphinx", padding_color=PADDING)
-    with new_folder(out, size_of(outline.values()) + size_of(unused.values())) as folder:
+    with new_folder(out, size_of(outline.values()) + size_of(unused.values()), paths) as folder:
         hashes = write_weights(folder, outline, convert_parts(parts))
         _keep_original(folder / ORIGINAL, checkpoint, opened, home)
         if unused:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, disk_outline, plan_parts
 from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, renames
@@ -22,12 +24,13 @@ from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY, Member
+from sphinx_x.jobs import check_folder
 from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.prompt import find_template
-from sphinx_x.model.tokenizer import extend_vocabulary, read_tokenizer
+from sphinx_x.model.tokenizer import extend_vocabulary, image_tokens, read_tokenizer
 
 EMBEDDINGS = ("tok_embeddings.weight", "embed_tokens.weight")
 LEARNED = ("image.start", "image.end", "image.skip")
@@ -83,11 +86,14 @@ def llm_config(folder: Path) -> PreTrainedConfig:
         if value not in (None, neutral):
             raise CheckpointError(f"{file}: a {config.model_type} with {name} {value}, which no member has")
     experts = next((n for n in ("num_local_experts", "num_experts", "n_routed_experts") if getattr(config, n, 0)), None)
+    if not 0 < getattr(config, "num_hidden_layers", 0) <= MOST_LAYERS:
+        raise CheckpointError(f"{file}: no language model of 1 to {MOST_LAYERS} layers")
     if experts and config.model_type != "mixtral":
         raise CheckpointError(f"{file}: a {config.model_type}; of mixtures of experts, Mixtral is read")
     return config
 
 
+MOST_LAYERS = 10_000
 OUTPUT_FACTORS = {"logits_scaling": 1, "logit_scale": 1, "final_logit_softcapping": 0, "lm_head_multiplier": 1}
 """What some language models do to their logits (Granite, Cohere, Gemma 2, Falcon-H1), and when it is nothing."""
 
@@ -120,7 +126,10 @@ class BaseLLM:
             raise CheckpointError(f"{folder}: no language model ({' or '.join(EMBEDDINGS)} is missing)")
         self.table, self.prefix = table, table.removesuffix(next(e for e in EMBEDDINGS if table.endswith(e)))
         self.internlm2 = table.endswith(EMBEDDINGS[0])
-        self.rows, self.dtype = tensors[table].shape[0], tensors[table].dtype
+        self.rows, self.dtype = probe.shape(tensors, table, 2)[0], tensors[table].dtype
+        tied = getattr(self.config, "tie_word_embeddings", False) and "lm_head.weight" in tensors
+        if tied and not torch.equal(self.source.read("lm_head.weight"), self.source.read(table)):
+            raise CheckpointError(f"{folder}: its config ties the output layer to {table}, which is another")
         try:
             self.tokenizer = read_tokenizer(folder)
             self.tokens = extend_vocabulary(self.tokenizer, self.rows)
@@ -159,13 +168,16 @@ class StartingMember:
     """A model folder of ours to start from: everything it has is taken unless something else is given."""
 
     def __init__(self, folder: Path) -> None:
+        check_folder(folder)
         self.source, self.home = WeightFiles(folder), folder / ORIGINAL
         try:
-            self.config = SphinxXConfig.from_pretrained(folder)
-            self.processor = SphinxXProcessor.from_pretrained(folder)
+            self.config = SphinxXConfig.from_pretrained(folder, trust_remote_code=False)
+            self.processor = SphinxXProcessor.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(f"{folder}: no model folder ({one_line(error)})") from error
         self.tokenizer, self.tokens = self.processor.tokenizer, self.config.image_tokens()
+        if image_tokens(self.tokenizer) != self.tokens:
+            raise CheckpointError(f"{folder}: its config and its tokenizer have other image tokens")
         self.groups = self.config.group_configs()
         self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
 
@@ -210,6 +222,7 @@ def cumulated(widths: Iterable[int]) -> list[int]:
     return list(accumulate(widths))
 
 
+@told_in_one_line
 def import_backbones(
     member: Member,
     out: str | Path,
@@ -254,7 +267,7 @@ def import_backbones(
     cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
     written, notes = template_of(base.tokenizer, template or member.template)
     processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
-    with new_folder(out, size_of(cast.values())) as folder:
+    with new_folder(out, size_of(cast.values()), [str(llm or start)]) as folder:
         stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
         keep_tokenizer(base.home, folder / ORIGINAL)
         finish(folder, config, processor, dtype or base.dtype, write_weights(folder, cast, stream))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.parts import Backbone
 from sphinx_x.checkpoints.rules import Rule, joined, renames, weight_and_bias
 from sphinx_x.checkpoints.weights import WeightFiles
@@ -20,6 +21,7 @@ from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, DinoV2Config
 HUB_PATCHES = "embeddings.patch_embeddings.projection.weight"
 
 
+@told_in_one_line
 def open_expert(path: str | Path) -> Backbone:
     """A visual expert from a folder or a file: ConvNeXt of timm or open_clip, DINOv2 of its own code or of the hub,
     CLIP's vision transformer of open_clip, the Q-Former of the hub. Raises `CheckpointError` where it is none."""
@@ -52,6 +54,14 @@ def _settings(path: Path) -> dict[str, Any]:
     return {}
 
 
+def _three(source: Any, values: Any) -> tuple[float, ...]:
+    """A mean or a spread of the three colours."""
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3 or not all(0 < number < 10 for number in numbers):
+        raise CheckpointError(f"{source.name}: {values} are no mean or spread of three colours")
+    return numbers
+
+
 def _outside(prefix: str, *inside: str) -> Callable[[str], bool]:
     """Names that lie in the same file but are not the expert's."""
     return lambda name: not name.startswith(tuple(prefix + part for part in inside))
@@ -63,7 +73,7 @@ def _convnext(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings:
     if not colors and not prefix:  # timm's own classifiers
         config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     elif "mean" in colors and "std" in colors:
-        config = replace(config, mean=tuple(colors["mean"]), std=tuple(colors["std"]))
+        config = replace(config, mean=_three(source, colors["mean"]), std=_three(source, colors["std"]))
     return Backbone(config, source, prefix, _outside(prefix, "stem.", "stages.", "head.norm."))
 
 

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from sphinx_x.checkpoints.accessory import ARCHITECTURES, EXTRA, FACTS, SETTINGS, Checkpoint, visual_groups
+from sphinx_x.checkpoints.accessory import ARCHITECTURES, EXTRA, FACTS, SETTINGS, UNUSED, Checkpoint, visual_groups
+from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import EMBEDDING
+from sphinx_x.checkpoints.parts import disk_outline
 from sphinx_x.checkpoints.rules import LLM, convert, inverse, plan
 from sphinx_x.checkpoints.shards import PREFIX, split
 from sphinx_x.checkpoints.weights import WeightFiles
@@ -34,11 +36,12 @@ from sphinx_x.model.tokenizer import IMAGE_TOKENS
 
 def _config(folder: Path) -> SphinxXConfig:
     try:
-        return SphinxXConfig.from_pretrained(folder)
-    except (OSError, ValueError, TypeError) as error:
+        return SphinxXConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # a malformed file makes the library raise errors of nearly every kind
         raise CheckpointError(f"{folder}: no model folder ({one_line(error)})") from error
 
 
+@told_in_one_line
 def export_accessory(model: str | Path, out: str | Path, shards: int | None = None) -> list[str]:
     """Writes a model folder as an official checkpoint, bit for bit what it was imported from; returns notes.
 
@@ -47,6 +50,7 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
     """
     model = Path(model)
     config, source, notes = _config(model), _Untied(model), []
+    check_model(model, config, WeightFiles(model))
     facts = _facts(model, config)
     checkpoint = Checkpoint(facts["llama_type"], facts["config"], config, config.image_token_id)
     rules = inverse(checkpoint.rules())
@@ -55,6 +59,11 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
     if extra is None and config.groups:
         notes.append("without the tensors that the reference stores but never uses; its loader says so and goes on")
     total, meta_style = shards or facts["shards"], facts["meta_style"]
+    if type(total) is not int or total < 1 or (total > 1 and facts["llama_type"] == "internlm"):
+        raise CheckpointError(f"{model}: cannot be written in {total} shards")
+    wrong = next((name for name in (extra.tensors() if extra else ()) if not UNUSED.fullmatch(name)), None)
+    if wrong:
+        raise CheckpointError(f"{model / ORIGINAL / EXTRA}: {wrong} is not a tensor that the reference leaves unused")
     experts = getattr(config.text_config, "num_local_experts", 0)
     order = {name: k for k, name in enumerate(facts.get("order", ()))}
 
@@ -66,7 +75,7 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
         return dict(sorted(tensors.items(), key=lambda pair: order.get(pair[0], len(order))))
 
     needed = sum(size_of(shard(number, source.tensors().__getitem__).values()) for number in range(total))
-    with new_folder(out, needed) as folder:
+    with new_folder(out, needed, [model]) as folder:
         for number in range(total):
             tensors = {name: _alone(tensor) for name, tensor in shard(number, source.read).items()}
             if meta_style:
@@ -78,6 +87,21 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
         _copy_tokenizer(model, folder)
         write_manifest(folder)
     return notes
+
+
+def check_model(model: Path, config: SphinxXConfig, source: WeightFiles) -> None:
+    """Raises `CheckpointError` unless a folder's tensors are exactly its configuration's, and its image tokens come
+    after all others: what is cut off with them must be nothing else."""
+    wanted, found = disk_outline(config), dict(source.tensors())
+    if config.tie_word_embeddings:
+        found.pop("lm_head.weight", None)
+    odd = next((name for name in {**wanted, **found} if name not in found or name not in wanted), None)
+    odd = odd or next((name for name, tensor in wanted.items() if found[name].shape != tensor.shape), None)
+    if odd:
+        raise CheckpointError(f"{model}: its tensor {odd} is not that of its config.json")
+    rows = config.text_config.vocab_size
+    if config.image_tokens().all() != tuple(range(rows - 4, rows)):
+        raise CheckpointError(f"{model}: its image tokens are not the last of its vocabulary: nothing to go back to")
 
 
 class _Untied(WeightFiles):
@@ -102,7 +126,9 @@ def _save(content: Any, path: Path) -> None:
     with path.open("xb") as file:
         try:
             torch.save(content, file)
-        except RuntimeError as error:  # PyTorch's writer has its own way to say so
+        except RuntimeError as error:  # PyTorch's writer hides what stopped it
+            if isinstance(error.__context__, (KeyboardInterrupt, SystemExit, OSError)):
+                raise error.__context__ from None
             raise OSError(errno.ENOSPC, f"writing {path.name} failed: {one_line(error)}") from error
 
 
@@ -194,6 +220,7 @@ def _settings(model: Path, text: Any) -> dict[str, Any]:
     return {**settings, "multiple_of": text.intermediate_size, "ffn_dim_multiplier": share}
 
 
+@told_in_one_line
 def export_llm(model: str | Path, out: str | Path) -> list[str]:
     """Writes the language model alone, as the library and what is built on it read it (llama.cpp's converter, vLLM).
 
@@ -203,6 +230,7 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     """
     model = Path(model)
     config, source = _config(model), WeightFiles(model)
+    check_model(model, config, source)
     rows = config.image_token_id
     tensors = {name: t for name, t in source.tensors().items() if name.startswith((LLM, "lm_head."))}
     names = {name: f"model.{name.removeprefix(LLM)}" if name.startswith(LLM) else name for name in tensors}
@@ -215,7 +243,7 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     text.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[text.model_type]]
     table = source.read(f"{LLM}embed_tokens.weight")
     ends = {name: table[rows + k : rows + k + 1] for k, name in enumerate(("start", "end", "skip"), 1)}
-    with new_folder(out, size_of(outline.values())) as folder:
+    with new_folder(out, size_of(outline.values()), [model]) as folder:
         hashes = write_weights(folder, outline, ((names[name], cut(name, source.read(name))) for name in tensors))
         shapes = {name: row.to("meta") for name, row in ends.items()}
         (folder / "image_tokens").mkdir()

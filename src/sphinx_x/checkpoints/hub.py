@@ -30,11 +30,19 @@ def fetch(address: str | Path) -> Path:
     repository, revision, inner = (match[1], match[2], match[3] or "") if match else (text, None, "")
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import logging
 
     endpoint = os.environ.get("HF_ENDPOINT")
+    logging.get_logger().setLevel(50)  # what goes wrong is told once, below
     try:
-        wanted = _choose(HfApi(endpoint=endpoint).list_repo_files(repository, revision=revision), inner)
-        folder = snapshot_download(repository, revision=revision, allow_patterns=wanted, endpoint=endpoint)
+        # unlike other calls this one does not try for half a minute where there is no network
+        info = HfApi(endpoint=endpoint).model_info(repository, revision=revision, timeout=30)
+        wanted = _choose([file.rfilename for file in info.siblings or []], inner)
+        folder = (
+            ""
+            if not wanted
+            else snapshot_download(repository, revision=revision, allow_patterns=wanted, endpoint=endpoint)
+        )
     except GatedRepoError as error:
         raise CheckpointError(f"{text}: {repository} is gated: ask for access there, and `hf auth login`") from error
     except RevisionNotFoundError as error:

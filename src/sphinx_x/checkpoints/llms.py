@@ -32,50 +32,75 @@ def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, An
     settings: the checkpoint's config.json. vocabulary: rows of the new embedding table.
     """
     internlm, mixtral = kind == "internlm", kind.startswith("mixtral")
-    width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight", 2)[1]
+    rows, width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight", 2)
+    layers, hidden = probe.count(tensors, "layers."), _hidden(kind, tensors)
+    read_off = {"dim": width, "hidden_size": width, "n_layers": layers, "num_layers": layers}
+    read_off |= {"vocab_size": rows} if settings.get("vocab_size") != -1 else {}
+    read_off |= {"hidden_dim": hidden} if mixtral else {}
+    for name, found in read_off.items():
+        if settings.get(name, found) != found:
+            raise CheckpointError(f"the settings give {name} {settings[name]!r}, the tensors {found}")
     heads = settings.get("num_attention_heads" if internlm else "n_heads")
-    if not isinstance(heads, int) or heads < 1 or width % heads:
+    if type(heads) is not int or heads < 1 or width % heads:
         raise CheckpointError(f"the settings give {heads!r} attention heads for a width of {width}")
+    groups = int(number(settings, "n_kv_heads", heads, 1, heads))
+    if heads % groups:
+        raise CheckpointError(f"the settings give {heads} attention heads for {groups} of keys and values")
     config: dict[str, Any] = {
         "hidden_size": width,
-        "num_hidden_layers": probe.count(tensors, "layers."),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": settings.get("n_kv_heads") or heads,
-        "intermediate_size": _hidden(kind, tensors),
+        "num_key_value_heads": groups,
+        "intermediate_size": hidden,
         "vocab_size": vocabulary,
-        "rms_norm_eps": settings.get("layer_norm_epsilon" if internlm else "norm_eps", 1e-5),
-        "max_position_embeddings": settings.get("max_seq_len") or CONTEXT,
+        "rms_norm_eps": number(settings, "layer_norm_epsilon" if internlm else "norm_eps", 1e-5, 1e-12, 1),
+        "max_position_embeddings": int(number(settings, "max_seq_len", CONTEXT, 1, 1e8)),
         "rope_parameters": _rope(settings, 1e6 if mixtral else 1e4),
         "tie_word_embeddings": False,
     }
     if not mixtral:
         return {"model_type": "llama", "attention_bias": internlm, **config}
+    experts = probe.shape(tensors, "layers.0.feed_forward.gate.weight", 2)[0]
+    moe = settings.get("moe") or {}
+    if moe.get("num_experts", experts) != experts:
+        raise CheckpointError(f"the settings give {moe['num_experts']!r} experts, the tensors {experts}")
     return {
         "model_type": "mixtral",
         **config,
-        "num_local_experts": probe.shape(tensors, "layers.0.feed_forward.gate.weight")[0],
-        "num_experts_per_tok": settings.get("moe", {}).get("num_experts_per_tok", 2),
-        "router_aux_loss_coef": settings.get("load_balancing_weight", BALANCE.get(kind, 0.1)),
+        "num_local_experts": experts,
+        "num_experts_per_tok": int(number(moe, "num_experts_per_tok", 2, 1, experts)),
+        "router_aux_loss_coef": number(settings, "load_balancing_weight", BALANCE.get(kind, 0.1), 0, 1e3),
         "sliding_window": None,
     }
+
+
+def number(settings: dict[str, Any], name: str, default: float, least: float, most: float) -> float:
+    """A number of the settings, the default where it is not there or null; raises `CheckpointError` where it is none,
+    or outside of least to most."""
+    value = settings.get(name)
+    if value is None:
+        return float(default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise CheckpointError(f"the settings give {name} {value!r}, not a number from {least:g} to {most:g}")
+    return float(value)
 
 
 def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:
     """Width of the feed-forward layers."""
     if kind == "internlm":
-        return probe.shape(tensors, "layers.0.mlp.w1.weight")[0]
+        return probe.shape(tensors, "layers.0.mlp.w1.weight", 2)[0]
     if kind == "mixtral":
-        return probe.shape(tensors, "layers.0.feed_forward.experts.0.w1.weight")[0]
+        return probe.shape(tensors, "layers.0.feed_forward.experts.0.w1.weight", 2)[0]
     if kind.startswith("mixtral"):
-        experts = probe.shape(tensors, "layers.0.feed_forward.gate.weight")[0]
-        return probe.shape(tensors, "layers.0.feed_forward.w1")[0] // experts
-    return probe.shape(tensors, "layers.0.feed_forward.w1.weight")[0]
+        experts = probe.shape(tensors, "layers.0.feed_forward.gate.weight", 2)[0]
+        return probe.shape(tensors, "layers.0.feed_forward.w1", 2)[0] // experts
+    return probe.shape(tensors, "layers.0.feed_forward.w1.weight", 2)[0]
 
 
 def _rope(settings: dict[str, Any], theta: float) -> dict[str, Any]:
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": float(settings.get("rope_theta") or theta)}
-    if settings.get("rope_scaling"):  # the reference multiplies positions by it, the library divides
-        rope |= {"rope_type": "linear", "factor": 1 / settings["rope_scaling"]}
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": number(settings, "rope_theta", theta, 1, 1e12)}
+    if settings.get("rope_scaling") is not None:  # the reference multiplies positions by it, the library divides
+        rope |= {"rope_type": "linear", "factor": 1 / number(settings, "rope_scaling", 1, 1e-6, 1e6)}
     return rope
 
 

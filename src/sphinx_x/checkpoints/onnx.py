@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from transformers import AutoModelForImageTextToText, DynamicCache
 
+from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
 from sphinx_x.errors import CheckpointError, MissingToolError, one_line
 from sphinx_x.jobs import write_manifest
@@ -58,6 +59,7 @@ class _Decoder(nn.Module):
         return logits, *(tensor for layer in layers for tensor in (layer.keys, layer.values))
 
 
+@told_in_one_line
 def export_onnx(model: str | Path, out: str | Path) -> list[str]:
     """Writes the three graphs, float32; returns notes for the user, one line each.
 
@@ -73,14 +75,14 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
         ) from error
     model = Path(model)
     try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
     if not loaded.config.groups:
         raise CheckpointError(f"{model}: has no visual experts; export it as llm")
     loaded.eval()
     loaded.config.text_config._experts_implementation = "batched_mm"  # the one that does not branch on its input
-    with new_folder(out) as folder, torch.no_grad(), warnings.catch_warnings():
+    with new_folder(out, sources=[model]) as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sizes = _sizes(loaded.config)
         _export_vision(loaded, folder)

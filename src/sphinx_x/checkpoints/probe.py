@@ -19,9 +19,13 @@ XXLARGE = 3072
 
 
 def count(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered parts stand behind a prefix ("blocks."): one more than the highest number."""
-    numbers = [re.match(r"\d+", name[len(prefix) :]) for name in tensors if name.startswith(prefix)]
-    return max((int(number[0]) + 1 for number in numbers if number), default=0)
+    """How many numbered parts follow a prefix ("blocks."); raises `CheckpointError` where a number is left out."""
+    matches = [re.match(r"[0-9]{1,9}(?=\.)", name[len(prefix) :]) for name in tensors if name.startswith(prefix)]
+    numbers = {int(match[0]) for match in matches if match}
+    missing = next((k for k in range(len(numbers)) if k not in numbers), None)
+    if missing is not None:
+        raise CheckpointError(f"{prefix}{missing} is missing, though there is {prefix}{max(numbers)}")
+    return len(numbers)
 
 
 def shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = None) -> tuple[int, ...]:

@@ -62,6 +62,9 @@ def plan(rules: Iterable[Rule], source: Source, ignore: Callable[[str], bool]) -
     if missing:
         raise CheckpointError(f"{source.name}: {_named(missing)} missing")
     for rule in rules:
+        wrong = next((name for name in rule.sources if not found[name].dtype.is_floating_point), None)
+        if wrong:
+            raise CheckpointError(f"{source.name}: {wrong} has {found[wrong].dtype} numbers, not floating ones")
         try:
             made = rule.forward(*(found[name] for name in rule.sources))
         except (RuntimeError, ValueError, IndexError) as error:

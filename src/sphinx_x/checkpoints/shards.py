@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def find_shards(folder: Path) -> tuple[list[Path], bool]:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder")
-    matches = [match for path in folder.iterdir() if (match := SHARD.fullmatch(path.name))]
+    files = (path for path in folder.iterdir() if path.is_file())
+    matches = [match for path in files if (match := SHARD.fullmatch(path.name))]
     if not matches:
         raise CheckpointError(f"{folder}: no consolidated.*.pth in it")
     kinds = sorted({(match[2] or "", match[3] or "") for match in matches})
@@ -45,9 +47,9 @@ def find_shards(folder: Path) -> tuple[list[Path], bool]:
         raise CheckpointError(f"{folder}: shards of different checkpoints ({names}, ...)")
     by_number = {int(match[1]): folder / match[0] for match in matches}
     total = int(kinds[0][0] or max(by_number) + 1)
-    missing = [k for k in range(total) if k not in by_number]
-    if missing or len(by_number) != total:
-        what = f"shard {missing[0]:02d} of {total} is missing" if missing else f"more than {total} shards"
+    missing = next((k for k in range(total) if k not in by_number), None)
+    if missing is not None or len(matches) != total:
+        what = f"more than {total} shards" if missing is None else f"shard {missing:02d} of {total} is missing"
         raise CheckpointError(f"{folder}: {what}")
     return [by_number[k] for k in range(total)], bool(kinds[0][1])
 
@@ -62,7 +64,7 @@ def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tenso
         content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, it holds more than tensors and could run code") from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # a damaged table of contents makes PyTorch raise errors of nearly every kind
         reason = one_line(error)
         if "mmap can only be used" in reason:
             reason = "not a zip file as PyTorch has written since 1.6; load it there and save it again"
@@ -74,7 +76,27 @@ def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tenso
     other = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if other or not content:
         raise CheckpointError(f"{path}: holds no tensors only ({str(other[:1] or 'nothing')[:80]})")
-    return {str(name).removeprefix(PREFIX): value for name, value in content.items()}
+    named = {str(name).removeprefix(PREFIX): value for name, value in content.items()}
+    if len(named) != len(content):
+        raise CheckpointError(f"{path}: has a tensor twice, with and without {PREFIX}")
+    _check_archive(path, named)
+    return named
+
+
+def _check_archive(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A memory map takes the archive at its word; so every storage must be one whole, uncompressed record."""
+    odd = next((name for name, t in tensors.items() if t.layout is not torch.strided or t.device.type != "cpu"), None)
+    odd = odd or next((name for name, t in tensors.items() if t.nbytes > t.untyped_storage().nbytes()), None)
+    if odd:
+        raise CheckpointError(f"{path}: {odd} is not a plain tensor")
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors.values() if t.nbytes}
+    with zipfile.ZipFile(path) as archive:
+        records = [item for item in archive.infolist() if "/data/" in item.filename and item.file_size]
+        order = [archive.read(item) for item in archive.infolist() if item.filename.endswith("/byteorder")]
+    packed = any(item.compress_type != zipfile.ZIP_STORED for item in records)
+    sizes = [item.file_size for item in sorted(records, key=lambda item: item.header_offset)]
+    if packed or sizes != [storages[start] for start in sorted(storages)] or order not in ([], [b"little"]):
+        raise CheckpointError(f"{path}: cut off or damaged: its records are not its tensors")
 
 
 class AccessoryFolder:
@@ -131,8 +153,23 @@ class AccessoryFolder:
         twice = next((name for name in owned if len(self.shards) > 1 and owned.count(name) > 1), None)
         if twice:
             raise CheckpointError(f"{self.name}: {twice} lies in more than one shard")
+        self._check_order()
         if len(self.shards) > 1 and any(WHOLE_ONLY.fullmatch(name) for name in self.shards[0]):
             raise CheckpointError(f"{self.name}: InternLM in more than one shard, which the reference itself mixes up")
+
+    def _check_order(self) -> None:
+        """Experts lie in shard order, and no shard is another's copy."""
+        table = "tok_embeddings.weight"
+        for number, shard in enumerate(self.shards[1:], 1):
+            first = self.shards[number - 1]
+            if table in shard and table in first and torch.equal(_bytes(shard[table]), _bytes(first[table])):
+                raise CheckpointError(f"{self.paths[number]}: a copy of {self.paths[number - 1].name}")
+        last = -1
+        for path, shard in zip(self.paths, self.shards, strict=True):
+            experts = [int(name.split(".experts.")[1].split(".")[0]) for name in shard if OWNED.fullmatch(name)]
+            if experts and min(experts) <= last:
+                raise CheckpointError(f"{path}: holds experts that belong into an earlier shard")
+            last = max(experts, default=last)
 
     def _outline(self, name: str) -> Tensor:
         parts = [shard[name].to("meta") for shard in self.shards if name in shard]
@@ -143,13 +180,18 @@ class AccessoryFolder:
 
     def _compare(self, name: str, parts: Sequence[Tensor]) -> None:
         for path, part in zip(self.paths[1:], parts[1:], strict=True):
-            if torch.equal(part, parts[0]):
+            if torch.equal(_bytes(part), _bytes(parts[0])):
                 continue
             first = parts[0].float()
             drift = float((part.float() - first).norm() / first.norm().clamp_min(1e-12))
             if not drift < DRIFT:
                 raise CheckpointError(f"{path}: not of the same model as {self.paths[0].name}, {name} is another")
             self.notes.append(f"{name} differs between shards by {drift:.1e}; that of {self.paths[0].name} is taken")
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """What equal means for copies: the same bits, not-a-numbers as well."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
 def merge(name: str, parts: Sequence[Tensor], experts: int = 0) -> Tensor:

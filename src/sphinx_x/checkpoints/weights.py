@@ -39,9 +39,14 @@ class WeightFiles:
         for file in _weight_files(path):
             if file.suffix == ".safetensors":
                 opened = _open_safetensors(file)
-                self._files.update(dict.fromkeys(opened.keys(), opened))
+                held: Mapping[str, Any] = dict.fromkeys(opened.keys(), opened)
+                where: dict[str, Any] = self._files
             else:
-                self._pickled.update(open_shard(file, inner=("model", "state_dict", "teacher")))
+                held, where = open_shard(file, inner=("model", "state_dict", "teacher")), self._pickled
+            twice = next((name for name in held if name in where), None)
+            if twice:
+                raise CheckpointError(f"{file}: {twice} lies in another file as well")
+            where.update(held)
         self._shapes = {name: _outline(file, name) for name, file in self._files.items()}
         self._shapes.update({name: tensor.to("meta") for name, tensor in self._pickled.items()})
 

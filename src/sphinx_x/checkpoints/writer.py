@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
+import os
+import re
+import secrets
 import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,8 +18,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from sphinx_x.errors import CheckpointError
-from sphinx_x.jobs import atomic_folder, write_manifest
+from sphinx_x.errors import CheckpointError, one_line
+from sphinx_x.jobs import sync_tree, write_manifest
 
 ORIGINAL = "original"
 """Subfolder of a model folder: what only the way back to another format needs."""
@@ -45,25 +48,54 @@ def dtype_named(name: str) -> torch.dtype:
 
 
 @contextmanager
-def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
+def new_folder(out: str | Path, needed: int = 0, sources: Iterable[str | Path] = ()) -> Iterator[Path]:
     """A folder to fill that becomes `out` when the block ends, or leaves nothing behind when it fails.
 
-    needed: bytes that will be written. Raises `CheckpointError` where `out` is there already, or the disk is too full.
+    needed: bytes that will be written; sources: folders that are read. Raises `CheckpointError` where `out` is there
+    already or lies in a source, or the disk is too full. What a killed process of this machine left is removed.
     """
-    out = Path(out)
-    if out.exists():
+    out = Path(out).absolute()
+    if out.exists() or out.is_symlink():
         raise CheckpointError(f"{out}: is there already; give another name or remove it")
-    parent = next(parent for parent in out.absolute().parents if parent.exists())
-    free = shutil.disk_usage(parent).free
-    if needed > free:
-        raise CheckpointError(f"{out}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+    inside = next((Path(source) for source in sources if out.resolve().is_relative_to(Path(source).resolve())), None)
+    if inside is not None:
+        raise CheckpointError(f"{out}: lies in {inside}, which is read")
     try:
-        with atomic_folder(out) as folder:
-            yield folder
+        parent = next(parent for parent in out.parents if parent.exists())
+        free = shutil.disk_usage(parent).free
+        if needed > free:
+            raise CheckpointError(f"{out}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+        _remove_leftovers(out)
+        made = [folder for folder in out.parents if not folder.exists()]
+        temporary = out.with_name(f".{out.name[:100]}.{_OWNER}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            sync_tree(temporary)
+            temporary.rename(out)
+            made = []
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            for folder in made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM):
-            raise CheckpointError(f"{out}: cannot be written ({error.strerror}); nothing is left there") from error
-        raise
+        what = error.strerror or one_line(error)
+        raise CheckpointError(f"{out}: cannot be written ({what}); nothing is left there") from error
+
+
+_OWNER = re.sub(r"\W", "", socket.gethostname())[:40]
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Temporary folders of this name whose process, on this machine, is gone."""
+    if not out.parent.is_dir():
+        return
+    name = re.compile(rf"\.{re.escape(out.name[:100])}\.{_OWNER}-(\d+)-[0-9a-f]{{8}}\.tmp")
+    for path in out.parent.iterdir():
+        match = name.fullmatch(path.name)
+        if match and not Path(f"/proc/{match[1]}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -88,7 +120,7 @@ def write_safetensors(path: Path, outline: Mapping[str, Tensor], tensors: Iterab
     with path.open("xb") as file, _Hashed(file) as hashed:
         hashed.write(memoryview(len(head).to_bytes(8, "little") + head))
         for name, tensor in tensors:
-            wanted, shape = next(expected)
+            wanted, shape = next(expected, ("", tensor))
             if (name, tensor.shape, tensor.dtype) != (wanted, shape.shape, shape.dtype):
                 raise CheckpointError(f"{name}: {tuple(tensor.shape)} {tensor.dtype} is not what was planned")
             hashed.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data))

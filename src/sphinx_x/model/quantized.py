@@ -71,7 +71,7 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
     as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits, or where the
     language model is a mixture of experts that quantisation would not reach.
     """
-    asked, config = options.get("quantization_config"), AutoConfig.from_pretrained(path)
+    asked, config = options.get("quantization_config"), AutoConfig.from_pretrained(path, trust_remote_code=False)
     saved = getattr(config, "quantization_config", None) is not None
     if bits is not None:
         if bits not in (4, 8):

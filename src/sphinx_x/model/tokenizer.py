@@ -53,8 +53,9 @@ def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTok
     They come after every row: rows that no token has yet get one, so that all keep their place. Raises ValueError where
     the vocabulary is longer than the table, or has one of the image tokens already.
     """
-    if len(tokenizer) > rows:
-        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the embedding table {rows} rows")
+    last = max(tokenizer.get_vocab().values(), default=-1)
+    if max(len(tokenizer), last + 1) > rows:
+        raise ValueError(f"the tokenizer has {max(len(tokenizer), last + 1)} tokens, the embedding table {rows} rows")
     tokenizer.add_tokens([f"<|unused_{k}|>" for k in range(len(tokenizer), rows)])
     tokenizer.add_tokens(
         [AddedToken(token, special=True, normalized=False) for token in IMAGE_TOKENS],  # pyright: ignore[reportArgumentType]
@@ -192,7 +193,9 @@ def read_tokenizer(folder: str | Path, model_first: bool = False) -> PreTrainedT
         raise ValueError(f"{config}: not JSON") from error
     if (folder / "tokenizer.json").is_file() and not (model_first and model.is_file()):
         try:
-            return PreTrainedTokenizerFast.from_pretrained(folder)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+            tokenizer.init_kwargs.pop("auto_map", None)  # names code that would lie beside it
+            return tokenizer
         except Exception as error:  # the library's own kinds, and Rust's, which have none
             raise ValueError(f"{folder / 'tokenizer.json'}: not a tokenizer ({one_line(error)})") from error
     if not model.is_file():
