@@ -59,7 +59,7 @@ def make_checkpoint(folder: Path, shapes: dict[str, tuple[int, ...]], shards: in
         parts = {f"llma.{name}": split(name, tensor, number, shards) for name, tensor in whole.items()}
         state = {"model": {name: part.clone() for name, part in parts.items() if part is not None}}
         torch.save(state, folder / f"consolidated.{number:02d}-of-{shards:02d}.model.pth")
-    settings = {"dim": 2048, "n_layers": 22, "n_heads": 32, "n_kv_heads": 4, "norm_eps": 1e-5}
+    settings = {"dim": 2048, "n_heads": 32, "n_kv_heads": 4, "norm_eps": 1e-5}
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "meta.json").write_text('{"llama_type": "llama_ens5_light"}')
     shutil.copyfile(tokenizer, folder / "tokenizer.model")
