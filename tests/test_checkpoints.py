@@ -23,7 +23,7 @@ from sphinx_x.checkpoints.export import export_accessory
 from sphinx_x.checkpoints.parts import Part, disk_outline, plan_parts
 from sphinx_x.checkpoints.rules import convert, inverse
 from sphinx_x.checkpoints.shards import PREFIX, merge, split
-from sphinx_x.errors import CheckpointError
+from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import check_manifest
 from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig, SphinxXConfig
@@ -407,6 +407,7 @@ BROKEN = {
     "no config.json": lambda f: (f / "config.json").unlink(),
     "config.json: not JSON": lambda f: (f / "config.json").write_text("{"),
     "None attention heads": lambda f: (f / "config.json").write_text('{"dim": 32}'),
+    "unknown architecture {}": lambda f: (f / "meta.json").write_text('{"llama_type": {}}'),
     "unknown architecture 'gpt'": lambda f: (f / "meta.json").write_text('{"llama_type": "gpt"}'),
     "holds no tensors only": lambda f: torch.save({"model": {"a": 3}}, f / SECOND),
     "a copy of consolidated.00": _same_twice,
@@ -496,6 +497,33 @@ def test_two_at_once_do_not_mix(plain, tmp_path):
         shutil.rmtree(tmp_path / "out")
     assert (tmp_path / "out" / "mine").read_text() == "1"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+
+
+def test_a_changed_bit_is_seen_on_the_way_back(plain, tmp_path):
+    shutil.copytree(plain / "model", tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    for use in (SphinxX.load, lambda folder: export_accessory(folder, tmp_path / "out")):
+        with pytest.raises(CheckpointError, match="altered"):
+            use(tmp_path / "model")
+
+
+def test_ids_that_contradict_each_other_are_refused(plain, tmp_path):
+    shutil.copytree(plain / "model", tmp_path / "model")
+    (tmp_path / "model" / "manifest.json").unlink()
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "skip_token_id": 3}))
+    with pytest.raises(CheckpointError, match="other image tokens"):
+        SphinxX.load(tmp_path / "model")
+    with pytest.raises(CheckpointError, match="nothing to go back to"):
+        export_accessory(tmp_path / "model", tmp_path / "out")
+
+
+def test_a_device_that_is_not_there(plain):
+    with pytest.raises(MissingToolError, match="device nowhere"):
+        SphinxX.load(plain / "model", device="nowhere")
 
 
 def test_out_may_not_lie_in_what_is_read(plain, tmp_path):

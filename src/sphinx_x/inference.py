@@ -24,6 +24,7 @@ from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
+from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, plan_views
 
 Images = Source | Sequence[Source] | None
@@ -81,12 +82,12 @@ class SphinxX:
     ) -> SphinxX:
         """Loads a built-in member ("nano"), a model folder, or a model of the hub by its id.
 
-        dtype: as PyTorch names it; by default that of the weights on an accelerator and for large models, else float32.
-        A large model's weights are then mapped from its files on a CPU. device: as
-        PyTorch names it, by default an accelerator where there is one; "auto" spreads the model over what there is and
-        keeps the rest in memory or on the disk. bits: 4 or 8 quantises the language model, its experts included
-        (bitsandbytes, NF4). Further options go to `from_pretrained` (quantization_config, device_map, offload_folder,
-        ...). Raises `CheckpointError` where files are missing or altered, `MissingToolError` without bitsandbytes.
+        dtype: as PyTorch names it; by default that of the weights on an accelerator and for large models (on a CPU they
+        are then mapped from their files), else float32. device: as PyTorch names it, by default an accelerator where
+        there is one; "auto" spreads the model over what there is and keeps the rest in memory or on the disk. bits: 4
+        or 8 quantises the language model, its experts included (bitsandbytes, NF4). Further options go to
+        `from_pretrained` (quantization_config, device_map, offload_folder, ...). Raises `CheckpointError` where files
+        are missing, altered or contradict each other, `MissingToolError` for a device or a package that is not there.
         """
         path = find_model(name_or_path)
         logging.disable_progress_bar()
@@ -114,10 +115,15 @@ class SphinxX:
                 raise CheckpointError(f"{name_or_path}: its weights are not those of its config ({what[:-5]}: {names})")
         if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+        if image_tokens(processor.tokenizer) != model.config.image_tokens():
+            raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
         if getattr(model, "is_quantized", False):
             prefer_exact_kernels(model)
         elif "device_map" not in options:
-            torch.nn.Module.to(model, device)
+            try:
+                torch.nn.Module.to(model, device)
+            except (RuntimeError, AssertionError) as error:
+                raise MissingToolError(f"device {device}: {one_line(error)}") from error
         return cls(model, processor)
 
     def chat(self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any) -> Any:

@@ -164,7 +164,7 @@ def read_lines(path: str | Path) -> list[dict]:
 def _parse(line: bytes) -> dict | None:
     try:
         record = json.loads(line)
-    except ValueError:  # broken JSON or broken UTF-8
+    except (ValueError, RecursionError):  # broken JSON or broken UTF-8, or nested without end
         return None
     return record if isinstance(record, dict) else None
 

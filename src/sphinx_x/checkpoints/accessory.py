@@ -166,7 +166,7 @@ def understand(
     experts: Sequence[Backbone] = (),
 ) -> Checkpoint:
     """What a checkpoint is. experts: those that are not in it. Image tokens get the first four ids after its own."""
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise CheckpointError(f"{source.name}: unknown architecture {kind!r}; known: {', '.join(ARCHITECTURES)}")
     tensors = source.tensors()
     vocabulary = probe.shape(tensors, "embedding.weight" if kind == "internlm" else "tok_embeddings.weight", 2)[0]
@@ -197,12 +197,13 @@ def read_settings(
     settings = next((content for content in found if content), None)
     if settings is None:
         raise CheckpointError(f"{folders[-1]}: no config.json and no params.json")
-    kind = kind or next((k for folder in last_first if (k := _json(folder / "meta.json").get("llama_type"))), None)
+    named = (_json(folder / "meta.json").get("llama_type") for folder in last_first)
+    kind = kind or next((name for name in named if name is not None), None)
     if kind is None:
         if any(name.startswith(tuple(PARTS.values())) for name in tensors):
             raise CheckpointError(f"{folders[-1]}: no meta.json; name the architecture (--type)")
         kind = "mixtral" if any(".experts." in name for name in tensors) else "llama"
-    return str(kind), settings
+    return kind, settings
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def _outside(prefix: str, *inside: str) -> Callable[[str], bool]:
 def _convnext(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
     config = probe.convnext(tensors, prefix)
     colors = settings.get("preprocess_cfg") or settings.get("pretrained_cfg") or {}
+    if not isinstance(colors, dict):
+        raise CheckpointError(f"{source.name}: its config says {str(colors)[:40]!r} about colours")
     if not colors and not prefix:  # timm's own classifiers
         config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     elif "mean" in colors and "std" in colors:

@@ -29,12 +29,13 @@ from sphinx_x.checkpoints.writer import (
     write_weights,
 )
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import write_manifest
+from sphinx_x.jobs import check_folder, write_manifest
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.tokenizer import IMAGE_TOKENS
 
 
 def _config(folder: Path) -> SphinxXConfig:
+    check_folder(folder)
     try:
         return SphinxXConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a malformed file makes the library raise errors of nearly every kind

@@ -33,8 +33,10 @@ def shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = Non
     if name not in tensors:
         raise CheckpointError(f"tensor {name} missing")
     found = tuple(tensors[name].shape)
-    if dimensions is not None and len(found) != dimensions:
-        raise CheckpointError(f"tensor {name} has the shape {found}, not {dimensions} dimensions")
+    if dimensions is not None and (len(found) != dimensions or 0 in found):
+        raise CheckpointError(
+            f"tensor {name} has the shape {found}, not {dimensions} dimensions with something in them"
+        )
     return found
 
 

@@ -249,6 +249,8 @@ class Overlay:
         if before is not None and before.shape != outline.shape:
             was, is_now = tuple(before.shape), tuple(outline.shape)
             raise CheckpointError(f"{folder.name}: {name} is {is_now}, in the checkpoint before it {was}")
+        if folder.diff and not outline.dtype.is_floating_point:
+            raise CheckpointError(f"{folder.name}: the difference to {name} has {outline.dtype} numbers")
         if not folder.diff or before is None:
             self._where[name], self._shapes[name] = [folder], outline
         else:
