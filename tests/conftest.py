@@ -81,3 +81,14 @@ def tiny(tiny_folder):
     from sphinx_x.inference import SphinxX
 
     return SphinxX.load(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """A tiny official language model in one shard, and what it is imported as."""
+    from official import llama_state, write
+    from sphinx_x.checkpoints.accessory import import_accessory
+
+    work = tmp_path_factory.mktemp("plain")
+    import_accessory([write(work / "official", llama_state())], work / "model")
+    return work

@@ -11,24 +11,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import nn
 
+from base_weights import CONVNEXT, DINOV2, SMALL, TOKENIZER, base_llm, randomise, timm_names
 from sphinx_x.checkpoints.backbones import import_backbones
 from sphinx_x.checkpoints.experts import open_expert
 from sphinx_x.errors import CheckpointError, SphinxXError
 from sphinx_x.family import get_member
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.convnext import ConvNext
-from sphinx_x.model.mixture import build_expert
 from sphinx_x.model.views import ViewGrid
-
-TOKENIZER = Path(__file__).parent / "reference" / "tokenizer" / "tokenizer.model"
-CONVNEXT = {"kind": "convnext", "height": 32, "width": 32, "channels": (8, 16), "depths": (1, 2)}
-CONVNEXT |= {"strides": ((4, 4), (2, 2))}
-DINOV2 = {"kind": "dinov2", "height": 28, "width": 28, "patch": (7, 7), "channels": 64, "depth": 2, "heads": 1}
-DINOV2 |= {"hidden": 96, "swiglu": True, "positions": (5, 5)}
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-SMALL |= {"intermediate_size": 48, "vocab_size": 512, "max_position_embeddings": 128}
 
 
 @pytest.fixture
@@ -36,26 +27,6 @@ def member():
     """A small member with a place for each of the two kinds."""
     groups = ({"experts": (CONVNEXT, DINOV2), "tokens": (4, 4)},)
     return replace(get_member("tiny"), views=ViewGrid(2, 2, 32, 32), groups=groups)
-
-
-def randomise(module: nn.Module) -> nn.Module:
-    """Every parameter another than at the start: a mix-up of two is seen."""
-    generator = torch.Generator().manual_seed(3)
-    for parameter in module.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
-    return module.eval()
-
-
-def base_llm(folder: Path, kind: str, **fields) -> tuple[Path, nn.Module]:
-    """A language model of the library with random weights, saved as the hub has it."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(kind, **{**SMALL, **fields})
-    model = randomise(AutoModelForCausalLM.from_config(config))
-    model.tie_weights()
-    model.save_pretrained(folder)
-    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
-    return folder, model
 
 
 def text_logits(sphinx: SphinxX, ids: torch.Tensor) -> torch.Tensor:
@@ -163,138 +134,6 @@ def test_tokens_added_over_pieces_take_their_place(member, tmp_path):
     assert tokenizer.convert_tokens_to_ids("<|im_start|>") == 509 and len(tokenizer) == 516
 
 
-# ---- experts
-
-
-def timm_names(ours: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A ConvNeXt of ours under timm's names: written out here, not taken from the code under test."""
-    out = {}
-    for name, tensor in ours.items():
-        parts = name.split(".")
-        if parts[0] == "norm":
-            out[f"head.norm.{parts[1]}"] = tensor
-        elif parts[1] == "0" and int(parts[2]) < 2:
-            out[f"stem.{parts[2]}.{parts[3]}"] = tensor
-        elif int(parts[2]) < 2:
-            out[f"stages.{parts[1]}.downsample.{parts[2]}.{parts[3]}"] = tensor
-        else:
-            inner = ".".join(parts[3:])
-            for old, new in {
-                "depthwise": "conv_dw",
-                "expand": "mlp.fc1",
-                "contract": "mlp.fc2",
-                "scale": "gamma",
-            }.items():
-                inner = inner.replace(old, new)
-            out[f"stages.{parts[1]}.blocks.{int(parts[2]) - 2}.{inner}"] = tensor
-    return out
-
-
-@pytest.mark.parametrize("source", ["timm", "open_clip"])
-def test_convnext_of_timm_and_open_clip(tmp_path, source):
-    from sphinx_x.model.config import CLIP_MEAN, IMAGENET_MEAN, ConvNextConfig
-
-    fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
-    expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
-    state = timm_names(expert.state_dict())
-    if source == "timm":
-        state |= {"head.fc.weight": torch.zeros(10, 16), "head.fc.bias": torch.zeros(10)}
-        save_file(state, tmp_path / "model.safetensors")
-    else:
-        state = {f"visual.trunk.{name}": tensor for name, tensor in state.items()}
-        state |= {"visual.head.proj.weight": torch.zeros(4, 16), "logit_scale": torch.tensor(1.0)}
-        state |= {"transformer.resblocks.0.ln_1.weight": torch.zeros(4)}
-        torch.save(state, tmp_path / "open_clip_pytorch_model.bin")
-    backbone = open_expert(tmp_path)
-    assert backbone.kind == "convnext" and backbone.config.eps == 1e-6
-    assert backbone.config.mean == (IMAGENET_MEAN if source == "timm" else CLIP_MEAN)
-    assert _rebuilt(backbone, 32)(torch.ones(1, 3, 32, 32)).equal(expert.features(torch.ones(1, 3, 32, 32))[1])
-
-
-def _rebuilt(backbone, size: int):
-    """The expert that a backbone makes, as a function from normalised pixels to its map."""
-    from sphinx_x.checkpoints.rules import convert
-
-    expert = build_expert(replace(backbone.config, height=size, width=size))
-    part = backbone.part("")
-    expert.load_state_dict(dict(convert(part.rules, part.source.read)))
-    return lambda pixels: expert.eval().features(pixels)[1]
-
-
-@pytest.mark.parametrize("swiglu", [False, True])
-@pytest.mark.parametrize("source", ["hub", "hub 4", "official"])
-def test_dinov2_of_the_hub_and_official(tmp_path, swiglu, source):
-    from transformers import Dinov2Config, Dinov2Model
-
-    config = Dinov2Config(
-        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7, use_swiglu_ffn=swiglu
-    )
-    theirs = randomise(Dinov2Model(config))
-    theirs.save_pretrained(tmp_path / "hub")
-    from sphinx_x.checkpoints.weights import WeightFiles
-
-    files = WeightFiles(tmp_path / "hub")
-    saved = {name: files.read(name).clone() for name in files.tensors()}
-    if source == "official":
-        saved = official_dinov2(saved)
-    elif source == "hub 4":  # as version 4 of the library called its modules; inside a classifier
-        for old, new in (
-            ("attention.q_proj", "attention.attention.query"),
-            ("attention.k_proj", "attention.attention.key"),
-        ):
-            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
-        for old, new in (
-            ("attention.v_proj", "attention.attention.value"),
-            ("attention.o_proj", "attention.output.dense"),
-        ):
-            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
-        saved = {f"dinov2.{name}": tensor for name, tensor in saved.items()} | {"classifier.bias": torch.zeros(3)}
-    path = tmp_path / ("dinov2_vits7_pretrain.pth" if source == "official" else "model.safetensors")
-    torch.save(saved, path) if source == "official" else save_file(saved, path)
-    backbone = open_expert(path)
-    assert backbone.kind == "dinov2" and (backbone.config.swiglu, backbone.config.positions) == (swiglu, (5, 5))
-    pixels = torch.randn(2, 3, 35, 35, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        wanted = theirs(pixels).last_hidden_state[:, 1:].transpose(1, 2)
-        assert torch.allclose(_rebuilt(backbone, 35)(pixels).flatten(2), wanted, atol=1e-4)
-
-
-def official_dinov2(saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The hub's tensors under the names of DINOv2's own code."""
-    names = {"embeddings.cls_token": "cls_token", "embeddings.mask_token": "mask_token"}
-    names |= {
-        "embeddings.position_embeddings": "pos_embed",
-        "embeddings.patch_embeddings.projection": "patch_embed.proj",
-    }
-    names |= {"encoder.layer.": "blocks.", "layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.gamma"}
-    names |= {"layernorm.": "norm.", "mlp.weights_in": "mlp.w12", "mlp.weights_out": "mlp.w3"}
-    names |= {"attention.output.dense": "attn.proj", "attention.o_proj": "attn.proj"}
-    out = {}
-    for name, tensor in saved.items():
-        for old, new in names.items():
-            name = name.replace(old, new)
-        out[name] = tensor
-    for part in ("attention.attention.{}", "attention.{}_proj"):
-        words = ("query", "key", "value") if "attention.attention" in part else "qkv"
-        for k in (0, 1):
-            for end in ("weight", "bias"):
-                keys = [f"blocks.{k}.{part.format(word)}.{end}" for word in words]
-                if keys[0] in out:
-                    out[f"blocks.{k}.attn.qkv.{end}"] = torch.cat([out.pop(key) for key in keys])
-    return out
-
-
-def test_an_expert_that_is_none(tmp_path):
-    save_file({"a.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="not a visual expert"):
-        open_expert(tmp_path)
-    with pytest.raises(CheckpointError, match="no such file"):
-        open_expert(tmp_path / "nowhere")
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 50)
-    with pytest.raises(CheckpointError, match="cut off or no safetensors"):
-        open_expert(tmp_path)
-
-
 # ---- putting together
 
 
@@ -373,8 +212,8 @@ def test_starting_from_a_member(member, parts):
 
 def test_trained_parts_over_experts_given_apart(member, parts, tmp_path):
     """What the reference saves of a fine-tuning run has no encoders."""
+    from official import llama_state, write
     from sphinx_x.checkpoints.accessory import import_accessory
-    from test_checkpoints import llama_state, write
 
     state = llama_state() | {"start_img": torch.zeros(1, 1, 32), "end_img": torch.ones(1, 1, 32)}
     state |= {"visual_proj.0.weight": torch.randn(32, 16 + 64), "visual_proj.0.bias": torch.randn(32)}
@@ -463,10 +302,10 @@ def test_a_member_made_here_in_the_official_format(member, parts):
 def test_the_tokenizer_comes_back_with_the_language_model(member, parts, source):
     from transformers import AutoTokenizer
 
+    from official import llama_state, write
     from sphinx_x.checkpoints.accessory import import_accessory
     from sphinx_x.checkpoints.export import export_llm
     from sphinx_x.model.tokenizer import sentencepiece_tokenizer
-    from test_checkpoints import llama_state, write
 
     if source == "made":
         import_backbones(member, parts / "out", parts / "llm", fresh=["convnext", "dinov2"])

@@ -1,0 +1,118 @@
+"""Visual experts from files of their own give what the code they come from computes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from base_weights import CONVNEXT, randomise, timm_names
+from sphinx_x.checkpoints.experts import open_expert
+from sphinx_x.errors import CheckpointError
+from sphinx_x.model.convnext import ConvNext
+from sphinx_x.model.mixture import build_expert
+
+
+@pytest.mark.parametrize("source", ["timm", "open_clip"])
+def test_convnext_of_timm_and_open_clip(tmp_path, source):
+    from sphinx_x.model.config import CLIP_MEAN, IMAGENET_MEAN, ConvNextConfig
+
+    fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
+    expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
+    state = timm_names(expert.state_dict())
+    if source == "timm":
+        state |= {"head.fc.weight": torch.zeros(10, 16), "head.fc.bias": torch.zeros(10)}
+        save_file(state, tmp_path / "model.safetensors")
+    else:
+        state = {f"visual.trunk.{name}": tensor for name, tensor in state.items()}
+        state |= {"visual.head.proj.weight": torch.zeros(4, 16), "logit_scale": torch.tensor(1.0)}
+        state |= {"transformer.resblocks.0.ln_1.weight": torch.zeros(4)}
+        torch.save(state, tmp_path / "open_clip_pytorch_model.bin")
+    backbone = open_expert(tmp_path)
+    assert backbone.kind == "convnext" and backbone.config.eps == 1e-6
+    assert backbone.config.mean == (IMAGENET_MEAN if source == "timm" else CLIP_MEAN)
+    assert _rebuilt(backbone, 32)(torch.ones(1, 3, 32, 32)).equal(expert.features(torch.ones(1, 3, 32, 32))[1])
+
+
+def _rebuilt(backbone, size: int):
+    """The expert that a backbone makes, as a function from normalised pixels to its map."""
+    from sphinx_x.checkpoints.rules import convert
+
+    expert = build_expert(replace(backbone.config, height=size, width=size))
+    part = backbone.part("")
+    expert.load_state_dict(dict(convert(part.rules, part.source.read)))
+    return lambda pixels: expert.eval().features(pixels)[1]
+
+
+@pytest.mark.parametrize("swiglu", [False, True])
+@pytest.mark.parametrize("source", ["hub", "hub 4", "official"])
+def test_dinov2_of_the_hub_and_official(tmp_path, swiglu, source):
+    from transformers import Dinov2Config, Dinov2Model
+
+    config = Dinov2Config(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, image_size=35, patch_size=7, use_swiglu_ffn=swiglu
+    )
+    theirs = randomise(Dinov2Model(config))
+    theirs.save_pretrained(tmp_path / "hub")
+    from sphinx_x.checkpoints.weights import WeightFiles
+
+    files = WeightFiles(tmp_path / "hub")
+    saved = {name: files.read(name).clone() for name in files.tensors()}
+    if source == "official":
+        saved = official_dinov2(saved)
+    elif source == "hub 4":  # as version 4 of the library called its modules; inside a classifier
+        for old, new in (
+            ("attention.q_proj", "attention.attention.query"),
+            ("attention.k_proj", "attention.attention.key"),
+        ):
+            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
+        for old, new in (
+            ("attention.v_proj", "attention.attention.value"),
+            ("attention.o_proj", "attention.output.dense"),
+        ):
+            saved = {name.replace(old, new): tensor for name, tensor in saved.items()}
+        saved = {f"dinov2.{name}": tensor for name, tensor in saved.items()} | {"classifier.bias": torch.zeros(3)}
+    path = tmp_path / ("dinov2_vits7_pretrain.pth" if source == "official" else "model.safetensors")
+    torch.save(saved, path) if source == "official" else save_file(saved, path)
+    backbone = open_expert(path)
+    assert backbone.kind == "dinov2" and (backbone.config.swiglu, backbone.config.positions) == (swiglu, (5, 5))
+    pixels = torch.randn(2, 3, 35, 35, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = theirs(pixels).last_hidden_state[:, 1:].transpose(1, 2)
+        assert torch.allclose(_rebuilt(backbone, 35)(pixels).flatten(2), wanted, atol=1e-4)
+
+
+def official_dinov2(saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The hub's tensors under the names of DINOv2's own code."""
+    names = {"embeddings.cls_token": "cls_token", "embeddings.mask_token": "mask_token"}
+    names |= {
+        "embeddings.position_embeddings": "pos_embed",
+        "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    }
+    names |= {"encoder.layer.": "blocks.", "layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.gamma"}
+    names |= {"layernorm.": "norm.", "mlp.weights_in": "mlp.w12", "mlp.weights_out": "mlp.w3"}
+    names |= {"attention.output.dense": "attn.proj", "attention.o_proj": "attn.proj"}
+    out = {}
+    for name, tensor in saved.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        out[name] = tensor
+    for part in ("attention.attention.{}", "attention.{}_proj"):
+        words = ("query", "key", "value") if "attention.attention" in part else "qkv"
+        for k in (0, 1):
+            for end in ("weight", "bias"):
+                keys = [f"blocks.{k}.{part.format(word)}.{end}" for word in words]
+                if keys[0] in out:
+                    out[f"blocks.{k}.attn.qkv.{end}"] = torch.cat([out.pop(key) for key in keys])
+    return out
+
+
+def test_an_expert_that_is_none(tmp_path):
+    save_file({"a.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a visual expert"):
+        open_expert(tmp_path)
+    with pytest.raises(CheckpointError, match="no such file"):
+        open_expert(tmp_path / "nowhere")
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 50)
+    with pytest.raises(CheckpointError, match="cut off or no safetensors"):
+        open_expert(tmp_path)
