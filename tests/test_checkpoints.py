@@ -130,6 +130,13 @@ def test_differences_are_added_to_a_base(tmp_path):
         import_accessory(folders[1:], tmp_path / "none")
 
 
+def test_a_difference_may_be_nothing(plain, tmp_path):
+    nothing = {name: torch.zeros_like(tensor) for name, tensor in llama_state().items()}
+    folders = [plain / "official", write(tmp_path / "diff", nothing, 2, ending="model-diff")]
+    import_accessory(folders, tmp_path / "model")
+    assert same(weights(tmp_path / "model"), weights(plain / "model"))
+
+
 def test_a_difference_may_bring_tensors_of_its_own(tmp_path):
     """A base language model of Meta's, and what makes SPHINX of it; type and settings are those of the last folder."""
     base = write(tmp_path / "base", llama_state())
