@@ -5,9 +5,10 @@ exit code 2, Python users catch one type. Errors of our own (a broken invariant)
 """
 
 
-def one_line(error: Exception, length: int = 160) -> str:
-    """What an error of others says, on one line and not too long."""
-    return " ".join(str(error).split())[:length] or type(error).__name__
+def one_line(error: Exception) -> str:
+    """What an error of others says, on one line of at most 200 characters; of the system's errors only the reason."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 class SphinxXError(Exception):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from sphinx_x.errors import ImageError
+from sphinx_x.errors import ImageError, one_line
 
 # Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
 # what is above is far more often a decompression bomb than a picture. The size is read from the header.
@@ -71,7 +71,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
         pixels = re.search(r"\d+", str(error))
         raise _too_large(name, int(pixels[0]) if pixels else MAX_PIXELS) from error
     except Exception as error:  # decoders fed with broken files raise errors of nearly every kind
-        raise ImageError(f"{name}: cannot be read, {_one_line(error)}") from error
+        raise ImageError(f"{name}: cannot be read, {one_line(error)}") from error
     raise ImageError(f"{name}: an image is a path, bytes, a Pillow image or an array")
 
 
@@ -86,11 +86,6 @@ def _name(source: Source) -> str:
     if isinstance(source, np.ndarray):
         return f"{source.dtype} array of shape {source.shape}"
     return "Pillow image" if isinstance(source, Image.Image) else f"{type(source).__name__} object"
-
-
-def _one_line(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def _too_large(name: str, pixels: int, size: tuple[int, int] | None = None) -> ImageError:
@@ -194,7 +189,7 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise ImageError(f"{name}: the PDF is encrypted, save it without a password") from error
-            raise ImageError(f"{name}: broken PDF, {_one_line(error)}") from error
+            raise ImageError(f"{name}: broken PDF, {one_line(error)}") from error
         stack.callback(document.close)
         _check_page(name, page, len(document))
         document.init_forms()  # so that what was filled into a form is seen

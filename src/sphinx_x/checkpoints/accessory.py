@@ -22,7 +22,7 @@ from sphinx_x.checkpoints import probe
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import accessory_llm_rules, text_config
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, plan_parts
-from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_rules, renames, weight_and_bias
+from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_places, expert_rules, renames, weight_and_bias
 from sphinx_x.checkpoints.shards import AccessoryFolder, Overlay
 from sphinx_x.checkpoints.writer import (
     ORIGINAL,
@@ -126,11 +126,10 @@ class Checkpoint:
 
     def place(self, kind: str) -> str:
         """What our names of an expert begin with."""
-        for number, group in enumerate(self.config.group_configs()):
-            for k, expert in enumerate(group.experts):
-                if expert.kind == kind:
-                    return f"{VISION}{number}.experts.{k}."
-        raise CheckpointError(f"an architecture {self.kind} has no expert of the kind {kind}")
+        places = expert_places(self.config.group_configs())
+        if kind not in places:
+            raise CheckpointError(f"an architecture {self.kind} has no expert of the kind {kind}")
+        return places[kind][1]
 
 
 def visual_groups(

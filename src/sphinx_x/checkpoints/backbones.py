@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from sphinx_x.checkpoints import probe
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, disk_outline, plan_parts
-from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, renames
+from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, expert_places, renames
 from sphinx_x.checkpoints.templates import template_of
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
@@ -188,11 +187,7 @@ class StartingMember:
 
     def expert(self, kind: str) -> tuple[ExpertConfig, str] | None:
         """An expert's configuration and what its names begin with."""
-        for number, group in enumerate(self.groups):
-            for k, expert in enumerate(group.experts):
-                if expert.kind == kind:
-                    return expert, f"{VISION}{number}.experts.{k}."
-        return None
+        return expert_places(self.groups).get(kind)
 
     def projector(self, new: GroupConfig, target: str) -> Part | None:
         """The projector of the group that has all experts of `new`, the columns of its other experts left out."""
@@ -201,10 +196,11 @@ class StartingMember:
             widths = {expert.kind: width(expert) for expert in group.experts}
             if not set(kinds) <= set(widths) or any(width(e) != widths[e.kind] for e in new.experts):
                 continue
-            old, ends = f"{VISION}{number}.projector.", dict(zip(widths, cumulated(widths.values()), strict=True))
+            old = f"{VISION}{number}.projector."
 
-            def columns(weight: Tensor, ends: dict[str, int] = ends, widths: dict[str, int] = widths) -> tuple[Tensor]:
-                return (torch.cat([weight[:, ends[kind] - widths[kind] : ends[kind]] for kind in kinds], dim=1),)
+            def columns(weight: Tensor, widths: dict[str, int] = widths) -> tuple[Tensor]:
+                by_kind = dict(zip(widths, weight.split(list(widths.values()), dim=1), strict=True))
+                return (torch.cat([by_kind[kind] for kind in kinds], dim=1),)
 
             rest = renames({name: name for name in ("0.bias", "1.weight", "1.bias")}, old, target)
             rules = [Rule((f"{old}0.weight",), (f"{target}0.weight",), columns), *rest]
@@ -215,11 +211,6 @@ class StartingMember:
 def width(expert: ExpertConfig) -> int:
     """Channels of an expert's tokens."""
     return expert.channels[-1] if isinstance(expert.channels, tuple) else expert.channels
-
-
-def cumulated(widths: Iterable[int]) -> list[int]:
-    """Running sums."""
-    return list(accumulate(widths))
 
 
 @told_in_one_line

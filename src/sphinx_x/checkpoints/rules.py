@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, ExpertConfig, QFormerConfig
+from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, ExpertConfig, GroupConfig, QFormerConfig
 
 Tensors = tuple[Tensor, ...]
 LLM = "model.language_model."
@@ -208,6 +208,15 @@ def qformer_rules(config: QFormerConfig, source: str, target: str) -> list[Rule]
         pairs |= weight_and_bias(f"{old}.output_query.dense", f"{new}.down")
         pairs |= weight_and_bias(f"{old}.output_query.LayerNorm", f"{new}.norm")
     return renames(pairs, source, target)
+
+
+def expert_places(groups: Iterable[GroupConfig]) -> dict[str, tuple[ExpertConfig, str]]:
+    """By kind, each expert of a model and what our names of its tensors begin with; of two of a kind the first."""
+    places: dict[str, tuple[ExpertConfig, str]] = {}
+    for number, group in enumerate(groups):
+        for k, expert in enumerate(group.experts):
+            places.setdefault(expert.kind, (expert, f"{VISION}{number}.experts.{k}."))
+    return places
 
 
 def expert_rules(config: ExpertConfig, source: str, target: str) -> list[Rule]:

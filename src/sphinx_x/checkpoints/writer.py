@@ -80,8 +80,7 @@ def new_folder(out: str | Path, needed: int = 0, sources: Iterable[str | Path] =
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
     except OSError as error:
-        what = error.strerror or one_line(error)
-        raise CheckpointError(f"{out}: cannot be written ({what}); nothing is left there") from error
+        raise CheckpointError(f"{out}: cannot be written ({one_line(error)}); nothing is left there") from error
 
 
 _OWNER = re.sub(r"\W", "", socket.gethostname())[:40]
@@ -164,10 +163,14 @@ class _Hashed:
 def write_weights(folder: Path, outline: Mapping[str, Tensor], tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
     """Writes `model.safetensors`, or several files and their index, as the library reads them; file name -> SHA-256."""
     files: list[dict[str, Tensor]] = [{}]
+    room = FILE_BYTES
     for name, tensor in outline.items():
-        if files[-1] and size_of(files[-1].values()) + size_of([tensor]) > FILE_BYTES:
+        size = size_of([tensor])
+        if files[-1] and size > room:
             files.append({})
+            room = FILE_BYTES
         files[-1][name] = tensor
+        room -= size
     stream, hashes, where = iter(tensors), {}, {}
     for number, part in enumerate(files, 1):
         name = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
