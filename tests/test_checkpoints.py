@@ -197,6 +197,21 @@ def test_meta_files_and_their_buffers_come_back(tmp_path):
     assert same(torch.load(tmp_path / "back" / "consolidated.00.pth", weights_only=True), state)
 
 
+def test_large_models_are_spread_over_several_files(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr("sphinx_x.checkpoints.writer.FILE_BYTES", 20_000)
+    import_accessory([plain / "official"], tmp_path / "model")
+    files = sorted((tmp_path / "model").glob("model-*.safetensors"))
+    assert len(files) > 2 and not (tmp_path / "model" / "model.safetensors").exists()
+    # a tensor that is larger than a file may be has one of its own; all others fit
+    assert sum(file.stat().st_size > 23_000 for file in files) == 2
+    check_manifest(tmp_path / "model", full=True)
+    first, spread = (SphinxX.load(folder / "model").model.state_dict() for folder in (plain, tmp_path))
+    assert same(first, spread)
+    export_accessory(tmp_path / "model", tmp_path / "back")
+    state = torch.load(tmp_path / "back" / "consolidated.00-of-01.model.pth", weights_only=True)["model"]
+    assert same({n.removeprefix(PREFIX): t for n, t in state.items()}, llama_state())
+
+
 def test_a_small_drift_between_copies_is_told(tmp_path):
     folder = write(tmp_path / "official", llama_state(), 2)
     path = folder / "consolidated.01-of-02.model.pth"
