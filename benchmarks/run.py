@@ -31,7 +31,7 @@ from PIL import Image
 from shards import line_sample
 from sphinx_x.data.blend import Blend, Source
 from sphinx_x.data.loader import Augmentation, Examples, open_source
-from sphinx_x.data.sample import write_shard
+from sphinx_x.data.shards import write_shard
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import SphinxX

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from sphinx_x.data.sample import ImageRef, Sample, write_shard
+from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.shards import write_shard
 
 
 def line_sample(number: int, rng: random.Random) -> tuple[Sample, list[bytes]]:

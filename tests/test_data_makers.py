@@ -20,7 +20,8 @@ from sphinx_x.data import prepare as preparing
 from sphinx_x.data.ocr import fonts, lines
 from sphinx_x.data.ocr.tasks import Word, ask_about_line
 from sphinx_x.data.prepare import Counts, DataConfig, prepare, run_apart
-from sphinx_x.data.sample import Sample, ShardReader, write_shard
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.data.som import emoji
 from sphinx_x.errors import DataError, MissingToolError
 
@@ -191,7 +192,7 @@ def make_samples(count: int) -> list[tuple[Sample, list[bytes]]]:
 def test_shards_round_trip(tmp_path):
     write_shard(tmp_path, "a", make_samples(5))
     write_shard(tmp_path, "b", make_samples(3))
-    reader = ShardReader(tmp_path)
+    reader = SampleReader(tmp_path)
     assert len(reader) == 8
     for copy in (reader, pickle.loads(pickle.dumps(reader))):
         expected = [*enumerate(make_samples(5)), *enumerate(make_samples(3))]
@@ -215,13 +216,13 @@ def test_shards_round_trip(tmp_path):
 
 def test_forked_readers_open_their_own_files(tmp_path):
     write_shard(tmp_path, "a", make_samples(3))
-    reader = ShardReader(tmp_path)
+    reader = SampleReader(tmp_path)
     reader.image_bytes(reader[0])
     results = dict(run_apart(_read_id, [(reader, index) for index in range(3)], 2, 10))
     assert results == {0: "s0", 1: "s1", 2: "s2"}
 
 
-def _read_id(reader: ShardReader, index: int) -> str:
+def _read_id(reader: SampleReader, index: int) -> str:
     sample = reader[index]
     assert reader.image_bytes(sample)
     return sample.id
@@ -245,7 +246,7 @@ def test_wrong_samples_are_named(tmp_path, change, message):
     path = tmp_path / "a.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text(first + "\n" + json.dumps(json.loads(second) | change) + "\n")
-    reader = ShardReader(path)
+    reader = SampleReader(path)
     assert reader[0].id == "s0"
     with pytest.raises(DataError, match=message) as error:
         reader[1]
@@ -255,7 +256,7 @@ def test_wrong_samples_are_named(tmp_path, change, message):
 def test_cut_archive_is_named(tmp_path):
     write_shard(tmp_path, "a", make_samples(2))
     os.truncate(tmp_path / "a.tar", 700)
-    reader = ShardReader(tmp_path)
+    reader = SampleReader(tmp_path)
     with pytest.raises(DataError, match=r"a\.tar: ends before byte"):
         reader.image_bytes(reader[1])
 
@@ -293,7 +294,7 @@ def test_prepare_is_deterministic_and_resumable(folder, capsys):
     assert report["made"] == 6 * 5 + 3 and report["left_out"] == {"the same text too often": 3}
     assert list(report["bad_documents"]) == ["broken.pdf"]
     assert "no more documents" in capsys.readouterr().out
-    sample = ShardReader(folder / "all")[0]
+    sample = SampleReader(folder / "all")[0]
     assert sample.source.endswith(".pdf#page=1") and sample.licence == "see the source"
     with pytest.raises(DataError, match="other settings"):
         prepare(config(24, repeats=2), folder / "one")

@@ -12,7 +12,8 @@ from shards import write_lines
 from sphinx_x.conversation import Message, Place
 from sphinx_x.data.blend import Blend, Source
 from sphinx_x.data.loader import Augmentation, Examples, batches, open_source
-from sphinx_x.data.sample import Sample, write_shard
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import write_shard
 from sphinx_x.errors import DataError
 
 STRONG = Augmentation(scale=(0.8, 1.2), contrast=0.5, noise=20, margin=4)
@@ -44,11 +45,11 @@ def test_boxes_move_with_the_picture():
     for seed in range(30):
         pixels = np.full((40, 90, 3), 255, np.uint8)
         pixels[10:25, 30:60] = 0
-        message = Message("assistant", (Place(0, (30, 10, 60, 25)),))
+        message = Message("assistant", (Place(0, ((30, 10, 60, 25),)),))
         image, moved = STRONG.apply(Image.fromarray(pixels), [message], np.random.default_rng(seed))
         ink = np.argwhere(np.asarray(image.convert("L")) < 128)
         (top, left), (bottom, right) = ink.min(0), ink.max(0) + 1
-        assert moved[0].parts[0].xy == pytest.approx((left, top, right, bottom), abs=1.5)
+        assert moved[0].parts[0].places[0] == pytest.approx((left, top, right, bottom), abs=1.5)
 
 
 def test_the_line_is_known_only_in_one_row_of_views(tmp_path, tiny):

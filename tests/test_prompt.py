@@ -6,7 +6,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from sphinx_x.conversation import format_place, parse_boxes, parse_messages
+from sphinx_x.conversation import format_places, parse_boxes, parse_messages
 from sphinx_x.errors import PromptError
 from sphinx_x.family import get_member
 from sphinx_x.model.prompt import TEMPLATES, PromptBuilder
@@ -109,7 +109,9 @@ def test_wrong_conversations_are_named(messages, images, says):
 
 
 def test_boxes_are_written_and_read():
-    assert format_place((0, 0.1234, 0.5, 1.7), 3) == "[0.000, 0.123, 0.500, 1.000]"
+    assert format_places([(0, 0.1234, 0.5, 1.7)], 3) == "[0.000, 0.123, 0.500, 1.000]"
+    assert format_places([(0, 0.5), (1, 0.25)]) == "[0.00, 0.50; 1.00, 0.25]"
+    assert parse_boxes("[0.1, 0.2, 0.3, 0.4; 0, 0, 1, 1]") == [(0.1, 0.2, 0.3, 0.4), (0, 0, 1, 1)]
     assert parse_boxes("x [0, 1, .5, 0.25] y [0.1,0.2,0.3] [1., 0.0, 0.5, 1]") == [(0, 1, 0.5, 0.25), (1, 0, 0.5, 1)]
 
 

@@ -5,9 +5,10 @@ A conversation is a list of messages in the usual role/content form:
     {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where is 'cat'?"}]}
     {"role": "assistant", "content": [{"type": "box", "image": 0, "box": [12, 30, 80, 44]}]}
 
-`content` may also be a plain string. An image part stands for the next image of the conversation. A box or point
-part holds pixels of the image it names (its index in the conversation); it becomes text only when the prompt is
-built, because what is written is relative to the padded square that the model sees.
+`content` may also be a plain string. An image part stands for the next image of the conversation. A `box`, `point`,
+`boxes` or `points` part holds pixels of the image it names (its index in the conversation); it becomes text only when
+the prompt is built, because what is written is relative to the padded square that the model sees. Several boxes or
+points (a polygon, too) stand in one pair of brackets, parted by semicolons.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sphinx_x.errors import PromptError
 
 ROLES = ("system", "user", "assistant")
+PLACES = {"box": (4, False), "point": (2, False), "boxes": (4, True), "points": (2, True)}
+"""Parts that point at a place: how many numbers each place has, and whether the part holds a list of them."""
 IMAGE = "<image>"
 Numbers = tuple[float, ...]
 
@@ -37,10 +41,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Place:
-    """A box (x1, y1, x2, y2) or a point (x, y) in pixels of image number `image`."""
+    """Boxes (x1, y1, x2, y2) or points (x, y) in pixels of image number `image`, written in one pair of brackets."""
 
     image: int
-    xy: Numbers
+    places: tuple[Numbers, ...]
 
 
 Part = Text | Image | Place
@@ -77,11 +81,11 @@ def _parse_part(item: Mapping, number: int) -> list[Part]:
         return [Text(item["text"])]
     if kind == "image":
         return [Image()]
-    if kind in ("box", "point"):
-        numbers = item.get(kind)
-        wanted = 4 if kind == "box" else 2
-        if isinstance(numbers, Sequence) and len(numbers) == wanted:
-            return [Place(int(item.get("image", 0)), tuple(float(n) for n in numbers))]
+    if kind in PLACES:
+        wanted, several = PLACES[kind]
+        places: Any = item.get(kind) if several else [item.get(kind)]
+        if isinstance(places, Sequence) and all(isinstance(p, Sequence) and len(p) == wanted for p in places):
+            return [Place(int(item.get("image", 0)), tuple(tuple(float(n) for n in place) for place in places))]
     raise PromptError(f"message {number}: not a text, image, box or point part: {str(item)[:80]}")
 
 
@@ -101,13 +105,14 @@ def count_images(messages: Sequence[Message]) -> int:
     return sum(isinstance(part, Image) for message in messages for part in message.parts)
 
 
-def format_place(numbers: Sequence[float], decimals: int = 2) -> str:
-    """Writes a box or a point relative to the padded square, as `[0.12, 0.30, 0.80, 0.44]`."""
-    return "[" + ", ".join(f"{min(max(n, 0.0), 1.0):.{decimals}f}" for n in numbers) + "]"
+def format_places(places: Sequence[Sequence[float]], decimals: int = 2) -> str:
+    """Writes boxes or points relative to the padded square, as `[0.12, 0.30, 0.80, 0.44]`, several parted by `; `."""
+    written = (", ".join(f"{min(max(n, 0.0), 1.0):.{decimals}f}" for n in place) for place in places)
+    return "[" + "; ".join(written) + "]"
 
 
 _NUMBER = r"\s*(\d+(?:\.\d*)?|\.\d+)\s*"
-_BOX = re.compile(r"\[" + ",".join([_NUMBER] * 4) + r"\]")
+_BOX = re.compile(r"(?<=[\[;])" + ",".join([_NUMBER] * 4) + r"(?=[\];])")
 
 
 def parse_boxes(text: str) -> list[tuple[float, float, float, float]]:

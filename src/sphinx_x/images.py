@@ -75,6 +75,26 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     raise ImageError(f"{name}: an image is a path, bytes, a Pillow image or an array")
 
 
+def image_size(source: str | Path | bytes) -> tuple[int, int]:
+    """Width and height of an image file, upright, from its head alone: nothing is decoded.
+
+    Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
+    """
+    name = _name(source)
+    try:
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else _open_file(source, name) as stream,
+            Image.open(stream, formats=FORMATS) as image,
+        ):
+            _check_size(name, image.size)
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
+    except ImageError:
+        raise
+    except Exception as error:  # as in `open_image`
+        raise ImageError(f"{name}: cannot be read, {one_line(error)}") from error
+
+
 def _name(source: Source) -> str:
     """How messages call a source: one line of at most some 200 characters."""
     if isinstance(source, str | Path):

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sphinx_x.conversation import Message, Place, parse_messages
 from sphinx_x.data.blend import Blend
-from sphinx_x.data.sample import Sample, ShardReader
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, SphinxXError
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.views import plan_views
@@ -62,7 +63,9 @@ class Augmentation:
 
 def _moved(message: Message, factor: float, left: int, top: int) -> Message:
     parts = tuple(
-        replace(part, xy=tuple(n * factor + (left, top)[k % 2] for k, n in enumerate(part.xy)))
+        replace(
+            part, places=tuple(tuple(n * factor + (left, top)[k % 2] for k, n in enumerate(p)) for p in part.places)
+        )
         if isinstance(part, Place)
         else part
         for part in message.parts
@@ -92,7 +95,7 @@ class Examples(Dataset[Example]):
 
     def __init__(
         self,
-        readers: Sequence[ShardReader],
+        readers: Sequence[SampleReader],
         blend: Blend,
         processor: SphinxXProcessor,
         augmentation: Augmentation,
@@ -118,7 +121,7 @@ class Examples(Dataset[Example]):
             views = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
             return Example(empty, empty, views, empty, source, name, f"{type(error).__name__}: {error}")
 
-    def _build(self, reader: ShardReader, sample: Sample, source: int, name: str, rng: np.random.Generator) -> Example:
+    def _build(self, reader: SampleReader, sample: Sample, source: int, name: str, rng: np.random.Generator) -> Example:
         messages = parse_messages(sample.messages)
         images = []
         for k in range(len(sample.images)):
@@ -188,9 +191,9 @@ def batches(examples: Examples, batch: int, first_step: int, last_step: int, wor
     )
 
 
-def open_source(path: str | Path, prefix: str) -> ShardReader:
+def open_source(path: str | Path, prefix: str) -> SampleReader:
     """All shards PREFIX-*.jsonl of a folder."""
     files = sorted(Path(path).glob(f"{prefix}-*.jsonl"))
     if not files:
         raise DataError(f"{path}: no shard {prefix}-*.jsonl")
-    return ShardReader(files)
+    return SampleReader(files)

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from sphinx_x.data.ocr import fonts as rendered
 from sphinx_x.data.ocr.lines import Crop, crop_sample, read_document
-from sphinx_x.data.sample import Sample, ShardReader, write_shard
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.data.som import emoji
 from sphinx_x.errors import DataError, MissingToolError
 from sphinx_x.jobs import write_atomic
@@ -235,7 +236,7 @@ class _DocumentKind:
     def _resume(self) -> None:
         """Takes up the state that the last whole shard left."""
         while (self.out / f"{self._name(self.shards)}.jsonl").exists():
-            reader = ShardReader(self.out / f"{self._name(self.shards)}.jsonl")
+            reader = SampleReader(self.out / f"{self._name(self.shards)}.jsonl")
             for index in range(len(reader)):
                 self.texts[_text_key(" ".join(region["text"] for region in reader[index].regions))] += 1
             self.made += len(reader)

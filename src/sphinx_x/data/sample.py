@@ -1,34 +1,28 @@
-"""The one sample format: messages, the images they speak of, and shards of both on disk.
+"""The one sample format: messages, the images they speak of, where both come from.
 
-A shard is two files: NAME.tar (an uncompressed tar of the encoded images) and NAME.jsonl (one sample a line). An image
-is named by path, or by archive, offset and size, so that it is read with one `pread` and any tar tool can open the
-shard. Boxes and points in messages and regions are pixels of the image they name.
+Boxes and points in messages and regions are pixels of the image they name. How samples lie on disk: `shards`; what
+other forms are read: `dialects`.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import tarfile
-from collections.abc import Iterable, Sequence
+import base64
+import binascii
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
-from PIL import Image
-
-from sphinx_x.conversation import ROLES
+from sphinx_x.conversation import PLACES, ROLES
 from sphinx_x.errors import DataError
-from sphinx_x.jobs import write_atomic
 
 Box = tuple[float, float, float, float]
+EDGE = 1.0
+"""Pixels that a box may stick out of its image: annotators round."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where the bytes of an image are: a file at `path`, or `size` bytes at `offset` of `archive`."""
+    """Where the bytes of an image are: a file at `path`, `size` bytes at `offset` of `archive`, or `data` itself."""
 
     path: str | None = None
     archive: str | None = None
@@ -36,11 +30,14 @@ class ImageRef:
     size: int = 0
     width: int = 0
     height: int = 0
+    data: bytes | None = None
 
     def to_dict(self) -> dict:
-        """As JSON; width and height (0: unknown) let a loader plan without decoding."""
-        if self.path is not None:
-            place: dict = {"path": self.path}
+        """As JSON; width and height (0: unknown), of the upright image, let a loader plan without decoding."""
+        if self.data is not None:
+            place: dict = {"data": base64.b64encode(self.data).decode()}
+        elif self.path is not None:
+            place = {"path": self.path}
         else:
             place = {"archive": self.archive, "offset": self.offset, "size": self.size}
         return place | {"width": self.width, "height": self.height}
@@ -48,7 +45,10 @@ class ImageRef:
 
 @dataclass(slots=True)
 class Sample:
-    """One conversation about its images; `regions` are texts with their boxes in the first image."""
+    """One conversation about its images; `regions` are texts with their boxes in the first image.
+
+    source: the set it comes from; task: its kind there (`sphinx_x.data.sources` has the names of both).
+    """
 
     id: str
     images: list[ImageRef]
@@ -56,6 +56,7 @@ class Sample:
     source: str = ""
     licence: str = ""
     regions: list[dict] = field(default_factory=list)
+    task: str = ""
 
     def to_dict(self) -> dict:
         """As JSON, the line of a shard."""
@@ -64,6 +65,7 @@ class Sample:
             "images": [image.to_dict() for image in self.images],
             "messages": self.messages,
             "source": self.source,
+            "task": self.task,
             "licence": self.licence,
             "regions": self.regions,
         }
@@ -93,25 +95,73 @@ class Sample:
         for number, region in enumerate(regions):
             if not isinstance(region, dict) or not isinstance(region.get("text"), str):
                 raise DataError(f"{where}: regions[{number}]: must hold a text and a box")
-            _check_numbers(region.get("box"), 4, f"{where}: regions[{number}].box")
-        source, licence = data.get("source", ""), data.get("licence", "")
-        if not isinstance(source, str) or not isinstance(licence, str):
-            raise DataError(f"{where}: source and licence: must be texts")
-        return cls(data["id"], refs, messages, source, licence, regions)
+            _check_place(region.get("box"), 4, f"{where}: regions[{number}].box")
+        facts = [data.get(name, "") for name in ("source", "licence", "task")]
+        if not all(isinstance(fact, str) for fact in facts):
+            raise DataError(f"{where}: source, licence and task: must be texts")
+        source, licence, task = facts
+        return cls(data["id"], refs, messages, source, licence, regions, task)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What keeps a well-formed sample from being learned, as (field, reason); empty for a good one."""
+        found = []
+        answers = [(k, message) for k, message in enumerate(self.messages) if message["role"] == "assistant"]
+        if not answers:
+            found.append(("messages", "no answer"))
+        found += [(f"messages[{k}].content", "empty answer") for k, answer in answers if not _says(answer)]
+        for k, message in enumerate(self.messages):
+            if message["role"] == "user" and not _says(message):
+                found.append((f"messages[{k}].content", "empty question"))
+        for name, image, place in self._places():
+            if not _inside(place, self.images[image]):
+                found.append((name, f"{'box' if len(place) == 4 else 'point'} outside its image"))
+        return found
+
+    def _places(self) -> Iterator[tuple[str, int, list]]:
+        """Every box and point with the name of its field and the number of its image."""
+        for k, message in enumerate(self.messages):
+            for part in message["content"] if isinstance(message["content"], list) else []:
+                kind = part["type"]
+                if kind in PLACES:
+                    for place in part[kind] if PLACES[kind][1] else [part[kind]]:
+                        yield f"messages[{k}].{kind}", part.get("image", 0), place
+        for k, region in enumerate(self.regions if self.images else []):
+            yield f"regions[{k}].box", 0, region["box"]
+
+
+def _says(message: dict) -> bool:
+    """Whether there is anything but images and white space in a message."""
+    content = message["content"]
+    if isinstance(content, str):
+        return bool(content.replace("<image>", "").strip())
+    return any(part["type"] in PLACES or part.get("text", "").strip() for part in content)
+
+
+def _inside(place: list, image: ImageRef) -> bool:
+    limits = (image.width, image.height)
+    if not all(limits):  # unknown
+        return True
+    return all(-EDGE <= n <= limits[k % 2] + EDGE for k, n in enumerate(place))
 
 
 def _read_image(data: object, where: str) -> ImageRef:
-    if not isinstance(data, dict) or not (isinstance(data.get("path"), str) or isinstance(data.get("archive"), str)):
-        raise DataError(f"{where}: must name a path or an archive")
-    unknown = data.keys() - {"path", "archive", "offset", "size", "width", "height"}
+    if not isinstance(data, dict) or not any(isinstance(data.get(name), str) for name in ("path", "archive", "data")):
+        raise DataError(f"{where}: must name a path or an archive, or hold data")
+    unknown = data.keys() - {"path", "archive", "offset", "size", "width", "height", "data"}
     if unknown:
         raise DataError(f"{where}: unknown field {sorted(unknown)[0]}")
-    ref = ImageRef(**data)
+    fields = dict(data)
+    if data.get("data") is not None:
+        try:
+            fields["data"] = base64.b64decode(data["data"], validate=True)
+        except (binascii.Error, ValueError, TypeError) as error:
+            raise DataError(f"{where}.data: not base64") from error
+    ref = ImageRef(**fields)
     for name in ("offset", "size", "width", "height"):
         number = getattr(ref, name)
         if type(number) is not int or number < 0:
             raise DataError(f"{where}.{name}: must be a whole number >= 0")
-    if ref.path is None and not ref.size:
+    if ref.path is None and ref.data is None and not ref.size:
         raise DataError(f"{where}.size: must be greater than 0")
     return ref
 
@@ -132,153 +182,30 @@ def _check_message(message: object, images: int, where: str) -> int:
             continue
         if kind == "image":
             count += 1
-        elif kind in ("box", "point"):
-            _check_numbers(part.get(kind), 4 if kind == "box" else 2, f"{where}.{kind}")
-            number = part.get("image", 0)
-            if type(number) is not int or not 0 <= number < images:
-                raise DataError(f"{where}.{kind}.image: there is no image {number!r}")
+        elif kind in PLACES:
+            _check_part(part, kind, images, f"{where}.{kind}")
         else:
             raise DataError(f"{where}.content: not a text, image, box or point part: {str(part)[:80]}")
     return count
 
 
-def _check_numbers(numbers: object, count: int, where: str) -> None:
+def _check_part(part: dict, kind: str, images: int, where: str) -> None:
+    numbers, several = PLACES[kind]
+    places = part.get(kind) if several else [part.get(kind)]
+    if not isinstance(places, list) or not places:
+        raise DataError(f"{where}: must be a non-empty list")
+    for place in places:
+        _check_place(place, numbers, where)
+    image = part.get("image", 0)
+    if type(image) is not int or not 0 <= image < images:
+        raise DataError(f"{where}.image: there is no image {image!r}")
+
+
+def _check_place(numbers: object, count: int, where: str) -> None:
     if not isinstance(numbers, list) or len(numbers) != count:
         raise DataError(f"{where}: must be {count} numbers")
     for number in numbers:
-        if type(number) not in (int, float) or number != number:
+        if type(number) not in (int, float) or not math.isfinite(number):
             raise DataError(f"{where}: must be {count} numbers")
     if count == 4 and (numbers[2] <= numbers[0] or numbers[3] <= numbers[1]):
         raise DataError(f"{where}: empty box {numbers}")
-
-
-def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
-    """Writes NAME.tar, then NAME.jsonl, from samples with the encoded bytes of their images; gives their number.
-
-    The images of a sample are replaced by references into the archive. The same samples give the same bytes.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = f"{name}.tar"
-    lines: list[bytes] = []
-
-    def write_archive(file: BinaryIO) -> None:
-        for sample, pictures in samples:
-            sample.images = [
-                _append(file, archive, f"{sample.id}.{number}", picture) for number, picture in enumerate(pictures)
-            ]
-            data = sample.to_dict()
-            Sample.from_dict(data, f"{name}.jsonl line {len(lines) + 1}")
-            lines.append(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
-        file.write(bytes(2 * tarfile.BLOCKSIZE))
-
-    write_atomic(folder / archive, write_archive)
-    write_atomic(folder / f"{name}.jsonl", lambda file: file.writelines(lines))
-    return len(lines)
-
-
-def _append(file: BinaryIO, archive: str, stem: str, picture: bytes) -> ImageRef:
-    with Image.open(io.BytesIO(picture)) as image:
-        width, height = image.size
-        ending = (image.format or "bin").lower()
-    info = tarfile.TarInfo(f"{stem}.{ending}")
-    info.size = len(picture)
-    file.write(info.tobuf(tarfile.USTAR_FORMAT))
-    offset = file.tell()
-    file.write(picture)
-    file.write(bytes(-len(picture) % tarfile.BLOCKSIZE))
-    return ImageRef(archive=archive, offset=offset, size=len(picture), width=width, height=height)
-
-
-class ShardReader:
-    """Samples of many shards by number. Holds one offset a sample; files are opened when first read, per process."""
-
-    def __init__(self, paths: str | Path | Iterable[str | Path]) -> None:
-        if isinstance(paths, (str, Path)):
-            paths = [paths]
-        self.files: list[Path] = []
-        for path in map(Path, paths):
-            found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-            if not found:
-                raise DataError(f"{path}: no .jsonl file in this folder")
-            self.files += found
-        self._offsets = [_line_offsets(path) for path in self.files]
-        self._starts = np.cumsum([0] + [len(offsets) - 1 for offsets in self._offsets])
-        self._open: dict[Path, int] = {}
-        self._owner = os.getpid()
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def __getitem__(self, index: int) -> Sample:
-        file, line = self._find(index)
-        offsets = self._offsets[file]
-        path = self.files[file]
-        start = int(offsets[line])
-        raw = self._read(path, start, int(offsets[line + 1]) - start)
-        where = f"{path}: line {line + 1}"
-        try:
-            data = json.loads(raw)
-        except ValueError as error:
-            raise DataError(f"{where}: not JSON: {error}") from error
-        sample = Sample.from_dict(data, where)
-        sample.images = [_resolve(image, path.parent) for image in sample.images]
-        return sample
-
-    def image_bytes(self, sample: Sample, number: int = 0) -> bytes:
-        """The encoded bytes of one image of a sample of this reader."""
-        if not 0 <= number < len(sample.images):
-            raise DataError(f"sample {sample.id}: images: there is no image {number}")
-        image = sample.images[number]
-        if image.path is not None:
-            try:
-                return Path(image.path).read_bytes()
-            except OSError as error:
-                raise DataError(f"sample {sample.id}: images[{number}].path: {error}") from error
-        return self._read(Path(str(image.archive)), image.offset, image.size)
-
-    def __getstate__(self) -> dict:
-        return self.__dict__ | {"_open": {}}
-
-    def _find(self, index: int) -> tuple[int, int]:
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        file = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return file, index - int(self._starts[file])
-
-    def _read(self, path: Path, offset: int, size: int) -> bytes:
-        if self._owner != os.getpid():
-            self._open, self._owner = {}, os.getpid()
-        try:
-            if path not in self._open:
-                self._open[path] = os.open(path, os.O_RDONLY)
-            raw = os.pread(self._open[path], size, offset)
-        except OSError as error:
-            raise DataError(f"{path}: {error}") from error
-        if len(raw) != size:
-            raise DataError(f"{path}: ends before byte {offset + size}: the file is cut short")
-        return raw
-
-
-def _resolve(image: ImageRef, folder: Path) -> ImageRef:
-    """Names relative to the shard become paths."""
-    path = None if image.path is None else str(folder / image.path)
-    archive = None if image.archive is None else str(folder / image.archive)
-    return ImageRef(path, archive, image.offset, image.size, image.width, image.height)
-
-
-def _line_offsets(path: Path) -> np.ndarray:
-    """Start of every line, and the end of the last."""
-    pieces = [np.zeros(1, np.int64)]
-    done = 0
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 24):
-                pieces.append(np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + done + 1)
-                done += len(block)
-    except OSError as error:
-        raise DataError(f"{path}: {error}") from error
-    offsets = np.concatenate(pieces)
-    return offsets if offsets[-1] == done else np.append(offsets, done)

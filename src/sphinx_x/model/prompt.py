@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from sphinx_x.conversation import IMAGE, Image, Message, Part, Place, Text, count_images, format_place
+from sphinx_x.conversation import IMAGE, Image, Message, Part, Place, Text, count_images, format_places
 from sphinx_x.errors import PromptError
 from sphinx_x.model.config import ImageTokens
 from sphinx_x.model.views import Layout
@@ -236,7 +236,8 @@ class PromptBuilder:
 
     def _written(self, part: Part, layouts: Sequence[Layout]) -> str:
         if isinstance(part, Place):
-            return format_place(layouts[part.image].to_square(part.xy), self.box_decimals)
+            layout = layouts[part.image]
+            return format_places([layout.to_square(place) for place in part.places], self.box_decimals)
         assert isinstance(part, Text)
         return part.text
 

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from sphinx_x.data.ocr.lines import DPI, MARGINS, MAX_CHARS, MAX_WIDTH, MIN_CHARS, MIN_HEIGHT, encode
 from sphinx_x.data.ocr.tasks import Word, ask_about_line, regions_of
-from sphinx_x.data.sample import Sample, ShardReader, write_shard
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.errors import DataError
 
 ASCII = "".join(chr(code) for code in range(33, 127))
@@ -251,7 +252,7 @@ def make_shard(
     rng = random.Random(seed)
     lines = []
     if lines_file:
-        reader = ShardReader(lines_file)
+        reader = SampleReader(lines_file)
         lines = [" ".join(region["text"] for region in reader[index].regions) for index in range(len(reader))]
     packages = list(faces)
 

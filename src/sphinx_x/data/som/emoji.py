@@ -11,7 +11,8 @@ from PIL import Image, ImageFont
 from PIL import ImageDraw as Draw
 
 from sphinx_x.data.ocr.lines import encode
-from sphinx_x.data.sample import Box, Sample, write_shard
+from sphinx_x.data.sample import Box, Sample
+from sphinx_x.data.shards import write_shard
 from sphinx_x.errors import DataError
 
 KNOWN = (

@@ -1,0 +1,281 @@
+"""Public sets -> shards: reading a release, opening its images, writing samples, with everything accounted for.
+
+The output folder holds NAME-00000.jsonl, ..., `quarantine.jsonl` (every record that could not be used, with its
+reason) and `report.json`, written last. A conversion that was stopped goes on after its last whole shard; the same
+release gives the same bytes, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from sphinx_x.conversation import PLACES
+from sphinx_x.data.engines import run
+from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.shards import write_shard
+from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source
+from sphinx_x.errors import DataError, ImageError, one_line
+from sphinx_x.images import image_size, open_image
+from sphinx_x.jobs import read_lines, write_atomic
+
+SHARD = 5000
+ENOUGH = 100
+"""Records that are seen before a share of bad ones can stop a run."""
+
+
+@dataclass
+class Tally:
+    """What became of a release: records read, samples and turns made, samples set aside, parts left out (by reason)."""
+
+    records: int = 0
+    samples: int = 0
+    turns: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Adds another tally to this one."""
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    @property
+    def bad(self) -> int:
+        """Samples to be that were set aside."""
+        return sum(self.set_aside.values())
+
+    def check_share(self, limit: float, where: Path) -> None:
+        """Raises `DataError` where more than a share `limit` was set aside."""
+        seen = self.samples + self.bad
+        if seen >= ENOUGH and self.bad > limit * seen:
+            reason, count = self.set_aside.most_common(1)[0]
+            raise DataError(
+                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.1%}"
+            )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a conversion needs. inside: images are copied into the shards; verify: they are decoded."""
+
+    source: Source
+    raw: Raw
+    out: Path
+    inside: bool = False
+    verify: bool = False
+
+
+Task = tuple[int, list[Record]]
+"""The number of a shard, and the records that it is made of."""
+
+
+def convert(
+    job: Job,
+    workers: int | None = None,
+    shard_size: int = SHARD,
+    max_bad: float = 0.01,
+    engine: str = "local",
+    progress: Callable[[Tally], None] = lambda _: None,
+) -> Tally:
+    """Writes the samples of a release into `job.out`; goes on where an earlier call stopped.
+
+    max_bad: the share of samples that may be set aside; progress: called after every shard. Raises `DataError` where
+    more are bad, or where the folder holds a conversion of something else.
+    """
+    settings = {"source": job.source.name, "split": job.raw.split, "raw": str(job.raw.root.resolve())}
+    _claim(job.out / ".settings.json", settings | {"inside": job.inside, "shard_size": shard_size})
+    total, done = Tally(), set()
+    for path in sorted(job.out.glob(f".{job.source.name}-*.tally.json")):
+        total.add(_read_tally(path))
+        done.add(int(path.name.split("-")[-1].split(".")[0]))
+    total.check_share(max_bad, job.out)
+    tasks = (task for task in _chunks(_read(job.source, job.raw), shard_size) if task[0] not in done)
+    for tally in run(make_shard, job, tasks, workers, engine):
+        total.add(tally)
+        total.check_share(max_bad, job.out)
+        progress(total)
+    _finish(job, total)
+    return total
+
+
+def make_shard(job: Job, task: Task) -> Tally:
+    """Writes one shard with its tally and what was set aside; the tally comes last and says that the shard is whole."""
+    number, records = task
+    name = f"{job.source.name}-{number:05d}"
+    tally, samples, aside = Tally(), [], []
+    for record in records:
+        tally.records += record.count
+        try:
+            draft = _build(job.source, record, job.raw)
+            sample, contents = _finished(job, record, draft)
+        except (DataError, ImageError, LookupError, TypeError, ValueError, AttributeError) as error:
+            reason = reason_of(error)
+            tally.set_aside[reason] += 1
+            line = {"source": job.source.name, "id": record.id, "reason": reason, "detail": one_line(error)}
+            aside.append(json.dumps(line, ensure_ascii=False) + "\n")
+            continue
+        tally.samples += 1
+        tally.turns += sum(message["role"] == "assistant" for message in sample.messages)
+        tally.left_out += draft.left_out
+        samples.append((sample, contents))
+    write_shard(job.out, name, samples)
+    write_atomic(job.out / f".{name}.quarantine.jsonl", "".join(aside))
+    write_atomic(job.out / f".{name}.tally.json", json.dumps(vars(tally)))
+    return tally
+
+
+def reason_of(error: Exception) -> str:
+    """Why a record cannot be used, in words that are the same for all records of which it is true."""
+    if isinstance(error, KeyError):
+        return f"field {error.args[0]!r} is missing" if error.args else "a field is missing"
+    if isinstance(error, ImageError):
+        return "image unreadable"
+    if isinstance(error, DataError):
+        return str(error).split(": ")[0]
+    return "malformed record"
+
+
+def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, bool]], Tally]:
+    """Compares a release with what it should hold; nothing is written and no image is opened.
+
+    Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
+    """
+    rows = []
+    for file in source.files:
+        found, expected = len(raw.files(file.pattern)), file.count.get(raw.split)
+        shown = file.pattern.replace("{split}", raw.split)
+        rows.append(
+            (shown, "some" if expected is None else f"{expected:,}", f"{found:,}", found == (expected or found) > 0)
+        )
+    tally = Tally()
+    for record in _read(source, raw):
+        tally.records += record.count
+        try:
+            draft = _build(source, record, raw)
+        except (DataError, LookupError, TypeError, ValueError, AttributeError) as error:
+            tally.set_aside[reason_of(error)] += 1
+            continue
+        tally.samples += 1
+        tally.turns += len(draft.messages) // 2
+        tally.left_out += draft.left_out
+    expected = source.count.get(raw.split)
+    shown = "not known" if expected is None else f"{expected:,}"
+    rows.append((source.unit, shown, f"{tally.records:,}", expected in (None, tally.records)))
+    rows += [(f"set aside: {reason}", "0", f"{count:,}", False) for reason, count in tally.set_aside.most_common()]
+    return rows, tally
+
+
+def _read(source: Source, raw: Raw) -> Iterator[Record]:
+    """The records of a release, each id once; whatever else than a missing file stops the reader is told as well."""
+    seen: set[str] = set()
+    try:
+        for record in source.read(raw):
+            if record.id in seen:
+                record = replace(record, data=Malformed("id occurs twice"))
+            seen.add(record.id)
+            yield record
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{raw.root}: not laid out as a release of {source.name}: {reason_of(error)}") from error
+
+
+def _build(source: Source, record: Record, raw: Raw) -> Draft:
+    if isinstance(record.data, Malformed):
+        raise DataError(record.data.reason)
+    return source.build(record, raw)
+
+
+def _claim(path: Path, settings: dict) -> None:
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise DataError(f"{path.parent}: holds another conversion; take another folder, or delete it")
+    write_atomic(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
+    chunk: list[Record] = []
+    number = 0
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == size:
+            yield number, chunk
+            chunk, number = [], number + 1
+    if chunk:
+        yield number, chunk
+
+
+def _read_tally(path: Path) -> Tally:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    counters = {name: Counter(data[name]) for name in ("set_aside", "left_out")}
+    return Tally(**data | counters)
+
+
+def _finish(job: Job, total: Tally) -> None:
+    """Gathers what was set aside, and writes the report."""
+    pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
+    write_atomic(job.out / "quarantine.jsonl", lambda file: file.writelines(piece.read_bytes() for piece in pieces))
+    report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
+    report |= {"expected": job.source.count.get(job.raw.split), **vars(total)}
+    write_atomic(job.out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_quarantine(folder: Path) -> list[dict]:
+    """What was set aside: source, id, reason and detail of each."""
+    return read_lines(folder / "quarantine.jsonl")
+
+
+def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[bytes]]:
+    """The sample of a draft, with the bytes of its images where they go into the shard."""
+    inside = job.inside or any(not isinstance(picture, Path) for picture in draft.images)
+    opened = [_opened(job, picture, inside) for picture in draft.images]
+    refs = [ref for ref, _ in opened]
+    messages = [_placed(message, refs, draft) for message in draft.messages]
+    licence = draft.licence or job.source.licence
+    sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
+    sample = Sample.from_dict(sample.to_dict(), "sample")
+    problems = sample.problems()
+    if problems:
+        raise DataError(f"{problems[0][1]}: {problems[0][0]}")
+    return sample, [content for _, content in opened] if inside else []
+
+
+def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
+    """Where an image is and how large, and its bytes where it is to be copied."""
+    if isinstance(picture, PdfPage):
+        content = io.BytesIO()
+        open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
+        picture = content.getvalue()
+    if job.verify:
+        open_image(picture)
+    width, height = image_size(picture)
+    if isinstance(picture, bytes):
+        return ImageRef("-", width=width, height=height), picture
+    path = os.path.relpath(picture, job.out)
+    return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
+
+
+def _placed(message: dict, refs: list[ImageRef], draft: Draft) -> dict:
+    """A message with its boxes and points in pixels, clipped to their image."""
+    parts = []
+    for part in message["content"]:
+        kind = part["type"]
+        if kind in PLACES:
+            several = PLACES[kind][1]
+            ref = refs[part["image"]]
+            places = [_clipped(place, ref, draft.unit) for place in (part[kind] if several else [part[kind]])]
+            good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
+            if not good:
+                raise DataError("empty box")
+            draft.left_out["empty box"] += len(places) - len(good)
+            part = part | {kind: good if several else good[0]}
+        parts.append(part)
+    return message | {"content": parts}
+
+
+def _clipped(place: list[float], ref: ImageRef, unit: float | None) -> list[float]:
+    sides = (ref.width, ref.height)
+    scale = (1.0, 1.0) if unit is None else (ref.width / unit, ref.height / unit)
+    return [round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place)]

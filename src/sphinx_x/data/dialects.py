@@ -1,0 +1,124 @@
+"""Other people's forms of a dialogue, turned into the fields of a `Sample`.
+
+Two forms are known beside our own: messages with images as the Hugging Face libraries and OpenAI's interface write
+them, and ShareGPT/LLaVA conversations. Nothing is guessed: an unknown role or part is an error that names it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from sphinx_x.conversation import IMAGE
+from sphinx_x.errors import DataError
+
+SPEAKERS = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bard", "bing", "model"), "assistant"),
+    "system": "system",
+}
+KNOWN = ("id", "images", "messages", "source", "licence", "task", "regions")
+
+
+def to_fields(record: object, name: str, where: str) -> dict[str, Any]:
+    """A record of a known form -> the fields of a sample; `name` is its id where it has none."""
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: not a JSON object")
+    if "conversations" in record:
+        return _from_conversations(record, name, where)
+    if "messages" not in record:
+        raise DataError(f"{where}: neither messages nor conversations")
+    fields = {key: record[key] for key in KNOWN if record.get(key) is not None}
+    fields["id"] = _name(record.get("id"), name)
+    messages = record["messages"]
+    if not isinstance(messages, list):
+        raise DataError(f"{where}: messages: must be a list")
+    inline: list[object] = []
+    fields["messages"] = [_message(message, inline) for message in messages]
+    images = record.get("images")
+    if images is None:
+        images = inline if inline else _listed(record.get("image"))
+    elif inline:
+        raise DataError(f"{where}: images stand in the messages and in a list beside them")
+    if not isinstance(images, list):
+        raise DataError(f"{where}: images: must be a list")
+    fields["images"] = [_image(image, f"{where}: images[{k}]") for k, image in enumerate(images)]
+    return fields
+
+
+def _name(given: object, name: str) -> str:
+    return name if given is None else str(given)
+
+
+def _listed(image: object) -> list[object]:
+    if image is None or image == "":
+        return []
+    return image if isinstance(image, list) else [image]
+
+
+def _message(message: object, inline: list[object]) -> object:
+    """A message without the empty fields that tables fill in; images that stand in it go to `inline`."""
+    if not isinstance(message, dict) or not isinstance(message.get("content"), list):
+        return message
+    parts = []
+    for part in message["content"]:
+        if not isinstance(part, dict):
+            parts.append(part)
+            continue
+        part = {key: value for key, value in part.items() if value is not None}
+        if part.get("type") == "image_url":
+            address = part.get("image_url")
+            inline.append(address.get("url") if isinstance(address, dict) else address)
+            part = {"type": "image"}
+        elif part.get("type") == "image":
+            held = [part[key] for key in ("image", "path", "url") if key in part]
+            inline.extend(held[:1])
+            part = {"type": "image"}
+        parts.append(part)
+    return {**{key: value for key, value in message.items() if value is not None}, "content": parts}
+
+
+def _image(image: object, where: str) -> object:
+    """One image of any form as the fields of an `ImageRef`."""
+    if isinstance(image, dict):
+        if isinstance(image.get("bytes"), bytes):
+            return {"data": base64.b64encode(image["bytes"]).decode()}
+        if "bytes" in image:  # as tables write a file that lies beside them
+            image = {"path": image.get("path")}
+        return {key: value for key, value in image.items() if value is not None}
+    if isinstance(image, bytes):
+        return {"data": base64.b64encode(image).decode()}
+    if not isinstance(image, str):
+        raise DataError(f"{where}: must be a path, bytes or an object")
+    if image.startswith("data:"):
+        kind, _, content = image.partition(",")
+        if not kind.endswith(";base64"):
+            raise DataError(f"{where}: a data address must be base64")
+        return {"data": content}
+    if image.startswith(("http://", "https://")):
+        raise DataError(f"{where}: addresses are not fetched; download the file and give its path")
+    return {"path": image.removeprefix("file://")}
+
+
+def _from_conversations(record: dict, name: str, where: str) -> dict[str, Any]:
+    turns = record["conversations"]
+    if not isinstance(turns, list):
+        raise DataError(f"{where}: conversations: must be a list")
+    images = _listed(record.get("image", record.get("images")))
+    messages: list[dict[str, Any]] = []
+    for number, turn in enumerate(turns):
+        field = f"{where}: conversations[{number}]"
+        if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
+            raise DataError(f"{field}.value: must be a text")
+        role = SPEAKERS.get(str(turn.get("from")).lower())
+        if role is None:
+            raise DataError(f"{field}.from: {turn.get('from')!r} is not one of {', '.join(SPEAKERS)}")
+        messages.append({"role": role, "content": turn["value"]})
+    if images and not any(IMAGE in message["content"] for message in messages):
+        first = next((message for message in messages if message["role"] == "user"), None)
+        if first is not None:  # without placeholders the images come first
+            first["content"] = IMAGE * len(images) + "\n" + first["content"]
+    fields: dict[str, Any] = {key: record[key] for key in ("source", "licence", "task") if key in record}
+    fields["id"] = _name(record.get("id"), name)
+    fields["images"] = [_image(image, f"{where}: image[{k}]") for k, image in enumerate(images)]
+    return {**fields, "messages": messages}
