@@ -4,6 +4,7 @@ import pickle
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,18 @@ def test_weights_may_change_over_the_run():
 
 @given(size=st.integers(1, 3000), key=st.integers(0, 100))
 def test_permuted_is_a_permutation(size, key):
-    assert sorted(permuted(k, size, (key,)) for k in range(size)) == list(range(size))
+    assert sorted(permuted(np.arange(size), size, (key,)).tolist()) == list(range(size))
+
+
+@given(bounds=st.tuples(st.integers(0, 5000), st.integers(0, 5000)), seed=st.integers(0, 9))
+def test_a_range_is_what_its_places_are(bounds, seed):
+    first, last = sorted(bounds)
+    blend = Blend([Source("a", 700, 2), Source("b", 31, 1, end=3)], 5000, seed)
+    sources, numbers = blend.lookup(first, last)
+    assert (
+        list(zip(sources.tolist(), numbers.tolist(), strict=True))[:50] == [blend[i] for i in range(first, last)][:50]
+    )
+    assert len(sources) == last - first
 
 
 @pytest.mark.parametrize(

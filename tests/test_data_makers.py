@@ -235,9 +235,9 @@ def _read_id(reader: SampleReader, index: int) -> str:
         ({"messages": []}, "line 2: messages"),
         ({"messages": [{"role": "dog", "content": ""}]}, r"messages\[0\].role"),
         ({"messages": [{"role": "user", "content": [{"type": "box", "box": [1, 2, 3]}]}]}, r"messages\[0\].box"),
-        ({"messages": [{"role": "user", "content": "no image"}]}, "0 image parts for 1 images"),
+        ({"messages": [{"role": "user", "content": "no image"}]}, "image parts and images differ: 0 parts, 1 images"),
         ({"images": [{"archive": "a.tar", "offset": -1, "size": 3}]}, r"images\[0\].offset"),
-        ({"images": [{"archive": "a.tar", "colour": 1}]}, "unknown field colour"),
+        ({"images": [{"archive": "a.tar", "colour": 1}]}, "unknown field: colour"),
         ({"regions": [{"text": "a", "box": [3, 1, 2, 2]}]}, r"regions\[0\].box: empty box"),
     ],
 )

@@ -1,7 +1,6 @@
 """The loader: the same examples for any number of workers, boxes that move with the picture, holes that are named."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -10,19 +9,25 @@ from PIL import Image
 
 from shards import write_lines
 from sphinx_x.conversation import Message, Place
-from sphinx_x.data.blend import Blend, Source
-from sphinx_x.data.loader import Augmentation, Examples, batches, open_source
+from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.lengths import Limits
+from sphinx_x.data.loader import batches, shards_of
+from sphinx_x.data.mixture import Share, open_mixture
+from sphinx_x.data.packs import Budget
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.errors import DataError
+from sphinx_x.jobs import read_lines
 
+LIMITS = Limits(500, 64)
 STRONG = Augmentation(scale=(0.8, 1.2), contrast=0.5, noise=20, margin=4)
 
 
-def examples_of(folder, processor, count, augmentation=STRONG, max_tokens=500, name="lines"):
-    reader = open_source(folder, name)
-    blend = Blend([Source(name, len(reader), 1)], count, seed=5)
-    return Examples([reader], blend, processor, augmentation, max_tokens)
+def mixture_of(folder, processor, count, augmentation=STRONG, limits=LIMITS, name="lines", **more):
+    shares = {name: Share(tuple(shards_of(folder, name)), 1)}
+    budget = Budget(600, 64, window=16)
+    index = folder / f"index-{augmentation.margin}-{limits.tokens}"
+    return open_mixture(shares, processor, limits, budget, count, index, 5, augmentation, workers=1, **more)
 
 
 def same(first, second):
@@ -31,14 +36,31 @@ def same(first, second):
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(tmp_path, tiny, workers):
+def test_workers_ranks_and_restarts_change_nothing(tmp_path, tiny):
+    """Every worker count, every rank and every place to go on from gives the examples that one process gives."""
     write_lines(tmp_path, "lines", 20)
-    examples = examples_of(tmp_path, tiny.processor, 48)
-    alone = [examples[i] for i in range(12, 48)]
-    loaded = [example for batch in batches(examples, 12, 1, 4, workers) for example in batch]
-    assert len(loaded) == 36
-    assert all(same(a, b) for a, b in zip(alone, loaded, strict=True))
+    mixture = mixture_of(tmp_path, tiny.processor, 48)
+    steps = list(mixture.plan.steps(2))
+    alone = [[mixture.examples[pack] for pack in step.packs] for step in steps]
+    assert sorted(i for step in steps for pack in step.packs for i in pack) == list(range(48))
+    for workers, rank, ranks, begun in ((0, 0, 1, 0), (1, 0, 1, 3), (2, 0, 2, 0), (2, 1, 2, 2)):
+        start = steps[begun - 1].after if begun else None
+        loaded = list(batches(mixture.examples, mixture.plan.steps(2, start), workers, rank, ranks))
+        assert [step for step, _ in loaded] == steps[begun:]
+        for (_, packs), expected in zip(loaded, alone[begun:], strict=True):
+            pairs = zip(packs, expected[rank::ranks], strict=True)
+            assert all(same(a, b) for pack, other in pairs for a, b in zip(pack, other, strict=True))
+
+
+def test_lengths_are_known_before_anything_is_decoded(tmp_path, tiny):
+    write_lines(tmp_path, "lines", 20)
+    mixture = mixture_of(tmp_path, tiny.processor, 40)
+    tokens, views = mixture.examples.costs(0, 40)
+    made = [mixture.examples.example(index) for index in range(40)]
+    assert not any(example.error for example in made)
+    assert tokens.tolist() == [len(example.ids) for example in made]
+    assert views.tolist() == [len(example.views) for example in made]
+    assert len(set(views.tolist())) > 1, "the augmentation changes the number of views"
 
 
 def test_boxes_move_with_the_picture():
@@ -46,21 +68,24 @@ def test_boxes_move_with_the_picture():
         pixels = np.full((40, 90, 3), 255, np.uint8)
         pixels[10:25, 30:60] = 0
         message = Message("assistant", (Place(0, ((30, 10, 60, 25),)),))
-        image, moved = STRONG.apply(Image.fromarray(pixels), [message], np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        change = STRONG.draw(rng)
+        image, moved = STRONG.apply(Image.fromarray(pixels), change, rng), change.moved(message)
+        assert image.size == change.size(90, 40)
         ink = np.argwhere(np.asarray(image.convert("L")) < 128)
         (top, left), (bottom, right) = ink.min(0), ink.max(0) + 1
-        assert moved[0].parts[0].places[0] == pytest.approx((left, top, right, bottom), abs=1.5)
+        assert moved.parts[0].places[0] == pytest.approx((left, top, right, bottom), abs=1.5)
 
 
 def test_the_line_is_known_only_in_one_row_of_views(tmp_path, tiny):
     write_lines(tmp_path, "lines", 6)
-    plain = Augmentation()
+    examples = mixture_of(tmp_path, tiny.processor, 6, Augmentation()).examples
     for index in range(6):
-        example = examples_of(tmp_path, tiny.processor, 6, plain)[index]
+        example = examples.example(index)
         said = tiny.processor.tokenizer.decode(example.ids[example.labels != -100])
         assert said.startswith(tiny.processor.tokenizer.decode(example.line) + "<|eot|>")
-    grown = examples_of(tmp_path, tiny.processor, 6, Augmentation(scale=(1.25, 1.25)))
-    assert all(len(grown[index].line) == 0 for index in range(6))  # 17 pixels high: two rows
+    grown = mixture_of(tmp_path, tiny.processor, 6, Augmentation(scale=(1.25, 1.25), margin=1)).examples
+    assert all(len(grown.example(index).line) == 0 for index in range(6))  # 17 pixels high: two rows
 
 
 def picture() -> bytes:
@@ -73,28 +98,29 @@ def sample(name, messages):
     return Sample(name, [], messages), [picture()]
 
 
-def test_what_cannot_be_used_is_a_named_hole(tmp_path, tiny):
+def test_what_cannot_be_used_is_counted_and_named(tmp_path, tiny):
     asked = {"role": "user", "content": "<image>Read."}
     rows = [
         sample("good", [asked, {"role": "assistant", "content": "a"}]),
         sample("unanswered", [asked]),
         sample("long", [asked, {"role": "assistant", "content": "a" * 600}]),
+        sample("cut", [asked, {"role": "assistant", "content": "b"}]),
     ]
     write_shard(tmp_path, "mixed-00000", rows)
-    path = tmp_path / "mixed-00000.jsonl"
-    broken = json.loads(path.read_text().splitlines()[0])
-    broken["images"][0]["offset"] += 5
-    with path.open("a") as file:
-        file.write(json.dumps(broken) + "\n")
-    examples = examples_of(tmp_path, tiny.processor, 4, name="mixed")
-    found = {examples[i].name: examples[i].error for i in range(4)}
-    assert sorted(found) == [f"mixed[{k}]" for k in range(4)]
+    archive = tmp_path / "mixed-00000.tar"
+    content = archive.read_bytes()
+    place = content.rindex(b"IDAT")
+    archive.write_bytes(content[:place] + b"JUNK" + content[place + 4 :])
+    mixture = mixture_of(tmp_path, tiny.processor, 4, Augmentation(), Limits(500, 64), "mixed")
+    tally = mixture.tallies["mixed"]
+    assert tally.set_aside == {"messages: no answer": 1} and tally.left_out == {"a turn of more than 500 tokens": 1}
+    quarantined = read_lines(tmp_path / "index-0-500" / "mixed.quarantine.jsonl")
+    assert [(line["id"], line["where"].split(": ")[1]) for line in quarantined] == [("unanswered", "line 2")]
+    found = {mixture.examples.example(i).name: mixture.examples.example(i).error for i in range(2)}
     assert found["mixed[0]"] == ""
-    assert "an answer is missing or empty" in found["mixed[1]"]
-    assert "more than 500" in found["mixed[2]"]
-    assert "UnidentifiedImageError" in found["mixed[3]"]
+    assert found["mixed[1]"].startswith("ImageError: image bytes")
 
 
 def test_a_missing_source_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no shard lines-\*"):
-        open_source(tmp_path, "lines")
+        shards_of(tmp_path, "lines")

@@ -1,6 +1,5 @@
 """Training: sums that do not depend on how a batch is cut, runs that survive a kill, errors that name the sample."""
 
-import itertools
 import json
 import os
 import signal
@@ -18,7 +17,6 @@ from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.training.loop import Sums, Trainer
 from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.packing import split_batch
 from sphinx_x.training.recipe import Recipe, load_recipe
 from sphinx_x.training.state import saved_states
 
@@ -28,7 +26,15 @@ def recipe(tmp_path, tiny_member, monkeypatch):
     """A run of 12 steps of a tiny member on 40 drawn lines."""
     write_lines(tmp_path / "data", "lines", 40)
     monkeypatch.setattr(loop, "get_member", lambda _: tiny_member)
-    settings = {"samples": 96, "batch": 8, "dtype": "float32", "freeze": [], "learning_rate": 3e-3, "clip": 1.0}
+    settings = {
+        "samples": 96,
+        "pack": {"tokens": 400, "views": 64, "window": 32},
+        "max_tokens": 200,
+        "dtype": "float32",
+        "freeze": [],
+        "learning_rate": 3e-3,
+        "clip": 1.0,
+    }
     more = {
         "align": {"weight": 0.5},
         "augment": {"scale": (0.9, 1.1), "margin": 2},
@@ -51,20 +57,20 @@ def log(folder: Path) -> list[dict]:
     return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s")} for r in records]
 
 
-def gradients(recipe, folder, examples, **change):
-    trainer = Trainer(recipe.model_copy(update=change), folder)
+def gradients(recipe, folder, packs):
+    trainer = Trainer(recipe, folder)
     taken = {}
     trainer.optimizer.step = lambda *_: (  # type: ignore[method-assign]
         taken.update({n: p.grad.clone() for n, p in trainer.optimizer.parameters.items()}) or 1.0
     )
     sums = Sums()
-    trainer.step(examples or [trainer.examples[i] for i in range(8)], 1e-3, sums)
+    trainer.step([[trainer.examples.example(i) for i in pack] for pack in packs], 1e-3, sums)
     return taken, sums
 
 
-def test_a_batch_may_be_cut_anywhere(recipe, tmp_path):
-    whole, sums = gradients(recipe, tmp_path / "a", None)
-    cut, cut_sums = gradients(recipe, tmp_path / "b", None, micro_tokens=150)
+def test_a_step_may_be_packed_in_any_way(recipe, tmp_path):
+    whole, sums = gradients(recipe, tmp_path / "a", [range(8)])
+    cut, cut_sums = gradients(recipe, tmp_path / "b", [[5, 1], [0], [2, 7, 3], [6, 4]])
     assert sums.loss == pytest.approx(cut_sums.loss, rel=1e-5) and sums.trained == cut_sums.trained
     assert whole.keys() == cut.keys()
     for name in whole:
@@ -73,9 +79,9 @@ def test_a_batch_may_be_cut_anywhere(recipe, tmp_path):
 
 def test_the_loss_is_the_mean_over_trained_tokens(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path / "run")
-    examples = [trainer.examples[i] for i in range(4)]
+    examples = [trainer.examples.example(i) for i in range(4)]
     sums = Sums()
-    trainer.step(examples, 0.0, sums)
+    trainer.step([examples], 0.0, sums)
     trainer.trunk.language_model.config._attn_implementation = "sdpa"
     total = trained = 0.0
     for example in examples:
@@ -91,13 +97,12 @@ def test_resumed_is_bit_equal(recipe, tmp_path):
     part = Trainer(recipe, tmp_path / "part")
     steps = part.step
     part.step = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if len(log(tmp_path / "part")) >= 3 else steps(*a)  # type: ignore[method-assign]
-    (tmp_path / "part").mkdir()
     (tmp_path / "part" / "log.jsonl").touch()
     with pytest.raises(KeyboardInterrupt):
         part.run()
     assert [p.name for p in saved_states(tmp_path / "part" / "state")] == ["step-00000004"]
     resumed = Trainer(recipe, tmp_path / "part", resume=True)
-    assert resumed.first_step == 4
+    assert resumed.at.step == 4
     resumed.run()
     first, second = weights(tmp_path / "straight"), weights(tmp_path / "part")
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
@@ -119,18 +124,21 @@ def test_it_learns_and_the_result_answers(recipe, tmp_path):
 def test_frozen_parts_stay(recipe, tmp_path):
     trainer = Trainer(recipe.model_copy(update={"freeze": ["experts"]}), tmp_path / "run")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    trainer.step([trainer.examples[i] for i in range(8)], 1e-2, Sums())
+    trainer.step([[trainer.examples.example(i) for i in range(8)]], 1e-2, Sums())
     changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
     assert not any(".experts." in name for name in changed)
     assert any(".projector." in name for name in changed) and any("layers" in name for name in changed)
 
 
 def test_bad_samples_are_named_and_too_many_stop_the_run(recipe, tmp_path):
+    archive = recipe.folder / "lines-00000.tar"
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"IDAT", b"JUNK"))
     with pytest.raises(DataError, match="samples could not be used"):
-        Trainer(recipe.model_copy(update={"max_tokens": 20}), tmp_path / "run").run()
+        Trainer(recipe, tmp_path / "run").run()
     holes = [json.loads(line) for line in (tmp_path / "run" / "holes.jsonl").read_text().splitlines()]
-    assert len(holes) == 8 and all(hole["sample"].startswith("lines[") for hole in holes)
-    assert "more than 20" in holes[0]["error"]
+    assert holes and all(hole["sample"].startswith("lines[") for hole in holes)
+    assert "ImageError" in holes[0]["error"]
 
 
 def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
@@ -141,7 +149,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
         torch.zeros(()),
     )
     with pytest.raises(DataError, match=r"not finite.*lines\["):
-        trainer.step([trainer.examples[i] for i in range(8)], 1e-2, Sums())
+        trainer.step([[trainer.examples.example(i) for i in range(8)]], 1e-2, Sums())
     assert all(torch.equal(master, before[name]) for name, master in trainer.optimizer.masters.items())
 
 
@@ -161,29 +169,26 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_pa
         Trainer(recipe, tmp_path / "empty", resume=True)
 
 
-def test_micro_batches_keep_order_and_budget(recipe, tmp_path):
-    trainer = Trainer(recipe, tmp_path / "run")
-    examples = [trainer.examples[i] for i in range(16)]
-    runs = split_batch(examples, 200)
-    assert [e for run in runs for e in run] == examples
-    assert all(sum(len(e.ids) for e in run) <= 200 or len(run) == 1 for run in runs)
-    assert all(sum(len(e.ids) for e in (*a, b[0])) > 200 for a, b in itertools.pairwise(runs))
-
-
 def test_learning_rate_by_hand():
-    rates = [learning_rate_at(step, 100, 1.0, 0.1) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
-    assert rates[10] == pytest.approx(1.0) and rates[55] == pytest.approx(0.5) and rates[99] < 0.001
-    assert sorted(rates[9:], reverse=True) == rates[9:]
+    rates = [learning_rate_at(step / 100, 1.0, 0.1) for step in range(101)]
+    assert rates[0] == 0 and rates[5] == pytest.approx(0.5) and rates[10] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5) and rates[100] < 1e-9
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+    assert learning_rate_at(0.0, 1.0, 0.0) == 1.0
+
+
+GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("member: nano\nfolder: a\nsamples: 96\nsources: {}\nsize: 3", "size: Extra inputs"),
-        ("member: nano\nfolder: a\nsamples: many\nsources: {}", "samples: Input should be"),
-        ("member: giant\nfolder: a\nsamples: 960\nsources: {}", "member: 'giant' is not one of nano"),
-        ("member: nano\nfolder: a\nsamples: 3\nsources: {}", "fewer than one batch"),
+        (GOOD + "\nsize: 3", "size: Extra inputs"),
+        (GOOD.replace("96", "many"), "samples: Input should be"),
+        (GOOD.replace("nano", "giant"), "member: 'giant' is not one of nano"),
+        ("member: nano\nfolder: a\nsamples: 3\nsources: {}", "sources: Dictionary should have at least 1 item"),
+        (GOOD + "\nmax_tokens: 20000", "max_tokens: a sample may not be longer than a pack"),
+        (GOOD.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),
     ],

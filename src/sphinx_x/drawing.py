@@ -36,6 +36,23 @@ def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Ima
     return out
 
 
+def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str, str]], width: int = 2) -> Image.Image:
+    """A copy of the image with boxes (four numbers) and points (two) in pixels, each with a label and a colour."""
+    out = image.convert("RGB")
+    draw = ImageDraw.Draw(out)
+    width = max(width, max(image.size) // 300)
+    font = ImageFont.load_default(size=max(11, max(image.size) // 45))
+    for place, label, color in places:
+        x, y = place[0], place[1]
+        if len(place) == 4:
+            draw.rectangle((x, y, place[2], place[3]), outline=color, width=width)
+        else:
+            draw.ellipse((x - 2 * width, y - 2 * width, x + 2 * width, y + 2 * width), fill=color)
+        if label:
+            draw.text((x + width, y + width), label, fill=color, font=font, stroke_width=2, stroke_fill="white")
+    return out
+
+
 def draw_views(
     image: Image.Image, canvas: int, content: tuple[int, int, int, int], cells: Sequence[tuple[Box, bool]]
 ) -> Image.Image:

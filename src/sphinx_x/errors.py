@@ -27,6 +27,21 @@ class DataError(SphinxXError):
     """A sample or a data file that does not hold what it should."""
 
 
+class SampleError(DataError):
+    """One sample that is not what it should be.
+
+    where: file and line; field: in it, empty for the whole; reason: what is wrong, in words that are the same for all
+    samples of which it is true; detail: what is wrong in this one.
+    """
+
+    def __init__(self, where: str, field: str, reason: str, detail: str = "") -> None:
+        super().__init__(": ".join(part for part in (where, field, reason, detail) if part))
+        self.where, self.field, self.reason, self.detail = where, field, reason, detail
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.where, self.field, self.reason, self.detail)
+
+
 class RecipeError(SphinxXError):
     """A recipe with a wrong or unknown field."""
 

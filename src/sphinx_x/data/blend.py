@@ -17,6 +17,8 @@ from sphinx_x.errors import DataError
 
 BLOCK = 1024
 """Places of a block: shares are exact over this many samples."""
+REMEMBERED = 16
+"""Blocks that are kept in memory, 16 KB each."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Blend:
             raise DataError("no source has a weight")
         self.sources, self.total, self.seed = tuple(sources), total, seed
         self._counts = self._plan(blocks)
-        self._latest: tuple[int, np.ndarray] = (-1, np.empty(0))
+        self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._before = np.concatenate([np.zeros((1, len(sources)), np.int64), self._counts.cumsum(0)])
 
     def _plan(self, blocks: int) -> np.ndarray:
@@ -67,46 +69,70 @@ class Blend:
             given += counts[block]
         return counts
 
-    def _slots(self, block: int) -> np.ndarray:
-        """The source at each place of a block; the latest block is remembered."""
-        if self._latest[0] != block:
-            slots = np.repeat(np.arange(len(self.sources)), self._counts[block])
-            np.random.default_rng((self.seed, 1, block)).shuffle(slots)
-            self._latest = (block, slots)
-        return self._latest[1]
-
     def __len__(self) -> int:
         return self.total
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_known": {}}
 
     def __getitem__(self, index: int) -> tuple[int, int]:
         """(number of the source, number of the sample in it) at a global index from 0."""
         if not 0 <= index < self.total:
             raise IndexError(index)
-        block, place = divmod(index, BLOCK)
-        slots = self._slots(block)
-        source = int(slots[place])
-        drawn = int(self._before[block, source]) + int((slots[:place] == source).sum())
-        epoch, position = divmod(drawn, self.sources[source].size)
-        return source, permuted(position, self.sources[source].size, (self.seed, 2, source, epoch))
+        sources, numbers = self._block(index // BLOCK)
+        return int(sources[index % BLOCK]), int(numbers[index % BLOCK])
+
+    def lookup(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sources and numbers, as of `[]`, at the global indices first to last - 1."""
+        if not 0 <= first <= last <= self.total:
+            raise IndexError(f"{first}..{last}")
+        begin = first // BLOCK
+        blocks = [self._block(block) for block in range(begin, max(math.ceil(last / BLOCK), begin + 1))]
+        asked = slice(first - begin * BLOCK, last - begin * BLOCK)
+        sources, numbers = (np.concatenate(part)[asked] for part in zip(*blocks, strict=True))
+        return sources, numbers
+
+    def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sources and numbers of all places of a block; the latest blocks are remembered."""
+        if block not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.pop(next(iter(self._known)))
+            self._known[block] = self._draw(block)
+        return self._known[block]
+
+    def _draw(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        sources = np.repeat(np.arange(len(self.sources)), self._counts[block])
+        np.random.default_rng((self.seed, 1, block)).shuffle(sources)
+        numbers = np.empty(BLOCK, np.int64)
+        for source in np.flatnonzero(self._counts[block]).tolist():
+            places, size = np.flatnonzero(sources == source), self.sources[source].size
+            epochs, positions = np.divmod(int(self._before[block, source]) + np.arange(len(places)), size)
+            for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+                now = epochs == epoch
+                numbers[places[now]] = permuted(positions[now], size, (self.seed, 2, source, epoch))
+        return sources, numbers
 
 
-def permuted(position: int, size: int, key: tuple[int, ...], rounds: int = 4) -> int:
-    """Where `position` goes in a shuffle of range(size) that `key` chooses: a Feistel network, no table."""
-    half = max((size - 1).bit_length() + 1, 2) // 2
-    mask = (1 << half) - 1
-    keys = np.random.SeedSequence(key).generate_state(rounds, np.uint32).tolist()
-    while True:
-        left, right = position >> half, position & mask
+def permuted(positions: np.ndarray, size: int, key: tuple[int, ...], rounds: int = 4) -> np.ndarray:
+    """Where positions go in a shuffle of range(size) that `key` chooses: a Feistel network, no table."""
+    half = np.uint64(max((size - 1).bit_length() + 1, 2) // 2)
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    keys = np.random.SeedSequence(key).generate_state(rounds, np.uint32).astype(np.uint64)
+    out = np.asarray(positions).astype(np.uint64)
+    walking = np.ones(out.shape, bool)
+    while walking.any():
+        left, right = out[walking] >> half, out[walking] & mask
         for secret in keys:
             left, right = right, left ^ (_scramble(right ^ secret) & mask)
-        position = left << half | right
-        if position < size:
-            return position
+        out[walking] = left << half | right
+        walking = out >= np.uint64(size)
+    return out.astype(np.int64)
 
 
-def _scramble(number: int) -> int:
+def _scramble(numbers: np.ndarray) -> np.ndarray:
     """A 32 bit hash (finaliser of murmur3)."""
-    number &= 0xFFFFFFFF
-    number = (number ^ number >> 16) * 0x85EBCA6B & 0xFFFFFFFF
-    number = (number ^ number >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
-    return number ^ number >> 16
+    low = np.uint64(0xFFFFFFFF)
+    numbers = numbers & low
+    numbers = (numbers ^ numbers >> np.uint64(16)) * np.uint64(0x85EBCA6B) & low
+    numbers = (numbers ^ numbers >> np.uint64(13)) * np.uint64(0xC2B2AE35) & low
+    return numbers ^ numbers >> np.uint64(16)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sphinx_x.conversation import PLACES
@@ -20,43 +19,12 @@ from sphinx_x.data.engines import run
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source
-from sphinx_x.errors import DataError, ImageError, one_line
+from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
 from sphinx_x.jobs import read_lines, write_atomic
 
 SHARD = 5000
-ENOUGH = 100
-"""Records that are seen before a share of bad ones can stop a run."""
-
-
-@dataclass
-class Tally:
-    """What became of a release: records read, samples and turns made, samples set aside, parts left out (by reason)."""
-
-    records: int = 0
-    samples: int = 0
-    turns: int = 0
-    set_aside: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Tally) -> None:
-        """Adds another tally to this one."""
-        for part in fields(self):
-            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
-
-    @property
-    def bad(self) -> int:
-        """Samples to be that were set aside."""
-        return sum(self.set_aside.values())
-
-    def check_share(self, limit: float, where: Path) -> None:
-        """Raises `DataError` where more than a share `limit` was set aside."""
-        seen = self.samples + self.bad
-        if seen >= ENOUGH and self.bad > limit * seen:
-            reason, count = self.set_aside.most_common(1)[0]
-            raise DataError(
-                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.1%}"
-            )
 
 
 @dataclass(frozen=True)
@@ -91,7 +59,7 @@ def convert(
     _claim(job.out / ".settings.json", settings | {"inside": job.inside, "shard_size": shard_size})
     total, done = Tally(), set()
     for path in sorted(job.out.glob(f".{job.source.name}-*.tally.json")):
-        total.add(_read_tally(path))
+        total.add(Tally.from_json(path.read_text(encoding="utf-8")))
         done.add(int(path.name.split("-")[-1].split(".")[0]))
     total.check_share(max_bad, job.out)
     tasks = (task for task in _chunks(_read(job.source, job.raw), shard_size) if task[0] not in done)
@@ -113,31 +81,19 @@ def make_shard(job: Job, task: Task) -> Tally:
         try:
             draft = _build(job.source, record, job.raw)
             sample, contents = _finished(job, record, draft)
-        except (DataError, ImageError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except UNUSABLE as error:
             reason = reason_of(error)
             tally.set_aside[reason] += 1
-            line = {"source": job.source.name, "id": record.id, "reason": reason, "detail": one_line(error)}
-            aside.append(json.dumps(line, ensure_ascii=False) + "\n")
+            aside.append({"source": job.source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
         tally.turns += sum(message["role"] == "assistant" for message in sample.messages)
         tally.left_out += draft.left_out
         samples.append((sample, contents))
     write_shard(job.out, name, samples)
-    write_atomic(job.out / f".{name}.quarantine.jsonl", "".join(aside))
-    write_atomic(job.out / f".{name}.tally.json", json.dumps(vars(tally)))
+    write_atomic(job.out / f".{name}.quarantine.jsonl", quarantine_lines(aside))
+    write_atomic(job.out / f".{name}.tally.json", tally.to_json())
     return tally
-
-
-def reason_of(error: Exception) -> str:
-    """Why a record cannot be used, in words that are the same for all records of which it is true."""
-    if isinstance(error, KeyError):
-        return f"field {error.args[0]!r} is missing" if error.args else "a field is missing"
-    if isinstance(error, ImageError):
-        return "image unreadable"
-    if isinstance(error, DataError):
-        return str(error).split(": ")[0]
-    return "malformed record"
 
 
 def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, bool]], Tally]:
@@ -157,7 +113,7 @@ def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, b
         tally.records += record.count
         try:
             draft = _build(source, record, raw)
-        except (DataError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except UNUSABLE as error:
             tally.set_aside[reason_of(error)] += 1
             continue
         tally.samples += 1
@@ -207,12 +163,6 @@ def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
         yield number, chunk
 
 
-def _read_tally(path: Path) -> Tally:
-    data = json.loads(path.read_text(encoding="utf-8"))
-    counters = {name: Counter(data[name]) for name in ("set_aside", "left_out")}
-    return Tally(**data | counters)
-
-
 def _finish(job: Job, total: Tally) -> None:
     """Gathers what was set aside, and writes the report."""
     pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
@@ -235,10 +185,7 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
     messages = [_placed(message, refs, draft) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
-    sample = Sample.from_dict(sample.to_dict(), "sample")
-    problems = sample.problems()
-    if problems:
-        raise DataError(f"{problems[0][1]}: {problems[0][0]}")
+    sample = Sample.from_dict(sample.to_dict()).check()
     return sample, [content for _, content in opened] if inside else []
 
 

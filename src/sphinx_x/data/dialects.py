@@ -10,7 +10,7 @@ import base64
 from typing import Any
 
 from sphinx_x.conversation import IMAGE
-from sphinx_x.errors import DataError
+from sphinx_x.errors import SampleError
 
 SPEAKERS = {
     **dict.fromkeys(("human", "user"), "user"),
@@ -23,26 +23,26 @@ KNOWN = ("id", "images", "messages", "source", "licence", "task", "regions")
 def to_fields(record: object, name: str, where: str) -> dict[str, Any]:
     """A record of a known form -> the fields of a sample; `name` is its id where it has none."""
     if not isinstance(record, dict):
-        raise DataError(f"{where}: not a JSON object")
+        raise SampleError(where, "", "not a JSON object")
     if "conversations" in record:
         return _from_conversations(record, name, where)
     if "messages" not in record:
-        raise DataError(f"{where}: neither messages nor conversations")
+        raise SampleError(where, "", "neither messages nor conversations")
     fields = {key: record[key] for key in KNOWN if record.get(key) is not None}
     fields["id"] = _name(record.get("id"), name)
     messages = record["messages"]
     if not isinstance(messages, list):
-        raise DataError(f"{where}: messages: must be a list")
+        raise SampleError(where, "messages", "must be a list")
     inline: list[object] = []
     fields["messages"] = [_message(message, inline) for message in messages]
     images = record.get("images")
     if images is None:
         images = inline if inline else _listed(record.get("image"))
     elif inline:
-        raise DataError(f"{where}: images stand in the messages and in a list beside them")
+        raise SampleError(where, "images", "stand in the messages and in a list beside them")
     if not isinstance(images, list):
-        raise DataError(f"{where}: images: must be a list")
-    fields["images"] = [_image(image, f"{where}: images[{k}]") for k, image in enumerate(images)]
+        raise SampleError(where, "images", "must be a list")
+    fields["images"] = [_image(image, where, f"images[{k}]") for k, image in enumerate(images)]
     return fields
 
 
@@ -78,7 +78,7 @@ def _message(message: object, inline: list[object]) -> object:
     return {**{key: value for key, value in message.items() if value is not None}, "content": parts}
 
 
-def _image(image: object, where: str) -> object:
+def _image(image: object, where: str, field: str) -> object:
     """One image of any form as the fields of an `ImageRef`."""
     if isinstance(image, dict):
         if isinstance(image.get("bytes"), bytes):
@@ -89,30 +89,30 @@ def _image(image: object, where: str) -> object:
     if isinstance(image, bytes):
         return {"data": base64.b64encode(image).decode()}
     if not isinstance(image, str):
-        raise DataError(f"{where}: must be a path, bytes or an object")
+        raise SampleError(where, field, "must be a path, bytes or an object")
     if image.startswith("data:"):
         kind, _, content = image.partition(",")
         if not kind.endswith(";base64"):
-            raise DataError(f"{where}: a data address must be base64")
+            raise SampleError(where, field, "a data address must be base64")
         return {"data": content}
     if image.startswith(("http://", "https://")):
-        raise DataError(f"{where}: addresses are not fetched; download the file and give its path")
+        raise SampleError(where, field, "addresses are not fetched; download the file and give its path")
     return {"path": image.removeprefix("file://")}
 
 
 def _from_conversations(record: dict, name: str, where: str) -> dict[str, Any]:
     turns = record["conversations"]
     if not isinstance(turns, list):
-        raise DataError(f"{where}: conversations: must be a list")
+        raise SampleError(where, "conversations", "must be a list")
     images = _listed(record.get("image", record.get("images")))
     messages: list[dict[str, Any]] = []
     for number, turn in enumerate(turns):
-        field = f"{where}: conversations[{number}]"
+        field = f"conversations[{number}]"
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
-            raise DataError(f"{field}.value: must be a text")
+            raise SampleError(where, f"{field}.value", "must be a text")
         role = SPEAKERS.get(str(turn.get("from")).lower())
         if role is None:
-            raise DataError(f"{field}.from: {turn.get('from')!r} is not one of {', '.join(SPEAKERS)}")
+            raise SampleError(where, f"{field}.from", f"must be one of {', '.join(SPEAKERS)}")
         messages.append({"role": role, "content": turn["value"]})
     if images and not any(IMAGE in message["content"] for message in messages):
         first = next((message for message in messages if message["role"] == "user"), None)
@@ -120,5 +120,5 @@ def _from_conversations(record: dict, name: str, where: str) -> dict[str, Any]:
             first["content"] = IMAGE * len(images) + "\n" + first["content"]
     fields: dict[str, Any] = {key: record[key] for key in ("source", "licence", "task") if key in record}
     fields["id"] = _name(record.get("id"), name)
-    fields["images"] = [_image(image, f"{where}: image[{k}]") for k, image in enumerate(images)]
+    fields["images"] = [_image(image, where, f"image[{k}]") for k, image in enumerate(images)]
     return {**fields, "messages": messages}

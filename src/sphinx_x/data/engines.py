@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -34,6 +34,8 @@ def run(
     cluster that `ray.init` finds; files must be where all its machines see them.
     """
     workers = workers or os.cpu_count() or 1
+    if isinstance(tasks, Sized):
+        workers = max(min(workers, len(tasks)), 1)
     if engine == "ray":
         yield from _ray(work, common, tasks, workers)
     elif workers == 1:

@@ -1,4 +1,4 @@
-"""Samples -> what one step of training takes: ids, labels and kept views of a batch, packed without padding.
+"""Samples -> what one step of training takes: packs of examples with their ids, labels and kept views.
 
 Everything random about a sample (its place in the mixture, how it is augmented) depends on the seed and its global
 index alone, so any worker of any run builds the same sample.
@@ -6,71 +6,27 @@ index alone, so any worker of any run builds the same sample.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sphinx_x.conversation import Message, Place, parse_messages
+from sphinx_x.conversation import parse_messages
+from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend
+from sphinx_x.data.lengths import cut, images_before
+from sphinx_x.data.packs import Indices, Step
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.errors import DataError, SphinxXError
+from sphinx_x.data.tally import UNUSABLE
+from sphinx_x.errors import DataError
+from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor, render_views
-from sphinx_x.model.views import plan_views
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of pictures, for members that are trained from nothing.
-
-    scale: range of a uniform resize; contrast: lowest share of the contrast that is left; noise: largest standard
-    deviation of pixel noise (0 to 255); margin: pixels of the picture's own border colour added on each side.
-    """
-
-    scale: tuple[float, float] = (1.0, 1.0)
-    contrast: float = 1.0
-    noise: float = 0.0
-    margin: int = 0
-
-    def apply(
-        self, image: Image.Image, messages: list[Message], rng: np.random.Generator
-    ) -> tuple[Image.Image, list[Message]]:
-        """A changed RGB picture, and the messages with their boxes moved along."""
-        factor = rng.uniform(*self.scale)
-        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        if size != image.size:
-            image = image.resize(size, Image.Resampling.BICUBIC if rng.random() < 0.7 else Image.Resampling.BILINEAR)
-        left, top, right, bottom = rng.integers(0, self.margin + 1, 4).tolist()
-        pixels = np.asarray(image)
-        corner = pixels[0, 0]
-        canvas = np.empty((size[1] + top + bottom, size[0] + left + right, 3), np.uint8)
-        canvas[:] = corner
-        canvas[top : top + size[1], left : left + size[0]] = pixels
-        if rng.random() < 0.5 and (self.contrast < 1 or self.noise > 0):
-            strength = rng.uniform(self.contrast, 1)
-            noisy = corner + (canvas.astype(np.float32) - corner) * strength
-            noisy += rng.normal(0, rng.uniform(0, self.noise) + 1e-6, canvas.shape[:2])[..., None]
-            canvas = noisy.clip(0, 255).astype(np.uint8)
-        return Image.fromarray(canvas), [_moved(message, factor, left, top) for message in messages]
-
-
-def _moved(message: Message, factor: float, left: int, top: int) -> Message:
-    parts = tuple(
-        replace(
-            part, places=tuple(tuple(n * factor + (left, top)[k % 2] for k, n in enumerate(p)) for p in part.places)
-        )
-        if isinstance(part, Place)
-        else part
-        for part in message.parts
-    )
-    return Message(message.role, parts)
+from sphinx_x.model.views import Layout, plan_views
 
 
 @dataclass
@@ -87,54 +43,93 @@ class Example:
     line: Tensor
     source: int
     name: str
+    task: str = ""
     error: str = ""
 
 
-class Examples(Dataset[Example]):
-    """The mixture as ready examples, by global index."""
+class Examples(Dataset[list[Example]]):
+    """The mixture as ready examples: by global index with `example`, a pack of them with `[]`.
+
+    pieces: the table of lengths of each source (`sphinx_x.data.lengths`), whose rows the mixture's numbers are.
+    """
 
     def __init__(
         self,
         readers: Sequence[SampleReader],
+        pieces: Sequence[np.ndarray],
         blend: Blend,
         processor: SphinxXProcessor,
         augmentation: Augmentation,
-        max_tokens: int,
     ) -> None:
-        self.readers, self.blend, self.processor = readers, blend, processor
-        self.augmentation, self.max_tokens = augmentation, max_tokens
+        self.readers, self.pieces, self.blend, self.processor = readers, pieces, blend, processor
+        self.augmentation = augmentation
         self.builder, self.grid = processor.prompt_builder(), processor.image_processor.grid()
         self.padding = tuple(processor.image_processor.padding_color)
 
     def __len__(self) -> int:
         return len(self.blend)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, pack: Indices) -> list[Example]:
+        return [self.example(index) for index in pack]
+
+    def example(self, index: int) -> Example:
+        """The example at a global index, or the hole that it leaves."""
         source, number = self.blend[index]
-        reader = self.readers[source]
         name = f"{self.blend.sources[source].name}[{number}]"
         try:
-            return self._build(reader, reader[number], source, name, np.random.default_rng((self.blend.seed, 3, index)))
-        except (SphinxXError, OSError, ValueError) as error:
+            return self._build(index, source, number, name)
+        except (*UNUSABLE, OSError) as error:
             # a hole: counted and named by the training loop, never filled with another sample
             empty = torch.empty(0, dtype=torch.int64)
             views = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
-            return Example(empty, empty, views, empty, source, name, f"{type(error).__name__}: {error}")
+            return Example(empty, empty, views, empty, source, name, error=f"{type(error).__name__}: {error}")
 
-    def _build(self, reader: SampleReader, sample: Sample, source: int, name: str, rng: np.random.Generator) -> Example:
+    def costs(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and views of the examples at the global indices first to last - 1; nothing is decoded for it."""
+        sources, numbers = self.blend.lookup(first, last)
+        tokens, views = np.empty(len(sources), np.int64), np.empty(len(sources), np.int64)
+        for source in np.unique(sources).tolist():
+            places = np.flatnonzero(sources == source)
+            rows = self.pieces[source][numbers[places]]
+            tokens[places], views[places] = rows["tokens"], rows["views"]
+            if self.augmentation.resizes:
+                for place, row in zip(places.tolist(), rows, strict=True):
+                    if row["width"]:
+                        more, now = self._resized(first + place, int(row["width"]), int(row["height"]))
+                        tokens[place], views[place] = tokens[place] + more, now
+        return tokens, views
+
+    def _resized(self, index: int, width: int, height: int) -> tuple[int, int]:
+        """How many tokens the augmentation adds to an image, and how many views the image has then."""
+        change = self.augmentation.draw(self._rng(index))
+        before, after = plan_views(width, height, self.grid), plan_views(*change.size(width, height), self.grid)
+        return self._tokens(after) - self._tokens(before), after.views
+
+    def _tokens(self, layout: Layout) -> int:
+        return layout.views * (self.processor.tokens_per_view + 2) + layout.skipped
+
+    def _rng(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.blend.seed, 3, index))
+
+    def _build(self, index: int, source: int, number: int, name: str) -> Example:
+        reader, row = self.readers[source], self.pieces[source][number]
+        sample = reader[int(row["sample"])]
         messages = parse_messages(sample.messages)
-        images = []
-        for k in range(len(sample.images)):
-            image = Image.open(io.BytesIO(reader.image_bytes(sample, k))).convert("RGB")
-            if len(sample.images) == 1:
-                image, messages = self.augmentation.apply(image, messages, rng)
-            images.append(image)
+        first, last = int(row["first"]), int(row["last"])
+        shown, messages = images_before(messages, last), cut(messages, first, last)
+        images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
+        planned = int(row["tokens"])
+        if len(sample.images) == 1 and images:
+            size, rng = images[0].size, self._rng(index)
+            change = self.augmentation.draw(rng)
+            images = [self.augmentation.apply(images[0], change, rng)]
+            messages = [change.moved(message) for message in messages]
+            if self.augmentation.resizes:
+                planned += self._resized(index, *size)[0]
         layouts = [plan_views(image.width, image.height, self.grid) for image in images]
         encoded = self.builder.encode(messages, layouts)
-        if not any(encoded.trained) or any(m.role == "assistant" and not m.parts for m in messages):
-            raise DataError("an answer is missing or empty")
-        if len(encoded.ids) > self.max_tokens:
-            raise DataError(f"{len(encoded.ids)} tokens, more than {self.max_tokens}")
+        if len(encoded.ids) != planned:
+            raise DataError(f"{len(encoded.ids)} tokens, but {planned} when it was measured: its file has changed")
         pixels = [render_views(image, layout, self.padding) for image, layout in zip(images, layouts, strict=True)]
         shape = (0, 3, self.grid.view_height, self.grid.view_width)
         return Example(
@@ -144,9 +139,10 @@ class Examples(Dataset[Example]):
             torch.tensor(self._line(sample, layouts), dtype=torch.int64),
             source,
             name,
+            sample.task,
         )
 
-    def _line(self, sample: Sample, layouts: Sequence) -> list[int]:
+    def _line(self, sample: Sample, layouts: Sequence[Layout]) -> list[int]:
         """Ids of the text of a single line that lies in one row of views, from the sample's regions."""
         if len(layouts) != 1 or layouts[0].grid.global_view or not sample.regions:
             return []
@@ -156,44 +152,47 @@ class Examples(Dataset[Example]):
         return self.builder.text(" ".join(region["text"] for region in sample.regions))
 
 
-class _Indices(Sampler[list[int]]):
-    """Global indices, batch by batch, from a step on."""
+class _Packs(Sampler[list[Indices]]):
+    """The packs of one step after the other; remembers the steps that were handed out, in order."""
 
-    def __init__(self, first: int, last: int, batch: int) -> None:
-        self.first, self.last, self.batch = first, last, batch
+    def __init__(self, steps: Iterator[Step], ahead: list[Step], rank: int, ranks: int) -> None:
+        self.steps, self.ahead, self.rank, self.ranks = steps, ahead, rank, ranks
 
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.last):
-            yield list(range(step * self.batch, (step + 1) * self.batch))
-
-    def __len__(self) -> int:
-        return self.last - self.first
+    def __iter__(self) -> Iterator[list[Indices]]:
+        for step in self.steps:
+            self.ahead.append(step)
+            yield list(step.packs[self.rank :: self.ranks])
 
 
-def _as_list(examples: list[Example]) -> list[Example]:
-    return examples
+def _as_list(packs: list[list[Example]]) -> list[list[Example]]:
+    return packs
 
 
 def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def batches(examples: Examples, batch: int, first_step: int, last_step: int, workers: int) -> Iterable[list[Example]]:
-    """Lists of `batch` examples for the steps first_step to last_step - 1, in the mixture's order."""
-    return DataLoader(
+def batches(
+    examples: Examples, steps: Iterator[Step], workers: int, rank: int = 0, ranks: int = 1
+) -> Iterable[tuple[Step, list[list[Example]]]]:
+    """Each step with the examples of its packs (of those that rank `rank` of `ranks` computes), in order."""
+    ahead: list[Step] = []
+    loader = DataLoader(
         examples,
-        batch_sampler=_Indices(first_step, last_step, batch),
+        batch_sampler=_Packs(steps, ahead, rank, ranks),
         collate_fn=_as_list,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
         persistent_workers=False,
     )
+    for packs in loader:
+        yield ahead.pop(0), packs
 
 
-def open_source(path: str | Path, prefix: str) -> SampleReader:
+def shards_of(path: str | Path, prefix: str) -> list[Path]:
     """All shards PREFIX-*.jsonl of a folder."""
     files = sorted(Path(path).glob(f"{prefix}-*.jsonl"))
     if not files:
         raise DataError(f"{path}: no shard {prefix}-*.jsonl")
-    return SampleReader(files)
+    return files

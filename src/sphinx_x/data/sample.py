@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sphinx_x.conversation import PLACES, ROLES
-from sphinx_x.errors import DataError
+from sphinx_x.conversation import IMAGE, PLACES, ROLES
+from sphinx_x.errors import SampleError
 
 Box = tuple[float, float, float, float]
 EDGE = 1.0
@@ -74,33 +74,39 @@ class Sample:
     def from_dict(cls, data: object, where: str = "sample") -> Sample:
         """Checks and reads one sample; `where` (file and line) stands before the field in the error."""
         if not isinstance(data, dict):
-            raise DataError(f"{where}: not a JSON object")
+            raise SampleError(where, "", "not a JSON object")
         if not isinstance(data.get("id"), str) or not data["id"]:
-            raise DataError(f"{where}: id: must be a non-empty text")
+            raise SampleError(where, "id", "must be a non-empty text")
         images = data.get("images", [])
         if not isinstance(images, list):
-            raise DataError(f"{where}: images: must be a list")
-        refs = [_read_image(image, f"{where}: images[{number}]") for number, image in enumerate(images)]
+            raise SampleError(where, "images", "must be a list")
+        refs = [_read_image(image, where, f"images[{number}]") for number, image in enumerate(images)]
         messages = data.get("messages")
         if not isinstance(messages, list) or not messages:
-            raise DataError(f"{where}: messages: must be a non-empty list")
+            raise SampleError(where, "messages", "must be a non-empty list")
         places = 0
         for number, message in enumerate(messages):
-            places += _check_message(message, len(refs), f"{where}: messages[{number}]")
+            places += _check_message(message, len(refs), where, f"messages[{number}]")
         if places != len(refs):
-            raise DataError(f"{where}: messages: {places} image parts for {len(refs)} images")
+            raise SampleError(where, "messages", "image parts and images differ", f"{places} parts, {len(refs)} images")
         regions = data.get("regions") or []
         if not isinstance(regions, list):
-            raise DataError(f"{where}: regions: must be a list")
+            raise SampleError(where, "regions", "must be a list")
         for number, region in enumerate(regions):
             if not isinstance(region, dict) or not isinstance(region.get("text"), str):
-                raise DataError(f"{where}: regions[{number}]: must hold a text and a box")
-            _check_place(region.get("box"), 4, f"{where}: regions[{number}].box")
-        facts = [data.get(name, "") for name in ("source", "licence", "task")]
-        if not all(isinstance(fact, str) for fact in facts):
-            raise DataError(f"{where}: source, licence and task: must be texts")
-        source, licence, task = facts
+                raise SampleError(where, f"regions[{number}]", "must hold a text and a box")
+            _check_place(region.get("box"), 4, where, f"regions[{number}].box")
+        for name in ("source", "licence", "task"):
+            if not isinstance(data.get(name, ""), str):
+                raise SampleError(where, name, "must be a text")
+        source, licence, task = (data.get(name, "") for name in ("source", "licence", "task"))
         return cls(data["id"], refs, messages, source, licence, regions, task)
+
+    def check(self, where: str = "sample") -> Sample:
+        """Raises `SampleError` where a well-formed sample cannot be learned; gives the sample itself."""
+        for field_, reason in self.problems():
+            raise SampleError(where, field_, reason)
+        return self
 
     def problems(self) -> list[tuple[str, str]]:
         """What keeps a well-formed sample from being learned, as (field, reason); empty for a good one."""
@@ -133,7 +139,7 @@ def _says(message: dict) -> bool:
     """Whether there is anything but images and white space in a message."""
     content = message["content"]
     if isinstance(content, str):
-        return bool(content.replace("<image>", "").strip())
+        return bool(content.replace(IMAGE, "").strip())
     return any(part["type"] in PLACES or part.get("text", "").strip() for part in content)
 
 
@@ -144,68 +150,69 @@ def _inside(place: list, image: ImageRef) -> bool:
     return all(-EDGE <= n <= limits[k % 2] + EDGE for k, n in enumerate(place))
 
 
-def _read_image(data: object, where: str) -> ImageRef:
+def _read_image(data: object, where: str, field: str) -> ImageRef:
     if not isinstance(data, dict) or not any(isinstance(data.get(name), str) for name in ("path", "archive", "data")):
-        raise DataError(f"{where}: must name a path or an archive, or hold data")
+        raise SampleError(where, field, "must name a path or an archive, or hold data")
     unknown = data.keys() - {"path", "archive", "offset", "size", "width", "height", "data"}
     if unknown:
-        raise DataError(f"{where}: unknown field {sorted(unknown)[0]}")
+        raise SampleError(where, field, "unknown field", str(sorted(map(str, unknown))[0]))
     fields = dict(data)
     if data.get("data") is not None:
         try:
             fields["data"] = base64.b64decode(data["data"], validate=True)
         except (binascii.Error, ValueError, TypeError) as error:
-            raise DataError(f"{where}.data: not base64") from error
+            raise SampleError(where, f"{field}.data", "not base64") from error
     ref = ImageRef(**fields)
     for name in ("offset", "size", "width", "height"):
         number = getattr(ref, name)
         if type(number) is not int or number < 0:
-            raise DataError(f"{where}.{name}: must be a whole number >= 0")
+            raise SampleError(where, f"{field}.{name}", "must be a whole number >= 0")
     if ref.path is None and ref.data is None and not ref.size:
-        raise DataError(f"{where}.size: must be greater than 0")
+        raise SampleError(where, f"{field}.size", "must be greater than 0")
     return ref
 
 
-def _check_message(message: object, images: int, where: str) -> int:
+def _check_message(message: object, images: int, where: str, field: str) -> int:
     """Checks a message and gives the number of its image parts."""
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise DataError(f"{where}.role: must be one of {', '.join(ROLES)}")
+        raise SampleError(where, f"{field}.role", f"must be one of {', '.join(ROLES)}")
     content = message.get("content")
     if isinstance(content, str):
-        return content.count("<image>")
+        return content.count(IMAGE)
     if not isinstance(content, list):
-        raise DataError(f"{where}.content: must be a text or a list of parts")
+        raise SampleError(where, f"{field}.content", "must be a text or a list of parts")
     count = 0
-    for part in content:
+    for number, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "text" and isinstance(part.get("text"), str):
             continue
         if kind == "image":
             count += 1
-        elif kind in PLACES:
-            _check_part(part, kind, images, f"{where}.{kind}")
+        elif isinstance(kind, str) and kind in PLACES:
+            _check_part(part, kind, images, where, f"{field}.{kind}")
         else:
-            raise DataError(f"{where}.content: not a text, image, box or point part: {str(part)[:80]}")
+            reason = "not a text, image, box or point part"
+            raise SampleError(where, f"{field}.content[{number}]", reason, str(part)[:80])
     return count
 
 
-def _check_part(part: dict, kind: str, images: int, where: str) -> None:
+def _check_part(part: dict, kind: str, images: int, where: str, field: str) -> None:
     numbers, several = PLACES[kind]
     places = part.get(kind) if several else [part.get(kind)]
     if not isinstance(places, list) or not places:
-        raise DataError(f"{where}: must be a non-empty list")
+        raise SampleError(where, field, "must be a non-empty list")
     for place in places:
-        _check_place(place, numbers, where)
+        _check_place(place, numbers, where, field)
     image = part.get("image", 0)
     if type(image) is not int or not 0 <= image < images:
-        raise DataError(f"{where}.image: there is no image {image!r}")
+        raise SampleError(where, f"{field}.image", "there is no such image", repr(image)[:80])
 
 
-def _check_place(numbers: object, count: int, where: str) -> None:
+def _check_place(numbers: object, count: int, where: str, field: str) -> None:
     if not isinstance(numbers, list) or len(numbers) != count:
-        raise DataError(f"{where}: must be {count} numbers")
+        raise SampleError(where, field, f"must be {count} numbers")
     for number in numbers:
         if type(number) not in (int, float) or not math.isfinite(number):
-            raise DataError(f"{where}: must be {count} numbers")
+            raise SampleError(where, field, f"must be {count} numbers")
     if count == 4 and (numbers[2] <= numbers[0] or numbers[3] <= numbers[1]):
-        raise DataError(f"{where}: empty box {numbers}")
+        raise SampleError(where, field, "empty box", str(numbers))

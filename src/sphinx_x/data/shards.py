@@ -28,7 +28,8 @@ from PIL import Image
 from sphinx_x.data.dialects import to_fields
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.data.sample import ImageRef, Sample
-from sphinx_x.errors import DataError, one_line
+from sphinx_x.errors import DataError, SampleError, one_line
+from sphinx_x.images import image_size
 from sphinx_x.jobs import write_atomic
 
 UNITS = {".jsonl": "line", ".json": "item", ".parquet": "row"}
@@ -69,8 +70,8 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
 
 
 def _append(file: BinaryIO, archive: str, stem: str, picture: bytes) -> ImageRef:
+    width, height = image_size(picture)
     with Image.open(io.BytesIO(picture)) as image:
-        width, height = image.size
         ending = (image.format or "bin").lower()
     info = tarfile.TarInfo(f"{stem}.{ending}")
     info.size = len(picture)
@@ -132,7 +133,7 @@ class SampleReader:
     def image_bytes(self, sample: Sample, number: int = 0) -> bytes:
         """The encoded bytes of one image of a sample of this reader."""
         if not 0 <= number < len(sample.images):
-            raise DataError(f"sample {sample.id}: images: there is no image {number}")
+            raise SampleError(f"sample {sample.id}", "images", "there is no such image", str(number))
         image = sample.images[number]
         if image.data is not None:
             return image.data
@@ -140,8 +141,17 @@ class SampleReader:
             try:
                 return Path(image.path).read_bytes()
             except (OSError, ValueError) as error:  # a name may hold what no file system takes
-                raise DataError(f"sample {sample.id}: images[{number}].path: {one_line(error)}") from error
+                raise SampleError(
+                    f"sample {sample.id}", f"images[{number}].path", "image missing", one_line(error)
+                ) from error
         return self._read(Path(str(image.archive)), image.offset, image.size)
+
+    def image_size(self, sample: Sample, number: int = 0) -> tuple[int, int]:
+        """Width and height of an image, upright: as the sample says, else from the image's head."""
+        image = sample.images[number]
+        if image.width and image.height:
+            return image.width, image.height
+        return image_size(image.path if image.path is not None else self.image_bytes(sample, number))
 
     def fingerprint(self) -> str:
         """Changes when a file does: its name, size or time."""
@@ -165,9 +175,9 @@ class SampleReader:
             text = self._read(self.files[file], start, end - start).decode().removeprefix("\ufeff").strip()
             record, length = json.JSONDecoder().raw_decode(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not JSON: {one_line(error)}") from error
+            raise SampleError(where, "", "not JSON", one_line(error)) from error
         if text[length:].strip() not in ("", ",", "]"):  # what parts the elements of an array
-            raise DataError(f"{where}: not JSON: more behind its end")
+            raise SampleError(where, "", "not JSON", "more behind its end")
         return record
 
     def _read(self, path: Path, offset: int, size: int) -> bytes:

@@ -38,7 +38,7 @@ pipeline_tag: image-text-to-text
 
 {parameters / 1e6:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else.
 
-- Samples seen: {last["samples"]:,} in {last["step"]:,} steps of {recipe.batch}.
+- Samples seen: {last["samples"]:,} in {last["step"]:,} steps.
 - Time: {hours:.1f} hours of training.
 - Last losses: {last["loss"]:.3f} nats a trained token, alignment {last["align"]:.3f} nats a character.
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sphinx_x.data.blend import Blend, Source
-from sphinx_x.data.loader import Augmentation, Example, Examples, batches, open_source
+from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.lengths import Limits
+from sphinx_x.data.loader import Example, batches, shards_of
+from sphinx_x.data.mixture import Mixture, Share, open_mixture
+from sphinx_x.data.packs import Budget, Position
+from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.family import get_member, new_model
 from sphinx_x.jobs import append_line, atomic_folder, read_lines, write_atomic, write_manifest
@@ -32,10 +36,22 @@ from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.card import write_card
 from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_at
-from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples, split_batch
+from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.state import load_state, save_state
+
+
+@dataclass
+class Place:
+    """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done."""
+
+    step: int = 0
+    samples: int = 0
+    holes: int = 0
+    window: int = 0
+    pack: int = 0
+    progress: float = 0.0
 
 
 @dataclass
@@ -106,9 +122,11 @@ class Trainer:
         self.optimizer = MasterOptimizer(
             parts, self.device, getattr(torch, recipe.dtype), recipe.betas, recipe.weight_decay
         )
-        self.examples = self._examples()
-        self.holes = 0
-        self.first_step = self._resume() if resume else 0
+        self.mixture = self._mixture()
+        self.examples = self.mixture.examples
+        self.at = Place()
+        if resume:
+            self._resume()
 
     def _freeze(self) -> None:
         groups = self.trunk.vision.groups
@@ -119,23 +137,35 @@ class Trainer:
         }
         freeze(module for part in self.recipe.freeze for module in named[part])
 
-    def _examples(self) -> Examples:
+    def _mixture(self) -> Mixture:
         recipe = self.recipe
-        readers = {name: open_source(recipe.folder, name) for name in recipe.sources}
-        sources = [Source(name, len(readers[name]), s.weight, s.end) for name, s in recipe.sources.items()]
-        blend = Blend(sources, recipe.steps * recipe.batch, recipe.seed)
-        augmentation = Augmentation(**recipe.augment.model_dump())
-        return Examples(list(readers.values()), blend, self.processor, augmentation, recipe.max_tokens)
+        shares = {
+            name: Share(
+                (s.path,) if s.path else tuple(shards_of(recipe.folder, name)), s.weight, s.end, s.ratio, s.root
+            )
+            for name, s in recipe.sources.items()
+        }
+        return open_mixture(
+            shares,
+            self.processor,
+            Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long),
+            Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window),
+            recipe.samples,
+            self.folder / "index",
+            recipe.seed,
+            Augmentation(**recipe.augment.model_dump()),
+            recipe.max_holes,
+            progress=lambda name, tally: print(f"measuring {name}: {tally.records} samples", file=sys.stderr),
+        )
 
-    def _resume(self) -> int:
+    def _resume(self) -> None:
         tensors, facts = load_state(self.folder / "state")
         if facts["recipe"] != self._facts():
             raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
         self.optimizer.load({name: tensor.to(self.device) for name, tensor in tensors.items()})
-        self.holes = facts["holes"]
-        kept = [record for record in read_lines(self.folder / "log.jsonl") if record["step"] <= facts["step"]]
+        self.at = Place(**facts["at"])
+        kept = [record for record in read_lines(self.folder / "log.jsonl") if record["step"] <= self.at.step]
         write_atomic(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
-        return facts["step"]
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
@@ -144,35 +174,48 @@ class Trainer:
 
     def run(self) -> Path:
         """Trains to the end; returns the model folder."""
-        recipe = self.recipe
-        loader = batches(self.examples, recipe.batch, self.first_step, recipe.steps, recipe.workers)
+        recipe, at = self.recipe, self.at
+        self._tell()
+        steps = self.mixture.plan.steps(recipe.batch, Position(at.window, at.pack))
         sums = Sums()
-        with Progress(recipe.steps, self.first_step) as progress, StopSignal() as stop:
-            for step, examples in enumerate(loader, self.first_step):
-                rate = learning_rate_at(step, recipe.steps, recipe.learning_rate, recipe.warmup)
-                norm = self.step(self._without_holes(examples, step), rate, sums)
-                done = step + 1
-                if done % recipe.log_every == 0 or done == recipe.steps:
-                    record = {"step": done, "samples": done * recipe.batch, "lr": rate, "norm": norm, **sums.record()}
+        with Progress(recipe.samples, at.samples) as progress, StopSignal() as stop:
+            for step, packs in batches(self.examples, steps, recipe.workers):
+                # the rate in the middle of the step
+                rate = learning_rate_at((at.progress + step.progress) / 2, recipe.learning_rate, recipe.warmup)
+                at.step, at.samples = at.step + 1, at.samples + sum(map(len, packs))
+                at.window, at.pack, at.progress = step.after.window, step.after.pack, step.progress
+                norm = self.step(self._without_holes(packs), rate, sums)
+                last = at.progress == 1.0
+                if at.step % recipe.log_every == 0 or last:
+                    record = {"step": at.step, "samples": at.samples, "lr": rate, "norm": norm, **sums.record()}
                     append_line(self.folder / "log.jsonl", record)
                     progress.show(record)
                     sums = Sums()
-                if done % recipe.save_every == 0 or done == recipe.steps or stop.number:
-                    self._save(done)
-                if stop.number and done < recipe.steps:
-                    print(f"stopped after step {done}; --resume goes on from there", file=sys.stderr)
+                if at.step % recipe.save_every == 0 or last or stop.number:
+                    self._save()
+                if stop.number and not last:
+                    print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
                     raise SystemExit(128 + stop.number)
         return self.export(self.folder / "model")
 
-    def step(self, examples: Sequence[Example], rate: float, sums: Sums) -> float:
-        """One optimizer step on the examples of a batch; adds to `sums` and returns the gradient's norm.
+    def _tell(self) -> None:
+        """What was left out of the sources, and one sample of each as it is learned, on standard error."""
+        for name, tally in self.mixture.tallies.items():
+            for reason, count in (tally.set_aside + tally.left_out).most_common():
+                print(f"{name}: {count} of {tally.records} samples: {reason}", file=sys.stderr)
+        if self.at.step == 0:
+            print_samples(self.examples)
 
-        The loss of the batch is the sum over its trained tokens divided by their number, however it is split.
+    def step(self, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
+        """One optimizer step on the examples of some packs; adds to `sums` and returns the gradient's norm.
+
+        The loss of a step is the sum over its trained tokens divided by their number, however they are packed.
         """
-        trained = max(sum(int((e.labels != -100).sum()) for e in examples), 1)
+        examples = [example for pack in packs for example in pack]
+        trained = max(sum(int((e.labels != IGNORED).sum()) for e in examples), 1)
         characters = max(sum(len(e.line) for e in examples), 1)
-        for run in split_batch(examples, self.recipe.micro_tokens):
-            micro = pack_examples(run, self.device)
+        for pack in packs:
+            micro = pack_examples(pack, self.device)
             losses, align = self.forward(micro, sums)
             loss = losses.sum() / trained + self.recipe.align.weight * align / characters
             loss.backward()
@@ -205,29 +248,30 @@ class Trainer:
         sums.loss += float(losses.sum())
         sums.tokens, sums.trained = sums.tokens + micro.tokens, sums.trained + len(losses)
         sums.views, sums.attended = sums.views + micro.view_count, sums.attended + micro.attended
-        counts = [int((e.labels != -100).sum()) for e in micro.examples]
+        counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
         for example, part in zip(micro.examples, losses.cpu().split(counts), strict=True):
             name = self.examples.blend.sources[example.source].name
             sums.source_loss[name] += float(part.sum())
             sums.source_trained[name] += len(part)
 
-    def _without_holes(self, examples: Sequence[Example], step: int) -> list[Example]:
-        """The usable examples; each hole is named in `holes.jsonl`, and too many stop the run."""
-        usable = [example for example in examples if not example.error]
-        for example in examples:
-            if example.error:
-                self.holes += 1
-                append_line(self.folder / "holes.jsonl", {"step": step, "sample": example.name, "error": example.error})
-        seen = (step + 1) * self.recipe.batch
-        if self.holes > max(self.recipe.max_holes * seen, 10) or not usable:
+    def _without_holes(self, packs: Sequence[list[Example]]) -> list[list[Example]]:
+        """The usable examples of packs; each hole is named in `holes.jsonl`, and too many stop the run."""
+        at = self.at
+        for example in (example for pack in packs for example in pack if example.error):
+            at.holes += 1
+            entry = {"step": at.step, "sample": example.name, "error": example.error}
+            append_line(self.folder / "holes.jsonl", entry)
+        usable = [[example for example in pack if not example.error] for pack in packs]
+        usable = [pack for pack in usable if pack]
+        if at.holes > max(self.recipe.max_holes * at.samples, 10) or not usable:
             raise DataError(
-                f"{self.holes} of {seen} samples could not be used; see {self.folder / 'holes.jsonl'} (max_holes)"
+                f"{at.holes} of {at.samples} samples could not be used; see {self.folder / 'holes.jsonl'} (max_holes)"
             )
         return usable
 
-    def _save(self, step: int) -> None:
-        facts = {"recipe": self._facts(), "holes": self.holes}
-        save_state(self.folder / "state", step, self.optimizer.tensors(), facts, self.recipe.keep)
+    def _save(self) -> None:
+        facts = {"recipe": self._facts(), "at": asdict(self.at)}
+        save_state(self.folder / "state", self.at.step, self.optimizer.tensors(), facts, self.recipe.keep)
         draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:

@@ -79,12 +79,11 @@ class MasterOptimizer:
         self.copy_to_modules()
 
 
-def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear warm-up over a share `warmup` of the steps, then a cosine to 0. step counts from 0."""
-    rise = max(1, round(warmup * steps))
-    if step < rise:
-        return peak * (step + 1) / rise
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+def learning_rate_at(progress: float, peak: float, warmup: float) -> float:
+    """Linear warm-up over a share `warmup` of the run, then a cosine to 0. progress: the share that is done, 0 to 1."""
+    if progress < warmup:
+        return peak * progress / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 def freeze(modules: Iterable[nn.Module]) -> None:

@@ -1,8 +1,7 @@
-"""Examples -> micro-batches: packed rows under a budget of tokens."""
+"""The examples of a pack -> one row on the device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,20 +42,6 @@ class MicroBatch:
     def attended(self) -> int:
         """Rows that attention computes, its padding included."""
         return sum(count * longest for count, longest in self.pack.groups)
-
-
-def split_batch(examples: Sequence[Example], micro_tokens: int) -> list[list[Example]]:
-    """Consecutive runs of examples of at most `micro_tokens` tokens each (a longer example stands alone)."""
-    runs: list[list[Example]] = []
-    room = 0
-    for example in examples:
-        length = len(example.ids)
-        if not runs or length > room:
-            runs.append([])
-            room = micro_tokens
-        runs[-1].append(example)
-        room -= length
-    return runs
 
 
 def pack_examples(examples: list[Example], device: torch.device) -> MicroBatch:

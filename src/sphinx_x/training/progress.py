@@ -17,14 +17,14 @@ from sphinx_x.jobs import write_atomic
 
 class Progress:
     """A bar with loss, tokens a second, share of padding and time left; a plain line every half minute where the
-    output is not a terminal."""
+    output is not a terminal. total: samples of the run; first: those that were seen before."""
 
-    def __init__(self, steps: int, first: int) -> None:
+    def __init__(self, total: int, first: int) -> None:
         self.bar = RichProgress(
             TextColumn("{task.fields[numbers]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         )
-        self.task = self.bar.add_task("train", total=steps, completed=first, numbers="")
-        self.steps, self.first = steps, first
+        self.task = self.bar.add_task("train", total=total, completed=first, numbers="")
+        self.total, self.first = total, first
         self.began = self.spoke = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -38,7 +38,7 @@ class Progress:
 
     def show(self, record: dict[str, Any]) -> None:
         """Shows the newest record of the log."""
-        done = record["step"]
+        done = record["samples"]
         numbers = (
             f"loss {record['loss']:.3f}  align {record['align']:.3f}  {record['tokens_per_s']:.0f} tokens/s  "
             f"padding {100 * record['padding']:.1f} %"
@@ -46,8 +46,8 @@ class Progress:
         self.bar.update(self.task, completed=done, numbers=numbers)
         now = time.monotonic()
         if not self.bar.console.is_terminal and now - self.spoke > 30:
-            left = (now - self.began) / max(done - self.first, 1) * (self.steps - done)
-            print(f"step {done}/{self.steps}  {numbers}  {left / 60:.0f} min left", flush=True)
+            left = (now - self.began) / max(done - self.first, 1) * (self.total - done)
+            print(f"step {record['step']}, sample {done}/{self.total}  {numbers}  {left / 60:.0f} min left", flush=True)
             self.spoke = now
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sphinx_x.data.prepare import DataConfig
 from sphinx_x.errors import RecipeError
@@ -21,10 +21,32 @@ class Strict(BaseModel):
 
 
 class SourceRecipe(Strict):
-    """Share of a source in the mixture; `end`: its share at the end of the run, where that differs."""
+    """A source of the mixture.
 
-    weight: float = Field(ge=0)
+    path: a file or folder of samples, or a YAML file with a META list; by default the shards NAME-*.jsonl of the
+    recipe's folder. root: where the paths of its images begin. weight: its share against the others, end: that at the
+    end of the run; or instead ratio: how often each of its samples comes against the samples of other sources.
+    """
+
+    path: Path | None = None
+    root: Path | None = None
+    weight: float | None = Field(default=None, ge=0)
     end: float | None = Field(default=None, ge=0)
+    ratio: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_share(self) -> SourceRecipe:
+        if self.ratio is not None and (self.weight is not None or self.end is not None):
+            raise ValueError("a source has a weight or a ratio, not both")
+        return self
+
+
+class PackRecipe(Strict):
+    """What a pack (a row that is computed at once) may hold, and how many samples are fitted into packs together."""
+
+    tokens: int = Field(default=16384, gt=0)
+    views: int = Field(default=64, gt=0)
+    window: int = Field(default=2048, gt=0)
 
 
 class AugmentRecipe(Strict):
@@ -46,16 +68,18 @@ class AlignRecipe(Strict):
 class Recipe(Strict):
     """One training run.
 
-    samples: how many samples of the mixture are seen; batch: samples a step; micro_tokens: tokens that are computed at
-    once; warmup: share of the run in which the learning rate rises; freeze: parts that are not trained.
+    samples: how many samples of the mixture are seen; pack: what is computed at once; batch: packs a step; max_tokens:
+    longest sample, over_long: what becomes of longer ones; warmup: share of the run in which the learning rate rises;
+    freeze: parts that are not trained; max_holes: share of samples that may be unusable.
     """
 
     member: str
     seed: int = 0
     samples: int = Field(gt=0)
-    batch: int = Field(default=256, gt=0)
-    micro_tokens: int = Field(default=16384, gt=0)
+    batch: int = Field(default=1, gt=0)
+    pack: PackRecipe = PackRecipe()
     max_tokens: int = Field(default=4096, gt=0)
+    over_long: Literal["split", "aside"] = "split"
     learning_rate: float = Field(default=2e-5, gt=0)
     warmup: float = Field(default=0.01, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.95)
@@ -67,17 +91,18 @@ class Recipe(Strict):
     augment: AugmentRecipe = AugmentRecipe()
     folder: Path
     data: DataConfig | None = None
-    sources: dict[str, SourceRecipe]
+    sources: dict[str, SourceRecipe] = Field(min_length=1)
     workers: int = Field(default=1, ge=0)
     save_every: int = Field(default=500, gt=0)
     keep: int = Field(default=2, gt=0)
     log_every: int = Field(default=10, gt=0)
     max_holes: float = Field(default=0.001, ge=0, le=1)
 
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the run."""
-        return self.samples // self.batch
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.max_tokens > self.pack.tokens:
+            raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
+        return self
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -104,9 +129,9 @@ def load_recipe(path: str | Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(name) for name in first["loc"])
-        raise RecipeError(f"{path}: {field}: {first['msg']}") from error
+        raise RecipeError(
+            ": ".join(filter(None, (str(path), field, first["msg"].removeprefix("Value error, "))))
+        ) from error
     if recipe.member not in MEMBERS:
         raise RecipeError(f"{path}: member: {recipe.member!r} is not one of {', '.join(MEMBERS)}")
-    if recipe.steps < 1:
-        raise RecipeError(f"{path}: samples: fewer than one batch")
     return recipe

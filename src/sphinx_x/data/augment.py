@@ -1,0 +1,85 @@
+"""Random changes of pictures, for members that are trained from nothing.
+
+What is random about a picture's size is drawn first, apart from its pixels: so the size of a changed picture, and with
+it the number of its views, is known before anything is decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.conversation import Message, Place
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to the size of one picture: scaled by `factor`, then margins (left, top, right, bottom) added."""
+
+    factor: float = 1.0
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Size after scaling, without the margins."""
+        return max(1, round(width * self.factor)), max(1, round(height * self.factor))
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Size of the changed picture."""
+        width, height = self.scaled(width, height)
+        left, top, right, bottom = self.margins
+        return left + width + right, top + height + bottom
+
+    def moved(self, message: Message) -> Message:
+        """A message with its boxes and points moved along."""
+        return Message(message.role, tuple(self._moved(p) if isinstance(p, Place) else p for p in message.parts))
+
+    def _moved(self, part: Place) -> Place:
+        places = (tuple(n * self.factor + self.margins[k % 2] for k, n in enumerate(place)) for place in part.places)
+        return Place(part.image, tuple(places))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a picture.
+
+    scale: range of a uniform resize; contrast: lowest share of the contrast that is left; noise: largest standard
+    deviation of pixel noise (0 to 255); margin: pixels of the picture's own border colour added on each side, at most.
+    """
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    contrast: float = 1.0
+    noise: float = 0.0
+    margin: int = 0
+
+    @property
+    def resizes(self) -> bool:
+        """Whether it changes the size of pictures."""
+        return self.scale != (1.0, 1.0) or self.margin > 0
+
+    def draw(self, rng: np.random.Generator) -> Change:
+        """What becomes of one picture's size; to be drawn before `apply`."""
+        if not self.resizes:
+            return Change()
+        left, top, right, bottom = rng.integers(0, self.margin + 1, 4).tolist()
+        return Change(rng.uniform(*self.scale), (left, top, right, bottom))
+
+    def apply(self, image: Image.Image, change: Change, rng: np.random.Generator) -> Image.Image:
+        """The changed picture of an RGB picture."""
+        size, (width, height) = change.scaled(*image.size), change.size(*image.size)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.BICUBIC if rng.random() < 0.7 else Image.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+        corner, (left, top, _, _) = pixels[0, 0], change.margins
+        if any(change.margins):
+            canvas = np.empty((height, width, 3), np.uint8)
+            canvas[:] = corner
+            canvas[top : top + size[1], left : left + size[0]] = pixels
+            pixels = canvas
+        if (self.contrast < 1 or self.noise > 0) and rng.random() < 0.5:
+            strength = rng.uniform(self.contrast, 1)
+            noisy = corner + (pixels.astype(np.float32) - corner) * strength
+            noisy += rng.normal(0, rng.uniform(0, self.noise) + 1e-6, pixels.shape[:2])[..., None]
+            pixels = noisy.clip(0, 255).astype(np.uint8)
+        return Image.fromarray(pixels)

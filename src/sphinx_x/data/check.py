@@ -1,0 +1,83 @@
+"""Checks a user's own data file: every sample, every image, with line, field and reason of whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sphinx_x.conversation import parse_messages
+from sphinx_x.data.engines import run
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
+from sphinx_x.errors import ImageError, SampleError, one_line
+from sphinx_x.images import open_image
+
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one sample."""
+
+    where: str
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.where, self.field, self.reason)))
+
+
+def check(
+    reader: SampleReader, workers: int | None = None, progress: Callable[[int], None] = lambda _: None
+) -> tuple[list[Finding], Tally]:
+    """Reads every sample and decodes every image; gives what is wrong, in the order of the file, and the counts."""
+    starts = range(0, len(reader), CHUNK)
+    found, total = {}, Tally()
+    for start, findings, tally in run(check_chunk, reader, starts, workers):
+        found[start] = findings
+        total.add(tally)
+        progress(total.records)
+    return [finding for start in starts for finding in found[start]], total
+
+
+def check_chunk(reader: SampleReader, start: int) -> tuple[int, list[Finding], Tally]:
+    """The findings of the samples from number `start` on."""
+    findings, tally = [], Tally()
+    for number in range(start, min(start + CHUNK, len(reader))):
+        tally.records += 1
+        wrong = list(_findings(reader, number, tally))
+        if not wrong:
+            tally.samples += 1
+        findings += wrong
+    return start, findings, tally
+
+
+def _findings(reader: SampleReader, number: int, tally: Tally) -> Iterator[Finding]:
+    where = reader.where(number)
+    try:
+        sample = reader[number]
+        parse_messages(sample.messages)
+    except UNUSABLE as error:
+        tally.set_aside[reason_of(error)] += 1
+        if isinstance(error, SampleError):
+            yield Finding(where, error.field, ": ".join(filter(None, (error.reason, error.detail))))
+        else:
+            yield Finding(where, "", one_line(error))
+        return
+    problems = sample.problems()
+    for k, image in enumerate(sample.images):
+        field = f"images[{k}]"
+        try:
+            size = open_image(reader.image_bytes(sample, k)).size
+        except UNUSABLE as error:
+            text = error.detail or error.reason if isinstance(error, SampleError) else one_line(error)
+            name = image.path or image.archive or "data"
+            reason = str(error).removeprefix("image bytes: ") if isinstance(error, ImageError) else text
+            problems.append((field, f"image unreadable: {name}: {reason}"))
+            continue
+        if image.width and image.height and size != (image.width, image.height):
+            problems.append((field, f"is {size[0]} x {size[1]} pixels, not {image.width} x {image.height} as it says"))
+    for field, reason in problems:
+        tally.set_aside[reason.split(":")[0]] += 1
+        yield Finding(where, field, reason)
+    tally.turns += sum(message["role"] == "assistant" for message in sample.messages)

@@ -1,0 +1,228 @@
+"""How long every sample is, measured once and kept: what packs are formed from, and where bad samples are found.
+
+A source's table has one row for every piece: a sample, or where it is too long, a run of its turns. A sample that
+cannot be used has no row: it is counted by reason and named in a quarantine file, and too many stop the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sphinx_x.conversation import Image, Message, parse_messages
+from sphinx_x.data.engines import run
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.errors import DataError, one_line
+from sphinx_x.jobs import write_atomic
+from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.model.prompt import PromptBuilder
+from sphinx_x.model.views import Layout, ViewGrid, plan_views
+
+PIECE = np.dtype(
+    [
+        ("sample", "<u4"),
+        ("first", "<u2"),
+        ("last", "<u2"),
+        ("tokens", "<u4"),
+        ("views", "<u2"),
+        ("width", "<u4"),
+        ("height", "<u4"),
+    ]
+)
+"""A row: the sample's number, its messages first to last - 1, tokens and views; the size of its image if it has one."""
+
+CHUNK = 5000
+POLICIES = ("split", "aside")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Longest sample in tokens and in views, and what becomes of longer ones.
+
+    over_long: `split` cuts a dialogue between its turns, `aside` leaves it out; a single turn that is too long, and
+    too many views, are always left out, with a count. Nothing is ever cut inside an answer.
+    """
+
+    tokens: int
+    views: int
+    over_long: str = "split"
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Measures samples as one member reads them."""
+
+    name: str
+    reader: SampleReader
+    builder: PromptBuilder
+    grid: ViewGrid
+    limits: Limits
+    folder: Path
+
+    def part(self, number: int, ending: str) -> Path:
+        """A file of part `number` of the table."""
+        return self.folder / f"{self.name}-{number:05d}.{ending}"
+
+    def pieces(self, sample: Sample, number: int, tally: Tally) -> Iterator[tuple]:
+        """The rows of one sample; raises `DataError` and others where it cannot be used."""
+        sample.check(self.reader.where(number))
+        sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
+        layouts = [plan_views(*size, self.grid) for size in sizes]
+        messages = parse_messages(sample.messages)
+        if sum(layout.views for layout in layouts) > self.limits.views:
+            tally.left_out[f"more than {self.limits.views} views"] += 1
+            return
+        alone = sizes[0] if len(sizes) == 1 else (0, 0)
+        for first, last, tokens in self._runs(messages, layouts, tally):
+            shown = layouts[: images_before(messages, last)]
+            yield (number, first, last, tokens, sum(layout.views for layout in shown), *alone)
+
+    def _runs(
+        self, messages: Sequence[Message], layouts: Sequence[Layout], tally: Tally
+    ) -> Iterator[tuple[int, int, int]]:
+        """First and last message and tokens of the pieces of a dialogue."""
+        whole = self._tokens(messages, layouts, 0, len(messages))
+        if whole <= self.limits.tokens:
+            yield 0, len(messages), whole
+            return
+        if self.limits.over_long == "aside":
+            tally.left_out[f"more than {self.limits.tokens} tokens"] += 1
+            return
+        starts = [k for k, message in enumerate(messages) if message.role == "user"]
+        turns = list(zip(starts, [*starts[1:], len(messages)], strict=True))
+        first, length = None, 0
+        for start, end in turns:
+            longer = 0 if first is None else self._tokens(messages, layouts, first, end)
+            if first is not None and longer <= self.limits.tokens:
+                length = longer
+                continue
+            if first is not None:
+                yield first, start, length
+            first, length = start, self._tokens(messages, layouts, start, end)
+            if length > self.limits.tokens:
+                tally.left_out[f"a turn of more than {self.limits.tokens} tokens"] += 1
+                first = None
+        if first is not None:
+            yield first, turns[-1][1], length
+
+    def _tokens(self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, last: int) -> int:
+        part = cut(messages, first, last)
+        encoded = self.builder.encode(part, layouts[: images_before(messages, last)])
+        if not any(encoded.trained):
+            raise DataError("no token to learn")
+        return len(encoded.ids)
+
+
+def images_before(messages: Sequence[Message], last: int) -> int:
+    """How many images the messages before number `last` have."""
+    return sum(isinstance(part, Image) for message in messages[:last] for part in message.parts)
+
+
+def cut(messages: Sequence[Message], first: int, last: int) -> list[Message]:
+    """Messages first to last - 1 as a dialogue of their own: system messages stay, and the images of what is left out
+    before come first. Their numbers stay the same."""
+    earlier = [message for message in messages[:first] if message.role == "system"]
+    images = sum(isinstance(part, Image) for m in messages[:first] if m.role != "system" for part in m.parts)
+    kept = list(messages[first:last])
+    if images:
+        kept[0] = Message(kept[0].role, (*[Image()] * images, *kept[0].parts))
+    return earlier + kept
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The table of one source, and what became of its samples."""
+
+    pieces: np.ndarray
+    tally: Tally
+
+
+def measure_lengths(
+    meter: Meter,
+    key: str,
+    workers: int | None = None,
+    engine: str = "local",
+    progress: Callable[[str, Tally], None] = lambda *_: None,
+) -> Lengths:
+    """The table of a source in `meter.folder`, measured where it is not there yet; goes on where a stop left it.
+
+    key: of the member's processor (`processor_key`). A table that was made of other files, for another processor or
+    with other limits is made anew.
+    """
+    folder, name = meter.folder, meter.name
+    facts = {"files": meter.reader.fingerprint(), "processor": key, **asdict(meter.limits)}
+    known, table = folder / f"{name}.json", folder / f"{name}.npy"
+    if not known.exists() or json.loads(known.read_text()).get("facts") != facts:
+        for path in [table, *folder.glob(f"{name}-*.*")]:
+            path.unlink(missing_ok=True)
+        write_atomic(known, json.dumps({"facts": facts}))
+    if not table.exists():
+        starts = range(0, len(meter.reader), CHUNK)
+        tasks = [(number, start, min(start + CHUNK, len(meter.reader))) for number, start in enumerate(starts)]
+        total, missing = Tally(), []
+        for task in tasks:
+            done = meter.part(task[0], "tally.json")
+            if done.exists():
+                total.add(Tally.from_json(done.read_text(encoding="utf-8")))
+            else:
+                missing.append(task)
+        for tally in run(measure, meter, missing, workers, engine):
+            total.add(tally)
+            progress(name, total)
+        _gather(meter, len(tasks), total, facts)
+    tally = Tally.from_json(json.dumps(json.loads(known.read_text(encoding="utf-8"))["tally"]))
+    return Lengths(np.load(table, mmap_mode="r"), tally)
+
+
+def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
+    """Joins the parts of a table; the table itself comes last."""
+    folder, name = meter.folder, meter.name
+    asides, tables = ([meter.part(k, ending) for k in range(count)] for ending in ("quarantine.jsonl", "npy"))
+    write_atomic(folder / f"{name}.quarantine.jsonl", lambda file: file.writelines(p.read_bytes() for p in asides))
+    write_atomic(folder / f"{name}.json", json.dumps({"facts": facts, "tally": vars(total)}))
+    whole = np.concatenate([np.empty(0, PIECE), *(np.load(path, mmap_mode="r") for path in tables)])
+    write_atomic(folder / f"{name}.npy", lambda file: np.save(file, whole))
+    for path in [*asides, *tables, *(meter.part(k, "tally.json") for k in range(count))]:
+        path.unlink()
+
+
+def processor_key(processor: SphinxXProcessor) -> str:
+    """Changes with whatever decides how many tokens and views a sample has."""
+    image = processor.image_processor
+    facts = (processor.template, processor.tokens_per_view, processor.box_decimals, sorted(image.views.items()))
+    vocabulary = sorted(processor.tokenizer.get_vocab().items())
+    return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
+
+
+def measure(meter: Meter, task: tuple[int, int, int]) -> Tally:
+    """Measures the samples start to stop - 1; writes part `number` of the table, its quarantine, then its tally."""
+    number, start, stop = task
+    tally, rows, aside = Tally(), [], []
+    for index in range(start, stop):
+        tally.records += 1
+        name = f"{meter.name}[{index}]"
+        try:
+            sample = meter.reader[index]
+            name = sample.id
+            found = list(meter.pieces(sample, index, tally))
+        except UNUSABLE as error:
+            reason, where = reason_of(error), meter.reader.where(index)
+            tally.set_aside[reason] += 1
+            entry = {"source": meter.name, "id": name, "where": where, "reason": reason, "detail": one_line(error)}
+            aside.append(entry)
+            continue
+        rows += found
+        tally.samples += bool(found)
+        tally.turns += len(found)
+    table = np.array(rows, dtype=PIECE)
+    write_atomic(meter.part(number, "npy"), lambda file: np.save(file, table))
+    write_atomic(meter.part(number, "quarantine.jsonl"), quarantine_lines(aside))
+    write_atomic(meter.part(number, "tally.json"), tally.to_json())
+    return tally

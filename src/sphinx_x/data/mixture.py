@@ -1,0 +1,107 @@
+"""From sources on disk to the packs of a run: readers, lengths, the weighted mixture, the plan of packs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.blend import Blend, Source
+from sphinx_x.data.lengths import Lengths, Limits, Meter, measure_lengths, processor_key
+from sphinx_x.data.loader import Examples
+from sphinx_x.data.packs import Budget, PackPlan
+from sphinx_x.data.shards import SampleReader, read_meta
+from sphinx_x.data.tally import Tally
+from sphinx_x.errors import DataError
+from sphinx_x.model.processing import SphinxXProcessor
+
+
+@dataclass(frozen=True)
+class Share:
+    """Samples of a source and how often they come.
+
+    paths: what a `SampleReader` reads, with `root` for its images. weight: its share against the other sources, `end`
+    that at the end of the run; or ratio: how often each of its samples comes against the samples of other sources.
+    """
+
+    paths: tuple[Path, ...]
+    weight: float | None = None
+    end: float | None = None
+    ratio: float | None = None
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The examples of a run, the plan of their packs, and what became of the samples of each source."""
+
+    examples: Examples
+    plan: PackPlan
+    tallies: Mapping[str, Tally]
+
+
+def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
+    """Sources that are a list in the reference's form become one source a file: its ratio sets its share."""
+    out: dict[str, Share] = {}
+    for name, share in shares.items():
+        if len(share.paths) != 1 or share.paths[0].suffix not in (".yaml", ".yml"):
+            out[name] = share
+            continue
+        if share.weight is not None or share.end is not None:
+            raise DataError(f"source {name}: the files of a META list have ratios: give it no weight")
+        for number, (file, root, ratio) in enumerate(read_meta(share.paths[0])):
+            folder = share.root if root is None else Path(root)
+            out[f"{name}.{number}"] = Share((file,), ratio=ratio * (share.ratio or 1.0), root=folder)
+    return out
+
+
+def open_mixture(
+    shares: Mapping[str, Share],
+    processor: SphinxXProcessor,
+    limits: Limits,
+    budget: Budget,
+    samples: int,
+    folder: Path,
+    seed: int = 0,
+    augmentation: Augmentation | None = None,
+    max_bad: float = 0.001,
+    workers: int | None = None,
+    progress: Callable[[str, Tally], None] = lambda *_: None,
+) -> Mixture:
+    """Opens sources, measures what is not measured yet (tables lie in `folder`), and plans `samples` samples in packs.
+
+    Raises `DataError` where a source has more than a share `max_bad` of samples that cannot be used, or none that can.
+    """
+    if limits.tokens > budget.tokens or limits.views > budget.views:
+        raise DataError("the longest sample is longer than a pack")
+    readers, lengths, sources = [], {}, []
+    for name, share in split_meta(shares).items():
+        reader = SampleReader(share.paths, share.root, folder)
+        found = _measure(name, reader, processor, limits, folder, workers, progress)
+        found.tally.check_share(max_bad, f"source {name} (see {folder / name}.quarantine.jsonl)")
+        size = len(found.pieces)
+        weight = share.weight if share.ratio is None else share.ratio * size
+        sources.append(Source(name, size, 1.0 if weight is None else weight, share.end))
+        readers.append(reader)
+        lengths[name] = found
+    blend = Blend(sources, samples, seed)
+    pieces = [found.pieces for found in lengths.values()]
+    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation())
+    plan = PackPlan(examples.costs, samples, budget, seed)
+    return Mixture(examples, plan, {name: found.tally for name, found in lengths.items()})
+
+
+def _measure(
+    name: str,
+    reader: SampleReader,
+    processor: SphinxXProcessor,
+    limits: Limits,
+    folder: Path,
+    workers: int | None,
+    progress: Callable[[str, Tally], None],
+) -> Lengths:
+    builder, grid = processor.prompt_builder(), processor.image_processor.grid()
+    return measure_lengths(
+        Meter(name, reader, builder, grid, limits, folder), processor_key(processor), workers, progress=progress
+    )

@@ -1,0 +1,139 @@
+"""Counts of a data set, per source: samples, turns, tokens, views, shapes of images, views that are skipped."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from sphinx_x.conversation import parse_messages
+from sphinx_x.data.engines import run
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.tally import UNUSABLE, reason_of
+from sphinx_x.jobs import write_atomic
+from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.model.views import plan_views
+
+CHUNK = 500
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Counts:
+    """Of one source. tokens, trained, views: of each sample; skipped: views that are not encoded; aspects: width over
+    height of each image; unusable: samples by what is wrong with them."""
+
+    samples: int = 0
+    turns: int = 0
+    skipped: int = 0
+    tokens: array = field(default_factory=lambda: array("I"))
+    trained: array = field(default_factory=lambda: array("I"))
+    views: array = field(default_factory=lambda: array("H"))
+    aspects: array = field(default_factory=lambda: array("f"))
+    unusable: list[str] = field(default_factory=list)
+
+    def add(self, other: Counts) -> None:
+        """Adds the counts of another part of the source."""
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    def row(self, name: str) -> list[str]:
+        """The columns of `HEADINGS`."""
+        seen = sum(self.views) + self.skipped
+        tokens = np.percentile(self.tokens, (50, 95, 100)) if self.tokens else np.zeros(3)
+        return [
+            name,
+            f"{self.samples:,}",
+            f"{self.turns:,}",
+            f"{sum(self.tokens):,}",
+            " / ".join(f"{n:,.0f}" for n in tokens),
+            f"{sum(self.trained):,}",
+            f"{len(self.aspects):,}",
+            f"{sum(self.views):,}",
+            f"{self.skipped / seen:.1%}" if seen else "-",
+            f"{len(self.unusable):,}",
+        ]
+
+
+HEADINGS = (
+    "source",
+    "samples",
+    "turns",
+    "tokens",
+    "a sample: half / 95 % / all below",
+    "trained",
+    "images",
+    "views",
+    "skipped",
+    "unusable",
+)
+
+
+def count(
+    reader: SampleReader, processor: SphinxXProcessor, workers: int | None = None, progress: Progress = lambda _: None
+) -> dict[str, Counts]:
+    """Counts of every source in a reader, as one member reads it; samples without a source count under `-`."""
+    total: dict[str, Counts] = defaultdict(Counts)
+    done = 0
+    for part in run(count_chunk, (reader, processor), range(0, len(reader), CHUNK), workers):
+        for name, counts in part.items():
+            total[name].add(counts)
+            done += counts.samples + len(counts.unusable)
+        progress(done)
+    return dict(sorted(total.items()))
+
+
+def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> dict[str, Counts]:
+    """Counts of the samples from number `start` on."""
+    reader, processor = common
+    builder, grid = processor.prompt_builder(), processor.image_processor.grid()
+    out: dict[str, Counts] = defaultdict(Counts)
+    for number in range(start, min(start + CHUNK, len(reader))):
+        name = "-"
+        try:
+            sample = reader[number]
+            name = sample.source or "-"
+            sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
+            layouts = [plan_views(*size, grid) for size in sizes]
+            encoded = builder.encode(parse_messages(sample.messages), layouts)
+        except UNUSABLE as error:
+            out[name].unusable.append(reason_of(error))
+            continue
+        counts = out[name]
+        counts.samples += 1
+        counts.turns += sum(message["role"] == "assistant" for message in sample.messages)
+        counts.tokens.append(len(encoded.ids))
+        counts.trained.append(sum(encoded.trained))
+        counts.views.append(sum(layout.views for layout in layouts))
+        counts.skipped += sum(layout.skipped for layout in layouts)
+        counts.aspects.extend(width / height for width, height in sizes)
+    return dict(out)
+
+
+def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
+    """Tokens, views and aspect ratios of every source as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 1.5 + 0.45 * max(len(counts), 3)), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    names = list(counts)
+    for axis, title, of in (
+        (axes[0], "tokens of a sample", lambda c: c.tokens),
+        (axes[1], "views of a sample", lambda c: c.views),
+        (axes[2], "width / height of an image", lambda c: c.aspects),
+    ):
+        values = [of(counts[name]) or [np.nan] for name in names]
+        axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False)
+        axis.set_title(f"{title} (5, 25, 50, 75, 95 %)", fontsize="medium")
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].set_xscale("log")
+    axes[2].set_xscale("log")
+    axes[0].set_yticks(range(1, len(names) + 1), names)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    write_atomic(path, picture.getvalue())

@@ -1,0 +1,79 @@
+"""What became of samples: how many were made, and every one that was not, by reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from sphinx_x.errors import DataError, ImageError, PromptError, SampleError
+
+ENOUGH = 100
+"""Samples that are seen before a share of bad ones can stop a run."""
+
+UNUSABLE = (DataError, ImageError, PromptError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What a sample of others may raise when it is not what it should be."""
+
+
+@dataclass
+class Tally:
+    """Records read, samples and turns made; samples set aside because something is wrong with them, and what was left
+    out on purpose, both by reason."""
+
+    records: int = 0
+    samples: int = 0
+    turns: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Adds another tally to this one."""
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    @property
+    def bad(self) -> int:
+        """Samples to be that were set aside."""
+        return sum(self.set_aside.values())
+
+    def check_share(self, limit: float, where: Path | str) -> None:
+        """Raises `DataError` where more than a share `limit` was set aside."""
+        seen = self.samples + self.bad
+        if seen >= ENOUGH and self.bad > limit * seen:
+            reason, count = self.set_aside.most_common(1)[0]
+            raise DataError(
+                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.2%}"
+            )
+
+    def to_json(self) -> str:
+        """As JSON; `from_json` reads it."""
+        return json.dumps(vars(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Tally:
+        """The inverse of `to_json`."""
+        data = json.loads(text)
+        return cls(**data | {name: Counter(data[name]) for name in ("set_aside", "left_out")})
+
+
+def reason_of(error: Exception) -> str:
+    """Why a sample cannot be used, in words that are the same for all samples of which it is true."""
+    if isinstance(error, KeyError):
+        return f"field {error.args[0]!r} is missing" if error.args else "a field is missing"
+    if isinstance(error, ImageError):
+        return "image unreadable"
+    if isinstance(error, PromptError):
+        return "malformed dialogue"
+    if isinstance(error, SampleError):
+        return ": ".join(filter(None, (re.sub(r"\[\d+\]", "", error.field), error.reason)))
+    if isinstance(error, DataError):
+        return str(error).split(": ")[0]
+    return "malformed record"
+
+
+def quarantine_lines(entries: Iterable[dict]) -> str:
+    """Entries of a quarantine file, one JSON object a line."""
+    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
