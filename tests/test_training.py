@@ -28,7 +28,7 @@ def recipe(tmp_path, tiny_member, monkeypatch):
     monkeypatch.setattr(loop, "get_member", lambda _: tiny_member)
     settings = {
         "samples": 96,
-        "pack": {"tokens": 400, "views": 64, "window": 32},
+        "pack": {"tokens": 700, "views": 64, "window": 32},
         "max_tokens": 200,
         "dtype": "float32",
         "freeze": [],

@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.conversation import Message, Text, count_images, split_text
-from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, one_line
+from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image
 from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -63,6 +63,19 @@ class Prompt:
         return views * (self.tokens_per_view + 2) + skipped
 
 
+def load_processor(name_or_path: str | Path) -> SphinxXProcessor:
+    """The processor alone of what `SphinxX.load` would load; raises `CheckpointError` where it is none of ours."""
+    try:
+        processor = AutoProcessor.from_pretrained(find_model(name_or_path), trust_remote_code=False)
+    except SphinxXError:
+        raise
+    except Exception as error:  # malformed files make the library raise errors of nearly every kind
+        raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
+    if not isinstance(processor, SphinxXProcessor):
+        raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+    return processor
+
+
 class SphinxX:
     """A member of the family, ready to answer. `model` and `processor` are ordinary Hugging Face objects."""
 
@@ -89,7 +102,7 @@ class SphinxX:
         `from_pretrained` (quantization_config, device_map, offload_folder, ...). Raises `CheckpointError` where files
         are missing, altered or contradict each other, `MissingToolError` for a device or a package that is not there.
         """
-        path = find_model(name_or_path)
+        path, processor = find_model(name_or_path), load_processor(name_or_path)
         logging.disable_progress_bar()
         if device == "auto":
             options.setdefault("device_map", "auto")
@@ -100,7 +113,6 @@ class SphinxX:
             dtype = torch.float32 if device == "cpu" and _weights_size(path) < LARGE else "auto"
         try:
             options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
-            processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=dtype, output_loading_info=True, **options
             )
@@ -113,7 +125,7 @@ class SphinxX:
             if report.get(what):
                 names = ", ".join(sorted(map(str, report[what]))[:3])
                 raise CheckpointError(f"{name_or_path}: its weights are not those of its config ({what[:-5]}: {names})")
-        if not isinstance(model, SphinxXForConditionalGeneration) or not isinstance(processor, SphinxXProcessor):
+        if not isinstance(model, SphinxXForConditionalGeneration):
             raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
         if image_tokens(processor.tokenizer) != model.config.image_tokens():
             raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -41,6 +41,10 @@ class Counts:
         """Adds the counts of another part of the source."""
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why samples are unusable, the most frequent first."""
+        return Counter(self.unusable).most_common()
 
     def row(self, name: str) -> list[str]:
         """The columns of `HEADINGS`."""

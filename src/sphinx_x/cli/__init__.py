@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sphinx_x.cli.data import data
 from sphinx_x.errors import SphinxXError
 
 app = typer.Typer(
@@ -198,6 +199,7 @@ def evaluate(
 
 importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
 app.add_typer(importing, name="import")
+app.add_typer(data, name="data")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,
@@ -317,7 +319,3 @@ def main() -> None:
         # whoever read our output has left; nothing more can be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""`python -m sphinx_x.cli`."""
+
+from sphinx_x.cli import main
+
+main()

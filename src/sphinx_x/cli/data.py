@@ -1,0 +1,182 @@
+"""`sphinx-x data`: checks, shows, counts, converts and packs data. Heavy libraries are imported inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sphinx_x.errors import SphinxXError
+
+data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and converts data.")
+
+Samples = Annotated[Path, typer.Argument(help="A .jsonl, .json or .parquet file, a folder of shards, or a META .yaml.")]
+Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not beside the file.")]
+Member = Annotated[str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder or a hub id.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for every core.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
+
+
+@data.command()
+def validate(
+    file: Samples,
+    root: Root = None,
+    workers: Workers = None,
+    most: Annotated[int, typer.Option(min=1, help="How many findings to print.")] = 50,
+) -> None:
+    """Reads every sample and decodes every image of a data file; names line, field and reason of what is wrong."""
+    from sphinx_x.data.check import check
+    from sphinx_x.data.shards import SampleReader
+
+    findings, tally = check(SampleReader(file, root), workers, _counter("checked"))
+    for finding in findings[:most]:
+        print(finding)
+    if findings:
+        more = f", {len(findings) - most} findings not shown" if len(findings) > most else ""
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.set_aside.most_common(5))
+        raise SphinxXError(f"{tally.records - tally.samples} of {tally.records} samples are wrong ({reasons}){more}")
+    print(f"{tally.samples} samples, {tally.turns} answers: all of them can be used")
+
+
+@data.command()
+def show(
+    file: Samples,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("samples.html"),
+    root: Root = None,
+    count: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over the file.")] = 12,
+    first: Annotated[int | None, typer.Option(min=1, help="Begin at this sample instead, one after the other.")] = None,
+    model: Member = "nano",
+) -> None:
+    """Writes an HTML page with images, boxes and points, and the tokens that are trained on in colour."""
+    from sphinx_x.data.shards import SampleReader
+
+    reader = SampleReader(file, root)
+    if not len(reader):
+        raise SphinxXError(f"{file}: has no samples")
+    if first is None:
+        numbers = sorted({k * len(reader) // count for k in range(count)})
+    else:
+        numbers = list(range(first - 1, min(first - 1 + count, len(reader))))
+    from sphinx_x.data.show import show as write
+    from sphinx_x.inference import load_processor
+
+    wrong = write(reader, load_processor(model), out, numbers, str(file))
+    print(f"{len(numbers)} of {len(reader)} samples written to {out}")
+    if wrong:
+        raise SphinxXError(f"{len(wrong)} of these samples cannot be used; the first: {wrong[0]}")
+
+
+@data.command()
+def stats(
+    files: Annotated[list[Path], typer.Argument(help="Files or folders of samples.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where plots go (PNG).")] = None,
+    root: Root = None,
+    model: Member = "nano",
+    workers: Workers = None,
+) -> None:
+    """Counts samples, tokens, views, shapes of images and skipped views of every source."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sphinx_x.data.shards import SampleReader
+    from sphinx_x.data.stats import HEADINGS, count, draw_stats
+    from sphinx_x.inference import load_processor
+
+    counts = count(SampleReader(files, root), load_processor(model), workers, _counter("counted"))
+    table = Table(*HEADINGS)
+    for name, found in counts.items():
+        table.add_row(*found.row(name))
+    Console(width=max(Console().width, 140)).print(table)
+    for name, found in counts.items():
+        for reason, number in found.reasons():
+            print(f"{name}: {number} unusable: {reason}")
+    if out is not None:
+        draw_stats(counts, out)
+        print(f"plots written to {out}")
+
+
+@data.command()
+def sources(
+    name: Annotated[str | None, typer.Argument(help="All about one set.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The whole table as Markdown.")] = False,
+) -> None:
+    """Lists the public sets that can be converted."""
+    from sphinx_x.data.sources import get_source
+    from sphinx_x.data.sources.table import as_markdown, details, short_table
+
+    if name is not None:
+        print(details(get_source(name)))
+    elif markdown:
+        print(as_markdown(), end="")
+    else:
+        short_table()
+
+
+@data.command()
+def convert(
+    name: Annotated[str, typer.Argument(help="A set that `data sources` lists.")],
+    raw: Annotated[Path, typer.Argument(help="The folder of its release, unpacked.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write.")] = None,
+    split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
+    images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare the release with what it should hold.")] = False,
+    inside: Annotated[bool, typer.Option("--inside", help="Copy the images into the shards.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Decode every image once.")] = False,
+    max_bad: Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")] = 0.01,
+    workers: Workers = None,
+    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+) -> None:
+    """Converts a public set into dialogue; goes on where it was stopped."""
+    from sphinx_x.data.convert import Job, Tally, check_release
+    from sphinx_x.data.convert import convert as run
+    from sphinx_x.data.engines import ENGINES
+    from sphinx_x.data.sources import get_source
+    from sphinx_x.data.sources.base import Raw
+
+    source = get_source(name)
+    if engine not in ENGINES:
+        raise SphinxXError(f"--engine is one of {', '.join(ENGINES)}, not {engine!r}")
+    release = Raw(raw, split, images or [])
+    if check:
+        _tell_check(*check_release(source, release), name)
+        return
+    if out is None:
+        raise SphinxXError("give a folder to write with -o, or --check")
+
+    def tell(tally: Tally) -> None:
+        print(f"{name}: {tally.records} {source.unit}, {tally.samples} samples, {tally.bad} aside", file=sys.stderr)
+
+    tally = run(Job(source, release, out, inside, verify), workers, max_bad=max_bad, engine=engine, progress=tell)
+    for reason, count in tally.set_aside.most_common():
+        print(f"set aside: {count} x {reason}")
+    for reason, count in tally.left_out.most_common():
+        print(f"left out: {count} x {reason}")
+    expected = source.count.get(split)
+    if expected not in (None, tally.records):
+        print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
+    print(f"{tally.samples} samples with {tally.turns} answers written to {out}")
+
+
+def _tell_check(rows: list[tuple[str, str, str, bool]], tally: object, name: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "expected", "found", "")
+    for what, expected, found, good in rows:
+        table.add_row(what, expected, found, "ok" if good else "differs")
+    Console().print(table)
+    wrong = [what for what, _, _, good in rows if not good]
+    if wrong:
+        raise SphinxXError(f"the release of {name} differs in {len(wrong)} points; the first: {wrong[0]}")
+
+
+def _counter(word: str):
+    """Tells how far it is on a terminal."""
+
+    def tell(done: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{word} {done}", end="", file=sys.stderr, flush=True)
+
+    return tell
