@@ -17,6 +17,15 @@ def put_lines(path: Path, records: list) -> None:
     put(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
+def put_table(path: Path, rows: list[dict]) -> None:
+    """Parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
 def picture(path: Path, width: int = 64, height: int = 48) -> None:
     """A plain picture of this size."""
     path.parent.mkdir(parents=True, exist_ok=True)
