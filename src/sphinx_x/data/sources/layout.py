@@ -266,7 +266,7 @@ SOURCES = (
         title="DocBank",
         task="layout",
         home="https://doc-analysis.github.io/docbank-page/index.html",
-        licence="CC-BY-NC-ND-4.0 (README of the release); Apache-2.0 is stated elsewhere",
+        licence="CC-BY-NC-ND-4.0",
         files=(
             Expected("500K_{split}.txt", "names of the split's pages", {"train": 1, "dev": 1, "test": 1}),
             Expected(
@@ -283,7 +283,8 @@ SOURCES = (
         unit="pages",
         count={"train": 400_000, "dev": 50_000, "test": 50_000},
         layout=(
-            "doc-analysis/DocBank DocBank_samples/README.md and indexed_files/500K_dev.txt; "
+            "doc-analysis/DocBank README.md, DocBank_samples/README.md and indexed_files/500K_dev.txt (its training "
+            "counterpart was not seen, only told of in README.md); "
             "doc-analysis/DocBankLoader docbank_loader/docbank_loader.py, docbank_converter.py (regions out of tokens)"
         ),
         prompts=PROMPTS,

@@ -185,13 +185,14 @@ def parse_totaltext(path: Path) -> Entries:
     for entry in re.split(r"^(?=\s*x:)", path.read_text(encoding="utf-8-sig"), flags=re.MULTILINE):
         if not entry.strip():
             continue
+        found = POLYGON.fullmatch(entry.strip())
         try:
-            across, down, said = POLYGON.fullmatch(entry.strip()).groups()  # type: ignore[union-attr]
+            across, down, said = found.groups() if found else ("", "", "")
             corners = [(float(x), float(y)) for x, y in zip(across.split(), down.split(), strict=True)]
             texts = ast.literal_eval(said)
             if len(corners) < 3 or len(texts) > 1:
                 raise ValueError
-        except (AttributeError, ValueError, SyntaxError):
+        except (ValueError, SyntaxError):
             yield "unreadable line"
         else:
             yield _word(texts[0] if texts else "#", corners, ("#", ","))
