@@ -104,3 +104,13 @@ def rng_of(key: str) -> random.Random:
 def listing(items: Sequence[str]) -> str:
     """Items as prose: `a`, `a and b`, `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def listed(items: Sequence[Content]) -> list[str | Mapping[str, Any]]:
+    """The same of items that hold parts: one list to say."""
+    said: list[str | Mapping[str, Any]] = []
+    for number, item in enumerate(items):
+        if number:
+            said.append(" and " if number == len(items) - 1 else ", ")
+        said += [item] if isinstance(item, str | Mapping) else item
+    return said
