@@ -195,6 +195,8 @@ def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
         content = io.BytesIO()
         open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
         picture = content.getvalue()
+    elif not isinstance(picture, Path | bytes):
+        picture = picture()
     if job.verify:
         open_image(picture)
     width, height = image_size(picture)

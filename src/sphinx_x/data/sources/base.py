@@ -101,7 +101,8 @@ class PdfPage:
     dpi: int = 150
 
 
-Picture = Path | bytes | PdfPage
+Picture = Path | bytes | PdfPage | Callable[[], bytes]
+"""A file, the content of one, a page, or what draws the content of one when it is needed."""
 
 
 @dataclass
