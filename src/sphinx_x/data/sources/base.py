@@ -184,9 +184,9 @@ class Raw:
         found = self.files(pattern)
         shown = pattern.replace("{split}", self.split)
         if not found:
-            raise DataError(f"{self.root}: no {shown} in it")
+            raise DataError(f"file missing: {shown} in {self.root}")
         if len(found) > 1:
-            raise DataError(f"{self.root}: {shown} is there {len(found)} times: {found[0]}, {found[1]}")
+            raise DataError(f"file is there several times: {found[0]}, {found[1]}")
         return found[0]
 
     def picture(self, name: str) -> Path:
@@ -246,7 +246,7 @@ class Raw:
         """The rows of all Parquet files of this pattern, in order of their names."""
         found = self.files(pattern)
         if not found:
-            raise DataError(f"{self.root}: no {pattern.replace('{split}', self.split)} in it")
+            raise DataError(f"file missing: {pattern.replace('{split}', self.split)} in {self.root}")
         for path in found:
             rows = ParquetRows(path, columns)
             yield from (rows[number] for number in range(len(rows)))
@@ -268,11 +268,11 @@ def load_json(path: Path, *keys: str) -> Any:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {one_line(error)}") from error
+        raise DataError(f"not JSON: {path}: {one_line(error)}") from error
     except OSError as error:
-        raise DataError(f"{path}: {one_line(error)}") from error
+        raise DataError(f"file unreadable: {path}: {one_line(error)}") from error
     for key in keys:
         if not isinstance(content, dict) or key not in content:
-            raise DataError(f"{path}: no field {key!r}")
+            raise DataError(f"field {key!r} is missing: {path}")
         content = content[key]
     return content

@@ -69,7 +69,7 @@ def points(places: Sequence[Sequence[float]]) -> dict:
 
 
 def _rounded(numbers: Sequence[float]) -> list[float]:
-    return [round(float(number), 4) for number in numbers]
+    return [round(float(number), 6) for number in numbers]
 
 
 def xywh(numbers: Sequence[float]) -> list[float]:
