@@ -90,27 +90,24 @@ class PackPlan:
 
 
 def fit(tokens: np.ndarray, views: np.ndarray, max_tokens: int, max_views: int) -> list[list[int]]:
-    """Best fit, largest first: numbers of the samples in each pack, ascending.
+    """Numbers of the samples in each pack, ascending: each sample goes to the fullest pack that still takes it.
 
-    The largest of what is left goes to the pack with the least room that still takes it. Raises `DataError` where a
-    sample alone is over a budget.
+    In the mixture's order, not the largest first: that would fill packs a little better (0.4 instead of 0.7 % padding
+    on a mixture like the paper's), but put the short samples together, and a pack should be a fair draw of the
+    mixture. Raises `DataError` where a sample alone is over a budget.
     """
     if len(tokens) and (tokens.max() > max_tokens or views.max() > max_views):
         raise DataError(f"a sample of {tokens.max()} tokens or {views.max()} views is over the budget of a pack")
-    size = np.maximum(tokens / max_tokens, views / max(max_views, 1))
     room = np.empty((2, len(tokens)), np.int64)  # tokens and views left in each pack
     packs: list[list[int]] = []
-    for k in np.argsort(-size, kind="stable").tolist():
-        need_tokens, need_views = int(tokens[k]), int(views[k])
-        open_room = room[:, : len(packs)]
-        left = open_room[0] - need_tokens
-        left = np.where((left >= 0) & (open_room[1] >= need_views), left, max_tokens + 1)
-        best = int(left.argmin()) if len(packs) else -1
+    for k, (need_tokens, need_views) in enumerate(zip(tokens.tolist(), views.tolist(), strict=True)):
+        open_tokens, open_views = room[:, : len(packs)]
+        left = np.where((open_tokens >= need_tokens) & (open_views >= need_views), open_tokens, max_tokens + 1)
+        best = int(left.argmin()) if packs else -1
         if best < 0 or left[best] > max_tokens:
             best = len(packs)
             packs.append([])
             room[:, best] = max_tokens, max_views
         packs[best].append(k)
-        room[0, best] -= need_tokens
-        room[1, best] -= need_views
-    return [sorted(pack) for pack in packs]
+        room[:, best] -= need_tokens, need_views
+    return packs

@@ -266,7 +266,14 @@ def _scan(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         array = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         file.seek(0)
-        return (_array_offsets if array else _line_offsets)(file)
+        if not array:
+            return _line_offsets(file)
+        offsets = _array_offsets(file)
+        file.seek(0)
+        ahead = b"".join(file.read(int(offsets[0])).removeprefix(b"\xef\xbb\xbf").split())
+        if ahead != (b"[" if len(offsets) > 1 else b"[]"):
+            raise DataError(f"{path}: not a JSON array of objects")
+        return offsets
 
 
 def _line_offsets(file: BinaryIO) -> np.ndarray:
