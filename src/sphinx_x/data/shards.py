@@ -301,7 +301,7 @@ def _array_offsets(file: BinaryIO) -> np.ndarray:
         strings = (np.cumsum(quotes) + inside) % 2
         step = np.where(strings == 1, 0, steps[raw])
         level = np.cumsum(step, dtype=np.int64) + depth
-        pieces.append(np.flatnonzero((step == 1) & (level == 2)) + done)
+        pieces.append(np.flatnonzero((raw == ord("{")) & (step == 1) & (level == 2)) + done)
         depth, inside, slashes = int(level[-1]), int(strings[-1]), int(len(raw) - 1 - plain[-1])
         done += len(block)
     return np.append(np.concatenate(pieces), done)
