@@ -29,8 +29,7 @@ from peers import PlainLoop, first_piece, generate
 from PIL import Image
 
 from shards import line_sample
-from sphinx_x.data.blend import Blend, Source
-from sphinx_x.data.loader import Augmentation, Examples, open_source
+from sphinx_x.data.loader import batches
 from sphinx_x.data.shards import write_shard
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.family import get_member, new_model
@@ -41,7 +40,7 @@ from sphinx_x.model.views import ViewGrid, plan_views
 from sphinx_x.reading import READ
 from sphinx_x.training.loop import Sums, Trainer
 from sphinx_x.training.packing import pack_examples
-from sphinx_x.training.recipe import AlignRecipe, load_recipe
+from sphinx_x.training.recipe import AlignRecipe, AugmentRecipe, SourceRecipe, load_recipe
 
 Row = tuple[str, str, str, str]
 
@@ -122,25 +121,25 @@ def training(batch: int, times: int) -> list[Row]:
         for sample, _ in rows:  # answers of the lengths of real lines
             sample.messages[1]["content"] = "x" * rng.choice((5, 16, 31, 61, 83))
         write_shard(folder, "lines-00000", rows)
-        recipe = load_recipe("nano").model_copy(update={"batch": batch, "align": AlignRecipe(), "folder": Path(folder)})
-        recipe = recipe.model_copy(update={"sources": {"lines": recipe.sources["lines"]}, "samples": 10 * batch})
+        changes = {"align": AlignRecipe(), "augment": AugmentRecipe(scale=(0.6, 7.0)), "folder": Path(folder)}
+        changes |= {"sources": {"lines": SourceRecipe(weight=1)}, "samples": batch}
+        recipe = load_recipe("nano").model_copy(update=changes)
         trainer = Trainer(recipe, Path(folder) / "run")
-        reader = open_source(folder, "lines")
-        blend = Blend([Source("lines", len(reader), 1)], 10 * batch)
-        made = Examples([reader], blend, trainer.processor, Augmentation(scale=(0.6, 7.0)), recipe.max_tokens)
-        examples = [made[i] for i in range(batch)]
+        packs = [pack for _, step in batches(trainer.examples, trainer.mixture.plan.steps(1), 0) for pack in step]
+        examples = [example for pack in packs for example in pack]
     out: list[Row] = []
     sums = Sums()
     for name, longest in (("padded to the longest of 8 alike", None), ("padded to the longest allowed", 512)):
         plain = PlainLoop(new_model(get_member("nano"))[0], torch.bfloat16, 8, longest)
         mine, other, ratio = medians(
-            lambda: timed(lambda: trainer.step(examples, 1e-4, sums)),
+            lambda: timed(lambda: trainer.step(packs, 1e-4, sums)),
             lambda plain=plain: timed(lambda: plain.step(examples)),
             times,
         )
         padding = 100 * (1 - plain.real / plain.rows)
         out.append(("training, samples/s", f"{batch / mine:.1f}", f"{batch / other:.1f} ({name})", f"{ratio:.2f}"))
-        row = 100 * (1 - sum(len(e.ids) for e in examples) / pack_examples(examples, trainer.device).ids.shape[1])
+        rows = sum(pack_examples(pack, trainer.device).ids.shape[1] for pack in packs)
+        row = 100 * (1 - sum(len(e.ids) for e in examples) / rows)
         share = f"{row:.1f} of the row, {100 * sums.record()['padding']:.1f} inside attention"
         out.append(("padding, %", share, f"{padding:.1f} ({name})", ""))
     return out

@@ -75,20 +75,22 @@ def test_cache_changes_nothing(tiny):
 
 
 def examples_of(processor, sizes):
-    """Examples of unequal lengths, as the loader makes them."""
+    """Examples of unequal lengths, as the loader makes them; a size of None is a text without an image."""
     from sphinx_x.conversation import parse_messages
     from sphinx_x.model.processing import render_views
 
     builder, out = processor.prompt_builder(), []
     for number, size in enumerate(sizes):
-        image = picture(*size, seed=number)
-        layout = processor.image_processor.layout(image)
+        image = None if size is None else picture(*size, seed=number)
+        layouts = [] if image is None else [processor.image_processor.layout(image)]
         messages = [
-            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Read."}]},
+            {"role": "user", "content": [{"type": "image"}] * len(layouts) + [{"type": "text", "text": "Read."}]},
             {"role": "assistant", "content": "x" * (3 + number)},
         ]
-        encoded = builder.encode(parse_messages(messages), [layout])
-        views = torch.from_numpy(render_views(image, layout))
+        encoded = builder.encode(parse_messages(messages), layouts)
+        views = torch.empty(0, 3, 16, 64, dtype=torch.uint8)
+        if image is not None:
+            views = torch.from_numpy(render_views(image, layouts[0]))
         none = torch.empty(0, dtype=torch.int64)
         out.append(Example(torch.tensor(encoded.ids), torch.tensor(encoded.labels()), views, none, 0, str(number)))
     return out
@@ -99,10 +101,13 @@ def test_packed_equals_unpacked(tiny_member, llm):
     extra = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
     member = replace(tiny_member, llm={**tiny_member.llm, **extra}) if llm == "mixtral" else tiny_member
     model, processor = new_model(member, seed=3)
-    examples = examples_of(processor, [(20, 9), (120, 12), (60, 30), (128, 100), (5, 5)])
+    examples = examples_of(processor, [(20, 9), None, (120, 12), (60, 30), None, (128, 100), (5, 5)])
     micro = pack_examples(examples, torch.device("cpu"))
     trunk = model.model
-    alone = [model(input_ids=e.ids[None], pixel_values=e.views.float() / 255).logits[0] for e in examples]
+    alone = []
+    for example in examples:
+        views = example.views.float() / 255 if len(example.views) else None
+        alone.append(model(input_ids=example.ids[None], pixel_values=views).logits[0])
     trunk.language_model.config._attn_implementation = PACKED
     embeddings = trunk.embed(micro.ids, trunk.features(micro.views.float() / 255)[: micro.view_count])
     pack = {"position_ids": micro.pack.position_ids, "pack": micro.pack, "use_cache": False}

@@ -96,7 +96,7 @@ class Meter:
             tally.left_out[f"more than {self.limits.tokens} tokens"] += 1
             return
         starts = [k for k, message in enumerate(messages) if message.role == "user"]
-        turns = list(zip(starts, [*starts[1:], len(messages)], strict=True))
+        turns = list(zip([0, *starts[1:]], [*starts[1:], len(messages)], strict=True))
         first, length = None, 0
         for start, end in turns:
             longer = 0 if first is None else self._tokens(messages, layouts, first, end)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from sphinx_x.data.blend import Source
 from sphinx_x.jobs import write_atomic
 from sphinx_x.training.recipe import Recipe
 
@@ -16,16 +17,16 @@ SCORES = "## Scores"
 
 
 def write_card(
-    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sizes: dict[str, int], parameters: int
+    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sources: Sequence[Source], parameters: int
 ) -> None:
-    """Writes the card of a finished run. records: its log; sizes: samples of each source; parameters: of the model."""
+    """Writes the card of a finished run. records: its log; sources: of its mixture; parameters: of the model."""
     last = records[-1]
     hours = sum(record["seconds"] for record in records) / 3600
+    shares = [sum(source.share(at) for source in sources) for at in (0.0, 1.0)]
     rows = "\n".join(
-        f"| {name} | {size:,} | {source.weight:g} | {source.weight if source.end is None else source.end:g} |"
-        for (name, source), size in zip(recipe.sources.items(), sizes.values(), strict=True)
+        f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} |" for s in sources
     )
-    packages = ", ".join(recipe.data.packages) if recipe.data else "see the recipe's folder"
+    documents = f"Documents: {', '.join(recipe.data.packages)}. No other document was used.\n\n" if recipe.data else ""
     settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False)
     write_atomic(
         path,
@@ -44,13 +45,11 @@ pipeline_tag: image-text-to-text
 
 ## Data
 
-| source | samples | share at the start | share at the end |
+| source | samples (pieces) | share at the start | share at the end |
 |---|---|---|---|
 {rows}
 
-Documents: {packages}. No other document was used.
-
-## Recipe
+{documents}## Recipe
 
 ```yaml
 {settings}```

@@ -280,9 +280,9 @@ class Trainer:
         with atomic_folder(folder) as temporary:
             self.model.save_pretrained(temporary)
             self.processor.save_pretrained(temporary)
-            sizes = {source.name: source.size for source in self.examples.blend.sources}
+            sources = self.examples.blend.sources
             records = read_lines(self.folder / "log.jsonl")
-            write_card(temporary / "README.md", self.recipe, records, sizes, self.model.num_parameters())
+            write_card(temporary / "README.md", self.recipe, records, sources, self.model.num_parameters())
             write_manifest(temporary)
         self.trunk.language_model.config._attn_implementation = PACKED
         return folder
