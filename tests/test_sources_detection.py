@@ -2,7 +2,10 @@
 
 import pytest
 
-from sphinx_x.data.sources.base import UnusedError
+from excerpts import EXCERPTS
+from sphinx_x.data.convert import Job, check_release, convert
+from sphinx_x.data.sources import get_source
+from sphinx_x.data.sources.base import Raw, UnusedError
 from sphinx_x.data.sources.detection import MAX_BOXES, MAX_CLASSES, Scene, visible
 from sphinx_x.data.sources.names import not_there, plural, spoken
 
@@ -30,6 +33,14 @@ def test_an_image_of_which_nothing_can_be_said_is_unused():
     with pytest.raises(UnusedError):
         Scene({"person": [BOX]}, incomplete={"person"}).turns("1")
     assert len(Scene(absent=["dog"]).turns("1")) == 1
+
+
+def test_what_is_unused_is_left_out_and_not_bad(tmp_path):
+    EXCERPTS["lvis"](tmp_path / "raw")
+    source, raw = get_source("lvis"), Raw(tmp_path / "raw")
+    for tally in (convert(Job(source, raw, tmp_path / "out"), workers=1), check_release(source, raw)[1]):
+        assert (tally.bad, tally.records, tally.samples) == (0, 4, 3)
+        assert tally.left_out["image with nothing to ask about"] == 1
 
 
 def test_the_largest_box_comes_first():

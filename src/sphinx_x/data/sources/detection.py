@@ -18,6 +18,7 @@ from typing import Any
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
 from sphinx_x.data.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.data.sources.names import not_there, plural, spoken
+from sphinx_x.errors import DataError
 
 DETECT = (
     "Detect all {} shown in the image.",
@@ -139,6 +140,13 @@ def coco_picture(image: Mapping[str, Any]) -> str:
     return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])
 
 
+def name_of(names: Mapping[int, Any], number: int) -> Any:
+    """What stands in a list of classes under this number."""
+    if number not in names:
+        raise DataError(f"class is not listed: {number}")
+    return names[number]
+
+
 def read_coco(pattern: str, raw: Raw, lower: bool = False, closed: bool = False) -> Iterator[Record]:
     """Images with their boxes; lower: names are in title case; closed: every object of every class is boxed."""
     content = raw.json(pattern)
@@ -154,9 +162,9 @@ def build_coco(record: Record, raw: Raw) -> Draft:
     """Turns about some classes of an image of a set in COCO's form."""
     image, annotations, names, closed = record.data
     scene = Scene(closed=closed)
-    scene.incomplete |= {names[k] for k in image.get("not_exhaustive_category_ids", ())}
+    scene.incomplete |= {name_of(names, k) for k in image.get("not_exhaustive_category_ids", ())}
     for annotation in annotations:
-        name, place = names[annotation["category_id"]], xywh(annotation["bbox"])
+        name, place = name_of(names, annotation["category_id"]), xywh(annotation["bbox"])
         if annotation.get("iscrowd"):
             scene.incomplete.add(name)
             scene.left_out["crowd"] += 1
@@ -167,7 +175,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
         else:
             scene.places.setdefault(name, []).append(place)
     here = {names[annotation["category_id"]] for annotation in annotations} | scene.incomplete
-    absent = names.values() if closed else [names[k] for k in image.get("neg_category_ids", ())]
+    absent = names.values() if closed else [name_of(names, k) for k in image.get("neg_category_ids", ())]
     scene.absent = [name for name in absent if name and name not in here]
     turns = scene.turns(record.id)
     return Draft(dialogue(turns), [raw.picture(coco_picture(image))], left_out=scene.left_out)
@@ -310,7 +318,8 @@ SOURCES = (
         prompts=DETECT,
         read=read_open_images,
         build=build_open_images,
-        note="The rows of an image must follow one another, as they do in the release. A class with a box around a "
-        "group is not asked about in that image. Without the checked labels, nothing is asked about absent classes.",
+        note="The rows of an image must follow one another (the files are sorted by image); rows apart are set aside. "
+        "A class with a box around a group is not asked about in that image. Without the checked labels, nothing is "
+        "asked about absent classes.",
     ),
 )

@@ -29,6 +29,7 @@ MISSPELT = {
     "table teniis paddle": "table tennis paddle",
     "curling": "curling stone",
     "table tennis": "table tennis ball",
+    "formula 1": "Formula 1 car",
 }
 """Names of Objects365 that are no good English, in lower case, and what is meant."""
 
@@ -57,7 +58,8 @@ UNCHANGED = frozenset(
     """
     sheep deer fish goldfish jellyfish starfish swine bison moose shrimp squid salmon trout aircraft broccoli rice pasta
     bread corn lettuce garlic cheese asparagus sushi okra fruit food seafood luggage clothing footwear headgear
-    sportswear jewelry furniture cutlery tableware kitchenware drinkware equipment hair soap toiletry lens series
+    sportswear jewelry furniture cutlery tableware kitchenware drinkware equipment hair soap toiletry oil
+    paper notepaper lens series
     """.split()  # noqa: SIM905
 )
 MEN = re.compile(r"(?<!hu)(?<!otto)(?<!ger)(?<!talis)(?<!cai)(?<!ro)man$")
@@ -65,7 +67,7 @@ MEN = re.compile(r"(?<!hu)(?<!otto)(?<!ger)(?<!talis)(?<!cai)(?<!ro)man$")
 
 def spoken(name: str, lower: bool = False) -> str:
     """The name of a class as it is said, "" where it says nothing; lower: it is in title case (abbreviations stay)."""
-    words = name.replace("_", " ").split()
+    words = ["TV" if word == "tv" else word for word in name.replace("_", " ").split()]
     if lower:
         joined = " ".join(words).lower()
         if joined in MISSPELT:
@@ -78,9 +80,8 @@ def spoken(name: str, lower: bool = False) -> str:
 
 def plural(name: str) -> str:
     """Several of a class, as in `traffic lights`; names that are plural already, or cannot be counted, stay."""
-    for mark in (" or ", " and "):
-        if mark in name:
-            return mark.join(map(plural, name.split(mark)))
+    if " or " in name:
+        return " or ".join(map(plural, name.split(" or ")))
     for mark in (" (", " of ", " with ", " in "):
         head, found, rest = name.partition(mark)
         if found:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.detection import COCO_API, coco_picture, coco_records, visible
+from sphinx_x.data.sources.detection import COCO_API, coco_picture, coco_records, name_of, visible
 from sphinx_x.data.sources.dialogue import Content, box, dialogue, point, xywh
 from sphinx_x.data.sources.names import spoken
 from sphinx_x.errors import DataError
@@ -40,7 +40,7 @@ def build_key_points(record: Record, raw: Raw) -> Draft:
     left_out: Counter[str] = Counter()
     usable = []
     for entry in objects:
-        name, names = kinds[entry["category_id"]]
+        name, names = name_of(kinds, entry["category_id"])
         place = xywh(entry["bbox"])
         found = _key_points(entry["keypoints"], names, image, least, left_out)
         if not found:
