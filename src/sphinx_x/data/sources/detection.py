@@ -35,13 +35,11 @@ NOW_AND_THEN = 0.25
 LARGE_ENOUGH = 1.0
 """Pixels that a box must be wide and high."""
 
+FOLDERS = "open-mmlab/mmdetection configs/mm_grounding_dino/dataset_prepare.md (names of files and folders)"
 COCO_API = "cocodataset/cocoapi PythonAPI/pycocotools/coco.py"
 LVIS_API = "lvis-dataset/lvis-api lvis/lvis.py; facebookresearch/detectron2 detectron2/data/datasets/lvis.py"
-OBJECTS365 = (
-    f"entries of images and annotations as public loaders quote them, in the form of {COCO_API}; names of classes: "
-    "xjwwjx/LiDAE tools/dataset_converters/zhiyuan_objv2_train_names_fix.csv"
-)
 OPEN_IMAGES = "https://storage.googleapis.com/openimages/web/download_v5.html and download_v6.html (data formats)"
+OBJECTS365_NAMES = "xjwwjx/LiDAE tools/dataset_converters/zhiyuan_objv2_train_names_fix.csv (names of classes)"
 
 
 def visible(place: Sequence[float], width: float, height: float, least: float = LARGE_ENOUGH) -> bool:
@@ -237,12 +235,12 @@ SOURCES = (
         ),
         unit="images",
         count={"train": 118_287, "val": 5_000},
-        layout=COCO_API,
+        layout=f"{COCO_API}; {FOLDERS}",
         prompts=DETECT + DETECT_EVERYTHING,
         read=partial(read_coco, COCO, closed=True),
         build=build_coco,
         note="A class with a crowd region in an image is not asked about there. Images without objects are asked for "
-        "something that is not there.",
+        "something that is not there. It holds images of the test parts of RefCOCO, RefCOCO+ and RefCOCOg.",
     ),
     Source(
         name="lvis",
@@ -256,7 +254,7 @@ SOURCES = (
         ),
         unit="images",
         count={"train": 100_170, "val": 19_809},
-        layout=LVIS_API,
+        layout=f"{LVIS_API}; {FOLDERS}",
         prompts=DETECT,
         read=partial(read_coco, LVIS),
         build=build_coco,
@@ -275,7 +273,7 @@ SOURCES = (
         ),
         unit="images",
         count={"val": 80_000},
-        layout=OBJECTS365,
+        layout=f"{FOLDERS}; {OBJECTS365_NAMES}; entries as in {COCO_API}",
         prompts=DETECT + DETECT_EVERYTHING,
         read=partial(read_coco, OBJECTS, lower=True, closed=True),
         build=build_coco,
@@ -314,7 +312,7 @@ SOURCES = (
         ),
         unit="boxes",
         count={"train": 14_610_229, "validation": 303_980, "test": 937_327},
-        layout=OPEN_IMAGES,
+        layout=f"{OPEN_IMAGES}; {FOLDERS}",
         prompts=DETECT,
         read=read_open_images,
         build=build_open_images,

@@ -105,7 +105,7 @@ SOURCES = (
         ),
         unit="people",
         count={"train": 262_465, "val": 11_004},
-        layout=COCO_API,
+        layout=f"{COCO_API}; OpenGVLab/VisionLLM VisionLLMv2/docs/data_pose.md (names of files and folders)",
         prompts=(FIND_POINTS,),
         read=partial(read_key_points, COCO_POSE),
         build=build_key_points,
