@@ -18,7 +18,7 @@ from sphinx_x.conversation import PLACES
 from sphinx_x.data.engines import run
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
-from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source
+from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
 from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
@@ -81,6 +81,9 @@ def make_shard(job: Job, task: Task) -> Tally:
         try:
             draft = _build(job.source, record, job.raw)
             sample, contents = _finished(job, record, draft)
+        except UnusedError as error:
+            tally.left_out[reason_of(error)] += record.count
+            continue
         except UNUSABLE as error:
             reason = reason_of(error)
             tally.set_aside[reason] += 1
@@ -113,6 +116,9 @@ def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, b
         tally.records += record.count
         try:
             draft = _build(source, record, raw)
+        except UnusedError as error:
+            tally.left_out[reason_of(error)] += record.count
+            continue
         except UNUSABLE as error:
             tally.set_aside[reason_of(error)] += 1
             continue

@@ -71,6 +71,10 @@ class Malformed:
     reason: str
 
 
+class UnusedError(DataError):
+    """A record in which nothing is wrong, but nothing to ask about either: it is counted as left out, not as bad."""
+
+
 def grouped(entries: Iterable[Any], *keys: str) -> Iterator[Record]:
     """Records of all entries with the same values of `keys` (the id of their image, mostly), in order of appearance.
 
