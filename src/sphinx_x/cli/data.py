@@ -30,13 +30,16 @@ def validate(
     from sphinx_x.data.check import check
     from sphinx_x.data.shards import SampleReader
 
-    findings, tally = check(SampleReader(file, root), workers, _counter("checked"))
+    reader = SampleReader(file, root)
+    findings, tally = check(reader, workers, _counter("checked"))
     for finding in findings[:most]:
         print(finding)
     if findings:
         more = f", {len(findings) - most} findings not shown" if len(findings) > most else ""
         reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.set_aside.most_common(5))
         raise SphinxXError(f"{tally.records - tally.samples} of {tally.records} samples are wrong ({reasons}){more}")
+    if not tally.records:
+        raise SphinxXError(f"{file}: has no samples")
     print(f"{tally.samples} samples, {tally.turns} answers: all of them can be used")
 
 
@@ -85,6 +88,8 @@ def stats(
     from sphinx_x.inference import load_processor
 
     counts = count(SampleReader(files, root), load_processor(model), workers, _counter("counted"))
+    if not counts:
+        raise SphinxXError(f"{files[0]}: has no samples")
     table = Table(*HEADINGS)
     for name, found in counts.items():
         table.add_row(*found.row(name))

@@ -25,6 +25,7 @@ from sphinx_x.images import image_size, open_image
 from sphinx_x.jobs import read_lines, write_atomic
 
 SHARD = 5000
+QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,17 @@ def convert(
         done.add(int(path.name.split("-")[-1].split(".")[0]))
     total.check_share(max_bad, job.out)
     tasks = (task for task in _chunks(_read(job.source, job.raw), shard_size) if task[0] not in done)
-    for tally in run(make_shard, job, tasks, workers, engine):
-        total.add(tally)
-        total.check_share(max_bad, job.out)
-        progress(total)
-    _finish(job, total)
+    try:
+        for tally in run(make_shard, job, tasks, workers, engine):
+            total.add(tally)
+            total.check_share(max_bad, job.out)
+            progress(total)
+    finally:  # also a run that stops says what it set aside
+        pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
+        write_atomic(job.out / QUARANTINE, lambda file: file.writelines(piece.read_bytes() for piece in pieces))
+    report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
+    report |= {"expected": job.source.count.get(job.raw.split), **vars(total)}
+    write_atomic(job.out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return total
 
 
@@ -169,18 +176,9 @@ def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
         yield number, chunk
 
 
-def _finish(job: Job, total: Tally) -> None:
-    """Gathers what was set aside, and writes the report."""
-    pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
-    write_atomic(job.out / "quarantine.jsonl", lambda file: file.writelines(piece.read_bytes() for piece in pieces))
-    report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
-    report |= {"expected": job.source.count.get(job.raw.split), **vars(total)}
-    write_atomic(job.out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-
-
 def read_quarantine(folder: Path) -> list[dict]:
     """What was set aside: source, id, reason and detail of each."""
-    return read_lines(folder / "quarantine.jsonl")
+    return read_lines(folder / QUARANTINE)
 
 
 def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[bytes]]:

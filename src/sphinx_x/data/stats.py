@@ -122,6 +122,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
 def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
     """Tokens, views and aspect ratios of every source as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure = Figure(figsize=(13, 1.5 + 0.45 * max(len(counts), 3)), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -131,12 +132,15 @@ def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
         (axes[1], "views of a sample", lambda c: c.views),
         (axes[2], "width / height of an image", lambda c: c.aspects),
     ):
-        values = [of(counts[name]) or [np.nan] for name in names]
+        values = [of(counts[name]) or [1] for name in names]  # nothing cannot be drawn on a logarithmic axis
         axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False)
         axis.set_title(f"{title} (5, 25, 50, 75, 95 %)", fontsize="medium")
         axis.grid(axis="x", alpha=0.3)
-    axes[0].set_xscale("log")
-    axes[2].set_xscale("log")
+    for axis in (axes[0], axes[2]):
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
     axes[0].set_yticks(range(1, len(names) + 1), names)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)

@@ -45,7 +45,8 @@ class Tally:
         if seen >= ENOUGH and self.bad > limit * seen:
             reason, count = self.set_aside.most_common(1)[0]
             raise DataError(
-                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.2%}"
+                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.2%}; "
+                "mend them and begin in a new folder, or allow more"
             )
 
     def to_json(self) -> str:

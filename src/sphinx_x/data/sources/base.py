@@ -260,8 +260,14 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 
 
 def _listing(folder: Path) -> list[str]:
-    found = []
-    for place, folders, names in os.walk(folder):
+    """All files below a folder, sorted; links to folders are followed, each folder once."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         found += [os.path.join(place, name) for name in sorted(names)]
     return found
