@@ -103,6 +103,17 @@ def test_a_killed_conversion_ends_the_same(tmp_path):
     assert left == content(tmp_path / "whole")
 
 
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    questions(tmp_path / "raw", 100)
+    raw = Raw(tmp_path / "raw")
+    for engine in ("local", "ray"):
+        job = Job(get_source("vqav2"), raw, tmp_path / engine)
+        convert(job, workers=2, shard_size=20, max_bad=0.1, engine=engine)
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+
+
 @pytest.fixture
 def six(tmp_path):
     """Seven public sets, converted from their excerpts, and drawn lines: sources of a recipe."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from excerpts import EXCERPTS
 from sphinx_x import cli
+from sphinx_x.data.sources import SOURCES
+from sphinx_x.data.sources.table import as_markdown
 from sphinx_x.inference import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +38,11 @@ def test_nano_comes_with_the_package():
     assert (BUILT_IN / "nano" / "model.safetensors").is_file()
 
 
+def test_the_page_of_public_sets_is_what_the_package_says():
+    assert (ROOT / "docs" / "sources.md").read_text(encoding="utf-8") == as_markdown()
+    assert f"{len(SOURCES)} public sets" in README
+
+
 def test_make_targets_are_there():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     wanted = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
@@ -51,6 +60,12 @@ def in_project(tmp_path, monkeypatch):
 
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     open_image(ROOT / "examples/ledger-introduction.pdf").crop((185, 362, 1092, 389)).save(tmp_path / "line.png")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "line.png").rename(tmp_path / "pictures" / "line.png")
+    (tmp_path / "line.png").symlink_to(tmp_path / "pictures" / "line.png")
+    said = [{"from": "human", "value": "<image>\nRead the text."}, {"from": "gpt", "value": "A line."}]
+    (tmp_path / "mine.json").write_text(json.dumps([{"id": "1", "image": "line.png", "conversations": said}]))
+    EXCERPTS["vqav2"](tmp_path / "VQA")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -41,6 +41,12 @@ def details(source: Source) -> str:
     return "\n".join([*lines, *([f"note      {source.note}"] if source.note else [])])
 
 
+def _anchor(source: Source) -> str:
+    """Where the heading of a set is reached in a page, as Markdown readers make it."""
+    heading = f"{source.name}: {source.title}".lower()
+    return "".join(c for c in heading.replace(" ", "-") if c.isalnum() or c in "-_")
+
+
 def as_markdown() -> str:
     """All facts about all sets, by task."""
     lines = [
@@ -48,7 +54,11 @@ def as_markdown() -> str:
         "",
         "What `sphinx-x data convert NAME RAW -o OUT` reads. `sphinx-x data sources --markdown` prints this page.",
         "The layout of a release was taken from what is cited; where nothing could be cited it says so.",
+        "",
+        "| name | set | task | the release holds |",
+        "|---|---|---|---|",
     ]
+    lines += [f"| [{s.name}](#{_anchor(s)}) | {s.title} | {s.task} | {counted(s)} |" for s in SOURCES.values()]
     for task in TASKS:
         chosen = [source for source in SOURCES.values() if source.task == task]
         if not chosen:
