@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
 
-from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
+from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, visible
 from sphinx_x.data.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.data.sources.names import not_there, plural, spoken
-from sphinx_x.errors import DataError
 
 DETECT = (
     "Detect all {} shown in the image.",
@@ -32,20 +31,10 @@ DETECT_EVERYTHING = (
 MAX_CLASSES, MAX_BOXES = 4, 30
 """What is asked about in one image, at most; the rest is counted."""
 NOW_AND_THEN = 0.25
-LARGE_ENOUGH = 1.0
-"""Pixels that a box must be wide and high."""
-
 FOLDERS = "open-mmlab/mmdetection configs/mm_grounding_dino/dataset_prepare.md (names of files and folders)"
-COCO_API = "cocodataset/cocoapi PythonAPI/pycocotools/coco.py"
 LVIS_API = "lvis-dataset/lvis-api lvis/lvis.py; facebookresearch/detectron2 detectron2/data/datasets/lvis.py"
 OPEN_IMAGES = "https://storage.googleapis.com/openimages/web/download_v5.html and download_v6.html (data formats)"
 OBJECTS365_NAMES = "xjwwjx/LiDAE tools/dataset_converters/zhiyuan_objv2_train_names_fix.csv (names of classes)"
-
-
-def visible(place: Sequence[float], width: float, height: float, least: float = LARGE_ENOUGH) -> bool:
-    """Whether a box (x1, y1, x2, y2) has a width and a height of at least `least` inside an image of this size."""
-    x1, y1, x2, y2 = place
-    return min(x2, width) - max(x1, 0) >= least and min(y2, height) - max(y1, 0) >= least
 
 
 @dataclass
@@ -107,42 +96,6 @@ def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | dict]:
     for name in sorted(places, key=lambda name: _area(places[name][0]), reverse=True):
         parts += [f", {name}" if parts else name, boxes(places[name])]
     return parts
-
-
-def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
-    """The images of a COCO JSON file, one record each; data: the entry of the image, and its annotations.
-
-    Annotations without an image, and entries that cannot be read, come last and are set aside.
-    """
-    annotations: dict[str, list[dict]] = {}
-    lost = []
-    for record in grouped(content["annotations"], "image_id"):
-        if isinstance(record.data, Malformed):
-            lost.append(Record(f"annotation-{record.id}", record.data, 0))
-        else:
-            annotations[record.id] = record.data
-    for record in grouped(content["images"], "id"):
-        if isinstance(record.data, Malformed):
-            yield record
-        elif record.count > 1:
-            yield Record(record.id, Malformed("image is listed twice"), record.count)
-        else:
-            yield Record(record.id, (record.data[0], annotations.pop(record.id, [])))
-    yield from lost
-    for image in annotations:
-        yield Record(f"unlisted-{image}", Malformed("annotations of an image that is not listed"), 0)
-
-
-def coco_picture(image: Mapping[str, Any]) -> str:
-    """The name of an image: its own, or the end of its address with the folder (LVIS)."""
-    return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])
-
-
-def name_of(names: Mapping[int, Any], number: int) -> Any:
-    """What stands in a list of classes under this number."""
-    if number not in names:
-        raise DataError(f"class is not listed: {number}")
-    return names[number]
 
 
 def read_coco(pattern: str, raw: Raw, lower: bool = False, closed: bool = False) -> Iterator[Record]:

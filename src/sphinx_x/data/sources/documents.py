@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, PdfPage, Raw, Record, Source, grouped
 from sphinx_x.data.sources.dialogue import SHORT, dialogue, short
@@ -96,7 +95,7 @@ def build_keys(record: Record, raw: Raw, keys: tuple[str, ...]) -> Draft:
     if not found:
         raise DataError("no value for any key")
     turns = [(VALUE.format(key), found.get(key, NO_VALUE)) for key in keys]
-    document = _only(raw, record.id.removesuffix(".pdf") + ".pdf")
+    document = raw.file(record.id.removesuffix(".pdf") + ".pdf")
     return Draft(dialogue(turns), [PdfPage(document, 1)], left_out=left_out)
 
 
@@ -118,7 +117,7 @@ def build_wikitablequestions(record: Record, raw: Raw) -> Draft:
         else:
             left_out["answer in letters that cannot be drawn"] += 1
     try:
-        with _only(raw, record.id).open(encoding="utf-8", newline="") as file:
+        with raw.file(record.id).open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, doublequote=False, escapechar="\\"))
     except csv.Error as error:
         raise DataError(f"table is no CSV: {one_line(error)}") from error
@@ -153,17 +152,9 @@ def build_tabfact(record: Record, raw: Raw) -> Draft:
                 turns.append((short(YES_NO.format(text)), "Yes" if label else "No"))
             else:
                 left_out["empty statement"] += 1
-    content = _only(raw, f"data/all_csv/{record.id}").read_text(encoding="utf-8")
+    content = raw.file(f"data/all_csv/{record.id}").read_text(encoding="utf-8")
     rows = [line.split("#") for line in content.strip("\n").split("\n")]
     return Draft(dialogue(turns), [draw_table(rows, record.data[0][2])], left_out=left_out)
-
-
-def _only(raw: Raw, name: str) -> Path:
-    """The one file of this name; its absence is a property of the record."""
-    found = raw.files(name)
-    if len(found) != 1:
-        raise DataError(f"file missing: {name}" if not found else f"file is there several times: {name}")
-    return found[0]
 
 
 def _challenge(

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
-from sphinx_x.data.sources.detection import MAX_BOXES, visible
+from sphinx_x.data.sources.coco import visible
+from sphinx_x.data.sources.detection import MAX_BOXES
 from sphinx_x.data.sources.dialogue import FIND, Content, box, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.errors import DataError, one_line
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, grouped
+from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
+from sphinx_x.data.sources.coco import coco_records
 from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listed, pick, rng_of, xywh
 from sphinx_x.errors import DataError
 
@@ -45,18 +45,13 @@ def read_pages(raw: Raw, pattern: str) -> Iterator[Record]:
     content = raw.json(pattern)
     names = {entry["id"]: spoken(entry["name"]) for entry in content["categories"]}
     classes = [spoken(entry["name"]) for entry in content["categories"] if not entry["name"].startswith("_")]
-    annotations = {record.id: record for record in grouped(content["annotations"], "image_id")}
-    for record in grouped(content["images"], "id"):
-        if isinstance(record.data, Malformed) or len(record.data) > 1:
-            yield replace(record, data=Malformed("malformed or repeated image"))
+    for record in coco_records(content):
+        if isinstance(record.data, Malformed):
+            yield record
             continue
-        found = annotations.pop(record.id, None)
-        regions = [{key: entry.get(key) for key in USED} for entry in found.data] if found else []
-        page = {"image": record.data[0], "annotations": regions, "names": names, "classes": classes}
-        yield Record(record.id, page)
-    for record in annotations.values():
-        reason = record.data if isinstance(record.data, Malformed) else Malformed("annotations of no image")
-        yield Record(f"annotations-{record.id}", reason, 0)
+        image, annotations = record.data
+        regions = [{key: entry.get(key) for key in USED} for entry in annotations]
+        yield Record(record.id, {"image": image, "annotations": regions, "names": names, "classes": classes})
 
 
 def build_page(record: Record, raw: Raw, folder: str) -> Draft:
@@ -71,7 +66,7 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
             left_out["redundant annotation"] += 1
         else:
             regions.append((names[entry["category_id"]], xywh(entry["bbox"])))
-    regions = visible(regions, image["width"], image["height"], left_out)
+    regions = within(regions, image["width"], image["height"], left_out)
     turns = layout_turns(regions, record.data["classes"], record.id, left_out)
     picture = raw.picture(f"{folder.replace('{split}', raw.split)}/{image['file_name']}")
     return Draft(dialogue(turns), [picture], left_out=left_out)
@@ -83,7 +78,7 @@ def spoken(name: str) -> str:
     return " ".join(word if word.isupper() else word.lower() for word in words)
 
 
-def visible(regions: Sequence[Region], width: float, height: float, left_out: Counter[str]) -> list[Region]:
+def within(regions: Sequence[Region], width: float, height: float, left_out: Counter[str]) -> list[Region]:
     """The regions of which at least one unit is inside a page of this size, clipped, from top to bottom."""
     found = []
     for name, (left, top, right, bottom) in regions:
@@ -100,7 +95,7 @@ def layout_turns(
 ) -> list[tuple[Content, Content]]:
     """The class of one region, where those of another and of an absent class are, and last the whole layout."""
     if not regions:
-        raise DataError("page without regions")
+        raise UnusedError("page without regions")
     rng = rng_of(key)
     places: dict[str, list[Box]] = {}
     for name, place in regions:
@@ -156,7 +151,7 @@ def build_docbank(record: Record, raw: Raw) -> Draft:
     """Tokens of one label that are near each other are one region."""
     left_out: Counter[str] = Counter()
     tokens = read_tokens(record.data, left_out)
-    regions = visible(blocks(tokens), 1000, 1000, left_out)
+    regions = within(blocks(tokens), 1000, 1000, left_out)
     turns = layout_turns(regions, LABELS, record.id, left_out)
     picture = raw.picture(f"DocBank_500K_ori_img/{record.id}_ori.jpg")
     return Draft(dialogue(turns), [picture], unit=1000, left_out=left_out)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.detection import COCO_API, coco_picture, coco_records, name_of, visible
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, visible
 from sphinx_x.data.sources.dialogue import Content, box, dialogue, point, xywh
 from sphinx_x.data.sources.names import spoken
 from sphinx_x.errors import DataError

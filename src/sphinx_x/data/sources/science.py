@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import ImageDraw, ImageFont
 
@@ -66,21 +65,10 @@ def build_ai2d(record: Record, raw: Raw) -> Draft:
     return Draft(dialogue(turns), [picture], left_out=left_out)
 
 
-def loaded(path: Path, reason: str, *keys: str) -> Any:
-    """The content of one of many JSON files, or what stands under `keys`; raises `DataError` with this reason."""
-    try:
-        return load_json(path, *keys)
-    except DataError as error:
-        raise DataError(f"{reason}: {error}") from error
-
-
 def labels_of(raw: Raw, name: str) -> list[Label]:
     """The boxes of a diagram's texts, and the letters that stand for them."""
     labels = []
-    found = raw.files(f"annotations/{name}.json")
-    if len(found) != 1:
-        raise DataError(f"annotation missing: {name}.json")
-    for text in loaded(found[0], "malformed annotation", "text").values():
+    for text in raw.json(f"annotations/{name}.json", "text").values():
         (x1, y1), (x2, y2) = text["rectangle"]
         box = (float(min(x1, x2)), float(min(y1, y2)), float(max(x1, x2)), float(max(y1, y2)))
         labels.append((box, text["replacementText"].strip()))
@@ -106,14 +94,14 @@ def read_geometry3k(raw: Raw) -> Iterator[Record]:
     """Every problem has a folder; its file is read in `build_geometry3k`."""
     paths = raw.files("{split}/*/data.json")
     if not paths:
-        raise DataError(f"{raw.root}: no {raw.split}/*/data.json in it")
+        raise DataError(f"file missing: {raw.split}/*/data.json in {raw.root}")
     for path in paths:
         yield Record(path.parent.name, path)
 
 
 def build_geometry3k(record: Record, raw: Raw) -> Draft:
     """A problem with its four choices in the release's order."""
-    problem = loaded(record.data, "malformed problem")
+    problem = load_json(record.data)
     text = problem["annotat_text"].strip() or problem["problem_text"].strip()
     if not text:
         raise DataError("empty question")
