@@ -5,6 +5,7 @@ Shapes: V kept views of all images together, H x W pixels of a view.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -30,13 +31,20 @@ STRIP_PIXELS = 25_000_000
 def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int] = WHITE) -> np.ndarray:
     """The kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
     grid = layout.grid
-    # only the reference's way fits the image to the canvas whatever its size
-    padded_first = grid.padding == "center" and grid.max_upscale is None
-    canvas = (_padded_first if padded_first else _scaled_first)(image, layout, padding_color)
     views = []
-    if grid.global_view:
-        small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
-        views.append(np.asarray(small))
+    # only the reference's way fits the image to the canvas whatever its size
+    if grid.padding == "center" and grid.max_upscale is None:
+        canvas = _padded_first(image, layout, padding_color)
+        if grid.global_view:
+            small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
+            views.append(np.asarray(small))
+    else:
+        box = layout.content()
+        content = _resized(image, (box[2] - box[0], box[3] - box[1]))
+        if grid.global_view:
+            source = min(image, content, key=lambda picture: picture.width * picture.height)
+            views.append(_global_view(source, layout, padding_color))
+        canvas = _scaled_first(content, layout, padding_color)
     for number, kept in enumerate(layout.kept):
         if kept:
             x1, y1, x2, y2 = layout.cell(number)
@@ -44,19 +52,38 @@ def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int
     return np.stack(views).transpose(0, 3, 1, 2)
 
 
-def _scaled_first(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
-    """The canvas with the image scaled and laid into it: nothing of the padding mixes with the image's edge."""
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _scaled_first(content: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
+    """The canvas with the scaled image laid into it: nothing of the padding mixes with the image's edge."""
     grid = layout.grid
+    # below the last kept sub-image there is nothing but padding
+    depth = max(layout.cell(k)[3] for k, kept in enumerate(layout.kept) if kept)
+    return _laid_out(content, layout.content()[:2], (grid.canvas, depth), padding_color)
+
+
+def _global_view(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
+    """The whole canvas as one view, scaled from the image, or from its place on the canvas where that is smaller."""
+    grid = layout.grid
+    across, down = grid.view_width / grid.canvas, grid.view_height / grid.canvas
     left, top, right, bottom = layout.content()
-    size = (right - left, bottom - top)
-    content = image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
-    # below the last kept sub-image there is nothing but padding: without a global view nobody sees it
-    depth = grid.canvas if grid.global_view else max(layout.cell(k)[3] for k, kept in enumerate(layout.kept) if kept)
-    canvas = np.full((depth, grid.canvas, 3), padding_color[0], np.uint8)
+    x1, y1 = math.floor(left * across), math.floor(top * down)
+    x2, y2 = max(math.ceil(right * across), x1 + 1), max(math.ceil(bottom * down), y1 + 1)
+    return _laid_out(_resized(image, (x2 - x1, y2 - y1)), (x1, y1), (grid.view_width, grid.view_height), padding_color)
+
+
+def _laid_out(
+    content: Image.Image, place: tuple[int, int], size: tuple[int, int], padding_color: Sequence[int]
+) -> np.ndarray:
+    """A picture on a ground of the padding's colour; size: width and height of the ground."""
+    ground = np.full((size[1], size[0], 3), padding_color[0], np.uint8)
     if len(set(padding_color)) > 1:
-        canvas[:] = padding_color
-    canvas[top:bottom, left:right] = np.asarray(content)
-    return canvas
+        ground[:] = padding_color
+    left, top = place
+    ground[top : top + content.height, left : left + content.width] = np.asarray(content)
+    return ground
 
 
 def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
