@@ -37,3 +37,13 @@ def test_grid_costs():
     assert views + skipped == pytest.approx(32)
     assert tokens == pytest.approx(views * 51 + skipped)
     assert cost(16, 2)[4] < cost(8, 8)[4] < cost(1, 1)[4]
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_the_loader(shared_dir):
+    command = [sys.executable, "benchmarks/loader.py", str(shared_dir / "data"), "--quick"]
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | paths, timeout=240)
+    assert done.returncode == 0, done.stderr
+    for row in ("JPEG photos", "scanned receipts", "lines for SPHINX-Nano"):
+        assert f"| {row}" in done.stdout, row
