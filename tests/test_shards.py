@@ -15,8 +15,10 @@ from PIL import Image
 from excerpts.files import picture
 from sphinx_x.data import shards
 from sphinx_x.data.mixture import Share, split_meta
+from sphinx_x.data.repack import repack
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError
+from sphinx_x.jobs import read_lines
 
 PIXELS = io.BytesIO()
 Image.new("RGB", (12, 8), "red").save(PIXELS, "PNG")
@@ -133,6 +135,29 @@ def test_objects_of_an_array_are_found_without_building_them(tmp_path_factory, r
     finally:
         shards.BLOCK = before
     assert [reader._parse(0, line, "") for line in range(len(reader))] == records
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_form_is_packed_into_shards(forms, tmp_path, workers):
+    for name in ("rows.parquet", "parts.json", "messages.jsonl"):
+        out = tmp_path / "out" / name
+        reader = SampleReader(forms / name)
+        tally = repack(reader, out, "mine", workers, size=2)
+        again = SampleReader(out)
+        assert (len(again), tally.samples, tally.turns) == (3, 3, 3)
+        for index in range(3):
+            before, after = reader[index], again[index]
+            assert (before.id, before.messages) == (after.id, after.messages)
+            assert [reader.image_bytes(before, k) for k in range(len(before.images))] == [
+                again.image_bytes(after, k) for k in range(len(after.images))
+            ]
+    with pytest.raises(DataError, match="is not an empty folder"):
+        repack(reader, out, "mine")
+    (forms / "pictures" / "red.png").unlink()
+    tally = repack(SampleReader(forms / "llava.json", forms / "pictures"), tmp_path / "less", "mine", max_bad=1)
+    assert (tally.samples, tally.bad) == (1, 2)
+    lines = read_lines(tmp_path / "less" / "quarantine.jsonl")
+    assert [line["where"].split(": ")[1] for line in lines] == ["item 1", "item 3"]
 
 
 def test_tables_of_offsets_are_kept_and_renewed(forms, tmp_path):

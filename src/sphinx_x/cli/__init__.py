@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from sphinx_x.cli.data import data
-from sphinx_x.errors import SphinxXError
+from sphinx_x.errors import SphinxXError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -319,3 +319,6 @@ def main() -> None:
         # whoever read our output has left; nothing more can be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+    except OSError as error:  # the disk or the network, not the program
+        print(f"error: {error.filename or 'input or output'}: {one_line(error)}", file=sys.stderr)
+        raise SystemExit(2) from None

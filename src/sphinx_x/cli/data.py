@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sphinx_x.errors import SphinxXError
+
+if TYPE_CHECKING:
+    from sphinx_x.data.tally import Tally
 
 data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and converts data.")
 
@@ -16,6 +19,7 @@ Samples = Annotated[Path, typer.Argument(help="A .jsonl, .json or .parquet file,
 Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not beside the file.")]
 Member = Annotated[str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder or a hub id.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for every core.")]
+MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
 
 
@@ -103,6 +107,24 @@ def stats(
 
 
 @data.command()
+def shard(
+    file: Samples,
+    out: Out,
+    name: Annotated[str, typer.Option(help="What the shards' names begin with.")] = "samples",
+    root: Root = None,
+    max_bad: MaxBad = 0.01,
+    workers: Workers = None,
+) -> None:
+    """Packs a data file of any form into shards with the images inside, for training from large sets."""
+    from sphinx_x.data.repack import repack
+    from sphinx_x.data.shards import SampleReader
+
+    reader = SampleReader(file, root)
+    tally = repack(reader, out, name, workers, max_bad=max_bad, progress=lambda t: _counter("packed")(t.records))
+    _tell_tally(tally, out)
+
+
+@data.command()
 def sources(
     name: Annotated[str | None, typer.Argument(help="All about one set.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="The whole table as Markdown.")] = False,
@@ -129,12 +151,12 @@ def convert(
     check: Annotated[bool, typer.Option("--check", help="Only compare the release with what it should hold.")] = False,
     inside: Annotated[bool, typer.Option("--inside", help="Copy the images into the shards.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Decode every image once.")] = False,
-    max_bad: Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")] = 0.01,
+    max_bad: MaxBad = 0.01,
     workers: Workers = None,
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
 ) -> None:
     """Converts a public set into dialogue; goes on where it was stopped."""
-    from sphinx_x.data.convert import Job, Tally, check_release
+    from sphinx_x.data.convert import Job, check_release
     from sphinx_x.data.convert import convert as run
     from sphinx_x.data.engines import ENGINES
     from sphinx_x.data.sources import get_source
@@ -154,17 +176,21 @@ def convert(
         print(f"{name}: {tally.records} {source.unit}, {tally.samples} samples, {tally.bad} aside", file=sys.stderr)
 
     tally = run(Job(source, release, out, inside, verify), workers, max_bad=max_bad, engine=engine, progress=tell)
+    expected = source.count.get(split)
+    if expected not in (None, tally.records):
+        print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
+    _tell_tally(tally, out)
+
+
+def _tell_tally(tally: Tally, out: Path) -> None:
     for reason, count in tally.set_aside.most_common():
         print(f"set aside: {count} x {reason}")
     for reason, count in tally.left_out.most_common():
         print(f"left out: {count} x {reason}")
-    expected = source.count.get(split)
-    if expected not in (None, tally.records):
-        print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
     print(f"{tally.samples} samples with {tally.turns} answers written to {out}")
 
 
-def _tell_check(rows: list[tuple[str, str, str, bool]], tally: object, name: str) -> None:
+def _tell_check(rows: list[tuple[str, str, str, bool]], tally: Tally, name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -159,6 +159,8 @@ def _build(source: Source, record: Record, raw: Raw) -> Draft:
 
 
 def _claim(path: Path, settings: dict) -> None:
+    if path.parent.exists() and not path.parent.is_dir():
+        raise DataError(f"{path.parent}: is a file, and a folder is to be written there")
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise DataError(f"{path.parent}: holds another conversion; take another folder, or delete it")
     write_atomic(path, json.dumps(settings, indent=1) + "\n")
