@@ -41,6 +41,14 @@ def test_every_sample_comes_once_before_any_comes_twice():
         assert rounds[0] != rounds[1]
 
 
+def test_blocks_stay_full_when_many_shares_change():
+    fading = [Source(f"out{k}", 50, 1, end=0) for k in range(20)] + [Source(f"in{k}", 50, 0, end=1) for k in range(20)]
+    for total in (2 * BLOCK, 3 * BLOCK, 7 * BLOCK):
+        blend = Blend(fading, total)
+        assert blend._counts.min() >= 0 and (blend._counts.sum(1) == BLOCK).all()
+        assert len([blend[k] for k in range(0, total, 97)])
+
+
 def test_weights_may_change_over_the_run():
     blend = Blend([Source("a", 10, 1, end=0), Source("b", 10, 0, end=1)], 20 * BLOCK)
     shares = [sum(blend[i][0] == 0 for i in range(k * BLOCK, (k + 1) * BLOCK)) / BLOCK for k in range(20)]

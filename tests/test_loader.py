@@ -1,6 +1,7 @@
 """The loader: the same examples for any number of workers, boxes that move with the picture, holes that are named."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sphinx_x.data.loader import batches, shards_of
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.sample import Sample
-from sphinx_x.data.shards import write_shard
+from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.errors import DataError
 from sphinx_x.jobs import read_lines
 
@@ -111,14 +112,45 @@ def test_what_cannot_be_used_is_counted_and_named(tmp_path, tiny):
     content = archive.read_bytes()
     place = content.rindex(b"IDAT")
     archive.write_bytes(content[:place] + b"JUNK" + content[place + 4 :])
-    mixture = mixture_of(tmp_path, tiny.processor, 4, Augmentation(), Limits(500, 64), "mixed")
+    mixture = mixture_of(tmp_path, tiny.processor, 4, Augmentation(), Limits(500, 64), "mixed", max_bad=1)
     tally = mixture.tallies["mixed"]
     assert tally.set_aside == {"messages: no answer": 1} and tally.left_out == {"a turn of more than 500 tokens": 1}
     quarantined = read_lines(tmp_path / "index-0-500" / "mixed.quarantine.jsonl")
     assert [(line["id"], line["where"].split(": ")[1]) for line in quarantined] == [("unanswered", "line 2")]
-    found = {mixture.examples.example(i).name: mixture.examples.example(i).error for i in range(2)}
-    assert found["mixed[0]"] == ""
-    assert found["mixed[1]"].startswith("ImageError: image bytes")
+    found = {e.name.rsplit(": ", 1)[1]: e.error for e in map(mixture.examples.example, range(2))}
+    assert found["line 1"] == ""
+    assert found["line 4"].startswith("image unreadable: image bytes")
+
+
+def test_names_that_begin_alike_are_kept_apart(tmp_path, tiny):
+    write_lines(tmp_path, "lines", 5)
+    write_lines(tmp_path, "lines-more", 7)
+    assert [path.name for path in shards_of(tmp_path, "lines")] == ["lines-00000.jsonl"]
+    shares = {name: Share(tuple(shards_of(tmp_path, name)), 1) for name in ("lines-more", "lines")}
+    mixture = open_mixture(shares, tiny.processor, LIMITS, Budget(600, 64), 9, tmp_path / "index", workers=1)
+    assert [source.size for source in mixture.examples.blend.sources] == [7, 5]
+    assert {path.name for path in (tmp_path / "index").glob("*.npy")} >= {"lines.npy", "lines-more.npy"}
+
+
+def test_no_augmentation_makes_a_sample_longer_than_the_limits(tmp_path, tiny):
+    write_lines(tmp_path, "lines", 12)
+    plain = mixture_of(tmp_path, tiny.processor, 12, Augmentation())
+    longest = int(plain.examples.costs(0, 12)[0].max())
+    grown = Augmentation(scale=(0.8, 3.0), margin=1)
+    mixture = mixture_of(tmp_path, tiny.processor, 60, grown, Limits(longest, 2))
+    tokens, views = mixture.examples.costs(0, 60)
+    made = [mixture.examples.example(index) for index in range(60)]
+    assert tokens.tolist() == [len(example.ids) for example in made] and not any(e.error for e in made)
+    assert tokens.max() <= longest and views.max() <= 2
+
+
+def test_many_files_do_not_stay_open(tmp_path, tiny):
+    for number in range(300):
+        write_lines(tmp_path / "many", f"s{number:03d}", 1, number)
+    reader = SampleReader(tmp_path / "many")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert all(reader.image_bytes(reader[index]) for index in range(300))
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 128
 
 
 def test_a_missing_source_is_named(tmp_path):

@@ -15,9 +15,10 @@ import sphinx_x.training.loop as loop
 from shards import write_lines
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
+from sphinx_x.jobs import read_lines
 from sphinx_x.training.loop import Sums, Trainer
 from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.recipe import Recipe, load_recipe
+from sphinx_x.training.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.state import saved_states
 
 
@@ -137,8 +138,31 @@ def test_bad_samples_are_named_and_too_many_stop_the_run(recipe, tmp_path):
     with pytest.raises(DataError, match="samples could not be used"):
         Trainer(recipe, tmp_path / "run").run()
     holes = [json.loads(line) for line in (tmp_path / "run" / "holes.jsonl").read_text().splitlines()]
-    assert holes and all(hole["sample"].startswith("lines[") for hole in holes)
-    assert "ImageError" in holes[0]["error"]
+    assert holes and all(hole["sample"].startswith("lines: ") and ": line " in hole["sample"] for hole in holes)
+    assert holes[0]["error"].startswith("image unreadable: ")
+
+
+def test_a_step_of_holes_alone_is_passed_over(recipe, tmp_path):
+    """A pack whose only sample is broken does not block the run, nor a resumed one."""
+    content = bytearray((recipe.folder / "lines-00000.tar").read_bytes())
+    content[content.index(b"IDAT")] ^= 1
+    (recipe.folder / "lines-00000.tar").write_bytes(content)
+    alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), "samples": 40})
+    trainer = Trainer(alone, tmp_path / "run")
+    taken = []
+    trainer.step = lambda packs, *_: taken.append(packs) or 0.5  # type: ignore[method-assign]
+    trainer.run()
+    holes = read_lines(tmp_path / "run" / "holes.jsonl")
+    assert len(holes) == 1 and trainer.at.holes == 1 and trainer.at.samples == 40
+    assert all(pack for packs in taken for pack in packs)
+    assert sum(len(pack) for packs in taken for pack in packs) == 39
+
+
+def test_a_run_is_not_resumed_with_other_data(recipe, tmp_path):
+    Trainer(recipe, tmp_path / "run").run()
+    write_lines(recipe.folder, "lines", 39)
+    with pytest.raises(CheckpointError, match="the data is not what the run began with"):
+        Trainer(recipe, tmp_path / "run", resume=True)
 
 
 def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
@@ -148,7 +172,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
         trainer.model.lm_head.weight.sum() * torch.full((micro.trained,), torch.nan),
         torch.zeros(()),
     )
-    with pytest.raises(DataError, match=r"not finite.*lines\["):
+    with pytest.raises(DataError, match=r"not finite.*lines: .*: line \d+"):
         trainer.step([[trainer.examples.example(i) for i in range(8)]], 1e-2, Sums())
     assert all(torch.equal(master, before[name]) for name, master in trainer.optimizer.masters.items())
 

@@ -65,7 +65,11 @@ class Blend:
             owed = due[block] - given
             counts[block] = np.maximum(np.floor(owed), 0)
             missing = BLOCK - int(counts[block].sum())
-            counts[block, np.argsort(counts[block] - owed, kind="stable")[:missing]] += 1
+            order = np.argsort(counts[block] - owed, kind="stable")  # whom most is owed first
+            counts[block, order[: max(missing, 0)]] += 1
+            while counts[block].sum() > BLOCK:  # sources that fade out leave debts of others larger than a block
+                most = max(order, key=lambda source: (counts[block, source] - owed[source], counts[block, source]))
+                counts[block, most] -= 1
             given += counts[block]
         return counts
 
@@ -86,8 +90,10 @@ class Blend:
         """Sources and numbers, as of `[]`, at the global indices first to last - 1."""
         if not 0 <= first <= last <= self.total:
             raise IndexError(f"{first}..{last}")
+        if first == last:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
         begin = first // BLOCK
-        blocks = [self._block(block) for block in range(begin, max(math.ceil(last / BLOCK), begin + 1))]
+        blocks = [self._block(block) for block in range(begin, math.ceil(last / BLOCK))]
         asked = slice(first - begin * BLOCK, last - begin * BLOCK)
         sources, numbers = (np.concatenate(part)[asked] for part in zip(*blocks, strict=True))
         return sources, numbers

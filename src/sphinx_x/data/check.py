@@ -80,4 +80,4 @@ def _findings(reader: SampleReader, number: int, tally: Tally) -> Iterator[Findi
     for field, reason in problems:
         tally.set_aside[reason.split(":")[0]] += 1
         yield Finding(where, field, reason)
-    tally.turns += sum(message["role"] == "assistant" for message in sample.messages)
+    tally.turns += sample.answers

@@ -97,7 +97,7 @@ def make_shard(job: Job, task: Task) -> Tally:
             aside.append({"source": job.source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
-        tally.turns += sum(message["role"] == "assistant" for message in sample.messages)
+        tally.turns += sample.answers
         tally.left_out += draft.left_out
         samples.append((sample, contents))
     write_shard(job.out, name, samples)

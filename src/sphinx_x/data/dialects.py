@@ -104,8 +104,14 @@ def _from_conversations(record: dict, name: str, where: str) -> dict[str, Any]:
     turns = record["conversations"]
     if not isinstance(turns, list):
         raise SampleError(where, "conversations", "must be a list")
-    images = _listed(record.get("image", record.get("images")))
-    messages: list[dict[str, Any]] = []
+    image, images = (_listed(record.get(key)) for key in ("image", "images"))
+    if image and images and image != images:
+        raise SampleError(where, "image", "is another than images")
+    if record.get("tools") not in (None, "", []):
+        raise SampleError(where, "tools", "calls of tools are not known here")
+    images = image or images
+    system = record.get("system")
+    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     for number, turn in enumerate(turns):
         field = f"conversations[{number}]"
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):

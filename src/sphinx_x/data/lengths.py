@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -79,15 +81,19 @@ class Meter:
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return
-        alone = sizes[0] if len(sizes) == 1 else (0, 0)
         for first, last, tokens in self._runs(messages, layouts, tally):
             shown = layouts[: images_before(messages, last)]
-            yield (number, first, last, tokens, sum(layout.views for layout in shown), *alone)
+            size = sizes[0] if len(shown) == 1 else (0, 0)
+            tally.turns += sum(message.role == "assistant" for message in messages[first:last])
+            yield (number, first, last, tokens, sum(layout.views for layout in shown), *size)
 
     def _runs(
         self, messages: Sequence[Message], layouts: Sequence[Layout], tally: Tally
     ) -> Iterator[tuple[int, int, int]]:
-        """First and last message and tokens of the pieces of a dialogue."""
+        """First and last message and tokens of the pieces of a dialogue: as many whole turns as fit, again and again.
+
+        A turn ends with its answer; what stands behind the last answer is not a turn.
+        """
         whole = self._tokens(messages, layouts, 0, len(messages))
         if whole <= self.limits.tokens:
             yield 0, len(messages), whole
@@ -95,10 +101,11 @@ class Meter:
         if self.limits.over_long == "aside":
             tally.left_out[f"more than {self.limits.tokens} tokens"] += 1
             return
-        starts = [k for k, message in enumerate(messages) if message.role == "user"]
-        turns = list(zip([0, *starts[1:]], [*starts[1:], len(messages)], strict=True))
+        ends = [k + 1 for k, message in enumerate(messages) if message.role == "assistant"]
+        if ends[-1] < len(messages):
+            tally.left_out["turn without an answer"] += 1
         first, length = None, 0
-        for start, end in turns:
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
             longer = 0 if first is None else self._tokens(messages, layouts, first, end)
             if first is not None and longer <= self.limits.tokens:
                 length = longer
@@ -110,7 +117,7 @@ class Meter:
                 tally.left_out[f"a turn of more than {self.limits.tokens} tokens"] += 1
                 first = None
         if first is not None:
-            yield first, turns[-1][1], length
+            yield first, ends[-1], length
 
     def _tokens(self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, last: int) -> int:
         part = cut(messages, first, last)
@@ -149,19 +156,20 @@ def measure_lengths(
     key: str,
     workers: int | None = None,
     engine: str = "local",
+    max_bad: float = 1.0,
     progress: Callable[[str, Tally], None] = lambda *_: None,
 ) -> Lengths:
     """The table of a source in `meter.folder`, measured where it is not there yet; goes on where a stop left it.
 
     key: of the member's processor (`processor_key`). A table that was made of other files, for another processor or
-    with other limits is made anew.
+    with other limits is made anew. Raises `DataError` where more than a share `max_bad` cannot be used; nothing but the
+    quarantine file is kept then. One process at a time may measure into a folder.
     """
     folder, name = meter.folder, meter.name
     facts = {"files": meter.reader.fingerprint(), "processor": key, **asdict(meter.limits)}
     known, table = folder / f"{name}.json", folder / f"{name}.npy"
     if not known.exists() or json.loads(known.read_text()).get("facts") != facts:
-        for path in [table, *folder.glob(f"{name}-*.*")]:
-            path.unlink(missing_ok=True)
+        _forget(meter)
         write_atomic(known, json.dumps({"facts": facts}))
     if not table.exists():
         starts = range(0, len(meter.reader), CHUNK)
@@ -178,7 +186,21 @@ def measure_lengths(
             progress(name, total)
         _gather(meter, len(tasks), total, facts)
     tally = Tally.from_json(json.dumps(json.loads(known.read_text(encoding="utf-8"))["tally"]))
+    aside = folder / f"{name}.quarantine.jsonl"
+    try:
+        tally.check_share(max_bad, f"source {name} (see {aside}; max_holes)", final=True)
+    except DataError:
+        _forget(meter, but=aside)  # so that what is mended is measured again
+        raise
     return Lengths(np.load(table, mmap_mode="r"), tally)
+
+
+def _forget(meter: Meter, but: Path | None = None) -> None:
+    """Deletes the table of a source, whole or in parts."""
+    own = re.compile(re.escape(meter.name) + r"(-\d{5})?\.(json|npy|tally\.json|quarantine\.jsonl)")
+    for path in meter.folder.glob("*"):
+        if own.fullmatch(path.name) and path != but:
+            path.unlink()
 
 
 def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
@@ -187,8 +209,15 @@ def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
     asides, tables = ([meter.part(k, ending) for k in range(count)] for ending in ("quarantine.jsonl", "npy"))
     write_atomic(folder / f"{name}.quarantine.jsonl", lambda file: file.writelines(p.read_bytes() for p in asides))
     write_atomic(folder / f"{name}.json", json.dumps({"facts": facts, "tally": vars(total)}))
-    whole = np.concatenate([np.empty(0, PIECE), *(np.load(path, mmap_mode="r") for path in tables)])
-    write_atomic(folder / f"{name}.npy", lambda file: np.save(file, whole))
+    parts = [np.load(path, mmap_mode="r") for path in tables]
+
+    def write_table(file: BinaryIO) -> None:
+        shape = {"descr": np.lib.format.dtype_to_descr(PIECE), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(file, shape | {"shape": (sum(map(len, parts)),)})
+        for part in parts:  # never the whole table in memory
+            file.write(part.tobytes())
+
+    write_atomic(folder / f"{name}.npy", write_table)
     for path in [*asides, *tables, *(meter.part(k, "tally.json") for k in range(count))]:
         path.unlink()
 
@@ -211,17 +240,16 @@ def measure(meter: Meter, task: tuple[int, int, int]) -> Tally:
         try:
             sample = meter.reader[index]
             name = sample.id
-            found = list(meter.pieces(sample, index, tally))
+            found = np.array(list(meter.pieces(sample, index, tally)), dtype=PIECE)
         except UNUSABLE as error:
             reason, where = reason_of(error), meter.reader.where(index)
             tally.set_aside[reason] += 1
             entry = {"source": meter.name, "id": name, "where": where, "reason": reason, "detail": one_line(error)}
             aside.append(entry)
             continue
-        rows += found
-        tally.samples += bool(found)
-        tally.turns += len(found)
-    table = np.array(rows, dtype=PIECE)
+        rows.append(found)
+        tally.samples += len(found) > 0
+    table = np.concatenate([np.empty(0, PIECE), *rows])
     write_atomic(meter.part(number, "npy"), lambda file: np.save(file, table))
     write_atomic(meter.part(number, "quarantine.jsonl"), quarantine_lines(aside))
     write_atomic(meter.part(number, "tally.json"), tally.to_json())

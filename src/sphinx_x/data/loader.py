@@ -6,6 +6,8 @@ index alone, so any worker of any run builds the same sample.
 
 from __future__ import annotations
 
+import multiprocessing
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +18,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sphinx_x.conversation import parse_messages
-from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.augment import Augmentation, Change
 from sphinx_x.data.blend import Blend
-from sphinx_x.data.lengths import cut, images_before
+from sphinx_x.data.lengths import Limits, cut, images_before
 from sphinx_x.data.packs import Indices, Step
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE
-from sphinx_x.errors import DataError
+from sphinx_x.data.tally import UNUSABLE, reason_of
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.views import Layout, plan_views
@@ -50,7 +52,8 @@ class Example:
 class Examples(Dataset[list[Example]]):
     """The mixture as ready examples: by global index with `example`, a pack of them with `[]`.
 
-    pieces: the table of lengths of each source (`sphinx_x.data.lengths`), whose rows the mixture's numbers are.
+    pieces: the table of lengths of each source (`sphinx_x.data.lengths`), whose rows the mixture's numbers are; limits:
+    those that the tables were made with.
     """
 
     def __init__(
@@ -60,9 +63,10 @@ class Examples(Dataset[list[Example]]):
         blend: Blend,
         processor: SphinxXProcessor,
         augmentation: Augmentation,
+        limits: Limits,
     ) -> None:
         self.readers, self.pieces, self.blend, self.processor = readers, pieces, blend, processor
-        self.augmentation = augmentation
+        self.augmentation, self.limits = augmentation, limits
         self.builder, self.grid = processor.prompt_builder(), processor.image_processor.grid()
         self.padding = tuple(processor.image_processor.padding_color)
 
@@ -75,14 +79,15 @@ class Examples(Dataset[list[Example]]):
     def example(self, index: int) -> Example:
         """The example at a global index, or the hole that it leaves."""
         source, number = self.blend[index]
-        name = f"{self.blend.sources[source].name}[{number}]"
+        row = self.pieces[source][number]
+        name = f"{self.blend.sources[source].name}: {self.readers[source].where(int(row['sample']))}"
         try:
-            return self._build(index, source, number, name)
-        except (*UNUSABLE, OSError) as error:
+            return self._build(index, source, row, name)
+        except UNUSABLE as error:
             # a hole: counted and named by the training loop, never filled with another sample
             empty = torch.empty(0, dtype=torch.int64)
             views = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
-            return Example(empty, empty, views, empty, source, name, error=f"{type(error).__name__}: {error}")
+            return Example(empty, empty, views, empty, source, name, error=f"{reason_of(error)}: {one_line(error)}")
 
     def costs(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens and views of the examples at the global indices first to last - 1; nothing is decoded for it."""
@@ -94,16 +99,24 @@ class Examples(Dataset[list[Example]]):
             tokens[places], views[places] = rows["tokens"], rows["views"]
             if self.augmentation.resizes:
                 for place, row in zip(places.tolist(), rows, strict=True):
-                    if row["width"]:
-                        more, now = self._resized(first + place, int(row["width"]), int(row["height"]))
-                        tokens[place], views[place] = tokens[place] + more, now
+                    _, tokens[place], views[place] = self._changed(row, self._rng(first + place))
         return tokens, views
 
-    def _resized(self, index: int, width: int, height: int) -> tuple[int, int]:
-        """How many tokens the augmentation adds to an image, and how many views the image has then."""
-        change = self.augmentation.draw(self._rng(index))
-        before, after = plan_views(width, height, self.grid), plan_views(*change.size(width, height), self.grid)
-        return self._tokens(after) - self._tokens(before), after.views
+    def _changed(self, row: np.void, rng: np.random.Generator) -> tuple[Change, int, int]:
+        """What is done to the size of a piece's image, and the tokens and views that the piece has then.
+
+        Only a single image is changed, and not where the piece would become longer than `limits`.
+        """
+        tokens, views = int(row["tokens"]), int(row["views"])
+        change = self.augmentation.draw(rng)
+        if not row["width"]:
+            return Change(), tokens, views
+        size = int(row["width"]), int(row["height"])
+        before, after = plan_views(*size, self.grid), plan_views(*change.size(*size), self.grid)
+        longer = tokens + self._tokens(after) - self._tokens(before)
+        if longer > self.limits.tokens or after.views > self.limits.views:
+            return Change(), tokens, views
+        return change, longer, after.views
 
     def _tokens(self, layout: Layout) -> int:
         return layout.views * (self.processor.tokens_per_view + 2) + layout.skipped
@@ -111,25 +124,22 @@ class Examples(Dataset[list[Example]]):
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.blend.seed, 3, index))
 
-    def _build(self, index: int, source: int, number: int, name: str) -> Example:
-        reader, row = self.readers[source], self.pieces[source][number]
+    def _build(self, index: int, source: int, row: np.void, name: str) -> Example:
+        reader = self.readers[source]
         sample = reader[int(row["sample"])]
         messages = parse_messages(sample.messages)
         first, last = int(row["first"]), int(row["last"])
         shown, messages = images_before(messages, last), cut(messages, first, last)
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
-        planned = int(row["tokens"])
-        if len(sample.images) == 1 and images:
-            size, rng = images[0].size, self._rng(index)
-            change = self.augmentation.draw(rng)
+        rng = self._rng(index)
+        change, planned, _ = self._changed(row, rng)
+        if len(images) == 1:
             images = [self.augmentation.apply(images[0], change, rng)]
             messages = [change.moved(message) for message in messages]
-            if self.augmentation.resizes:
-                planned += self._resized(index, *size)[0]
         layouts = [plan_views(image.width, image.height, self.grid) for image in images]
         encoded = self.builder.encode(messages, layouts)
         if len(encoded.ids) != planned:
-            raise DataError(f"{len(encoded.ids)} tokens, but {planned} when it was measured: its file has changed")
+            raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
         pixels = [render_views(image, layout, self.padding) for image, layout in zip(images, layouts, strict=True)]
         shape = (0, 3, self.grid.view_height, self.grid.view_width)
         return Example(
@@ -184,7 +194,8 @@ def batches(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
-        persistent_workers=False,
+        # a forked process shares the tables that are mapped; a spawned one would get a copy of them
+        multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
     )
     for packs in loader:
         yield ahead.pop(0), packs
@@ -192,7 +203,8 @@ def batches(
 
 def shards_of(path: str | Path, prefix: str) -> list[Path]:
     """All shards PREFIX-*.jsonl of a folder."""
-    files = sorted(Path(path).glob(f"{prefix}-*.jsonl"))
+    pattern = re.compile(re.escape(prefix) + r"-\d+\.jsonl")
+    files = sorted(file for file in Path(path).glob("*.jsonl") if pattern.fullmatch(file.name))
     if not files:
         raise DataError(f"{path}: no shard {prefix}-*.jsonl")
     return files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend, Source
-from sphinx_x.data.lengths import Lengths, Limits, Meter, measure_lengths, processor_key
+from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.packs import Budget, PackPlan
 from sphinx_x.data.shards import SampleReader, read_meta
@@ -78,8 +78,8 @@ def open_mixture(
     readers, lengths, sources = [], {}, []
     for name, share in split_meta(shares).items():
         reader = SampleReader(share.paths, share.root, folder)
-        found = _measure(name, reader, processor, limits, folder, workers, progress)
-        found.tally.check_share(max_bad, f"source {name} (see {folder / name}.quarantine.jsonl)")
+        meter = Meter(name, reader, processor.prompt_builder(), processor.image_processor.grid(), limits, folder)
+        found = measure_lengths(meter, processor_key(processor), workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
         weight = share.weight if share.ratio is None else share.ratio * size
         sources.append(Source(name, size, 1.0 if weight is None else weight, share.end))
@@ -87,21 +87,6 @@ def open_mixture(
         lengths[name] = found
     blend = Blend(sources, samples, seed)
     pieces = [found.pieces for found in lengths.values()]
-    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation())
+    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits)
     plan = PackPlan(examples.costs, samples, budget, seed)
     return Mixture(examples, plan, {name: found.tally for name, found in lengths.items()})
-
-
-def _measure(
-    name: str,
-    reader: SampleReader,
-    processor: SphinxXProcessor,
-    limits: Limits,
-    folder: Path,
-    workers: int | None,
-    progress: Callable[[str, Tally], None],
-) -> Lengths:
-    builder, grid = processor.prompt_builder(), processor.image_processor.grid()
-    return measure_lengths(
-        Meter(name, reader, builder, grid, limits, folder), processor_key(processor), workers, progress=progress
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sphinx_x.errors import DataError, MissingToolError, one_line
+from sphinx_x.errors import DataError, MissingToolError, SampleError, one_line
 
 
 class ParquetRows:
@@ -44,7 +44,7 @@ class ParquetRows:
             try:
                 rows = self._file().read_row_group(group, columns=self.columns).to_pylist()
             except (OSError, ValueError, KeyError) as error:
-                raise DataError(f"{self.path}: row group {group}: {one_line(error)}") from error
+                raise SampleError(f"{self.path}: row group {group}", "", "file unreadable", one_line(error)) from error
             self._held = (group, rows)
         return self._held[1][index - int(self._starts[group])]
 

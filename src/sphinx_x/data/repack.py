@@ -71,7 +71,7 @@ def make_part(common: Repacking, number: int) -> tuple[int, Tally, str]:
             aside.append({"source": common.name, "where": where, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
-        tally.turns += sum(message["role"] == "assistant" for message in sample.messages)
+        tally.turns += sample.answers
         samples.append((sample, pictures))
     write_shard(common.out, f"{common.name}-{number:05d}", samples)
     return number, tally, quarantine_lines(aside)

@@ -18,6 +18,8 @@ from sphinx_x.errors import SampleError
 Box = tuple[float, float, float, float]
 EDGE = 1.0
 """Pixels that a box may stick out of its image: annotators round."""
+LONGEST = 1_000_000
+"""Pixels of the longest side that is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class Sample:
         source, licence, task = (data.get(name, "") for name in ("source", "licence", "task"))
         return cls(data["id"], refs, messages, source, licence, regions, task)
 
+    @property
+    def answers(self) -> int:
+        """How many answers it has."""
+        return sum(message["role"] == "assistant" for message in self.messages)
+
     def check(self, where: str = "sample") -> Sample:
         """Raises `SampleError` where a well-formed sample cannot be learned; gives the sample itself."""
         for field_, reason in self.problems():
@@ -167,6 +174,8 @@ def _read_image(data: object, where: str, field: str) -> ImageRef:
         number = getattr(ref, name)
         if type(number) is not int or number < 0:
             raise SampleError(where, f"{field}.{name}", "must be a whole number >= 0")
+    if max(ref.width, ref.height) > LONGEST:
+        raise SampleError(where, field, "no image is as large as that", f"{ref.width} x {ref.height}")
     if ref.path is None and ref.data is None and not ref.size:
         raise SampleError(where, f"{field}.size", "must be greater than 0")
     return ref

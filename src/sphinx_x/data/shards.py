@@ -16,6 +16,7 @@ import io
 import json
 import os
 import tarfile
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ from sphinx_x.jobs import write_atomic
 
 UNITS = {".jsonl": "line", ".json": "item", ".parquet": "row"}
 """The files that are read, and what one record of each is called."""
-BLOCK = 1 << 24
+OPEN_FILES = 128
+BLOCK = 1 << 20
 
 
 def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
@@ -107,8 +109,7 @@ class SampleReader:
         self._offsets = {k: _offsets(path, tables) for k, path in enumerate(self.files) if k not in self._rows}
         counts = [len(self._rows[k]) if k in self._rows else len(self._offsets[k]) - 1 for k in range(len(entries))]
         self._starts = np.cumsum([0, *counts])
-        self._open: dict[Path, int] = {}
-        self._owner = os.getpid()
+        self._open: OrderedDict[Path, int] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -154,12 +155,13 @@ class SampleReader:
         return image_size(image.path if image.path is not None else self.image_bytes(sample, number))
 
     def fingerprint(self) -> str:
-        """Changes when a file does: its name, size or time."""
-        facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.files]
+        """Changes when a file does: its name, size or time, or where its images are looked for."""
+        places = zip(self.files, self._roots, strict=True)
+        facts = [(str(path), str(root), path.stat().st_size, path.stat().st_mtime_ns) for path, root in places]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_open": {}}
+        return self.__dict__ | {"_open": OrderedDict()}
 
     def _find(self, index: int) -> tuple[int, int]:
         if index < 0:
@@ -181,16 +183,18 @@ class SampleReader:
         return record
 
     def _read(self, path: Path, offset: int, size: int) -> bytes:
-        if self._owner != os.getpid():
-            self._open, self._owner = {}, os.getpid()
+        """`size` bytes of a file; the files that were read last stay open, a forked process shares them."""
         try:
             if path not in self._open:
                 self._open[path] = os.open(path, os.O_RDONLY)
+                if len(self._open) > OPEN_FILES:
+                    os.close(self._open.popitem(last=False)[1])
+            self._open.move_to_end(path)
             raw = os.pread(self._open[path], size, offset)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: {one_line(error)}") from error
+        except (OSError, ValueError, OverflowError) as error:
+            raise SampleError(str(path), "", "file unreadable", one_line(error)) from error
         if len(raw) != size:
-            raise DataError(f"{path}: ends before byte {offset + size}: the file is cut short")
+            raise SampleError(str(path), "", "file cut short", f"ends before byte {offset + size}")
         return raw
 
 
@@ -212,6 +216,8 @@ def _entries(path: Path, root: str | Path | None) -> list[tuple[Path, str | Path
 
 def read_meta(path: Path) -> list[tuple[Path, str | None, float]]:
     """The reference's list of data files: path, folder of the images, and the share of the file that is used."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -227,6 +233,8 @@ def read_meta(path: Path) -> list[tuple[Path, str | None, float]]:
         unknown = entry.keys() - {"path", "type", "root", "ratio", "preprocess"}
         if unknown:
             raise DataError(f"{where}: unknown field {sorted(map(str, unknown))[0]}")
+        if not isinstance(entry.get("root"), str | None):
+            raise DataError(f"{where}.root: must be a text")
         ratio = entry.get("ratio", 1.0)
         if type(ratio) not in (int, float) or not 0 < ratio < float("inf"):
             raise DataError(f"{where}.ratio: must be a number above 0")
@@ -283,7 +291,10 @@ def _line_offsets(file: BinaryIO) -> np.ndarray:
         pieces.append(np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + done + 1)
         done += len(block)
     offsets = np.concatenate(pieces)
-    return offsets if offsets[-1] == done else np.append(offsets, done)
+    offsets = offsets if offsets[-1] == done else np.append(offsets, done)
+    while len(offsets) > 2 and offsets[-1] - offsets[-2] <= 2:  # an empty line at the end
+        offsets = np.append(offsets[:-2], done)
+    return offsets if done else offsets[:1]
 
 
 def _array_offsets(file: BinaryIO) -> np.ndarray:

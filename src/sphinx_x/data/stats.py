@@ -110,7 +110,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
             continue
         counts = out[name]
         counts.samples += 1
-        counts.turns += sum(message["role"] == "assistant" for message in sample.messages)
+        counts.turns += sample.answers
         counts.tokens.append(len(encoded.ids))
         counts.trained.append(sum(encoded.trained))
         counts.views.append(sum(layout.views for layout in layouts))

@@ -14,7 +14,10 @@ from sphinx_x.errors import DataError, ImageError, PromptError, SampleError
 ENOUGH = 100
 """Samples that are seen before a share of bad ones can stop a run."""
 
-UNUSABLE = (DataError, ImageError, PromptError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+UNUSABLE = (
+    *(DataError, ImageError, PromptError),
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError),
+)
 """What a sample of others may raise when it is not what it should be."""
 
 
@@ -39,14 +42,13 @@ class Tally:
         """Samples to be that were set aside."""
         return sum(self.set_aside.values())
 
-    def check_share(self, limit: float, where: Path | str) -> None:
-        """Raises `DataError` where more than a share `limit` was set aside."""
+    def check_share(self, limit: float, where: Path | str, final: bool = False) -> None:
+        """Raises `DataError` where more than a share `limit` was set aside; final: also of few samples."""
         seen = self.samples + self.bad
-        if seen >= ENOUGH and self.bad > limit * seen:
+        if (final or seen >= ENOUGH) and self.bad > limit * seen:
             reason, count = self.set_aside.most_common(1)[0]
             raise DataError(
-                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.2%}; "
-                "mend them and begin in a new folder, or allow more"
+                f"{where}: {self.bad} of {seen} samples were set aside ({count}: {reason}), more than {limit:.2%}"
             )
 
     def to_json(self) -> str:
@@ -70,6 +72,8 @@ def reason_of(error: Exception) -> str:
         return "malformed dialogue"
     if isinstance(error, SampleError):
         return ": ".join(filter(None, (re.sub(r"\[\d+\]", "", error.field), error.reason)))
+    if isinstance(error, OSError):
+        return "file unreadable"
     if isinstance(error, DataError):
         return str(error).split(": ")[0]
     return "malformed record"

@@ -43,7 +43,7 @@ from sphinx_x.training.state import load_state, save_state
 
 
 @dataclass
-class Place:
+class Standing:
     """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done."""
 
     step: int = 0
@@ -124,7 +124,7 @@ class Trainer:
         )
         self.mixture = self._mixture()
         self.examples = self.mixture.examples
-        self.at = Place()
+        self.at = Standing()
         if resume:
             self._resume()
 
@@ -163,14 +163,27 @@ class Trainer:
         if facts["recipe"] != self._facts():
             raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
         self.optimizer.load({name: tensor.to(self.device) for name, tensor in tensors.items()})
-        self.at = Place(**facts["at"])
-        kept = [record for record in read_lines(self.folder / "log.jsonl") if record["step"] <= self.at.step]
-        write_atomic(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        self.at = Standing(**facts["at"])
+        if facts["data"] != self._data():
+            raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
+        for name in ("log.jsonl", "holes.jsonl"):
+            path = self.folder / name
+            kept = [record for record in read_lines(path) if record["step"] <= self.at.step]
+            if path.exists():
+                write_atomic(path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
-        free = {"workers", "save_every", "keep", "log_every", "folder", "data"}
-        return self.recipe.model_dump(mode="json", exclude=free)
+        free = {"workers", "save_every", "keep", "log_every", "folder", "data", "max_holes"}
+        facts = self.recipe.model_dump(mode="json", exclude=free)
+        for source in facts["sources"].values():
+            del source["path"], source["root"]
+        return facts
+
+    def _data(self) -> dict[str, list[int]]:
+        """Pieces and tokens of every source: a mixture of others would be in another order."""
+        sources, tables = self.examples.blend.sources, self.examples.pieces
+        return {s.name: [s.size, int(t["tokens"].sum(dtype="int64"))] for s, t in zip(sources, tables, strict=True)}
 
     def run(self) -> Path:
         """Trains to the end; returns the model folder."""
@@ -184,7 +197,8 @@ class Trainer:
                 rate = learning_rate_at((at.progress + step.progress) / 2, recipe.learning_rate, recipe.warmup)
                 at.step, at.samples = at.step + 1, at.samples + sum(map(len, packs))
                 at.window, at.pack, at.progress = step.after.window, step.after.pack, step.progress
-                norm = self.step(self._without_holes(packs), rate, sums)
+                usable = self._without_holes(packs)
+                norm = self.step(usable, rate, sums) if usable else 0.0
                 last = at.progress == 1.0
                 if at.step % recipe.log_every == 0 or last:
                     record = {"step": at.step, "samples": at.samples, "lr": rate, "norm": norm, **sums.record()}
@@ -262,15 +276,14 @@ class Trainer:
             entry = {"step": at.step, "sample": example.name, "error": example.error}
             append_line(self.folder / "holes.jsonl", entry)
         usable = [[example for example in pack if not example.error] for pack in packs]
-        usable = [pack for pack in usable if pack]
-        if at.holes > max(self.recipe.max_holes * at.samples, 10) or not usable:
+        if at.holes > max(self.recipe.max_holes * at.samples, 10):
             raise DataError(
                 f"{at.holes} of {at.samples} samples could not be used; see {self.folder / 'holes.jsonl'} (max_holes)"
             )
-        return usable
+        return [pack for pack in usable if pack]
 
     def _save(self) -> None:
-        facts = {"recipe": self._facts(), "at": asdict(self.at)}
+        facts = {"recipe": self._facts(), "data": self._data(), "at": asdict(self.at)}
         save_state(self.folder / "state", self.at.step, self.optimizer.tensors(), facts, self.recipe.keep)
         draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
 
