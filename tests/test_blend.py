@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_x.data.blend import BLOCK, Blend, Source, permuted
+from sphinx_x.data.blend import BLOCK, Blend, Weighted, permuted
 from sphinx_x.errors import DataError
 
 
 def test_shares_are_exact_in_every_block():
-    blend = Blend([Source("a", 5000, 3), Source("b", 70, 1), Source("c", 9, 0.001)], 10 * BLOCK, seed=4)
+    blend = Blend([Weighted("a", 5000, 3), Weighted("b", 70, 1), Weighted("c", 9, 0.001)], 10 * BLOCK, seed=4)
     for block in range(10):
         counts = Counter(blend[i][0] for i in range(block * BLOCK, (block + 1) * BLOCK))
         assert abs(counts[0] - 0.75 * BLOCK) <= 2 and abs(counts[1] - 0.25 * BLOCK) <= 2
@@ -23,7 +23,7 @@ def test_shares_are_exact_in_every_block():
 
 
 def test_the_order_is_a_function_of_seed_and_index():
-    sources = [Source("a", 100, 1), Source("b", 1000, 2, end=0.5)]
+    sources = [Weighted("a", 100, 1), Weighted("b", 1000, 2, end=0.5)]
     blend = Blend(sources, 5000, seed=1)
     forward = [blend[i] for i in range(5000)]
     again = pickle.loads(pickle.dumps(Blend(sources, 5000, seed=1)))
@@ -33,7 +33,7 @@ def test_the_order_is_a_function_of_seed_and_index():
 
 
 def test_every_sample_comes_once_before_any_comes_twice():
-    blend = Blend([Source("a", 300, 1), Source("b", 50, 1)], 3 * BLOCK)
+    blend = Blend([Weighted("a", 300, 1), Weighted("b", 50, 1)], 3 * BLOCK)
     for source, size in ((0, 300), (1, 50)):
         drawn = [number for kind, number in (blend[i] for i in range(len(blend))) if kind == source]
         rounds = [drawn[k : k + size] for k in range(0, len(drawn) - size + 1, size)]
@@ -42,7 +42,9 @@ def test_every_sample_comes_once_before_any_comes_twice():
 
 
 def test_blocks_stay_full_when_many_shares_change():
-    fading = [Source(f"out{k}", 50, 1, end=0) for k in range(20)] + [Source(f"in{k}", 50, 0, end=1) for k in range(20)]
+    fading = [Weighted(f"out{k}", 50, 1, end=0) for k in range(20)] + [
+        Weighted(f"in{k}", 50, 0, end=1) for k in range(20)
+    ]
     for total in (2 * BLOCK, 3 * BLOCK, 7 * BLOCK):
         blend = Blend(fading, total)
         assert blend._counts.min() >= 0 and (blend._counts.sum(1) == BLOCK).all()
@@ -50,7 +52,7 @@ def test_blocks_stay_full_when_many_shares_change():
 
 
 def test_weights_may_change_over_the_run():
-    blend = Blend([Source("a", 10, 1, end=0), Source("b", 10, 0, end=1)], 20 * BLOCK)
+    blend = Blend([Weighted("a", 10, 1, end=0), Weighted("b", 10, 0, end=1)], 20 * BLOCK)
     shares = [sum(blend[i][0] == 0 for i in range(k * BLOCK, (k + 1) * BLOCK)) / BLOCK for k in range(20)]
     assert shares == pytest.approx([1 - (k + 0.5) / 20 for k in range(20)], abs=2 / BLOCK)
 
@@ -63,7 +65,7 @@ def test_permuted_is_a_permutation(size, key):
 @given(bounds=st.tuples(st.integers(0, 5000), st.integers(0, 5000)), seed=st.integers(0, 9))
 def test_a_range_is_what_its_places_are(bounds, seed):
     first, last = sorted(bounds)
-    blend = Blend([Source("a", 700, 2), Source("b", 31, 1, end=3)], 5000, seed)
+    blend = Blend([Weighted("a", 700, 2), Weighted("b", 31, 1, end=3)], 5000, seed)
     sources, numbers = blend.lookup(first, last)
     assert (
         list(zip(sources.tolist(), numbers.tolist(), strict=True))[:50] == [blend[i] for i in range(first, last)][:50]
@@ -74,10 +76,10 @@ def test_a_range_is_what_its_places_are(bounds, seed):
 @pytest.mark.parametrize(
     ("sources", "says"),
     [
-        ([Source("a", 5, -1)], "must not be negative"),
-        ([Source("a", 0, 1)], "has no samples"),
-        ([Source("a", 5, 0)], "no source has a weight"),
-        ([Source("a", 5, 1, end=0)], "no source has a weight"),
+        ([Weighted("a", 5, -1)], "must not be negative"),
+        ([Weighted("a", 0, 1)], "has no samples"),
+        ([Weighted("a", 5, 0)], "no source has a weight"),
+        ([Weighted("a", 5, 1, end=0)], "no source has a weight"),
     ],
 )
 def test_impossible_mixtures_are_refused(sources, says):
@@ -87,7 +89,7 @@ def test_impossible_mixtures_are_refused(sources, says):
 
 def test_fifty_million_samples_cost_little():
     began = time.process_time()
-    blend = Blend([Source("a", 40_000_000, 4), Source("b", 10_000_000, 1)], 50_000_000)
+    blend = Blend([Weighted("a", 40_000_000, 4), Weighted("b", 10_000_000, 1)], 50_000_000)
     assert blend[49_999_999][0] in (0, 1)
     assert time.process_time() - began < 10
     assert len(pickle.dumps(blend)) < 5_000_000

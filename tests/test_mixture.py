@@ -73,7 +73,7 @@ def test_a_stopped_conversion_goes_on(tmp_path, workers):
     again = convert(job, workers=workers, shard_size=2, max_bad=0.1)
     assert again == whole and content(tmp_path / "part") == content(tmp_path / "whole")
     assert [line["id"] for line in read_lines(tmp_path / "part" / "quarantine.jsonl")] == ["0", "20", "40"]
-    with pytest.raises(DataError, match="holds another conversion"):
+    with pytest.raises(DataError, match="holds a conversion of something else"):
         convert(Job(get_source("okvqa"), raw, tmp_path / "part"))
 
 
@@ -81,6 +81,41 @@ def test_too_many_unusable_records_stop_a_conversion(tmp_path):
     questions(tmp_path / "raw", 120)
     with pytest.raises(DataError, match=r"6 of 120 samples were set aside \(6: image missing\), more than 1.00%"):
         convert(Job(get_source("vqav2"), Raw(tmp_path / "raw"), tmp_path / "out"), workers=1)
+
+
+def test_a_release_that_is_not_what_it_says_is_told(tmp_path):
+    """Pictures of another size or from another folder, no record at all, a link in the way, a changed release."""
+    coco = get_source("coco")
+    EXCERPTS["coco"](tmp_path / "raw")
+    good = convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "good"), workers=1)
+    more = Raw(tmp_path / "raw", images=[tmp_path / "raw" / "train2017"])
+    assert convert(Job(coco, more, tmp_path / "more"), workers=1) == good
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far")
+    convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "link" / "out"), workers=1)
+    reader = SampleReader(tmp_path / "far" / "out")
+    assert reader.image_bytes(reader[0])
+
+    pictures = sorted((tmp_path / "raw" / "train2017").iterdir())
+    picture(pictures[0], 7, 7)
+    tally = convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "turned"), workers=1, max_bad=1)
+    assert tally.set_aside == {"image is not of the size that its annotations say": 1}
+    (tmp_path / "raw" / "train2017").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="image missing"):
+        convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "other"), workers=1)
+    with pytest.raises(DataError, match="its release has changed"):
+        convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "good"), workers=1)
+    EXCERPTS["refcoco"](tmp_path / "refs")
+    with pytest.raises(DataError, match="no sample in the split 'validation'"):
+        convert(Job(get_source("refcoco"), Raw(tmp_path / "refs", "validation"), tmp_path / "none"), workers=1)
+
+
+def test_a_broken_line_costs_one_sample(tmp_path):
+    EXCERPTS["visualmrc"](tmp_path / "raw")
+    path = tmp_path / "raw" / "data" / "train.jsonl"
+    path.write_text(path.read_text() + "{broken\n")
+    tally = convert(Job(get_source("visualmrc"), Raw(tmp_path / "raw"), tmp_path / "out"), workers=1, max_bad=1)
+    assert tally.set_aside == {"not JSON": 1} and tally.samples > 0
 
 
 @pytest.mark.slow
@@ -239,8 +274,8 @@ def test_fifty_million_samples_cost_little_memory(tmp_path, tiny):
 import numpy as np, time
 from pathlib import Path
 from sphinx_x.data.augment import Augmentation
-from sphinx_x.data.blend import Blend, Source
-from sphinx_x.data.lengths import PIECE
+from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.lengths import PIECE, Limits
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.packs import Budget, PackPlan, Position
 from sphinx_x.inference import load_processor
@@ -256,8 +291,8 @@ for size in sizes:
     table.flush(); del table
     tables.append(np.load(folder / f"{{size}}.npy", mmap_mode="r"))
 before = anonymous()
-blend = Blend([Source(str(size), size, size) for size in sizes], 50_000_000, 1)
-examples = Examples([None] * 3, tables, blend, processor, Augmentation())
+blend = Blend([Weighted(str(size), size, size) for size in sizes], 50_000_000, 1)
+examples = Examples([None] * 3, tables, blend, processor, Augmentation(), Limits(4096, 64))
 plan = PackPlan(examples.costs, 50_000_000, Budget(16384, 64, 2048), 1)
 began = time.process_time()
 steps = plan.steps(8, Position(20_000, 3))

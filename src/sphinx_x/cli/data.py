@@ -44,7 +44,7 @@ def validate(
         raise SphinxXError(f"{tally.records - tally.samples} of {tally.records} samples are wrong ({reasons}){more}")
     if not tally.records:
         raise SphinxXError(f"{file}: has no samples")
-    print(f"{tally.samples} samples, {tally.turns} answers: all of them can be used")
+    print(f"{tally.samples} samples, {tally.turns} answers: nothing is wrong with them")
 
 
 @data.command()
@@ -66,6 +66,8 @@ def show(
         numbers = sorted({k * len(reader) // count for k in range(count)})
     else:
         numbers = list(range(first - 1, min(first - 1 + count, len(reader))))
+        if not numbers:
+            raise SphinxXError(f"--first {first}: {file} has {len(reader)} samples")
     from sphinx_x.data.show import show as write
     from sphinx_x.inference import load_processor
 
@@ -99,7 +101,7 @@ def stats(
         table.add_row(*found.row(name))
     Console(width=max(Console().width, 140)).print(table)
     for name, found in counts.items():
-        for reason, number in found.reasons():
+        for reason, number in found.unusable.most_common():
             print(f"{name}: {number} unusable: {reason}")
     if out is not None:
         draw_stats(counts, out)
@@ -198,6 +200,8 @@ def _tell_check(rows: list[tuple[str, str, str, bool]], tally: Tally, name: str)
     for what, expected, found, good in rows:
         table.add_row(what, expected, found, "ok" if good else "differs")
     Console().print(table)
+    for reason, count in tally.left_out.most_common():
+        print(f"would be left out: {count} x {reason}")
     wrong = [what for what, _, _, good in rows if not good]
     if wrong:
         raise SphinxXError(f"the release of {name} differs in {len(wrong)} points; the first: {wrong[0]}")

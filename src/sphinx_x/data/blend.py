@@ -22,7 +22,7 @@ REMEMBERED = 16
 
 
 @dataclass(frozen=True)
-class Source:
+class Weighted:
     """A source of `size` samples. weight: its share against the others; `end` its share at the end of the run,
     where that differs (the share then changes evenly over the run)."""
 
@@ -40,7 +40,7 @@ class Source:
 class Blend:
     """The mixture of `sources` over a run of `total` samples."""
 
-    def __init__(self, sources: Sequence[Source], total: int, seed: int = 0) -> None:
+    def __init__(self, sources: Sequence[Weighted], total: int, seed: int = 0) -> None:
         for source in sources:
             if source.weight < 0 or (source.end or 0) < 0:
                 raise DataError(f"source {source.name}: weight must not be negative")

@@ -12,7 +12,9 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sphinx_x.conversation import PLACES
 from sphinx_x.data.engines import run
@@ -56,8 +58,8 @@ def convert(
     max_bad: the share of samples that may be set aside; progress: called after every shard. Raises `DataError` where
     more are bad, or where the folder holds a conversion of something else.
     """
-    settings = {"source": job.source.name, "split": job.raw.split, "raw": str(job.raw.root.resolve())}
-    _claim(job.out / ".settings.json", settings | {"inside": job.inside, "shard_size": shard_size})
+    settings = {"source": job.source.name, "split": job.raw.split, "release": job.raw.fingerprint()}
+    _claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
     total, done = Tally(), set()
     for path in sorted(job.out.glob(f".{job.source.name}-*.tally.json")):
         total.add(Tally.from_json(path.read_text(encoding="utf-8")))
@@ -72,6 +74,9 @@ def convert(
     finally:  # also a run that stops says what it set aside
         pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
         write_atomic(job.out / QUARANTINE, lambda file: file.writelines(piece.read_bytes() for piece in pieces))
+    total.check_share(max_bad, job.out, final=True)
+    if not total.samples:
+        raise DataError(f"{job.raw.root}: no sample in the split {job.raw.split!r} ({total.records} {job.source.unit})")
     report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
     report |= {"expected": job.source.count.get(job.raw.split), **vars(total)}
     write_atomic(job.out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
@@ -82,28 +87,46 @@ def make_shard(job: Job, task: Task) -> Tally:
     """Writes one shard with its tally and what was set aside; the tally comes last and says that the shard is whole."""
     number, records = task
     name = f"{job.source.name}-{number:05d}"
-    tally, samples, aside = Tally(), [], []
+    tally, aside = Tally(), []
+    finish = partial(_finished, job)
+    write_shard(job.out, name, built(job.source, job.raw, records, tally, aside, finish))
+    write_atomic(job.out / f".{name}.quarantine.jsonl", quarantine_lines(aside))
+    write_atomic(job.out / f".{name}.tally.json", tally.to_json())
+    return tally
+
+
+T = TypeVar("T")
+
+
+def built(
+    source: Source,
+    raw: Raw,
+    records: Iterable[Record],
+    tally: Tally,
+    aside: list[dict],
+    finish: Callable[[Record, Draft], T],
+) -> Iterator[T]:
+    """What `finish` makes of every record's draft. Whatever becomes of a record is counted in `tally`; what cannot be
+    used is also named in `aside`."""
     for record in records:
         tally.records += record.count
         try:
-            draft = _build(job.source, record, job.raw)
-            sample, contents = _finished(job, record, draft)
+            if isinstance(record.data, Malformed):
+                raise DataError(record.data.reason)
+            draft = source.build(record, raw)
+            made = finish(record, draft)
         except UnusedError as error:
             tally.left_out[reason_of(error)] += record.count
             continue
         except UNUSABLE as error:
             reason = reason_of(error)
             tally.set_aside[reason] += 1
-            aside.append({"source": job.source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
+            aside.append({"source": source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
-        tally.turns += sample.answers
+        tally.turns += sum(message["role"] == "assistant" for message in draft.messages)
         tally.left_out += draft.left_out
-        samples.append((sample, contents))
-    write_shard(job.out, name, samples)
-    write_atomic(job.out / f".{name}.quarantine.jsonl", quarantine_lines(aside))
-    write_atomic(job.out / f".{name}.tally.json", tally.to_json())
-    return tally
+        yield made
 
 
 def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, bool]], Tally]:
@@ -114,24 +137,12 @@ def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, b
     rows = []
     for file in source.files:
         found, expected = len(raw.files(file.pattern)), file.count.get(raw.split)
-        shown = file.pattern.replace("{split}", raw.split)
-        rows.append(
-            (shown, "some" if expected is None else f"{expected:,}", f"{found:,}", found == (expected or found) > 0)
-        )
+        wanted = "any" if file.optional else "some" if expected is None else f"{expected:,}"
+        good = file.optional or found == (expected or found) > 0
+        rows.append((file.pattern.replace("{split}", raw.split), wanted, f"{found:,}", good))
     tally = Tally()
-    for record in _read(source, raw):
-        tally.records += record.count
-        try:
-            draft = _build(source, record, raw)
-        except UnusedError as error:
-            tally.left_out[reason_of(error)] += record.count
-            continue
-        except UNUSABLE as error:
-            tally.set_aside[reason_of(error)] += 1
-            continue
-        tally.samples += 1
-        tally.turns += len(draft.messages) // 2
-        tally.left_out += draft.left_out
+    for _ in built(source, raw, _read(source, raw), tally, [], lambda *_: None):
+        pass
     expected = source.count.get(raw.split)
     shown = "not known" if expected is None else f"{expected:,}"
     rows.append((source.unit, shown, f"{tally.records:,}", expected in (None, tally.records)))
@@ -148,22 +159,20 @@ def _read(source: Source, raw: Raw) -> Iterator[Record]:
                 record = replace(record, data=Malformed("id occurs twice"))
             seen.add(record.id)
             yield record
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise DataError(f"{raw.root}: not laid out as a release of {source.name}: {reason_of(error)}") from error
 
 
-def _build(source: Source, record: Record, raw: Raw) -> Draft:
-    if isinstance(record.data, Malformed):
-        raise DataError(record.data.reason)
-    return source.build(record, raw)
-
-
-def _claim(path: Path, settings: dict) -> None:
-    if path.parent.exists() and not path.parent.is_dir():
-        raise DataError(f"{path.parent}: is a file, and a folder is to be written there")
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise DataError(f"{path.parent}: holds another conversion; take another folder, or delete it")
-    write_atomic(path, json.dumps(settings, indent=1) + "\n")
+def _claim(out: Path, settings: dict) -> None:
+    """Takes a folder for one conversion; what a kill left half written there is removed."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file, and a folder is to be written there")
+    known = out / ".settings.json"
+    if known.exists() and json.loads(known.read_text(encoding="utf-8")) != settings:
+        raise DataError(f"{out}: holds a conversion of something else, or its release has changed: take another folder")
+    for path in out.glob(".*.tmp"):
+        path.unlink()
+    write_atomic(known, json.dumps(settings, indent=1) + "\n")
 
 
 def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
@@ -188,6 +197,9 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
     inside = job.inside or any(not isinstance(picture, Path) for picture in draft.images)
     opened = [_opened(job, picture, inside) for picture in draft.images]
     refs = [ref for ref, _ in opened]
+    if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
+        shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
+        raise DataError(f"image is not of the size that its annotations say: {shown}")
     messages = [_placed(message, refs, draft) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
@@ -208,7 +220,7 @@ def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
     width, height = image_size(picture)
     if isinstance(picture, bytes):
         return ImageRef("-", width=width, height=height), picture
-    path = os.path.relpath(picture, job.out)
+    path = os.path.relpath(os.path.realpath(picture), os.path.realpath(job.out))
     return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
 
 

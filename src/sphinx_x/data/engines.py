@@ -30,12 +30,14 @@ def run(
 ) -> Iterator[Any]:
     """Gives work(common, task) of every task as they are done, in no fixed order. workers: by default all cores.
 
-    An error in a piece of work is raised here; one that dies (killed, out of memory) is a `DataError`. ray: over the
-    cluster that `ray.init` finds; files must be where all its machines see them.
+    An error in a piece of work is raised here; where a local process dies (killed, out of memory) it is a `DataError`.
+    ray: over the cluster that `ray.init` finds, with its own errors; files must be where all its machines see them.
     """
     workers = workers or os.cpu_count() or 1
     if isinstance(tasks, Sized):
         workers = max(min(workers, len(tasks)), 1)
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if engine == "ray":
         yield from _ray(work, common, tasks, workers)
     elif workers == 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphinx_x.data.augment import Augmentation
-from sphinx_x.data.blend import Blend, Source
+from sphinx_x.data.blend import Blend, Weighted
 from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.packs import Budget, PackPlan
@@ -82,7 +82,7 @@ def open_mixture(
         found = measure_lengths(meter, processor_key(processor), workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
         weight = share.weight if share.ratio is None else share.ratio * size
-        sources.append(Source(name, size, 1.0 if weight is None else weight, share.end))
+        sources.append(Weighted(name, size, 1.0 if weight is None else weight, share.end))
         readers.append(reader)
         lengths[name] = found
     blend = Blend(sources, samples, seed)

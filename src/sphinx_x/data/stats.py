@@ -35,21 +35,18 @@ class Counts:
     trained: array = field(default_factory=lambda: array("I"))
     views: array = field(default_factory=lambda: array("H"))
     aspects: array = field(default_factory=lambda: array("f"))
-    unusable: list[str] = field(default_factory=list)
+    unusable: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Counts) -> None:
         """Adds the counts of another part of the source."""
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
 
-    def reasons(self) -> list[tuple[str, int]]:
-        """Why samples are unusable, the most frequent first."""
-        return Counter(self.unusable).most_common()
-
     def row(self, name: str) -> list[str]:
         """The columns of `HEADINGS`."""
         seen = sum(self.views) + self.skipped
         tokens = np.percentile(self.tokens, (50, 95, 100)) if self.tokens else np.zeros(3)
+        aspects = np.percentile(self.aspects, (5, 50, 95)) if self.aspects else ()
         return [
             name,
             f"{self.samples:,}",
@@ -58,9 +55,10 @@ class Counts:
             " / ".join(f"{n:,.0f}" for n in tokens),
             f"{sum(self.trained):,}",
             f"{len(self.aspects):,}",
+            " / ".join(f"{n:.2f}" for n in aspects),
             f"{sum(self.views):,}",
             f"{self.skipped / seen:.1%}" if seen else "-",
-            f"{len(self.unusable):,}",
+            f"{sum(self.unusable.values()):,}",
         ]
 
 
@@ -72,6 +70,7 @@ HEADINGS = (
     "a sample: half / 95 % / all below",
     "trained",
     "images",
+    "width / height: 5, 50, 95 %",
     "views",
     "skipped",
     "unusable",
@@ -87,7 +86,7 @@ def count(
     for part in run(count_chunk, (reader, processor), range(0, len(reader), CHUNK), workers):
         for name, counts in part.items():
             total[name].add(counts)
-            done += counts.samples + len(counts.unusable)
+            done += counts.samples + sum(counts.unusable.values())
         progress(done)
     return dict(sorted(total.items()))
 
@@ -102,11 +101,12 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
         try:
             sample = reader[number]
             name = sample.source or "-"
+            sample.check(reader.where(number))
             sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
             layouts = [plan_views(*size, grid) for size in sizes]
             encoded = builder.encode(parse_messages(sample.messages), layouts)
         except UNUSABLE as error:
-            out[name].unusable.append(reason_of(error))
+            out[name].unusable[reason_of(error)] += 1
             continue
         counts = out[name]
         counts.samples += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from sphinx_x.data.blend import Source
+from sphinx_x.data.blend import Weighted
 from sphinx_x.jobs import write_atomic
 from sphinx_x.training.recipe import Recipe
 
@@ -17,7 +17,7 @@ SCORES = "## Scores"
 
 
 def write_card(
-    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sources: Sequence[Source], parameters: int
+    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sources: Sequence[Weighted], parameters: int
 ) -> None:
     """Writes the card of a finished run. records: its log; sources: of its mixture; parameters: of the model."""
     last = records[-1]

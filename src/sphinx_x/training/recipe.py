@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,15 +24,15 @@ class SourceRecipe(Strict):
     """A source of the mixture.
 
     path: a file or folder of samples, or a YAML file with a META list; by default the shards NAME-*.jsonl of the
-    recipe's folder. root: where the paths of its images begin. weight: its share against the others, end: that at the
-    end of the run; or instead ratio: how often each of its samples comes against the samples of other sources.
+    recipe's folder. root: where the paths of its images begin. weight: its share against the others (1 by default),
+    end: that at the end of the run; or instead ratio: how often each of its samples comes against those of others.
     """
 
     path: Path | None = None
     root: Path | None = None
-    weight: float | None = Field(default=None, ge=0)
-    end: float | None = Field(default=None, ge=0)
-    ratio: float | None = Field(default=None, gt=0)
+    weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    end: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_share(self) -> SourceRecipe:
@@ -91,7 +91,7 @@ class Recipe(Strict):
     augment: AugmentRecipe = AugmentRecipe()
     folder: Path
     data: DataConfig | None = None
-    sources: dict[str, SourceRecipe] = Field(min_length=1)
+    sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
     workers: int = Field(default=1, ge=0)
     save_every: int = Field(default=500, gt=0)
     keep: int = Field(default=2, gt=0)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sphinx_x.data.sources.base import Draft, Expected, Raw, Record, Source, grouped
+from sphinx_x.data.sources.base import Draft, Expected, Raw, Record, Source, UnusedError, grouped
 from sphinx_x.data.sources.dialogue import Content, box, dialogue, pick, point, rng_of
 
 COMMAND = 'In this UI screenshot, what is the position of the element corresponding to the command "{}" (with '
@@ -38,6 +38,8 @@ def build_seeclick(record: Record, raw: Raw) -> Draft:
             left_out[problem] += 1
         else:
             usable.append(element)
+    if not usable:
+        raise UnusedError("page without usable elements")
     names = Counter(element["instruction"] for element in usable)
     chance = rng_of(record.id)
     chance.shuffle(usable)
@@ -51,6 +53,7 @@ def build_seeclick(record: Record, raw: Raw) -> Draft:
 def _problem(element: Mapping[str, Any]) -> str:
     """Why an element is left out, as in the preprocessing of SeeClick, or an empty text."""
     name, (left, top, right, bottom) = element["instruction"], element["bbox"]
+    right, bottom = min(right, 1), min(bottom, 1)
     if min(left, top, right, bottom) < 0 or left > 1 or top > 1:
         return "element outside the screenshot"
     if right - left < SMALLEST or bottom - top < SMALLEST:

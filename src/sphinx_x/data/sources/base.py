@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import hashlib
 import json
 import os
 import sys
@@ -47,12 +48,14 @@ TASKS = (
 class Expected:
     """A file of the release: its name or pattern below the folder, what it is, and how many there are per split.
 
-    `{split}` stands for the split. A pattern matches at any depth: `*` is any text without a slash.
+    `{split}` stands for the split. A pattern matches at any depth: `*` is any text without a slash. optional: a
+    release is complete without it.
     """
 
     pattern: str
     what: str
     count: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def grouped(entries: Iterable[Any], *keys: str) -> Iterator[Record]:
     groups: dict[str, list[dict]] = {}
     lost: list[Record] = []
     for number, entry in enumerate(entries):
+        if isinstance(entry, Malformed):
+            lost.append(Record(f"entry-{number}", entry))
+            continue
         try:
             values = [entry[key] for key in keys]
         except KeyError as error:
@@ -114,12 +120,14 @@ class Draft:
     """A sample before its images are opened.
 
     unit: what boxes and points are given in: None for pixels, else the length of an image's side (1 or 1000), however
-    wide and high it is. left_out: parts of the record that are not used, by reason.
+    wide and high it is. size: width and height that the release says of the (first) image. left_out: parts of the
+    record that are not used, by reason.
     """
 
     messages: list[dict]
     images: list[Picture] = field(default_factory=list)
     unit: float | None = None
+    size: tuple[int, int] | None = None
     licence: str | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -156,10 +164,11 @@ class Raw:
     def __init__(self, root: str | Path, split: str = "train", images: Iterable[str | Path] = ()) -> None:
         self.root, self.split = Path(root), split
         self._files: list[str] = []
+        seen: set[str] = set()
         for folder in (self.root, *map(Path, images)):
             if not folder.is_dir():
                 raise DataError(f"{folder}: no such folder")
-            self._files += _listing(folder)
+            self._files += _listing(folder, seen)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
         for path in self._files:
@@ -196,7 +205,8 @@ class Raw:
     def picture(self, name: str) -> Path:
         """The file of an image by the name that the release gives it, with or without folders and ending.
 
-        Folders in the name must agree as far as the file has them; raises `DataError` where none or several fit.
+        The last folder in the name must be that of the file, and further ones decide between files that are there
+        several times; raises `DataError` where none or several fit.
         """
         base = os.path.basename(name)
         candidates = self._by_name.get(base, [])
@@ -207,34 +217,42 @@ class Raw:
                     if ending.lower() in PICTURES:
                         self._by_stem.setdefault(stem, []).append(path)
             candidates = self._by_stem.get(base, [])
-        if len(candidates) > 1:
-            folders = os.path.dirname(name).split("/")
-            for depth in range(len(folders), 0, -1):
-                tail = folders[-depth:]
-                closer = [path for path in candidates if os.path.dirname(path).split(os.sep)[-depth:] == tail]
-                if closer:
-                    candidates = closer
-                    break
+        folders = [part for part in os.path.dirname(name).split("/") if part not in ("", ".")]
+        for depth in range(1, len(folders) + 1):
+            tail = folders[-depth:]
+            closer = [path for path in candidates if os.path.dirname(path).split(os.sep)[-depth:] == tail]
+            if not closer and depth > 1:
+                break
+            candidates = closer
         if not candidates:
             raise DataError(f"image missing: {name}")
         if len(candidates) > 1:
             raise DataError(f"image is there several times: {name}")
         return Path(candidates[0])
 
+    def fingerprint(self) -> str:
+        """Changes with the files of a release: those that are no pictures by size and time, pictures by their names."""
+        facts = []
+        for path in self._files:
+            picture = os.path.splitext(path)[1].lower() in PICTURES
+            state = None if picture else os.stat(path)
+            facts.append((path, state and (state.st_size, state.st_mtime_ns)))
+        return hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()[:16]
+
     def json(self, pattern: str, *keys: str) -> Any:
         """The content of the one JSON file of this pattern, or what stands under `keys` in it."""
         return load_json(self.file(pattern), *keys)
 
     def jsonl(self, pattern: str) -> Iterator[Any]:
-        """The records of the one JSON lines file of this pattern."""
+        """The records of the one JSON lines file of this pattern; a line that is no JSON is `Malformed`."""
         path = self.file(pattern)
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
                 if line.strip():
                     try:
                         yield json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise DataError(f"{path}: line {number}: not JSON: {one_line(error)}") from error
+                    except (ValueError, RecursionError):
+                        yield Malformed("not JSON")
 
     def table(self, pattern: str, delimiter: str = ",", columns: list[str] | None = None) -> Iterator[dict[str, str]]:
         """The rows of the one CSV or TSV file of this pattern, by column; columns: where it has no heading."""
@@ -259,9 +277,9 @@ class Raw:
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jp2")
 
 
-def _listing(folder: Path) -> list[str]:
-    """All files below a folder, sorted; links to folders are followed, each folder once."""
-    found, seen = [], set()
+def _listing(folder: Path, seen: set[str]) -> list[str]:
+    """All files below a folder, sorted; links to folders are followed. seen: folders that are listed already."""
+    found = []
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:

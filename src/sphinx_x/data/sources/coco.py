@@ -29,6 +29,7 @@ def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
         if isinstance(record.data, Malformed):
             yield record
         elif record.count > 1:
+            annotations.pop(record.id, None)
             yield Record(record.id, Malformed("image is listed twice"), record.count)
         else:
             yield Record(record.id, (record.data[0], annotations.pop(record.id, [])))
@@ -40,6 +41,11 @@ def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
 def coco_picture(image: Mapping[str, Any]) -> str:
     """The name of an image: its own, or the end of its address with the folder (LVIS)."""
     return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])
+
+
+def size_of(image: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of an image, as its entry says."""
+    return int(image["width"]), int(image["height"])
 
 
 def name_of(names: Mapping[int, Any], number: int) -> Any:

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import groupby
 
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, visible
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, size_of, visible
 from sphinx_x.data.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.data.sources.names import not_there, plural, spoken
 
@@ -129,7 +129,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
     absent = names.values() if closed else [name_of(names, k) for k in image.get("neg_category_ids", ())]
     scene.absent = [name for name in absent if name and name not in here]
     turns = scene.turns(record.id)
-    return Draft(dialogue(turns), [raw.picture(coco_picture(image))], left_out=scene.left_out)
+    return Draft(dialogue(turns), [raw.picture(coco_picture(image))], size=size_of(image), left_out=scene.left_out)
 
 
 def read_open_images(raw: Raw) -> Iterator[Record]:
@@ -260,7 +260,7 @@ SOURCES = (
         files=(
             Expected("*{split}-annotations-bbox.csv", "boxes (oidv6-train-..., validation-..., test-...)"),
             Expected("*class-descriptions-boxable.csv", "names of the 600 classes"),
-            Expected("{split}-annotations-human-imagelabels-boxable.csv", "labels that people checked; may be missing"),
+            Expected("{split}-annotations-human-imagelabels-boxable.csv", "labels that people checked", optional=True),
             Expected("{split}*/*.jpg", "images", {"train": 1_743_042, "validation": 41_620, "test": 125_436}),
         ),
         unit="boxes",

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sphinx_x.data.sources.base import UnusedError
 from sphinx_x.errors import DataError
 
 SHORT = "Answer the question using a single word or phrase."
@@ -21,10 +22,10 @@ Content = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: str = "") -> list[dict]:
     """Messages of questions and answers in turn; all `images` stand before the first question.
 
-    Raises `DataError` where there is no turn, or a question or an answer is empty.
+    Raises `UnusedError` where there is no turn, `DataError` where a question or an answer is empty.
     """
     if not turns:
-        raise DataError("nothing to ask about")
+        raise UnusedError("nothing to ask about")
     messages: list[dict] = [{"role": "system", "content": _parts(system)}] if system.strip() else []
     for number, (question, answer) in enumerate(turns):
         for content, reason in ((question, "empty question"), (answer, "empty answer")):
@@ -101,12 +102,7 @@ def rng_of(key: str) -> random.Random:
     return random.Random(key)
 
 
-def listing(items: Sequence[str]) -> str:
-    """Items as prose: `a`, `a and b`, `a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def listed(items: Sequence[Content]) -> list[str | Mapping[str, Any]]:
+def listing(items: Sequence[Content]) -> list[str | Mapping[str, Any]]:
     """The same of items that hold parts: one list to say."""
     said: list[str | Mapping[str, Any]] = []
     for number, item in enumerate(items):

@@ -11,6 +11,7 @@ from functools import partial
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, PdfPage, Raw, Record, Source, grouped
 from sphinx_x.data.sources.dialogue import SHORT, dialogue, short
 from sphinx_x.data.sources.tables import draw_table, drawable
+from sphinx_x.data.sources.vqa import EMPTY, short_turns
 from sphinx_x.errors import DataError, one_line
 
 PROMPT = "{}\n" + SHORT
@@ -53,13 +54,9 @@ def read_pages(raw: Raw, pattern: str, image: str) -> Iterator[Record]:
 def build_page(record: Record, raw: Raw) -> Draft:
     """The first of the answers given; the others are spellings of it. The record's id is the name of the image."""
     left_out: Counter[str] = Counter()
-    turns = []
-    for entry in record.data:
-        if entry["answers"]:
-            turns.append((short(entry["question"]), entry["answers"][0]))
-        else:
-            left_out["question without answer"] += 1
-    return Draft(dialogue(turns), [raw.picture(record.id)], left_out=left_out)
+    pairs = [(entry["question"], entry["answers"][0] if entry["answers"] else "") for entry in record.data]
+    picture = raw.picture(record.id.rsplit("/", 1)[-1])  # downloads differ in their folders
+    return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)
 
 
 def read_visualmrc(raw: Raw) -> Iterator[Record]:
@@ -69,9 +66,15 @@ def read_visualmrc(raw: Raw) -> Iterator[Record]:
 
 def build_visualmrc(record: Record, raw: Raw) -> Draft:
     """Answers are sentences in the annotators' own words."""
-    pairs = [pair for page in record.data for pair in page["qa_data"]]
-    turns = [(pair["question"]["text"], pair["answer"]["text"]) for pair in pairs]
-    return Draft(dialogue(turns), [raw.picture(record.data[0]["image_filename"])])
+    left_out: Counter[str] = Counter()
+    turns = []
+    for pair in (pair for page in record.data for pair in page["qa_data"]):
+        question, answer = pair["question"]["text"].strip(), pair["answer"]["text"].strip()
+        if question and answer:
+            turns.append((question, answer))
+        else:
+            left_out[EMPTY] += 1
+    return Draft(dialogue(turns), [raw.picture(record.data[0]["image_filename"])], left_out=left_out)
 
 
 def read_due(raw: Raw, folder: str) -> Iterator[Record]:

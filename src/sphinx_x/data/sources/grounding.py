@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
-from sphinx_x.data.sources.coco import visible
+from sphinx_x.data.sources.coco import size_of, visible
 from sphinx_x.data.sources.detection import MAX_BOXES
 from sphinx_x.data.sources.dialogue import FIND, Content, box, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.errors import DataError, one_line
@@ -78,7 +78,7 @@ def build_visual_genome(record: Record, raw: Raw) -> Draft:
     if not turns:
         raise UnusedError("image without regions")
     name = "/".join(image["url"].split("/")[-2:])
-    return Draft(dialogue(turns), [raw.picture(name)], left_out=left_out)
+    return Draft(dialogue(turns), [raw.picture(name)], size=size_of(image), left_out=left_out)
 
 
 class PlainUnpickler(pickle.Unpickler):
@@ -145,7 +145,7 @@ def build_refs(record: Record, raw: Raw) -> Draft:
             else:
                 turns.append((FIND.format(expression), box(place)))
             seen.add(expression.lower())
-    return Draft(dialogue(turns), [raw.picture(image["file_name"])], left_out=left_out)
+    return Draft(dialogue(turns), [raw.picture(image["file_name"])], size=size_of(image), left_out=left_out)
 
 
 Pieces = list[tuple[str, str]]
@@ -166,14 +166,15 @@ def pieces_of_caption(line: str) -> Pieces:
     return [piece for piece in [*pieces, (line[end:], "")] if piece[0]]
 
 
-def places_of_entities(content: bytes, left_out: Counter[str]) -> Places:
-    """The boxes of an annotation of Flickr30k Entities by id; ids of scenes and of what is not to be seen have none."""
+def places_of_entities(content: bytes, left_out: Counter[str]) -> tuple[Places, tuple[int, int]]:
+    """The boxes of an annotation of Flickr30k Entities by id, and the size of the image; ids of scenes and of what is
+    not to be seen have no box."""
     places: Places = {}
     try:
         root = ET.fromstring(content)
     except ET.ParseError as error:
         raise DataError(f"annotation is no XML: {one_line(error)}") from error
-    width, height = (float(root.findtext(f"size/{key}", "")) for key in ("width", "height"))
+    width, height = (int(root.findtext(f"size/{key}", "")) for key in ("width", "height"))
     for entry in root.findall("object"):
         corners = entry.find("bndbox")
         if corners is not None:
@@ -183,7 +184,7 @@ def places_of_entities(content: bytes, left_out: Counter[str]) -> Places:
                 continue
             for name in entry.findall("name"):
                 places.setdefault(name.text or "", []).append(place)
-    return places
+    return places, (width, height)
 
 
 def read_flickr30k(raw: Raw) -> Iterator[Record]:
@@ -200,9 +201,9 @@ def read_flickr30k(raw: Raw) -> Iterator[Record]:
 
 def build_flickr30k(record: Record, raw: Raw) -> Draft:
     """One caption with boxes behind its phrases, then some phrases of the other captions, each with its boxes."""
-    sentences, annotation = _only(raw, f"Sentences/{record.id}.txt"), _only(raw, f"Annotations/{record.id}.xml")
+    sentences, annotation = raw.file(f"Sentences/{record.id}.txt"), raw.file(f"Annotations/{record.id}.xml")
     left_out: Counter[str] = Counter()
-    places = places_of_entities(annotation.read_bytes(), left_out)
+    places, size = places_of_entities(annotation.read_bytes(), left_out)
     lines = sentences.read_text(encoding="utf-8").splitlines()
     captions = []
     for number, line in enumerate(lines, 1):
@@ -222,14 +223,7 @@ def build_flickr30k(record: Record, raw: Raw) -> Draft:
     turns += _phrases(captions, places, known, rng, left_out)
     if not turns:
         raise UnusedError("image without boxes")
-    return Draft(dialogue(turns), [raw.picture(f"{record.id}.jpg")], left_out=left_out)
-
-
-def _only(raw: Raw, name: str) -> Path:
-    found = raw.files(name)
-    if len(found) != 1:
-        raise DataError(f"file missing or there several times: {name}")
-    return found[0]
+    return Draft(dialogue(turns), [raw.picture(f"{record.id}.jpg")], size=size, left_out=left_out)
 
 
 def _grounded(pieces: Pieces, places: Places) -> list[str | dict]:
@@ -302,7 +296,7 @@ SOURCES = (
         title="Visual Genome, region descriptions",
         task="grounding",
         home="https://homes.cs.washington.edu/~ranjay/visualgenome/api.html",
-        licence="CC-BY-4.0",
+        licence="CC-BY-4.0 (annotations); images under Flickr's terms",
         files=(
             Expected("region_descriptions.json", "phrases and boxes"),
             Expected("image_data.json", "sizes and addresses of images"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.coco import coco_records
-from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listed, pick, rng_of, xywh
+from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
+from sphinx_x.data.sources.coco import coco_records, name_of, size_of
+from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listing, pick, rng_of, xywh
 from sphinx_x.errors import DataError
 
 DETECT = (
@@ -65,11 +65,11 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
         elif entry["precedence"]:
             left_out["redundant annotation"] += 1
         else:
-            regions.append((names[entry["category_id"]], xywh(entry["bbox"])))
+            regions.append((name_of(names, entry["category_id"]), xywh(entry["bbox"])))
     regions = within(regions, image["width"], image["height"], left_out)
     turns = layout_turns(regions, record.data["classes"], record.id, left_out)
     picture = raw.picture(f"{folder.replace('{split}', raw.split)}/{image['file_name']}")
-    return Draft(dialogue(turns), [picture], left_out=left_out)
+    return Draft(dialogue(turns), [picture], size=size_of(image), left_out=left_out)
 
 
 def spoken(name: str) -> str:
@@ -121,7 +121,7 @@ def counted(places: dict[str, list[Box]]) -> list:
     order = sorted(places.items(), key=lambda item: -len(item[1]))
     groups = [[f"{number_word(len(found))} {name}", *([boxes(found)] if found else [])] for name, found in order]
     verb = "is" if len(order[0][1]) < 2 else "are"
-    return [f"There {verb} ", *listed(groups), " in the image."]
+    return [f"There {verb} ", *listing(groups), " in the image."]
 
 
 def number_word(number: int) -> str:
@@ -251,7 +251,7 @@ SOURCES = (
         ),
         unit="pages",
         count={},
-        layout="directory format in HCIILAB/M6Doc README.md; the JSON itself is taken to be as COCO's instances",
+        layout=f"directory format in HCIILAB/M6Doc README.md; the JSON itself, taken to be as COCO's: {UNVERIFIED}",
         prompts=PROMPTS,
         note="Access to the training split is granted on application. Classes are named as in the file.",
         **_coco("annotations/instances_{split}2017.json", "{split}2017"),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, visible
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, size_of, visible
 from sphinx_x.data.sources.dialogue import Content, box, dialogue, point, xywh
 from sphinx_x.data.sources.names import spoken
 from sphinx_x.errors import DataError
@@ -61,7 +61,7 @@ def build_key_points(record: Record, raw: Raw) -> Draft:
             told += len(found)
             before, after = FIND_POINTS.format(name, "\0").split("\0")
             turns.append(([before, box(place), after], _told(found)))
-    return Draft(dialogue(turns), [raw.picture(coco_picture(image))], left_out=left_out)
+    return Draft(dialogue(turns), [raw.picture(coco_picture(image))], size=size_of(image), left_out=left_out)
 
 
 def _key_points(

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from sphinx_x.data.sources.base import Draft, Expected, Raw, Record, Source
-from sphinx_x.data.sources.dialogue import FIND, Content, box, dialogue, listed, pick, points, rng_of
+from sphinx_x.data.sources.dialogue import FIND, Content, box, dialogue, listing, pick, points, rng_of
 from sphinx_x.errors import DataError, one_line
 
 DETECT = (
@@ -86,7 +86,7 @@ def spotted(words: Sequence[Word]) -> list:
     if not words:
         return ["There is no readable text in the image."]
     verb = "is" if len(words) == 1 else "are"
-    return [f"There {verb} ", *listed([[word.text, box(word.box)] for word in words]), " in the image."]
+    return [f"There {verb} ", *listing([[word.text, box(word.box)] for word in words]), " in the image."]
 
 
 def single_turns(words: Sequence[Word], key: str, outlines: bool) -> list[tuple[Content, Content]]:

@@ -19,7 +19,7 @@ def short_table() -> None:
     """Name, task, size and licence of every set on the terminal."""
     table = Table("name", "set", "task", "the release holds", "licence", "layout")
     for source in SOURCES.values():
-        layout = "unverified" if source.layout == UNVERIFIED else "cited"
+        layout = "in part" if UNVERIFIED in source.layout else "cited"
         table.add_row(source.name, source.title, source.task, counted(source), source.licence, layout)
     Console(width=max(Console().width, 150)).print(table)
     print(f"{len(SOURCES)} sets. All about one: sphinx-x data sources NAME")

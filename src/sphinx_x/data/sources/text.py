@@ -31,7 +31,7 @@ def build_pair(question: str, answer: str, record: Record, raw: Raw) -> Draft:
 def _files(pattern: str, raw: Raw) -> list[Path]:
     found = raw.files(pattern)
     if not found:
-        raise DataError(f"{raw.root}: no {pattern} in it")
+        raise DataError(f"file missing: {pattern} in {raw.root}")
     return found
 
 
