@@ -257,7 +257,7 @@ def test_cut_archive_is_named(tmp_path):
     write_shard(tmp_path, "a", make_samples(2))
     os.truncate(tmp_path / "a.tar", 700)
     reader = SampleReader(tmp_path)
-    with pytest.raises(DataError, match=r"a\.tar: ends before byte"):
+    with pytest.raises(DataError, match=r"a\.tar: file cut short: ends before byte"):
         reader.image_bytes(reader[1])
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import random
 import struct
 import zlib
@@ -49,6 +50,7 @@ class Corpus:
         self.folder = folder
         folder.mkdir(parents=True)
         (folder / "good.jpg").write_bytes(encoded(noise(0), "JPEG"))
+        os.mkfifo(folder / "pipe.jpg")
 
     def picture(self, number: int, content: bytes) -> list[dict]:
         (self.folder / f"{number}.jpg").write_bytes(content)
@@ -109,6 +111,14 @@ def lines(c: Corpus, n: int) -> dict[str, Callable[[], dict | bytes]]:
         "image unreadable   ": lambda: c.sample(n, images=c.picture(1000 * n + 3, bomb())),
         "image unreadable    ": lambda: c.sample(n, images=[{"data": base64.b64encode(b"GIF89a").decode()}]),
         "ends before byte": lambda: c.sample(n, images=[{"archive": "good.jpg", "offset": 10**9 + n, "size": 5}]),
+        "file cut short": lambda: c.sample(n, images=[{"archive": "good.jpg", "size": 10**15}]),
+        "file unreadable": lambda: c.sample(n, images=[{"archive": "pipe.jpg", "size": 5}]),
+        "image unreadable     ": lambda: c.sample(n, images=[{"path": "pipe.jpg"}]),
+        "no image is as large": lambda: c.sample(n, images=sized(10**10, 4)),
+        "not valid Unicode": lambda: c.answered(n, "cut in half: \ud83d"),
+        "must be 4 numbers  ": lambda: c.answered(n, box([0, 0, 10**400, 9])),
+        "box outside ": lambda: c.answered(n, box([-50, -50, -3, -4])),
+        "stands beside messages": lambda: c.sample(n, conversations=[{"from": "human", "value": "a"}]),
         "cannot be read": lambda: c.sample(n, images=c.picture(1000 * n + 4, encoded(noise(n), "JPEG")[:-900])),
         "its file has changed": lambda: c.sample(n, images=sized(20, 400)),
     }

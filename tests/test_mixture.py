@@ -24,8 +24,8 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.sources import SOURCES, get_source
 from sphinx_x.data.sources.base import Raw
-from sphinx_x.errors import DataError
-from sphinx_x.jobs import read_lines
+from sphinx_x.errors import DataError, SphinxXError
+from sphinx_x.jobs import alone_in, read_lines
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.recipe import Recipe
 
@@ -106,8 +106,26 @@ def test_a_release_that_is_not_what_it_says_is_told(tmp_path):
     with pytest.raises(DataError, match="its release has changed"):
         convert(Job(coco, Raw(tmp_path / "raw"), tmp_path / "good"), workers=1)
     EXCERPTS["refcoco"](tmp_path / "refs")
-    with pytest.raises(DataError, match="no sample in the split 'validation'"):
+    with pytest.raises(DataError, match="refcoco has no split 'validation'"):
         convert(Job(get_source("refcoco"), Raw(tmp_path / "refs", "validation"), tmp_path / "none"), workers=1)
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    questions(tmp_path / "raw", 3)
+    raw, source = Raw(tmp_path / "raw"), get_source("vqav2")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "vqav2-00000.jsonl").write_text("mine")
+    with pytest.raises(DataError, match="is not empty"):
+        convert(Job(source, raw, tmp_path / "own"))
+    assert (tmp_path / "own" / "vqav2-00000.jsonl").read_text() == "mine"
+    with pytest.raises(DataError, match="file missing"):
+        convert(Job(source, Raw(tmp_path / "own"), tmp_path / "out"))
+    job = Job(source, raw, tmp_path / "out")  # the failed call has not claimed the folder
+    whole = convert(job, workers=1, max_bad=1)
+    (tmp_path / "out" / "vqav2-00000.jsonl").unlink()
+    assert convert(job, workers=1, max_bad=1) == whole and (tmp_path / "out" / "vqav2-00000.jsonl").exists()
+    with alone_in(tmp_path / "out"), pytest.raises(SphinxXError, match="another process is at work in it"):
+        convert(job)
 
 
 def test_a_broken_line_costs_one_sample(tmp_path):

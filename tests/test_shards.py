@@ -175,6 +175,8 @@ def test_a_meta_list_becomes_sources_with_shares(forms):
     (forms / "meta.yaml").write_text(text)
     shares = split_meta({"mine": Share((forms / "meta.yaml",), ratio=2.0), "other": Share((forms / "llava.json",), 1)})
     assert {name: share.ratio for name, share in shares.items()} == {"mine.0": 1.0, "mine.1": 2.0, "other": None}
+    with pytest.raises(DataError, match="the name is needed"):
+        split_meta({"mine": Share((forms / "meta.yaml",)), "mine.0": Share((forms / "llava.json",), 1)})
     with pytest.raises(DataError, match="give it no weight"):
         split_meta({"mine": Share((forms / "meta.yaml",), 1)})
 
@@ -186,6 +188,9 @@ def test_a_meta_list_becomes_sources_with_shares(forms):
         ("a.json", "[1, 2]", "not a JSON array of objects"),
         ("a.json", '["x", {}]', "not a JSON array of objects"),
         ("a.json", "[[{}]]", "not a JSON array of objects"),
+        ("a.json", '[{"id": "a"},', "the file is cut short"),
+        ("none.yaml", None, "no such file"),
+        ("a.yaml", "META:\n- {path: llava.json, root: 3}", r"META\[0\].root"),
         ("a.yaml", "DATA: []", "META: must be a list"),
         ("a.yaml", "META:\n- {path: none.json}", r"META\[0\].path: no such file"),
         ("a.yaml", "META:\n- {path: llava.json, ratio: -1}", r"META\[0\].ratio"),
@@ -195,7 +200,8 @@ def test_a_meta_list_becomes_sources_with_shares(forms):
     ],
 )
 def test_wrong_files_are_told(forms, name, content, says):
-    (forms / name).write_text(content)
+    if content is not None:
+        (forms / name).write_text(content)
     with pytest.raises(DataError, match=says):
         SampleReader(forms / name)
 

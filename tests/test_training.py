@@ -215,6 +215,13 @@ GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         (GOOD.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),
+        (GOOD + "\nseed: -1", "seed: Input should be"),
+        (GOOD + "\nbetas: [0.9, 2]", "betas.1: Input should be"),
+        (GOOD + "\naugment: {scale: [2, 1]}", "augment: scale: the smaller factor comes first"),
+        (GOOD.replace("weight: 1", "weight: .inf"), "sources.a.weight: Input should be a finite number"),
+        (GOOD.replace("{a:", "{../a:"), "sources.../a.\\[key\\]: String should match pattern"),
+        (GOOD + "\n1: 2", "1: Keys should be strings"),
+        ("a: 2024-13-45", "not YAML"),
     ],
 )
 def test_wrong_recipes_are_named(tmp_path, text, says):
@@ -229,6 +236,8 @@ def test_packaged_recipes_are_found_by_name():
     assert load_recipe("nano") == load_recipe("recipes/nano.yaml")
     with pytest.raises(RecipeError, match="no such recipe"):
         load_recipe("recipes/none.yaml")
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe("some/folder/nano.yaml")
 
 
 RUN = """

@@ -43,9 +43,10 @@ def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str,
     width = max(width, max(image.size) // 300)
     font = ImageFont.load_default(size=max(11, max(image.size) // 45))
     for place, label, color in places:
-        x, y = place[0], place[1]
-        if len(place) == 4:
-            draw.rectangle((x, y, place[2], place[3]), outline=color, width=width)
+        # what lies far outside is drawn at the edge
+        x, y, *rest = (min(max(n, -width), image.size[k % 2] + width) for k, n in enumerate(place))
+        if rest:
+            draw.rectangle((x, y, max(rest[0], x), max(rest[1], y)), outline=color, width=width)
         else:
             draw.ellipse((x - 2 * width, y - 2 * width, x + 2 * width, y + 2 * width), fill=color)
         if label:

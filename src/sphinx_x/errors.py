@@ -11,6 +11,12 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())[:200] or type(error).__name__
 
 
+def plain(text: str, longest: int = 2000) -> str:
+    """A text for the terminal: one line of what can be printed, cut where it is endless."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:longest])
+    return shown if len(text) <= longest else f"{shown} ..."
+
+
 class SphinxXError(Exception):
     """Base of all errors a user can mend; its text is one line that says what is wrong and where."""
 

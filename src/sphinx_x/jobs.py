@@ -73,6 +73,27 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         recover_folder(path)
 
 
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[None]:
+    """Keeps other processes that do the same out of a folder; raises `SphinxXError` where one is at work there.
+
+    The lock ends with the process, however that ends. Windows has no such lock: there nothing is kept out.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SphinxXError(f"{folder}: another process is at work in it") from error
+        yield
+
+
 def recover_folder(path: str | Path) -> Path:
     """Tidies up after an `atomic_folder` that was killed at its end, and returns `path` made absolute.
 

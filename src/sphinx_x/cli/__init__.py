@@ -5,6 +5,7 @@ Heavy libraries are imported inside the verbs, so that `--help` is fast.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sphinx_x.cli.data import data
-from sphinx_x.errors import SphinxXError, one_line
+from sphinx_x.errors import SphinxXError, one_line, plain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -307,11 +308,13 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, _leave)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SphinxXError as error:
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {plain(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -320,5 +323,5 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:  # the disk or the network, not the program
-        print(f"error: {error.filename or 'input or output'}: {one_line(error)}", file=sys.stderr)
+        print(f"error: {plain(str(error.filename or 'input or output'))}: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None

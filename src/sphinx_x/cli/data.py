@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sphinx_x.errors import SphinxXError
+from sphinx_x.errors import SphinxXError, plain
 
 if TYPE_CHECKING:
     from sphinx_x.data.tally import Tally
@@ -18,7 +18,7 @@ data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and convert
 Samples = Annotated[Path, typer.Argument(help="A .jsonl, .json or .parquet file, a folder of shards, or a META .yaml.")]
 Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not beside the file.")]
 Member = Annotated[str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder or a hub id.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for every core.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; by default one for every core.")]
 MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
 
@@ -37,7 +37,7 @@ def validate(
     reader = SampleReader(file, root)
     findings, tally = check(reader, workers, _counter("checked"))
     for finding in findings[:most]:
-        print(finding)
+        print(plain(str(finding), 400))
     if findings:
         more = f", {len(findings) - most} findings not shown" if len(findings) > most else ""
         reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.set_aside.most_common(5))
@@ -62,8 +62,10 @@ def show(
     reader = SampleReader(file, root)
     if not len(reader):
         raise SphinxXError(f"{file}: has no samples")
+    _spare(reader.files, out)
     if first is None:
-        numbers = sorted({k * len(reader) // count for k in range(count)})
+        numbers = sorted({k * len(reader) // count for k in range(min(count, len(reader)))})
+        numbers = list(range(len(reader))) if count >= len(reader) else numbers
     else:
         numbers = list(range(first - 1, min(first - 1 + count, len(reader))))
         if not numbers:
@@ -87,22 +89,28 @@ def stats(
 ) -> None:
     """Counts samples, tokens, views, shapes of images and skipped views of every source."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from sphinx_x.data.shards import SampleReader
     from sphinx_x.data.stats import HEADINGS, count, draw_stats
     from sphinx_x.inference import load_processor
 
-    counts = count(SampleReader(files, root), load_processor(model), workers, _counter("counted"))
+    reader = SampleReader(files, root)
+    if out is not None:
+        _spare(reader.files, out)
+    counts = count(reader, load_processor(model), workers, _counter("counted"))
     if not counts:
         raise SphinxXError(f"{files[0]}: has no samples")
     table = Table(*HEADINGS)
     for name, found in counts.items():
-        table.add_row(*found.row(name))
+        table.add_row(*map(escape, found.row(name)))
     Console(width=max(Console().width, 140)).print(table)
     for name, found in counts.items():
         for reason, number in found.unusable.most_common():
-            print(f"{name}: {number} unusable: {reason}")
+            print(plain(f"{name}: {number} unusable: {reason}"))
+    if not any(found.samples for found in counts.values()):
+        raise SphinxXError(f"{files[0]}: no sample of it can be used")
     if out is not None:
         draw_stats(counts, out)
         print(f"plots written to {out}")
@@ -158,7 +166,7 @@ def convert(
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
 ) -> None:
     """Converts a public set into dialogue; goes on where it was stopped."""
-    from sphinx_x.data.convert import Job, check_release
+    from sphinx_x.data.convert import Job, check_files, check_release
     from sphinx_x.data.convert import convert as run
     from sphinx_x.data.engines import ENGINES
     from sphinx_x.data.sources import get_source
@@ -174,6 +182,10 @@ def convert(
     if out is None:
         raise SphinxXError("give a folder to write with -o, or --check")
 
+    for what, wanted, found, good in check_files(source, release):
+        if not good:
+            print(f"note: {found} of {wanted} {what}", file=sys.stderr)
+
     def tell(tally: Tally) -> None:
         print(f"{name}: {tally.records} {source.unit}, {tally.samples} samples, {tally.bad} aside", file=sys.stderr)
 
@@ -182,6 +194,12 @@ def convert(
     if expected not in (None, tally.records):
         print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
     _tell_tally(tally, out)
+
+
+def _spare(files: list[Path], out: Path) -> None:
+    """Refuses to write over what is read."""
+    if out.exists() and out.resolve() in {file.resolve() for file in files}:
+        raise SphinxXError(f"{out}: is what is read; give another file with -o")
 
 
 def _tell_tally(tally: Tally, out: Path) -> None:

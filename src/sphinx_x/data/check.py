@@ -9,8 +9,8 @@ from sphinx_x.conversation import parse_messages
 from sphinx_x.data.engines import run
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
-from sphinx_x.errors import ImageError, SampleError, one_line
-from sphinx_x.images import open_image
+from sphinx_x.errors import SampleError, one_line
+from sphinx_x.images import image_size, open_image
 
 CHUNK = 500
 
@@ -64,19 +64,23 @@ def _findings(reader: SampleReader, number: int, tally: Tally) -> Iterator[Findi
         else:
             yield Finding(where, "", one_line(error))
         return
-    problems = sample.problems()
+    problems, sizes = [], []
     for k, image in enumerate(sample.images):
-        field = f"images[{k}]"
+        said = (image.width, image.height)
+        sizes.append(said)
         try:
-            size = open_image(reader.image_bytes(sample, k)).size
+            content = reader.image_bytes(sample, k)
+            image_size(content)  # what is not measured cannot be trained from: a PDF
+            sizes[-1] = open_image(content).size
         except UNUSABLE as error:
-            text = error.detail or error.reason if isinstance(error, SampleError) else one_line(error)
+            reason = (error.detail or error.reason) if isinstance(error, SampleError) else one_line(error)
             name = image.path or image.archive or "data"
-            reason = str(error).removeprefix("image bytes: ") if isinstance(error, ImageError) else text
-            problems.append((field, f"image unreadable: {name}: {reason}"))
+            problems.append((f"images[{k}]", f"image unreadable: {name}: {reason.removeprefix('image bytes: ')}"))
             continue
-        if image.width and image.height and size != (image.width, image.height):
-            problems.append((field, f"is {size[0]} x {size[1]} pixels, not {image.width} x {image.height} as it says"))
+        if all(said) and sizes[-1] != said:
+            shown = f"{sizes[-1][0]} x {sizes[-1][1]} pixels, not {said[0]} x {said[1]}"
+            problems.append((f"images[{k}]", f"is not as large as it says: {shown}"))
+    problems += sample.sized(sizes).problems()
     for field, reason in problems:
         tally.set_aside[reason.split(":")[0]] += 1
         yield Finding(where, field, reason)

@@ -24,7 +24,7 @@ from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, 
 from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
-from sphinx_x.jobs import read_lines, write_atomic
+from sphinx_x.jobs import alone_in, read_lines, write_atomic
 
 SHARD = 5000
 QUARANTINE = "quarantine.jsonl"
@@ -58,12 +58,24 @@ def convert(
     max_bad: the share of samples that may be set aside; progress: called after every shard. Raises `DataError` where
     more are bad, or where the folder holds a conversion of something else.
     """
-    settings = {"source": job.source.name, "split": job.raw.split, "release": job.raw.fingerprint()}
+    source, split = job.source, job.raw.split
+    if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
+        raise DataError(f"{source.name} has no split {split!r}")
+    settings = {"source": source.name, "split": split, "release": job.raw.fingerprint()}
     _claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
+    with alone_in(job.out):
+        return _go_on(job, workers, shard_size, max_bad, engine, progress)
+
+
+def _go_on(
+    job: Job, workers: int | None, shard_size: int, max_bad: float, engine: str, progress: Callable[[Tally], None]
+) -> Tally:
     total, done = Tally(), set()
     for path in sorted(job.out.glob(f".{job.source.name}-*.tally.json")):
-        total.add(Tally.from_json(path.read_text(encoding="utf-8")))
-        done.add(int(path.name.split("-")[-1].split(".")[0]))
+        number = path.name.removesuffix(".tally.json").rsplit("-", 1)[1]
+        if number.isdigit() and (job.out / f"{job.source.name}-{number}.jsonl").exists():
+            total.add(Tally.from_json(path.read_text(encoding="utf-8")))
+            done.add(int(number))
     total.check_share(max_bad, job.out)
     tasks = (task for task in _chunks(_read(job.source, job.raw), shard_size) if task[0] not in done)
     try:
@@ -129,18 +141,27 @@ def built(
         yield made
 
 
-def check_release(source: Source, raw: Raw) -> tuple[list[tuple[str, str, str, bool]], Tally]:
-    """Compares a release with what it should hold; nothing is written and no image is opened.
+Row = tuple[str, str, str, bool]
+"""What was looked at, what was expected, what was found, whether they agree."""
 
-    Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
-    """
+
+def check_files(source: Source, raw: Raw) -> list[Row]:
+    """A row for every kind of file that a release should hold."""
     rows = []
     for file in source.files:
         found, expected = len(raw.files(file.pattern)), file.count.get(raw.split)
         wanted = "any" if file.optional else "some" if expected is None else f"{expected:,}"
         good = file.optional or found == (expected or found) > 0
         rows.append((file.pattern.replace("{split}", raw.split), wanted, f"{found:,}", good))
-    tally = Tally()
+    return rows
+
+
+def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
+    """Compares a release with what it should hold; nothing is written and no image is opened.
+
+    Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
+    """
+    rows, tally = check_files(source, raw), Tally()
     for _ in built(source, raw, _read(source, raw), tally, [], lambda *_: None):
         pass
     expected = source.count.get(raw.split)
@@ -168,11 +189,21 @@ def _claim(out: Path, settings: dict) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file, and a folder is to be written there")
     known = out / ".settings.json"
-    if known.exists() and json.loads(known.read_text(encoding="utf-8")) != settings:
+    begun = any(out.glob(".*.tally.json"))
+    if not known.exists() and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise DataError(f"{out}: is not empty, and what is in it is no conversion")
+    if begun and _settings_of(known) != settings:
         raise DataError(f"{out}: holds a conversion of something else, or its release has changed: take another folder")
     for path in out.glob(".*.tmp"):
         path.unlink()
     write_atomic(known, json.dumps(settings, indent=1) + "\n")
+
+
+def _settings_of(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:

@@ -18,17 +18,20 @@ SPEAKERS = {
     "system": "system",
 }
 KNOWN = ("id", "images", "messages", "source", "licence", "task", "regions")
+COLUMNS = [*KNOWN, "image", "conversations", "system", "tools"]
+"""What is read of a record."""
 
 
 def to_fields(record: object, name: str, where: str) -> dict[str, Any]:
     """A record of a known form -> the fields of a sample; `name` is its id where it has none."""
     if not isinstance(record, dict):
         raise SampleError(where, "", "not a JSON object")
+    record = {key: value for key, value in record.items() if value is not None}  # tables fill empty fields in
     if "conversations" in record:
         return _from_conversations(record, name, where)
     if "messages" not in record:
         raise SampleError(where, "", "neither messages nor conversations")
-    fields = {key: record[key] for key in KNOWN if record.get(key) is not None}
+    fields = {key: record[key] for key in KNOWN if key in record}
     fields["id"] = _name(record.get("id"), name)
     messages = record["messages"]
     if not isinstance(messages, list):
@@ -36,7 +39,7 @@ def to_fields(record: object, name: str, where: str) -> dict[str, Any]:
     inline: list[object] = []
     fields["messages"] = [_message(message, inline) for message in messages]
     images = record.get("images")
-    if images is None:
+    if images is None or (images == [] and inline):
         images = inline if inline else _listed(record.get("image"))
     elif inline:
         raise SampleError(where, "images", "stand in the messages and in a list beside them")
@@ -124,7 +127,9 @@ def _from_conversations(record: dict, name: str, where: str) -> dict[str, Any]:
         first = next((message for message in messages if message["role"] == "user"), None)
         if first is not None:  # without placeholders the images come first
             first["content"] = IMAGE * len(images) + "\n" + first["content"]
-    fields: dict[str, Any] = {key: record[key] for key in ("source", "licence", "task") if key in record}
+    if "messages" in record:
+        raise SampleError(where, "conversations", "stands beside messages")
+    fields: dict[str, Any] = {key: record[key] for key in ("source", "licence", "task", "regions") if key in record}
     fields["id"] = _name(record.get("id"), name)
     fields["images"] = [_image(image, where, f"image[{k}]") for k, image in enumerate(images)]
     return {**fields, "messages": messages}

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -69,6 +72,8 @@ def _local(work: Callable[[Any, Any], Any], common: Any, tasks: Iterable[Any], w
 def _begin(common: Any) -> None:
     global _common
     _common = common
+    if sys.platform == "linux":  # a worker ends with its parent, also where that is killed
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _call(work: Callable[[Any, Any], Any], task: Any) -> Any:

@@ -74,8 +74,8 @@ class Meter:
 
     def pieces(self, sample: Sample, number: int, tally: Tally) -> Iterator[tuple]:
         """The rows of one sample; raises `DataError` and others where it cannot be used."""
-        sample.check(self.reader.where(number))
         sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
+        sample.sized(sizes).check(self.reader.where(number))
         layouts = [plan_views(*size, self.grid) for size in sizes]
         messages = parse_messages(sample.messages)
         if sum(layout.views for layout in layouts) > self.limits.views:
@@ -104,20 +104,31 @@ class Meter:
         ends = [k + 1 for k, message in enumerate(messages) if message.role == "assistant"]
         if ends[-1] < len(messages):
             tally.left_out["turn without an answer"] += 1
-        first, length = None, 0
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            longer = 0 if first is None else self._tokens(messages, layouts, first, end)
-            if first is not None and longer <= self.limits.tokens:
-                length = longer
-                continue
-            if first is not None:
-                yield first, start, length
-            first, length = start, self._tokens(messages, layouts, start, end)
-            if length > self.limits.tokens:
+        starts = [0, *ends[:-1]]
+        turn = 0
+        while turn < len(ends):
+            first = starts[turn]
+            fitting, length = self._fitting(messages, layouts, first, ends[turn:])
+            if fitting:
+                yield first, ends[turn + fitting - 1], length
+            else:
                 tally.left_out[f"a turn of more than {self.limits.tokens} tokens"] += 1
-                first = None
-        if first is not None:
-            yield first, ends[-1], length
+            turn += max(fitting, 1)
+
+    def _fitting(
+        self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, ends: Sequence[int]
+    ) -> tuple[int, int]:
+        """How many turns from message `first` on fit into one piece, and its tokens; found by doubling and halving."""
+        fits, length, over = 0, 0, len(ends) + 1
+        step = 1
+        while fits + 1 < over:
+            probe = min(fits + step, over - 1)
+            tokens = self._tokens(messages, layouts, first, ends[probe - 1])
+            if tokens <= self.limits.tokens:
+                fits, length, step = probe, tokens, 2 * step
+            else:
+                over, step = probe, max((probe - fits) // 2, 1)
+        return fits, length
 
     def _tokens(self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, last: int) -> int:
         part = cut(messages, first, last)
@@ -168,7 +179,7 @@ def measure_lengths(
     folder, name = meter.folder, meter.name
     facts = {"files": meter.reader.fingerprint(), "processor": key, **asdict(meter.limits)}
     known, table = folder / f"{name}.json", folder / f"{name}.npy"
-    if not known.exists() or json.loads(known.read_text()).get("facts") != facts:
+    if _facts_of(known) != facts:
         _forget(meter)
         write_atomic(known, json.dumps({"facts": facts}))
     if not table.exists():
@@ -193,6 +204,14 @@ def measure_lengths(
         _forget(meter, but=aside)  # so that what is mended is measured again
         raise
     return Lengths(np.load(table, mmap_mode="r"), tally)
+
+
+def _facts_of(path: Path) -> object:
+    """What a table was made of; None where there is none, or its file cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["facts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _forget(meter: Meter, but: Path | None = None) -> None:

@@ -52,6 +52,8 @@ def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
             raise DataError(f"source {name}: the files of a META list have ratios: give it no weight")
         for number, (file, root, ratio) in enumerate(read_meta(share.paths[0])):
             folder = share.root if root is None else Path(root)
+            if f"{name}.{number}" in shares:
+                raise DataError(f"source {name}.{number}: the name is needed for a file of {name}")
             out[f"{name}.{number}"] = Share((file,), ratio=ratio * (share.ratio or 1.0), root=folder)
     return out
 
@@ -81,6 +83,11 @@ def open_mixture(
         meter = Meter(name, reader, processor.prompt_builder(), processor.image_processor.grid(), limits, folder)
         found = measure_lengths(meter, processor_key(processor), workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
+        if not size:
+            reasons = "; ".join(f"{count} x {reason}" for reason, count in found.tally.left_out.most_common(3))
+            raise DataError(
+                f"source {name}: none of its {found.tally.records} samples can be used ({reasons or 'empty'})"
+            )
         weight = share.weight if share.ratio is None else share.ratio * size
         sources.append(Weighted(name, size, 1.0 if weight is None else weight, share.end))
         readers.append(reader)

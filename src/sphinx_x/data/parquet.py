@@ -11,7 +11,9 @@ from sphinx_x.errors import DataError, MissingToolError, SampleError, one_line
 
 
 class ParquetRows:
-    """The rows of one file; the row group that was read last is held, so reading in order is fast.
+    """The rows of one file, of those columns that are asked for and there.
+
+    The row group that was read last is held, so reading in order is fast.
 
     Reading in a shuffled order decodes a whole row group for each sample: convert a large set to shards for training.
     """
@@ -42,8 +44,10 @@ class ParquetRows:
         group = int(np.searchsorted(self._starts, index, side="right")) - 1
         if self._held[0] != group:
             try:
-                rows = self._file().read_row_group(group, columns=self.columns).to_pylist()
-            except (OSError, ValueError, KeyError) as error:
+                file = self._file()
+                names = None if self.columns is None else [n for n in file.schema_arrow.names if n in self.columns]
+                rows = file.read_row_group(group, columns=names).to_pylist()
+            except (OSError, ValueError, KeyError, ArithmeticError) as error:
                 raise SampleError(f"{self.path}: row group {group}", "", "file unreadable", one_line(error)) from error
             self._held = (group, rows)
         return self._held[1][index - int(self._starts[group])]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from sphinx_x.conversation import IMAGE, PLACES, ROLES
-from sphinx_x.errors import SampleError
+from sphinx_x.errors import SampleError, one_line
 
 Box = tuple[float, float, float, float]
 EDGE = 1.0
@@ -79,6 +79,10 @@ class Sample:
             raise SampleError(where, "", "not a JSON object")
         if not isinstance(data.get("id"), str) or not data["id"]:
             raise SampleError(where, "id", "must be a non-empty text")
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:  # half of a pair of surrogates
+            raise SampleError(where, "", "text is not valid Unicode", one_line(error)) from error
         images = data.get("images", [])
         if not isinstance(images, list):
             raise SampleError(where, "images", "must be a list")
@@ -103,6 +107,11 @@ class Sample:
                 raise SampleError(where, name, "must be a text")
         source, licence, task = (data.get(name, "") for name in ("source", "licence", "task"))
         return cls(data["id"], refs, messages, source, licence, regions, task)
+
+    def sized(self, sizes: Sequence[tuple[int, int]]) -> Sample:
+        """The same sample with these widths and heights of its images."""
+        images = [replace(ref, width=w, height=h) for ref, (w, h) in zip(self.images, sizes, strict=True)]
+        return replace(self, images=images)
 
     @property
     def answers(self) -> int:
@@ -221,7 +230,7 @@ def _check_place(numbers: object, count: int, where: str, field: str) -> None:
     if not isinstance(numbers, list) or len(numbers) != count:
         raise SampleError(where, field, f"must be {count} numbers")
     for number in numbers:
-        if type(number) not in (int, float) or not math.isfinite(number):
+        if type(number) not in (int, float) or not -LONGEST < number < LONGEST:
             raise SampleError(where, field, f"must be {count} numbers")
     if count == 4 and (numbers[2] <= numbers[0] or numbers[3] <= numbers[1]):
         raise SampleError(where, field, "empty box", str(numbers))

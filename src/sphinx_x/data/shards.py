@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import tarfile
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from sphinx_x.data.dialects import to_fields
+from sphinx_x.data.dialects import COLUMNS, to_fields
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.errors import DataError, SampleError, one_line
@@ -105,7 +106,7 @@ class SampleReader:
         self.files = [path for path, _ in entries]
         self._roots = [path.parent if own is None else Path(own) for path, own in entries]
         tables = None if tables is None else Path(tables)
-        self._rows = {k: ParquetRows(path) for k, path in enumerate(self.files) if path.suffix == ".parquet"}
+        self._rows = {k: ParquetRows(path, COLUMNS) for k, path in enumerate(self.files) if path.suffix == ".parquet"}
         self._offsets = {k: _offsets(path, tables) for k, path in enumerate(self.files) if k not in self._rows}
         counts = [len(self._rows[k]) if k in self._rows else len(self._offsets[k]) - 1 for k in range(len(entries))]
         self._starts = np.cumsum([0, *counts])
@@ -140,6 +141,8 @@ class SampleReader:
             return image.data
         if image.path is not None:
             try:
+                if not stat.S_ISREG(os.stat(image.path).st_mode):  # a pipe could be read for ever
+                    raise OSError("not a regular file")
                 return Path(image.path).read_bytes()
             except (OSError, ValueError) as error:  # a name may hold what no file system takes
                 raise SampleError(
@@ -186,11 +189,14 @@ class SampleReader:
         """`size` bytes of a file; the files that were read last stay open, a forked process shares them."""
         try:
             if path not in self._open:
+                if not stat.S_ISREG(os.stat(path).st_mode):
+                    raise OSError("not a regular file")
                 self._open[path] = os.open(path, os.O_RDONLY)
                 if len(self._open) > OPEN_FILES:
                     os.close(self._open.popitem(last=False)[1])
             self._open.move_to_end(path)
-            raw = os.pread(self._open[path], size, offset)
+            there = os.fstat(self._open[path]).st_size
+            raw = os.pread(self._open[path], min(size, max(there - offset, 0)), offset)
         except (OSError, ValueError, OverflowError) as error:
             raise SampleError(str(path), "", "file unreadable", one_line(error)) from error
         if len(raw) != size:
@@ -220,7 +226,7 @@ def read_meta(path: Path) -> list[tuple[Path, str | None, float]]:
         raise DataError(f"{path}: no such file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not YAML: {one_line(error)}") from error
     entries = content.get("META") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
@@ -256,23 +262,27 @@ def _resolve(image: ImageRef, folder: Path) -> ImageRef:
 
 def _offsets(path: Path, tables: Path | None) -> np.ndarray:
     """Where every record begins, and the end of the file; kept in and mapped from a file of `tables`, where given."""
-    try:
-        if tables is None:
-            return _scan(path)
-        facts = path.stat()
-        key = hashlib.sha256(f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:24]
-        table = tables / f"offsets-{key}.npy"
-        if not table.exists():
-            offsets = _scan(path)
-            write_atomic(table, lambda file: np.save(file, offsets))
-    except OSError as error:
-        raise DataError(f"{path}: {one_line(error)}") from error
+    if tables is None:
+        return _scan(path)
+    facts = path.stat()
+    key = hashlib.sha256(f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:24]
+    table = tables / f"offsets-{key}.npy"
+    if not table.exists():
+        offsets = _scan(path)
+        write_atomic(table, lambda file: np.save(file, offsets))
     return np.load(table, mmap_mode="r")
 
 
 def _scan(path: Path) -> np.ndarray:
+    try:
+        return _record_offsets(path)
+    except OSError as error:
+        raise DataError(f"{path}: {one_line(error)}") from error
+
+
+def _record_offsets(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
-        array = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+        array = file.read(BLOCK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         file.seek(0)
         if not array:
             return _line_offsets(file)
@@ -281,6 +291,9 @@ def _scan(path: Path) -> np.ndarray:
         ahead = b"".join(file.read(int(offsets[0])).removeprefix(b"\xef\xbb\xbf").split())
         if ahead != (b"[" if len(offsets) > 1 else b"[]"):
             raise DataError(f"{path}: not a JSON array of objects")
+        file.seek(max(int(offsets[-1]) - BLOCK, 0))
+        if not file.read().rstrip().endswith(b"]"):
+            raise DataError(f"{path}: a JSON array without an end: the file is cut short")
         return offsets
 
 

@@ -25,6 +25,8 @@ from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, plan_views
 
+SHOWN = 4000
+"""Tokens of one message on the page."""
 SIDE, VIEWS = 560, 300
 """Longest side, in pixels, of a picture on the page, and of the padded square beside it."""
 
@@ -100,11 +102,12 @@ def show(
     for number in numbers:
         try:
             cards.append(_card(reader, number, processor))
-        except (*UNUSABLE, OSError) as error:
-            wrong.append(one_line(error))
-            cards.append(f'<section><p class="wrong">{html.escape(one_line(error))}</p></section>')
+        except UNUSABLE as error:
+            where = reader.where(number)
+            wrong.append(f"{where}: {one_line(error).removeprefix(where + ': ')}")
+            cards.append(f'<section><p class="wrong">{html.escape(wrong[-1])}</p></section>')
     page = _PAGE.format(title=html.escape(title), cards="\n".join(cards))
-    write_atomic(out, page)
+    write_atomic(out, page.encode(errors="backslashreplace"))
     return wrong
 
 
@@ -166,8 +169,9 @@ def _picture(image: Image.Image, side: int) -> str:
 def _run(run: Run) -> str:
     if run.kind == "image":
         return f'<span class="image">image: {run.tokens} tokens</span>'
-    pieces = (f"<i>{html.escape(text)}</i>" for text in run.texts)
-    return f'<span class="{run.kind}">{"".join(pieces)}</span>'
+    pieces = [f"<i>{html.escape(text)}</i>" for text in run.texts[:SHOWN]]
+    more = f" ... {len(run.texts) - SHOWN:,} more" if len(run.texts) > SHOWN else ""
+    return f'<span class="{run.kind}">{"".join(pieces)}{more}</span>'
 
 
 _PAGE = """<!doctype html>

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from sphinx_x.errors import DataError, ImageError, PromptError, SampleError
+from sphinx_x.errors import DataError, ImageError, PromptError, SampleError, one_line
 
 ENOUGH = 100
 """Samples that are seen before a share of bad ones can stop a run."""
@@ -58,8 +58,11 @@ class Tally:
     @classmethod
     def from_json(cls, text: str) -> Tally:
         """The inverse of `to_json`."""
-        data = json.loads(text)
-        return cls(**data | {name: Counter(data[name]) for name in ("set_aside", "left_out")})
+        try:
+            data = json.loads(text)
+            return cls(**data | {name: Counter(data[name]) for name in ("set_aside", "left_out")})
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"a tally cannot be read: {one_line(error)}") from error
 
 
 def reason_of(error: Exception) -> str:
@@ -81,4 +84,5 @@ def reason_of(error: Exception) -> str:
 
 def quarantine_lines(entries: Iterable[dict]) -> str:
     """Entries of a quarantine file, one JSON object a line."""
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    return text.encode(errors="backslashreplace").decode()

@@ -29,9 +29,9 @@ from sphinx_x.data.loader import Example, batches, shards_of
 from sphinx_x.data.mixture import Mixture, Share, open_mixture
 from sphinx_x.data.packs import Budget, Position
 from sphinx_x.data.show import print_samples
-from sphinx_x.errors import CheckpointError, DataError, RecipeError
+from sphinx_x.errors import CheckpointError, DataError, MissingToolError, RecipeError, one_line
 from sphinx_x.family import get_member, new_model
-from sphinx_x.jobs import append_line, atomic_folder, read_lines, write_atomic, write_manifest
+from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.card import write_card
@@ -39,7 +39,7 @@ from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_a
 from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe
-from sphinx_x.training.state import load_state, save_state
+from sphinx_x.training.state import load_state, save_state, saved_states
 
 
 @dataclass
@@ -108,10 +108,13 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> None:
         self.recipe, self.folder = recipe, Path(folder)
-        if not resume and (self.folder / "state").exists():
+        if not resume and saved_states(self.folder / "state"):
             raise RecipeError(f"{self.folder}: holds a run already; add --resume to go on with it, or choose another")
         torch.set_flush_denormal(True)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except RuntimeError as error:
+            raise MissingToolError(f"device {device}: {one_line(error)}") from error
         self.model, self.processor = new_model(get_member(recipe.member), recipe.seed)
         self.trunk = self.model.model
         self.trunk.language_model.config._attn_implementation = PACKED
@@ -127,6 +130,9 @@ class Trainer:
         self.at = Standing()
         if resume:
             self._resume()
+        else:  # what a run left that ended before its first state
+            for name in ("log.jsonl", "holes.jsonl"):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _freeze(self) -> None:
         groups = self.trunk.vision.groups
@@ -210,6 +216,8 @@ class Trainer:
                 if stop.number and not last:
                     print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
                     raise SystemExit(128 + stop.number)
+        if at.holes:
+            print(f"{at.holes} of {at.samples} samples were broken: {self.folder / 'holes.jsonl'}", file=sys.stderr)
         return self.export(self.folder / "model")
 
     def _tell(self) -> None:
@@ -307,4 +315,5 @@ def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str 
         from sphinx_x.data.prepare import prepare
 
         prepare(recipe.data, recipe.folder)
-    return Trainer(recipe, folder, resume, device).run()
+    with alone_in(folder):
+        return Trainer(recipe, folder, resume, device).run()

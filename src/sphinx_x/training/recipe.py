@@ -10,14 +10,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sphinx_x.data.prepare import DataConfig
-from sphinx_x.errors import RecipeError
+from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
 
 
 class Strict(BaseModel):
     """A part of a recipe: unknown fields are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SourceRecipe(Strict):
@@ -30,9 +30,9 @@ class SourceRecipe(Strict):
 
     path: Path | None = None
     root: Path | None = None
-    weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    end: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    weight: float | None = Field(default=None, ge=0)
+    end: float | None = Field(default=None, ge=0)
+    ratio: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one_share(self) -> SourceRecipe:
@@ -52,10 +52,16 @@ class PackRecipe(Strict):
 class AugmentRecipe(Strict):
     """See `sphinx_x.data.loader.Augmentation`."""
 
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
     contrast: float = Field(default=1.0, gt=0, le=1)
     noise: float = Field(default=0.0, ge=0)
     margin: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentRecipe:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError("scale: the smaller factor comes first")
+        return self
 
 
 class AlignRecipe(Strict):
@@ -74,7 +80,7 @@ class Recipe(Strict):
     """
 
     member: str
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     samples: int = Field(gt=0)
     batch: int = Field(default=1, gt=0)
     pack: PackRecipe = PackRecipe()
@@ -82,7 +88,7 @@ class Recipe(Strict):
     over_long: Literal["split", "aside"] = "split"
     learning_rate: float = Field(default=2e-5, gt=0)
     warmup: float = Field(default=0.01, ge=0, lt=1)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=8.0, gt=0)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -112,20 +118,18 @@ def load_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     packaged = resources.files("sphinx_x") / "recipes" / f"{path.stem}.yaml"
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-    elif packaged.is_file():
-        text = packaged.read_text(encoding="utf-8")
-    else:
+    by_name = str(path.parent) in (".", "recipes") and path.suffix in ("", ".yaml")
+    if not path.is_file() and not (by_name and packaged.is_file()):
         raise RecipeError(f"{path}: no such recipe")
     try:
+        text = (path if path.is_file() else packaged).read_text(encoding="utf-8")
         fields: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: not YAML: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"{path}: not a recipe")
     try:
-        recipe = Recipe(**fields)
+        recipe = Recipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(name) for name in first["loc"])

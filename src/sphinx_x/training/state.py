@@ -42,6 +42,6 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The newest state of a run; raises `CheckpointError` where there is none or it was altered."""
     states = saved_states(folder)
     if not states:
-        raise CheckpointError(f"{folder}: no saved state to resume from")
+        raise CheckpointError(f"{folder}: no saved state to resume from; begin without --resume")
     check_manifest(states[-1], full=True)
     return load_file(states[-1] / "tensors.safetensors"), json.loads((states[-1] / "state.json").read_text())
