@@ -184,6 +184,7 @@ def test_a_disk_that_is_too_full_is_seen_before(plain, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["import", "export"])
 def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
     """A real failure of `write`: the process may not make files of more than 50 kB."""
@@ -199,6 +200,7 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_to_end_leaves_nothing(plain, tmp_path, number):
     code = (

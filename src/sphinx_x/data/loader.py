@@ -86,8 +86,12 @@ class Examples(Dataset[list[Example]]):
         except UNUSABLE as error:
             # a hole: counted and named by the training loop, never filled with another sample
             empty = torch.empty(0, dtype=torch.int64)
-            views = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
-            return Example(empty, empty, views, empty, source, name, error=f"{reason_of(error)}: {one_line(error)}")
+            return Example(
+                empty, empty, self._no_views(), empty, source, name, error=f"{reason_of(error)}: {one_line(error)}"
+            )
+
+    def _no_views(self) -> Tensor:
+        return torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
 
     def costs(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens and views of the examples at the global indices first to last - 1; nothing is decoded for it."""
@@ -140,12 +144,12 @@ class Examples(Dataset[list[Example]]):
         encoded = self.builder.encode(messages, layouts)
         if len(encoded.ids) != planned:
             raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
-        pixels = [render_views(image, layout, self.padding) for image, layout in zip(images, layouts, strict=True)]
-        shape = (0, 3, self.grid.view_height, self.grid.view_width)
+        pairs = zip(images, layouts, strict=True)
+        pixels = [torch.from_numpy(render_views(image, layout, self.padding)) for image, layout in pairs]
         return Example(
             torch.tensor(encoded.ids),
             torch.tensor(encoded.labels()),
-            torch.from_numpy(np.concatenate(pixels) if pixels else np.empty(shape, np.uint8)),
+            pixels[0] if len(pixels) == 1 else torch.cat([self._no_views(), *pixels]),
             torch.tensor(self._line(sample, layouts), dtype=torch.int64),
             source,
             name,

@@ -47,20 +47,31 @@ class MicroBatch:
 def pack_examples(examples: list[Example], device: torch.device) -> MicroBatch:
     """Lays examples into one row, on `device`."""
     ids, labels = torch.cat([e.ids for e in examples]), torch.cat([e.labels for e in examples])
-    views = torch.cat([e.views for e in examples])
+    views = _joined([e.views for e in examples])
     # an example begins with a token that is never trained, so no position predicts across examples
     rows = (labels[1:] != IGNORED).nonzero()[:, 0]
     targets = labels[1:][rows]
     return MicroBatch(
         list(examples),
         _filled(ids, TOKENS, 0)[None].to(device),
-        _filled(views, VIEWS, 0).to(device),
-        len(views),
+        views.to(device),
+        sum(len(e.views) for e in examples),
         _filled(rows, ROWS, 0).to(device),
         _filled(targets, ROWS, IGNORED).to(device),
         len(rows),
         plan_pack([len(e.ids) for e in examples], total=round_up(len(ids), TOKENS), device=device),
     )
+
+
+def _joined(views: list[Tensor]) -> Tensor:
+    """All views in one tensor, filled up with black ones; each is copied once, in the order it lies in memory."""
+    count = sum(map(len, views))
+    shape = (round_up(count, VIEWS), *views[0].shape[1:])
+    out = torch.empty(shape, dtype=views[0].dtype, memory_format=torch.channels_last)
+    if count:
+        torch.cat(views, out=out[:count])
+    out[count:] = 0
+    return out
 
 
 def _filled(tensor: Tensor, multiple: int, value: int) -> Tensor:
