@@ -61,9 +61,11 @@ def convert(
     source, split = job.source, job.raw.split
     if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
         raise DataError(f"{source.name} has no split {split!r}")
+    if job.out.exists() and not job.out.is_dir():
+        raise DataError(f"{job.out}: is a file, and a folder is to be written there")
     settings = {"source": source.name, "split": split, "release": job.raw.fingerprint()}
-    _claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
     with alone_in(job.out):
+        _claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
         return _go_on(job, workers, shard_size, max_bad, engine, progress)
 
 
@@ -186,11 +188,9 @@ def _read(source: Source, raw: Raw) -> Iterator[Record]:
 
 def _claim(out: Path, settings: dict) -> None:
     """Takes a folder for one conversion; what a kill left half written there is removed."""
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file, and a folder is to be written there")
     known = out / ".settings.json"
     begun = any(out.glob(".*.tally.json"))
-    if not known.exists() and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+    if not known.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise DataError(f"{out}: is not empty, and what is in it is no conversion")
     if begun and _settings_of(known) != settings:
         raise DataError(f"{out}: holds a conversion of something else, or its release has changed: take another folder")
