@@ -1,0 +1,130 @@
+"""What a writer is given and what it gives: pages with marks, and exchanges about them; the questions that all ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from sphinx_x.data.som.facts import Known
+from sphinx_x.data.som.marks import Mark, Marked
+from sphinx_x.data.som.scenes import Scene
+from sphinx_x.data.sources.dialogue import Content, box, dialogue, pick, point, points
+
+Task = Literal["detailed", "short", "relations", "questions"]
+TASKS: tuple[Task, ...] = get_args(Task)
+Turn = tuple[Content, Content]
+"""A question and its answer."""
+
+QUESTIONS: dict[Task, tuple[str, ...]] = {
+    "detailed": (
+        "Provide a detailed description for each of the marks.",
+        "Describe what is at each of the marks in detail.",
+        "Please give a detailed description of every mark.",
+    ),
+    "short": (
+        "Provide a short description for each of the marks.",
+        "Say briefly what each mark is on.",
+        "Name what is at each of the marks in a few words.",
+    ),
+    "relations": (
+        "Analyze the relationships among the marks.",
+        "Describe how the marks relate to each other.",
+        "What are the relations between the marks?",
+    ),
+    "questions": (
+        "I will ask you questions about the image based on the given marks.",
+        "Next come questions about the marks in the image. Are you ready?",
+        "Please get ready to answer questions that refer to the given marks.",
+    ),
+}
+LISTED = ("The marks are: {}.", "Here are the marks: {}.", "Marks in the image: {}.")
+
+
+@dataclass(frozen=True)
+class Page:
+    """An image with marks to be written about.
+
+    key: of the sample, what chance depends on; scene: in pixels; marked: its marks; known: the marks with what is
+    known of them; kinds: what is to be written; raw, picture: the encoded bytes of the raw and of the marked image.
+    """
+
+    key: str
+    scene: Scene
+    marked: Marked
+    known: tuple[Known, ...]
+    kinds: tuple[Task, ...]
+    raw: bytes
+    picture: bytes
+
+    @property
+    def labels(self) -> list[str]:
+        """Of all marks, in order."""
+        return [mark.label for mark in self.marked.marks]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Turns of one kind; their questions do not say yet where the marks are."""
+
+    kind: Task
+    turns: list[Turn]
+
+
+class Writer(Protocol):
+    """Who writes the answers. It is copied into worker processes; one that cannot be wants a single worker."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    def facts(self) -> dict:
+        """What its words depend on, as JSON."""
+        ...
+
+    def write_all(self, pages: Iterable[Page]) -> Iterator[list[Exchange] | Exception]:
+        """For every page in turn its exchanges, or why there are none: `UnusedError` where there is nothing to say,
+        another of `sphinx_x.data.tally.UNUSABLE` where something is wrong."""
+        ...
+
+
+def ask(kind: Task, key: str) -> str:
+    """The question of a kind, in one of several wordings."""
+    return pick(QUESTIONS[kind], f"{key} {kind}")
+
+
+def cite(label: str) -> str:
+    """`<Mark 1>`."""
+    return f"<Mark {label}>"
+
+
+def place_of(mark: Mark) -> dict:
+    """The part that says where a mark is: its point, its box, or the corners of its polygon or mask."""
+    if mark.kind == "point":
+        return point(_rounded(mark.point))
+    if mark.kind == "box":
+        return box(_rounded(mark.box))
+    return points([_rounded(corner) for corner in mark.polygon])
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(number, 2) for number in numbers]
+
+
+def listed(marks: Sequence[Mark]) -> list[str | dict]:
+    """`<Mark 1> [0.56, 0.24], <Mark 2> [0.76, 0.50]`, as parts."""
+    parts: list[str | dict] = []
+    for number, mark in enumerate(marks):
+        parts += [f"{', ' if number else ''}{cite(mark.label)} ", place_of(mark)]
+    return parts
+
+
+def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[dict]:
+    """The messages of a sample: all exchanges in turn, the places of the marks in the first question."""
+    turns = [turn for exchange in exchanges for turn in exchange.turns]
+    before, after = pick(LISTED, page.key).split("{}")
+    question = turns[0][0]
+    first = [*([question] if isinstance(question, str | dict) else question), f" {before}"]
+    turns[0] = ([*first, *listed(page.marked.marks), after], turns[0][1])  # pyright: ignore[reportArgumentType]
+    return dialogue(turns)
