@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
+from sphinx_x.data.som.facts import shortened
+from sphinx_x.data.som.writing import Exchange, Page
 from sphinx_x.data.sources.names import plural
 
 CITED = re.compile(r"<\s*mark\s+([A-Za-z0-9]+)\s*>|\bmarks?\s+(\d+|[A-Z]{1,3})\b", re.IGNORECASE)
@@ -45,7 +47,7 @@ KINSHIP = (
     "laptop computer notebook",
     "hair drier dryer",
 )
-"""Names in a line stand for one another where the first is what an annotator wrote."""
+"""Names that may stand for the first of their line, or for a later one of a single word."""
 
 
 def cited(text: str, labels: Sequence[str] = ()) -> list[str]:
@@ -114,6 +116,24 @@ def check_answer(
     return reasons
 
 
+def check_exchange(page: Page, exchange: Exchange) -> list[str]:
+    """Why what was written of a page's marks cannot be used; empty where it can.
+
+    Descriptions and relations must cite every mark, descriptions in a line of its own that fits what is known of it;
+    answers to questions may cite none, but none that does not exist.
+    """
+    free = exchange.kind == "questions"
+    lines = exchange.kind in ("detailed", "short")
+    names = {one.mark.label: one.region.name for one in page.known if page.scene.domain in ("natural", "document")}
+    texts = {one.mark.label: shortened(one.region.text) for one in page.known if one.region.text}
+    reasons = []
+    for _, answer in exchange.turns:
+        parts = [answer] if isinstance(answer, str | Mapping) else answer
+        text = "".join(part if isinstance(part, str) else str(part.get("text", "[]")) for part in parts)
+        reasons += check_answer(text, page.labels, () if free else page.labels, names, texts, lines)
+    return [f"{exchange.kind}: {reason}" for reason in reasons]
+
+
 def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
     if texts.get(label):
         return [] if holds_text(line, texts[label]) else [f"text at a mark is read wrongly: {label}"]
@@ -128,13 +148,17 @@ def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, s
 
 def names_it(text: str, name: str) -> bool:
     """Whether a text names a class: by its name, in the plural, or by a word that stands for it."""
-    words = " ".join(re.findall(r"[^\W_]+", text.casefold()))
     name = name.casefold()
     wanted = {name, plural(name), name.split()[-1]}
     for line in KINSHIP:
-        if line.startswith(name + " "):
+        if line.startswith(name + " ") or name in line.split():
             wanted |= {form for word in line.removeprefix(name).split() for form in (word, plural(word))}
-    return any(re.search(rf"\b{re.escape(' '.join(re.findall(r'[^\W_]+', form)))}\b", words) for form in wanted if form)
+    said = f" {_words(text)} "
+    return any(f" {_words(form)} " in said for form in wanted if _words(form))
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", text.casefold()))
 
 
 def holds_text(line: str, text: str) -> bool:

@@ -83,9 +83,13 @@ def known_marks(scene: Scene, marked: Marked) -> list[Known]:
 
 def quoted(text: str) -> str:
     """A text in quotation marks, long ones cut after a word."""
-    if len(text) > LONGEST:
-        text = text[:LONGEST].rsplit(" ", 1)[0] + " ..."
-    return f'"{text}"'
+    short = shortened(text)
+    return f'"{short}"' if short == text else f'"{short} ..."'
+
+
+def shortened(text: str) -> str:
+    """As much of a text as is quoted."""
+    return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0]
 
 
 def directions(one: Box, other: Box) -> list[str]:

@@ -12,7 +12,7 @@ from sphinx_x.data.som.regions import Cut, Region, Rle, cut_out
 from sphinx_x.errors import DataError
 
 WORK = 1536
-"""Longest side, in pixels, of images that are resolved pixel by pixel; of larger ones every second, third, ... pixel."""
+"""Longest side, in pixels, of images that are resolved at full size; of larger ones every second or third pixel is."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def panel_source(source: SceneSource, seed: str = "0") -> SceneSource:
         source.layout,
         partial(_read, source=source, seed=seed),
         partial(_build, source=source, seed=seed),
+        {**source.facts, "seed": seed},
     )
 
 

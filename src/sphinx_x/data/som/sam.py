@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ def sam_source(settings: SamSettings, licence: str = "as the images' owner says"
     The model is loaded once in every process that makes samples, so few workers are wanted with large ones.
     """
     layout = "any folder of images"
-    return SceneSource("sam", "natural", licence, layout, read_images, partial(_build, settings=settings))
+    build = partial(_build, settings=settings)
+    return SceneSource("sam", "natural", licence, layout, read_images, build, asdict(settings))
 
 
 def read_images(raw: Raw) -> Iterator[Record]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sphinx_x.data.som.regions import Region
 from sphinx_x.data.sources.base import Picture, Raw, Record
@@ -62,7 +62,7 @@ class SceneSource:
     """Where scenes come from: `read` gives one record an image, `build` makes a scene of it, in parallel.
 
     Both are as in `sphinx_x.data.sources.base.Source`: `build` may raise what its record is then set aside for.
-    layout: what the reader's layout was taken from.
+    layout: what the reader's layout was taken from; facts: what else scenes depend on, as JSON.
     """
 
     name: str
@@ -71,3 +71,4 @@ class SceneSource:
     layout: str
     read: Callable[[Raw], Iterable[Record]]
     build: Callable[[Record, Raw], Scene]
+    facts: Mapping[str, Any] = field(default_factory=dict)

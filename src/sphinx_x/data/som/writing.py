@@ -45,11 +45,12 @@ LISTED = ("The marks are: {}.", "Here are the marks: {}.", "Marks in the image: 
 class Page:
     """An image with marks to be written about.
 
-    key: of the sample, what chance depends on; scene: in pixels; marked: its marks; known: the marks with what is
+    key: what chance depends on; name: of the sample; scene: in pixels; marked: its marks; known: the marks with what is
     known of them; kinds: what is to be written; raw, picture: the encoded bytes of the raw and of the marked image.
     """
 
     key: str
+    name: str
     scene: Scene
     marked: Marked
     known: tuple[Known, ...]
