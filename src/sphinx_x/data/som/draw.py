@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sphinx_x.data.som.labels import label_size
+from sphinx_x.data.som.labels import label_size, overlap
 from sphinx_x.data.som.marks import Mark, Marked
-from sphinx_x.data.som.regions import Region, cut_out
+from sphinx_x.data.som.regions import Polygon, Region, cut_out
 
 ALPHA = 0.35
 """How much of its colour lies over a masked region."""
+NEAR = 4
+"""Pixels between a label and its region that need no line."""
 
 
 def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) -> Image.Image:
@@ -28,7 +31,7 @@ def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) ->
     for mark in marks:
         _draw_place(draw, mark, regions[mark.region], width)
     for mark in marks:
-        if mark.moved:
+        if mark.moved and not overlap(mark.rect, mark.box, NEAR):
             _draw_leader(draw, mark, width)
     for mark in marks:
         _draw_label(draw, mark)
@@ -48,19 +51,29 @@ def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: in
     """The outline in its colour inside a thin one in the ink's, so that it is seen on any picture."""
     if mark.kind == "point":
         x, y = mark.point
-        for radius, colour in ((2.5 * width + 1, mark.ink), (2.5 * width, mark.colour)):
+        for radius, colour in ((1.5 * width + 2, mark.ink), (1.5 * width + 1, mark.colour)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         return
+    left, top, right, bottom = mark.box
     pieces = [mark.polygon]
     if mark.kind == "box":
-        left, top, right, bottom = mark.box
-        pieces = [((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1))]
+        pieces = [_grown(((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)), width + 1)]
+    elif mark.kind == "polygon" and min(right - left, bottom - top) < 4 * mark.font:
+        pieces = [_grown(mark.polygon, width + 1)]
     elif mark.kind == "mask" and region.mask is None and region.polygons:
         pieces = list(region.polygons)
     for colour, wide in ((mark.ink, width + 2), (mark.colour, width)):
         for corners in pieces:
             if len(corners) > 1:
                 draw.line([*corners, corners[0], corners[1]], fill=colour, width=wide, joint="curve")
+
+
+def _grown(polygon: Polygon, pixels: float) -> Polygon:
+    """A polygon with its corners moved outwards, so that its outline hides nothing of what it is around."""
+    middle = (sum(x for x, _ in polygon) / len(polygon), sum(y for _, y in polygon) / len(polygon))
+    return tuple(
+        (x + math.copysign(pixels, x - middle[0]), y + math.copysign(pixels, y - middle[1])) for x, y in polygon
+    )
 
 
 def _draw_leader(draw: ImageDraw.ImageDraw, mark: Mark, width: int) -> None:

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from PIL import Image
 
 from sphinx_x.data.convert import QUARANTINE, Task, chunks, claim, read_records
 from sphinx_x.data.engines import run
-from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.sample import Box, ImageRef, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.data.som import writing
 from sphinx_x.data.som.checks import check_exchange
@@ -47,8 +47,9 @@ class SomSettings:
     """What samples are made of scenes.
 
     kinds: of marks, one of them is left to chance for each sample, polygons and masks only where all regions have
-    them; alphabets: likewise; tasks: kinds of dialogue in every sample, in this order; most_marks: of a sample;
-    groups: samples of a scene that has more regions, at most; inside: images are copied into the shards.
+    them, and masks never over text; alphabets: likewise; tasks: kinds of dialogue in every sample, in this order;
+    most_marks: of a sample; groups: samples of a scene that has more regions, at most; inside: images are copied into
+    the shards; marks: how they look (their kind, alphabet, seed and side follow from the above).
     """
 
     seed: str = "0"
@@ -206,9 +207,10 @@ def pages_of(job: SomJob, record: Record, tally: Tally) -> Iterator[tuple[Page, 
         ref = ImageRef(path, width=image.width, height=image.height)
     else:
         ref = ImageRef(archive="-", size=len(content), width=image.width, height=image.height)
+    avoid = [region.bounds() for region in scene.regions] if scene.domain in SMALL_TEXT else []
     for number, group in enumerate(groups_of(scene, job.settings, record.id, tally)):
         key = f"som-{job.source.name}/{record.id}" + (f"/{number}" if number else "")
-        page = _page(image, content, group, key, job.settings, tally)
+        page = _page(image, content, group, avoid, key, job.settings, tally)
         if page is None:
             tally.left_out["image without room for marks"] += 1
         else:
@@ -243,19 +245,29 @@ def groups_of(scene: Scene, settings: SomSettings, key: str, tally: Tally) -> It
 
 
 def _page(
-    image: Image.Image, content: bytes, scene: Scene, key: str, settings: SomSettings, tally: Tally
+    image: Image.Image,
+    content: bytes,
+    scene: Scene,
+    avoid: Sequence[Box],
+    key: str,
+    settings: SomSettings,
+    tally: Tally,
 ) -> Page | None:
+    """A page of all regions of a scene; None where not one of them has room for a mark."""
     rng = rng_of(f"{settings.seed} {key}")
-    outlined = all(region.polygons or region.mask is not None for region in scene.regions)
-    kinds = [kind for kind in settings.kinds if outlined or kind in ("point", "box")] or ["box"]
+    small = scene.domain in SMALL_TEXT
+    possible = {"point", "box"}
+    if all(region.polygons or region.mask is not None for region in scene.regions):
+        possible |= {"polygon"} if small else {"polygon", "mask"}
+    kinds = [kind for kind in settings.kinds if kind in possible] or ["box"]
     look = replace(
         settings.marks,
         kind=rng.choice(kinds),
         alphabet=rng.choice(settings.alphabets),
         seed=f"{settings.seed} {key}",
-        beside=scene.domain in SMALL_TEXT,
+        beside=small,
     )
-    marked = place_marks(image, scene.regions, look)
+    marked = place_marks(image, scene.regions, look, avoid)
     for _, reason in marked.left_out:
         tally.left_out[reason] += 1
     if not marked.marks:

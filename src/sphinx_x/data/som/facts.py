@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,6 +135,12 @@ def larger_than(one: Known, other: Known, smaller: bool = False) -> str:
     return f"is {word} in the image than" if one.exact and other.exact else f"has a {word} box than"
 
 
+def _kind_of(one: Known) -> str:
+    """Its class, of panels and labelled elements without what tells them apart."""
+    name = one.region.name
+    return re.split(r" with | labelled ", name)[0] if one.domain in ("panel", "gui") else name
+
+
 def distance(one: Known, other: Known) -> float:
     """Between the middles of two boxes."""
     a, b = one.mark.box, other.mark.box
@@ -142,7 +149,7 @@ def distance(one: Known, other: Known) -> float:
 
 def counted(known: Sequence[Known]) -> str:
     """What the marks are on, in one phrase: `two people, a dog and the text "EXIT"`; long lists end in a number."""
-    counts = Counter(one.region.name for one in known if not one.region.text)
+    counts = Counter(_kind_of(one) for one in known if not one.region.text)
     said = [
         a_noun(name or "region") if count == 1 else f"{number_word(count)} {several(name or 'region')}"
         for name, count in counts.most_common()

@@ -31,18 +31,24 @@ def font_of(size: tuple[int, int]) -> int:
 
 
 def place_labels(
-    kept: Sequence[Kept], boxes: Sequence[Box], size: tuple[int, int], texts: Sequence[str], font: int, beside: bool
+    kept: Sequence[Kept],
+    boxes: Sequence[Box],
+    size: tuple[int, int],
+    texts: Sequence[str],
+    font: int,
+    beside: bool,
+    avoid: Sequence[Box] = (),
 ) -> tuple[list[Rect | None], int]:
     """The label of each region that has room for one, and the size of their text.
 
     boxes: around each region; texts: labels are as wide as the widest of these; font: what is tried first, then
-    smaller ones until all labels have room; beside: a label larger than its region stands beside it. Regions with the
-    least depth choose first.
+    smaller ones until all labels have room; beside: the label of a region that is less than three labels high stands
+    beside it, if it can not on what lies in `avoid`. Regions with the least depth choose first.
     """
     best: tuple[int, list[Rect | None], int] = (-1, [None] * len(kept), font)
     while True:
         wide = max((label_size(text, font) for text in texts), default=(0, 0))
-        found = _place(kept, boxes, size, wide, beside)
+        found = _place(kept, boxes, size, wide, beside, avoid)
         count = sum(rect is not None for rect in found)
         if count > best[0]:
             best = (count, found, font)
@@ -52,7 +58,12 @@ def place_labels(
 
 
 def _place(
-    kept: Sequence[Kept], boxes: Sequence[Box], size: tuple[int, int], label: tuple[int, int], beside: bool
+    kept: Sequence[Kept],
+    boxes: Sequence[Box],
+    size: tuple[int, int],
+    label: tuple[int, int],
+    beside: bool,
+    avoid: Sequence[Box],
 ) -> list[Rect | None]:
     found: list[Rect | None] = [None] * len(kept)
     if label[0] > size[0] or label[1] > size[1]:
@@ -61,10 +72,15 @@ def _place(
     order = sorted(range(len(kept)), key=lambda k: (kept[k].distances.max() * kept[k].step ** 2, k))
     for k in order:
         one = kept[k]
-        narrow = math.sqrt(one.distances.max()) * one.step < label[1] / 2
-        inside, around = lambda one=one: _inside(one, size, label, placed), lambda k=k: _beside(boxes[k], size, label)
-        ways = (around, inside) if beside and narrow else (inside, around)
-        rects = (rect for way in ways for rect in way())
+        narrow = math.sqrt(one.distances.max()) * one.step < 1.5 * label[1]
+        inside, around = _inside(one, size, label, placed), _beside(boxes[k], size, label)
+        if beside and narrow:
+            places = list(around)
+            hiding = [sum(overlap(rect, other) for other in avoid) for rect in places]
+            ways = ([places[n] for n in sorted(range(len(places)), key=lambda n: hiding[n])], inside)
+        else:
+            ways = (inside, around)
+        rects = (rect for way in ways for rect in way)
         found[k] = next((rect for rect in rects if not any(overlap(rect, other, GAP) for other in placed)), None)
         if found[k] is not None:
             placed.append(found[k])  # pyright: ignore[reportArgumentType]

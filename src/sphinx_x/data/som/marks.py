@@ -33,7 +33,7 @@ class MarkSettings:
 
     kind: what is drawn and written of a region; alphabet: `numbers` (1, 2, ...) or `letters` (A, B, ..., AA); seed: of
     the colours; least_kept: the share of its pixels that a region must keep; least_area: in pixels; corners: of a
-    polygon, at most; beside: labels that are larger than their region stand beside it, so that its text can be read;
+    polygon, at most; beside: labels of small regions stand beside them, so that their text can be read;
     font: size of the labels' text, by default after the image's size; smaller where there is no room.
     """
 
@@ -99,14 +99,19 @@ def label_of(number: int, alphabet: str = "numbers") -> str:
     return text
 
 
-def place_marks(image: Image.Image, regions: Sequence[Region], settings: MarkSettings | None = None) -> Marked:
-    """The marks of an RGB image, in the order of its regions; the same input always gives the same marks."""
+def place_marks(
+    image: Image.Image, regions: Sequence[Region], settings: MarkSettings | None = None, avoid: Sequence[Box] = ()
+) -> Marked:
+    """The marks of an RGB image, in the order of its regions; the same input always gives the same marks.
+
+    avoid: boxes of what a label beside its region should not hide, if it can.
+    """
     settings = settings or MarkSettings()
     kept, left_out = resolve(regions, image.size, settings.least_kept, settings.least_area)
     boxes = [_inner_box(regions[one.number], image.size) for one in kept]
     texts = [label_of(k, settings.alphabet) for k in range(len(kept))]
     font = settings.font or font_of(image.size)
-    rects, font = place_labels(kept, boxes, image.size, texts, font, settings.beside)
+    rects, font = place_labels(kept, boxes, image.size, texts, font, settings.beside, avoid)
     colours = palette(settings.seed)
     marks: list[Mark] = []
     for one, box, rect in zip(kept, boxes, rects, strict=True):
@@ -156,6 +161,8 @@ def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
         left, top, right, bottom = box
         polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
     left, top, right, bottom = box
+    if len(polygon) > 3 and polygon[0] == polygon[-1]:
+        polygon = polygon[:-1]
     return tuple((min(max(x, left), right), min(max(y, top), bottom)) for x, y in simplify(polygon, corners))
 
 

@@ -18,6 +18,7 @@ from sphinx_x.data.som.scenes import Scene
 from sphinx_x.data.som.writing import Exchange, Page, Turn, ask, cite
 from sphinx_x.data.sources.base import UnusedError
 from sphinx_x.data.sources.dialogue import listing, rng_of
+from sphinx_x.data.sources.layout import number_word
 
 READY = (
     "I'm ready. Please go ahead with your questions about the marks.",
@@ -178,7 +179,7 @@ def _pool(page: Page, rng: random.Random) -> list[Turn]:
             thing = f"the text {quoted(one.region.text)}" if one.region.text else a_noun(one.region.name)
             turns.append((f"Which mark is on {thing}?", f"{cite(one.mark.label)}."))
         turns += _comparisons(known, rng)
-        if named and len(named) == len(known):
+        if len(named) == len(known) and page.scene.domain in ("natural", "document"):
             turns.append(_count(named, rng))
     turns += _annotated(page, rng)
     return turns
@@ -214,8 +215,7 @@ def _count(named: Sequence[Known], rng: random.Random) -> Turn:
     name = rng.choice(sorted({one.region.name for one in named}))
     found = [one for one in named if one.region.name == name]
     marks = "".join(map(str, listing([_at(one) for one in found])))
-    answer = f"One: {marks}." if len(found) == 1 else f"{len(found)}: {marks}."
-    return f"How many of the marks are on {several(name)}?", answer
+    return f"How many of the marks are on {several(name)}?", f"{number_word(len(found)).capitalize()}: {marks}."
 
 
 def _annotated(page: Page, rng: random.Random) -> list[Turn]:
