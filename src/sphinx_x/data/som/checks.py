@@ -11,7 +11,7 @@ from sphinx_x.data.som.writing import Exchange, Page
 from sphinx_x.data.sources.names import plural
 
 CITED = re.compile(r"<\s*mark\s+([A-Za-z0-9]+)\s*>|\bmarks?\s+(\d+|[A-Z]{1,3})\b", re.IGNORECASE)
-MORE = re.compile(r"\s*(?:,|and|&|or|to|-)\s*(\d+|[A-Z]{1,2})\b(?!\s*[a-z])")
+MORE = re.compile(r"\s*(?:,\s*and|,|and|&|or)\s*(\d+|[A-Z]{1,2})\b")
 LINE = re.compile(r"^\W*(?:<\s*)?mark\s+([A-Za-z0-9]+)(?:\s*>)?\W*?[:\-–]\s*(.+)$", re.IGNORECASE | re.MULTILINE)
 SIMILAR = 0.8
 """How alike a text and its reading must be (0 to 1)."""
@@ -63,7 +63,7 @@ def cited(text: str, labels: Sequence[str] = ()) -> list[str]:
             continue  # `mark on the wall`, `mark A` where marks are numbers
         found.append(known)
         at = match.end()
-        while not match[1] and (more := MORE.match(text, at)):
+        while match[0].lower().startswith("marks") and (more := MORE.match(text, at)):
             if more[1].isdigit() == known.isdigit():
                 found.append(more[1])
             at = more.end()

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from sphinx_x.data.som.labels import label_size, overlap
+from sphinx_x.data.som.labels import font_at, label_size, overlap
 from sphinx_x.data.som.marks import Mark, Marked
 from sphinx_x.data.som.regions import Polygon, Region, cut_out
 
@@ -92,9 +92,8 @@ def _nearest(box: Sequence[float], point: tuple[float, float]) -> tuple[float, f
 def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
     left, top, right, bottom = mark.rect
     draw.rectangle((left, top, right - 1, bottom - 1), fill=mark.colour, outline=mark.ink)
-    font = ImageFont.load_default(size=mark.font)
     middle = ((left + right) / 2, (top + bottom) / 2)
-    draw.text(middle, mark.label, fill=mark.ink, font=font, anchor="mm")
+    draw.text(middle, mark.label, fill=mark.ink, font=font_at(mark.font), anchor="mm")
 
 
 def fits(mark: Mark) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from PIL import ImageFont
 
@@ -19,9 +20,16 @@ Rect = tuple[int, int, int, int]
 """Left, top, right and bottom in whole pixels, the last two not included."""
 
 
+@cache
+def font_at(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of labels, at this size in pixels."""
+    return ImageFont.load_default(size=size)
+
+
+@cache
 def label_size(text: str, font: int) -> tuple[int, int]:
     """Width and height of a label with a text of this size, with its rim."""
-    left, _, right, _ = ImageFont.load_default(size=font).getbbox(text)
+    left, _, right, _ = font_at(font).getbbox(text)
     return math.ceil(right - left) + max(font // 2, 4), font + max(font // 4, 3)
 
 
