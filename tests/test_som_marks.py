@@ -24,7 +24,7 @@ from sphinx_x.errors import DataError
 @st.composite
 def masks(draw, most: int = 14):
     height, width = draw(st.integers(1, most)), draw(st.integers(1, most))
-    seed, share = draw(st.integers(0, 2**32 - 1)), draw(st.floats(0, 1))
+    seed, share = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 20)) / 20
     return np.random.default_rng(seed).random((height, width)) < share
 
 

@@ -108,6 +108,8 @@ def make_som(
     facts |= job.writer.facts()
     claim(job.out, json.loads(json.dumps(facts | asdict(job.settings))))
     with alone_in(job.out):
+        for half in (job.out / "marked").glob(".*.tmp"):
+            half.unlink()
         total, done = _finished(job)
         total.check_share(max_bad, job.out)
         tasks = (task for task in chunks(read_records(source, raw), job.settings.shard_size) if task[0] not in done)
