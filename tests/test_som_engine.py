@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from excerpts import EXCERPTS
 from som_files import coco, copies, load, visual_genome
 from sphinx_x.data.convert import read_quarantine
 from sphinx_x.data.shards import SampleReader
@@ -203,6 +204,13 @@ def test_other_sources_make_samples(kind, tmp_path):
     text = (tmp_path / "out" / "som-00000.jsonl").read_text(encoding="utf-8")
     assert ("man wearing hat" in text) == (kind == "visual-genome")
     assert ("panel" in text) == (kind == "panels")
+
+
+@pytest.mark.parametrize("name", [name for name in SCENES if name in EXCERPTS and name != "visual-genome"])
+def test_excerpts_of_public_sets_make_samples(name, tmp_path):
+    EXCERPTS[name](tmp_path / "raw")
+    tally = make_som(SCENES[name], Raw(tmp_path / "raw"), tmp_path / "out", workers=1)
+    assert tally.samples and not tally.set_aside
 
 
 def test_wrong_settings_are_told(tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from excerpts import EXCERPTS
 from som_files import coco, visual_genome
+from sphinx_x.data.som.engine import make_som
 from sphinx_x.data.som.panels import SHAPES, compose, open_picture, panel_source
 from sphinx_x.data.som.readers import SCENES, coco_source
 from sphinx_x.data.som.regions import Region, Rle
@@ -161,6 +162,8 @@ def test_masks_of_a_model(tiny_sam, tmp_path):
     assert masks and all((mask.height, mask.width) == (60, 90) and mask.mask().any() for mask in masks)
     assert all(len(scene.regions) <= 5 for scene in scenes.values())
     assert scenes_of(source, raw) == scenes
+    tally = make_som(source, raw, tmp_path / "out", workers=1)
+    assert tally.samples == 2 and not tally.set_aside
     with pytest.raises(CheckpointError, match="not a model that makes masks"):
         scenes_of(sam_source(SamSettings(str(tmp_path))), raw)
 

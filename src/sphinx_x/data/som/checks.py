@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from sphinx_x.data.som.facts import shortened
 from sphinx_x.data.som.writing import Exchange, Page
+from sphinx_x.data.sources.dialogue import Content
 from sphinx_x.data.sources.names import plural
 
 CITED = re.compile(r"<\s*mark\s+([A-Za-z0-9]+)\s*>|\bmarks?\s+(\d+|[A-Z]{1,3})\b", re.IGNORECASE)
@@ -93,9 +94,9 @@ def check_answer(
     or text. Reasons begin with words that are the same for all answers of which they are true, details after `: `.
     """
     if not text.strip():
-        return ["answer is empty"]
+        return ["empty text"]
     reasons = []
-    found = cited(text, labels)
+    found = cited(_without(text, [*(names or {}).values(), *(texts or {}).values()]), labels)
     unknown = [label for label in found if label not in labels]
     if unknown:
         reasons.append(f"mark cited that does not exist: {', '.join(unknown)}")
@@ -116,22 +117,38 @@ def check_answer(
     return reasons
 
 
+def _without(text: str, known: Iterable[str]) -> str:
+    """A text without what is known to stand in the image, where that itself speaks of a mark."""
+    for one in known:
+        if "mark" in one.casefold():
+            text = text.replace(one, " ")
+    return text
+
+
 def check_exchange(page: Page, exchange: Exchange) -> list[str]:
     """Why what was written of a page's marks cannot be used; empty where it can.
 
     Descriptions and relations must cite every mark, descriptions in a line of its own that fits what is known of it;
-    answers to questions may cite none, but none that does not exist.
+    questions and their answers may cite none, but none that does not exist.
     """
     free = exchange.kind == "questions"
     lines = exchange.kind in ("detailed", "short")
     names = {one.mark.label: one.region.name for one in page.known if page.scene.domain in ("natural", "document")}
     texts = {one.mark.label: shortened(one.region.text) for one in page.known if one.region.text}
     reasons = []
-    for _, answer in exchange.turns:
-        parts = [answer] if isinstance(answer, str | Mapping) else answer
-        text = "".join(part if isinstance(part, str) else str(part.get("text", "[]")) for part in parts)
-        reasons += check_answer(text, page.labels, () if free else page.labels, names, texts, lines)
+    said = {one.mark.label: one.region.name for one in page.known}
+    for question, answer in exchange.turns:
+        reasons += check_answer(_text_of(question), page.labels, (), said, texts)
+        if lines:
+            reasons += check_answer(_text_of(answer), page.labels, page.labels, names, texts, lines)
+        else:
+            reasons += check_answer(_text_of(answer), page.labels, () if free else page.labels, said, texts)
     return [f"{exchange.kind}: {reason}" for reason in reasons]
+
+
+def _text_of(content: Content) -> str:
+    parts = [content] if isinstance(content, str | Mapping) else content
+    return "".join(part if isinstance(part, str) else str(part.get("text", "[]")) for part in parts)
 
 
 def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:

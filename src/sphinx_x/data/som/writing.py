@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+from sphinx_x.conversation import format_places
 from sphinx_x.data.som.facts import Known
 from sphinx_x.data.som.marks import Mark, Marked
 from sphinx_x.data.som.scenes import Scene
@@ -119,6 +120,17 @@ def listed(marks: Sequence[Mark]) -> list[str | dict]:
     for number, mark in enumerate(marks):
         parts += [f"{', ' if number else ''}{cite(mark.label)} ", place_of(mark)]
     return parts
+
+
+def written_marks(marked: Marked, decimals: int = 2) -> str:
+    """The marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the padded square."""
+    side = max(marked.size)
+    said = []
+    for mark in marked.marks:
+        part = place_of(mark)
+        places = part["points"] if part["type"] == "points" else [part[part["type"]]]
+        said.append(f"{cite(mark.label)} {format_places([[n / side for n in place] for place in places], decimals)}")
+    return ", ".join(said)
 
 
 def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[dict]:
