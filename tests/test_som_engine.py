@@ -25,6 +25,7 @@ from sphinx_x.data.som.writing import Exchange
 from sphinx_x.data.sources.base import Raw, UnusedError
 from sphinx_x.errors import DataError, SphinxXError
 from sphinx_x.images import open_image
+from test_sources import mutated
 
 SMALL = SomSettings(shard_size=4)
 
@@ -170,11 +171,11 @@ class Liar(GroundTruthWriter):
 def test_nothing_wrong_is_accepted_from_a_writer(release, tmp_path):
     source, raw = release
     tally = make_som(source, raw, tmp_path / "out", SomSettings(), Liar(), workers=1, max_bad=1)
-    assert tally.set_aside == {"endpoint failed": 4, "short": 5}
+    assert tally.set_aside == {"endpoint failed": 4, "mark cited that does not exist (short)": 5}
     assert tally.left_out["nothing to say"] == 1 and tally.samples == 4
     assert len(list((tmp_path / "out" / "marked").iterdir())) == 4
     details = [entry["detail"] for entry in read_quarantine(tmp_path / "out")]
-    assert sum("mark cited that does not exist: 99" in detail for detail in details) == 5
+    assert sum("mark cited that does not exist (short): 99" in detail for detail in details) == 5
 
 
 def test_groups_letters_and_images_inside(tmp_path):
@@ -211,6 +212,19 @@ def test_excerpts_of_public_sets_make_samples(name, tmp_path):
     EXCERPTS[name](tmp_path / "raw")
     tally = make_som(SCENES[name], Raw(tmp_path / "raw"), tmp_path / "out", workers=1)
     assert tally.samples and not tally.set_aside
+
+
+def test_malformed_releases_stop_nothing(tmp_path):
+    path = coco(tmp_path / "raw", images=3)
+    good = path.read_text(encoding="utf-8")
+    for number in range(25):
+        path.write_text(json.dumps(mutated(json.loads(good), random.Random(number))), encoding="utf-8")
+        out = tmp_path / f"out{number}"
+        try:
+            tally = make_som(coco_source(path.name), Raw(tmp_path / "raw"), out, workers=1, max_bad=1)
+            assert (tally.bad, tally.samples) == (len(read_quarantine(out)), len(SampleReader(out)))
+        except SphinxXError as error:
+            assert "\n" not in str(error)
 
 
 def test_wrong_settings_are_told(tmp_path):

@@ -10,7 +10,7 @@ from excerpts import EXCERPTS
 from som_files import coco, visual_genome
 from sphinx_x.data.som.engine import make_som
 from sphinx_x.data.som.panels import SHAPES, compose, open_picture, panel_source
-from sphinx_x.data.som.readers import SCENES, coco_source
+from sphinx_x.data.som.readers import SCENES, coco_source, open_scenes
 from sphinx_x.data.som.regions import Region, Rle
 from sphinx_x.data.som.scenes import Relation, Scene
 from sphinx_x.data.sources.base import Malformed, Raw
@@ -49,6 +49,23 @@ def test_coco_gives_polygons_runs_and_boxes(tmp_path):
     assert mask.mask().sum() == 60 * 180 and mask.mask()[:, 20:80].all()
     regions = [region for scene in scenes.values() for region in scene.regions]
     assert any(region.polygons for region in regions) and any(not region.polygons for region in regions)
+
+
+def test_scenes_are_found_at_their_place(tmp_path):
+    path = coco(tmp_path / "a", images=2)
+    (tmp_path / "a" / "images").rename(tmp_path / "pictures")
+    source, raw = open_scenes(path, images=[tmp_path / "pictures"])
+    assert len(scenes_of(source, raw)) == 2 and source.name == "coco-json"
+    visual_genome(tmp_path / "b")
+    assert len(scenes_of(*open_scenes(tmp_path / "b", "visual-genome"))) == 3
+    for place, name, said in (
+        (tmp_path / "b", None, "name the source"),
+        (tmp_path / "b", "imagenet", "no source of scenes"),
+        (path, "visual-genome", "is a file"),
+        (tmp_path / "none", "sroie", "no such folder"),
+    ):
+        with pytest.raises(DataError, match=said):
+            open_scenes(place, name)
 
 
 def test_visual_genome_gives_relations(tmp_path):

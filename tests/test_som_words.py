@@ -214,10 +214,12 @@ def test_exchanges_are_checked_by_their_kind():
     page = page_of([DOG, CAT])
     assert check_exchange(page, Exchange("questions", [("?", "Yes.")])) == []
     assert check_exchange(page, Exchange("questions", [("?", "<Mark 3>.")])) == [
-        "questions: mark cited that does not exist: 3"
+        "mark cited that does not exist (questions): 3"
     ]
     assert check_exchange(page, Exchange("questions", [("What is <Mark 3>?", "A dog.")])) != []
-    assert check_exchange(page, Exchange("relations", [("?", "<Mark 1> is here.")])) == ["relations: mark not cited: 2"]
+    assert check_exchange(page, Exchange("relations", [("?", "<Mark 1> is here.")])) == [
+        "mark not cited (relations): 2"
+    ]
 
 
 def test_names_and_texts():

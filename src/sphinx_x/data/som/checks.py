@@ -143,7 +143,11 @@ def check_exchange(page: Page, exchange: Exchange) -> list[str]:
             reasons += check_answer(_text_of(answer), page.labels, page.labels, names, texts, lines)
         else:
             reasons += check_answer(_text_of(answer), page.labels, () if free else page.labels, said, texts)
-    return [f"{exchange.kind}: {reason}" for reason in reasons]
+    found = []
+    for reason in reasons:
+        words, colon, detail = reason.partition(": ")
+        found.append(f"{words} ({exchange.kind}){colon}{detail}")
+    return found
 
 
 def _text_of(content: Content) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -143,19 +143,19 @@ def _derived(name: str, domain: Domain) -> SceneSource:
     return SceneSource(name, domain, source.licence, source.layout, source.read, build)
 
 
-def coco_source(pattern: str, name: str = "coco-json", closed: bool = True) -> SceneSource:
-    """A file of this name in COCO's form with whatever classes; closed: every object of every class is annotated."""
+def coco_source(pattern: str, name: str = "coco-json") -> SceneSource:
+    """A file of this name in COCO's form, with whatever classes."""
     licence, layout = "as its owner says", COCO_API
     if name in SOURCES:
         licence, layout = SOURCES[name].licence, SOURCES[name].layout
-    return SceneSource(name, "natural", licence, layout, partial(read_coco, pattern, closed=closed), build_coco)
+    return SceneSource(name, "natural", licence, layout, partial(read_coco, pattern), build_coco)
 
 
 SCENES: dict[str, SceneSource] = {
     source.name: source
     for source in (
         coco_source(COCO, "coco"),
-        coco_source(LVIS, "lvis", closed=False),
+        coco_source(LVIS, "lvis"),
         SceneSource(
             "visual-genome",
             "natural",
@@ -181,3 +181,22 @@ SCENES: dict[str, SceneSource] = {
     )
 }
 """Sources of scenes by name; `coco_source`, `sam.sam_source` and `panels.panel_source` make others."""
+
+
+def open_scenes(
+    place: str | Path, name: str | None = None, images: Iterable[str | Path] = (), split: str = "train"
+) -> tuple[SceneSource, Raw]:
+    """Scenes at a place: a JSON file in COCO's form, or the folder of a release of `SCENES` with its name.
+
+    images: further folders to look for images in. Raises `DataError` where it cannot be told what is there.
+    """
+    path = Path(place)
+    if name is not None and name not in SCENES:
+        raise DataError(f"no source of scenes is called {name!r}, but {', '.join(SCENES)}")
+    if path.is_file():
+        if name not in (None, "coco", "lvis"):
+            raise DataError(f"{path}: is a file; {name} is read from the folder of its release")
+        return coco_source(path.name, name or "coco-json"), Raw(path.parent, split, images)
+    if name is None:
+        raise DataError(f"{path}: no file in COCO's form; of a folder, name the source: {', '.join(SCENES)}")
+    return SCENES[name], Raw(path, split, images)
