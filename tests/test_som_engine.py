@@ -21,7 +21,7 @@ from sphinx_x.data.som.panels import panel_source
 from sphinx_x.data.som.readers import SCENES, coco_source
 from sphinx_x.data.som.report import marked_name
 from sphinx_x.data.som.words import GroundTruthWriter
-from sphinx_x.data.som.writing import Exchange
+from sphinx_x.data.som.writing import Exchange, Failure
 from sphinx_x.data.sources.base import Raw, UnusedError
 from sphinx_x.errors import DataError, SphinxXError
 from sphinx_x.images import open_image
@@ -164,6 +164,8 @@ class Liar(GroundTruthWriter):
                 yield [Exchange("short", [("What is there?", "Mark 99: a dog")])]
             elif number == 4:
                 yield UnusedError("nothing to say")
+            elif number == 6:
+                yield [Failure("detailed", DataError("endpoint failed: late")), *self.write(page)[1:]]
             else:
                 yield self.write(page)
 
@@ -171,10 +173,11 @@ class Liar(GroundTruthWriter):
 def test_nothing_wrong_is_accepted_from_a_writer(release, tmp_path):
     source, raw = release
     tally = make_som(source, raw, tmp_path / "out", SomSettings(), Liar(), workers=1, max_bad=1)
-    assert tally.set_aside == {"endpoint failed": 4, "mark cited that does not exist (short)": 5}
+    assert tally.set_aside == {"endpoint failed": 5, "mark cited that does not exist (short)": 5}
     assert tally.left_out["nothing to say"] == 1 and tally.samples == 4
     assert len(list((tmp_path / "out" / "marked").iterdir())) == 4
     details = [entry["detail"] for entry in read_quarantine(tmp_path / "out")]
+    assert any(entry["id"].endswith("/6 detailed") for entry in read_quarantine(tmp_path / "out"))
     assert sum("mark cited that does not exist (short): 99" in detail for detail in details) == 5
 
 

@@ -1,9 +1,9 @@
 """The Set-of-Marks engine: scenes -> samples with marks, whole shards at a time, everything accounted for (paper, 4.2).
 
 The output folder holds som-00000.jsonl, ... (the raw image, marks in the text), `marked/` (each sample's image with its
-marks, for people), `quarantine.jsonl` (what could not be used, with its reason), `report.html` and, written last,
-`report.json`. A run that was stopped goes on after its last whole shard; the same scenes, settings and writer give the
-same bytes, whatever the number of workers.
+marks, for people), `quarantine.jsonl` (images and exchanges that could not be used, with their reasons), `report.html`
+and, written last, `report.json`. A run that was stopped goes on after its last whole shard; the same scenes, settings
+and writer give the same bytes, whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sphinx_x.data.som.marks import ALPHABETS, KINDS, Kind, MarkSettings, place_
 from sphinx_x.data.som.report import marked_name, write_report
 from sphinx_x.data.som.scenes import Scene, SceneSource
 from sphinx_x.data.som.words import GroundTruthWriter
-from sphinx_x.data.som.writing import Exchange, Page, Writer, messages_of
+from sphinx_x.data.som.writing import Exchange, Failure, Page, Writer, Written, messages_of
 from sphinx_x.data.sources.base import Malformed, PdfPage, Picture, Raw, Record, UnusedError
 from sphinx_x.data.sources.dialogue import rng_of
 from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
@@ -172,22 +172,42 @@ def _samples(
             except UNUSABLE as error:
                 set_aside(record.id, error)
 
-    for result in job.writer.write_all(pages()):
+    for written in job.writer.write_all(pages()):
         page, ref = waiting.popleft()
         try:
-            if isinstance(result, Exception):
-                raise result
-            sample = sample_of(job, page, ref, result)
+            exchanges = []
+            for kind, exchange in _checked(page, written):
+                if isinstance(exchange, Exception):
+                    set_aside(f"{page.name} {kind}", exchange)
+                else:
+                    exchanges.append(exchange)
+            if not exchanges:
+                continue
+            sample = sample_of(job, page, ref, exchanges)
         except UnusedError as error:
             tally.left_out[reason_of(error)] += 1
             continue
         except UNUSABLE as error:
-            set_aside(page.key, error)
+            set_aside(page.name, error)
             continue
         write_atomic(job.out / "marked" / marked_name(sample.id), page.picture)
         tally.samples += 1
         tally.turns += sample.answers
         yield sample, [] if ref.path is not None else [page.raw]
+
+
+def _checked(page: Page, written: Written) -> Iterator[tuple[writing.Task, Exchange | Exception]]:
+    """The exchanges of a page that pass the checks, and why the others do not; raises what was given in their place."""
+    if isinstance(written, Exception):
+        raise written
+    if not written:
+        raise UnusedError("nothing was written about its marks")
+    for one in written:
+        if isinstance(one, Failure):
+            yield one.kind, one.error
+        else:
+            reasons = check_exchange(page, one)
+            yield one.kind, DataError(reasons[0]) if reasons else one
 
 
 def pages_of(job: SomJob, record: Record, tally: Tally) -> Iterator[tuple[Page, ImageRef]]:
@@ -280,13 +300,8 @@ def _page(
     return Page(f"{settings.seed} {key}", key, scene, marked, known, settings.tasks, content, picture.getvalue())
 
 
-def sample_of(job: SomJob, page: Page, ref: ImageRef, exchanges: list[Exchange]) -> Sample:
-    """The sample of a page; raises `DataError` where what was written does not pass the checks."""
-    if not exchanges:
-        raise UnusedError("nothing was written about its marks")
-    reasons = [reason for exchange in exchanges for reason in check_exchange(page, exchange)]
-    if reasons:
-        raise DataError(reasons[0])
+def sample_of(job: SomJob, page: Page, ref: ImageRef, exchanges: Sequence[Exchange]) -> Sample:
+    """The sample of a page and of what was written about it; raises `SampleError` where it cannot be learned."""
     regions = [
         {"text": one.region.text or one.region.name, "box": [round(n, 2) for n in one.mark.box]} for one in page.known
     ]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sphinx_x.data.som.facts import Known, compared, counted, directions, distance, larger_than, lies, quoted
 from sphinx_x.data.som.nouns import a_noun, agree, several
 from sphinx_x.data.som.scenes import Scene
-from sphinx_x.data.som.writing import Exchange, Page, Turn, ask, cite
+from sphinx_x.data.som.writing import Exchange, Page, Turn, Written, ask, cite
 from sphinx_x.data.sources.base import UnusedError
 from sphinx_x.data.sources.dialogue import listing, rng_of
 from sphinx_x.data.sources.layout import number_word
@@ -41,11 +41,11 @@ class GroundTruthWriter:
         """What its words depend on; a folder that was begun with others is not gone on with."""
         return {"writer": self.name, "questions": self.questions}
 
-    def write_all(self, pages: Iterable[Page]) -> Iterator[list[Exchange] | Exception]:
+    def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
         """The exchanges of every page in turn."""
         for page in pages:
             try:
-                yield self.write(page)
+                yield [*self.write(page)]
             except UnusedError as error:
                 yield error
 

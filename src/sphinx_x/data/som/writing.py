@@ -73,6 +73,18 @@ class Exchange:
     turns: list[Turn]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no exchange of a kind; the others of its page are used all the same."""
+
+    kind: Task
+    error: Exception
+
+
+Written = list[Exchange | Failure] | Exception
+"""What a writer gives for a page: its exchanges, or why there are none at all."""
+
+
 class Writer(Protocol):
     """Who writes the answers. It is copied into worker processes; one that cannot be wants a single worker."""
 
@@ -85,9 +97,9 @@ class Writer(Protocol):
         """What its words depend on, as JSON."""
         ...
 
-    def write_all(self, pages: Iterable[Page]) -> Iterator[list[Exchange] | Exception]:
-        """For every page in turn its exchanges, or why there are none: `UnusedError` where there is nothing to say,
-        another of `sphinx_x.data.tally.UNUSABLE` where something is wrong."""
+    def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
+        """For every page in turn what was written. Errors are `UnusedError` where there is nothing to say, others of
+        `sphinx_x.data.tally.UNUSABLE` where something is wrong."""
         ...
 
 
