@@ -193,3 +193,39 @@ def test_better_masks_suppress_others():
     boxes = torch.tensor([[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [1, 1, 2, 2]]).float()
     assert _suppress(boxes, torch.tensor([0.5, 0.9, 0.7, 0.1]), 0.7) == [1, 2, 3]
     assert _suppress(boxes[:0], torch.tensor([]), 0.7) == []
+
+
+def test_cut_outs_have_exact_masks(tmp_path):
+    from sphinx_x.data.som.cutouts import cutout_source, name_of
+
+    said = {
+        "a": "A red disc.\nen.utf8=...",
+        "b": "An African coin.",
+        "c": "Bottles.",
+        "d": "Less. Than equal.",
+        "e": "",
+    }
+    colours = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255), "d": (9, 9, 9), "disc-shaped_thing": (255, 255, 0)}
+    y, x = np.mgrid[:80, :80]
+    disc = (x - 40) ** 2 + (y - 40) ** 2 < 35**2
+    for name, colour in colours.items():
+        pixels = np.zeros((80, 80, 4), np.uint8)
+        pixels[disc] = (*colour, 255)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        if name in said:
+            (tmp_path / f"{name}.txt").write_text(said[name], encoding="utf-8")
+    names = ["red disc", "African coin", "bottles", "", "disc shaped thing"]
+    assert [name_of(tmp_path / f"{name}.png") for name in colours] == names
+    source, raw = cutout_source(), Raw(tmp_path)
+    scenes = list(scenes_of(source, raw).values())
+    assert sum(scene.left_out["cut-out without a name"] for scene in scenes) == 1
+    for scene in scenes:
+        image = np.asarray(open_picture(scene.image)).astype(int)
+        assert scene.size == (image.shape[1], image.shape[0])
+        for region in scene.regions:
+            colour = colours[list(colours)[names.index(region.name)]]
+            near = np.abs(image - colour).sum(2) < 30
+            mask = region.mask.mask()
+            assert (near & mask).sum() > 0.9 * mask.sum()
+            assert (near & ~mask).sum() < 0.1 * mask.sum()
+    assert scenes_of(source, raw) == {scene.id: scene for scene in scenes}
