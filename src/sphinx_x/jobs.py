@@ -80,6 +80,8 @@ def alone_in(folder: str | Path) -> Iterator[None]:
     The lock ends with the process, however that ends. Windows has no such lock: there nothing is kept out.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise SphinxXError(f"{folder}: is a file, and a folder is to be written there")
     folder.mkdir(parents=True, exist_ok=True)
     if os.name == "nt":
         yield

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sphinx_x.conversation import PLACES
 from sphinx_x.data.engines import run
@@ -61,11 +61,9 @@ def convert(
     source, split = job.source, job.raw.split
     if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
         raise DataError(f"{source.name} has no split {split!r}")
-    if job.out.exists() and not job.out.is_dir():
-        raise DataError(f"{job.out}: is a file, and a folder is to be written there")
     settings = {"source": source.name, "split": split, "release": job.raw.fingerprint()}
     with alone_in(job.out):
-        _claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
+        claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
         return _go_on(job, workers, shard_size, max_bad, engine, progress)
 
 
@@ -79,7 +77,7 @@ def _go_on(
             total.add(Tally.from_json(path.read_text(encoding="utf-8")))
             done.add(int(number))
     total.check_share(max_bad, job.out)
-    tasks = (task for task in _chunks(_read(job.source, job.raw), shard_size) if task[0] not in done)
+    tasks = (task for task in chunks(read_records(job.source, job.raw), shard_size) if task[0] not in done)
     try:
         for tally in run(make_shard, job, tasks, workers, engine):
             total.add(tally)
@@ -110,6 +108,16 @@ def make_shard(job: Job, task: Task) -> Tally:
 
 
 T = TypeVar("T")
+
+
+class Release(Protocol):
+    """What is read record by record."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def read(self) -> Callable[[Raw], Iterable[Record]]: ...
 
 
 def built(
@@ -164,7 +172,7 @@ def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
     Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
     """
     rows, tally = check_files(source, raw), Tally()
-    for _ in built(source, raw, _read(source, raw), tally, [], lambda *_: None):
+    for _ in built(source, raw, read_records(source, raw), tally, [], lambda *_: None):
         pass
     expected = source.count.get(raw.split)
     shown = "not known" if expected is None else f"{expected:,}"
@@ -173,7 +181,7 @@ def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
     return rows, tally
 
 
-def _read(source: Source, raw: Raw) -> Iterator[Record]:
+def read_records(source: Release, raw: Raw) -> Iterator[Record]:
     """The records of a release, each id once; whatever else than a missing file stops the reader is told as well."""
     seen: set[str] = set()
     try:
@@ -186,8 +194,8 @@ def _read(source: Source, raw: Raw) -> Iterator[Record]:
         raise DataError(f"{raw.root}: not laid out as a release of {source.name}: {reason_of(error)}") from error
 
 
-def _claim(out: Path, settings: dict) -> None:
-    """Takes a folder for one conversion; what a kill left half written there is removed."""
+def claim(out: Path, settings: dict) -> None:
+    """Takes a folder for one conversion with these settings; what a kill left half written there is removed."""
     known = out / ".settings.json"
     begun = any(out.glob(".*.tally.json"))
     if not known.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
@@ -206,7 +214,8 @@ def _settings_of(path: Path) -> object:
         return None
 
 
-def _chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
+def chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
+    """Records in pieces of this size, with their numbers."""
     chunk: list[Record] = []
     number = 0
     for record in records:

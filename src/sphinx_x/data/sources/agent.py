@@ -33,7 +33,7 @@ def build_seeclick(record: Record, raw: Raw) -> Draft:
     left_out: Counter[str] = Counter()
     usable = []
     for element in (element for entry in record.data for element in entry["elements"]):
-        problem = _problem(element)
+        problem = element_problem(element)
         if problem:
             left_out[problem] += 1
         else:
@@ -50,7 +50,7 @@ def build_seeclick(record: Record, raw: Raw) -> Draft:
     return Draft(dialogue(turns), [raw.picture(record.id)], unit=1, left_out=left_out)
 
 
-def _problem(element: Mapping[str, Any]) -> str:
+def element_problem(element: Mapping[str, Any]) -> str:
     """Why an element is left out, as in the preprocessing of SeeClick, or an empty text."""
     name, (left, top, right, bottom) = element["instruction"], element["bbox"]
     right, bottom = min(right, 1), min(bottom, 1)

@@ -55,9 +55,17 @@ def read_pages(raw: Raw, pattern: str) -> Iterator[Record]:
 
 
 def build_page(record: Record, raw: Raw, folder: str) -> Draft:
-    """The regions of a page in pixels; crowds, and what a page was given a second time, are left out."""
-    image, names = record.data["image"], record.data["names"]
+    """The regions of a page in pixels, asked about by class."""
     left_out: Counter[str] = Counter()
+    regions, picture = page_of(record, raw, folder, left_out)
+    turns = layout_turns(regions, record.data["classes"], record.id, left_out)
+    return Draft(dialogue(turns), [picture], size=size_of(record.data["image"]), left_out=left_out)
+
+
+def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tuple[list[Region], Path]:
+    """The regions of a page in pixels from top to bottom, and its picture; crowds, and what a page was given a second
+    time, are left out."""
+    image, names = record.data["image"], record.data["names"]
     regions: list[Region] = []
     for entry in record.data["annotations"]:
         if entry["iscrowd"]:
@@ -66,10 +74,8 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
             left_out["redundant annotation"] += 1
         else:
             regions.append((name_of(names, entry["category_id"]), xywh(entry["bbox"])))
-    regions = within(regions, image["width"], image["height"], left_out)
-    turns = layout_turns(regions, record.data["classes"], record.id, left_out)
     picture = raw.picture(f"{folder.replace('{split}', raw.split)}/{image['file_name']}")
-    return Draft(dialogue(turns), [picture], size=size_of(image), left_out=left_out)
+    return within(regions, image["width"], image["height"], left_out), picture
 
 
 def spoken(name: str) -> str:

@@ -64,6 +64,17 @@ def build_words(
 ) -> Draft:
     """Questions about single words, then all of them. outlines: corners are more than boxes, and asked for as well."""
     left_out: Counter[str] = Counter()
+    words = words_of(record, parse, left_out)
+    turns = single_turns(words, record.id, outlines)
+    shown = words[:MOST]
+    left_out[f"word beyond the first {MOST}"] += len(words) - len(shown)
+    question = pick(DETECT, record.id) + (FIRST.format(MOST) if len(words) > MOST else "")
+    turns.append((question, spotted(shown)))
+    return Draft(dialogue(turns), [raw.picture(f"{folder}/{record.id}")], left_out=left_out)
+
+
+def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter[str]) -> list[Word]:
+    """The words of an image in reading order; what is none is counted by reason."""
     words: list[Word] = []
     for entry in parse(record.data):
         if isinstance(entry, str):
@@ -72,13 +83,7 @@ def build_words(
             left_out["empty box"] += 1
         else:
             words.append(entry)
-    words = reading_order(words)
-    turns = single_turns(words, record.id, outlines)
-    shown = words[:MOST]
-    left_out[f"word beyond the first {MOST}"] += len(words) - len(shown)
-    question = pick(DETECT, record.id) + (FIRST.format(MOST) if len(words) > MOST else "")
-    turns.append((question, spotted(shown)))
-    return Draft(dialogue(turns), [raw.picture(f"{folder}/{record.id}")], left_out=left_out)
+    return reading_order(words)
 
 
 def spotted(words: Sequence[Word]) -> list:

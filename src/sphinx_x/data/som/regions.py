@@ -1,0 +1,149 @@
+"""Regions of an image: boxes, polygons or exact masks, with what is known to be there; and their pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sphinx_x.data.sample import Box
+from sphinx_x.errors import DataError
+
+Point = tuple[float, float]
+Polygon = tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Rle:
+    """A mask as lengths of runs of pixels, down the columns, the first run outside (COCO's run-length encoding)."""
+
+    height: int
+    width: int
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Rle:
+        """The runs of a mask (H, W)."""
+        flat = np.asarray(mask, bool).T.ravel()
+        ends = np.flatnonzero(np.diff(flat)) + 1
+        bounds = [0, *([0] if flat.size and flat[0] else []), *ends.tolist(), flat.size]
+        return cls(mask.shape[0], mask.shape[1], tuple(int(n) for n in np.diff(bounds)))
+
+    @classmethod
+    def from_coco(cls, data: Mapping[str, Any]) -> Rle:
+        """Reads `{"size": [height, width], "counts": list or text}`, as cocodataset/cocoapi common/maskApi.c does."""
+        height, width = map(int, data["size"])
+        counts = data["counts"]
+        runs = _runs_of(counts) if isinstance(counts, str | bytes) else [int(n) for n in counts]
+        if min(height, width) < 0 or min(runs, default=0) < 0 or sum(runs) != height * width:
+            raise DataError("run lengths do not fill the mask")
+        return cls(height, width, tuple(runs))
+
+    def mask(self) -> np.ndarray:
+        """bool (H, W)."""
+        values = np.arange(len(self.counts)) % 2 == 1
+        return np.repeat(values, self.counts).reshape(self.width, self.height).T
+
+
+def _runs_of(text: str | bytes) -> list[int]:
+    """Runs out of printable characters: five bits in each, the sixth says that more follow; from the third run on the
+    difference to the run before the last stands there."""
+    codes = iter(text.encode() if isinstance(text, str) else text)
+    runs: list[int] = []
+    for code in codes:
+        value = shift = 0
+        while True:
+            value |= ((code - 48) & 31) << shift
+            shift += 5
+            if not (code - 48) & 32:
+                break
+            code = next(codes, 48)
+        if (code - 48) & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+    return runs
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an image, in pixels: a mask (H, W) of the whole image, else polygons (several are its pieces), else a
+    box. name: the class of what is there; text: what is written there; both empty where they are not known."""
+
+    name: str = ""
+    text: str = ""
+    box: Box | None = None
+    polygons: tuple[Polygon, ...] = ()
+    mask: np.ndarray | Rle | None = None
+
+    def bounds(self) -> Box:
+        """The box around it; raises `DataError` where it has no place at all."""
+        if self.mask is not None:
+            mask = self.mask.mask() if isinstance(self.mask, Rle) else self.mask
+            across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+            if not len(across):
+                raise DataError("mask is empty")
+            return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
+        if self.box is not None:
+            return self.box
+        if not any(self.polygons):
+            raise DataError("region has no place")
+        x, y = zip(*(corner for polygon in self.polygons for corner in polygon), strict=True)
+        return min(x), min(y), max(x), max(y)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The pixels of a region: a mask of the part of the image whose upper left pixel is (x, y)."""
+
+    x: int
+    y: int
+    mask: np.ndarray
+
+    @property
+    def area(self) -> int:
+        """How many pixels."""
+        return int(self.mask.sum())
+
+    @property
+    def where(self) -> tuple[slice, slice]:
+        """The part of the image, to index an array (H, W)."""
+        height, width = self.mask.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+def cut_out(region: Region, size: tuple[int, int]) -> Cut:
+    """The pixels of a region inside an image of this width and height; every pixel that a box or polygon touches.
+
+    Raises `DataError` where nothing of it is inside, or the mask is of another size.
+    """
+    width, height = size
+    if region.mask is not None:
+        mask = region.mask.mask() if isinstance(region.mask, Rle) else np.asarray(region.mask, bool)
+        if mask.shape != (height, width):
+            raise DataError(f"mask is not of the image's size: {mask.shape[1]} x {mask.shape[0]}")
+        left, top, right, bottom = (int(n) for n in region.bounds())
+        return Cut(left, top, mask[top:bottom, left:right])
+    # a box that is given along with polygons says less than they do
+    bounds = Region(polygons=region.polygons).bounds() if region.polygons else region.bounds()
+    if not all(map(math.isfinite, bounds)):
+        raise DataError("region outside its image")
+    left, top = max(math.floor(bounds[0]), 0), max(math.floor(bounds[1]), 0)
+    right, bottom = min(math.ceil(bounds[2]), width), min(math.ceil(bounds[3]), height)
+    if right <= left or bottom <= top:
+        raise DataError("region outside its image")
+    if not region.polygons:
+        return Cut(left, top, np.ones((bottom - top, right - left), bool))
+    picture = Image.new("1", (right - left, bottom - top))
+    draw = ImageDraw.Draw(picture)
+    for polygon in region.polygons:
+        if len(polygon) > 2:
+            # corners lie between pixels, the library counts the middles of pixels
+            draw.polygon([(x - left - 0.5, y - top - 0.5) for x, y in polygon], fill=1)
+    mask = np.array(picture)
+    if not mask.any():
+        raise DataError("region outside its image")
+    return Cut(left, top, mask)
