@@ -164,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif name == "html":
             self._charge(call, "x" * 300)
             self._write(200, b"<html><body>Bad gateway</body></html>")
+        elif name == "text":
+            self._write(413, rest[0].encode())
         elif name == "torn":
             content = self._completion(call, json.dumps(good_answer(call.kind, call.marks)))
             self._write(200, content[: len(content) // 2], length=len(content))

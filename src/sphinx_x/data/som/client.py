@@ -29,7 +29,7 @@ SHORTEST_SECRET = 8
 """Characters from which on a key is looked for in what comes back; servers without keys are given words like EMPTY."""
 
 
-@dataclass
+@dataclass(eq=False)
 class CallError(Exception):
     """A call that brought no answer.
 
@@ -125,7 +125,7 @@ class Client:
     def _refused(self, status: int, headers: Mapping[str, str], content: bytes) -> CallError:
         said = self._hide(_message(content))
         if 300 <= status < 400:
-            there = self._hide(urlsplit(headers.get("location", "")).netloc or "another path")
+            there = self._hide(headers.get("location", "")).split("//")[-1].split("/")[0] or "another path"
             return CallError("endpoint sends elsewhere", f"to {plain(there, 100)}, which is not followed", stops=True)
         reason = f"HTTP {status}"
         if status == 429 and "insufficient_quota" in said:
@@ -142,7 +142,12 @@ class Client:
         )
 
     def _hide(self, text: str) -> str:
-        return text.replace(self._key, "***") if len(self._key) >= SHORTEST_SECRET else text
+        """A text without the key; also without the beginning of it at the end of a text that was cut."""
+        if len(self._key) < SHORTEST_SECRET:
+            return text
+        text = text.replace(self._key, "***")
+        begun = next((n for n in range(len(self._key) - 1, 3, -1) if text.endswith(self._key[:n])), 0)
+        return text[: len(text) - begun] + "***" * bool(begun)
 
 
 def _parts(url: str):

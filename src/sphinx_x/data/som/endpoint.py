@@ -10,7 +10,6 @@ import base64
 import copy
 import json
 import math
-import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ from sphinx_x.data.som.cache import Cache, Completion, key_of, opened
 from sphinx_x.data.som.client import CallError, Client
 from sphinx_x.data.som.prompts import RULES, Request, again, task_of
 from sphinx_x.data.som.replies import Answer, read_answer, schema
-from sphinx_x.data.som.settings import EndpointSettings, most_tokens, parameters_of, price_of
+from sphinx_x.data.som.settings import EndpointSettings, back_off, most_tokens, parameters_of, price_of
 from sphinx_x.data.som.spending import UNIT, Budget, Spending, StopError, money
 from sphinx_x.errors import ImageError, one_line, plain
 from sphinx_x.images import image_size
@@ -153,6 +152,7 @@ class _Run:
                 return Result(request, None, error.reason, error.detail, content)
             except ImageError as error:
                 return Result(request, None, "image unreadable", one_line(error))
+            self._add(reasked=last and not known)
             cached, content = cached and known, completion.content
             if completion.refusal or completion.finish == "content_filter":
                 return Result(request, None, "refused by the model", plain(completion.refusal, 200), content, cached)
@@ -161,7 +161,6 @@ class _Run:
                 return Result(request, answer, content=content, cached=cached)
             if not last:
                 texts = [*texts, ("assistant", content[:LONGEST_QUOTE]), ("user", again(reasons))]
-                self._add(reasked=not known)
         return Result(request, None, kind, "; ".join(reasons)[:500], content, cached)
 
     def _judged(self, request: Request, completion: Completion) -> tuple[Answer | None, str, list[str]]:
@@ -249,8 +248,9 @@ class _Run:
         self._settle(reserved, paid, completion.tokens or (0, 0), unsure=not believed)
         if paid > reserved:
             raise StopError(
-                f"{_host(self.settings)}: a call was billed with {completion.tokens} tokens in and out, where at most {most} "
-                f"were reckoned with (tokens_per_image, tokens_per_tile, max_tokens); {money(self.budget.spent)} spent"
+                f"{_host(self.settings)}: a call was billed with {completion.tokens} tokens in and out, where at most "
+                f"{most} were reckoned with (tokens_per_image, tokens_per_tile, max_tokens); "
+                f"{money(self.budget.spent)} spent so far"
             )
         return completion
 
@@ -279,14 +279,10 @@ class _Run:
 
     def _pause(self, error: CallError, key: str, number: int) -> None:
         """Waits before the next call: as long as the endpoint asked, else ever longer; not where the run stops."""
-        settings = self.settings
-        jitter = random.Random(f"{settings.seed} {key} {number}").uniform(0.5, 1)
-        wait = min(settings.longest_wait, settings.first_wait * 2 ** (number - 1)) * jitter
-        if error.wait is not None:
-            if error.wait > settings.patience:
-                raise self._failed(error)
-            wait = max(wait, error.wait)
-        if self.stop.wait(wait):
+        told = error.wait or 0.0
+        if told > self.settings.patience:
+            raise self._failed(error)
+        if self.stop.wait(max(told, back_off(number, key, self.settings))):
             raise _StoppedError
 
     def _add(self, asked: bool = False, retried: bool = False, reasked: bool = False) -> None:

@@ -59,11 +59,11 @@ This is a photograph or a painting. Look at what each marked thing is, its colou
 it does or what is done with it, and where it stands in the scene.""",
     "gui": """\
 This is a screen of a program, a web page or a phone. Look at what sort of control or area each mark is on (button, \
-field, menu, icon, tab, list, ...), the words it bears exactly as written, its state (chosen, off, filled in, ...), and \
-what using it would do.""",
+field, menu, icon, tab, list, ...), the words it bears exactly as written, its state (chosen, off, filled in, ...), \
+and what using it would do.""",
     "scene text": """\
-This is a picture with writing in it. Give the writing under each mark exactly as it stands there, letter by letter, in \
-its own script and case, and say what it is written on, in which style and colour, and what it is for. Leave out \
+This is a picture with writing in it. Give the writing under each mark exactly as it stands there, letter by letter, \
+in its own script and case, and say what it is written on, in which style and colour, and what it is for. Leave out \
 letters that cannot be read instead of making them up.""",
     "document": """\
 This is a page of a document. Look at which part of the page each mark is on (title, paragraph, list, table, figure, \

@@ -110,7 +110,7 @@ class Answer:
     """An answer in the form of its kind.
 
     text: `Mark 1: ...` lines (detailed, short), `<Mark 1><Mark 2>: ...` lines (relations), or `Q: ...` and `A: ...`
-    lines (questions); picture: about the whole image (detailed only); exchanges: questions and answers (questions only).
+    lines (questions); picture: about the whole image (detailed only); exchanges: questions with their answers.
     """
 
     text: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -31,13 +32,13 @@ def _not_own(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
 class EndpointSettings(BaseModel):
     """How an endpoint is asked.
 
-    url: its base, as `https://host/v1`; model: its name there; key_variable: the environment variable with its key (None:
-    no key). price_in, price_out: of a million tokens; cap: what all runs with one cache folder may spend together, in
-    the same currency. max_tokens: of an answer, sent under the name tokens_field; temperature, detail (of images) and
-    extra (any further fields of the body) are sent where given. structured: how JSON is asked for (`schema` falls back
-    to `plain` where the endpoint refuses it). timeout: seconds of a call; tries: calls at most for what may pass;
-    first_wait: seconds before the second, doubled each time up to longest_wait, and less by a jitter drawn from seed;
-    patience: seconds at most that a Retry-After is obeyed. threads: calls at once. tokens_per_image, tokens_per_tile:
+    url: its base, as `https://host/v1`; model: its name there; key_variable: the environment variable with its key
+    (None: no key). price_in, price_out: of a million tokens; cap: what all runs with one cache folder may spend
+    together, in the same currency. max_tokens: of an answer, sent under the name tokens_field; temperature, detail
+    (of images) and extra (any further fields of the body) are sent where given. structured: how JSON is asked for
+    (falls back to `plain` where the endpoint refuses it). timeout: seconds of a call; tries: calls at most for what may
+    pass; first_wait: seconds before the second, doubled each time up to longest_wait, and less by a jitter drawn from
+    seed; patience: seconds at most that a Retry-After is obeyed. threads: calls at once. tokens_per_image, tokens_per_tile:
     tokens of an image and of every 512 x 512 tile of it, reckoned with before the bill comes; must be no less than
     what the model takes. believe: bills below the reservation are believed, if they can be true at all; else every
     call counts in full. bad_in_a_row: requests without any answer, one after the other, that stop a run.
@@ -71,13 +72,19 @@ class EndpointSettings(BaseModel):
 
 
 def read_settings(fields: Mapping[str, Any]) -> EndpointSettings:
-    """Settings from a mapping (of a YAML file, of options); raises `DataError` with one line naming the first wrong field."""
+    """Settings from a mapping; raises `DataError`, one line that names the first wrong field."""
     try:
         return EndpointSettings(**fields)
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
         raise DataError(f"endpoint settings: {name}: {one_line(ValueError(problem['msg']))}") from None
+
+
+def back_off(number: int, key: str, settings: EndpointSettings) -> float:
+    """Seconds to wait after call `number` (from 1) for a question: doubled each time, less by up to half at random."""
+    jitter = random.Random(f"{settings.seed} {key} {number}").uniform(0.5, 1)
+    return min(settings.longest_wait, settings.first_wait * 2 ** min(number - 1, 50)) * jitter
 
 
 def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
 def most_tokens(
     texts: Iterable[tuple[str, str]], size: tuple[int, int], kind: str, settings: EndpointSettings
 ) -> tuple[int, int]:
-    """Tokens in and out at most: no token is shorter than a byte, and the schema may be put before the model as well."""
+    """Tokens in and out at most: no token is shorter than a byte, and the schema may be shown to the model too."""
     words = sum(len(text.encode(errors="replace")) for _, text in texts) + len(json.dumps(schema(kind)))
     tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
     image = settings.tokens_per_image + tiles * settings.tokens_per_tile
