@@ -280,7 +280,7 @@ def test_what_may_pass_is_tried_again(tmp_path, behaviour):
         assert (spending.unsure > 0) == (behaviour in ("502", "504", "529", "408", "drop", "html", "torn", "envelope"))
 
 
-@pytest.mark.parametrize("behaviour", ["silent 0.6", "drip 0.6"])
+@pytest.mark.parametrize("behaviour", ["silent 5", "drip 5"])
 def test_time_outs_end_calls(tmp_path, behaviour):
     with serve_vision(first_then_good(behaviour)) as endpoint:
         began = time.monotonic()
@@ -393,6 +393,17 @@ def test_whoever_stops_early_keeps_what_was_paid(tmp_path):
         assert (spending.cached, len(endpoint.calls)) == (made, 40)
 
 
+def test_a_run_that_stops_does_not_wait_to_try_again(tmp_path):
+    script = lambda call: "good" if call.number == 0 else "429 5"  # noqa: E731
+    with serve_vision(script) as endpoint:
+        results = write_all(asked(9), settings(endpoint.url), check, tmp_path)
+        next(results)
+        time.sleep(0.05)
+        began = time.monotonic()
+        results.close()
+        assert time.monotonic() - began < 1
+
+
 # structured output
 
 
@@ -467,6 +478,19 @@ def test_spending_never_passes_the_cap(tmp_path, seed, believe):
         _, spending = run(requests, using.model_copy(update={"cap": 10.0}), tmp_path)
         assert spending.before > cap / 2
         assert spending.answered + spending.failed.total() == 80
+
+
+def test_bills_that_are_not_believed_count_in_full(tmp_path):
+    lie = 'usage {"prompt_tokens": 600, "completion_tokens": 120}'
+    requests = asked(60)
+    cap = 10 * worst_case(requests[0], settings("http://x"))
+    with serve_vision(lambda _: lie) as endpoint:
+        using = settings(endpoint.url, threads=16, cap=cap)
+        stopped(requests, using, tmp_path / "believed")
+        assert endpoint.bill > cap  # nobody can see this
+        endpoint.bill = 0
+        _, spending, _ = stopped(requests, using.model_copy(update={"believe": False}), tmp_path / "not")
+        assert endpoint.bill <= spending.spent <= cap
 
 
 def test_a_low_cap_asks_nothing(tmp_path):
