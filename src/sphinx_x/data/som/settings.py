@@ -36,12 +36,13 @@ class EndpointSettings(BaseModel):
     (None: no key). price_in, price_out: of a million tokens; cap: what all runs with one cache folder may spend
     together, in the same currency. max_tokens: of an answer, sent under the name tokens_field; temperature, detail
     (of images) and extra (any further fields of the body) are sent where given. structured: how JSON is asked for
-    (falls back to `plain` where the endpoint refuses it). timeout: seconds of a call; tries: calls at most for what may
-    pass; first_wait: seconds before the second, doubled each time up to longest_wait, and less by a jitter drawn from
-    seed; patience: seconds at most that a Retry-After is obeyed. threads: calls at once. tokens_per_image,
-    tokens_per_tile: tokens of an image and of every 512 x 512 tile of it, reckoned with before the bill comes; must be no less than
-    what the model takes. believe: bills below the reservation are believed, if they can be true at all; else every
-    call counts in full. bad_in_a_row: requests without any answer, one after the other, that stop a run.
+    (falls back to `plain` where the endpoint refuses it). timeout: seconds of a call; tries: calls at most for what
+    may pass; first_wait: seconds before the second, doubled each time up to longest_wait, and less by a jitter
+    drawn from seed; patience: seconds at most that a Retry-After is obeyed. threads: calls at once.
+    tokens_per_image, tokens_per_tile: tokens of an image and of every 512 x 512 tile of it, reckoned with before
+    the bill comes; must be no less than what the model takes. believe: bills below the reservation are believed, if
+    they can be true at all; else every call counts in full. bad_in_a_row: requests without any answer, one after
+    the other, that stop a run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
