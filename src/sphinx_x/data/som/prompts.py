@@ -10,7 +10,8 @@ from sphinx_x.errors import DataError
 KINDS = ("detailed", "short", "relations", "questions")
 """The paper's four: detailed caption per mark, short caption per mark, relations among marks, two-turn questions."""
 
-DOMAINS = ("natural", "gui", "scene text", "document", "multi-panel")
+DOMAINS = ("natural", "gui", "text", "document", "panel")
+"""Photographs, screens, writing in scenes, pages, images of several panels."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ it does or what is done with it, and where it stands in the scene.""",
 This is a screen of a program, a web page or a phone. Look at what sort of control or area each mark is on (button, \
 field, menu, icon, tab, list, ...), the words it bears exactly as written, its state (chosen, off, filled in, ...), \
 and what using it would do.""",
-    "scene text": """\
+    "text": """\
 This is a picture with writing in it. Give the writing under each mark exactly as it stands there, letter by letter, \
 in its own script and case, and say what it is written on, in which style and colour, and what it is for. Leave out \
 letters that cannot be read instead of making them up.""",
@@ -69,7 +70,7 @@ letters that cannot be read instead of making them up.""",
 This is a page of a document. Look at which part of the page each mark is on (title, paragraph, list, table, figure, \
 caption, form field, total, stamp, ...), what it says, with figures, names and dates exactly as printed, and what part \
 it plays in the whole page.""",
-    "multi-panel": """\
+    "panel": """\
 This is one image made of several panels. Look at which panel each mark is in, what that panel shows, and how it \
 continues, contrasts with or explains the other panels. Never mix up contents of different panels.""",
 }
