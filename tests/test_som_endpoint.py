@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -27,6 +28,7 @@ from sphinx_x.data.som.spending import Budget, Spending, StopError
 from sphinx_x.errors import DataError, SphinxXError
 from vision_endpoint import PRICES, Call, good_answer, question_of, serve_vision
 
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))]
 KEY = "sk-test-Zq81/xW02.very-secret"
 
 
@@ -325,15 +327,15 @@ def test_waits_grow_and_are_drawn_from_the_seed():
 
 def test_waits_lie_between_calls(tmp_path):
     with serve_vision(lambda call: "503" if call.attempt < 3 else "good") as endpoint:
-        run(asked(1), settings(endpoint.url, first_wait=0.05, longest_wait=1), tmp_path)
+        run(asked(1), settings(endpoint.url, first_wait=0.02, longest_wait=1), tmp_path)
         gaps = [b.at - a.at for a, b in zip(endpoint.calls, endpoint.calls[1:], strict=False)]
-        assert all(gap >= least for gap, least in zip(gaps, (0.025, 0.05, 0.1), strict=True))
+        assert all(gap >= least for gap, least in zip(gaps, (0.01, 0.02, 0.04), strict=True))
 
 
 def test_retry_after_is_obeyed(tmp_path):
-    with serve_vision(first_then_good("429 0.3")) as endpoint:
+    with serve_vision(first_then_good("429 0.15")) as endpoint:
         run(asked(1), settings(endpoint.url), tmp_path)
-        assert endpoint.calls[1].at - endpoint.calls[0].at >= 0.3
+        assert endpoint.calls[1].at - endpoint.calls[0].at >= 0.15
 
 
 def test_retry_after_beyond_patience(tmp_path):
@@ -457,15 +459,15 @@ def test_equal_questions_are_asked_once(tmp_path):
 MIX = ("good", "good", "good", "wrong", "usage {}", "usage null", "503", "drop", "torn", "html", "cut", "429 0.001")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("believe", [True, False])
 def test_spending_never_passes_the_cap(tmp_path, seed, believe):
     """Also with 16 threads, lost answers and bills that are too low to be true; told by the endpoint's own bill."""
     lie = 'usage {"prompt_tokens": 600, "completion_tokens": 120}'  # too low, and yet not impossible
     ways = MIX if believe else (*MIX, lie)
     script = lambda call: random.Random(f"{seed} {call.number}").choice(ways)  # noqa: E731
-    requests = asked(80)
-    cap = 14 * worst_case(requests[0], settings("http://x"))
+    requests = asked(60)
+    cap = 10 * worst_case(requests[0], settings("http://x"))
     with serve_vision(script) as endpoint:
         using = settings(endpoint.url, threads=16, cap=cap, believe=believe, bad_in_a_row=99)
         _, spending, line = stopped(requests, using, tmp_path)
@@ -478,7 +480,7 @@ def test_spending_never_passes_the_cap(tmp_path, seed, believe):
         endpoint.script = lambda _: "good"
         _, spending = run(requests, using.model_copy(update={"cap": 10.0}), tmp_path)
         assert spending.before > cap / 2
-        assert spending.answered + spending.failed.total() == 80
+        assert spending.answered + spending.failed.total() == 60
 
 
 def test_bills_that_are_not_believed_count_in_full(tmp_path):
@@ -565,7 +567,8 @@ def test_larger_images_reserve_more():
     assert worst_case(large, using) - worst_case(small, using) == pytest.approx(2 * 400 * PRICES[0] / 1e6)
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1)), max_size=60), st.integers(1, 100))
+@settings_of_hypothesis(max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1)), max_size=30), st.integers(1, 100))
 def test_budget_never_passes_the_cap(calls, cap):
     budget, seen, lock = Budget(cap), [], threading.Lock()
 
@@ -666,7 +669,7 @@ for _ in write_all(asked(60), settings(sys.argv[1], threads=4, cap=2.0), check, 
 
 def test_killed_runs_pay_for_nothing_twice(tmp_path):
     """What was under way at a kill may be asked again, and counts in full; no answer that was kept is."""
-    threads, kills = 4, (7, 23, 41)
+    threads, kills = 4, (9, 37)
     paths = [str(Path(__file__).parent), str(Path(writer.__file__).parents[3])]
     reached = threading.Event()
     limit = [0]
@@ -811,16 +814,16 @@ def test_jpeg_is_sent_as_jpeg(tmp_path):
 # all at once
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_everything_that_can_go_wrong_at_once(tmp_path, seed):
-    """120 requests, 16 threads, a third of all calls go wrong in some way: nothing lost, nothing wrong accepted."""
-    ways = [*WRONG, *PASSING, "late 0.02", "refusal", "filtered", "usage null", "silent 0.3", "drip 0.3", "413"]
+    """80 requests, 16 threads, a third of all calls go wrong in some way: nothing lost, nothing wrong accepted."""
+    ways = [*WRONG, *PASSING, "late 0.02", "refusal", "filtered", "usage null", "silent 5", "drip 5", "413"]
 
     def script(call: Call) -> str:
         chance = random.Random(f"{seed} {call.question} {call.attempt}")
         return chance.choice(ways) if chance.random() < 0.35 else "good"
 
-    requests = asked(120)
+    requests = asked(80)
     with serve_vision(script) as endpoint:
         using = settings(endpoint.url, threads=16, timeout=0.25, bad_in_a_row=50)
         results, spending = run(requests, using, tmp_path)
@@ -830,7 +833,7 @@ def test_everything_that_can_go_wrong_at_once(tmp_path, seed):
                 assert json.loads(content) == good_answer(result.request.kind, ["1", "2", "B"])
             else:
                 assert result.reason in {"refused by the model", "HTTP 413", *WRONG.values()}
-        assert spending.answered > 90
+        assert spending.answered > 55
         assert endpoint.bill <= spending.spent + 1e-9
         calls = len(endpoint.calls)
         endpoint.script = lambda _: "good"

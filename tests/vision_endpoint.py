@@ -79,7 +79,7 @@ def serve_vision(script: Script = lambda _: "good") -> Iterator[Endpoint]:
     """Runs an endpoint that follows a script."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/v1", script)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.003,), daemon=True)
     thread.start()
     try:
         yield server.endpoint

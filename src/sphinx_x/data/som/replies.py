@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -135,6 +136,7 @@ def read_answer(request: Request, content: str) -> tuple[Answer | None, list[str
     return (None, reasons) if reasons else (_written(request, form), [])
 
 
+@cache
 def schema(kind: str) -> dict[str, Any]:
     """The `response_format` that asks an endpoint for the form of a kind."""
     return {
