@@ -22,7 +22,7 @@ from sphinx_x.data.som import endpoint as writer
 from sphinx_x.data.som.cache import LOG
 from sphinx_x.data.som.endpoint import worst_case, write_all
 from sphinx_x.data.som.prompts import DOMAINS, KINDS, Request, task_of
-from sphinx_x.data.som.replies import read_answer, schema
+from sphinx_x.data.som.replies import Answer, read_answer, schema
 from sphinx_x.data.som.settings import EndpointSettings, back_off, read_settings
 from sphinx_x.data.som.spending import Budget, Spending, StopError
 from sphinx_x.errors import DataError, SphinxXError
@@ -56,9 +56,9 @@ def settings(url: str, **changes) -> EndpointSettings:
     return EndpointSettings(**fields | changes)
 
 
-def check(request: Request, text: str) -> list[str]:
+def check(request: Request, answer: Answer) -> list[str]:
     """Stands for the engine's check against the ground truth."""
-    return ["WRONG is not in the image"] if "WRONG" in text else []
+    return ["WRONG is not in the image"] if "WRONG" in answer.whole else []
 
 
 class Account:
@@ -108,7 +108,7 @@ def test_all_kinds_and_domains(tmp_path, monkeypatch):
         results, spending = run(requests, using, tmp_path)
     assert (spending.answered, spending.cached, spending.asked, spending.retried) == (20, 0, 20, 0)
     for request, result in zip(requests, results, strict=True):
-        assert result.answer and json.loads(result.content) == good_answer(request.kind, ["1", "2", "B"])
+        assert result.answer and json.loads(result.content) == good_answer(request.kind, dict(request.marks))
     body = endpoint.of(question_of(requests[0].image, "detailed"))[0].body
     assert (body["model"], body["max_tokens"], body["temperature"], body["top_p"]) == ("seer", 1500, 0.0, 0.5)
     assert body["response_format"]["json_schema"]["name"] == "detailed"
@@ -122,11 +122,11 @@ def test_all_kinds_and_domains(tmp_path, monkeypatch):
 def test_texts_of_answers():
     texts = {}
     for request in asked(4):
-        answer, reasons = read_answer(request, json.dumps(good_answer(request.kind, ["1", "2", "B"])))
+        answer, reasons = read_answer(request, json.dumps(good_answer(request.kind, dict(request.marks))))
         assert answer and not reasons
         texts[request.kind] = answer
     assert texts["detailed"].picture == "A table with several things."
-    assert texts["short"].text.splitlines()[2] == "Mark B: A red thing that leans on its neighbour, number B of them."
+    assert texts["short"].text.splitlines()[2] == 'Mark B: A red sign "EXIT" that leans on its neighbour.'
     assert texts["relations"].text.splitlines()[0] == "<Mark 1><Mark 2>: <Mark 1> stands left of <Mark 2>."
     assert texts["questions"].exchanges[0] == ("What colour is <Mark 1>?", "<Mark 1> is red.")
     assert texts["questions"].text.startswith("Q: What colour is <Mark 1>?\nA: <Mark 1> is red.\nQ: ")
@@ -377,7 +377,7 @@ def test_an_endpoint_that_is_not_there(tmp_path):
 
 
 def test_errors_of_the_check_are_raised(tmp_path):
-    def broken(request, text):
+    def broken(request, answer):
         raise ZeroDivisionError
 
     with serve_vision() as endpoint, pytest.raises(ZeroDivisionError):
@@ -830,7 +830,7 @@ def test_everything_that_can_go_wrong_at_once(tmp_path, seed):
         for result in results:
             if result.answer:
                 content = result.content
-                assert json.loads(content) == good_answer(result.request.kind, ["1", "2", "B"])
+                assert json.loads(content) == good_answer(result.request.kind, dict(result.request.marks))
             else:
                 assert result.reason in {"refused by the model", "HTTP 413", *WRONG.values()}
         assert spending.answered > 55

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,14 +24,17 @@ PRICES = (2.0, 8.0)
 
 @dataclass
 class Call:
-    """One call. question: names its image and kind, the same for all calls about them; number: from 0 among all calls,
-    attempt: from 0 among those of its question; again: it is asked because an answer was not used."""
+    """One call.
+
+    number: from 0 among all calls; attempt: from 0 among those of its question; question: names its image and kind, the
+    same for all calls about them; marks: labels with their hints; again: it is asked because an answer was not used.
+    """
 
     number: int
     attempt: int
     question: str
     kind: str
-    marks: list[str]
+    marks: dict[str, str]
     again: bool
     body: dict[str, Any]
     headers: dict[str, str]
@@ -93,9 +96,11 @@ def question_of(image: bytes, kind: str) -> str:
     return f"{kind} {hashlib.sha256(image).hexdigest()[:12]}"
 
 
-def good_answer(kind: str, marks: list[str]) -> dict[str, Any]:
-    """An answer in the form of a kind that cites all marks."""
-    captions = [{"mark": k, "text": f"A red thing that leans on its neighbour, number {k} of them."} for k in marks]
+def good_answer(kind: str, marks: Mapping[str, str] | Sequence[str]) -> dict[str, Any]:
+    """An answer in the form of a kind that cites all marks, and names them as their hints do."""
+    hints, marks = (marks if isinstance(marks, Mapping) else {}), list(marks)
+    names = {k: hints.get(k) or "thing" for k in marks}
+    captions = [{"mark": k, "text": f"A red {names[k]} that leans on its neighbour."} for k in marks]
     if kind == "detailed":
         return {"picture": "A table with several things.", "marks": captions}
     if kind == "short":
@@ -146,7 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         prompt, calls = text["text"], self.server.endpoint.calls
         question = question_of(image, _kind(prompt))
         attempt = sum(call.question == question for call in calls)
-        marks = re.findall(r"^- Mark (\S+)", prompt, re.MULTILINE)
+        listed = re.findall(r"^- Mark (\S+)(?: \(hint: (.*)\))?$", prompt, re.MULTILINE)
+        marks = {label: json.loads(hint or '""') for label, hint in listed}
         headers = {name.lower(): value for name, value in self.headers.items()}
         again = len(messages) == 4
         return Call(len(calls), attempt, question, _kind(prompt), marks, again, body, headers, time.monotonic())
@@ -250,7 +256,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _spoilt(name: str, rest: list[str], call: Call, answer: dict[str, Any]) -> str:
     """The text of an answer: as it should be, or wrong in the way that the script names."""
     good = json.dumps(answer)
-    kept = call.marks[:-1]
+    kept = dict(list(call.marks.items())[:-1])
+    first = next(iter(call.marks))
     texts = {
         "fenced": f"<think>Let me see {{}}.</think>\n```json\n{good}\n```",
         "not-json": good[1:],
@@ -262,7 +269,7 @@ def _spoilt(name: str, rest: list[str], call: Call, answer: dict[str, Any]) -> s
         "short-cut": good[: len(good) // 2],
         "unknown-mark": json.dumps(good_answer(call.kind, [*call.marks, "99"])),
         "missing-mark": json.dumps(good_answer(call.kind, kept)),
-        "twice": json.dumps(good_answer(call.kind, [*call.marks, call.marks[0]])),
+        "twice": json.dumps(good_answer(call.kind, [*call.marks, first])),
         "mentions": good.replace(" red", " red beside <Mark 42>").replace("stands", "stands by <Mark 42>"),
         "extra-field": json.dumps(answer | {"confidence": 1}),
         "empty": re.sub(r"\"(text|answer)\": \"[^\"]*\"", r'"\1": "  "', good),

@@ -29,8 +29,8 @@ from sphinx_x.data.som.spending import UNIT, Budget, Spending, StopError, money
 from sphinx_x.errors import ImageError, one_line, plain
 from sphinx_x.images import image_size
 
-Check = Callable[[Request, str], list[str]]
-"""Gives the reasons why the text of an answer is wrong for a request; none where it is right."""
+Check = Callable[[Request, Answer], list[str]]
+"""Gives the reasons why an answer is wrong for a request; none where it is right."""
 
 LONGEST_QUOTE = 8000
 """Characters of a wrong answer that are shown to the model when it is asked again."""
@@ -170,7 +170,7 @@ class _Run:
         answer, reasons = read_answer(request, completion.content)
         if answer is None:
             return None, "answer not in its form", reasons
-        reasons = self.check(request, answer.whole)
+        reasons = self.check(request, answer)
         return (None, "answer fails the check", reasons) if reasons else (answer, "", [])
 
     def _ask(self, request: Request, texts: Texts) -> tuple[Completion, bool]:

@@ -120,7 +120,7 @@ class Answer:
 
     @property
     def whole(self) -> str:
-        """All that was written, for checks."""
+        """All that was written."""
         return f"{self.picture}\n{self.text}" if self.picture else self.text
 
 

@@ -40,6 +40,13 @@ class Spending:
     before: float = 0.0
     plain: bool = False
 
+    def add(self, later: Spending) -> None:
+        """Adds the account of a later run with the same cache folder; `before` stays that of the first."""
+        for name in ("answered", "cached", "failed", "asked", "retried", "reasked", "spent", "unsure"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        self.plain |= later.plain
+        self.tokens = (self.tokens[0] + later.tokens[0], self.tokens[1] + later.tokens[1])
+
 
 class Budget:
     """Money that may be spent, shared by threads: what is reserved and what is spent never passes the cap together.
