@@ -277,6 +277,7 @@ def _spoilt(name: str, rest: list[str], call: Call, answer: dict[str, Any]) -> s
         "control": good.replace("red", "r\\u0000d").replace("stands", "st\\u0000nds"),
         "surrogate": good.replace("red", "r\\ud800d").replace("stands", "st\\ud800nds"),
         "wrong": good.replace("red", "WRONG").replace("stands", "WRONG"),
+        "wrong-names": json.dumps(good_answer(call.kind, dict.fromkeys(call.marks, "purple wombat"))),
         "says": good.replace("red", " ".join(rest)).replace("stands", " ".join(rest)),
     }
     return texts.get(name, good)
