@@ -183,6 +183,7 @@ WRONG = {
     "trailing": FORM,
     "nonsense": FORM,
     "list": FORM,
+    "no-text": FORM,
     "deep": FORM,
     "short-cut": FORM,
     "unknown-mark": FORM,
@@ -205,6 +206,7 @@ def test_wrong_answers_are_asked_again_once(tmp_path, behaviour):
         results, spending = run(requests, settings(endpoint.url), tmp_path / "a")
         assert all(result.answer for result in results)
         assert (spending.answered, spending.reasked, spending.asked) == (4, 4, 8)
+        assert all(message["content"] for call in endpoint.calls for message in call.body["messages"])
         assert all([call.again for call in endpoint.of(c.question)] == [False, True] for c in endpoint.calls)
         again = next(call for call in endpoint.calls if call.again)
         assert "cannot be used:\n- " in again.body["messages"][3]["content"]

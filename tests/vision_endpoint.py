@@ -200,6 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.send_header("Content-Length", "10000")
+        self.send_header("Connection", "close")
         self.end_headers()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -259,6 +260,7 @@ def _spoilt(name: str, rest: list[str], call: Call, answer: dict[str, Any]) -> s
     kept = dict(list(call.marks.items())[:-1])
     first = next(iter(call.marks))
     texts = {
+        "no-text": "",
         "fenced": f"<think>Let me see {{}}.</think>\n```json\n{good}\n```",
         "not-json": good[1:],
         "trailing": good + " I hope this helps!",

@@ -35,6 +35,9 @@ Check = Callable[[Request, Answer], list[str]]
 LONGEST_QUOTE = 8000
 """Characters of a wrong answer that are shown to the model when it is asked again."""
 
+NOTHING = "(no answer)"
+"""Shown instead of an empty answer, which many endpoints do not take back."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -160,7 +163,7 @@ class _Run:
             if answer:
                 return Result(request, answer, content=content, cached=cached)
             if not last:
-                texts = [*texts, ("assistant", content[:LONGEST_QUOTE]), ("user", again(reasons))]
+                texts = [*texts, ("assistant", content[:LONGEST_QUOTE] or NOTHING), ("user", again(reasons))]
         return Result(request, None, kind, "; ".join(reasons)[:500], content, cached)
 
     def _judged(self, request: Request, completion: Completion) -> tuple[Answer | None, str, list[str]]:
