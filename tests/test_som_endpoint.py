@@ -486,7 +486,7 @@ def test_spending_never_passes_the_cap(tmp_path, seed, believe):
 
 
 def test_bills_that_are_not_believed_count_in_full(tmp_path):
-    lie = 'usage {"prompt_tokens": 600, "completion_tokens": 120}'
+    lie = 'usage {"prompt_tokens": 400, "completion_tokens": 60}'
     requests = asked(60)
     cap = 4 * worst_case(requests[0], settings("http://x"))
     with serve_vision(lambda _: lie) as endpoint:
