@@ -1,0 +1,91 @@
+"""Fonts whose characters cannot be trusted: what the text layer says is not what the page shows.
+
+Fonts are judged as a whole, over one page, so that small capitals, odd faces and formulas are let be.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+
+from sphinx_x.data.ocr.text_layer import Characters
+
+LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdhkl")
+JUDGED = LOW | BELOW | TALL
+LETTERS, WORDS = 12, 8
+"""Letters and words that a font must have to be judged."""
+PLAUSIBLE = re.compile(r"[\W_]*(?:[\d.,:]+|[^\W\d_]+(?:['\u2019.-][^\W\d_]+)*)[\W_]*")
+HALF, SOME = 0.5, 0.4
+
+
+def distrusted(chars: Characters) -> np.ndarray:
+    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of three signs."""
+    fonts: dict[str, list[int]] = {}
+    for k, font in enumerate(chars.font):
+        fonts.setdefault(font.name, []).append(k)
+    words: dict[str, list[str]] = {name: [] for name in fonts}
+    for name, word in _words(chars):
+        words[name].append(word)
+    wrong = np.zeros(len(chars), bool)
+    for name, members in fonts.items():
+        if shapes_wrong(chars, members) or misread(words[name]) or (not name and garbled(words[name])):
+            wrong[members] = True
+    return wrong
+
+
+def _words(chars: Characters) -> Iterator[tuple[str, str]]:
+    """Words of one font each, by the white space of the text layer."""
+    word = ""
+    for k, text in enumerate(chars.text):
+        if word and (chars.space[k] or chars.font[k].name != chars.font[k - 1].name):
+            yield chars.font[k - 1].name, word
+            word = ""
+        word += text
+    if word:
+        yield chars.font[-1].name, word
+
+
+def shapes_wrong(chars: Characters, members: list[int]) -> bool:
+    """Whether most Latin letters of a font have ink that does not fit them, by the font's own height of small letters.
+
+    A `p` goes below the line, an `o` does not; a `d` is higher than an `x`.
+    """
+    letters = [k for k in members if chars.direction[k] == 0 and chars.text[k] in JUDGED]
+    low = [k for k in letters if chars.text[k] in LOW]
+    if len(letters) < LETTERS or len(low) < LETTERS // 2:
+        return False
+    below, above = chars.box[letters, 3] - chars.baseline[letters, 1], chars.baseline[letters, 1] - chars.box[letters, 1]
+    high = float(np.median(chars.baseline[low, 1] - chars.box[low, 1]))
+    if high <= 0:
+        return True
+    bad = 0
+    for k, down, up in zip(letters, (below / high).tolist(), (above / high).tolist(), strict=True):
+        text = chars.text[k]
+        bad += (down < 0.12) if text in BELOW else (down > 0.3)
+        bad += (text in LOW and up > 1.5) or (text in TALL and up < 1.12)
+    return bad > HALF * len(letters)
+
+
+def misread(words: list[str]) -> bool:
+    """Whether words are another script's in the codes of Western Europe: most of their letters are accented."""
+    long = [word for word in words if sum(char.isalpha() for char in word) >= 4]
+    bad = sum(
+        sum("\xc0" <= char <= "\xff" for char in word) > 0.6 * sum(char.isalpha() for char in word) for word in long
+    )
+    return len(long) >= WORDS and bad > SOME * len(long)
+
+
+def garbled(words: list[str]) -> bool:
+    """Whether words are no words: letters, digits and signs are mixed in most of them, or they hold no vowel."""
+    long = [word for word in words if len(word) >= 4]
+    bad = sum(not PLAUSIBLE.fullmatch(word.replace("\ufffd", "")) or not _sounded(word) for word in long)
+    return len(long) >= WORDS and bad > HALF * len(long)
+
+
+def _sounded(word: str) -> bool:
+    plain = unicodedata.normalize("NFD", word.lower())
+    latin = [char for char in plain if "a" <= char <= "z"]
+    return len(latin) < 4 or any(char in "aeiouy" for char in latin)
