@@ -27,6 +27,8 @@ ROW_LINES = 3
 """Rows from which a block of rows may be a table."""
 LEADING, SMALLER, INDENT = 0.55, 0.82, 0.8
 """A block ends at white of more than LEADING line heights above the usual, at letters of another size, at an indent."""
+MOST_PITCH = 1.7
+"""Em; from one line to the next in a text that is set wide."""
 DEPTH = 12
 
 Span = tuple[float, float]
@@ -270,7 +272,8 @@ def _same_column(a: Sequence[Line], b: Sequence[Line]) -> bool:
 def _blocks(stream: Sequence[Line], rtl: bool) -> list[Block]:
     """Cuts a column into paragraphs, headings and items."""
     gaps = [b.place[1] - a.place[1] for a, b in itertools.pairwise(stream)]
-    usual = statistics.median([gap for gap in gaps if gap > 0] or [0.0])
+    size = statistics.median(line.size for line in stream)
+    usual = min(statistics.median([gap for gap in gaps if gap > 0] or [0.0]), MOST_PITCH * size)
     groups: list[list[Line]] = []
     for before, line in itertools.pairwise([None, *stream]):
         assert line is not None

@@ -13,12 +13,14 @@ import pypdfium2.raw as raw
 from PIL import Image
 
 from sphinx_x.data.ocr.drawings import Shapes, read_shapes
+from sphinx_x.data.ocr.layout import classify
 from sphinx_x.data.ocr.order import Block, arrange
+from sphinx_x.data.ocr.structure import read_tags
 from sphinx_x.data.ocr.text_layer import OBLIQUE, VERTICAL, Characters, Frame, read_characters
 from sphinx_x.data.ocr.trust import distrusted
 from sphinx_x.data.ocr.words import Line, Upright, mark_vertical, turn_boxes
 from sphinx_x.data.sample import Box
-from sphinx_x.errors import DataError
+from sphinx_x.data.sources.base import UnusedError
 
 TURNED = 0.8
 """Share of the characters that run in one other direction, from which the whole page is turned."""
@@ -42,6 +44,8 @@ class Page:
     chars: Characters
     blocks: list[Block]
     shapes: Shapes
+    regions: list[Block] = field(default_factory=list)
+    """Regions of the layout, each with its `label`."""
     turned: int = 0
     fields: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -61,7 +65,7 @@ class Page:
 def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page:
     """Page `number` (from 0) with its long side of `long_edge` pixels; text that stands on its side is turned upright.
 
-    Raises `DataError` or `PdfiumError` for a page that cannot be read.
+    Raises `UnusedError` for a page of an odd size and `PdfiumError` for a page that cannot be read.
     """
     page = document[number]
     try:
@@ -69,6 +73,7 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
         chars = read_characters(page, frame)
         shapes = read_shapes(page, frame)
         fields = count_fields(page)
+        tags = read_tags(page)
     finally:
         page.close()
     grey = np.asarray(image.convert("L"))
@@ -81,17 +86,18 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
     chars.broken |= distrusted(chars)
     blocks = _arranged(chars, shapes, image.size)
     left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
-    return Page(image, chars, blocks, shapes, turned, fields, +left_out)
+    regions = classify(blocks, tags, image.height)
+    return Page(image, chars, blocks, shapes, regions, turned, fields, +left_out)
 
 
 def render(page: pdfium.PdfPage, long_edge: int) -> tuple[Image.Image, Frame]:
     """The picture of a page, grey where it has no colour, and the way from its points to pixels."""
     width, height = page.get_size()
     if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
-        raise DataError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
     scale = (long_edge - 1e-3) / max(width, height)
     if min(width, height) * scale < 16:
-        raise DataError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
     bitmap = page.render(scale=scale, rev_byteorder=True)  # pyright: ignore[reportArgumentType]
     pixels = bitmap.to_numpy()
     if pixels.ndim == 3 and pixels.shape[2] >= 3:

@@ -17,6 +17,8 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+NAMELESS = "#"
+"""What the names of fonts without one begin with; these are bitmap fonts, mostly."""
 FLAT = 1e-2
 """Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
 INVISIBLE = 3
@@ -118,7 +120,7 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     rect = raw.FS_RECTF()
     x1, x2, y1, y2, ox, oy = (ctypes.c_double() for _ in range(6))
     get_code, get_object, get_box = raw.FPDFText_GetUnicode, raw.FPDFText_GetTextObject, raw.FPDFText_GetCharBox
-    get_cell, get_origin, failed = raw.FPDFText_GetLooseCharBox, raw.FPDFText_GetCharOrigin, raw.FPDFText_HasUnicodeMapError
+    get_cell, get_origin = raw.FPDFText_GetLooseCharBox, raw.FPDFText_GetCharOrigin
     space, high = 0, 0
     for index in range(textpage.count_chars()):
         code = get_code(textpage, index)
@@ -144,7 +146,7 @@ def _read(textpage: Any, frame: Frame) -> Characters:
         boxes.append((x1.value, y1.value, x2.value, y2.value))
         cells.append((rect.left, rect.bottom, rect.right, rect.top))
         origins.append((ox.value, oy.value))
-        broken.append(text == "\ufffd" or failed(textpage, index) == 1)
+        broken.append(text == "\ufffd")
         out.soft.append(code in HYPHENS)
         out.font.append(font)
         out.space.append(space)
@@ -208,5 +210,5 @@ def _font_name(font: Any, names: dict[int, str]) -> str:
     if key not in names:
         buffer = ctypes.create_string_buffer(256)
         good = 1 < raw.FPDFFont_GetBaseFontName(font, buffer, 256) <= 256
-        names[key] = buffer.value.decode("latin-1").split("+")[-1] if good else ""
+        names[key] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
     return names[key]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sphinx_x.data.ocr.text_layer import Characters
+from sphinx_x.data.ocr.text_layer import NAMELESS, Characters
 
 LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdhkl")
 JUDGED = LOW | BELOW | TALL
@@ -31,7 +31,7 @@ def distrusted(chars: Characters) -> np.ndarray:
         words[name].append(word)
     wrong = np.zeros(len(chars), bool)
     for name, members in fonts.items():
-        if shapes_wrong(chars, members) or misread(words[name]) or (not name and garbled(words[name])):
+        if shapes_wrong(chars, members) or misread(words[name]) or (name.startswith(NAMELESS) and garbled(words[name])):
             wrong[members] = True
     return wrong
 
