@@ -1,7 +1,7 @@
 """Pages that are there twice, nearly twice, or in a benchmark.
 
-Near duplicates: MinHash over runs of words, bands of it sorted, so that any number of pages fits and the answer does not
-depend on who read which page. Benchmarks: correlation of small pictures, for pages with little text or none as well.
+Near duplicates: MinHash over runs of words, bands of it sorted, so that any number of pages fits and the answer does
+not depend on who read which page. Benchmarks: correlation of small pictures, also for pages with little text.
 """
 
 from __future__ import annotations

@@ -30,8 +30,11 @@ SHAPES = 4
 
 @dataclass
 class Shapes:
-    """What a page shows besides text. figures: images and drawings, each with its number of shapes (an image has `IMAGE`);
-    rules: ruled lines; scan: one image is the page; crowded: more objects than are looked at."""
+    """What a page shows besides text.
+
+    figures: images and drawings, each with its number of shapes (an image has `IMAGE`); rules: ruled lines; scan: one
+    image is the page; crowded: more objects than are looked at.
+    """
 
     figures: list[tuple[Box, int]] = field(default_factory=list)
     rules: list[Box] = field(default_factory=list)
@@ -93,8 +96,8 @@ def _walk(handles: Iterator[Any], matrix: np.ndarray, depth: int) -> Iterator[tu
             continue
         if not raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top):
             continue
-        corners = np.array([[left.value, bottom.value, 1], [right.value, top.value, 1], [left.value, top.value, 1], [right.value, bottom.value, 1]])
-        corners = corners @ matrix
+        sides = [(x.value, y.value, 1) for x in (left, right) for y in (bottom, top)]
+        corners = np.array(sides) @ matrix
         low, high = corners.min(0), corners.max(0)
         place = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
         named = "image" if kind == raw.FPDF_PAGEOBJ_IMAGE else _shape(handle, kind, place)

@@ -113,7 +113,7 @@ _SETS = {language: frozenset(words.split()) for language, words in WORDS.items()
 SURE = 0.08
 """Share of function words from which a language is told."""
 KANA, HANGUL, OTHER_SCRIPT = 0.05, 0.1, 0.3
-"""Shares of letters from which a page is Japanese or Korean, or in another script than Latin: manuals quote commands."""
+"""Shares of letters from which a page is Japanese or Korean, or in another script than Latin, as manuals quote code."""
 
 
 def language(text: str) -> tuple[str, str]:

@@ -26,6 +26,8 @@ from sphinx_x.data.sample import Box
 
 LARGER = 1.125
 """Size of a title's letters over that of most letters."""
+SENTENCE = 60
+"""Characters from which what ends like a sentence is no title, however large."""
 EDGE, NUMBER_EDGE = 0.09, 0.15
 """Shares of the page's height at its upper and lower edge, where running heads and bare page numbers stand."""
 PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
@@ -38,7 +40,9 @@ CAPTION = re.compile(
     r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*\s*(?:[.:\u2013\u2014-]|\s|$)",
     re.IGNORECASE,
 )
-HEADING = re.compile(r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]")
+HEADING = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
+)
 """The number of a chapter or section, and a letter."""
 
 
@@ -55,10 +59,11 @@ def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float) ->
 
 def body_size(blocks: Sequence[Block]) -> float:
     """The size that most letters of running text have, in pixels."""
-    sizes: Counter[float] = Counter()
-    for block in blocks:
-        for line in block.lines:
-            sizes[round(line.size, 1)] += len(line.marks) if block.kind != "figure" else 0
+    prose: Counter[float] = Counter()
+    code: Counter[float] = Counter()
+    for line in (line for block in blocks if block.kind != "figure" for line in block.lines):
+        (code if line.mono else prose)[round(line.size, 1)] += len(line.marks)
+    sizes = prose if 4 * prose.total() > code.total() else code
     return sizes.most_common(1)[0][0] if sizes else 1.0
 
 
@@ -84,7 +89,7 @@ def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float) -
     if _title(block, body):
         return "title"
     words = block.lines[0].words
-    if len(words) > 1 and MARKER.match(words[0].text):
+    if len(words) > 1 and MARKER.match(words[0].text) and not block.lines[0].mono:
         return "list"
     return "text"
 
@@ -93,7 +98,7 @@ def _furniture(blocks: Sequence[Block], number: int, body: float, height: float)
     """Whether a block is a running head or a page number: one line at the edge of the page, apart from the rest."""
     block = blocks[number]
     edge = (NUMBER_EDGE if PAGE_NUMBER.match(block.text) else EDGE) * height
-    if len(block.lines) > 1 or edge < block.box[1] and block.box[3] < height - edge:
+    if len(block.lines) > 1 or (edge < block.box[1] and block.box[3] < height - edge):
         return False
     if block.lines[0].size > LARGER * body:
         return False
@@ -106,8 +111,8 @@ def _furniture(blocks: Sequence[Block], number: int, body: float, height: float)
 
 def is_table(block: Block) -> bool:
     """Whether most of a block's lines are rows of several cells."""
-    rows = sum(line.cells > 1 for line in block.lines)
-    return rows >= ROW_LINES and 2 * rows >= len(block.lines) and not all(line.mono for line in block.lines)
+    rows, mono = sum(line.cells > 1 for line in block.lines), sum(line.mono for line in block.lines)
+    return rows >= ROW_LINES and 2 * rows >= len(block.lines) and 2 * mono < len(block.lines)
 
 
 def _title(block: Block, body: float) -> bool:
@@ -116,12 +121,13 @@ def _title(block: Block, body: float) -> bool:
     if len(lines) > 3 or not any(char.isalpha() for char in text) or len(text) > 200:
         return False
     size = statistics.median(line.size for line in lines)
+    sentence = text.rstrip()[-1] in ".,;:\u3002"
     if size >= LARGER * body:
-        return True
-    if len(lines) > 2 or text.rstrip()[-1] in ".,;:\u3002" or size < 0.95 * body or any(line.mono for line in lines):
+        return not (sentence and len(text) > SENTENCE)
+    if len(lines) > 2 or sentence or size < 0.95 * body or any(line.mono for line in lines):
         return False
     bold = all(line.bold for line in lines)
-    return bold and (len(text) <= 100) or (bool(HEADING.match(text)) and len(lines) == 1 and bold)
+    return (bold and (len(text) <= 100)) or (bool(HEADING.match(text)) and len(lines) == 1 and bold)
 
 
 def _joined(blocks: Sequence[Block], elements: Sequence[Tag | None], body: float) -> list[Block]:

@@ -118,7 +118,7 @@ def _streams(items: list[Item], gutter: float, depth: int) -> list[list[Line]]:
 
 
 def _by_place(item: Item) -> tuple[float, float]:
-    _, (x1, y1, x2, y2) = item
+    x1, y1, _, y2 = item[1]
     return ((y1 + y2) / 2, x1)
 
 
@@ -150,7 +150,7 @@ def _runs(bands: Sequence[list[Item]], gutter: float) -> list[list[list[Item]]]:
     for band in bands:
         own = _holes(band, gutter)
         if runs and holes:
-            left = [hole for hole in _without(holes, band, gutter)]
+            left = _without(holes, band, gutter)
             if left:
                 runs[-1].append(band)
                 holes = left
@@ -244,7 +244,7 @@ def _row(items: Sequence[Item]) -> Line:
     first = lines[0]
     row = Line([word for line in lines for word in line.words], first.direction, first.rtl)
     row.bold = all(line.bold for line in lines)
-    row.mono = all(line.mono for line in lines)
+    row.mono = max(lines, key=lambda line: len(line.marks)).mono
     row.clean = all(line.clean for line in lines)
     row.cells = sum(line.cells for line in lines)
     row.size = statistics.median(line.size for line in lines)
@@ -318,4 +318,8 @@ def _table_goes_on(group: Sequence[Line], line: Line) -> bool:
     around = union([other.place for other in rows])
     high = line.place[3] - line.place[1]
     inside = around[0] - 1 <= line.place[0] and line.place[2] <= around[2] + 1
-    return inside and line.place[1] - group[-1].place[3] < high and line.place[2] - line.place[0] < 0.6 * (around[2] - around[0])
+    return (
+        inside
+        and line.place[1] - group[-1].place[3] < high
+        and line.place[2] - line.place[0] < 0.6 * (around[2] - around[0])
+    )

@@ -28,6 +28,8 @@ EDGE = 12
 """Steps of grey between neighbouring pixels that are ink and not noise."""
 COLOUR = 24
 """Difference between the channels from which a page is kept in colour."""
+QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+"""Turns against the clock."""
 IN_FIGURE = 0.5
 """Share of a line's box inside a figure, from which the line belongs to it."""
 TEXT_IN_DRAWING = 0.35
@@ -81,7 +83,7 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
     mark_vertical(chars)
     turned = _turn_of(chars)
     if turned:
-        image = image.transpose((Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turned - 1])
+        image = image.transpose(QUARTERS[turned - 1])
         _turn(chars, shapes, turned, frame.width, frame.height)
     chars.broken |= distrusted(chars)
     blocks = _arranged(chars, shapes, image.size)
@@ -134,22 +136,31 @@ def hide(chars: Characters, grey: np.ndarray) -> Counter[str]:
     off = ~chars.hidden & ((x < 0) | (y < 0) | (x > width) | (y > height))
     counts["off the page"] = int(off.sum())
     chars.hidden |= off
-    edges = np.zeros((height, width), bool)
-    signed = grey.astype(np.int16)
-    edges[:, 1:] |= np.abs(np.diff(signed, axis=1)) > EDGE
-    edges[1:] |= np.abs(np.diff(signed, axis=0)) > EDGE
-    sums = np.zeros((height + 1, width + 1), np.int32)
-    np.cumsum(edges, axis=0, dtype=np.int32, out=sums[1:, 1:])
+    ink = _ink(grey)
+    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
+    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
     np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
-    limits = [width, height]
-    low = np.floor(chars.box[:, :2] - 0.5).clip(0, limits).astype(int)
-    high = np.ceil(chars.box[:, 2:] + 1.5).clip(0, limits).astype(int)
+    limits = [ink.shape[1], ink.shape[0]]
+    low = np.floor((chars.box[:, :2] - 0.5) / 2).clip(0, limits).astype(int)
+    high = np.ceil((chars.box[:, 2:] + 1.5) / 2).clip(0, limits).astype(int)
     (left, top), (right, bottom) = low.T, high.T
     inked = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     bare = ~chars.hidden & (inked == 0)
     counts["without ink"] = int(bare.sum())
     chars.hidden |= bare
     return counts
+
+
+def _ink(grey: np.ndarray) -> np.ndarray:
+    """(H / 2, W / 2) whether the shades of four pixels differ from each other or from those on the right or below."""
+    height, width = grey.shape
+    padded = np.pad(grey, ((0, height % 2 + 1), (0, width % 2 + 1)), mode="edge")
+    shade = padded.astype(np.int16)
+    across = np.abs(shade[:-1, 1:] - shade[:-1, :-1]) > EDGE
+    down = np.abs(shade[1:, :-1] - shade[:-1, :-1]) > EDGE
+    edges = across | down
+    edges = edges[: edges.shape[0] // 2 * 2, : edges.shape[1] // 2 * 2]
+    return edges[::2, ::2] | edges[1::2, ::2] | edges[::2, 1::2] | edges[1::2, 1::2]
 
 
 def _turn_of(chars: Characters) -> int:
@@ -205,7 +216,7 @@ def _figures(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[L
         area = (box[2] - box[0]) * (box[3] - box[1])
         inside = [line for line in rest if _share_inside(line.box, box) > IN_FIGURE]
         covered = sum((line.box[2] - line.box[0]) * (line.box[3] - line.box[1]) for line in inside)
-        if covered > TEXT_IN_DRAWING * area or sum(len(line.words) for line in inside) > count:
+        if covered > TEXT_IN_DRAWING * area or 2 * sum(len(line.words) for line in inside) > count:
             continue  # framed text
         figures.append(Block(inside, box, "figure"))
         taken = set(map(id, inside))

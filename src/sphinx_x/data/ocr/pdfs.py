@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import gc
 import hashlib
 import io
 import json
@@ -274,6 +275,7 @@ def _more_time(seconds: int) -> None:
 def _read_on(job: Job, document: Document, part: Path) -> None:
     """The body of the process: opens the document and appends every page that is not in `part` yet."""
     settings = job.settings
+    gc.freeze()  # what the parent made stays in memory that both share
     _limit(settings)
     _more_time(settings.cpu_seconds)
     head, read, _ = _state(part)

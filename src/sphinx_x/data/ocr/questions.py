@@ -1,4 +1,4 @@
-"""What is asked about a page: the paper's kinds of OCR task as one dialogue of several turns (paper, sections 4.1 and 5).
+"""What is asked about a page: the paper's kinds of OCR task, as one dialogue of several turns (paper, 4.1 and 5).
 
 Answers are of whole units: blocks, lines or words, never cut in a word. Only text that can be trusted is asked for, and
 what is to be found is on the page once. Boxes are pixels of the page's picture; the prompt builder writes them.
@@ -107,7 +107,7 @@ Turn = tuple[Content, Content]
 
 
 def ask(page: Page, settings: QuestionSettings, rng: random.Random) -> Asked:
-    """One dialogue of up to `settings.turns` questions of different kinds; raises `UnusedError` where none can be asked.
+    """A dialogue of up to `settings.turns` questions of different kinds; raises `UnusedError` where none can be asked.
 
     Kinds are drawn without repetition by their weights, so that every page is worth several tasks; the first question
     carries the image.

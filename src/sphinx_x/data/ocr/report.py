@@ -27,16 +27,22 @@ CLASS_COLORS = {
     "caption": "#8c564b",
 }  # fmt: skip
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}
+td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}section{display:flex;gap:1.5rem;margin:2rem 0;flex-wrap:wrap}
-img{border:1px solid #999;max-width:560px;height:auto}dl{flex:1;min-width:320px;margin:0}dt{font-weight:600;margin-top:.6rem}
+img{border:1px solid #999;max-width:560px;height:auto}
+dl{flex:1;min-width:320px;margin:0}dt{font-weight:600;margin-top:.6rem}
 dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}h3{flex-basis:100%;margin:0}"""
 
 
 def write_page(path: Path, out: Path, report: Mapping, cpu: float, pages: int, seconds: float) -> None:
     """Writes the report as one HTML file. out: the folder of shards; report: the tables of report.json; cpu: seconds of
     CPU time for `pages` pages; seconds: by the clock, of the last call."""
-    parts = ["<!doctype html><meta charset='utf-8'><title>OCR data</title>", f"<style>{STYLE}</style>", "<h1>OCR data</h1>"]
+    parts = [
+        "<!doctype html><meta charset='utf-8'><title>OCR data</title>",
+        f"<style>{STYLE}</style>",
+        "<h1>OCR data</h1>",
+    ]
     tally = report["tally"]
     speed = f"{pages / cpu:.1f}" if cpu else "unknown"
     facts = {
@@ -75,8 +81,8 @@ def _chosen(out: Path) -> list[tuple[Sample, bytes]]:
 
 def _sample(sample: Sample, content: bytes) -> str:
     image = Image.open(io.BytesIO(content)).convert("RGB")
-    regions = [r for r in sample.regions]
-    places = [(r["box"], r.get("class", ""), CLASS_COLORS.get(r.get("class", ""), "#7f7f7f")) for r in regions]
+    named = [(region["box"], region.get("class", "")) for region in sample.regions]
+    places = [(place, name, CLASS_COLORS.get(name, "#7f7f7f")) for place, name in named]
     drawn = draw_places(image, places)
     drawn.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()

@@ -17,7 +17,7 @@ CLASSES = {
     "Figure": "figure",
     "Caption": "caption",
 }
-"""Standard structure types (ISO 32000-1, 14.8.4) as classes of layout; what is in none of these belongs to its parent."""
+"""Standard structure types (ISO 32000-1, 14.8.4) as classes of layout; what is none of these belongs to its parent."""
 INNER = ("title", "text")
 """Classes that give way to the list, table or figure they stand in."""
 DEPTH, MOST = 64, 50_000

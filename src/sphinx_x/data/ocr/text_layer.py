@@ -17,6 +17,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+MONO = re.compile(r"tt\d|mono|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt", re.IGNORECASE)
 NAMELESS = "#"
 """What the names of fonts without one begin with; these are bitmap fonts, mostly."""
 FLAT = 1e-2
@@ -39,6 +40,7 @@ class Font:
     size: float
     direction: int
     bold: bool
+    mono: bool
     hidden: bool
     mark: int
 
@@ -178,6 +180,8 @@ def character(code: int) -> str:
     if code <= 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000:
         return "\ufffd"
     char = chr(code)
+    if 0x20 < code < 0x7F:
+        return char
     if 0xFB00 <= code <= 0xFDFF or 0xFE70 <= code <= 0xFEFC or 0xF900 <= code <= 0xFAFF:
         return unicodedata.normalize("NFKC", char).strip() or "\ufffd"
     return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
@@ -187,7 +191,7 @@ def _read_font(textpage: Any, index: int, handle: Any, frame: Frame, names: dict
     matrix = raw.FS_MATRIX()
     size = raw.FPDFText_GetFontSize(textpage, index)
     if not raw.FPDFText_GetMatrix(textpage, index, matrix):
-        return Font("", size * frame.scale, 0, False, False, -1)
+        return Font("", size * frame.scale, 0, False, False, False, -1)
     high = float(np.hypot(matrix.c, matrix.d))
     angle = np.degrees(np.arctan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise quarter turns of the picture
     turns = round(float(angle))
@@ -200,7 +204,9 @@ def _read_font(textpage: Any, index: int, handle: Any, frame: Frame, names: dict
         raw.FPDFPageObj_GetFillColor(handle, unused, unused, unused, alpha)
         hidden = raw.FPDFTextObj_GetTextRenderMode(handle) == INVISIBLE or alpha.value < 10
         mark = raw.FPDFPageObj_GetMarkedContentID(handle)
-    return Font(name, size * high * frame.scale, direction, bool(BOLD.search(name)), hidden, mark)
+    return Font(
+        name, size * high * frame.scale, direction, bool(BOLD.search(name)), bool(MONO.search(name)), hidden, mark
+    )
 
 
 def _font_name(font: Any, names: dict[int, str]) -> str:

@@ -17,7 +17,10 @@ LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdh
 JUDGED = LOW | BELOW | TALL
 LETTERS, WORDS = 12, 8
 """Letters and words that a font must have to be judged."""
-PLAUSIBLE = re.compile(r"[\W_]*(?:[\d.,:]+|[^\W\d_]+(?:['\u2019.-][^\W\d_]+)*)[\W_]*")
+WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\d_a-zA-Z]{2,}")
+"""A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
+ENOUGH = 40
+"""Letters and digits that a font must have to be judged by them."""
 HALF, SOME = 0.5, 0.4
 
 
@@ -57,7 +60,10 @@ def shapes_wrong(chars: Characters, members: list[int]) -> bool:
     low = [k for k in letters if chars.text[k] in LOW]
     if len(letters) < LETTERS or len(low) < LETTERS // 2:
         return False
-    below, above = chars.box[letters, 3] - chars.baseline[letters, 1], chars.baseline[letters, 1] - chars.box[letters, 1]
+    below, above = (
+        chars.box[letters, 3] - chars.baseline[letters, 1],
+        chars.baseline[letters, 1] - chars.box[letters, 1],
+    )
     high = float(np.median(chars.baseline[low, 1] - chars.box[low, 1]))
     if high <= 0:
         return True
@@ -79,13 +85,14 @@ def misread(words: list[str]) -> bool:
 
 
 def garbled(words: list[str]) -> bool:
-    """Whether words are no words: letters, digits and signs are mixed in most of them, or they hold no vowel."""
-    long = [word for word in words if len(word) >= 4]
-    bad = sum(not PLAUSIBLE.fullmatch(word.replace("\ufffd", "")) or not _sounded(word) for word in long)
-    return len(long) >= WORDS and bad > HALF * len(long)
+    """Whether words are no words: few of their letters and digits are in runs that could be a word or a number."""
+    text = unicodedata.normalize("NFD", " ".join(words))
+    text = "".join(char for char in text if not unicodedata.combining(char))
+    total = sum(char.isalnum() or char == "\ufffd" for char in text)
+    good = sum(len(run) for run in WORDLIKE.findall(text) if run.isdigit() or _sounded(run))
+    return total >= ENOUGH and good < HALF * total
 
 
-def _sounded(word: str) -> bool:
-    plain = unicodedata.normalize("NFD", word.lower())
-    latin = [char for char in plain if "a" <= char <= "z"]
-    return len(latin) < 4 or any(char in "aeiouy" for char in latin)
+def _sounded(run: str) -> bool:
+    latin = [char for char in run.lower() if "a" <= char <= "z"]
+    return len(latin) < len(run) or any(char in "aeiouy" for char in latin)

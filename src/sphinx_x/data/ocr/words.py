@@ -32,7 +32,6 @@ ACCENTS = {
 }  # fmt: skip
 """Accents that older typesetting sets as characters of their own, over or under a letter."""
 LEADERS = re.compile(r"(?:[.\u00b7\u2026\u2022_]\s?){4,}")
-MONO = re.compile(r"tt\d|mono|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -45,14 +44,18 @@ class Word:
     place: Box
     """The box in upright coordinates."""
     size: float
+    high: tuple[float, float]
+    """Top and bottom of its cells: the same for `a` and for `g`."""
     space: bool = True
     """Whether white space parts it from the word before."""
 
 
 @dataclass(slots=True)
 class Line:
-    """Words of one line in logical order. place: upright box; direction: as of characters; cells: parts of a table's row;
-    hyphen: ends in a hyphen that parts a word."""
+    """Words of one line in logical order.
+
+    place: upright box; direction: as of characters; cells: parts of a table's row; hyphen: ends in one that parts a word.
+    """
 
     words: list[Word]
     direction: int = 0
@@ -92,7 +95,7 @@ def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) ->
 def is_cjk(char: str) -> bool:
     """Whether a character is Chinese, Japanese or their punctuation: written without spaces."""
     code = ord(char[0])
-    return (
+    return code >= 0x2E80 and (
         0x2E80 <= code <= 0x30FF or 0x31F0 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF
         or 0xFE30 <= code <= 0xFE4F or 0xFF00 <= code <= 0xFF9F or 0x20000 <= code <= 0x3FFFF
     )  # fmt: skip
@@ -123,14 +126,17 @@ def mark_vertical(chars: Characters) -> None:
 
 
 class Upright:
-    """The characters of one direction, turned upright. box, cell: (N, 4) of all characters; base: (N,) baselines."""
+    """The characters of one direction, turned upright. box, cell: of every character; seen: its box in the picture."""
 
     def __init__(self, chars: Characters, direction: int, width: int, height: int) -> None:
         self.chars, self.direction = chars, direction
         quarters = 1 if direction == VERTICAL else direction
-        self.box = turn_boxes(chars.box, quarters, width, height)
-        self.cell = turn_boxes(chars.cell, quarters, width, height)
-        self.sides = (width, height) if quarters % 2 == 0 else (height, width)
+        self.box: list[list[float]] = turn_boxes(chars.box, quarters, width, height).tolist()
+        self.cell: list[list[float]] = turn_boxes(chars.cell, quarters, width, height).tolist()
+        self.seen: list[list[float]] = self.box if quarters == 0 else chars.box.tolist()
+        self.size: list[float] = chars.size.tolist()
+        self.cjk = [is_cjk(text) for text in chars.text]
+        self.rtl = [text > "\u0590" and is_rtl(text) for text in chars.text]
         self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden).tolist()
 
     def lines(self) -> list[Line]:
@@ -148,19 +154,18 @@ class Upright:
 
     def _groups(self) -> list[tuple[list[int], bool]]:
         """Numbers of characters by word, and whether white space is before it."""
-        chars, cell, groups = self.chars, self.cell.tolist(), []
+        cell, spaces, groups = self.cell, self.chars.space, []
         last = -1
         for k in self.members:
             apart, spaced = True, True
             if last >= 0:
-                em = max(min(chars.size[k], chars.size[last]), 1e-6)
+                em = max(min(self.size[k], self.size[last]), 1e-6)
                 a, b = cell[last], cell[k]
                 gap = max(b[0] - a[2], a[0] - b[2]) / em
-                cjk = is_cjk(chars.text[k]) and is_cjk(chars.text[last])
+                limit, least = (CJK_SPLIT, CJK_SPLIT) if self.cjk[k] and self.cjk[last] else (SPLIT, MERGE)
                 level = min(a[3], b[3]) - max(a[1], b[1]) > 0.35 * min(a[3] - a[1], b[3] - b[1])
-                back = b[0] < a[0] - 0.6 * em and not (is_rtl(chars.text[k]) or is_rtl(chars.text[last]))
-                spaced = chars.space[k] == 2 or (chars.space[k] == 1 and gap > (CJK_SPLIT if cjk else MERGE))
-                spaced = spaced or gap > (CJK_SPLIT if cjk else SPLIT)
+                back = b[0] < a[0] - 0.6 * em and not (self.rtl[k] or self.rtl[last])
+                spaced = spaces[k] == 2 or (spaces[k] == 1 and gap > least) or gap > limit
                 apart = spaced or not level or back
             if apart:
                 groups.append(([k], spaced))
@@ -170,21 +175,20 @@ class Upright:
         return groups
 
     def _word(self, members: list[int], spaced: bool) -> Word:
-        chars = self.chars
         members = self._logical(members)
-        boxes = self.box[members]
-        place = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
-        seen = chars.box[members]
-        box = (*seen[:, :2].min(0).tolist(), *seen[:, 2:].max(0).tolist())
-        return Word(self._text(members), box, members, place, float(chars.size[members].max()), spaced)
+        place = _hull([self.box[k] for k in members])
+        seen = place if self.seen is self.box else _hull([self.seen[k] for k in members])
+        cells = [self.cell[k] for k in members]
+        high = min(cell[1] for cell in cells), max(cell[3] for cell in cells)
+        return Word(self._text(members), seen, members, place, max(self.size[k] for k in members), high, spaced)
 
     def _logical(self, members: list[int]) -> list[int]:
         """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
-        letters = [k for k in members if is_rtl(self.chars.text[k]) and not unicodedata.combining(self.chars.text[k][0])]
+        letters = [k for k in members if self.rtl[k] and not unicodedata.combining(self.chars.text[k][0])]
         if len(letters) < 2 or 2 * len(letters) < len(members):
             return members
-        steps = np.diff(self.box[letters, 0] + self.box[letters, 2])
-        if (steps > 0).sum() <= (steps < 0).sum():
+        middles = [self.box[k][0] + self.box[k][2] for k in letters]
+        if sum(b > a for a, b in itertools.pairwise(middles)) * 2 <= len(middles) - 1:
             return members
         clusters: list[list[int]] = []
         for k in members:
@@ -200,7 +204,7 @@ class Upright:
         pending = ""
         for number, k in enumerate(members):
             text = chars.text[k]
-            if chars.soft[k] and number < len(members) - 1 and chars.box[k, 2] - chars.box[k, 0] < 0.05 * chars.size[k]:
+            if chars.soft[k] and number < len(members) - 1 and self.seen[k][2] - self.seen[k][0] < 0.05 * self.size[k]:
                 continue  # a soft hyphen that is not printed
             if text in ACCENTS and self._over(k, members, number):
                 other = members[number + 1] if self._stacked(k, members, number + 1) else None
@@ -231,14 +235,9 @@ class Upright:
         gap = max(q[0] - p[2], p[0] - q[2])
         if gap > limit * em or gap < -0.7 * em:
             return False
-        first, second = self._span(a), self._span(b)
+        first, second = a.high, b.high
         shared = min(first[1], second[1]) - max(first[0], second[0])
         return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
-
-    def _span(self, word: Word) -> tuple[float, float]:
-        """From top to bottom of the cells of a word: the same for `a` and for `g`."""
-        cells = self.cell[word.chars]
-        return float(cells[:, 1].min()), float(cells[:, 3].max())
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
         """Joins parts of one line that the file holds in another order."""
@@ -270,9 +269,9 @@ class Upright:
             b.space = b.space or rtl or (gap > SPLIT * a.size and not (is_cjk(a.text[-1]) and is_cjk(b.text[0])))
         members = [k for word in words for k in word.chars]
         line = Line(words, self.direction, rtl)
-        line.size = statistics.median(chars.size[members].tolist())
+        line.size = statistics.median([self.size[k] for k in members])
         line.bold = 2 * sum(chars.font[k].bold for k in members) > len(members)
-        line.mono = 2 * sum(bool(MONO.search(chars.font[k].name)) for k in members) > len(members)
+        line.mono = 2 * sum(chars.font[k].mono for k in members) > len(members)
         line.clean = not chars.broken[members].any()
         line.marks = [chars.font[k].mark for k in members]
         last = words[-1].text
@@ -281,8 +280,16 @@ class Upright:
         return line
 
 
+def _hull(boxes: Sequence[Sequence[float]]) -> Box:
+    if len(boxes) == 1:
+        x1, y1, x2, y2 = boxes[0]
+        return (x1, y1, x2, y2)
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return (min(left), min(top), max(right), max(bottom))
+
+
 def in_order(words: list[Word], rtl: bool) -> list[Word]:
-    """Words of a line as they are read; runs of left-to-right words and numbers in right-to-left text keep their order."""
+    """Words of a line as they are read; left-to-right words and numbers in right-to-left text keep their order."""
     words = sorted(words, key=lambda word: word.place[0] + word.place[2])
     mixed = rtl or any(is_rtl(char) for word in words for char in word.text)
     if not mixed:
@@ -302,4 +309,3 @@ def in_order(words: list[Word], rtl: bool) -> list[Word]:
             runs.append((kind, [word]))
     runs = runs[::-1] if rtl else runs
     return [word for kind, run in runs for word in (run[::-1] if kind == "R" else run)]
-
