@@ -41,10 +41,10 @@ def judge(page: Page, limits: Limits) -> str | None:
     total = max(len(page.chars), 1)
     hidden = sum(page.left_out[reason] for reason in ("invisible", "off the page", "without ink"))
     seen = ~page.chars.hidden
-    if not seen.any() and is_blank(page.image):
-        return "blank page"
     if hidden > limits.hidden * total and hidden >= limits.letters:
         return "hidden or off-page text"
+    if not seen.any() and is_blank(page.image):
+        return "blank page"
     letters = sum(text[0].isalnum() for text, good in zip(page.chars.text, seen, strict=True) if good)
     if letters < limits.letters:
         return "scan without text" if page.shapes.scan else "too little text"

@@ -71,7 +71,7 @@ def flowing(lines: Sequence[Line]) -> str:
             text += new
         elif before.mono or (line and line.cells > 1) or before.cells > 1:
             text += "\n" + new
-        elif before.hyphen and new[0].isalpha() and new[0].islower():
+        elif before.hyphen and new[0].isalpha() and new[0].islower() == text[-2].islower():
             keep = "-" in text.rsplit(" ", 1)[-1][:-1]  # of a compound the last hyphen is its own
             text = (text if keep else text[:-1]) + new
         elif is_cjk(text[-1]) and is_cjk(new[0]):
@@ -151,7 +151,7 @@ def _runs(bands: Sequence[list[Item]], gutter: float) -> list[list[list[Item]]]:
         own = _holes(band, gutter)
         if runs and holes:
             left = _without(holes, band, gutter)
-            if left:
+            if left and not _between(band, holes):
                 runs[-1].append(band)
                 holes = left
                 continue
@@ -161,6 +161,11 @@ def _runs(bands: Sequence[list[Item]], gutter: float) -> list[list[list[Item]]]:
         runs.append([band])
         holes = own
     return runs
+
+
+def _between(items: Sequence[Item], holes: Sequence[Span]) -> bool:
+    """Whether an item stands in a gutter, as a page number does below columns."""
+    return any(a < (box[0] + box[2]) / 2 < b for _, box in items for a, b in holes)
 
 
 def _holes(items: Sequence[Item], gutter: float) -> list[Span]:

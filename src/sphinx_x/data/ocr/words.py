@@ -54,7 +54,7 @@ class Word:
 class Line:
     """Words of one line in logical order.
 
-    place: upright box; direction: as of characters; cells: parts of a table's row; hyphen: ends in one that parts a word.
+    place: upright box; direction: as of characters; cells: of a table's row; hyphen: ends in one that parts a word.
     """
 
     words: list[Word]
