@@ -105,9 +105,9 @@ def _streams(items: list[Item], gutter: float, depth: int) -> list[list[Line]]:
     if len(items) < 2 or depth == 0:
         return [[line for line, _ in sorted(items, key=_by_place)]]
     streams: list[list[Line]] = []
-    for bands in _runs(_bands(items), gutter):
+    for bands, holes in _runs(_bands(items), gutter):
         run = [item for band in bands for item in band]
-        columns = _columns(run, gutter)
+        columns = _columns(run, holes)
         if len(columns) < 2:
             streams.append([line for line, _ in sorted(run, key=_by_place)])
         elif _tabular(columns):
@@ -143,23 +143,18 @@ def _core(box: Box) -> Span:
     return box[1] + 0.2 * high, box[3] - 0.2 * high
 
 
-def _runs(bands: Sequence[list[Item]], gutter: float) -> list[list[list[Item]]]:
-    """Bands by runs that share a gutter, or that have none."""
-    runs: list[list[list[Item]]] = []
-    holes: list[Span] = []
+def _runs(bands: Sequence[list[Item]], gutter: float) -> list[tuple[list[list[Item]], list[Span]]]:
+    """Bands by runs that share gutters, with these, or that have none."""
+    runs: list[tuple[list[list[Item]], list[Span]]] = []
     for band in bands:
         own = _holes(band, gutter)
-        if runs and holes:
+        if runs:
+            members, holes = runs[-1]
             left = _without(holes, band, gutter)
-            if left and not _between(band, holes):
-                runs[-1].append(band)
-                holes = left
+            if (not holes and not own) or (left and not _between(band, holes)):
+                runs[-1] = ([*members, band], left)
                 continue
-        elif runs and not own:
-            runs[-1].append(band)
-            continue
-        runs.append([band])
-        holes = own
+        runs.append(([band], own))
     return runs
 
 
@@ -190,9 +185,9 @@ def _without(holes: Sequence[Span], items: Sequence[Item], gutter: float) -> lis
     return left
 
 
-def _columns(items: Sequence[Item], gutter: float) -> list[list[Item]]:
-    """Items by the columns that their common gutters make, from left to right."""
-    edges = [(a + b) / 2 for a, b in _holes(items, gutter)]
+def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
+    """Items by the columns that the gutters of their run make, from left to right."""
+    edges = [(a + b) / 2 for a, b in holes]
     columns: list[list[Item]] = [[] for _ in range(len(edges) + 1)]
     for item in items:
         middle = (item[1][0] + item[1][2]) / 2
