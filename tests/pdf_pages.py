@@ -22,7 +22,7 @@ class PageOf:
 
 @dataclass
 class Pdf:
-    """A PDF file. meanings: texts of the font of boxes; root: further entries of the catalogue; objects: further ones."""
+    """A PDF file. meanings: texts of the font of boxes; root: more entries of the catalogue; objects: further ones."""
 
     pages: Sequence[PageOf]
     meanings: Sequence[str] = ()
@@ -104,6 +104,8 @@ def show_codes(codes: Sequence[int], x: float, y: float, size: float = 10) -> st
     return f"BT /{BOXES} {size} Tf 1 0 0 1 {x} {y} Tm <{bytes(codes).hex()}> Tj ET"
 
 
-def paragraph(lines: Sequence[str], x: float, y: float, size: float = 10, font: str = "F1", lead: float = 12) -> list[str]:
+def paragraph(
+    lines: Sequence[str], x: float, y: float, size: float = 10, font: str = "F1", lead: float = 12
+) -> list[str]:
     """Lines one below the other."""
     return [show(line, x, y - lead * k, size, font) for k, line in enumerate(lines)]

@@ -206,7 +206,7 @@ def _blame(job: Job, part: Path, code: int, killed: set[int]) -> None:
         -signal.SIGXCPU: f"{what} takes too much time",
         -signal.SIGALRM: f"{what} waits without end",
         -signal.SIGKILL: f"{what} was killed twice",
-    }.get(signal.Signals(-code) if code < 0 else 0, f"{what} crashes the reader")
+    }.get(code, f"{what} crashes the reader")
     with part.open("ab") as file:
         _mend(file, part)
         _append(file, {"page": page, "reason": reason, "wrong": True, "crash": True})

@@ -212,9 +212,9 @@ class _Asker:
         return (run, text) if good and len(text) <= 120 else None
 
     def _unique(self, text: str) -> bool:
-        """Whether a text is on the page once, also inside other words and figures."""
+        """Whether a text is on the page once, also inside other words, over the ends of lines and in figures."""
         everything = [line.text for block in self.page.blocks for line in block.lines]
-        return sum(line.count(text) for line in everything) == 1
+        return sum(line.count(text) for line in everything) == 1 and self.text.count(text) <= 1
 
     def _spot_words(self) -> Turn | None:
         """All words of the page where they are few, else those of a block or of lines of it."""
