@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -334,6 +335,10 @@ def hostile(place: Path, count: int, seed: int) -> None:
     inner = "/Resources<</XObject<</X 1000 0 R>>>>"
     form = f"<</Type/XObject/Subtype/Form/BBox[0 0 500 500]{inner}/Length 11>>stream\n/X Do /X Do\nendstream".encode()
     Pdf([PageOf(["/X Do"], more=inner)], objects=[form]).write(place / "loop.pdf")
+    squeezed = zlib.compress(bytes(400_000_000), 9)
+    bomb = b"<</Type/XObject/Subtype/Image/Width 20000/Height 20000/BitsPerComponent 8/ColorSpace/DeviceGray"
+    bomb += b"/Filter/FlateDecode/Length %d>>stream\n%s\nendstream" % (len(squeezed), squeezed)
+    Pdf([PageOf(["500 0 0 500 50 50 cm /X Do"], more=inner)], objects=[bomb]).write(place / "bomb.pdf")
     many = "0 0 m " + "1 1 l 2 3 l " * 50_000 + "S"
     Pdf([PageOf([many, *text])]).write(place / "paths.pdf")
     os.mkfifo(place / "pipe.pdf")
@@ -342,10 +347,12 @@ def hostile(place: Path, count: int, seed: int) -> None:
     (place / os.fsdecode(b"name-\xff\n.pdf")).write_bytes(book(place.parent / "made.pdf", 11).read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of processes")
 def test_hostile_files(tmp_path):
-    hostile(tmp_path / "in", 10, 1)
-    tally = make_ocr(tmp_path / "in", tmp_path / "out", SMALL.model_copy(update={"cpu_seconds": 5}), workers=2)
+    """A hundred damaged or hostile files: every one is accounted for, none stops the run."""
+    hostile(tmp_path / "in", 100, 1)
+    tally = make_ocr(tmp_path / "in", tmp_path / "out", SMALL.model_copy(update={"cpu_seconds": 2}), workers=2)
     assert tally.samples >= 1
     assert tally.records == tally.samples + tally.bad + sum(tally.left_out.values())
     named = {source for source, _ in quarantine(tmp_path / "out")} | {

@@ -5,6 +5,7 @@ Where the PDF is tagged, its structure tree decides. Else these rules, in this o
 - figure: images, and groups of shapes that are no frames (`drawings`).
 - none: a line of its own at the upper or lower edge of the page (running heads, page numbers).
 - caption: begins with the word for a figure or a table, and a number.
+- list: lines of a table of contents, with dots or white before a page number.
 - table: three rows or more with several cells in most of them.
 - title: letters at least an eighth larger than most of the page's, or one or two lines that are bold or numbered as a
   heading, without a full stop.
@@ -22,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from sphinx_x.data.ocr.order import MARKER, ROW_LINES, Block
 from sphinx_x.data.ocr.structure import Tag
 from sphinx_x.data.ocr.tasks import union
+from sphinx_x.data.ocr.words import Line
 from sphinx_x.data.sample import Box
 
 LARGER = 1.125
@@ -40,6 +42,9 @@ CAPTION = re.compile(
     r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*\s*(?:[.:\u2013\u2014-]|\s|$)",
     re.IGNORECASE,
 )
+CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
+CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{3}.*\s\d{1,4}$")
+"""Lines of a table of contents: with dots before the page number; with white, of two cells."""
 HEADING = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
 )
@@ -84,6 +89,8 @@ def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float) -
     first = block.lines[0].text
     if CAPTION.match(first) and len(block.lines) <= 8:
         return "caption"
+    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines):
+        return "list"
     if is_table(block):
         return "table"
     if _title(block, body):
@@ -107,6 +114,10 @@ def _furniture(blocks: Sequence[Block], number: int, body: float, height: float)
     if top:
         return all(box[1] >= block.box[3] + APART * body or box[3] <= block.box[3] + body for box in others)
     return all(box[3] <= block.box[1] - APART * body or box[1] >= block.box[1] - body for box in others)
+
+
+def _in_contents(line: Line) -> bool:
+    return bool(CONTENTS.search(line.text)) or (line.cells == 2 and line.bold and bool(CHAPTER.match(line.text)))
 
 
 def is_table(block: Block) -> bool:

@@ -21,11 +21,21 @@ WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\
 """A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
 ENOUGH = 40
 """Letters and digits that a font must have to be judged by them."""
+SYMBOLS = re.compile(
+    r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
+    r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)",
+    re.IGNORECASE,
+)
+"""Fonts of symbols, whose codes are those of letters where the file has no map."""
+ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
 HALF, SOME = 0.5, 0.4
 
 
 def distrusted(chars: Characters) -> np.ndarray:
-    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of three signs."""
+    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of four signs:
+
+    shapes that do not fit, accented letters throughout, no words, or plain letters in a font of symbols.
+    """
     fonts: dict[str, list[int]] = {}
     for k, font in enumerate(chars.font):
         fonts.setdefault(font.name, []).append(k)
@@ -34,6 +44,8 @@ def distrusted(chars: Characters) -> np.ndarray:
         words[name].append(word)
     wrong = np.zeros(len(chars), bool)
     for name, members in fonts.items():
+        if SYMBOLS.search(name):
+            wrong[[k for k in members if chars.text[k].isascii() and chars.text[k] not in ALLOWED]] = True
         if shapes_wrong(chars, members) or misread(words[name]) or (name.startswith(NAMELESS) and garbled(words[name])):
             wrong[members] = True
     return wrong
