@@ -1,0 +1,247 @@
+"""A PDF page -> its picture at a chosen long edge, and its text with boxes in reading order, figures among it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+from PIL import Image
+
+from sphinx_x.data.ocr.drawings import Shapes, read_shapes
+from sphinx_x.data.ocr.layout import classify
+from sphinx_x.data.ocr.order import Block, arrange
+from sphinx_x.data.ocr.structure import read_tags
+from sphinx_x.data.ocr.text_layer import OBLIQUE, VERTICAL, Characters, Frame, read_characters
+from sphinx_x.data.ocr.trust import distrusted
+from sphinx_x.data.ocr.words import Line, Upright, mark_vertical, turn_boxes
+from sphinx_x.data.sample import Box
+from sphinx_x.data.sources.base import UnusedError
+
+TURNED = 0.8
+"""Share of the characters that run in one other direction, from which the whole page is turned."""
+EDGE = 12
+"""Steps of grey between neighbouring pixels that are ink and not noise."""
+COLOUR = 24
+"""Difference between the channels from which a page is kept in colour."""
+QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+"""Turns against the clock."""
+IN_FIGURE = 0.5
+"""Share of a line's box inside a figure, from which the line belongs to it."""
+TEXT_IN_DRAWING = 0.35
+"""Share of a drawing that text may cover; beyond it, it is a decoration of the text."""
+SIDES = (20.0, 14_400.0)
+"""Points; what a page's sides may measure."""
+
+
+@dataclass
+class Page:
+    """A page as it is seen and read. blocks: in reading order, of text and of kind `figure`; shapes: what is drawn."""
+
+    image: Image.Image
+    chars: Characters
+    blocks: list[Block]
+    shapes: Shapes
+    regions: list[Block] = field(default_factory=list)
+    """Regions of the layout, each with its `label`."""
+    turned: int = 0
+    fields: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Characters that are in no block, by reason."""
+
+    @property
+    def lines(self) -> list[Line]:
+        """All lines in reading order, without those inside figures."""
+        return [line for block in self.blocks if block.kind != "figure" for line in block.lines]
+
+    @property
+    def text(self) -> str:
+        """The whole text, one block a line."""
+        return "\n".join(block.text for block in self.blocks if block.kind != "figure" and block.lines)
+
+
+def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page:
+    """Page `number` (from 0) with its long side of `long_edge` pixels; text that stands on its side is turned upright.
+
+    Raises `UnusedError` for a page of an odd size and `PdfiumError` for a page that cannot be read.
+    """
+    page = document[number]
+    try:
+        image, frame = render(page, long_edge)
+        chars = read_characters(page, frame)
+        shapes = read_shapes(page, frame)
+        fields = count_fields(page)
+        tags = read_tags(page)
+    finally:
+        page.close()
+    grey = np.asarray(image.convert("L"))
+    left_out = hide(chars, grey)
+    mark_vertical(chars)
+    turned = _turn_of(chars)
+    if turned:
+        image = image.transpose(QUARTERS[turned - 1])
+        _turn(chars, shapes, turned, frame.width, frame.height)
+    chars.broken |= distrusted(chars)
+    blocks = _arranged(chars, shapes, image.size)
+    left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
+    regions = classify(blocks, tags, image.height)
+    return Page(image, chars, blocks, shapes, regions, turned, fields, +left_out)
+
+
+def render(page: pdfium.PdfPage, long_edge: int) -> tuple[Image.Image, Frame]:
+    """The picture of a page, grey where it has no colour, and the way from its points to pixels."""
+    width, height = page.get_size()
+    if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+    scale = (long_edge - 1e-3) / max(width, height)
+    if min(width, height) * scale < 16:
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+    bitmap = page.render(scale=scale, rev_byteorder=True)  # pyright: ignore[reportArgumentType]
+    pixels = bitmap.to_numpy()
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        channels = [pixels[..., k] for k in range(3)]
+        grey = all(_alike(channels[0], other) for other in channels[1:])
+        pixels = channels[0] if grey else pixels[..., :3]
+    image = Image.fromarray(np.ascontiguousarray(pixels.reshape(pixels.shape[:2]) if pixels.ndim == 2 else pixels))
+    bitmap.close()
+    left, bottom, right, top = page.get_bbox()
+    return image, Frame((left, bottom, right, top), page.get_rotation() // 90, *image.size)
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    return not (np.abs(a.astype(np.int16) - b) > COLOUR).any()
+
+
+def count_fields(page: pdfium.PdfPage) -> int:
+    """How many fields of a form a page has."""
+    found = 0
+    for number in range(min(raw.FPDFPage_GetAnnotCount(page), 1000)):
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        if annotation:
+            found += raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET
+            raw.FPDFPage_CloseAnnot(annotation)
+    return found
+
+
+def hide(chars: Characters, grey: np.ndarray) -> Counter[str]:
+    """Marks the characters that nobody sees: invisible ones, those off the page, and those without ink in their box."""
+    counts: Counter[str] = Counter()
+    counts["invisible"] = int(chars.hidden.sum())
+    height, width = grey.shape
+    x, y = (chars.box[:, 0] + chars.box[:, 2]) / 2, (chars.box[:, 1] + chars.box[:, 3]) / 2
+    off = ~chars.hidden & ((x < 0) | (y < 0) | (x > width) | (y > height))
+    counts["off the page"] = int(off.sum())
+    chars.hidden |= off
+    ink = _ink(grey)
+    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
+    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
+    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
+    limits = [ink.shape[1], ink.shape[0]]
+    low = np.floor((chars.box[:, :2] - 0.5) / 2).clip(0, limits).astype(int)
+    high = np.ceil((chars.box[:, 2:] + 1.5) / 2).clip(0, limits).astype(int)
+    (left, top), (right, bottom) = low.T, high.T
+    inked = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    bare = ~chars.hidden & (inked == 0)
+    counts["without ink"] = int(bare.sum())
+    chars.hidden |= bare
+    return counts
+
+
+def _ink(grey: np.ndarray) -> np.ndarray:
+    """(H / 2, W / 2) whether the shades of four pixels differ from each other or from those on the right or below."""
+    height, width = grey.shape
+    padded = np.pad(grey, ((0, height % 2 + 1), (0, width % 2 + 1)), mode="edge")
+    shade = padded.astype(np.int16)
+    across = np.abs(shade[:-1, 1:] - shade[:-1, :-1]) > EDGE
+    down = np.abs(shade[1:, :-1] - shade[:-1, :-1]) > EDGE
+    edges = across | down
+    edges = edges[: edges.shape[0] // 2 * 2, : edges.shape[1] // 2 * 2]
+    return edges[::2, ::2] | edges[1::2, ::2] | edges[::2, 1::2] | edges[1::2, 1::2]
+
+
+def _turn_of(chars: Characters) -> int:
+    """By how many quarters against the clock a page is turned, so that its text stands upright."""
+    seen = chars.direction[~chars.hidden]
+    if not len(seen):
+        return 0
+    counts = np.bincount(seen, minlength=6)
+    best = int(counts[:4].argmax())
+    return best if counts[best] > TURNED * len(seen) else 0
+
+
+def _turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
+    chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
+    points = turn_boxes(np.tile(chars.baseline, 2), quarters, width, height)
+    chars.baseline = points[:, :2]
+    straight = chars.direction < 4
+    chars.direction[straight] = (chars.direction[straight] - quarters) % 4
+    turned = _turned_boxes([box for box, _ in shapes.figures], quarters, width, height)
+    shapes.figures = [(box, count) for box, (_, count) in zip(turned, shapes.figures, strict=True)]
+    shapes.rules = _turned_boxes(shapes.rules, quarters, width, height)
+
+
+def _turned_boxes(boxes: Sequence[Box], quarters: int, width: int, height: int) -> list[Box]:
+    array = np.array(boxes, np.float64).reshape(-1, 4)
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in turn_boxes(array, quarters, width, height).tolist()]
+
+
+def _arranged(chars: Characters, shapes: Shapes, size: tuple[int, int]) -> list[Block]:
+    """Blocks of the direction that most characters have, with the figures; then what stands on its side."""
+    counts = np.bincount(chars.direction[~chars.hidden], minlength=6)
+    order = sorted((d for d in range(6) if counts[d] and d != OBLIQUE), key=lambda d: -counts[d])
+    blocks: list[Block] = []
+    for rank, direction in enumerate(order):
+        lines = Upright(chars, direction, *size).lines()
+        if rank == 0:
+            figures, lines = _figures(shapes, lines)
+            rtl = 2 * sum(line.rtl for line in lines) > len(lines)
+            blocks = arrange(lines, rtl)
+            blocks = _with_figures(blocks, figures, rtl) if direction != VERTICAL else blocks + figures
+        else:
+            blocks += arrange(lines)
+    if not order:
+        blocks = _figures(shapes, [])[0]
+    return blocks
+
+
+def _figures(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
+    """Figures with the lines inside them, and the lines that are in none."""
+    figures = []
+    rest = list(lines)
+    for box, count in shapes.figures:
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        inside = [line for line in rest if _share_inside(line.box, box) > IN_FIGURE]
+        covered = sum((line.box[2] - line.box[0]) * (line.box[3] - line.box[1]) for line in inside)
+        if covered > TEXT_IN_DRAWING * area or 2 * sum(len(line.words) for line in inside) > count:
+            continue  # framed text
+        figures.append(Block(inside, box, "figure"))
+        taken = set(map(id, inside))
+        rest = [line for line in rest if id(line) not in taken]
+    return figures, rest
+
+
+def _share_inside(box: Box, other: Box) -> float:
+    across = min(box[2], other[2]) - max(box[0], other[0])
+    down = min(box[3], other[3]) - max(box[1], other[1])
+    return max(across, 0) * max(down, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
+
+
+def _with_figures(blocks: list[Block], figures: Sequence[Block], rtl: bool) -> list[Block]:
+    """Puts every figure before the block that follows it in its column."""
+    out = list(blocks)
+    for figure in figures:
+        best, place = math.inf, len(out)
+        for number, block in enumerate(out):
+            across = min(block.box[2], figure.box[2]) - max(block.box[0], figure.box[0])
+            below = block.box[1] - figure.box[3]
+            if across > 0 and -0.3 * (figure.box[3] - figure.box[1]) <= below < best:
+                best, place = below, number
+        if place == len(out) and out:  # nothing below it: after the last block above
+            above = [n for n, b in enumerate(out) if min(b.box[2], figure.box[2]) > max(b.box[0], figure.box[0])]
+            place = max(above, default=len(out) - 1) + 1
+        out.insert(place, figure)
+    return out

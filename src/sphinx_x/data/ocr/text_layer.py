@@ -1,0 +1,220 @@
+"""The characters of a page's text layer as arrays: text, boxes in pixels of the picture, direction, font, visibility.
+
+Everything that PDF leaves open is settled here once: page rotation, ligatures, presentation forms, soft hyphens, and
+which characters no reader can see. Words, lines and blocks are made of these characters in `words` and `order`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+MONO = re.compile(r"tt\d|mono|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt", re.IGNORECASE)
+NAMELESS = "#"
+"""What the names of fonts without one begin with; these are bitmap fonts, mostly."""
+FLAT = 1e-2
+"""Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
+INVISIBLE = 3
+"""The text rendering mode of what OCR programs lay over a scan."""
+SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x200B, 0x3000))
+OBLIQUE, VERTICAL = 4, 5
+"""Directions besides the four quarter turns: slanted text, and columns of Chinese or Japanese read downwards."""
+BOLD = re.compile(r"bold|black|heavy|semib|[-_]bd\b|cmbx|cmb\d|sfbx|ecbx|cmssbx|[a-z]b8t|-demi", re.IGNORECASE)
+HYPHENS = (2, 0xAD)
+"""Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
+
+
+@dataclass(slots=True)
+class Font:
+    """What the characters of one text object share. size: em in pixels; direction: quarter turns clockwise."""
+
+    name: str
+    size: float
+    direction: int
+    bold: bool
+    mono: bool
+    hidden: bool
+    mark: int
+
+
+@dataclass(slots=True)
+class Characters:
+    """N characters in the order of the text layer, without white space.
+
+    text: one character, or the letters of a ligature; box: (N, 4) ink and advance: (N, 4) cell, pixels of the picture;
+    space: white space before it (2 where the file has it, 1 where the reader inferred it, 0 none); broken: no text that
+    can be trusted; hidden: invisible or transparent.
+    """
+
+    text: list[str] = field(default_factory=list)
+    box: Any = None
+    cell: Any = None
+    baseline: Any = None
+    font: list[Font] = field(default_factory=list)
+    space: list[int] = field(default_factory=list)
+    soft: list[bool] = field(default_factory=list)
+    broken: Any = None
+    hidden: Any = None
+    direction: Any = None
+    size: Any = None
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """From points of a page to pixels of its picture.
+
+    bounds: left, bottom, right, top of the visible page in points; quarters: clockwise turns of the picture; width and
+    height: of the picture in pixels.
+    """
+
+    bounds: tuple[float, float, float, float]
+    quarters: int
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Pixels per point."""
+        left, bottom, right, top = self.bounds
+        return max(self.width, self.height) / max(right - left, top - bottom)
+
+    def points(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Pixels of points of the page."""
+        left, bottom, right, top = self.bounds
+        u, v = (x - left) / (right - left), (top - y) / (top - bottom)
+        for _ in range(self.quarters % 4):
+            u, v = 1 - v, u
+        return u * self.width, v * self.height
+
+    def boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (N, 4) of left, bottom, right, top in points -> x1, y1, x2, y2 in pixels."""
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        x, y = self.points(boxes[:, 0], boxes[:, 1])
+        u, v = self.points(boxes[:, 2], boxes[:, 3])
+        return np.stack([np.minimum(x, u), np.minimum(y, v), np.maximum(x, u), np.maximum(y, v)], 1)
+
+
+def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
+    """The characters of a page's text layer. Raises `PdfiumError` where pdfium cannot read it."""
+    textpage = page.get_textpage()
+    try:
+        return _read(textpage, frame)
+    finally:
+        textpage.close()
+
+
+def _read(textpage: Any, frame: Frame) -> Characters:
+    out = Characters()
+    boxes, cells, origins, broken = [], [], [], []
+    objects: dict[int, Font] = {}
+    names: dict[int, str] = {}
+    rect = raw.FS_RECTF()
+    x1, x2, y1, y2, ox, oy = (ctypes.c_double() for _ in range(6))
+    get_code, get_object, get_box = raw.FPDFText_GetUnicode, raw.FPDFText_GetTextObject, raw.FPDFText_GetCharBox
+    get_cell, get_origin = raw.FPDFText_GetLooseCharBox, raw.FPDFText_GetCharOrigin
+    space, high = 0, 0
+    for index in range(textpage.count_chars()):
+        code = get_code(textpage, index)
+        if code in SPACES:
+            space = max(space, 1 if raw.FPDFText_IsGenerated(textpage, index) == 1 else 2)
+            continue
+        if 0xD800 <= code < 0xDC00:  # the first half of a character outside the basic plane
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000 and high:
+            code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+        high = 0
+        handle = get_object(textpage, index)
+        key = ctypes.addressof(handle.contents) if handle else 0
+        font = objects.get(key)
+        if font is None:
+            font = objects[key] = _read_font(textpage, index, handle if key else None, frame, names)
+        get_box(textpage, index, x1, x2, y1, y2)
+        get_cell(textpage, index, rect)
+        get_origin(textpage, index, ox, oy)
+        text = character(code)
+        out.text.append(text)
+        boxes.append((x1.value, y1.value, x2.value, y2.value))
+        cells.append((rect.left, rect.bottom, rect.right, rect.top))
+        origins.append((ox.value, oy.value))
+        broken.append(text == "\ufffd")
+        out.soft.append(code in HYPHENS)
+        out.font.append(font)
+        out.space.append(space)
+        space = 0
+    _finish(out, frame, boxes, cells, origins, broken)
+    return out
+
+
+def _finish(out: Characters, frame: Frame, boxes: list, cells: list, origins: list, broken: list) -> None:
+    out.box, out.cell = frame.boxes(np.array(boxes)), frame.boxes(np.array(cells))
+    sides = out.box[:, 2:] - out.box[:, :2]
+    empty = sides.min(1, initial=math.inf) < FLAT
+    out.box[empty] = out.cell[empty]
+    points = np.asarray(origins, np.float64).reshape(-1, 2)
+    out.baseline = np.stack(frame.points(points[:, 0], points[:, 1]), 1)
+    out.broken = np.array(broken, bool)
+    out.hidden = np.array([font.hidden for font in out.font], bool)
+    out.direction = np.array([font.direction for font in out.font], np.int8)
+    out.size = np.array([font.size for font in out.font], np.float64)
+    high = np.where(out.direction % 2 == 1, out.cell[:, 2] - out.cell[:, 0], out.cell[:, 3] - out.cell[:, 1])
+    unknown = out.size < 0.3 * high  # bitmap fonts have units of their own
+    out.size[unknown] = 0.75 * high[unknown]
+
+
+def character(code: int) -> str:
+    """The text of a code: ligatures and presentation forms as their letters, U+FFFD for what is no character."""
+    if code in HYPHENS or code == 0x2010 or code == 0x2011:
+        return "-"
+    if code <= 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        return "\ufffd"
+    char = chr(code)
+    if 0x20 < code < 0x7F:
+        return char
+    if 0xFB00 <= code <= 0xFDFF or 0xFE70 <= code <= 0xFEFC or 0xF900 <= code <= 0xFAFF:
+        return unicodedata.normalize("NFKC", char).strip() or "\ufffd"
+    return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
+
+
+def _read_font(textpage: Any, index: int, handle: Any, frame: Frame, names: dict[int, str]) -> Font:
+    matrix = raw.FS_MATRIX()
+    size = raw.FPDFText_GetFontSize(textpage, index)
+    if not raw.FPDFText_GetMatrix(textpage, index, matrix):
+        return Font("", size * frame.scale, 0, False, False, False, -1)
+    high = float(np.hypot(matrix.c, matrix.d))
+    angle = np.degrees(np.arctan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise quarter turns of the picture
+    turns = round(float(angle))
+    direction = turns % 4 if abs(angle - turns) < 0.06 else OBLIQUE
+    name, hidden, mark = "", False, -1
+    if handle is not None:
+        name = _font_name(raw.FPDFTextObj_GetFont(handle), names)
+        alpha = ctypes.c_uint(255)
+        unused = ctypes.c_uint()
+        raw.FPDFPageObj_GetFillColor(handle, unused, unused, unused, alpha)
+        hidden = raw.FPDFTextObj_GetTextRenderMode(handle) == INVISIBLE or alpha.value < 10
+        mark = raw.FPDFPageObj_GetMarkedContentID(handle)
+    return Font(
+        name, size * high * frame.scale, direction, bool(BOLD.search(name)), bool(MONO.search(name)), hidden, mark
+    )
+
+
+def _font_name(font: Any, names: dict[int, str]) -> str:
+    if not font:
+        return ""
+    key = ctypes.addressof(font.contents)
+    if key not in names:
+        buffer = ctypes.create_string_buffer(256)
+        good = 1 < raw.FPDFFont_GetBaseFontName(font, buffer, 256) <= 256
+        names[key] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
+    return names[key]
