@@ -21,6 +21,7 @@ from sphinx_x.data.som.outlines import area_of, outline, simplify
 from sphinx_x.data.som.overlaps import Kept, resolve
 from sphinx_x.data.som.regions import Polygon, Region
 from sphinx_x.errors import DataError
+from sphinx_x.images import Source, open_image
 
 Kind = Literal["point", "box", "polygon", "mask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -183,11 +184,14 @@ def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[
 
 
 def mark_image(
-    image: Image.Image, places: Sequence[Region | Sequence[float] | np.ndarray], settings: MarkSettings | None = None
+    source: Source, places: Sequence[Region | Sequence[float] | np.ndarray], settings: MarkSettings | None = None
 ) -> tuple[Image.Image, Marked]:
-    """A copy of an image with marks on it, for prompting, and the marks; places: regions, boxes in pixels or masks."""
+    """A copy of an image with marks on it, for prompting, and the marks.
+
+    source: whatever `open_image` takes; places: regions, boxes (x1, y1, x2, y2) in pixels or bool masks (H, W).
+    """
     from sphinx_x.data.som.draw import draw_marks
 
-    image, regions = image.convert("RGB"), as_regions(places)
+    image, regions = open_image(source), as_regions(places)
     marked = place_marks(image, regions, settings)
     return draw_marks(image, marked, regions), marked
