@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sphinx_x.cli.data import data
+from sphinx_x.cli.engines import mark
 from sphinx_x.errors import SphinxXError, one_line, plain
 
 app = typer.Typer(
@@ -201,6 +202,7 @@ def evaluate(
 importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
+app.command(name="som")(mark)
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,

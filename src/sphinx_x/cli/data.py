@@ -131,7 +131,7 @@ def shard(
 
     reader = SampleReader(file, root)
     tally = repack(reader, out, name, workers, max_bad=max_bad, progress=lambda t: _counter("packed")(t.records))
-    _tell_tally(tally, out)
+    tell_tally(tally, out)
 
 
 @data.command()
@@ -193,7 +193,7 @@ def convert(
     expected = source.count.get(split)
     if expected not in (None, tally.records):
         print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
-    _tell_tally(tally, out)
+    tell_tally(tally, out)
 
 
 def _spare(files: list[Path], out: Path) -> None:
@@ -202,7 +202,7 @@ def _spare(files: list[Path], out: Path) -> None:
         raise SphinxXError(f"{out}: is what is read; give another file with -o")
 
 
-def _tell_tally(tally: Tally, out: Path) -> None:
+def tell_tally(tally: Tally, out: Path) -> None:
     for reason, count in tally.set_aside.most_common():
         print(f"set aside: {count} x {reason}")
     for reason, count in tally.left_out.most_common():

@@ -1,0 +1,175 @@
+"""The two data engines on the command line: `sphinx-x data ocr`, `sphinx-x data som`, and `sphinx-x som`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sphinx_x.cli.data import MaxBad, Out, Workers, data, tell_tally
+from sphinx_x.errors import SphinxXError, one_line
+
+if TYPE_CHECKING:
+    from sphinx_x.data.som.scenes import SceneSource
+    from sphinx_x.data.sources.base import Raw
+    from sphinx_x.data.tally import Tally
+
+Settings = Annotated[Path | None, typer.Option(help="A YAML file with further settings (see docs/data.md).")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is left to chance.")]
+
+
+@data.command()
+def ocr(
+    pdfs: Annotated[Path, typer.Argument(help="A folder with PDF files.")],
+    out: Out,
+    long_edge: Annotated[int, typer.Option(min=64, max=8192, help="Pixels of a page's long side.")] = 1024,
+    pages: Annotated[int, typer.Option(min=0, help="Pages of a document, chosen by chance; 0 takes all.")] = 0,
+    benchmarks: Annotated[Path | None, typer.Option(help="Pictures that may not be in the data.")] = None,
+    licence: Annotated[str, typer.Option(help="Of the documents; no PDF says its own.")] = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Turns pages of PDF files into dialogue: reading, finding, spotting, layout; goes on where it was stopped."""
+    from sphinx_x.data.ocr.engine import make_ocr
+    from sphinx_x.data.ocr.pdfs import OcrSettings
+
+    given = {"long_edge": long_edge, "pages_per_document": pages, "benchmarks": benchmarks, "licence": licence}
+    chosen = _model(OcrSettings, _read(settings) | given | {"seed": seed}, settings)
+    tell_tally(make_ocr(pdfs, out, chosen, workers, _tell("pages")), out)
+
+
+@data.command()
+def som(
+    place: Annotated[Path, typer.Argument(help="A JSON file in COCO's form, a release, or a folder of images.")],
+    out: Out,
+    source: Annotated[str | None, typer.Option(help="What the release is; `sam` or `cutouts` for a folder.")] = None,
+    images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
+    split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
+    sam: Annotated[str | None, typer.Option(help="A SAM model: a folder or a hub id, for `--source sam`.")] = None,
+    panels: Annotated[bool, typer.Option("--panels", help="Compose images of several panels from it.")] = False,
+    endpoint: Annotated[Path | None, typer.Option(help="YAML with url, model, prices and cap: who writes.")] = None,
+    settings: Settings = None,
+    inside: Annotated[bool, typer.Option("--inside", help="Copy the images into the shards.")] = False,
+    max_bad: MaxBad = 0.05,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Makes Set-of-Marks data: marks on images, and dialogue about them; goes on where it was stopped."""
+    from sphinx_x.data.som.engine import SomSettings, make_som
+    from sphinx_x.data.som.panels import panel_source
+
+    scenes, raw = _scenes(place, source, images or [], split, sam, str(seed))
+    if panels:
+        scenes = panel_source(scenes, str(seed))
+    chosen = _model(SomSettings, _read(settings) | {"inside": inside, "seed": str(seed)}, settings)
+    writer = None
+    if endpoint is not None:
+        from sphinx_x.data.som.asking import EndpointWriter
+        from sphinx_x.data.som.settings import read_settings
+
+        writer, workers = EndpointWriter(read_settings(_read(endpoint)), out / ".answers"), 1
+    tally = make_som(scenes, raw, out, chosen, writer, workers, max_bad, progress=_tell(scenes.name))
+    tell_tally(tally, out)
+
+
+def _scenes(
+    place: Path, source: str | None, images: list[Path], split: str, sam: str | None, seed: str
+) -> tuple[SceneSource, Raw]:
+    from sphinx_x.data.sources.base import Raw
+
+    if sam is not None and source not in (None, "sam"):
+        raise SphinxXError("--sam goes with --source sam")
+    if source == "sam" or sam is not None:
+        from sphinx_x.data.som.sam import SamSettings, sam_source
+
+        if sam is None:
+            raise SphinxXError("give a SAM model with --sam")
+        return sam_source(SamSettings(sam)), Raw(place)
+    if source == "cutouts":
+        from sphinx_x.data.som.cutouts import cutout_source
+
+        return cutout_source(seed), Raw(place)
+    from sphinx_x.data.som.readers import open_scenes
+
+    return open_scenes(place, source, images, split)
+
+
+def mark(
+    image: Annotated[str, typer.Argument(help="An image or a PDF.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The marked picture.")] = Path("marked.png"),
+    box: Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2 in pixels; repeatable.")] = None,
+    sam: Annotated[str | None, typer.Option(help="A SAM model that finds the regions: a folder or a hub id.")] = None,
+    kind: Annotated[str, typer.Option(help="point, box, polygon or mask.")] = "box",
+    letters: Annotated[bool, typer.Option("--letters", help="Letters instead of numbers.")] = False,
+    decimals: Annotated[int, typer.Option(min=1, max=4, help="Of the places in the text.")] = 2,
+    page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
+) -> None:
+    """Draws marks on an image and prints them as text, for asking about `<Mark 1>`."""
+    from sphinx_x.data.som.marks import KINDS, MarkSettings, mark_image
+    from sphinx_x.data.som.regions import Region
+    from sphinx_x.data.som.writing import written_marks
+    from sphinx_x.images import open_image
+
+    if kind not in KINDS:
+        raise SphinxXError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
+    picture = open_image(image, page=page)
+    places: list[Any] = [_numbers(text) for text in box or []]
+    if sam is not None:
+        from sphinx_x.data.som.sam import SamSettings, find_masks
+
+        places += [Region(mask=rle) for rle in find_masks(picture, SamSettings(sam))]
+    if not places:
+        raise SphinxXError("nothing to mark: give --box, or a model with --sam")
+    drawn, marked = mark_image(picture, places, MarkSettings(kind=kind, alphabet="letters" if letters else "numbers"))
+    for number, reason in marked.left_out:
+        print(f"region {number + 1} is left out: {reason}", file=sys.stderr)
+    drawn.save(out)
+    print(written_marks(marked, decimals))
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise SphinxXError(f"--box takes four numbers x1,y1,x2,y2, not {text!r}")
+    return numbers
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    """The fields of a YAML file."""
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SphinxXError(f"{path}: not YAML: {one_line(error)}") from error
+    if not isinstance(fields, dict):
+        raise SphinxXError(f"{path}: not a list of settings")
+    return fields
+
+
+def _model(form: Any, fields: dict[str, Any], path: Path | None) -> Any:
+    """Settings of a form; what is wrong with a field is told in one line."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(form).validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise SphinxXError(f"{path or 'settings'}: {field}: {first['msg']}") from error
+
+
+def _tell(word: str) -> Any:
+    def tell(tally: Tally) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{word}: {tally.records} seen, {tally.samples} samples", end="", file=sys.stderr, flush=True)
+
+    return tell
