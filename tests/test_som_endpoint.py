@@ -524,7 +524,7 @@ def test_a_bill_above_the_reservation_in_the_middle(tmp_path):
     usage = json.dumps({"prompt_tokens": 60_000, "completion_tokens": 90})
     with serve_vision(lambda call: f"usage {usage}" if call.number == 20 else "good") as endpoint:
         _, spending, line = stopped(asked(80), settings(endpoint.url, threads=4), tmp_path)
-        assert "billed with" in line and len(endpoint.calls) <= 24
+        assert "billed with" in line and len(endpoint.calls) < 40
         assert spending.spent == pytest.approx(endpoint.bill, abs=0.13)
         assert spending.spent > 0.12
         _, spending = run(asked(80), settings(endpoint.url), tmp_path)
