@@ -25,7 +25,7 @@ from sphinx_x.data.som.client import CallError, Client
 from sphinx_x.data.som.prompts import RULES, Request, again, task_of
 from sphinx_x.data.som.replies import Answer, read_answer, schema
 from sphinx_x.data.som.settings import EndpointSettings, back_off, most_tokens, parameters_of, price_of
-from sphinx_x.data.som.spending import UNIT, Budget, Spending, StopError, money
+from sphinx_x.data.som.spending import UNIT, Budget, Spending, StopError
 from sphinx_x.errors import ImageError, one_line, plain
 from sphinx_x.images import image_size
 
@@ -113,7 +113,8 @@ class _Run:
         self.settings, self.client, self.cache, self.check = settings, client, cache, check
         self.budget = Budget(math.floor(settings.cap * UNIT), cache.spent)
         self.spending = Spending(before=cache.spent / UNIT)
-        self.stop, self.stopped_by = threading.Event(), None
+        self.stop = threading.Event()
+        self.stopped_by: Exception | None = None
         self._lock = threading.Lock()
         self._first, self._proven = threading.Lock(), False
         self._keys: dict[str, threading.Lock] = {}
@@ -141,10 +142,14 @@ class _Run:
         except _StoppedError:
             raise
         except Exception as error:
-            with self._lock:
-                self.stopped_by = self.stopped_by or error
-                self.stop.set()
+            self._end(error)
             raise _StoppedError from error
+
+    def _end(self, error: Exception) -> None:
+        """No further call is made; the run ends with the first error."""
+        with self._lock:
+            self.stopped_by = self.stopped_by or error
+            self.stop.set()
 
     def _result(self, request: Request) -> Result:
         texts, cached, content, reasons, kind = _opening(request), True, "", [""], ""
@@ -247,15 +252,19 @@ class _Run:
             self._settle(reserved, paid, (0, 0), unsure=error.billed)
             raise
         paid, believed = self._bill(completion, texts, reserved)
+        if paid > reserved:
+            self._end(StopError(self._above(completion, most)))
         self.cache.answered(key, completion, paid)
         self._settle(reserved, paid, completion.tokens or (0, 0), unsure=not believed)
         if paid > reserved:
-            raise StopError(
-                f"{_host(self.settings)}: a call was billed with {completion.tokens} tokens in and out, where at most "
-                f"{most} were reckoned with (tokens_per_image, tokens_per_tile, max_tokens); "
-                f"{money(self.budget.spent)} spent so far"
-            )
+            raise _StoppedError
         return completion
+
+    def _above(self, completion: Completion, most: tuple[int, int]) -> str:
+        return (
+            f"{_host(self.settings)}: a call was billed with {completion.tokens} tokens in and out, where at most "
+            f"{most} were reckoned with (tokens_per_image, tokens_per_tile, max_tokens)"
+        )
 
     def _bill(self, completion: Completion, texts: Texts, reserved: int) -> tuple[int, bool]:
         """What an answer cost, and whether that is the endpoint's own number and can be true.
