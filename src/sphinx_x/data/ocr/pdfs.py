@@ -390,7 +390,7 @@ def _png(pixels: np.ndarray) -> bytes:
     rows = np.zeros((height, pixels[0].size + 1), np.uint8)
     rows[:, 1:] = pixels.reshape(height, -1)
     head = struct.pack(">IIBBBBB", width, height, 8, 0 if pixels.ndim == 2 else 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 2)), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.data, 2)), (b"IEND", b""))
     lengths = (struct.pack(">I", len(data)) for _, data in chunks)
     sums = (struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
     parts = (a + name + data + b for a, (name, data), b in zip(lengths, chunks, sums, strict=True))
