@@ -46,6 +46,8 @@ class Found:
     aside: list[dict] = field(default_factory=list)
     kept: list[tuple[Document, Entry]] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    """Seconds of CPU time of every page that was read."""
 
     def leave(self, document: str, page: int, reason: str, wrong: bool, detail: str = "") -> None:
         """Counts and names what is not in the data. page: from 0, -1 for the whole document."""
@@ -190,10 +192,9 @@ def _second_pass(
     if not found.kept:
         reason, count = (found.tally.set_aside + found.tally.left_out).most_common(1)[0]
         raise DataError(f"no page can be kept of {len(documents)} documents ({count}: {reason})")
-    times = [entry.data.get("cpu", 0.0) for document in documents for entry in entries(_done(job, document))]
     report = {"documents": len(documents), "tally": vars(found.tally)}
     report |= {name: dict(sorted(table.items())) for name, table in sorted(found.counts.items())}
-    write_page(out / PAGE, out, report, sum(times), sum(1 for cpu in times if cpu), seconds)
+    write_page(out / PAGE, out, report, sum(found.times), len(found.times), seconds)
     write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(job.work, ignore_errors=True)
     return found.tally
@@ -211,6 +212,8 @@ def _collect(job: Job, documents: list[Document], found: Found) -> None:
     for document in documents:
         for entry in entries(_done(job, document)):
             data = entry.data
+            if "cpu" in data:
+                found.times.append(data["cpu"])
             if "reason" in data:
                 found.leave(document.name, entry.page, data["reason"], data.get("wrong", False), data.get("detail", ""))
                 continue

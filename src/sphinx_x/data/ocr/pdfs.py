@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import random
 import signal
+import struct
 import sys
 import time
 import zlib
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
@@ -375,9 +377,21 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
 
 def encode(image: Image.Image, form: str) -> bytes:
     """A page's picture as PNG or JPEG."""
-    buffer = io.BytesIO()
     if form == "jpeg":
+        buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=92)
-    else:
-        image.save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
+        return buffer.getvalue()
+    return _png(np.asarray(image))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """PNG of pixels, grey (H, W) or RGB (H, W, 3), without filters: of pages it is smaller so, in half the time."""
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, pixels[0].size + 1), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, -1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if pixels.ndim == 2 else 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.data, 2)), (b"IEND", b""))
+    lengths = (struct.pack(">I", len(data)) for _, data in chunks)
+    sums = (struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+    parts = (a + name + data + b for a, (name, data), b in zip(lengths, chunks, sums, strict=True))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

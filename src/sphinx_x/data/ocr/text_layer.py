@@ -57,7 +57,6 @@ class Characters:
     text: list[str] = field(default_factory=list)
     box: Any = None
     cell: Any = None
-    baseline: Any = None
     font: list[Font] = field(default_factory=list)
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
@@ -105,6 +104,17 @@ class Frame:
         return np.stack([np.minimum(x, u), np.minimum(y, v), np.maximum(x, u), np.maximum(y, v)], 1)
 
 
+def _native(name: str, result: Any) -> Any:
+    """A function of pdfium without checks of its arguments, which are most of the cost of a call for one character."""
+    return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
+
+
+_get_code = _native("FPDFText_GetUnicode", ctypes.c_uint)
+_get_object = _native("FPDFText_GetTextObject", ctypes.c_size_t)
+_get_box = _native("FPDFText_GetCharBox", ctypes.c_int)
+_get_cell = _native("FPDFText_GetLooseCharBox", ctypes.c_int)
+
+
 def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
     """The characters of a page's text layer. Raises `PdfiumError` where pdfium cannot read it."""
     textpage = page.get_textpage()
@@ -116,16 +126,16 @@ def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
 
 def _read(textpage: Any, frame: Frame) -> Characters:
     out = Characters()
-    boxes, cells, origins, broken = [], [], [], []
+    boxes, cells, broken = [], [], []
     objects: dict[int, Font] = {}
     names: dict[int, str] = {}
     rect = raw.FS_RECTF()
-    x1, x2, y1, y2, ox, oy = (ctypes.c_double() for _ in range(6))
-    get_code, get_object, get_box = raw.FPDFText_GetUnicode, raw.FPDFText_GetTextObject, raw.FPDFText_GetCharBox
-    get_cell, get_origin = raw.FPDFText_GetLooseCharBox, raw.FPDFText_GetCharOrigin
+    x1, x2, y1, y2 = (ctypes.c_double() for _ in range(4))
+    corners, cell = [ctypes.byref(number) for number in (x1, x2, y1, y2)], ctypes.byref(rect)
+    native = ctypes.cast(textpage.raw, ctypes.c_void_p)
     space, high = 0, 0
     for index in range(textpage.count_chars()):
-        code = get_code(textpage, index)
+        code = _get_code(native, index)
         if code in SPACES:
             space = max(space, 1 if raw.FPDFText_IsGenerated(textpage, index) == 1 else 2)
             continue
@@ -135,35 +145,31 @@ def _read(textpage: Any, frame: Frame) -> Characters:
         if 0xDC00 <= code < 0xE000 and high:
             code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
         high = 0
-        handle = get_object(textpage, index)
-        key = ctypes.addressof(handle.contents) if handle else 0
+        key = _get_object(native, index)
         font = objects.get(key)
         if font is None:
-            font = objects[key] = _read_font(textpage, index, handle if key else None, frame, names)
-        get_box(textpage, index, x1, x2, y1, y2)
-        get_cell(textpage, index, rect)
-        get_origin(textpage, index, ox, oy)
+            handle = ctypes.cast(key, raw.FPDF_PAGEOBJECT) if key else None
+            font = objects[key] = _read_font(textpage, index, handle, frame, names)
+        _get_box(native, index, *corners)
+        _get_cell(native, index, cell)
         text = character(code)
         out.text.append(text)
         boxes.append((x1.value, y1.value, x2.value, y2.value))
         cells.append((rect.left, rect.bottom, rect.right, rect.top))
-        origins.append((ox.value, oy.value))
         broken.append(text == "\ufffd")
         out.soft.append(code in HYPHENS)
         out.font.append(font)
         out.space.append(space)
         space = 0
-    _finish(out, frame, boxes, cells, origins, broken)
+    _finish(out, frame, boxes, cells, broken)
     return out
 
 
-def _finish(out: Characters, frame: Frame, boxes: list, cells: list, origins: list, broken: list) -> None:
+def _finish(out: Characters, frame: Frame, boxes: list, cells: list, broken: list) -> None:
     out.box, out.cell = frame.boxes(np.array(boxes)), frame.boxes(np.array(cells))
     sides = out.box[:, 2:] - out.box[:, :2]
     empty = sides.min(1, initial=math.inf) < FLAT
     out.box[empty] = out.cell[empty]
-    points = np.asarray(origins, np.float64).reshape(-1, 2)
-    out.baseline = np.stack(frame.points(points[:, 0], points[:, 1]), 1)
     out.broken = np.array(broken, bool)
     out.hidden = np.array([font.hidden for font in out.font], bool)
     out.direction = np.array([font.direction for font in out.font], np.int8)

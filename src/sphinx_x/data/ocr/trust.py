@@ -72,11 +72,10 @@ def shapes_wrong(chars: Characters, members: list[int]) -> bool:
     low = [k for k in letters if chars.text[k] in LOW]
     if len(letters) < LETTERS or len(low) < LETTERS // 2:
         return False
-    below, above = (
-        chars.box[letters, 3] - chars.baseline[letters, 1],
-        chars.baseline[letters, 1] - chars.box[letters, 1],
-    )
-    high = float(np.median(chars.baseline[low, 1] - chars.box[low, 1]))
+    lift = float(np.median(chars.cell[low, 3] - chars.box[low, 3]))  # of the line over the lower end of a cell
+    base = chars.cell[letters, 3] - lift
+    below, above = chars.box[letters, 3] - base, base - chars.box[letters, 1]
+    high = float(np.median(chars.box[low, 3] - chars.box[low, 1]))
     if high <= 0:
         return True
     bad = 0

@@ -132,7 +132,8 @@ class Upright:
         self.chars, self.direction = chars, direction
         quarters = 1 if direction == VERTICAL else direction
         self.box: list[list[float]] = turn_boxes(chars.box, quarters, width, height).tolist()
-        self.cell: list[list[float]] = turn_boxes(chars.cell, quarters, width, height).tolist()
+        self.cells = turn_boxes(chars.cell, quarters, width, height)
+        self.cell: list[list[float]] = self.cells.tolist()
         self.seen: list[list[float]] = self.box if quarters == 0 else chars.box.tolist()
         self.size: list[float] = chars.size.tolist()
         self.cjk = [is_cjk(text) for text in chars.text]
@@ -154,25 +155,23 @@ class Upright:
 
     def _groups(self) -> list[tuple[list[int], bool]]:
         """Numbers of characters by word, and whether white space is before it."""
-        cell, spaces, groups = self.cell, self.chars.space, []
-        last = -1
-        for k in self.members:
-            apart, spaced = True, True
-            if last >= 0:
-                em = max(min(self.size[k], self.size[last]), 1e-6)
-                a, b = cell[last], cell[k]
-                gap = max(b[0] - a[2], a[0] - b[2]) / em
-                limit, least = (CJK_SPLIT, CJK_SPLIT) if self.cjk[k] and self.cjk[last] else (SPLIT, MERGE)
-                level = min(a[3], b[3]) - max(a[1], b[1]) > 0.35 * min(a[3] - a[1], b[3] - b[1])
-                back = b[0] < a[0] - 0.6 * em and not (self.rtl[k] or self.rtl[last])
-                spaced = spaces[k] == 2 or (spaces[k] == 1 and gap > least) or gap > limit
-                apart = spaced or not level or back
-            if apart:
-                groups.append(([k], spaced))
-            else:
-                groups[-1][0].append(k)
-            last = k
-        return groups
+        members = np.array(self.members)
+        cell, size = self.cells[members], self.chars.size[members]
+        a, b = cell[:-1], cell[1:]
+        em = np.maximum(np.minimum(size[:-1], size[1:]), 1e-6)
+        gap = np.maximum(b[:, 0] - a[:, 2], a[:, 0] - b[:, 2]) / em
+        cjk, rtl = np.array(self.cjk, bool)[members], np.array(self.rtl, bool)[members]
+        together = cjk[:-1] & cjk[1:]
+        space = np.array(self.chars.space, np.int8)[members][1:]
+        spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
+        spaced |= gap > np.where(together, CJK_SPLIT, SPLIT)
+        shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+        level = shared > 0.35 * np.minimum(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
+        back = (b[:, 0] < a[:, 0] - 0.6 * em) & ~rtl[:-1] & ~rtl[1:]
+        starts = [0, *(np.flatnonzero(spaced | ~level | back) + 1).tolist()]
+        before = [True, *spaced.tolist()]
+        ends = [*starts[1:], len(members)]
+        return [(self.members[k:end], before[k]) for k, end in zip(starts, ends, strict=True)]
 
     def _word(self, members: list[int], spaced: bool) -> Word:
         members = self._logical(members)
@@ -261,8 +260,9 @@ class Upright:
 
     def _line(self, words: list[Word]) -> Line:
         chars = self.chars
-        letters = [text for word in words for k in word.chars if (text := chars.text[k])[0].isalpha()]
-        rtl = 2 * sum(map(is_rtl, letters)) > len(letters)
+        some = any(self.rtl[k] for word in words for k in word.chars)
+        letters = [k for word in words for k in word.chars if some and chars.text[k][0].isalpha()]
+        rtl = 2 * sum(self.rtl[k] for k in letters) > len(letters)
         words = in_order(words, rtl)
         for a, b in itertools.pairwise(words):
             gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
@@ -291,7 +291,7 @@ def _hull(boxes: Sequence[Sequence[float]]) -> Box:
 def in_order(words: list[Word], rtl: bool) -> list[Word]:
     """Words of a line as they are read; left-to-right words and numbers in right-to-left text keep their order."""
     words = sorted(words, key=lambda word: word.place[0] + word.place[2])
-    mixed = rtl or any(is_rtl(char) for word in words for char in word.text)
+    mixed = rtl or any(is_rtl(char) for word in words if not word.text.isascii() for char in word.text)
     if not mixed:
         return words
     kinds = ["R" if any(map(is_rtl, w.text)) else "L" if any(c.isalnum() for c in w.text) else "" for w in words]
