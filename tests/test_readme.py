@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from excerpts import EXCERPTS
+from som_files import coco
 from sphinx_x import cli
 from sphinx_x.data.sources import SOURCES
 from sphinx_x.data.sources.table import as_markdown
@@ -66,6 +67,7 @@ def in_project(tmp_path, monkeypatch):
     said = [{"from": "human", "value": "<image>\nRead the text."}, {"from": "gpt", "value": "A line."}]
     (tmp_path / "mine.json").write_text(json.dumps([{"id": "1", "image": "line.png", "conversations": said}]))
     EXCERPTS["vqav2"](tmp_path / "VQA")
+    coco(tmp_path, images=3).rename(tmp_path / "coco.json")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
