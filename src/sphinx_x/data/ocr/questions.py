@@ -322,4 +322,6 @@ def inside(place: Box, size: tuple[int, int]) -> Box | None:
 
 
 def _length(words: Sequence[Word]) -> int:
-    return sum(1 + len(word.text) // 4 if any(map(is_cjk, word.text)) else 1 for word in words)
+    return sum(
+        1 + len(word.text) // 4 if not word.text.isascii() and any(map(is_cjk, word.text)) else 1 for word in words
+    )

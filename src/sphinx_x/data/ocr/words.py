@@ -31,6 +31,8 @@ ACCENTS = {
     "\u02c7": "\u030c", "\xb8": "\u0327", "\u02db": "\u0328", "\u0384": "\u0301", "\u1fbd": "\u0313",
 }  # fmt: skip
 """Accents that older typesetting sets as characters of their own, over or under a letter."""
+EAST = "\u2e80"
+"""Characters before this one are none of Chinese or Japanese."""
 LEADERS = re.compile(r"(?:[.\u00b7\u2026\u2022_]\s?){4,}")
 
 
@@ -108,7 +110,7 @@ def is_rtl(char: str) -> bool:
 
 def mark_vertical(chars: Characters) -> None:
     """Gives the direction `VERTICAL` to runs of three and more characters that stand one below the other."""
-    cjk = np.array([is_cjk(text) for text in chars.text], bool)
+    cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
     if cjk.sum() < 3:
         return
     middle = (chars.cell[:, 0] + chars.cell[:, 2]) / 2, (chars.cell[:, 1] + chars.cell[:, 3]) / 2
@@ -136,7 +138,7 @@ class Upright:
         self.cell: list[list[float]] = self.cells.tolist()
         self.seen: list[list[float]] = self.box if quarters == 0 else chars.box.tolist()
         self.size: list[float] = chars.size.tolist()
-        self.cjk = [is_cjk(text) for text in chars.text]
+        self.cjk = [text >= EAST and is_cjk(text) for text in chars.text]
         self.rtl = [text > "\u0590" and is_rtl(text) for text in chars.text]
         self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden).tolist()
 
