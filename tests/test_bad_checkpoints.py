@@ -303,6 +303,7 @@ def test_code_in_a_model_folder_is_never_run(plain, tmp_path, monkeypatch, where
     assert not (tmp_path / "trace").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
     code = (
         "import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), 9)\n"
@@ -323,6 +324,7 @@ def no_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_an_address_of_the_hub(plain, tmp_path, monkeypatch):
     with serve_hub({"Org/Release": {"finetune/mm/tiny": plain / "official"}}) as hub:
         environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache")}

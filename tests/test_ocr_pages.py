@@ -376,24 +376,27 @@ def line_at(x: float, y: float, width: float, size: float, name: str) -> Line:
 def columns_of_text(draw):
     """Lines of a made-up page in reading order: a title, and columns of paragraphs that fill them."""
     count = draw(st.integers(1, 3))
-    size = draw(st.floats(8, 20))
-    width, gutter = draw(st.floats(15, 30)) * size, draw(st.floats(1.5, 4)) * size
+    size = draw(st.floats(8, 20, allow_subnormal=False))
+    width, gutter = (
+        draw(st.floats(15, 30, allow_subnormal=False)) * size,
+        draw(st.floats(1.5, 4, allow_subnormal=False)) * size,
+    )
     total = count * width + (count - 1) * gutter
     lines = (
-        [line_at(50, 50, total * draw(st.floats(0.9, 1)), size * 1.5, "a title over everything")]
+        [line_at(50, 50, total * draw(st.floats(0.9, 1, allow_subnormal=False)), size * 1.5, "a title over everything")]
         if draw(st.booleans())
         else []
     )
     top = 50 + 5 * size
     for column in range(count):
-        y, x = top + draw(st.floats(0, 0.5)) * size, 50 + column * (width + gutter)
+        y, x = top + draw(st.floats(0, 0.5, allow_subnormal=False)) * size, 50 + column * (width + gutter)
         for par in range(draw(st.integers(1, 4))):
             rows = draw(st.integers(3, 6))
             for row in range(rows):
-                full = width if row < rows - 1 else width * draw(st.floats(0.3, 1))
+                full = width if row < rows - 1 else width * draw(st.floats(0.3, 1, allow_subnormal=False))
                 lines.append(line_at(x, y, full, size, f"column {column} paragraph {par} row {row}"))
                 y += 1.2 * size
-            y += draw(st.floats(0, 1.5)) * size
+            y += draw(st.floats(0, 1.5, allow_subnormal=False)) * size
     return lines
 
 
@@ -413,7 +416,17 @@ def test_reading_order_of_columns(lines, rng, rtl):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(5, 200), st.floats(6, 20)), max_size=40))
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 500, allow_subnormal=False),
+            st.floats(0, 500, allow_subnormal=False),
+            st.floats(5, 200, allow_subnormal=False),
+            st.floats(6, 20, allow_subnormal=False),
+        ),
+        max_size=40,
+    )
+)
 def test_every_line_comes_once(places):
     """Also on pages without any order."""
     lines = [line_at(x, y, width, size, f"line {k}") for k, (x, y, width, size) in enumerate(places)]

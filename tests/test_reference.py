@@ -68,6 +68,7 @@ def check_logits(sphinx: SphinxX, variant: Variant, name: str) -> None:
     assert greedy(sphinx, inputs)[:clear] == ids[:clear]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_subset_in_the_repository(loaded, name):
     variant = Variant(SUBSET / "sphinx_tiny", SUBSET)

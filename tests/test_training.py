@@ -111,6 +111,7 @@ def test_resumed_is_bit_equal(recipe, tmp_path):
     assert (straight / "model.safetensors").read_bytes() == (tmp_path / "part/model/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_result_answers(recipe, tmp_path):
     folder = Trainer(recipe.model_copy(update={"samples": 480}), tmp_path / "run").run()
     records = log(tmp_path / "run")

@@ -301,6 +301,8 @@ def _read_on(job: Job, document: Document, part: Path) -> None:
 
 def _open(document: Document) -> pdfium.PdfDocument | str:
     """The opened document, or why it cannot be opened."""
+    # pdfium sets its error only for some failures; this sets it to what is none of an encrypted file
+    raw.FPDF_LoadMemDocument(b"-", 1, None)
     try:
         opened = pdfium.PdfDocument(document.path)
     except pdfium.PdfiumError as error:
