@@ -397,5 +397,5 @@ def test_killed_at_random_moments(tmp_path):
             process.wait()
             kills += 1
             time.sleep(0.5)  # the lock of the folder goes with the last of its processes
-    assert kills >= 1
+    assert kills >= 3
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
