@@ -80,8 +80,8 @@ def make_ocr(
     documents, found = list_documents(folder, out)
     if not documents:
         raise DataError(f"{folder}: no PDF file there")
-    _claim(out, _fingerprint(documents, settings))
     with alone_in(out):
+        _claim(out, _fingerprint(documents, settings))
         if (out / REPORT).exists():
             shutil.rmtree(out / ".work", ignore_errors=True)
             return Tally.from_json(json.dumps(_report(out)["tally"]))
@@ -147,8 +147,6 @@ def _fingerprint(documents: list[Document], settings: OcrSettings) -> dict:
 
 def _claim(out: Path, settings: dict) -> None:
     """Takes a folder for one run; what a kill left half written there is removed."""
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file, and a folder is to be written there")
     known = out / ".settings.json"
     if known.exists():
         try:
@@ -157,7 +155,7 @@ def _claim(out: Path, settings: dict) -> None:
             same = False
         if not same:
             raise DataError(f"{out}: holds what was made of other files or settings: take another folder")
-    elif out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+    elif any(not path.name.startswith(".") for path in out.iterdir()):
         raise DataError(f"{out}: is not empty, and what is in it is none of this engine's")
     for path in out.glob(".*.tmp"):
         path.unlink()
