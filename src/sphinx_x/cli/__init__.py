@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sphinx_x.cli.data import data
-from sphinx_x.cli.engines import mark
+from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.errors import SphinxXError, one_line, plain
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def read(
     from sphinx_x.images import open_image
 
     picture = open_image(image, page=page)
-    region = _numbers(box) if box is not None else [0, 0, picture.width, picture.height]
+    region = box_numbers(box) if box is not None else [0, 0, picture.width, picture.height]
     from sphinx_x.inference import SphinxX
     from sphinx_x.reading import read_region
 
@@ -123,16 +123,6 @@ def find(
     print(",".join(map(str, found.box)))
     if out is not None:
         draw_boxes(picture, [Mark(found.box, text)]).save(out)
-
-
-def _numbers(box: str) -> list[float]:
-    try:
-        numbers = [float(number) for number in box.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 4:
-        raise SphinxXError(f"--box takes four numbers x1,y1,x2,y2, not {box!r}")
-    return numbers
 
 
 @app.command()

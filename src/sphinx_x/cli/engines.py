@@ -116,7 +116,7 @@ def mark(
     if kind not in KINDS:
         raise SphinxXError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
     picture = open_image(image, page=page)
-    places: list[Any] = [_numbers(text) for text in box or []]
+    places: list[Any] = [box_numbers(text) for text in box or []]
     if sam is not None:
         from sphinx_x.data.som.sam import SamSettings, find_masks
 
@@ -130,7 +130,8 @@ def mark(
     print(written_marks(marked, decimals))
 
 
-def _numbers(text: str) -> list[float]:
+def box_numbers(text: str) -> list[float]:
+    """The four numbers of `--box`."""
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:

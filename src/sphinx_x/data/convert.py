@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sphinx_x.conversation import PLACES
-from sphinx_x.data.engines import run
+from sphinx_x.data.parts import QUARANTINE, claim, run_parts, write_part
 from sphinx_x.data.sample import ImageRef, Sample
-from sphinx_x.data.shards import write_shard
 from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
-from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
 from sphinx_x.jobs import alone_in, read_lines, write_atomic
 
 SHARD = 5000
-QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,8 @@ def convert(
 def _go_on(
     job: Job, workers: int | None, shard_size: int, max_bad: float, engine: str, progress: Callable[[Tally], None]
 ) -> Tally:
-    total, done = Tally(), set()
-    for path in sorted(job.out.glob(f".{job.source.name}-*.tally.json")):
-        number = path.name.removesuffix(".tally.json").rsplit("-", 1)[1]
-        if number.isdigit() and (job.out / f"{job.source.name}-{number}.jsonl").exists():
-            total.add(Tally.from_json(path.read_text(encoding="utf-8")))
-            done.add(int(number))
-    total.check_share(max_bad, job.out)
-    tasks = (task for task in chunks(read_records(job.source, job.raw), shard_size) if task[0] not in done)
-    try:
-        for tally in run(make_shard, job, tasks, workers, engine):
-            total.add(tally)
-            total.check_share(max_bad, job.out)
-            progress(total)
-    finally:  # also a run that stops says what it set aside
-        pieces = sorted(job.out.glob(f".{job.source.name}-*.quarantine.jsonl"))
-        write_atomic(job.out / QUARANTINE, lambda file: file.writelines(piece.read_bytes() for piece in pieces))
-    total.check_share(max_bad, job.out, final=True)
+    tasks = chunks(read_records(job.source, job.raw), shard_size)
+    total = run_parts(make_shard, job, tasks, job.out, job.source.name, max_bad, workers, engine, progress)
     if not total.samples:
         raise DataError(f"{job.raw.root}: no sample in the split {job.raw.split!r} ({total.records} {job.source.unit})")
     report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
@@ -98,13 +81,9 @@ def _go_on(
 def make_shard(job: Job, task: Task) -> Tally:
     """Writes one shard with its tally and what was set aside; the tally comes last and says that the shard is whole."""
     number, records = task
-    name = f"{job.source.name}-{number:05d}"
     tally, aside = Tally(), []
-    finish = partial(_finished, job)
-    write_shard(job.out, name, built(job.source, job.raw, records, tally, aside, finish))
-    write_atomic(job.out / f".{name}.quarantine.jsonl", quarantine_lines(aside))
-    write_atomic(job.out / f".{name}.tally.json", tally.to_json())
-    return tally
+    samples = built(job.source, job.raw, records, tally, aside, partial(_finished, job))
+    return write_part(job.out, job.source.name, number, samples, tally, aside)
 
 
 T = TypeVar("T")
@@ -192,26 +171,6 @@ def read_records(source: Release, raw: Raw) -> Iterator[Record]:
             yield record
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise DataError(f"{raw.root}: not laid out as a release of {source.name}: {reason_of(error)}") from error
-
-
-def claim(out: Path, settings: dict) -> None:
-    """Takes a folder for one conversion with these settings; what a kill left half written there is removed."""
-    known = out / ".settings.json"
-    begun = any(out.glob(".*.tally.json"))
-    if not known.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise DataError(f"{out}: is not empty, and what is in it is no conversion")
-    if begun and _settings_of(known) != settings:
-        raise DataError(f"{out}: holds a conversion of something else, or its release has changed: take another folder")
-    for path in out.glob(".*.tmp"):
-        path.unlink()
-    write_atomic(known, json.dumps(settings, indent=1) + "\n")
-
-
-def _settings_of(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def chunks(records: Iterable[Record], size: int) -> Iterator[Task]:

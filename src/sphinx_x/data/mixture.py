@@ -78,10 +78,11 @@ def open_mixture(
     if limits.tokens > budget.tokens or limits.views > budget.views:
         raise DataError("the longest sample is longer than a pack")
     readers, lengths, sources = [], {}, []
+    key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
     for name, share in split_meta(shares).items():
         reader = SampleReader(share.paths, share.root, folder)
-        meter = Meter(name, reader, processor.prompt_builder(), processor.image_processor.grid(), limits, folder)
-        found = measure_lengths(meter, processor_key(processor), workers, max_bad=max_bad, progress=progress)
+        meter = Meter(name, reader, builder, grid, limits, folder)
+        found = measure_lengths(meter, key, workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
         if not size:
             reasons = "; ".join(f"{count} x {reason}" for reason, count in found.tally.left_out.most_common(3))

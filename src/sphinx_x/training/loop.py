@@ -127,6 +127,7 @@ class Trainer:
         )
         self.mixture = self._mixture()
         self.examples = self.mixture.examples
+        self.data = self._data()
         self.at = Standing()
         if resume:
             self._resume()
@@ -170,7 +171,7 @@ class Trainer:
             raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
         self.optimizer.load({name: tensor.to(self.device) for name, tensor in tensors.items()})
         self.at = Standing(**facts["at"])
-        if facts["data"] != self._data():
+        if facts["data"] != self.data:
             raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
         for name in ("log.jsonl", "holes.jsonl"):
             path = self.folder / name
@@ -291,7 +292,7 @@ class Trainer:
         return [pack for pack in usable if pack]
 
     def _save(self) -> None:
-        facts = {"recipe": self._facts(), "data": self._data(), "at": asdict(self.at)}
+        facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
         save_state(self.folder / "state", self.at.step, self.optimizer.tensors(), facts, self.recipe.keep)
         draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
 

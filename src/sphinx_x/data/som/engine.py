@@ -18,10 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.data.convert import QUARANTINE, Task, chunks, claim, read_records
-from sphinx_x.data.engines import run
+from sphinx_x.data.convert import Task, chunks, read_records
+from sphinx_x.data.parts import claim, run_parts, write_part
 from sphinx_x.data.sample import Box, ImageRef, Sample
-from sphinx_x.data.shards import write_shard
 from sphinx_x.data.som import writing
 from sphinx_x.data.som.checks import check_exchange
 from sphinx_x.data.som.draw import draw_marks
@@ -33,7 +32,7 @@ from sphinx_x.data.som.words import GroundTruthWriter
 from sphinx_x.data.som.writing import Exchange, Failure, Page, Writer, Written, messages_of
 from sphinx_x.data.sources.base import Malformed, PdfPage, Picture, Raw, Record, UnusedError
 from sphinx_x.data.sources.dialogue import rng_of
-from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.jobs import alone_in, write_atomic
@@ -110,18 +109,8 @@ def make_som(
         claim(job.out, json.loads(json.dumps(facts | asdict(job.settings))))
         for half in (job.out / "marked").glob(".*.tmp"):
             half.unlink()
-        total, done = _finished(job)
-        total.check_share(max_bad, job.out)
-        tasks = (task for task in chunks(read_records(source, raw), job.settings.shard_size) if task[0] not in done)
-        try:
-            for tally in run(make_shard, job, tasks, workers, engine):
-                total.add(tally)
-                total.check_share(max_bad, job.out)
-                progress(total)
-        finally:  # also a run that stops says what it set aside
-            pieces = sorted(job.out.glob(".som-*.quarantine.jsonl"))
-            write_atomic(job.out / QUARANTINE, lambda file: file.writelines(piece.read_bytes() for piece in pieces))
-        total.check_share(max_bad, job.out, final=True)
+        tasks = chunks(read_records(source, raw), job.settings.shard_size)
+        total = run_parts(make_shard, job, tasks, job.out, "som", max_bad, workers, engine, progress)
         if not total.samples:
             raise DataError(f"{raw.root}: no sample about marks ({total.records} images)")
         write_report(job.out, f"Set-of-Marks: {source.name}, written by {job.writer.name}", total)
@@ -130,25 +119,11 @@ def make_som(
     return total
 
 
-def _finished(job: SomJob) -> tuple[Tally, set[int]]:
-    total, done = Tally(), set()
-    for path in sorted(job.out.glob(".som-*.tally.json")):
-        number = path.name.removesuffix(".tally.json").removeprefix(".som-")
-        if number.isdigit() and (job.out / f"som-{number}.jsonl").exists():
-            total.add(Tally.from_json(path.read_text(encoding="utf-8")))
-            done.add(int(number))
-    return total, done
-
-
 def make_shard(job: SomJob, task: Task) -> Tally:
     """Writes one shard with its marked images, its tally and what was set aside; the tally comes last."""
     number, records = task
-    name = f"som-{number:05d}"
     tally, aside = Tally(), []
-    write_shard(job.out, name, _samples(job, records, tally, aside))
-    write_atomic(job.out / f".{name}.quarantine.jsonl", quarantine_lines(aside))
-    write_atomic(job.out / f".{name}.tally.json", tally.to_json())
-    return tally
+    return write_part(job.out, "som", number, _samples(job, records, tally, aside), tally, aside)
 
 
 def _samples(
