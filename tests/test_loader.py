@@ -1,6 +1,7 @@
 """The loader: the same examples for any number of workers, boxes that move with the picture, holes that are named."""
 
 import io
+import random
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shards import write_lines
+from shards import line_sample, write_lines
 from sphinx_x.conversation import Message, Place
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
@@ -156,3 +157,13 @@ def test_many_files_do_not_stay_open(tmp_path, tiny):
 def test_a_missing_source_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no shard lines-\*"):
         shards_of(tmp_path, "lines")
+
+
+def test_lines_below_each_other_are_no_single_line(tmp_path, tiny):
+    """In one row of views two lines may lie: their texts do not follow each other from left to right."""
+    sample, pictures = line_sample(0, random.Random(0))
+    for region in sample.regions:
+        region["box"] = [5, region["box"][1], 40, region["box"][3]]
+    write_shard(tmp_path, "lines-00000", [(sample, pictures)])
+    examples = mixture_of(tmp_path, tiny.processor, 1, Augmentation()).examples
+    assert len(examples.example(0).line) == 0

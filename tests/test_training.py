@@ -123,6 +123,19 @@ def test_it_learns_and_the_result_answers(recipe, tmp_path):
     assert isinstance(SphinxX.load(folder).chat("Read the text.", max_new_tokens=3), str)
 
 
+def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
+    """It begins with that model's weights, and says so in its card."""
+    begun = recipe.model_copy(update={"start": str(tiny_folder)})
+    trainer = Trainer(begun, tmp_path / "run")
+    for name, tensor in tiny.model.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], tensor), name
+    assert trainer.model.training
+    card = (trainer.run() / "README.md").read_text()
+    assert f"beginning with the model `{tiny_folder}`" in card
+    with pytest.raises(CheckpointError, match="no such model"):
+        Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
+
+
 def test_frozen_parts_stay(recipe, tmp_path):
     trainer = Trainer(recipe.model_copy(update={"freeze": ["experts"]}), tmp_path / "run")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

@@ -149,7 +149,10 @@ class SphinxX:
 
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
         """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
-        prompts = [self.prompt_for(question, images) for question, images in pairs]
+        return self.answers([self.prompt_for(question, images) for question, images in pairs], batch_size, **generation)
+
+    def answers(self, prompts: Sequence[Prompt], batch_size: int = BATCH, **generation: Any) -> list[str]:
+        """The answers to prompts (see `prompt`), in their order."""
         # alike in prompt and in width, so that the answers of a batch end at about the same time
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
         answers = [""] * len(prompts)

@@ -180,12 +180,21 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or a hub id.")] = "nano",
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
+    samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where every answer is written (JSON lines).")] = None,
     device: Device = None,
 ) -> None:
-    """Measures how well a model reads text lines: character error rate."""
-    from sphinx_x.evaluation.runner import print_line_figures
+    """Measures how well a model reads text lines, or answers samples that it was not trained on."""
+    from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
+    if samples:
+        if lines is not None:
+            raise SphinxXError("give --lines or --samples, not both")
+        print_sample_figures(model, against, samples, out, device)
+        return
+    if against is not None:
+        raise SphinxXError("--against goes with --samples")
     print_line_figures(model, lines, out, device)
 
 

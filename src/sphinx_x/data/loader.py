@@ -10,6 +10,7 @@ import multiprocessing
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +162,9 @@ class Examples(Dataset[list[Example]]):
         if len(layouts) != 1 or layouts[0].grid.global_view or not sample.regions:
             return []
         columns = self.grid.columns
-        if any(layouts[0].kept[columns:]):
+        boxes = [region["box"] for region in sample.regions]
+        beside = all(b[0] >= (a[0] + a[2]) / 2 for a, b in pairwise(boxes))  # else they are lines below each other
+        if any(layouts[0].kept[columns:]) or not beside:
             return []
         return self.builder.text(" ".join(region["text"] for region in sample.regions))
 

@@ -110,7 +110,7 @@ class _Stock:
     """Fetched and unpacked packages in a cache folder."""
 
     def __init__(self, cache: Path) -> None:
-        self.cache = cache
+        self.cache = cache.resolve()  # commands run in other folders
 
     def unpack(self, package: str) -> Path:
         """The folder with the files of a package; fetched and unpacked when it is not there."""

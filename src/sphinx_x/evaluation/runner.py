@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from sphinx_x.evaluation.lines import LineResult, evaluate_lines, load_line_set
+from sphinx_x.evaluation.samples import Score, differences, rates, score_samples
 from sphinx_x.inference import SphinxX
+from sphinx_x.jobs import write_atomic
 from sphinx_x.reading import READ
 
 LONGEST_ANSWER = 120
@@ -31,3 +36,37 @@ def print_line_figures(model: str, folder: Path | None, predictions: Path | None
     print(f"character error rate  {100 * result.cer:.2f} %  ({interval})")
     print(f"lines without error   {100 * result.exact:.1f} %")
     print(f"lines a second        {1 / result.seconds_per_line:.1f}")
+
+
+def print_sample_figures(
+    model: str, against: str | None, samples: Sequence[Path], out: Path | None, device: str | None = None
+) -> None:
+    """Asks a model, and another one to compare with, all that held-out samples ask, and prints a Markdown table."""
+    names = [name for name in (against, model) if name]
+    scores = []
+    for name in names:
+        sphinx = SphinxX.load(name, device=device)
+        scores.append(
+            score_samples(sphinx, samples, progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
+        )
+    if out is not None:
+        write_atomic(out, "".join(_line(*pair) for pair in zip(*scores, strict=True)))
+    print(f"| answers | number | documents | {' | '.join(names)} |" + (" difference |" if against else ""))
+    print("|---" * (len(names) + 3) + ("|---|" if against else "|"))
+    tables = [rates(answers) for answers in scores]
+    changes = differences(*scores) if against else {}
+    for kind, first in tables[0].items():
+        cells = [f"{100 * t[kind].rate:.1f} % ({100 * t[kind].low:.1f} to {100 * t[kind].high:.1f})" for t in tables]
+        cells += ["{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * n for n in changes[kind]))] if against else []
+        print(f"| {kind} | {first.answers} | {first.documents} | {' | '.join(cells)} |")
+    print(
+        "\nErrors: of text in characters, else in answers; in brackets 95 % intervals, over draws of whole documents."
+    )
+
+
+def _line(*scores: Score) -> str:
+    asked = scores[0].asked
+    facts = {"sample": asked.sample, "turn": asked.turn, "kind": asked.kind, "document": asked.document}
+    facts["true"] = asked.box.places[0] if asked.box else asked.text
+    facts |= {"answers": [score.answer for score in scores], "errors": [score.errors for score in scores]}
+    return json.dumps(facts, ensure_ascii=False) + "\n"

@@ -27,6 +27,7 @@ def write_card(
         f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} |" for s in sources
     )
     documents = f"Documents: {', '.join(recipe.data.packages)}. No other document was used.\n\n" if recipe.data else ""
+    begun = f", beginning with the model `{recipe.start}`" if recipe.start else ""
     settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False)
     write_atomic(
         path,
@@ -37,7 +38,7 @@ pipeline_tag: image-text-to-text
 ---
 # SPHINX-{recipe.member.capitalize()}
 
-{parameters / 1e6:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else.
+{parameters / 1e6:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else{begun}.
 
 - Samples seen: {last["samples"]:,} in {last["step"]:,} steps.
 - Time: {hours:.1f} hours of training.

@@ -31,6 +31,7 @@ from sphinx_x.data.packs import Budget, Position
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, MissingToolError, RecipeError, one_line
 from sphinx_x.family import get_member, new_model
+from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
@@ -115,7 +116,7 @@ class Trainer:
             self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         except RuntimeError as error:
             raise MissingToolError(f"device {device}: {one_line(error)}") from error
-        self.model, self.processor = new_model(get_member(recipe.member), recipe.seed)
+        self.model, self.processor = self._begun()
         self.trunk = self.model.model
         self.trunk.language_model.config._attn_implementation = PACKED
         text = self.model.config.text_config
@@ -134,6 +135,13 @@ class Trainer:
         else:  # what a run left that ended before its first state
             for name in ("log.jsonl", "holes.jsonl"):
                 (self.folder / name).unlink(missing_ok=True)
+
+    def _begun(self) -> tuple[Any, Any]:
+        """Model, in float32, and processor as the run begins with them."""
+        if self.recipe.start is None:
+            return new_model(get_member(self.recipe.member), self.recipe.seed)
+        loaded = SphinxX.load(self.recipe.start, dtype=torch.float32, device="cpu")
+        return loaded.model.train(), loaded.processor
 
     def _freeze(self) -> None:
         groups = self.trunk.vision.groups

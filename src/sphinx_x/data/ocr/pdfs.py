@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from sphinx_x.data.ocr.alike import Benchmarks, signature
 from sphinx_x.data.ocr.filters import Limits, judge, language
 from sphinx_x.data.ocr.page import Page, read_page
+from sphinx_x.data.ocr.parts import PartSettings, cut_part
 from sphinx_x.data.ocr.questions import QuestionSettings, ask, inside
 from sphinx_x.data.sources.base import UnusedError
 from sphinx_x.errors import DataError, one_line
@@ -52,7 +53,8 @@ class OcrSettings(BaseModel):
 
     long_edge: pixels; image: how pages are stored; pages_per_document: chosen by chance, 0 for all; licence: of the
     documents, as no PDF says its own; cpu_seconds: per page; memory: bytes per document; near: share of equal runs of
-    words from which a page is left out; benchmarks: a folder of pictures that may not be in the data.
+    words from which a page is left out; benchmarks: a folder of pictures that may not be in the data; part: only a part
+    of each page is shown, with lines for regions instead of blocks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,6 +70,7 @@ class OcrSettings(BaseModel):
     near: float = 0.8
     benchmarks: Path | None = None
     limits: Limits = Limits()
+    part: PartSettings | None = None
     questions: QuestionSettings = QuestionSettings()
 
 
@@ -349,7 +352,10 @@ def _timed(data: dict, started: float) -> dict:
 def _sampled(job: Job, document: Document, page: Page, number: int, started: float) -> tuple[dict, bytes]:
     settings = job.settings
     name = f"{document.id}-{number:05d}"
-    asked = ask(page, settings.questions, random.Random(f"{settings.seed} {name}"))
+    rng = random.Random(f"{settings.seed} {name}")
+    if settings.part is not None:
+        page = cut_part(page, settings.part, rng)
+    asked = ask(page, settings.questions, rng)
     content = encode(page.image, settings.image)
     text = page.text
     script, spoken = language(text)
@@ -358,11 +364,7 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
         "page": number,
         "id": f"ocr/{name}",
         "messages": asked.messages,
-        "regions": [
-            {"text": block.text, "box": list(box), "class": block.label}
-            for block in page.blocks
-            if (box := inside(block.box, page.image.size))
-        ],
+        "regions": _regions(page, whole=settings.part is None),
         "kinds": asked.kinds,
         "skipped": dict(asked.left_out),
         "script": script,
@@ -375,6 +377,16 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
         "size": len(content),
     }
     return _timed(data, started), content
+
+
+def _regions(page: Page, whole: bool) -> list[dict]:
+    """The blocks of a whole page with their classes, or the lines of a part."""
+    if whole:
+        found = [({"text": block.text, "class": block.label}, block.box) for block in page.blocks]
+    else:
+        found = [({"text": line.text}, line.box) for line in page.lines]
+    places = [(facts, inside(box, page.image.size)) for facts, box in found]
+    return [facts | {"box": list(box)} for facts, box in places if box]
 
 
 def encode(image: Image.Image, form: str) -> bytes:

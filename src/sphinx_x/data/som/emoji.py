@@ -155,6 +155,7 @@ def make_shard(out: str, name: str, size: int, seed: str, font: str, package: st
             picture, things = draw_picture(sheet, rng)
             messages = ask_about_picture(things, sheet.names, rng)
             regions = [{"text": thing, "box": list(box)} for thing, box in things]
-            yield Sample(f"{name}-{number:05d}", [], messages, package, licence, regions), [encode(picture)]
+            sample = Sample(f"{name}-{number:05d}", [], messages, package, licence, regions, "objects")
+            yield sample, [encode(picture)]
 
     return write_shard(out, name, samples())

@@ -281,5 +281,6 @@ def sample_of(job: SomJob, page: Page, ref: ImageRef, exchanges: Sequence[Exchan
         {"text": one.region.text or one.region.name, "box": [round(n, 2) for n in one.mark.box]} for one in page.known
     ]
     messages = messages_of(page, exchanges)
-    sample = Sample(page.name, [ref], messages, job.source.name, job.source.licence, regions, "som")
+    licence = page.scene.licence or job.source.licence
+    sample = Sample(page.name, [ref], messages, job.source.name, licence, regions, "som")
     return Sample.from_dict(sample.to_dict()).check()

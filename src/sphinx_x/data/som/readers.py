@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sphinx_x.data.som.regions import Polygon, Region, Rle
+from sphinx_x.data.som.samples import SAMPLES
 from sphinx_x.data.som.scenes import Domain, Relation, Scene, SceneSource
 from sphinx_x.data.sources import SOURCES
 from sphinx_x.data.sources.agent import element_problem, read_seeclick
@@ -178,6 +179,7 @@ SCENES: dict[str, SceneSource] = {
             partial(read_files, pattern="box/*.csv", prefix=""),
             partial(build_words, parse=parse_icdar2015, folder="img", domain="document"),
         ),
+        SAMPLES,
     )
 }
 """Sources of scenes by name; `coco_source`, `sam.sam_source` and `panels.panel_source` make others."""

@@ -28,7 +28,7 @@ class Scene:
     """An image and its regions before it is opened.
 
     unit: what places are given in: None for pixels, else the length of an image's side (1 or 1000). size: width and
-    height that the annotations say. left_out: what was passed over, by reason.
+    height that the annotations say. left_out: what was passed over, by reason. licence: where it is not its source's.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Scene:
     unit: float | None = None
     size: tuple[int, int] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+    licence: str = ""
 
     def in_pixels(self, size: tuple[int, int]) -> Scene:
         """The same scene with its places in pixels of an image of this width and height."""

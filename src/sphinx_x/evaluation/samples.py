@@ -1,0 +1,182 @@
+"""How well a model answers held-out samples: every answer of every dialogue, asked after the true ones before it.
+
+Answers are told apart by what they are: text (character error rate), a box (right where it overlaps the true one by
+half), a mark (`<Mark 2>.`), yes or no. Two models are compared on the same answers, with intervals from draws of whole
+documents, since the answers about one document are alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sphinx_x.conversation import Image, Message, Place, Text, parse_boxes, parse_messages
+from sphinx_x.data.sample import Sample
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.som.words import READY
+from sphinx_x.errors import DataError
+from sphinx_x.evaluation.metrics import character_errors, iou, normalise_text
+from sphinx_x.images import open_image
+from sphinx_x.inference import Prompt, SphinxX
+
+BOOTSTRAP_DRAWS = 2000
+OVERLAP = 0.5
+MARK = re.compile(r"<Mark \w+>\.")
+CHUNK = 512
+"""Answers that are asked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An answer that is measured. turn: its number in the dialogue, from 0; kind: what sort of answer it is.
+
+    messages: all before it; text: the true answer, or box: the true box in pixels of one of the images.
+    """
+
+    sample: str
+    document: str
+    turn: int
+    kind: str
+    messages: tuple[Message, ...]
+    text: str = ""
+    box: Place | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What the same answer of two models has in common."""
+        return self.sample, self.turn
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model answered, its errors, and out of how many: characters of a text, else 1."""
+
+    asked: Asked
+    answer: str
+    errors: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Errors of all answers of a kind as a share, with its 95 % interval."""
+
+    answers: int
+    documents: int
+    rate: float
+    low: float
+    high: float
+
+
+def score_samples(
+    sphinx: SphinxX,
+    paths: Sequence[str | Path],
+    longest: int = 512,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[Score]:
+    """Asks a model everything that the samples of these shards ask. longest: tokens of an answer.
+
+    progress: called with how many samples of how many are done. Raises `DataError` where there is nothing to ask.
+    """
+    reader = SampleReader(paths)
+    scores: list[Score] = []
+    waiting: list[tuple[Asked, Prompt]] = []
+    for index in range(len(reader)):
+        sample = reader[index]
+        images = [open_image(reader.image_bytes(sample, k)) for k in range(len(sample.images))]
+        for asked in questions(sample):
+            shown = sum(isinstance(part, Image) for message in asked.messages for part in message.parts)
+            waiting.append((asked, sphinx.prompt(asked.messages, images[:shown])))
+        if len(waiting) >= CHUNK or index == len(reader) - 1:
+            answers = sphinx.answers([prompt for _, prompt in waiting], max_new_tokens=longest)
+            scores += [judge(asked, prompt, answer) for (asked, prompt), answer in zip(waiting, answers, strict=True)]
+            waiting = []
+            progress(index + 1, len(reader))
+    if not scores:
+        raise DataError(f"{paths[0]}: no answer that can be measured")
+    return scores
+
+
+def questions(sample: Sample) -> Iterator[Asked]:
+    """The answers of a dialogue that can be measured."""
+    messages = parse_messages(sample.messages)
+    document = sample.source.partition("#")[0]
+    answers = [number for number, message in enumerate(messages) if message.role == "assistant"]
+    for turn, number in enumerate(answers):
+        before, parts = tuple(messages[:number]), messages[number].parts
+        match parts:
+            case [Text(text)] if text not in READY:
+                yield Asked(sample.id, document, turn, _kind(text), before, text)
+            case [Place(_, [box])] if len(box) == 4:
+                yield Asked(sample.id, document, turn, "box", before, box=parts[0])
+
+
+def _kind(text: str) -> str:
+    if MARK.fullmatch(text):
+        return "mark"
+    return "yes or no" if re.match(r"(?:Yes|No)\b", text) else "text"
+
+
+def judge(asked: Asked, prompt: Prompt, answer: str) -> Score:
+    """Compares an answer with the true one: characters of texts, a mark as it is, of yes or no the first word."""
+    if asked.box is not None:
+        found = parse_boxes(answer)
+        layout = prompt.layouts[asked.box.image]
+        good = bool(found) and iou(layout.from_square(found[0]), asked.box.places[0]) >= OVERLAP
+        return Score(asked, answer, int(not good), 1)
+    if asked.kind == "text":
+        return Score(asked, answer, *character_errors(answer, asked.text))
+    said, true = normalise_text(answer), normalise_text(asked.text)
+    if asked.kind == "yes or no":
+        said, true = re.split(r"\W", said)[0], re.split(r"\W", true)[0]
+    return Score(asked, answer, int(said != true), 1)
+
+
+def rates(scores: Sequence[Score]) -> dict[str, Rate]:
+    """The rate of every kind of answer, by its name."""
+    out = {}
+    for kind, table in _tables([scores]).items():
+        drawn = _drawn(table)[:, 0]
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        total = table.sum(axis=0)
+        count = sum(score.asked.kind == kind for score in scores)
+        out[kind] = Rate(count, len(table), float(total[0] / total[-1]), float(low), float(high))
+    return out
+
+
+def differences(first: Sequence[Score], second: Sequence[Score]) -> dict[str, tuple[float, float, float]]:
+    """Rate of the second less that of the first model by kind, with its 95 % interval, on the same draws of documents.
+
+    Raises `DataError` where the two did not answer the same.
+    """
+    if [score.asked.key for score in first] != [score.asked.key for score in second]:
+        raise DataError("the two models were not asked the same")
+    out = {}
+    for kind, table in _tables([first, second]).items():
+        drawn = _drawn(table)
+        low, high = np.quantile(drawn[:, 1] - drawn[:, 0], (0.025, 0.975))
+        total = table.sum(axis=0)
+        out[kind] = float((total[1] - total[0]) / total[-1]), float(low), float(high)
+    return out
+
+
+def _tables(models: Sequence[Sequence[Score]]) -> Mapping[str, np.ndarray]:
+    """By kind (documents, models + 1): errors of every model, and what they are out of."""
+    counts: dict[str, dict[str, np.ndarray]] = {}
+    for scores in zip(*models, strict=True):
+        asked = scores[0].asked
+        row = np.array([*(score.errors for score in scores), scores[0].length], np.int64)
+        table = counts.setdefault(asked.kind, {})
+        table[asked.document] = table.get(asked.document, 0) + row
+    return {kind: np.stack(list(table.values())) for kind, table in sorted(counts.items())}
+
+
+def _drawn(table: np.ndarray) -> np.ndarray:
+    """(draws, models) rates over draws of documents with replacement, the same draws for all."""
+    draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
+    sums = table[draws].sum(axis=1)
+    return sums[:, :-1] / sums[:, -1:]
