@@ -13,10 +13,13 @@ from sphinx_x.data.ocr.page import read_page
 from sphinx_x.data.ocr.parts import PartSettings, cut_part
 from sphinx_x.data.ocr.pdfs import OcrSettings
 from sphinx_x.data.ocr.questions import QuestionSettings
+from sphinx_x.data.pages import MarksConfig, PagesConfig
+from sphinx_x.data.prepare import Counts, DataConfig, prepare
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.engine import SomSettings, make_som
 from sphinx_x.data.som.readers import SCENES
 from sphinx_x.data.sources.base import Raw, UnusedError
+from sphinx_x.errors import DataError
 from sphinx_x.images import open_image
 from test_ocr_engine import EXAMPLE, WORDS, book
 
@@ -96,3 +99,34 @@ def test_parts_become_samples_and_samples_scenes(tmp_path: Path):
         assert open_image(marks.image_bytes(sample)).tobytes() == open_image(parts.image_bytes(part)).tobytes()
         answer = sample.messages[1]["content"][0]["text"]
         assert all(f'"{region["text"]}"' in answer for region in part.regions)
+
+
+def test_the_engines_make_nanos_data(tmp_path):
+    """Packages -> parts of their pages -> marks on the parts; a second call with the same settings changes nothing."""
+    for number, name in enumerate(("first-doc", "second-doc")):
+        for k in range(3):
+            book(
+                tmp_path / "out" / "cache" / "unpacked" / name / f"{k}.pdf",
+                *range(10 * number + 2 * k, 10 * number + 2 * k + 2),
+            )
+    config = DataConfig(
+        counts=Counts(lines=0, words=0, fonts=0, emoji=0),
+        pages={"parts": PagesConfig(packages=["first-doc", "second-doc"], documents=2, part=PartSettings(width=1200))},
+        marks={"marks": MarksConfig(of="parts", tasks=["questions"], most_marks=2)},
+        seed=5,
+    )
+    prepare(config, tmp_path / "out")
+    parts, marks = SampleReader(tmp_path / "out" / "parts"), SampleReader(tmp_path / "out" / "marks")
+    assert len(parts) == len(marks) == 2 * 2 * 2
+    assert {parts[k].source.split("/")[0] for k in range(8)} == {"first-doc", "second-doc"}
+    for k in range(8):
+        assert len(parts[k].regions) >= len(marks[k].regions) >= 1 and len(marks[k].regions) <= 2
+        assert marks[k].licence == parts[k].licence != ""
+    before = {
+        path: path.read_bytes() for name in ("parts", "marks") for path in (tmp_path / "out" / name).glob("*.tar")
+    }
+    prepare(config, tmp_path / "out")
+    assert before and all(path.read_bytes() == content for path, content in before.items())
+    with pytest.raises(DataError, match="no-doc: no PDF file there"):
+        (tmp_path / "out" / "cache" / "unpacked" / "no-doc").mkdir()
+        prepare(config.model_copy(update={"pages": {"none": PagesConfig(packages=["no-doc"])}}), tmp_path / "out")

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from sphinx_x.data.ocr import fonts as rendered
 from sphinx_x.data.ocr.lines import Crop, crop_sample, read_document
+from sphinx_x.data.pages import MarksConfig, PagesConfig, make_marks, make_parts
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.data.som import emoji
@@ -93,6 +94,10 @@ class DataConfig(BaseModel):
     licence: str = "see the source"
     """The licence of the files in `pdf_folder`."""
     counts: Counts = Counts()
+    pages: dict[str, PagesConfig] = {}
+    """Parts of pages, by the name of the folder they are written to."""
+    marks: dict[str, MarksConfig] = {}
+    """Samples about marks, by the name of their folder, made of what stands before them."""
     seed: int = 0
     shard_size: PositiveInt = 10_000
     lines_per_page: PositiveInt = 40
@@ -166,7 +171,7 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     stock = _Stock(Path(cache) if cache else out / "cache")
-    settings = config.model_dump(mode="json", exclude={"counts", "workers", "cpu_seconds"})
+    settings = config.model_dump(mode="json", exclude={"counts", "pages", "marks", "workers", "cpu_seconds"})
     known = out / "settings.json"
     if known.exists() and json.loads(known.read_text()) != settings:
         raise DataError(f"{known}: this folder was made with other settings: take another folder, or delete it")
@@ -182,6 +187,13 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
         _make_fonts(config, out, stock, report)
     if wanted["emoji"]:
         _make_emoji(config, out, stock, report)
+    for name, pages in config.pages.items():
+        files = {package: stock.files(package, ".pdf") for package in pages.packages}
+        made = make_parts(pages, files, stock.cache / "pages" / name, out / name, config.seed)
+        report.put(name, made=made.samples, left_out=dict((made.left_out + made.set_aside).most_common()))
+    for name, marks in config.marks.items():
+        made = make_marks(marks, out, stock.cache / "marks" / name, out / name, config.seed)
+        report.put(name, made=made.samples, left_out=dict((made.left_out + made.set_aside).most_common()))
     return out
 
 

@@ -159,7 +159,8 @@ def _claim(out: Path, settings: dict) -> None:
         raise DataError(f"{out}: is not empty, and what is in it is none of this engine's")
     for path in out.glob(".*.tmp"):
         path.unlink()
-    write_atomic(known, json.dumps(settings, indent=1) + "\n")
+    if not known.exists():
+        write_atomic(known, json.dumps(settings, indent=1) + "\n")
 
 
 def _first_pass(

@@ -231,9 +231,12 @@ class Raw:
         return Path(candidates[0])
 
     def fingerprint(self) -> str:
-        """Changes with the files of a release: those that are no pictures by size and time, pictures by their names."""
+        """Changes with the files of a release: those that are no pictures by size and time, pictures by their names.
+
+        Hidden files are none of it.
+        """
         facts = []
-        for path in self._files:
+        for path in (path for path in self._files if not os.path.basename(path).startswith(".")):
             picture = os.path.splitext(path)[1].lower() in PICTURES
             state = None if picture else os.stat(path)
             facts.append((path, state and (state.st_size, state.st_mtime_ns)))
