@@ -1,0 +1,130 @@
+"""What SPHINX-Nano gains from the data of the two engines: held-out parts of pages, lines, marks and whole pages.
+
+    python benchmarks/nano_engines.py make runs/held-out --emoji data/nano/cache/unpacked
+    python benchmarks/nano_engines.py measure runs/held-out MODEL --against MODEL_WITHOUT
+
+Every document is of a Debian package outside texlive, from which all training documents come; the emoji pictures are
+new ones of the same font. `make` fetches the packages (`apt-get download`), `measure` prints one Markdown table a set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import pypdfium2 as pdfium
+
+from sphinx_x.data.ocr.engine import make_ocr
+from sphinx_x.data.ocr.page import read_page
+from sphinx_x.data.ocr.parts import PartSettings
+from sphinx_x.data.ocr.pdfs import OcrSettings
+from sphinx_x.data.ocr.questions import QuestionSettings
+from sphinx_x.data.som.emoji import make_shard
+from sphinx_x.data.som.engine import SomSettings, make_som
+from sphinx_x.data.som.samples import SAMPLES
+from sphinx_x.data.sources.base import Raw
+from sphinx_x.evaluation.metrics import character_errors
+from sphinx_x.evaluation.runner import print_sample_figures
+from sphinx_x.inference import SphinxX
+from sphinx_x.reading import read_region
+
+LATIN = (
+    "debian-edu-doc-es", "debian-edu-doc-it", "debian-faq", "debian-reference-de", "debian-reference-es",
+    "debian-reference-fr", "debian-reference-it", "debian-reference-pt", "developers-reference-de",
+    "developers-reference-fr", "developers-reference-it", "maint-guide-de", "maint-guide-es", "maint-guide-fr",
+    "maint-guide-it",
+)  # fmt: skip
+CHINESE = ("debian-reference-zh-cn", "maint-guide-zh-cn")
+LONG_EDGE = 1754
+WHOLE_PAGES = 20
+LONGEST = 1024
+"""Tokens of the answer about a whole page."""
+
+
+def fetch(packages: tuple[str, ...], cache: Path, out: Path) -> None:
+    """Puts the PDFs of packages into a folder."""
+    for package in packages:
+        place = cache / package
+        if not place.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["apt-get", "download", package], cwd=cache, check=True, capture_output=True)
+            subprocess.run(["dpkg-deb", "-x", next(cache.glob(f"{package}_*.deb")), place], check=True)
+        for path in sorted(place.rglob("*.pdf*")):
+            target = out / package / path.name.removesuffix(".gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file)
+
+
+def asked(part: PartSettings, pages: int, seed: int, *kinds: str) -> OcrSettings:
+    weights = dict.fromkeys(QuestionSettings().weights, 0.0) | dict.fromkeys(kinds, 1.0)
+    questions = QuestionSettings(turns=3, answer=400, weights=weights)
+    return OcrSettings(long_edge=LONG_EDGE, pages_per_document=pages, part=part, seed=seed, questions=questions)
+
+
+def make(out: Path, emoji: Path) -> None:
+    """Makes all held-out sets."""
+    fetch(LATIN, out / "cache", out / "latin")
+    fetch(CHINESE, out / "cache", out / "han")
+    line = PartSettings(height=60, lines=1)
+    make_ocr(out / "latin", out / "parts", asked(PartSettings(), 30, 7, "read_page", "read_region", "find_text"))
+    make_ocr(out / "latin", out / "lines", asked(line, 30, 8, "read_page"))
+    make_ocr(out / "han", out / "chinese", asked(line, 150, 7, "read_page"))
+    font = next(emoji.rglob("NotoColorEmoji.ttf"))
+    (out / "emoji").mkdir(exist_ok=True)
+    make_shard(str(out / "emoji"), "emoji-00000", 400, "held out", str(font), "fonts-noto-color-emoji")
+    for name in ("parts", "emoji"):
+        for task in ("short", "questions"):
+            settings = SomSettings("7", ("point", "box"), tasks=(task,), most_marks=5, inside=True)
+            make_som(SAMPLES, Raw(out / name), out / f"{name}-{task}", settings)
+
+
+def whole_pages(out: Path, model: str) -> None:
+    """Reads whole pages with a model: in one look, and cut into lines by the white between them."""
+    sphinx = SphinxX.load(model)
+    errors = {"in one look": [0, 0], "line by line": [0, 0]}
+    paths = sorted((out / "latin").rglob("*.pdf"))[:WHOLE_PAGES]
+    for path in paths:
+        document = pdfium.PdfDocument(path)
+        page = read_page(document, min(len(document) - 1, 12), LONG_EDGE)
+        image = page.image.convert("RGB")
+        answers = {
+            "in one look": sphinx.chat("Read all the text on this page.", image, max_new_tokens=LONGEST),
+            "line by line": read_region(sphinx, image, (0, 0, *image.size)),
+        }
+        for way, answer in answers.items():
+            wrong, length = character_errors(answer, page.text)
+            errors[way][0] += wrong
+            errors[way][1] += length
+    for way, (wrong, length) in errors.items():
+        print(f"whole pages, {way}, {model}: {100 * wrong / length:.1f} % of {length} characters on {len(paths)} pages")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    making = actions.add_parser("make")
+    making.add_argument("out", type=Path)
+    making.add_argument("--emoji", type=Path, required=True, help="A folder with NotoColorEmoji.ttf in it.")
+    measuring = actions.add_parser("measure")
+    measuring.add_argument("out", type=Path)
+    measuring.add_argument("model")
+    measuring.add_argument("--against")
+    options = parser.parse_args()
+    if options.action == "make":
+        make(options.out, options.emoji)
+        return
+    for name in ("lines", "parts", "parts-short", "parts-questions", "emoji-short", "emoji-questions", "chinese"):
+        print(f"\n### {name}\n", flush=True)
+        answers = options.out / f"answers-{name}.jsonl"
+        print_sample_figures(options.model, options.against, [options.out / name], answers)
+    print("\n### Whole pages\n")
+    for model in filter(None, (options.against, options.model)):
+        whole_pages(options.out, model)
+
+
+if __name__ == "__main__":
+    main()
