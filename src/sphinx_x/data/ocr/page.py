@@ -146,18 +146,28 @@ def hide(chars: Characters, grey: Image.Image) -> Counter[str]:
     counts["off the page"] = int(off.sum())
     chars.hidden |= off
     ink = _ink(grey)
-    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
-    np.cumsum(ink, axis=1, dtype=np.int32, out=sums[1:, 1:])
-    np.cumsum(sums, axis=0, out=sums)
     limits = [ink.shape[1], ink.shape[0]]
     low = np.floor((chars.box[:, :2] - 0.5) / 2).clip(0, limits).astype(int)
     high = np.ceil((chars.box[:, 2:] + 2.5) / 2).clip(0, limits).astype(int)
-    (left, top), (right, bottom) = low.T, high.T
-    inked = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    bare = ~chars.hidden & (inked == 0)
+    bare = ~chars.hidden & ~_holds(ink, low, high)
     counts["without ink"] = int(bare.sum())
     chars.hidden |= bare
     return counts
+
+
+def _holds(ink: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(N,) whether there is ink between corners (N, 2); looked for row by row, as most is in the first rows."""
+    before = np.zeros((ink.shape[0], ink.shape[1] + 1), np.int32)
+    np.cumsum(ink, axis=1, out=before[:, 1:])
+    (left, row), (right, end) = low.T.copy(), high.T
+    found = np.zeros(len(low), bool)
+    left_over = np.flatnonzero(row < end)
+    while len(left_over):
+        here = row[left_over]
+        found[left_over] = before[here, right[left_over]] > before[here, left[left_over]]
+        row[left_over] += 1
+        left_over = left_over[~found[left_over] & (row[left_over] < end[left_over])]
+    return found
 
 
 def _ink(image: Image.Image) -> np.ndarray:

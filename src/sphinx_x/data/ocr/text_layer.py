@@ -108,7 +108,7 @@ class Frame:
 
 
 def _native(name: str, result: Any) -> Any:
-    """A function of pdfium without checks of its arguments, which are most of the cost of a call for one character."""
+    """A function of pdfium without checks of its arguments, which are most of the cost of a small call."""
     return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
 
 
@@ -117,6 +117,12 @@ _get_object = _native("FPDFText_GetTextObject", ctypes.c_size_t)
 _get_box = _native("FPDFText_GetCharBox", ctypes.c_int)
 _get_cell = _native("FPDFText_GetLooseCharBox", ctypes.c_int)
 _is_generated = _native("FPDFText_IsGenerated", ctypes.c_int)
+_get_size = _native("FPDFText_GetFontSize", ctypes.c_double)
+_get_matrix = _native("FPDFText_GetMatrix", ctypes.c_int)
+_get_font = _native("FPDFTextObj_GetFont", ctypes.c_size_t)
+_get_colour = _native("FPDFPageObj_GetFillColor", ctypes.c_int)
+_get_mode = _native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
+_get_mark = _native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
 def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
@@ -138,7 +144,7 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     for index, key in zip(members, map(_get_object, repeat(native), members), strict=True):
         font = fonts.get(key)
         if font is None:
-            font = fonts[key] = _read_font(textpage, index, key, frame, names)
+            font = fonts[key] = _read_font(native, index, key, frame, names)
         out.font.append(font)
     box, cell = (ctypes.c_double * 4)(), raw.FS_RECTF()
     corners = (ctypes.byref(box, 8 * side) for side in (0, 2, 1, 3))  # pdfium gives left, right, bottom, top
@@ -204,11 +210,11 @@ def character(code: int) -> str:
     return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
 
 
-def _read_font(textpage: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
+def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
     """The font of a character, of the text object at the address `key` (0 where there is none)."""
     matrix = raw.FS_MATRIX()
-    size = raw.FPDFText_GetFontSize(textpage, index)
-    if not raw.FPDFText_GetMatrix(textpage, index, matrix):
+    size = _get_size(native, index)
+    if not _get_matrix(native, index, ctypes.byref(matrix)):
         return Font("", size * frame.scale, 0, False, False, False, -1)
     high = math.hypot(matrix.c, matrix.d)
     angle = math.degrees(math.atan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise turns of the picture
@@ -216,12 +222,12 @@ def _read_font(textpage: Any, index: int, key: int, frame: Frame, names: dict[in
     direction = turns % 4 if abs(angle - turns) < 0.06 else OBLIQUE
     name, hidden, mark = "", False, -1
     if key:
-        handle = ctypes.cast(key, raw.FPDF_PAGEOBJECT)
-        name = _font_name(raw.FPDFTextObj_GetFont(handle), names)
-        alpha, unused = ctypes.c_uint(255), ctypes.c_uint()
-        raw.FPDFPageObj_GetFillColor(handle, unused, unused, unused, alpha)
-        hidden = raw.FPDFTextObj_GetTextRenderMode(handle) == INVISIBLE or alpha.value < 10
-        mark = raw.FPDFPageObj_GetMarkedContentID(handle)
+        handle = ctypes.c_void_p(key)
+        name = _font_name(_get_font(handle), names)
+        alpha, unused = ctypes.c_uint(255), ctypes.byref(ctypes.c_uint())
+        _get_colour(handle, unused, unused, unused, ctypes.byref(alpha))
+        hidden = _get_mode(handle) == INVISIBLE or alpha.value < 10
+        mark = _get_mark(handle)
     return Font(name, size * high * frame.scale, direction, *_looks(name), hidden, mark)
 
 
@@ -231,12 +237,10 @@ def _looks(name: str) -> tuple[bool, bool]:
     return bool(BOLD.search(name)), bool(MONO.search(name))
 
 
-def _font_name(font: Any, names: dict[int, str]) -> str:
-    if not font:
-        return ""
-    key = ctypes.addressof(font.contents)
-    if key not in names:
+def _font_name(font: int, names: dict[int, str]) -> str:
+    """The name of the font at an address; those without one are numbered."""
+    if font and font not in names:
         buffer = ctypes.create_string_buffer(256)
-        good = 1 < raw.FPDFFont_GetBaseFontName(font, buffer, 256) <= 256
-        names[key] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
-    return names[key]
+        good = 1 < raw.FPDFFont_GetBaseFontName(ctypes.cast(font, raw.FPDF_FONT), buffer, 256) <= 256
+        names[font] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
+    return names.get(font, "")
