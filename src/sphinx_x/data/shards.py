@@ -43,8 +43,9 @@ BLOCK = 1 << 20
 def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
     """Writes NAME.tar, then NAME.jsonl, from samples with the encoded bytes of their images; gives their number.
 
-    The images of a sample are replaced by references into the archive; a sample without bytes keeps those it has, and
-    where no sample has any there is no archive. The same samples give the same bytes.
+    The images of a sample are replaced by references into the archive, of the width and height that they had there or
+    else of the picture's own; a sample without bytes keeps those it has, and where no sample has any there is no
+    archive. The same samples give the same bytes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,8 +57,10 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
         nonlocal packed
         for sample, pictures in samples:
             if pictures:
+                known = sample.images if len(sample.images) == len(pictures) else [ImageRef()] * len(pictures)
                 sample.images = [
-                    _append(file, archive, f"{sample.id}.{number}", picture) for number, picture in enumerate(pictures)
+                    _append(file, archive, f"{sample.id}.{number}", picture, ref)
+                    for number, (picture, ref) in enumerate(zip(pictures, known, strict=True))
                 ]
                 packed += len(pictures)
             data = sample.to_dict()
@@ -72,8 +75,8 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
     return len(lines)
 
 
-def _append(file: BinaryIO, archive: str, stem: str, picture: bytes) -> ImageRef:
-    width, height = image_size(picture)
+def _append(file: BinaryIO, archive: str, stem: str, picture: bytes, known: ImageRef) -> ImageRef:
+    width, height = (known.width, known.height) if known.width and known.height else image_size(picture)
     with Image.open(io.BytesIO(picture)) as image:
         ending = (image.format or "bin").lower()
     info = tarfile.TarInfo(f"{stem}.{ending}")

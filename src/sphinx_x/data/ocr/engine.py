@@ -1,6 +1,6 @@
 """The OCR-intensive engine: a folder of PDFs -> shards of page samples, with everything accounted for (paper, 4.1).
 
-First pass: every document is read by a worker, each in a process of its own (`pdfs`); what is done lies in `.work`.
+First pass: every worker reads documents in a process beside it (`readers`); what is done lies in `.work`.
 Second pass: the pages in order of their documents' names, without those that nearly repeat an earlier one, are written
 to shards NAME-00000.jsonl and .tar. `quarantine.jsonl` names every page and document that is not there, `report.json`
 comes last, `report.html` shows samples. A run that was stopped goes on where it was; the same files and settings give
@@ -24,16 +24,18 @@ import numpy as np
 
 from sphinx_x.data.engines import run
 from sphinx_x.data.ocr.alike import HASHES, Benchmarks, near_duplicates
-from sphinx_x.data.ocr.pdfs import Document, Entry, Job, OcrSettings, entries, read_document, whole_entry
+from sphinx_x.data.ocr.pdfs import Document, Job, OcrSettings
+from sphinx_x.data.ocr.readers import no_reader, read_document
+from sphinx_x.data.ocr.records import Entry, entries, sample_of
 from sphinx_x.data.ocr.report import write_page
-from sphinx_x.data.sample import Sample
+from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.data.tally import Tally, quarantine_lines
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.jobs import alone_in, write_atomic
 
 NAME = "ocr"
-FACTS = ("page", "kinds", "skipped", "script", "language", "left_out", "letters")
+FACTS = ("page", "kinds", "skipped", "script", "language", "left_out", "letters", "width", "height", "crc", "size")
 """What the second pass holds in memory of every page."""
 QUARANTINE, REPORT, PAGE = "quarantine.jsonl", "report.json", "report.html"
 
@@ -167,14 +169,17 @@ def _first_pass(
     job: Job, documents: list[Document], workers: int | None, engine: str, progress: Callable[[Tally], None]
 ) -> None:
     tally = Tally()
-    for outcomes in run(read_document, job, documents, workers, engine):
-        for outcome in outcomes:
-            tally.records += 1
-            if outcome["reason"]:
-                tally.left_out[outcome["reason"]] += 1
-            else:
-                tally.samples += 1
-        progress(tally)
+    try:
+        for reasons in run(read_document, job, documents, workers, engine):
+            for reason in reasons:
+                tally.records += 1
+                if reason:
+                    tally.left_out[reason] += 1
+                else:
+                    tally.samples += 1
+            progress(tally)
+    finally:
+        no_reader()
 
 
 def _second_pass(
@@ -207,7 +212,7 @@ def _collect(job: Job, documents: list[Document], found: Found) -> None:
     """Sorts out duplicates, and counts what is kept and what is not."""
     pages: list[tuple[Document, Entry]] = []
     signatures: list[bytes] = []
-    pixels: dict[str, str] = {}
+    pictures: dict[str, str] = {}
     for document in documents:
         for entry in entries(_done(job, document)):
             data = entry.data
@@ -217,13 +222,13 @@ def _collect(job: Job, documents: list[Document], found: Found) -> None:
                 found.leave(document.name, entry.page, data["reason"], data.get("wrong", False), data.get("detail", ""))
                 continue
             place = f"{document.name}#page={entry.page + 1}"
-            if data["pixels"] in pixels:
-                found.leave(document.name, entry.page, "the same page", False, pixels[data["pixels"]])
+            if data["picture"] in pictures:
+                found.leave(document.name, entry.page, "the same page", False, pictures[data["picture"]])
                 continue
-            pixels[data["pixels"]] = place
+            pictures[data["picture"]] = place
             signatures.append(base64.b64decode(data.pop("signature")))
             facts = {name: data[name] for name in FACTS}
-            pages.append((document, Entry(facts, entry.begin, entry.start)))
+            pages.append((document, Entry(facts, entry.start)))
     array = np.frombuffer(b"".join(signatures), np.uint32).reshape(-1, HASHES)
     twins = near_duplicates(array, job.settings.near)
     for (document, entry), twin in zip(pages, twins.tolist(), strict=True):
@@ -256,10 +261,11 @@ def write_pages(common: tuple[Job, Path], task: tuple[int, list[tuple[Document, 
 
 def _samples(job: Job, pages: list[tuple[Document, Entry]]) -> Iterator[tuple[Sample, list[bytes]]]:
     for document, entry in pages:
-        data, content = whole_entry(_done(job, document), entry)
+        data, picture = sample_of(_done(job, document), entry)
         source = f"{document.name}#page={entry.page + 1}"
-        sample = Sample(data["id"], [], data["messages"], source, job.settings.licence, data["regions"], "ocr")
-        yield sample, [content]
+        size = ImageRef(width=entry.data["width"], height=entry.data["height"])
+        sample = Sample(data["id"], [size], data["messages"], source, job.settings.licence, data["regions"], "ocr")
+        yield sample, [picture]
 
 
 def _report(out: Path) -> dict:

@@ -322,6 +322,5 @@ def inside(place: Box, size: tuple[int, int]) -> Box | None:
 
 
 def _length(words: Sequence[Word]) -> int:
-    return sum(
-        1 + len(word.text) // 4 if not word.text.isascii() and any(map(is_cjk, word.text)) else 1 for word in words
-    )
+    east = (word.text for word in words if not word.text.isascii() and any(map(is_cjk, word.text)))
+    return len(words) + sum(len(text) // 4 for text in east)

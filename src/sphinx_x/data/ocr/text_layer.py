@@ -10,7 +10,10 @@ import ctypes
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -105,7 +108,7 @@ class Frame:
 
 
 def _native(name: str, result: Any) -> Any:
-    """A function of pdfium without checks of its arguments, which are most of the cost of a call for one character."""
+    """A function of pdfium without checks of its arguments, which are most of the cost of a small call."""
     return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
 
 
@@ -113,6 +116,13 @@ _get_code = _native("FPDFText_GetUnicode", ctypes.c_uint)
 _get_object = _native("FPDFText_GetTextObject", ctypes.c_size_t)
 _get_box = _native("FPDFText_GetCharBox", ctypes.c_int)
 _get_cell = _native("FPDFText_GetLooseCharBox", ctypes.c_int)
+_is_generated = _native("FPDFText_IsGenerated", ctypes.c_int)
+_get_size = _native("FPDFText_GetFontSize", ctypes.c_double)
+_get_matrix = _native("FPDFText_GetMatrix", ctypes.c_int)
+_get_font = _native("FPDFTextObj_GetFont", ctypes.c_size_t)
+_get_colour = _native("FPDFPageObj_GetFillColor", ctypes.c_int)
+_get_mode = _native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
+_get_mark = _native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
 def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
@@ -125,52 +135,58 @@ def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
 
 
 def _read(textpage: Any, frame: Frame) -> Characters:
-    out = Characters()
-    boxes, cells, broken = [], [], []
-    objects: dict[int, Font] = {}
+    native, count = ctypes.cast(textpage.raw, ctypes.c_void_p), textpage.count_chars()
+    members, codes, space = _members(native, count)
+    out = Characters([character(code) for code in codes], space=space)
+    out.soft = [code in HYPHENS for code in codes]
+    fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
-    rect = raw.FS_RECTF()
-    x1, x2, y1, y2 = (ctypes.c_double() for _ in range(4))
-    corners, cell = [ctypes.byref(number) for number in (x1, x2, y1, y2)], ctypes.byref(rect)
-    native = ctypes.cast(textpage.raw, ctypes.c_void_p)
-    space, high = 0, 0
-    for index in range(textpage.count_chars()):
-        code = _get_code(native, index)
-        if code in SPACES:
-            space = max(space, 1 if raw.FPDFText_IsGenerated(textpage, index) == 1 else 2)
-            continue
-        if 0xD800 <= code < 0xDC00:  # the first half of a character outside the basic plane
-            high = code
-            continue
-        if 0xDC00 <= code < 0xE000 and high:
-            code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
-        high = 0
-        key = _get_object(native, index)
-        font = objects.get(key)
+    for index, key in zip(members, map(_get_object, repeat(native), members), strict=True):
+        font = fonts.get(key)
         if font is None:
-            handle = ctypes.cast(key, raw.FPDF_PAGEOBJECT) if key else None
-            font = objects[key] = _read_font(textpage, index, handle, frame, names)
-        _get_box(native, index, *corners)
-        _get_cell(native, index, cell)
-        text = character(code)
-        out.text.append(text)
-        boxes.append((x1.value, y1.value, x2.value, y2.value))
-        cells.append((rect.left, rect.bottom, rect.right, rect.top))
-        broken.append(text == "\ufffd")
-        out.soft.append(code in HYPHENS)
+            font = fonts[key] = _read_font(native, index, key, frame, names)
         out.font.append(font)
-        out.space.append(space)
-        space = 0
-    _finish(out, frame, boxes, cells, broken)
+    box, cell = (ctypes.c_double * 4)(), raw.FS_RECTF()
+    corners = (ctypes.byref(box, 8 * side) for side in (0, 2, 1, 3))  # pdfium gives left, right, bottom, top
+    out.box = frame.boxes(_filled(map(_get_box, repeat(native), members, *map(repeat, corners)), box, np.float64))
+    cells = _filled(map(_get_cell, repeat(native), members, repeat(ctypes.byref(cell))), cell, np.float32)
+    out.cell = frame.boxes(cells[:, [0, 3, 2, 1]])
+    _finish(out)
     return out
 
 
-def _finish(out: Characters, frame: Frame, boxes: list, cells: list, broken: list) -> None:
-    out.box, out.cell = frame.boxes(np.array(boxes)), frame.boxes(np.array(cells))
+def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
+    """Numbers and codes of the characters that are not white space, and the white space before each."""
+    members, codes, spaces = [], [], []
+    space, high = 0, 0
+    for index, code in enumerate(map(_get_code, repeat(native), range(count))):
+        if code in SPACES:
+            space = max(space, 1 if _is_generated(native, index) == 1 else 2)
+            continue
+        if 0xD800 <= code < 0xE000:
+            if code < 0xDC00:  # the first half of a character outside the basic plane
+                high = code
+                continue
+            if high:
+                code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+        members.append(index)
+        codes.append(code)
+        spaces.append(space)
+        space = high = 0
+    return members, codes, spaces
+
+
+def _filled(calls: Iterator[int], place: Any, kind: type) -> np.ndarray:
+    """(N, 4) what each of N native calls leaves in `place`, four numbers of a kind."""
+    take = memoryview(place).cast("B").tobytes
+    return np.frombuffer(b"".join([take() for _ in calls]), kind).reshape(-1, 4)
+
+
+def _finish(out: Characters) -> None:
     sides = out.box[:, 2:] - out.box[:, :2]
     empty = sides.min(1, initial=math.inf) < FLAT
     out.box[empty] = out.cell[empty]
-    out.broken = np.array(broken, bool)
+    out.broken = np.array([text == "\ufffd" for text in out.text], bool)
     out.hidden = np.array([font.hidden for font in out.font], bool)
     out.direction = np.array([font.direction for font in out.font], np.int8)
     out.size = np.array([font.size for font in out.font], np.float64)
@@ -179,6 +195,7 @@ def _finish(out: Characters, frame: Frame, boxes: list, cells: list, broken: lis
     out.size[unknown] = 0.75 * high[unknown]
 
 
+@lru_cache(maxsize=65_536)
 def character(code: int) -> str:
     """The text of a code: ligatures and presentation forms as their letters, U+FFFD for what is no character."""
     if code in HYPHENS or code == 0x2010 or code == 0x2011:
@@ -193,34 +210,37 @@ def character(code: int) -> str:
     return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
 
 
-def _read_font(textpage: Any, index: int, handle: Any, frame: Frame, names: dict[int, str]) -> Font:
+def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
+    """The font of a character, of the text object at the address `key` (0 where there is none)."""
     matrix = raw.FS_MATRIX()
-    size = raw.FPDFText_GetFontSize(textpage, index)
-    if not raw.FPDFText_GetMatrix(textpage, index, matrix):
+    size = _get_size(native, index)
+    if not _get_matrix(native, index, ctypes.byref(matrix)):
         return Font("", size * frame.scale, 0, False, False, False, -1)
-    high = float(np.hypot(matrix.c, matrix.d))
-    angle = np.degrees(np.arctan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise quarter turns of the picture
-    turns = round(float(angle))
+    high = math.hypot(matrix.c, matrix.d)
+    angle = math.degrees(math.atan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise turns of the picture
+    turns = round(angle)
     direction = turns % 4 if abs(angle - turns) < 0.06 else OBLIQUE
     name, hidden, mark = "", False, -1
-    if handle is not None:
-        name = _font_name(raw.FPDFTextObj_GetFont(handle), names)
-        alpha = ctypes.c_uint(255)
-        unused = ctypes.c_uint()
-        raw.FPDFPageObj_GetFillColor(handle, unused, unused, unused, alpha)
-        hidden = raw.FPDFTextObj_GetTextRenderMode(handle) == INVISIBLE or alpha.value < 10
-        mark = raw.FPDFPageObj_GetMarkedContentID(handle)
-    return Font(
-        name, size * high * frame.scale, direction, bool(BOLD.search(name)), bool(MONO.search(name)), hidden, mark
-    )
+    if key:
+        handle = ctypes.c_void_p(key)
+        name = _font_name(_get_font(handle), names)
+        alpha, unused = ctypes.c_uint(255), ctypes.byref(ctypes.c_uint())
+        _get_colour(handle, unused, unused, unused, ctypes.byref(alpha))
+        hidden = _get_mode(handle) == INVISIBLE or alpha.value < 10
+        mark = _get_mark(handle)
+    return Font(name, size * high * frame.scale, direction, *_looks(name), hidden, mark)
 
 
-def _font_name(font: Any, names: dict[int, str]) -> str:
-    if not font:
-        return ""
-    key = ctypes.addressof(font.contents)
-    if key not in names:
+@lru_cache(maxsize=4096)
+def _looks(name: str) -> tuple[bool, bool]:
+    """Whether a font is bold, and whether its letters are all of one width, by its name."""
+    return bool(BOLD.search(name)), bool(MONO.search(name))
+
+
+def _font_name(font: int, names: dict[int, str]) -> str:
+    """The name of the font at an address; those without one are numbered."""
+    if font and font not in names:
         buffer = ctypes.create_string_buffer(256)
-        good = 1 < raw.FPDFFont_GetBaseFontName(font, buffer, 256) <= 256
-        names[key] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
-    return names[key]
+        good = 1 < raw.FPDFFont_GetBaseFontName(ctypes.cast(font, raw.FPDF_FONT), buffer, 256) <= 256
+        names[font] = buffer.value.decode("latin-1").split("+")[-1] if good else f"{NAMELESS}{len(names)}"
+    return names.get(font, "")

@@ -10,7 +10,7 @@ import itertools
 import re
 import statistics
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -128,41 +128,62 @@ def mark_vertical(chars: Characters) -> None:
 
 
 class Upright:
-    """The characters of one direction, turned upright. box, cell: of every character; seen: its box in the picture."""
+    """The characters of one direction, turned upright. box, cell: (N, 4) of every character, upright; members: those
+    of the direction that are seen."""
 
     def __init__(self, chars: Characters, direction: int, width: int, height: int) -> None:
         self.chars, self.direction = chars, direction
         quarters = 1 if direction == VERTICAL else direction
-        self.box: list[list[float]] = turn_boxes(chars.box, quarters, width, height).tolist()
-        self.cells = turn_boxes(chars.cell, quarters, width, height)
-        self.cell: list[list[float]] = self.cells.tolist()
-        self.seen: list[list[float]] = self.box if quarters == 0 else chars.box.tolist()
-        self.size: list[float] = chars.size.tolist()
-        self.cjk = [text >= EAST and is_cjk(text) for text in chars.text]
-        self.rtl = [text > "\u0590" and is_rtl(text) for text in chars.text]
-        self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden).tolist()
+        self.box = turn_boxes(chars.box, quarters, width, height)
+        self.cell = turn_boxes(chars.cell, quarters, width, height)
+        self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden)
+        self.cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
+        self.rtl = np.array([text > "\u0590" and is_rtl(text) for text in chars.text], bool)
 
     def lines(self) -> list[Line]:
         """The lines of the direction, in no order that matters."""
-        if self.direction == OBLIQUE or not self.members:
+        if self.direction == OBLIQUE or not len(self.members):
             return []
-        words = [self._word(*group) for group in self._groups()]
         segments: list[list[Word]] = []
-        for word in words:
+        for word in self._words():
             if segments and self._continues(segments[-1][-1], word, SAME_LINE):
                 segments[-1].append(word)
             else:
                 segments.append([word])
-        return [self._line(segment) for segment in self._merged(segments)]
+        lines = [self._line(segment) for segment in self._merged(segments)]
+        self._describe(lines)
+        return lines
 
-    def _groups(self) -> list[tuple[list[int], bool]]:
-        """Numbers of characters by word, and whether white space is before it."""
-        members = np.array(self.members)
-        cell, size = self.cells[members], self.chars.size[members]
+    def _words(self) -> Iterator[Word]:
+        chars, members = self.chars, self.members
+        starts, spaced = self._groups()
+        places = _hulls(self.box[members], starts)
+        seen = places if self.direction == 0 else _hulls(chars.box[members], starts)
+        tops = np.minimum.reduceat(self.cell[members, 1], starts).tolist()
+        bottoms = np.maximum.reduceat(self.cell[members, 3], starts).tolist()
+        sizes = np.maximum.reduceat(chars.size[members], starts).tolist()
+        special = np.array([text in ACCENTS for text in chars.text], bool) | np.array(chars.soft, bool) | self.rtl
+        specials = np.logical_or.reduceat(special[members], starts).tolist()
+        numbers = members.tolist()
+        first, *rest = starts.tolist()
+        for word, end in enumerate([*rest, len(numbers)]):
+            group, first = numbers[first:end], end
+            if specials[word]:
+                group = self._logical(group)
+                text = self._text(group)
+            else:
+                text = _composed("".join([chars.text[k] for k in group]))
+            high = (tops[word], bottoms[word])
+            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word])
+
+    def _groups(self) -> tuple[np.ndarray, list[bool]]:
+        """Where words begin among the members, and whether white space is before each."""
+        members = self.members
+        cell, size = self.cell[members], self.chars.size[members]
         a, b = cell[:-1], cell[1:]
         em = np.maximum(np.minimum(size[:-1], size[1:]), 1e-6)
         gap = np.maximum(b[:, 0] - a[:, 2], a[:, 0] - b[:, 2]) / em
-        cjk, rtl = np.array(self.cjk, bool)[members], np.array(self.rtl, bool)[members]
+        cjk, rtl = self.cjk[members], self.rtl[members]
         together = cjk[:-1] & cjk[1:]
         space = np.array(self.chars.space, np.int8)[members][1:]
         spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
@@ -170,18 +191,8 @@ class Upright:
         shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
         level = shared > 0.35 * np.minimum(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
         back = (b[:, 0] < a[:, 0] - 0.6 * em) & ~rtl[:-1] & ~rtl[1:]
-        starts = [0, *(np.flatnonzero(spaced | ~level | back) + 1).tolist()]
-        before = [True, *spaced.tolist()]
-        ends = [*starts[1:], len(members)]
-        return [(self.members[k:end], before[k]) for k, end in zip(starts, ends, strict=True)]
-
-    def _word(self, members: list[int], spaced: bool) -> Word:
-        members = self._logical(members)
-        place = _hull([self.box[k] for k in members])
-        seen = place if self.seen is self.box else _hull([self.seen[k] for k in members])
-        cells = [self.cell[k] for k in members]
-        high = min(cell[1] for cell in cells), max(cell[3] for cell in cells)
-        return Word(self._text(members), seen, members, place, max(self.size[k] for k in members), high, spaced)
+        starts = np.flatnonzero(np.concatenate([[True], spaced | ~level | back]))
+        return starts, np.concatenate([[True], spaced])[starts].tolist()
 
     def _logical(self, members: list[int]) -> list[int]:
         """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
@@ -205,7 +216,7 @@ class Upright:
         pending = ""
         for number, k in enumerate(members):
             text = chars.text[k]
-            if chars.soft[k] and number < len(members) - 1 and self.seen[k][2] - self.seen[k][0] < 0.05 * self.size[k]:
+            if chars.soft[k] and number < len(members) - 1 and chars.box[k, 2] - chars.box[k, 0] < 0.05 * chars.size[k]:
                 continue  # a soft hyphen that is not printed
             if text in ACCENTS and self._over(k, members, number):
                 other = members[number + 1] if self._stacked(k, members, number + 1) else None
@@ -217,7 +228,7 @@ class Upright:
             base = {"\u0131": "i", "\u0237": "j"}.get(text, text) if pending else text
             pieces.append(base + pending)
             pending = ""
-        return unicodedata.normalize("NFC", "".join(pieces) + pending)
+        return _composed("".join(pieces) + pending)
 
     def _over(self, k: int, members: list[int], number: int) -> bool:
         return self._stacked(k, members, number + 1) or self._stacked(k, members, number - 1)
@@ -242,13 +253,16 @@ class Upright:
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
         """Joins parts of one line that the file holds in another order."""
-        segments.sort(key=lambda s: (min(w.place[1] for w in s), s[0].place[0]))
-        ends = [union([word.place for word in s]) for s in segments]
+        found = [(union([word.place for word in segment]), segment) for segment in segments]
+        found.sort(key=lambda item: (item[0][1], item[1][0].place[0]))
         out: list[list[Word]] = []
         hulls: list[Box] = []
-        for segment, end in zip(segments, ends, strict=True):
+        for end, segment in found:
             for number in range(len(out) - 1, max(len(out) - 12, -1), -1):
-                near, em = hulls[number], max(segment[0].size, out[number][0].size)
+                near = hulls[number]
+                if end[1] >= near[3] or near[1] >= end[3]:
+                    continue
+                em = max(segment[0].size, out[number][0].size)
                 gap = max(end[0] - near[2], near[0] - end[2])
                 shared = min(end[3], near[3]) - max(end[1], near[1])
                 if -0.3 * em <= gap <= OUT_OF_ORDER * em and shared > 0.5 * min(end[3] - end[1], near[3] - near[1]):
@@ -261,33 +275,51 @@ class Upright:
         return out
 
     def _line(self, words: list[Word]) -> Line:
-        chars = self.chars
-        some = any(self.rtl[k] for word in words for k in word.chars)
-        letters = [k for word in words for k in word.chars if some and chars.text[k][0].isalpha()]
-        rtl = 2 * sum(self.rtl[k] for k in letters) > len(letters)
+        rtl = self._is_rtl(words)
         words = in_order(words, rtl)
         for a, b in itertools.pairwise(words):
-            gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
-            b.space = b.space or rtl or (gap > SPLIT * a.size and not (is_cjk(a.text[-1]) and is_cjk(b.text[0])))
-        members = [k for word in words for k in word.chars]
+            if not b.space:
+                gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
+                b.space = rtl or (gap > SPLIT * a.size and not (is_cjk(a.text[-1]) and is_cjk(b.text[0])))
         line = Line(words, self.direction, rtl)
-        line.size = statistics.median([self.size[k] for k in members])
-        line.bold = 2 * sum(chars.font[k].bold for k in members) > len(members)
-        line.mono = 2 * sum(chars.font[k].mono for k in members) > len(members)
-        line.clean = not chars.broken[members].any()
-        line.marks = [chars.font[k].mark for k in members]
         last = words[-1].text
         line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalpha()
         line.box, line.place = union([word.box for word in words]), union([word.place for word in words])
         return line
 
+    def _is_rtl(self, words: list[Word]) -> bool:
+        """Whether most letters of a line run from right to left."""
+        if all(word.text.isascii() for word in words):
+            return False
+        letters = [k for word in words for k in word.chars if self.chars.text[k][0].isalpha()]
+        return 2 * int(self.rtl[letters].sum()) > len(letters)
 
-def _hull(boxes: Sequence[Sequence[float]]) -> Box:
-    if len(boxes) == 1:
-        x1, y1, x2, y2 = boxes[0]
-        return (x1, y1, x2, y2)
-    left, top, right, bottom = zip(*boxes, strict=True)
-    return (min(left), min(top), max(right), max(bottom))
+    def _describe(self, lines: list[Line]) -> None:
+        """Tells of every line what most of its characters are."""
+        members = [[k for word in line.words for k in word.chars] for line in lines]
+        starts = np.cumsum([0, *(len(group) for group in members[:-1])])
+        every = list(itertools.chain.from_iterable(members))
+        fonts = [self.chars.font[k] for k in every]
+        bold = np.add.reduceat([font.bold for font in fonts], starts, dtype=int).tolist()
+        mono = np.add.reduceat([font.mono for font in fonts], starts, dtype=int).tolist()
+        broken = np.logical_or.reduceat(self.chars.broken[every], starts).tolist()
+        sizes, marks = self.chars.size[every].tolist(), [font.mark for font in fonts]
+        for number, (line, start) in enumerate(zip(lines, starts.tolist(), strict=True)):
+            end = start + len(members[number])
+            line.size = statistics.median(sizes[start:end])
+            line.bold, line.mono = 2 * bold[number] > end - start, 2 * mono[number] > end - start
+            line.clean = not broken[number]
+            line.marks = marks[start:end]
+
+
+def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
+    """The boxes around groups of boxes (N, 4). starts: where groups begin."""
+    low, high = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
+    return list(zip(*low.T.tolist(), *high.T.tolist(), strict=True))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def in_order(words: list[Word], rtl: bool) -> list[Word]:

@@ -1,0 +1,112 @@
+"""The file of one document: a line of JSON for every page, each followed by the page's sample and its picture.
+
+It is appended to while the document is read, so after a crash reading goes on behind the page that did it, and after a
+kill of everything nothing is read twice; what a kill cut short at its end is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sphinx_x.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of a page (or of a document, page -1). start: where its sample and picture lie in the file."""
+
+    data: dict
+    start: int
+
+    @property
+    def page(self) -> int:
+        """From 0; -1 stands for the whole document."""
+        return self.data["page"]
+
+
+@dataclass(slots=True)
+class State:
+    """How far a document is read. pages: those to be read, None before it was opened; read: those done; crashes: how
+    many of them ended their process; end: whether nothing is left to do; length: bytes that are whole."""
+
+    pages: list[int] | None = None
+    read: set[int] = field(default_factory=set)
+    crashes: int = 0
+    end: bool = False
+    length: int = 0
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The whole entries of a document's file."""
+    for data, start in _scan(path):
+        if "page" in data:
+            yield Entry(data, start)
+
+
+def sample_of(path: Path, entry: Entry) -> tuple[dict, bytes]:
+    """The sample of a page that is kept, and its encoded picture; raises `DataError` where the file is damaged."""
+    with path.open("rb") as file:
+        file.seek(entry.start)
+        content = file.read(entry.data["size"])
+    if zlib.crc32(content) != entry.data["crc"]:
+        raise DataError(f"{path}: damaged, delete it and start again")
+    sample, _, picture = content.partition(b"\n")
+    return json.loads(sample), picture
+
+
+def state_of(path: Path) -> State:
+    """How far a document is read."""
+    state = State()
+    for data, start in _scan(path):
+        state.length = start + data.get("size", 0)
+        state.end = state.end or "end" in data
+        if "pages" in data:
+            state.pages = data["pages"]
+        elif "page" in data:
+            state.read.add(data["page"])
+            state.crashes += data.get("crash", False)
+    return state
+
+
+def _scan(path: Path) -> Iterator[tuple[dict, int]]:
+    """Lines, and where they end."""
+    if not path.exists():
+        return
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while (line := file.readline()).endswith(b"\n"):
+            start = file.tell()
+            data = json.loads(line)
+            size = data.get("size", 0)
+            if start + size > end:
+                return
+            file.seek(start + size)
+            yield data, start
+
+
+def mend(file: BinaryIO, state: State) -> None:
+    """Cuts off what was not written to its end."""
+    file.truncate(state.length)
+    file.seek(state.length)
+
+
+def append(file: BinaryIO, data: dict, content: bytes = b"") -> None:
+    """One record, written in one go. content: a page's sample and picture, as `packed` makes it."""
+    file.write(_line(data) + content)
+    file.flush()
+
+
+def packed(sample: dict, picture: bytes) -> tuple[dict, bytes]:
+    """A sample and its picture as they lie in the file, and what the page's line must say of them."""
+    content = _line(sample) + picture
+    return {"crc": zlib.crc32(content), "size": len(content)}, content
+
+
+def _line(data: Any) -> bytes:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace") + b"\n"
