@@ -62,9 +62,32 @@ def test_an_image_is_marked(tmp_path, capsys):
         ((), "nothing to mark"),
         (("--box", "1,2"), "four numbers"),
         ((*boxes, "--kind", "star"), "--kind is"),
+        ((*boxes, "-o", tmp_path / "m.xyz"), "must end in"),
+        ((*boxes, "-o", tmp_path / "a.png"), "is the picture itself"),
     ):
         code, _, err = run("som", tmp_path / "a.png", *wrong, capsys=capsys)
         assert code == 2 and says in err and err.count("\n") == 1
+    code, _, err = run("som", tmp_path / "a.png", "--box", "-9,-9,-1,-1", "-o", tmp_path / "none.png", capsys=capsys)
+    assert code == 2 and err.endswith("error: none of the regions could be marked\n")
+    assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "says"),
+    [
+        ("som", "most_mark: 3", "most_mark: no such setting, but alphabets, groups"),
+        ("som", "marks: {fonts: 20}", "fonts: no such setting"),
+        ("som", "marks: {kind: point}", "marks may not set kind"),
+        ("som", "inside: true", "inside: is said on the command line"),
+        ("ocr", "long_edge: 99", "long_edge: is said on the command line"),
+        ("ocr", "nears: 1", "nears: no such setting"),
+    ],
+)
+def test_settings_that_would_do_nothing(tmp_path, capsys, verb, text, says):
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
+    place = coco(tmp_path / "raw", images=1) if verb == "som" else tmp_path
+    code, _, err = run("data", verb, place, "-o", tmp_path / "x", "--settings", tmp_path / "s.yaml", capsys=capsys)
+    assert code == 2 and says in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "\xff"])

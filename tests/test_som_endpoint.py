@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from som_asked import KEY, PASSING, SEEDS, WRONG, asked, check, first_then_good, log_of, picture, run, settings, stopped
+from sphinx_x.data.som.client import _wait
 from sphinx_x.data.som.endpoint import write_all
 from sphinx_x.data.som.prompts import DOMAINS, KINDS, Request, task_of
 from sphinx_x.data.som.replies import read_answer, schema
@@ -234,6 +235,11 @@ def test_retry_after_is_obeyed(tmp_path):
     with serve_vision(first_then_good("429 0.15")) as endpoint:
         run(asked(1), settings(endpoint.url), tmp_path)
         assert endpoint.calls[1].at - endpoint.calls[0].at >= 0.15
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 99999999999 23:59:59 GMT", "Fri, 31 Dec 10000 23:59:59 GMT", "soon"])
+def test_a_retry_after_that_is_no_date_is_passed_over(date):
+    assert _wait(date) == 0
 
 
 def test_retry_after_beyond_patience(tmp_path):

@@ -17,6 +17,7 @@ from som_files import coco, copies, load, visual_genome
 from sphinx_x.data.convert import read_quarantine
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.engine import SomSettings, make_som
+from sphinx_x.data.som.marks import MarkSettings
 from sphinx_x.data.som.panels import panel_source
 from sphinx_x.data.som.readers import SCENES, coco_source
 from sphinx_x.data.som.report import marked_name
@@ -206,7 +207,7 @@ def test_other_sources_make_samples(kind, tmp_path):
     tally = make_som(source, Raw(tmp_path / "raw"), tmp_path / "out", workers=1)
     assert tally.samples >= 2 and not tally.set_aside
     text = (tmp_path / "out" / "som-00000.jsonl").read_text(encoding="utf-8")
-    assert ("man wearing hat" in text) == (kind == "visual-genome")
+    assert ("a man wearing a hat" in text) == (kind == "visual-genome")
     assert ("panel" in text) == (kind == "panels")
 
 
@@ -230,7 +231,27 @@ def test_malformed_releases_stop_nothing(tmp_path):
             assert "\n" not in str(error)
 
 
+def test_files_without_an_end_are_not_read(tmp_path):
+    path = coco(tmp_path / "raw", images=4)
+    images = tmp_path / "raw" / "images"
+    (images / "000.png").unlink()
+    os.mkfifo(images / "000.png")
+    (images / "001.png").unlink()
+    (images / "001.png").symlink_to("/dev/zero")
+    (images / "002.png").write_bytes(b"")
+    os.truncate(images / "002.png", 1 << 40)
+    with (images / "003.png").open("ab") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match="no sample about marks"):
+        make_som(coco_source(path.name), Raw(tmp_path / "raw"), tmp_path / "out", workers=1, max_bad=1)
+    entries = read_quarantine(tmp_path / "out")
+    assert [entry["reason"] for entry in entries] == ["image unreadable"] * 4
+    assert "more than 500,000,000 bytes" in entries[3]["detail"]
+
+
 def test_wrong_settings_are_told(tmp_path):
+    with pytest.raises(SphinxXError, match="marks may not set kind"):
+        SomSettings(marks=MarkSettings(kind="point"))
     for wrong in ({"kinds": ("star",)}, {"tasks": ()}, {"alphabets": ("runes",)}, {"most_marks": 0}):
         with pytest.raises(SphinxXError):
             SomSettings(**wrong)

@@ -254,6 +254,65 @@ def test_the_text_of_small_regions_can_stay_readable():
     assert beside.moved and not inside.moved
 
 
+def test_a_label_does_not_hide_its_region():
+    image = Image.new("RGB", (400, 300), "white")
+    (mark,) = place_marks(image, [Region(box=(100, 100, 110, 110))]).marks
+    assert mark.moved and not overlap(mark.rect, mark.box)
+    (mark,) = place_marks(image, [Region(box=(100, 100, 160, 160))]).marks
+    assert not mark.moved
+
+
+def test_runs_of_another_size_are_not_written_out():
+    image = Image.new("RGB", (40, 30), "white")
+    for side in (10**5, 10**9):
+        marked = place_marks(image, [Region(mask=Rle(side, side, (0, side * side)))])
+        assert marked.left_out == ((0, "mask is not of the image's size"),)
+    large = place_marks(Image.new("RGB", (2000, 30)), [Region(mask=Rle(10**9, 10**9, (10**18,)))])
+    assert large.left_out == ((0, "mask is not of the image's size"),)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("corner", range(4))
+def test_corners_that_are_no_numbers(wrong, corner):
+    corners = [(5.0, 5.0), (30.0, 5.0), (30.0, 25.0), (5.0, 25.0)]
+    corners[corner] = (wrong, corners[corner][1])
+    marked = place_marks(Image.new("RGB", (40, 30)), [Region(polygons=(tuple(corners),), box=(5, 5, 30, 25))])
+    assert marked.left_out == ((0, "region outside its image"),)
+
+
+def test_a_box_that_disagrees_with_its_polygon_is_not_believed():
+    image = Image.new("RGB", (200, 200), "white")
+    polygon = ((100.0, 100.0), (180.0, 100.0), (180.0, 180.0), (100.0, 180.0))
+    (mark,) = place_marks(image, [Region(box=(0, 0, 20, 20), polygons=(polygon,))]).marks
+    assert mark.box == (100, 100, 180, 180) and mark.polygon == polygon
+
+
+def test_far_corners_are_drawn_at_the_border():
+    image = Image.new("RGB", (80, 60), "white")
+    far = Region(polygons=(((-1e9, -1e9), (1e9, -1e9), (1e9, 1e9), (-1e9, 1e9)),))
+    for kind in KINDS:
+        marked = place_marks(image, [far], MarkSettings(kind=kind))
+        assert marked.marks[0].box == (0, 0, 80, 60)
+        draw_marks(image, marked, [far])
+
+
+def crosses(a, b, c, d) -> bool:
+    def side(p, q, r):
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+
+
+def test_pieces_that_are_joined_to_one_polygon_give_no_crossing_lines():
+    left = [(20 + 15 * math.cos(t), 40 + 15 * math.sin(t)) for t in np.linspace(0, 2 * math.pi, 20)]
+    right = [(80 + 18 * math.cos(t), 40 + 18 * math.sin(t)) for t in np.linspace(0, 2 * math.pi, 20)]
+    joined = (*left[:10], *right, *left[10:])
+    (mark,) = place_marks(Image.new("RGB", (120, 80)), [Region(polygons=(joined,))], MarkSettings(kind="polygon")).marks
+    lines = list(itertools.pairwise([*mark.polygon, mark.polygon[0]]))
+    assert not any(crosses(*one, *other) for one, other in itertools.combinations(lines, 2))
+    assert len(mark.polygon) <= 16
+
+
 def test_reasons_why_a_region_gets_no_mark():
     image = Image.new("RGB", (60, 60), "white")
     places = [Region(box=(-20, 5, -3, 20)), Region(box=(1, 1, 3, 3)), Region(mask=np.ones((5, 5), bool)), Region()]

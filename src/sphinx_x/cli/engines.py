@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Collection
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -37,7 +40,7 @@ def ocr(
     from sphinx_x.data.ocr.pdfs import OcrSettings
 
     given = {"long_edge": long_edge, "pages_per_document": pages, "benchmarks": benchmarks, "licence": licence}
-    chosen = _model(OcrSettings, _read(settings) | given | {"seed": seed}, settings)
+    chosen = _model(OcrSettings, settings, given | {"seed": seed})
     tell_tally(make_ocr(pdfs, out, chosen, workers, _tell("pages")), out)
 
 
@@ -64,7 +67,7 @@ def som(
     scenes, raw = _scenes(place, source, images or [], split, sam, str(seed))
     if panels:
         scenes = panel_source(scenes, str(seed))
-    chosen = _model(SomSettings, _read(settings) | {"inside": inside, "seed": str(seed)}, settings)
+    chosen = _model(SomSettings, settings, {"inside": inside, "seed": str(seed)})
     writer = None
     if endpoint is not None:
         from sphinx_x.data.som.asking import EndpointWriter
@@ -112,9 +115,13 @@ def mark(
     from sphinx_x.data.som.regions import Region
     from sphinx_x.data.som.writing import written_marks
     from sphinx_x.images import open_image
+    from sphinx_x.jobs import write_atomic
 
     if kind not in KINDS:
         raise SphinxXError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
+    form = _form_of(out)
+    if out.exists() and out.samefile(image):
+        raise SphinxXError(f"{out}: is the picture itself, which stays as it is")
     picture = open_image(image, page=page)
     places: list[Any] = [box_numbers(text) for text in box or []]
     if sam is not None:
@@ -126,8 +133,20 @@ def mark(
     drawn, marked = mark_image(picture, places, MarkSettings(kind=kind, alphabet="letters" if letters else "numbers"))
     for number, reason in marked.left_out:
         print(f"region {number + 1} is left out: {reason}", file=sys.stderr)
-    drawn.save(out)
+    if not marked.marks:
+        raise SphinxXError("none of the regions could be marked")
+    content = io.BytesIO()
+    drawn.save(content, form)
+    write_atomic(out, content.getvalue())
     print(written_marks(marked, decimals))
+
+
+def _form_of(out: Path) -> str:
+    """What a picture's file is, by its ending."""
+    form = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(out.suffix.lower())
+    if form is None:
+        raise SphinxXError(f"{out}: must end in .png, .jpg or .webp")
+    return form
 
 
 def box_numbers(text: str) -> list[float]:
@@ -156,16 +175,32 @@ def _read(path: Path | None) -> dict[str, Any]:
     return fields
 
 
-def _model(form: Any, fields: dict[str, Any], path: Path | None) -> Any:
-    """Settings of a form; what is wrong with a field is told in one line."""
+def _model(form: Any, path: Path | None, given: dict[str, Any]) -> Any:
+    """Settings of a form, out of a file and of what the command line says; one line tells what is
+    wrong with a field."""
     from pydantic import TypeAdapter, ValidationError
 
+    fields = _read(path)
+    _known(form, fields, path, given)
     try:
-        return TypeAdapter(form).validate_python(fields)
+        return TypeAdapter(form).validate_python(fields | given)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise SphinxXError(f"{path or 'settings'}: {field}: {first['msg']}") from error
+
+
+def _known(form: Any, fields: dict[str, Any], path: Path | None, given: Collection[str] = ()) -> None:
+    """Raises `SphinxXError` for a field that would do nothing: one that is none, or that the command line has."""
+    forms = get_type_hints(form)
+    known = getattr(form, "model_fields", forms)
+    for name, value in fields.items():
+        if name not in known:
+            raise SphinxXError(f"{path}: {name}: no such setting, but {', '.join(sorted(set(known) - set(given)))}")
+        if name in given:
+            raise SphinxXError(f"{path}: {name}: is said on the command line")
+        if is_dataclass(forms[name]) and isinstance(value, dict):
+            _known(forms[name], value, path)
 
 
 def _tell(word: str) -> Any:

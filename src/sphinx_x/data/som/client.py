@@ -220,6 +220,9 @@ def _wait(header: str | None) -> float | None:
     try:
         seconds = float(header)
     except ValueError:
-        date = email.utils.parsedate_tz(header)
-        seconds = email.utils.mktime_tz(date) - time.time() if date else 0.0
+        try:
+            date = email.utils.parsedate_tz(header)
+            seconds = email.utils.mktime_tz(date) - time.time() if date else 0.0
+        except (ValueError, OverflowError):  # a day that no calendar has
+            seconds = 0.0
     return max(seconds, 0.0) if seconds == seconds else None

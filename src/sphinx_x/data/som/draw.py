@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from sphinx_x.data.som.labels import font_at, label_size, overlap
 from sphinx_x.data.som.marks import Mark, Marked
-from sphinx_x.data.som.regions import Polygon, Region, cut_out
+from sphinx_x.data.som.regions import Polygon, Region, cut_out, inside
 
 ALPHA = 0.35
 """How much of its colour lies over a masked region."""
@@ -26,7 +26,7 @@ def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) ->
     width = max(round((image.width * image.height) ** 0.5 / 250), 1)
     for mark in marks:
         if mark.kind == "mask":
-            out = _tinted(out, mark, regions[mark.region])
+            _tint(out, mark, regions[mark.region])
     draw = ImageDraw.Draw(out)
     for mark in marks:
         _draw_place(draw, mark, regions[mark.region], width)
@@ -38,30 +38,28 @@ def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) ->
     return out
 
 
-def _tinted(image: Image.Image, mark: Mark, region: Region) -> Image.Image:
+def _tint(image: Image.Image, mark: Mark, region: Region) -> None:
     cut = cut_out(region, image.size)
-    pixels = np.array(image)
-    part = pixels[cut.where]
-    mixed = part * (1 - ALPHA) + np.asarray(mark.colour) * ALPHA
-    pixels[cut.where] = np.where(cut.mask[..., None], np.rint(mixed), part).astype(np.uint8)
-    return Image.fromarray(pixels)
+    shade = cut.mask.astype(np.uint8) * round(255 * ALPHA)
+    image.paste(mark.colour, (cut.x, cut.y), Image.fromarray(shade))
 
 
 def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: int) -> None:
     """The outline in its colour inside a thin one in the ink's, so that it is seen on any picture."""
+    left, top, right, bottom = mark.box
     if mark.kind == "point":
         x, y = mark.point
-        for radius, colour in ((1.5 * width + 2, mark.ink), (1.5 * width + 1, mark.colour)):
+        dot = min(1.5 * width, min(right - left, bottom - top) / 8) + 1  # letters are still read below it
+        for radius, colour in ((dot + 1, mark.ink), (dot, mark.colour)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         return
-    left, top, right, bottom = mark.box
     pieces = [mark.polygon]
     if mark.kind == "box":
         pieces = [_grown(((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)), width + 1)]
     elif mark.kind == "polygon" and min(right - left, bottom - top) < 4 * mark.font:
         pieces = [_grown(mark.polygon, width + 1)]
     elif mark.kind == "mask" and region.mask is None and region.polygons:
-        pieces = list(region.polygons)
+        pieces = [inside(polygon, mark.box) for polygon in region.polygons]
     for colour, wide in ((mark.ink, width + 2), (mark.colour, width)):
         for corners in pieces:
             if len(corners) > 1:

@@ -33,9 +33,15 @@ from sphinx_x.data.som.writing import Exchange, Failure, Page, Writer, Written, 
 from sphinx_x.data.sources.base import Malformed, PdfPage, Picture, Raw, Record, UnusedError
 from sphinx_x.data.sources.dialogue import rng_of
 from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
-from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import open_image
+from sphinx_x.errors import DataError, ImageError, one_line
+from sphinx_x.images import image_size, open_image
 from sphinx_x.jobs import alone_in, write_atomic
+
+MOST_BYTES = 500_000_000
+"""Of a picture's file; what the limit of pixels allows is hardly ever larger."""
+
+CHOSEN = ("kind", "alphabet", "seed", "beside")
+"""What of the look of marks is another one for every sample."""
 
 SMALL_TEXT = ("gui", "text", "document")
 """Domains where a label must not hide what is written below it."""
@@ -70,6 +76,8 @@ class SomSettings:
             wrong = sorted(set(given) - set(allowed))
             if wrong or not given:
                 raise DataError(f"{name} must be some of {', '.join(allowed)}, not {', '.join(wrong) or 'none'}")
+        if any(getattr(self.marks, name) != getattr(MarkSettings, name) for name in CHOSEN):
+            raise DataError(f"marks may not set {', '.join(CHOSEN)}: kinds, alphabets and chance do")
         if min(self.most_marks, self.groups, self.shard_size) < 1:
             raise DataError("marks, groups and samples of a shard must be at least 1")
 
@@ -220,6 +228,9 @@ def _content(picture: Picture) -> bytes:
         open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
         return content.getvalue()
     if isinstance(picture, Path):
+        image_size(picture)  # what is no picture is known by its first bytes: a pipe or a device has no end
+        if picture.stat().st_size > MOST_BYTES:
+            raise ImageError(f"{picture}: is a file of more than {MOST_BYTES:,} bytes")
         return picture.read_bytes()
     return picture if isinstance(picture, bytes) else picture()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sphinx_x.data.sample import Box
 from sphinx_x.data.som.marks import Mark, Marked
-from sphinx_x.data.som.nouns import a_noun, is_plural, several
+from sphinx_x.data.som.nouns import a_noun, agree, counted_noun, is_plural
 from sphinx_x.data.som.regions import Region
 from sphinx_x.data.som.scenes import Domain, Scene
 from sphinx_x.data.sources.dialogue import listing
@@ -52,6 +52,11 @@ class Known:
         if self.region.text:
             return f"the text {quoted(self.region.text)}"
         return a_noun(self.region.name or "region")
+
+    @property
+    def called(self) -> str:
+        """What it is called when it is spoken of again: `the dog`, `the text`, `the panel`."""
+        return f"the {'text' if self.region.text else _kind_of(self) or 'region'}"
 
     @property
     def many(self) -> bool:
@@ -103,20 +108,22 @@ def directions(one: Box, other: Box) -> list[str]:
     return found
 
 
-def lies(one: Known, other: Known) -> str:
-    """How a region lies to another, as a verb with what follows it: `lies above and to the left of`.
+def lies(one: Known, other: Known, first: str, second: str, many: bool = False) -> str:
+    """How a region lies to another, in words: `the dog is above and to the left of Mark 2`.
 
-    Of boxes that are not apart only that is said which is true of boxes; it need not be true of the things in them.
+    first, second: what they are called; many: the first in the plural. Of boxes that are not apart only that is said
+    which is true of boxes; it need not be true of the things in them.
     """
     a, b = one.mark.box, other.mark.box
     found = directions(a, b)
     if found:
-        return f"lies {' and '.join(found)}"
+        return f"{first} {agree('is', many)} {' and '.join(reversed(found))} {second}"
+    if one.domain != "natural":
+        words = "is inside" if _holds(b, a) else "encloses" if _holds(a, b) else "overlaps"
+        return f"{first} {agree(words, many)} {second}"
     if _holds(b, a):
-        return "lies within the box of" if one.domain == "natural" else "lies inside"
-    if _holds(a, b):
-        return "has a box around that of" if one.domain == "natural" else "lies around"
-    return "has a box that overlaps that of" if one.domain == "natural" else "overlaps"
+        return f"{first} {agree('is', many)} within the box of {second}"
+    return f"the box of {first} {'encloses' if _holds(a, b) else 'overlaps'} that of {second}"
 
 
 def _holds(outer: Box, inner: Box) -> bool:
@@ -151,7 +158,7 @@ def counted(known: Sequence[Known]) -> str:
     """What the marks are on, in one phrase: `two people, a dog and the text "EXIT"`; long lists end in a number."""
     counts = Counter(_kind_of(one) for one in known if not one.region.text)
     said = [
-        a_noun(name or "region") if count == 1 else f"{number_word(count)} {several(name or 'region')}"
+        a_noun(name or "region") if count == 1 else counted_noun(name or "region", count)
         for name, count in counts.most_common()
     ]
     texts = sum(bool(one.region.text) for one in known)

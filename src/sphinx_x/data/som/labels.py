@@ -1,4 +1,5 @@
-"""Where labels stand: each on its region where that is widest, no two on each other, none beyond the image."""
+"""Where labels stand: each on its region where that is widest, or beside it where it would hide it; no two on each
+other, none beyond the image."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ SMALLEST = 10
 """Size in pixels of the smallest font that is still read well."""
 GAP = 1
 """Pixels between labels."""
+HIDING = 0.5
+"""Share of a region that its label may cover; where it would cover more, it stands beside it."""
 NO_ROOM = "no room for its label"
 Rect = tuple[int, int, int, int]
 """Left, top, right and bottom in whole pixels, the last two not included."""
@@ -51,7 +54,8 @@ def place_labels(
 
     boxes: around each region; texts: labels are as wide as the widest of these; font: what is tried first, then
     smaller ones until all labels have room; beside: the label of a region that is less than three labels high stands
-    beside it, if it can not on what lies in `avoid`. Regions with the least depth choose first.
+    beside it, as that of one that it would hide always does, if it can not on what lies in `avoid`. Regions with the
+    least depth choose first.
     """
     best: tuple[int, list[Rect | None], int] = (-1, [None] * len(kept), font)
     while True:
@@ -81,8 +85,9 @@ def _place(
     for k in order:
         one = kept[k]
         narrow = math.sqrt(one.distances.max()) * one.step < 1.5 * label[1]
+        hidden = label[0] * label[1] > HIDING * one.pixels.area * one.scale**2
         inside, around = _inside(one, size, label, placed), _beside(boxes[k], size, label)
-        if beside and narrow:
+        if hidden or (beside and narrow):
             places = list(around)
             hiding = [sum(overlap(rect, other) for other in avoid) for rect in places]
             ways = ([places[n] for n in sorted(range(len(places)), key=lambda n: hiding[n])], inside)

@@ -2,7 +2,8 @@
 
 Smaller regions lie in front and take their pixels from larger ones. A label stands at the maximum of the distance
 transform of what a region keeps; where another label is there already, or it would leave the image, at the next best
-place of the region, then beside it. Whatever gets no mark is left out with its reason.
+place of the region, then beside it; beside it at once where it would hide most of it. Whatever gets no
+mark is left out with its reason.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sphinx_x.data.som.colours import Colour, choose, ink_on, palette
 from sphinx_x.data.som.labels import NO_ROOM, Rect, font_of, overlap, place_labels
 from sphinx_x.data.som.outlines import area_of, outline, simplify
 from sphinx_x.data.som.overlaps import Kept, resolve
-from sphinx_x.data.som.regions import Polygon, Region
+from sphinx_x.data.som.regions import Polygon, Region, inside
 from sphinx_x.errors import DataError
 from sphinx_x.images import Source, open_image
 
@@ -153,18 +154,19 @@ def _mean_colour(image: Image.Image, rect: Rect) -> tuple[float, float, float]:
 
 def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
     """The outline of the largest piece of a region with few corners, inside the image."""
-    if region.mask is not None:
+    largest = max(region.polygons, key=lambda piece: abs(area_of(piece)), default=())
+    if region.mask is not None or len(largest) > corners:
+        # also of polygons: their lines may cross where pieces are joined to one, those of an outline never do
         around = outline(one.pixels.mask)
         polygon = tuple(((x + one.pixels.x) * one.scale, (y + one.pixels.y) * one.scale) for x, y in around)
-    elif region.polygons:
-        polygon = max(region.polygons, key=lambda polygon: abs(area_of(polygon)))
+    elif largest:
+        polygon = largest
     else:
         left, top, right, bottom = box
         polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
-    left, top, right, bottom = box
     if len(polygon) > 3 and polygon[0] == polygon[-1]:
         polygon = polygon[:-1]
-    return tuple((min(max(x, left), right), min(max(y, top), bottom)) for x, y in simplify(polygon, corners))
+    return inside(simplify(polygon, corners), box)
 
 
 def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[Region]:

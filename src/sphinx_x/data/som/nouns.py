@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 
+from sphinx_x.data.sources.layout import number_word
 from sphinx_x.data.sources.names import UNCHANGED, plural
 
 CONSONANT = re.compile(r"uni(?!n)|use|usu|eu|one\b|once|ukulele|urin|utensil", re.IGNORECASE)
 """How words begin that are written with a vowel and spoken with a consonant."""
+INITIALS = re.compile(r"[A-Z][B-DF-HJ-NP-TV-Z]+\b|SUV\b|LED\b|USB\b|ATM\b")
+"""Abbreviations that are spoken letter by letter."""
 MASS = frozenset(
     """
     water grass sand snow sky ground dirt hair sunlight rice bread broccoli food luggage clothing furniture jewelry
     text foliage wood metal gravel mud ice fur smoke pavement
     """.split()  # noqa: SIM905
 )
+SINGULAR = frozenset(
+    "canvas gas atlas iris bias axis basis oasis chassis debris tennis mantis trellis christmas cosmos".split()  # noqa: SIM905
+)
+"""Words that end like a plural and are none, beside those that `names.UNCHANGED` has."""
 SEVERAL = frozenset({"people", "men", "women", "children", "feet", "teeth", "mice", "geese"})
 
 
@@ -21,20 +28,32 @@ def a_noun(name: str) -> str:
     """A class with its article: `a dog`, `an umbrella`, `skis`, `water`."""
     if is_plural(name) or _head(name) in MASS:
         return name
-    vowel = name[:1].lower() in tuple("aeiou") and not CONSONANT.match(name)
+    if INITIALS.match(name):
+        vowel = name[0] in "AEFHILMNORSX"
+    else:
+        vowel = name[:1].lower() in tuple("aeiou") and not CONSONANT.match(name)
     return f"{'an' if vowel or name.startswith('hour') else 'a'} {name}"
 
 
 def is_plural(name: str) -> bool:
     """Whether a class is named in the plural already, as `skis` and `scissors` are."""
     word = _head(name)
-    return word in SEVERAL or (word.endswith("s") and word not in UNCHANGED and plural(word) == word)
+    if word in UNCHANGED or word.lower() in SINGULAR:
+        return False
+    return word in SEVERAL or (word.endswith("s") and plural(word) == word)
 
 
 def several(name: str) -> str:
-    """Several of a class, also of those with a label in quotation marks."""
+    """Several of a class, also of those with a label in quotation marks; what is plural or cannot be counted stays."""
+    if is_plural(name) or _head(name) in MASS:
+        return name
     head, found, rest = name.partition(" labelled ")
     return plural(head) + found + rest
+
+
+def counted_noun(name: str, count: int) -> str:
+    """So many of a class: `two dogs`, and `water` however often."""
+    return name if _head(name) in MASS else f"{number_word(count)} {several(name)}"
 
 
 def agree(phrase: str, many: bool) -> str:

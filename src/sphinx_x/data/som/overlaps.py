@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sphinx_x.data.som.distance import pooled_distances
-from sphinx_x.data.som.regions import Cut, Region, Rle, cut_out
+from sphinx_x.data.som.regions import Cut, Region, cut_out, pixels_of
 from sphinx_x.errors import DataError
 
 WORK = 1536
@@ -84,10 +84,7 @@ def _scaled(region: Region, size: tuple[int, int], scale: int) -> Region:
     if scale == 1:
         return region
     if region.mask is not None:
-        mask = region.mask.mask() if isinstance(region.mask, Rle) else region.mask
-        if mask.shape != (size[1], size[0]):
-            raise DataError(f"mask is not of the image's size: {mask.shape[1]} x {mask.shape[0]}")
-        return replace(region, mask=mask[::scale, ::scale])
+        return replace(region, mask=pixels_of(region.mask, size)[::scale, ::scale])
     box = None if region.box is None else tuple(n / scale for n in region.box)
     polygons = tuple(tuple((x / scale, y / scale) for x, y in polygon) for polygon in region.polygons)
     return replace(region, box=box, polygons=polygons)

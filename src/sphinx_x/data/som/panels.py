@@ -99,7 +99,9 @@ def _build(record: Record, raw: Raw, source: SceneSource, seed: str) -> Scene:
         try:
             if isinstance(one.data, Malformed):
                 raise DataError(one.data.reason)
-            scenes.append(source.build(one, raw))
+            scene = source.build(one, raw)
+            _size_of(scene.image)  # a picture that is none costs its panel, not the whole board
+            scenes.append(scene)
         except UNUSABLE as error:
             left_out[f"panel that cannot be used: {reason_of(error)}"] += 1
     if len(scenes) < 2:

@@ -71,7 +71,8 @@ def _runs_of(text: str | bytes) -> list[int]:
 @dataclass(frozen=True)
 class Region:
     """A part of an image, in pixels: a mask (H, W) of the whole image, else polygons (several are its pieces), else a
-    box. name: the class of what is there; text: what is written there; both empty where they are not known."""
+    box; what is given besides says less, and is not looked at. name: the class of what is there; text: what is written
+    there; both empty where they are not known."""
 
     name: str = ""
     text: str = ""
@@ -82,17 +83,34 @@ class Region:
     def bounds(self) -> Box:
         """The box around it; raises `DataError` where it has no place at all."""
         if self.mask is not None:
-            mask = self.mask.mask() if isinstance(self.mask, Rle) else self.mask
+            mask = pixels_of(self.mask)
             across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             if not len(across):
                 raise DataError("mask is empty")
             return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
-        if self.box is not None:
-            return self.box
-        if not any(self.polygons):
+        if any(self.polygons):
+            x, y = zip(*(corner for polygon in self.polygons for corner in polygon), strict=True)
+            return min(x), min(y), max(x), max(y)
+        if self.box is None:
             raise DataError("region has no place")
-        x, y = zip(*(corner for polygon in self.polygons for corner in polygon), strict=True)
-        return min(x), min(y), max(x), max(y)
+        return self.box
+
+
+def pixels_of(mask: np.ndarray | Rle, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A mask as bool (H, W); raises `DataError` where it is not of the size (width, height) of its image.
+
+    Runs are compared before they are written out: a few numbers of a file may stand for any number of pixels.
+    """
+    height, width = (mask.height, mask.width) if isinstance(mask, Rle) else mask.shape
+    if size is not None and size != (width, height):
+        raise DataError(f"mask is not of the image's size: {width} x {height}")
+    return mask.mask() if isinstance(mask, Rle) else np.asarray(mask, bool)
+
+
+def inside(polygon: Polygon, box: Box) -> Polygon:
+    """A polygon with the corners that lie outside of a box moved to its border."""
+    left, top, right, bottom = box
+    return tuple((min(max(x, left), right), min(max(y, top), bottom)) for x, y in polygon)
 
 
 @dataclass(frozen=True)
@@ -122,14 +140,12 @@ def cut_out(region: Region, size: tuple[int, int]) -> Cut:
     """
     width, height = size
     if region.mask is not None:
-        mask = region.mask.mask() if isinstance(region.mask, Rle) else np.asarray(region.mask, bool)
-        if mask.shape != (height, width):
-            raise DataError(f"mask is not of the image's size: {mask.shape[1]} x {mask.shape[0]}")
-        left, top, right, bottom = (int(n) for n in region.bounds())
+        mask = pixels_of(region.mask, size)
+        left, top, right, bottom = (int(n) for n in Region(mask=mask).bounds())
         return Cut(left, top, mask[top:bottom, left:right])
-    # a box that is given along with polygons says less than they do
-    bounds = Region(polygons=region.polygons).bounds() if region.polygons else region.bounds()
-    if not all(map(math.isfinite, bounds)):
+    bounds = region.bounds()
+    # every corner is looked at: what is no number is neither least nor greatest
+    if not all(math.isfinite(n) for n in (*bounds, *(n for polygon in region.polygons for xy in polygon for n in xy))):
         raise DataError("region outside its image")
     left, top = max(math.floor(bounds[0]), 0), max(math.floor(bounds[1]), 0)
     right, bottom = min(math.ceil(bounds[2]), width), min(math.ceil(bounds[3]), height)

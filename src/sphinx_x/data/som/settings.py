@@ -20,6 +20,9 @@ TILE = 512
 EXTRA_TOKENS = 100
 """Tokens that a chat template adds around the messages, at most."""
 
+LARGEST = 1e6
+"""Of a price, a cap and a number of seconds; what is above is a slip, and clocks have an end."""
+
 OWN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "response_format", "n", "stream"}
 
 
@@ -50,20 +53,20 @@ class EndpointSettings(BaseModel):
     url: str
     model: str = Field(min_length=1)
     key_variable: str | None = None
-    price_in: float = Field(ge=0)
-    price_out: float = Field(ge=0)
-    cap: float = Field(ge=0)
+    price_in: float = Field(ge=0, le=LARGEST)
+    price_out: float = Field(ge=0, le=LARGEST)
+    cap: float = Field(ge=0, le=LARGEST)
     max_tokens: int = Field(default=1500, gt=0)
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     temperature: float | None = Field(default=None, ge=0)
     detail: Literal["auto", "low", "high"] | None = None
     extra: Annotated[dict[str, JsonValue], AfterValidator(_not_own)] = {}
     structured: Literal["schema", "object", "plain"] = "schema"
-    timeout: float = Field(default=120, gt=0)
+    timeout: float = Field(default=120, gt=0, le=LARGEST)
     tries: int = Field(default=5, gt=0)
-    first_wait: float = Field(default=1, ge=0)
-    longest_wait: float = Field(default=60, ge=0)
-    patience: float = Field(default=600, ge=0)
+    first_wait: float = Field(default=1, ge=0, le=LARGEST)
+    longest_wait: float = Field(default=60, ge=0, le=LARGEST)
+    patience: float = Field(default=600, ge=0, le=LARGEST)
     threads: int = Field(default=8, gt=0, le=256)
     tokens_per_image: int = Field(default=256, ge=0)
     tokens_per_tile: int = Field(default=400, ge=0)
@@ -75,7 +78,7 @@ class EndpointSettings(BaseModel):
 def read_settings(fields: Mapping[str, Any]) -> EndpointSettings:
     """Settings from a mapping; raises `DataError`, one line that names the first wrong field."""
     try:
-        return EndpointSettings(**fields)
+        return EndpointSettings.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sphinx_x.data.som.checks import names_it
 from sphinx_x.data.som.facts import Known, compared, counted, directions, distance, larger_than, lies, quoted
 from sphinx_x.data.som.nouns import a_noun, agree, several
 from sphinx_x.data.som.scenes import Scene
@@ -71,15 +72,15 @@ def _detailed(page: Page, rng: random.Random, writer: GroundTruthWriter) -> list
 
 def _description(one: Known, page: Page, rng: random.Random) -> str:
     """What a mark is on, where and how large it is, and how it lies to its neighbour."""
-    subject, it = one.noun[0].upper() + one.noun[1:], "They" if one.many else "It"
-    said = rng.choice((f"{subject} {agree('is', one.many)} {one.where}.", f"{subject}, {one.where}."))
+    verb = agree("is", one.many)
+    said = [rng.choice((f"{one.noun} {verb} {one.where}", f"there {verb} {one.noun} {one.where}"))]
     if rng.random() < 0.8:
-        said += f" {it} {agree(one.extent, one.many)}."
+        said.append(f"{one.called} {agree(one.extent, one.many)}")
     others = [other for other in page.known if other is not one]
     if others:
         other = min(others, key=lambda other: distance(one, other))
-        said += f" {it} {agree(lies(one, other), one.many)} {_called(other)}."
-    return said
+        said.append(lies(one, other, one.called, _called(other), one.many))
+    return " ".join(f"{words[0].upper()}{words[1:]}." for words in said)
 
 
 def _called(one: Known) -> str:
@@ -105,7 +106,7 @@ def _relations(page: Page, rng: random.Random, writer: GroundTruthWriter) -> lis
         return []
     said: dict[tuple[str, str], list[str]] = {}
     for first, predicate, second in annotated(page.scene, page.known)[:PAIRS]:
-        words = f"{first.region.name or 'region'} {predicate} {second.region.name or 'region'}"
+        words = f"{a_noun(first.region.name or 'region')} {predicate} {a_noun(second.region.name or 'region')}"
         said.setdefault((first.mark.label, second.mark.label), []).append(words)
     named = {label for pair in said for label in pair}
     for one in page.known:
@@ -138,7 +139,7 @@ def _related(one: Known, other: Known) -> list[str]:
             words.append(f"both are {several(one.region.name)}")
         else:
             shown = [f"{mark} ({known.noun})" for mark, known in ((first, one), (second, other))]
-    words.append(f"{shown[0]} {lies(one, other)} {shown[1]}")
+    words.append(lies(one, other, *shown))
     size = compared(one, other)
     if size:
         words.append(f"{first} {larger_than(one, other, smaller=size < 0)} {second}")
@@ -163,8 +164,8 @@ def _pool(page: Page, rng: random.Random) -> list[Turn]:
         one = rng.choice(named)
         turns.append(
             (
-                rng.choice(("What is {} on?", "What can be seen at {}?")).format(_at(one)),
-                f"{_at(one)} is on {one.noun}.",
+                rng.choice(("What is at {}?", "What can be seen at {}?")).format(_at(one)),
+                f"There {agree('is', one.many)} {one.noun} at {_at(one)}.",
             )
         )
     texts = [one for one in known if one.region.text]
@@ -173,16 +174,25 @@ def _pool(page: Page, rng: random.Random) -> list[Turn]:
         forms = ("What does the text at {} say?", "Read the text at {}.")
         turns.append((rng.choice(forms).format(_at(one)), one.region.text))
     if len(known) > 1:
-        unique = [one for one in known if one.named and times[one.key] == 1]
+        unique = [one for one in known if one.named and times[one.key] == 1 and not _others_so_called(one, known)]
         if unique and all(one.named for one in known):
             one = rng.choice(unique)
             thing = f"the text {quoted(one.region.text)}" if one.region.text else a_noun(one.region.name)
             turns.append((f"Which mark is on {thing}?", f"{cite(one.mark.label)}."))
         turns += _comparisons(known, rng)
-        if len(named) == len(known) and page.scene.domain in ("natural", "document"):
-            turns.append(_count(named, rng))
+        clear = [one for one in named if not _others_so_called(one, named)]
+        if clear and len(named) == len(known) and page.scene.domain in ("natural", "document"):
+            turns.append(_count(clear, rng))
     turns += _annotated(page, rng)
     return turns
+
+
+def _others_so_called(one: Known, known: Sequence[Known]) -> bool:
+    """Whether other classes may be called by the name of its class, or it by theirs: `man` and `guy`."""
+    names = {other.region.name for other in known if not other.region.text} - {one.region.name, ""}
+    return bool(one.region.name) and any(
+        names_it(name, one.region.name) or names_it(one.region.name, name) for name in names
+    )
 
 
 def _at(one: Known) -> str:
@@ -223,8 +233,8 @@ def _annotated(page: Page, rng: random.Random) -> list[Turn]:
     if not found:
         return []
     first, predicate, second = rng.choice(found)
-    answer = f"{first.region.name} {predicate} {second.region.name}."
-    return [(f"What is the relation between {_at(first)} and {_at(second)}?", answer)]
+    answer = f"{a_noun(first.region.name or 'region')} {predicate} {a_noun(second.region.name or 'region')}."
+    return [(f"What is the relation between {_at(first)} and {_at(second)}?", answer[0].upper() + answer[1:])]
 
 
 _ANSWERS = {"detailed": _detailed, "short": _short, "relations": _relations, "questions": _questions}
