@@ -52,6 +52,8 @@ MODELS = {
     "fa": "fas", "he": "heb", "zh": "chi_sim+chi_tra", "ja": "jpn", "ko": "kor",
 }  # fmt: skip
 """Tesseract's models; with a page of another script than Latin, English as well."""
+UNKNOWN = {"cyrillic": "rus+srp+mon", "arabic": "ara+fas", "latin": "eng"}
+"""Its models where the language cannot be told."""
 RAPIDOCR_READS = ("latin", "han")
 FAR, APART = 0.1, 0.8
 """Character error rate above, and F1 below which a reader disagrees with a text layer."""
@@ -124,7 +126,8 @@ def tesseract() -> Callable[[Image.Image, str], str]:
 
     def read(image: Image.Image, group: str) -> str:
         script, spoken = group.split("/")
-        models = MODELS.get(spoken, "eng") + ("" if script == "latin" else "+eng")
+        models = MODELS.get(spoken) or UNKNOWN.get(script, "eng")
+        models += "" if script == "latin" else "+eng"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "page.png"
             image.save(path, dpi=(DPI, DPI))
@@ -215,7 +218,7 @@ def interval(wrong: int, total: int) -> tuple[float, float]:
     z, share = 1.96, wrong / total
     middle = share + z * z / (2 * total)
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
+    return max((middle - half) / (1 + z * z / total), 0.0), (middle + half) / (1 + z * z / total)
 
 
 def table(out: Path) -> None:

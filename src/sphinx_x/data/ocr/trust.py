@@ -24,7 +24,7 @@ WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\
 """A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
 LONG = re.compile(r"[^\W\d_]{3,}")
 ENOUGH = 40
-"""Letters and digits that a font must have to be judged by them."""
+"""Characters that a font must have to be judged by its words or its pictures."""
 SYMBOLS = re.compile(
     r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
     r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)",
@@ -94,7 +94,7 @@ def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -
     """Those of the fonts, given by their characters, whose letters look like others than the text layer says."""
     grey: np.ndarray | None = None
     for members in fonts:
-        places = _places(chars, members) if len(members) >= DIFFERENT else {}
+        places = _places(chars, members) if len(members) >= ENOUGH else {}
         if places:
             grey = np.asarray(image.convert("L")) if grey is None else grey
             if unlike(grey, list(places), [chars.box[seen] for seen in places.values()]):
