@@ -16,7 +16,7 @@ from sphinx_x.data.ocr.filters import Limits, judge
 from sphinx_x.data.ocr.languages import language
 from sphinx_x.data.ocr.order import Block, arrange, flowing
 from sphinx_x.data.ocr.page import Page, read_page
-from sphinx_x.data.ocr.trust import garbled, misread
+from sphinx_x.data.ocr.trust import garbled, jumbled, misread
 from sphinx_x.data.ocr.words import Line, Word, turn_boxes
 
 EXAMPLE = Path(__file__).parent.parent / "examples/ledger-introduction.pdf"
@@ -292,6 +292,9 @@ def test_wrong_maps_are_found():
     assert garbled(noise)
     assert not garbled(german)
     assert not garbled(code)
+    assert jumbled(["ՍӓՎގগॵ", "ѡՍن", "ӏԋҬ", "دӫඕ", "وٴڎӉԌԨ", "ՍনѢק", "ՍӉѢӖӖ", "ՍনѢ", "اٯࢱק"])
+    assert not jumbled(["русский", "ελληνικά", "English", "עברית", "العربية", "中文", "한국어"])
+    assert not jumbled(["xβ", "αy", "Δx", "λμν", "ABΓ"])
 
 
 LANGUAGES = {

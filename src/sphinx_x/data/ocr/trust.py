@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -33,6 +35,10 @@ SYMBOLS = re.compile(
 """Fonts of symbols, whose codes are those of letters where the file has no map."""
 ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
 HALF, SOME = 0.5, 0.4
+MANY = 4
+"""Scripts that no word is written in at once."""
+LATIN_MARKS, ARABIC = ("\u0363", "\u036f"), ("\u0620", "\u06d3")
+"""First and last of the marks that are small Latin letters, and of Arabic letters."""
 DIFFERENT, SUFFICIENT, PLACES = 10, 20, 2
 """Different letters that a font must have to be compared with pictures, with how many letters and digits it is at
 most, and at how many places each is looked at."""
@@ -50,10 +56,11 @@ VOUCHED, VOUCHED_SHARE = 3, 0.04
 
 
 def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
-    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of five signs:
+    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of these signs:
 
-    heights that do not fit, accented letters throughout, no words, plain letters in a font of symbols, or pictures
-    unlike the letters that they should be. image: of the page, upright.
+    heights that do not fit, accented letters throughout, many scripts in one word, no words, plain letters in a font of
+    symbols, or pictures unlike the letters that they should be. So are Latin marks on Arabic letters. image: of the
+    page, upright.
     """
     fonts: dict[str, list[int]] = {}
     for k, font in enumerate(chars.font):
@@ -65,8 +72,17 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
     for name, members in fonts.items():
         if SYMBOLS.search(name):
             wrong[[k for k in members if chars.text[k].isascii() and chars.text[k] not in ALLOWED]] = True
-        if shapes_wrong(chars, members) or misread(words[name]) or (name.startswith(NAMELESS) and garbled(words[name])):
+        nameless = name.startswith(NAMELESS)
+        if (
+            misread(words[name])
+            or jumbled(words[name])
+            or (nameless and garbled(words[name]))
+            or shapes_wrong(chars, members)
+        ):
             wrong[members] = True
+    for k in range(1, len(chars)):
+        if LATIN_MARKS[0] <= chars.text[k] <= LATIN_MARKS[1] and ARABIC[0] <= chars.text[k - 1] <= ARABIC[1]:
+            wrong[k] = True
     doubtful = [name for name in unvouched(words) if not wrong[fonts[name]].all()]
     for members in _unlike(chars, image, [fonts[name] for name in doubtful]):
         wrong[members] = True
@@ -181,6 +197,28 @@ def misread(words: list[str]) -> bool:
         sum("\xc0" <= char <= "\xff" for char in word) > 0.6 * sum(char.isalpha() for char in word) for word in long
     )
     return len(long) >= WORDS and bad > SOME * len(long)
+
+
+def jumbled(words: list[str]) -> bool:
+    """Whether words are of many scripts at once, as where codes of a font are taken for those of Unicode."""
+    kinds: Counter[int] = Counter()
+    pairs = changes = 0
+    for word in words:
+        if word.isascii():
+            continue
+        found = [_script(char) for char in word if char.isalpha()]
+        kinds.update(found)
+        pairs += max(len(found) - 1, 0)
+        changes += sum(a != b for a, b in pairwise(found))
+    return sum(count > 1 for count in kinds.values()) >= MANY and changes > SOME * pairs
+
+
+def _script(char: str) -> int:
+    """A number for the alphabet of a letter, roughly; one for all of Chinese and Japanese, and one for Korean."""
+    code = ord(char)
+    if 0x2E80 <= code < 0xA000 or code >= 0xF900:
+        return 0x4E00
+    return 0xAC00 if 0xA960 <= code < 0xD800 else max(code, 0x250) // 0x80
 
 
 def garbled(words: list[str]) -> bool:
