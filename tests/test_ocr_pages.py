@@ -294,6 +294,9 @@ def test_wrong_maps_are_found():
     assert not garbled(code)
     assert jumbled(["ՍӓՎގগॵ", "ѡՍن", "ӏԋҬ", "دӫඕ", "وٴڎӉԌԨ", "ՍনѢק", "ՍӉѢӖӖ", "ՍনѢ", "اٯࢱק"])
     assert not jumbled(["русский", "ελληνικά", "English", "עברית", "العربية", "中文", "한국어"])
+    assert not jumbled(
+        ["گەزل", "یەکە", "ڕۆژ", "ἀλλὰ", "ᾧ", "ὡς", "ἵνα", "ӏҧ", "ѵѢ", "ҭҧѢ", "Ѣѵ", "ƀə", "ẽữ", "ｱ漢字かな"]
+    )
     assert not jumbled(["xβ", "αy", "Δx", "λμν", "ABΓ"])
 
 

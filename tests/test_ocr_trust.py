@@ -10,7 +10,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pytest
 
-from pdf_pages import PageOf, Pdf, show
+from pdf_pages import PageOf, Pdf, show, show_codes
 from sphinx_x.data.ocr.filters import Limits, judge
 from sphinx_x.data.ocr.languages import settle_languages
 from sphinx_x.data.ocr.page import Page, read_page
@@ -171,3 +171,13 @@ def test_pages_take_the_language_of_their_document():
     given: list[dict] = [{"reason": "damaged page"}, *pages("latin/fr", "latin/und")]
     settle_languages(given)
     assert given == [{"reason": "damaged page"}, *pages("latin/fr", "latin/fr")]
+
+
+def test_latin_marks_on_arabic_letters_are_wrong(tmp_path):
+    """What some programs write for a final yeh; a mark on a Latin letter is none of it."""
+    page = Pdf([PageOf([show_codes([1, 2, 3, 4], 60, 700, 20)])], ["ه", "\u036c", "a", "\u036c"])
+    document = pdfium.PdfDocument(page.write(tmp_path / "page.pdf"))
+    try:
+        assert read_page(document, 0, 1024).chars.broken.tolist() == [False, True, False, False]
+    finally:
+        document.close()

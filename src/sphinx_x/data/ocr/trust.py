@@ -5,6 +5,7 @@ Fonts are judged as a whole, over one page, so that small capitals, odd faces an
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -37,8 +38,8 @@ ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
 HALF, SOME = 0.5, 0.4
 MANY = 4
 """Scripts that no word is written in at once."""
-LATIN_MARKS, ARABIC = ("\u0363", "\u036f"), ("\u0620", "\u06d3")
-"""First and last of the marks that are small Latin letters, and of Arabic letters."""
+MARKED = re.compile("[\u0620-\u06d3][\u0363-\u036f]")
+"""A mark that is a small Latin letter, on an Arabic letter."""
 DIFFERENT, SUFFICIENT, PLACES = 10, 20, 2
 """Different letters that a font must have to be compared with pictures, with how many letters and digits it is at
 most, and at how many places each is looked at."""
@@ -80,9 +81,9 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
             or shapes_wrong(chars, members)
         ):
             wrong[members] = True
-    for k in range(1, len(chars)):
-        if LATIN_MARKS[0] <= chars.text[k] <= LATIN_MARKS[1] and ARABIC[0] <= chars.text[k - 1] <= ARABIC[1]:
-            wrong[k] = True
+    if MARKED.search("".join(chars.text)):
+        pairs = pairwise(chars.text)
+        wrong |= [False, *(MARKED.fullmatch(one[-1] + other) is not None for one, other in pairs)]
     doubtful = [name for name in unvouched(words) if not wrong[fonts[name]].all()]
     for members in _unlike(chars, image, [fonts[name] for name in doubtful]):
         wrong[members] = True
@@ -201,7 +202,7 @@ def misread(words: list[str]) -> bool:
 
 def jumbled(words: list[str]) -> bool:
     """Whether words are of many scripts at once, as where codes of a font are taken for those of Unicode."""
-    kinds: Counter[int] = Counter()
+    kinds: Counter[str] = Counter()
     pairs = changes = 0
     for word in words:
         if word.isascii():
@@ -213,12 +214,11 @@ def jumbled(words: list[str]) -> bool:
     return sum(count > 1 for count in kinds.values()) >= MANY and changes > SOME * pairs
 
 
-def _script(char: str) -> int:
-    """A number for the alphabet of a letter, roughly; one for all of Chinese and Japanese, and one for Korean."""
-    code = ord(char)
-    if 0x2E80 <= code < 0xA000 or code >= 0xF900:
-        return 0x4E00
-    return 0xAC00 if 0xA960 <= code < 0xD800 else max(code, 0x250) // 0x80
+@functools.cache
+def _script(char: str) -> str:
+    """The script of a letter by its name, one for all that Chinese and Japanese are written in."""
+    name = unicodedata.name(char, "other").split()[0]
+    return "CJK" if name in ("HIRAGANA", "KATAKANA", "BOPOMOFO") else name
 
 
 def garbled(words: list[str]) -> bool:
