@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,12 @@ class PageOf:
 
 @dataclass
 class Pdf:
-    """A PDF file. meanings: texts of the font of boxes; root: more entries of the catalogue; objects: further ones."""
+    """A PDF file. meanings: texts of the font of boxes; claims: what the text layer says that letters of F1 are; root:
+    more entries of the catalogue; objects: further ones."""
 
     pages: Sequence[PageOf]
     meanings: Sequence[str] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)
     root: str = ""
     trailer: str = ""
     objects: Sequence[bytes] = field(default_factory=tuple)
@@ -38,10 +40,13 @@ class Pdf:
         numbered: dict[int, bytes] = {
             1: f"<</Type/Catalog/Pages 2 0 R {self.root}>>".encode(),
             2: f"<</Type/Pages/Kids[{kids}]/Count {count}>>".encode(),
-            3: b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+            3: b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding%s>>"
+            % (b"/ToUnicode 10 0 R" if self.claims else b""),
             4: b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica-Bold/Encoding/WinAnsiEncoding>>",
             5: b"<</Type/Font/Subtype/Type1/BaseFont/Courier/Encoding/WinAnsiEncoding>>",
         } | self._font_of_boxes()
+        if self.claims:
+            numbered[10] = _to_unicode((ord(letter), text) for letter, text in self.claims.items())
         for k, page in enumerate(self.pages):
             fonts = f"<</F1 3 0 R/F2 4 0 R/F3 5 0 R{f'/{BOXES} 6 0 R' if self.meanings else ''}>>"
             numbered[first + 2 * k] = (
@@ -61,19 +66,28 @@ class Pdf:
         codes = range(1, len(self.meanings) + 1)
         names = " ".join(f"/g{k}" for k in codes)
         procs = " ".join(f"/g{k} 8 0 R" for k in codes)
-        lines = [f"<{k:02x}> <{text.encode('utf-16-be').hex()}>" for k, text in zip(codes, self.meanings, strict=True)]
-        cmap = (
-            "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
-            "1 begincodespacerange <00> <ff> endcodespacerange\n"
-            f"{len(lines)} beginbfchar\n" + "\n".join(lines) + "\nendbfchar endcmap end end"
-        )
         widths = " ".join("500" for _ in codes)
         font = (
             f"<</Type/Font/Subtype/Type3/Name/Boxes/FontBBox[0 -200 500 800]/FontMatrix[0.001 0 0 0.001 0 0]"
-            f"/FirstChar 1/LastChar {len(lines)}/Widths[{widths}]/Encoding<</Differences[1 {names}]>>"
+            f"/FirstChar 1/LastChar {len(codes)}/Widths[{widths}]/Encoding<</Differences[1 {names}]>>"
             f"/CharProcs<<{procs}>>/ToUnicode 7 0 R/Resources<<>>>>"
         )
-        return {6: font.encode(), 7: _stream(cmap.encode()), 8: _stream(b"500 0 20 0 480 700 d1 20 0 460 700 re f")}
+        return {
+            6: font.encode(),
+            7: _to_unicode(enumerate(self.meanings, 1)),
+            8: _stream(b"500 0 20 0 480 700 d1 20 0 460 700 re f"),
+        }
+
+
+def _to_unicode(meanings: Iterable[tuple[int, str]]) -> bytes:
+    """The map from codes to texts of a font."""
+    lines = [f"<{code:02x}> <{text.encode('utf-16-be').hex()}>" for code, text in meanings]
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+        "1 begincodespacerange <00> <ff> endcodespacerange\n"
+        f"{len(lines)} beginbfchar\n" + "\n".join(lines) + "\nendbfchar endcmap end end"
+    )
+    return _stream(cmap.encode())
 
 
 def _stream(content: bytes) -> bytes:

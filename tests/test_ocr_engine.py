@@ -189,6 +189,7 @@ def test_a_run_accounts_for_everything(folder, done):
     assert reader[0].source == "b.pdf#page=1"
     report = json.loads((done / "report.json").read_text())
     assert report["languages"] == {"latin/en": 6}
+    assert report["pages_left_out_by_language"] == {"latin/en: the same page": 1}
     assert "Page of seed 1" in (done / "report.html").read_text()
     assert not (done / ".work").exists()
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdf_pages import PageOf, Pdf, paragraph, show, show_codes
-from sphinx_x.data.ocr.filters import Limits, judge, language
+from sphinx_x.data.ocr.filters import Limits, judge
+from sphinx_x.data.ocr.languages import language
 from sphinx_x.data.ocr.order import Block, arrange, flowing
 from sphinx_x.data.ocr.page import Page, read_page
-from sphinx_x.data.ocr.trust import garbled, misread
+from sphinx_x.data.ocr.trust import garbled, jumbled, misread
 from sphinx_x.data.ocr.words import Line, Word, turn_boxes
 
 EXAMPLE = Path(__file__).parent.parent / "examples/ledger-introduction.pdf"
@@ -291,6 +292,12 @@ def test_wrong_maps_are_found():
     assert garbled(noise)
     assert not garbled(german)
     assert not garbled(code)
+    assert jumbled(["ՍӓՎގগॵ", "ѡՍن", "ӏԋҬ", "دӫඕ", "وٴڎӉԌԨ", "ՍনѢק", "ՍӉѢӖӖ", "ՍনѢ", "اٯࢱק"])
+    assert not jumbled(["русский", "ελληνικά", "English", "עברית", "العربية", "中文", "한국어"])
+    assert not jumbled(
+        ["گەزل", "یەکە", "ڕۆژ", "ἀλλὰ", "ᾧ", "ὡς", "ἵνα", "ӏҧ", "ѵѢ", "ҭҧѢ", "Ѣѵ", "ƀə", "ẽữ", "ｱ漢字かな"]
+    )
+    assert not jumbled(["xβ", "αy", "Δx", "λμν", "ABΓ"])
 
 
 LANGUAGES = {

@@ -24,6 +24,7 @@ import numpy as np
 
 from sphinx_x.data.engines import run
 from sphinx_x.data.ocr.alike import HASHES, Benchmarks, near_duplicates
+from sphinx_x.data.ocr.languages import settle_languages
 from sphinx_x.data.ocr.pdfs import Document, Job, OcrSettings
 from sphinx_x.data.ocr.readers import no_reader, read_document
 from sphinx_x.data.ocr.records import Entry, entries, sample_of
@@ -56,6 +57,11 @@ class Found:
         (self.tally.set_aside if wrong else self.tally.left_out)[reason] += 1
         entry = {"source": document, "page": page + 1 or None, "reason": reason}
         self.aside.append(entry | ({"detail": detail} if detail else {}))
+
+    def leave_of_language(self, data: dict, reason: str) -> None:
+        """Counts a page that is left out under its language, where it had any text."""
+        if data.get("script", "none") != "none":
+            self.count("pages_left_out_by_language", f"{data['script']}/{data['language']}: {reason}")
 
     def count(self, table: str, key: str, number: int = 1) -> None:
         """Adds to one of the tables of the report."""
@@ -214,27 +220,34 @@ def _collect(job: Job, documents: list[Document], found: Found) -> None:
     signatures: list[bytes] = []
     pictures: dict[str, str] = {}
     for document in documents:
+        read: list[dict] = []
         for entry in entries(_done(job, document)):
             data = entry.data
             if "cpu" in data:
                 found.times.append(data["cpu"])
+            place = f"{document.name}#page={entry.page + 1}"
+            if data.get("picture") in pictures:
+                data |= {"reason": "the same page", "detail": pictures[data["picture"]]}
             if "reason" in data:
                 found.leave(document.name, entry.page, data["reason"], data.get("wrong", False), data.get("detail", ""))
-                continue
-            place = f"{document.name}#page={entry.page + 1}"
-            if data["picture"] in pictures:
-                found.leave(document.name, entry.page, "the same page", False, pictures[data["picture"]])
+                read.append({name: data[name] for name in ("reason", "script", "language") if name in data})
                 continue
             pictures[data["picture"]] = place
             signatures.append(base64.b64decode(data.pop("signature")))
             facts = {name: data[name] for name in FACTS}
             pages.append((document, Entry(facts, entry.start)))
+            read.append(facts)
+        settle_languages(read)
+        for data in read:
+            if "reason" in data:
+                found.leave_of_language(data, data["reason"])
     array = np.frombuffer(b"".join(signatures), np.uint32).reshape(-1, HASHES)
     twins = near_duplicates(array, job.settings.near)
     for (document, entry), twin in zip(pages, twins.tolist(), strict=True):
         if twin >= 0:
             other, first = pages[twin]
             found.leave(document.name, entry.page, "nearly the same page", False, f"{other.name}#page={first.page + 1}")
+            found.leave_of_language(entry.data, "nearly the same page")
             continue
         found.kept.append((document, entry))
         _count(found, entry.data)

@@ -65,6 +65,14 @@ class Page:
         """The whole text, one block a line."""
         return "\n".join(block.text for block in self.blocks if block.kind != "figure" and block.lines)
 
+    @property
+    def all_text(self) -> str:
+        """Every line with those inside figures, or where there is none the characters as the file has them."""
+        lines = [line.text for block in self.blocks for line in block.lines]
+        return "\n".join(lines) or "".join(
+            f" {text}" if space else text for text, space in zip(self.chars.text, self.chars.space, strict=True)
+        )
+
 
 def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page:
     """Page `number` (from 0) with its long side of `long_edge` pixels; text that stands on its side is turned upright.
@@ -86,7 +94,7 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
     if turned:
         image = image.transpose(QUARTERS[turned - 1])
         _turn(chars, shapes, turned, frame.width, frame.height)
-    chars.broken |= distrusted(chars)
+    chars.broken |= distrusted(chars, image)
     blocks = _arranged(chars, shapes, image.size)
     left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
     regions = classify(blocks, tags, image.height)

@@ -22,7 +22,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from sphinx_x.data.ocr.alike import Benchmarks, signature
-from sphinx_x.data.ocr.filters import Limits, judge, language
+from sphinx_x.data.ocr.filters import Limits, judge
+from sphinx_x.data.ocr.languages import language
 from sphinx_x.data.ocr.page import Page, read_page
 from sphinx_x.data.ocr.parts import PartSettings, cut_part
 from sphinx_x.data.ocr.questions import QuestionSettings, ask, inside
@@ -152,6 +153,7 @@ def _page_record(job: Job, document: Document, opened: pdfium.PdfDocument, numbe
         found = None if reason else job.benchmarks.find(page.image)
         if reason or found:
             detail = {"detail": found} if found else {}
+            detail |= dict(zip(("script", "language"), language(page.all_text), strict=True))
             return _timed({"page": number, "reason": reason or "picture of a benchmark"} | detail, started), b""
         return _sampled(job, document, page, number, started)
     except MemoryError:
