@@ -139,7 +139,7 @@ def _related(one: Known, other: Known) -> list[str]:
             words.append(f"both are {several(one.region.name)}")
         else:
             shown = [f"{mark} ({known.noun})" for mark, known in ((first, one), (second, other))]
-    words.append(lies(one, other, *shown))
+    words.append(lies(one, other, shown[0], shown[1]))
     size = compared(one, other)
     if size:
         words.append(f"{first} {larger_than(one, other, smaller=size < 0)} {second}")
