@@ -33,9 +33,13 @@ def test_pages_become_samples(tmp_path, capsys):
 
 def test_marks_become_samples(tmp_path, capsys):
     path = coco(tmp_path / "raw", images=6)
-    code, out, err = run("data", "som", path, "-o", tmp_path / "som", capsys=capsys)
+    licensed = ("-o", tmp_path / "som", "--licence", "CC0-1.0")
+    code, out, err = run("data", "som", path, *licensed, capsys=capsys)
     assert code == 0, err
-    assert len(SampleReader(tmp_path / "som")) == 6 and "6 samples" in out
+    reader = SampleReader(tmp_path / "som")
+    assert len(reader) == 6 and "6 samples" in out and reader[0].licence == "CC0-1.0"
+    code, _, err = run("data", "som", path, "-o", tmp_path / "som", capsys=capsys)
+    assert code == 2 and "something else" in err, "one folder has one licence"
     code, _, err = run("data", "som", path, "-o", tmp_path / "panels", "--panels", capsys=capsys)
     assert code == 0, err
     for arguments, says in (

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -336,10 +337,16 @@ def test_forms_of_structured_output(tmp_path, structured, sent):
 
 
 def test_results_come_in_order_from_many_threads(tmp_path):
-    late = lambda call: f"late {random.Random(call.question).uniform(0, 0.03)}"  # noqa: E731
+    together = threading.Barrier(8)
+
+    def late(call):
+        if 1 <= call.number <= 8:  # the first is alone; on a busy machine the others meet only where they wait
+            together.wait(60)
+        return f"late {random.Random(call.question).uniform(0, 0.03)}"
+
     with serve_vision(late) as endpoint:
         run(asked(60), settings(endpoint.url, threads=16), tmp_path)
-        assert 4 < endpoint.most <= 16
+        assert 8 <= endpoint.most <= 16
 
 
 def test_the_first_call_is_alone(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Collection
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -55,6 +55,9 @@ def som(
     panels: Annotated[bool, typer.Option("--panels", help="Compose images of several panels from it.")] = False,
     endpoint: Annotated[Path | None, typer.Option(help="YAML with url, model, prices and cap: who writes.")] = None,
     settings: Settings = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of images and words, where the source's own is not right.")
+    ] = None,
     inside: Annotated[bool, typer.Option("--inside", help="Copy the images into the shards.")] = False,
     max_bad: MaxBad = 0.05,
     seed: Seed = 0,
@@ -65,6 +68,8 @@ def som(
     from sphinx_x.data.som.panels import panel_source
 
     scenes, raw = _scenes(place, source, images or [], split, sam, str(seed))
+    if licence is not None:
+        scenes = replace(scenes, licence=licence)
     if panels:
         scenes = panel_source(scenes, str(seed))
     chosen = _model(SomSettings, settings, {"inside": inside, "seed": str(seed)})

@@ -112,6 +112,7 @@ def make_som(
     """
     job = SomJob(source, raw, Path(out), settings or SomSettings(), writer or GroundTruthWriter())
     facts = {"scenes": source.name, "split": raw.split, "release": raw.fingerprint(), "facts": dict(source.facts)}
+    facts["licence"] = source.licence
     facts |= job.writer.facts()
     with alone_in(job.out):
         claim(job.out, json.loads(json.dumps(facts | asdict(job.settings))))

@@ -76,8 +76,8 @@ class Known:
 
     @property
     def extent(self) -> str:
-        """How much of the image it or its box covers."""
-        subject = "covers" if self.exact else "has a box that covers"
+        """How much of the image it or its box covers: `the box of the dog covers about 3% of the image`."""
+        subject = f"{self.called} {agree('covers', self.many)}" if self.exact else f"the box of {self.called} covers"
         percent = round(100 * self.mark.share)
         return f"{subject} {f'about {percent}%' if percent >= 1 else 'less than 1%'} of the image"
 

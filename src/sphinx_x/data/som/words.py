@@ -75,7 +75,7 @@ def _description(one: Known, page: Page, rng: random.Random) -> str:
     verb = agree("is", one.many)
     said = [rng.choice((f"{one.noun} {verb} {one.where}", f"there {verb} {one.noun} {one.where}"))]
     if rng.random() < 0.8:
-        said.append(f"{one.called} {agree(one.extent, one.many)}")
+        said.append(one.extent)
     others = [other for other in page.known if other is not one]
     if others:
         other = min(others, key=lambda other: distance(one, other))
