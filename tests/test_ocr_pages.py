@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdf_pages import PageOf, Pdf, paragraph, show, show_codes
+from sphinx_x.data.ocr.blocks import Block, flowing
 from sphinx_x.data.ocr.filters import Limits, judge, language
-from sphinx_x.data.ocr.order import Block, arrange, flowing
+from sphinx_x.data.ocr.order import arrange
 from sphinx_x.data.ocr.page import Page, read_page
 from sphinx_x.data.ocr.trust import garbled, misread
 from sphinx_x.data.ocr.words import Line, Word, turn_boxes

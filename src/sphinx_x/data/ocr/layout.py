@@ -3,13 +3,16 @@
 Where the PDF is tagged, its structure tree decides. Else these rules, in this order, on the blocks in reading order:
 
 - figure: images, and groups of shapes that are no frames (`drawings`).
-- none: a line of its own at the upper or lower edge of the page (running heads, page numbers).
-- caption: begins with the word for a figure or a table, and a number.
-- list: lines of a table of contents, with dots or white before a page number.
+- table: rows of cells between ruled lines (`tables`).
+- none: a line of its own at the upper or lower edge of the page (running heads, page numbers), the more surely where it
+  has a page number or a ruled line keeps it apart; numbers of lines in the margin; a bullet alone.
+- caption: begins with the word for a figure or a table, and a number; not with a sentence about it.
+- list: lines of a table of contents, with dots or white before a page number; entries of an index.
 - table: three rows or more with several cells in most of them.
 - title: letters at least an eighth larger than most of the page's, or one or two lines that are bold or numbered as a
   heading, without a full stop.
-- list: begins with a bullet, or with a number or letter and a bracket or full stop; neighbours are one list.
+- list: begins with a bullet, or with a number or letter and a bracket or full stop; terms with their descriptions
+  indented (`listed`); neighbours are one list.
 - text: everything else.
 """
 
@@ -20,7 +23,8 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.ocr.order import MARKER, ROW_LINES, Block
+from sphinx_x.data.ocr.blocks import ENTRY, MARKER, NUMBER, ROW_LINES, Block
+from sphinx_x.data.ocr.listed import contents, descriptions
 from sphinx_x.data.ocr.structure import Tag
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
@@ -30,20 +34,22 @@ LARGER = 1.125
 """Size of a title's letters over that of most letters."""
 SENTENCE = 60
 """Characters from which what ends like a sentence is no title, however large."""
-EDGE, NUMBER_EDGE = 0.09, 0.15
-"""Shares of the page's height at its upper and lower edge, where running heads and bare page numbers stand."""
+EDGE, HEAD_EDGE, NUMBER_EDGE = 0.09, 0.14, 0.2
+"""Shares of the page's height at its upper and lower edge, where lines of their own stand; those with a page number or a
+ruled line; bare page numbers."""
 PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
+HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 APART = 1.2
 """Em; the least white between a running head and the rest, and the most between the items of a list."""
 CAPTION = re.compile(
     r"^(?:fig(?:ure|ura|\.)|table(?:au)?|tab(?:elle|ela|ella|la|\.)|abb(?:ildung|\.)|bild|cuadro|quadro|rys(?:unek|\.)"
     r"|obr(?:\u00e1zek|\.)|tabulka|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)"
     r"|\u03c3\u03c7\u03ae\u03bc\u03b1|\u03c0\u03af\u03bd\u03b1\u03ba\u03b1\u03c2|\u56f3|\u8868|\u56fe|\uadf8\ub9bc|\ud45c|\u0634\u06a9\u0644|\u062c\u062f\u0648\u0644)"
-    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*\s*(?:[.:\u2013\u2014-]|\s|$)",
+    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*(?:\s*[.:\u2013\u2014-]|\s+(?P<word>\w)|\s|$)",
     re.IGNORECASE,
 )
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
-CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{3}.*\s\d{1,4}$")
+CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
 """Lines of a table of contents: with dots before the page number; with white, of two cells."""
 HEADING = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
@@ -51,15 +57,29 @@ HEADING = re.compile(
 """The number of a chapter or section, and a letter."""
 
 
-def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float) -> list[Block]:
-    """Gives every block its `label` and returns the regions of the page: blocks, those of one list or table joined."""
+def classify(
+    blocks: Sequence[Block], tags: Mapping[int, Tag], height: float, rules: Sequence[Box] = ()
+) -> list[Block]:
+    """Gives every block its `label` and returns the regions of the page: blocks, those of one list or table joined.
+
+    height: of the page; rules: its ruled lines.
+    """
     body = body_size(blocks)
     elements: list[Tag | None] = []
+    lists = [*contents(blocks, body), *descriptions(blocks, body)] if not tags else []
+    listed = {number for run in lists for number in run}
     for number, block in enumerate(blocks):
         tag = _tagged(block, tags) if tags else None
         elements.append(tag)
-        block.label = "figure" if block.kind == "figure" else tag[0] if tag else _by_rule(blocks, number, body, height)
-    return _joined(blocks, elements, body)
+        if block.kind:
+            block.label = block.kind if block.kind == "figure" or not tag else tag[0]
+        elif tag:
+            block.label = tag[0]
+        elif number in listed:
+            block.label = "list"
+        else:
+            block.label = _by_rule(blocks, number, body, height, rules)
+    return _joined(blocks, elements, body, lists)
 
 
 def body_size(blocks: Sequence[Block]) -> float:
@@ -68,7 +88,7 @@ def body_size(blocks: Sequence[Block]) -> float:
     code: Counter[float] = Counter()
     for line in (line for block in blocks if block.kind != "figure" for line in block.lines):
         (code if line.mono else prose)[round(line.size, 1)] += len(line.marks)
-    sizes = prose if 4 * prose.total() > code.total() else code
+    sizes = prose if 10 * prose.total() > code.total() else code
     return sizes.most_common(1)[0][0] if sizes else 1.0
 
 
@@ -82,42 +102,76 @@ def _tagged(block: Block, tags: Mapping[int, Tag]) -> Tag | None:
     return tag if 2 * count > len(marks) else None
 
 
-def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float) -> str:
+def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float, rules: Sequence[Box]) -> str:
     block = blocks[number]
-    if _furniture(blocks, number, body, height):
+    if _furniture(blocks, number, body, height, rules) or _mark(block):
         return ""
     first = block.lines[0].text
-    if CAPTION.match(first) and len(block.lines) <= 8:
+    if _caption(first) and len(block.lines) <= 8:
         return "caption"
-    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines):
+    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block):
         return "list"
     if is_table(block):
         return "table"
     if _title(block, body):
         return "title"
     words = block.lines[0].words
-    if len(words) > 1 and MARKER.match(words[0].text) and not block.lines[0].mono:
+    if len(words) > 1 and MARKER.match(words[0].text) and not all(line.mono for line in block.lines):
         return "list"
     return "text"
 
 
-def _furniture(blocks: Sequence[Block], number: int, body: float, height: float) -> bool:
+def _furniture(blocks: Sequence[Block], number: int, body: float, height: float, rules: Sequence[Box]) -> bool:
     """Whether a block is a running head or a page number: one line at the edge of the page, apart from the rest."""
     block = blocks[number]
-    edge = (NUMBER_EDGE if PAGE_NUMBER.match(block.text) else EDGE) * height
-    if len(block.lines) > 1 or (edge < block.box[1] and block.box[3] < height - edge):
+    box, text = block.box, block.text
+    bare = bool(PAGE_NUMBER.match(text))
+    if len(block.lines) > 1 or (block.lines[0].size > LARGER * body and not bare):
         return False
-    if block.lines[0].size > LARGER * body:
+    top = box[3] <= 0.5 * height
+    if bare:
+        edge = NUMBER_EDGE
+    elif HEAD_NUMBER.search(text) or any(_keeps_apart(rule, box, top, body) for rule in rules):
+        edge = HEAD_EDGE
+    else:
+        edge = EDGE
+    if edge * height < box[1] and box[3] < (1 - edge) * height:
         return False
     others = [other.box for other in blocks if other is not block]
-    top = block.box[3] <= 0.5 * height
+    beside = [other for other in others if other[1] >= box[1] - body and other[3] <= box[3] + body]
     if top:
-        return all(box[1] >= block.box[3] + APART * body or box[3] <= block.box[3] + body for box in others)
-    return all(box[3] <= block.box[1] - APART * body or box[1] >= block.box[1] - body for box in others)
+        return all(other in beside or other[1] >= box[3] + APART * body for other in others)
+    return all(other in beside or other[3] <= box[1] - APART * body for other in others)
+
+
+def _keeps_apart(rule: Box, box: Box, top: bool, body: float) -> bool:
+    """Whether a ruled line as wide as a running head stands close below one at the top, close above one at the foot."""
+    if rule[0] > box[0] + body or rule[2] < box[2] - body or rule[2] - rule[0] < 20 * body:
+        return False
+    white = rule[1] - box[3] if top else box[1] - rule[3]
+    return -0.3 * body <= white <= body
+
+
+def _mark(block: Block) -> bool:
+    """Whether a block is numbers of lines, or a bullet alone."""
+    if len(block.lines) == 1:
+        words = block.lines[0].words
+        return len(words) == 1 and not words[0].text.isalnum() and bool(MARKER.match(words[0].text))
+    return len(block.lines) > 1 and all(len(ln.words) == 1 and NUMBER.match(ln.words[0].text) for ln in block.lines)
+
+
+def _caption(text: str) -> bool:
+    found = CAPTION.match(text)
+    return bool(found) and not (found["word"] or "").islower()
 
 
 def _in_contents(line: Line) -> bool:
     return bool(CONTENTS.search(line.text)) or (line.cells == 2 and line.bold and bool(CHAPTER.match(line.text)))
+
+
+def _index(block: Block) -> bool:
+    entries = sum(bool(ENTRY.search(line.text)) for line in block.lines)
+    return entries >= ROW_LINES and 5 * entries > 3 * len(block.lines) and max(ln.cells for ln in block.lines) == 1
 
 
 def is_table(block: Block) -> bool:
@@ -135,25 +189,32 @@ def _title(block: Block, body: float) -> bool:
     sentence = text.rstrip()[-1] in ".,;:\u3002"
     if size >= LARGER * body:
         return not (sentence and len(text) > SENTENCE)
-    if len(lines) > 2 or sentence or size < 0.95 * body or any(line.mono for line in lines):
+    numbered = bool(HEADING.match(text))
+    if len(lines) > 2 or sentence or size < 0.85 * body or any(line.mono for line in lines):
         return False
-    bold = all(line.bold for line in lines)
-    return (bold and (len(text) <= 100)) or (bool(HEADING.match(text)) and len(lines) == 1 and bold)
+    bold = all(line.bold for line in lines) and max(line.cells for line in lines) == 1
+    return (bold and len(text) <= 100) or (numbered and len(lines) == 1 and text.isupper())
 
 
-def _joined(blocks: Sequence[Block], elements: Sequence[Tag | None], body: float) -> list[Block]:
+def _joined(
+    blocks: Sequence[Block], elements: Sequence[Tag | None], body: float, lists: Sequence[Sequence[int]]
+) -> list[Block]:
     """Regions: blocks with a label, neighbours of one list or one table together."""
     regions: list[Block] = []
     last: Tag | None = None
-    for block, tag in zip(blocks, elements, strict=True):
+    run_of = {number: run[0] for run in lists for number in run}
+    run: int | None = None
+    for number, (block, tag) in enumerate(zip(blocks, elements, strict=True)):
         if not block.label:
             continue
         before = regions[-1] if regions else None
-        if before is not None and before.label == block.label and _together(before, block, last, tag, body):
+        same_run = run is not None and run_of.get(number) == run
+        together = before is not None and before.label == block.label and not (before.kind or block.kind)
+        if before is not None and together and (same_run or _together(before, block, last, tag, body)):
             regions[-1] = Block(before.lines + block.lines, union([before.box, block.box]), before.kind, before.label)
         else:
             regions.append(Block(block.lines, block.box, block.kind, block.label))
-        last = tag
+        last, run = tag, run_of.get(number)
     return regions
 
 
