@@ -20,6 +20,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sphinx_x.data.ocr.formulas import formula
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line, is_cjk
 from sphinx_x.data.sample import Box
@@ -32,7 +33,7 @@ SHORT, SPACED = 1.5, 1.12
 """Em that a line ends short of the column's edge, and the pitch over the usual, which together end a paragraph."""
 MOST_PITCH, BLANK = 1.7, 2.3
 """Em from one line to the next in a text that is set wide; pitch over the usual at a blank line of a listing."""
-NEAR = 6
+NEAR = 4
 """Lines before and after, whose pitch is compared."""
 CENTRED = 0.5
 """Em between the middles of lines that are set in the middle."""
@@ -45,9 +46,11 @@ MARKER = re.compile(
 NUMBER = re.compile(r"^\d{1,5}$")
 ENTRY = re.compile(r"[^\W\d_].*[,.\s\u2026]\s*\d{1,4}(?:[\s,\u2013-]+\d{1,4})*$")
 """An entry of an index or a table of contents: words, then numbers of pages."""
-MATHS = re.compile(r"[=+\u2212<>\u2264\u2265\u2208\u2211\u222b\u220f\u221a\u2202\u2207\u2192\u21d2\u00b1\u00d7\u22c5^|/()\[\]{}\u221e\u2261\u2248]")
-WORD = re.compile(r"[^\W\d_]{3,}")
-FUNCTIONS = re.compile(r"\b(?:sin|cos|tan|log|exp|lim|max|min|sup|inf|det|dim|ker|mod|arg|gcd|and|for|all|with|otherwise)\b")
+CONTINUED = re.compile(r"^[\s\d.,\u2013-]+$")
+"""An entry goes on: numbers of pages alone."""
+COUNTED = re.compile(r"^(\d{1,5})\b(?![.,:)\]-])")
+INDEX_LINES = 5
+"""Lines from which a column may be one of an index."""
 
 
 @dataclass(slots=True)
@@ -91,11 +94,10 @@ def flowing(lines: Sequence[Line]) -> str:
     return text
 
 
-def formula(line: Line) -> bool:
-    """Whether a line is set as a formula: signs and single letters, hardly a word."""
-    text = FUNCTIONS.sub("", line.text)
-    letters = sum(len(word) for word in WORD.findall(text))
-    return not line.mono and len(text) <= 120 and 4 * letters <= len(text) and bool(MATHS.search(text))
+def entries(lines: Sequence[Line]) -> int:
+    """How many lines are entries of an index or go on with one."""
+    first = sum(bool(ENTRY.search(line.text)) for line in lines)
+    return first + min(sum(bool(CONTINUED.match(line.text)) for line in lines), 2 * first)
 
 
 def level(line: Line) -> float:
@@ -117,6 +119,7 @@ class Column:
         self.usual = min(near[len(near) // 4], MOST_PITCH * size) if near else 0.0
         self.edge = sorted(self.ends)[(3 * len(lines)) // 4]
         self.formulas = [formula(line) for line in lines]
+        self.index = len(lines) >= INDEX_LINES and 5 * entries(lines) > 3 * len(lines)
         self._hanging()
 
     def _hanging(self) -> None:
@@ -148,7 +151,7 @@ class Column:
         before, line = self.lines[k - 1], self.lines[k]
         size = max(before.size, line.size)
         white = line.place[1] - before.place[3]
-        if self._listing(k - 1) and self._listing(k) and line.mono + before.mono:
+        if (self._listing(k - 1) and self._listing(k) and line.mono + before.mono) or self._counts_on(k):
             return self.pitch[k - 1] > BLANK * max(self.usual, size) or self.pitch[k - 1] < -size
         if self.formulas[k] and self.formulas[k - 1]:
             return abs(white) > LEADING * size and self.pitch[k - 1] > MOST_PITCH * size
@@ -170,12 +173,12 @@ class Column:
             return True
         if before.cells > 1:
             return False
+        if self.index:
+            return len(line.text) == 1 or len(before.text) == 1
         if MARKER.match(line.words[0].text) and len(line.words) > 1:
             return True
         if min(self.ends[k - 1], self.ends[k]) < max(self.starts[k - 1], self.starts[k]):
             return True
-        if ENTRY.search(before.text) and ENTRY.search(line.text):
-            return False
         if short and spaced:
             return True
         marked = bool(MARKER.match(self.lines[group[0]].words[0].text))
@@ -217,6 +220,11 @@ class Column:
         """Whether line k may be one of a listing; also its number alone."""
         line = self.lines[k]
         return line.mono or (len(line.words) == 1 and bool(NUMBER.match(line.words[0].text)))
+
+    def _counts_on(self, k: int) -> bool:
+        """Whether the numbers in front of two lines are those of lines of a listing: the second is one more."""
+        before, line = (COUNTED.match(self.lines[n].text) for n in (k - 1, k))
+        return bool(before and line) and int(line[1]) == int(before[1]) + 1
 
     def _centred(self, a: int, b: int, size: float) -> bool:
         middles = (self.starts[a] + self.ends[a], self.starts[b] + self.ends[b])

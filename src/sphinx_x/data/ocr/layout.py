@@ -23,7 +23,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.ocr.blocks import ENTRY, MARKER, NUMBER, ROW_LINES, Block
+from sphinx_x.data.ocr.blocks import ENTRY, INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries
 from sphinx_x.data.ocr.listed import contents, descriptions
 from sphinx_x.data.ocr.structure import Tag
 from sphinx_x.data.ocr.tasks import union
@@ -67,6 +67,7 @@ def classify(
     body = body_size(blocks)
     elements: list[Tag | None] = []
     lists = [*contents(blocks, body), *descriptions(blocks, body)] if not tags else []
+    all_index = _index_page(blocks)
     listed = {number for run in lists for number in run}
     for number, block in enumerate(blocks):
         tag = _tagged(block, tags) if tags else None
@@ -78,7 +79,8 @@ def classify(
         elif number in listed:
             block.label = "list"
         else:
-            block.label = _by_rule(blocks, number, body, height, rules)
+            furniture = _furniture(blocks, number, body, height, rules) or _mark(block)
+            block.label = "" if furniture else _by_rule(block, body, all_index)
     return _joined(blocks, elements, body, lists)
 
 
@@ -102,14 +104,11 @@ def _tagged(block: Block, tags: Mapping[int, Tag]) -> Tag | None:
     return tag if 2 * count > len(marks) else None
 
 
-def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float, rules: Sequence[Box]) -> str:
-    block = blocks[number]
-    if _furniture(blocks, number, body, height, rules) or _mark(block):
-        return ""
+def _by_rule(block: Block, body: float, all_index: bool) -> str:
     first = block.lines[0].text
     if _caption(first) and len(block.lines) <= 8:
         return "caption"
-    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block):
+    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block, all_index):
         return "list"
     if is_table(block):
         return "table"
@@ -169,9 +168,16 @@ def _in_contents(line: Line) -> bool:
     return bool(CONTENTS.search(line.text)) or (line.cells == 2 and line.bold and bool(CHAPTER.match(line.text)))
 
 
-def _index(block: Block) -> bool:
-    entries = sum(bool(ENTRY.search(line.text)) for line in block.lines)
-    return entries >= ROW_LINES and 5 * entries > 3 * len(block.lines) and max(ln.cells for ln in block.lines) == 1
+def _index_page(blocks: Sequence[Block]) -> bool:
+    """Whether most lines of a page are entries of an index."""
+    lines = [line for block in blocks if not block.kind for line in block.lines if line.cells == 1]
+    return len(lines) >= 2 * INDEX_LINES and 2 * entries(lines) > len(lines)
+
+
+def _index(block: Block, all_index: bool) -> bool:
+    found = entries(block.lines)
+    good = 5 * found > 3 * len(block.lines) and max(line.cells for line in block.lines) == 1
+    return good and (found >= ROW_LINES or (all_index and bool(ENTRY.search(block.lines[0].text))))
 
 
 def is_table(block: Block) -> bool:

@@ -12,7 +12,8 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from sphinx_x.data.ocr.blocks import ENTRY, MARKER, NUMBER, Block, Column, formula
+from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, Block, Column, entries
+from sphinx_x.data.ocr.formulas import formula, gathered
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
 from sphinx_x.data.sample import Box
@@ -27,8 +28,6 @@ PROSE_FILL, PROSE_CHARS, PROSE_LINES = 0.6, 12, 3
 """What makes a column one of running text: the median line fills so much of it, with so many characters."""
 ALIGNED = 0.7
 """Share of lines with a partner on the same height, from which two columns may be a table's."""
-INDEX_LINES = 5
-"""Lines from which a column may be one of an index."""
 FEW, BESIDE = 0.3, 0.15
 """Most lines of notes in the margin to one of the text; share of the page's lines that may reach into the margin."""
 DEPTH = 12
@@ -40,7 +39,7 @@ def arrange(lines: Sequence[Line], rtl: bool = False) -> list[Block]:
     if not lines:
         return []
     em = statistics.median(line.size for line in lines) or 1.0
-    spans = [(line, _seen(line, rtl)) for line in (lines if rtl else _beside(lines, em))]
+    spans = [(line, _seen(line, rtl)) for line in (lines if rtl else gathered(_beside(lines, em)))]
     lefts = sorted(box[0] for _, box in spans)
     streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
     return [block for stream in streams for block in Column(stream, rtl).blocks()]
@@ -210,7 +209,7 @@ def running_text(items: Sequence[Item]) -> bool:
 
 def _index(column: Sequence[Item]) -> bool:
     """Whether most lines are words with the numbers of pages after them."""
-    return len(column) >= INDEX_LINES and 5 * sum(bool(ENTRY.search(line.text)) for line, _ in column) > 3 * len(column)
+    return len(column) >= INDEX_LINES and 5 * entries([line for line, _ in column]) > 3 * len(column)
 
 
 def _numbers(column: Sequence[Item]) -> bool:
