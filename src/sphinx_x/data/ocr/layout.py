@@ -1,6 +1,9 @@
 """The layout classes of a page: title, text, list, table, figure, caption.
 
-Where the PDF is tagged, its structure tree decides. Else these rules, in this order, on the blocks in reading order:
+Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are for
+the rest. A tree that tells nothing is not asked: one that leaves half of the page out or has it all in one paragraph
+(`structure.trusted`); one that has nothing but paragraphs says where these end, and the rules which class they are. Else
+these rules, in this order, on the blocks in reading order:
 
 - figure: images, and groups of shapes that are no frames (`drawings`).
 - table: rows of cells between ruled lines (`tables`).
@@ -25,7 +28,7 @@ from collections.abc import Mapping, Sequence
 
 from sphinx_x.data.ocr.blocks import ENTRY, INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries
 from sphinx_x.data.ocr.listed import contents, descriptions
-from sphinx_x.data.ocr.structure import Tag
+from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
 from sphinx_x.data.sample import Box
@@ -66,20 +69,22 @@ def classify(
     """
     body = body_size(blocks)
     elements: list[Tag | None] = []
-    lists = [*contents(blocks, body), *descriptions(blocks, body)] if not tags else []
+    classes = {name for name, _ in tags.values()} - {"text"}
+    lists = [*contents(blocks, body), *descriptions(blocks, body)] if not classes else []
     all_index = _index_page(blocks)
     listed = {number for run in lists for number in run}
     for number, block in enumerate(blocks):
-        tag = _tagged(block, tags) if tags else None
+        tag = tag_of(block.lines, tags) if tags else None
         elements.append(tag)
         if block.kind:
-            block.label = block.kind if block.kind == "figure" or not tag else tag[0]
-        elif tag:
-            block.label = tag[0]
+            block.label = "table" if tag and tag[0] == "table" else block.kind
+        elif tag and classes:
+            block.label = "caption" if tag[0] == "text" and is_caption(block) else tag[0]
         elif number in listed:
             block.label = "list"
         else:
-            furniture = _furniture(blocks, number, body, height, rules) or _mark(block)
+            artifact = bool(classes) and len(block.lines) == 1 and _at_edge(block, HEAD_EDGE, height)
+            furniture = artifact or _furniture(blocks, number, body, height, rules) or _mark(block)
             block.label = "" if furniture else _by_rule(block, body, all_index)
     return _joined(blocks, elements, body, lists)
 
@@ -94,19 +99,8 @@ def body_size(blocks: Sequence[Block]) -> float:
     return sizes.most_common(1)[0][0] if sizes else 1.0
 
 
-def _tagged(block: Block, tags: Mapping[int, Tag]) -> Tag | None:
-    """The element that more than half of a block's characters belong to."""
-    marks = [mark for line in block.lines for mark in line.marks]
-    counts = Counter(tags[mark] for mark in marks if mark in tags)
-    if not counts:
-        return None
-    tag, count = counts.most_common(1)[0]
-    return tag if 2 * count > len(marks) else None
-
-
 def _by_rule(block: Block, body: float, all_index: bool) -> str:
-    first = block.lines[0].text
-    if _caption(first) and len(block.lines) <= 8:
+    if is_caption(block):
         return "caption"
     if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block, all_index):
         return "list"
@@ -134,13 +128,17 @@ def _furniture(blocks: Sequence[Block], number: int, body: float, height: float,
         edge = HEAD_EDGE
     else:
         edge = EDGE
-    if edge * height < box[1] and box[3] < (1 - edge) * height:
+    if not _at_edge(block, edge, height):
         return False
     others = [other.box for other in blocks if other is not block]
     beside = [other for other in others if other[1] >= box[1] - body and other[3] <= box[3] + body]
     if top:
         return all(other in beside or other[1] >= box[3] + APART * body for other in others)
     return all(other in beside or other[3] <= box[1] - APART * body for other in others)
+
+
+def _at_edge(block: Block, edge: float, height: float) -> bool:
+    return block.box[1] <= edge * height or block.box[3] >= (1 - edge) * height
 
 
 def _keeps_apart(rule: Box, box: Box, top: bool, body: float) -> bool:
@@ -159,9 +157,10 @@ def _mark(block: Block) -> bool:
     return len(block.lines) > 1 and all(len(ln.words) == 1 and NUMBER.match(ln.words[0].text) for ln in block.lines)
 
 
-def _caption(text: str) -> bool:
-    found = CAPTION.match(text)
-    return bool(found) and not (found["word"] or "").islower()
+def is_caption(block: Block) -> bool:
+    """Whether a block begins as the caption of a figure or table does, and not as a sentence about one."""
+    found = CAPTION.match(block.lines[0].text) if 0 < len(block.lines) <= 8 else None
+    return found is not None and not (found["word"] or "").islower()
 
 
 def _in_contents(line: Line) -> bool:
@@ -207,6 +206,7 @@ def _joined(
 ) -> list[Block]:
     """Regions: blocks with a label, neighbours of one list or one table together."""
     regions: list[Block] = []
+    seen: list[Tag | None] = []
     last: Tag | None = None
     run_of = {number: run[0] for run in lists for number in run}
     run: int | None = None
@@ -216,18 +216,33 @@ def _joined(
         before = regions[-1] if regions else None
         same_run = run is not None and run_of.get(number) == run
         together = before is not None and before.label == block.label and not (before.kind or block.kind)
-        if before is not None and together and (same_run or _together(before, block, last, tag, body)):
-            regions[-1] = Block(before.lines + block.lines, union([before.box, block.box]), before.kind, before.label)
+        whole = _of_element(regions, seen, block, tag)
+        if whole is not None:
+            regions[whole] = _union(regions[whole], block)
+        elif before is not None and together and (same_run or _together(before, block, last, tag, body)):
+            regions[-1] = _union(before, block)
         else:
             regions.append(Block(block.lines, block.box, block.kind, block.label))
+            seen.append(tag)
         last, run = tag, run_of.get(number)
     return regions
 
 
+def _of_element(regions: Sequence[Block], seen: Sequence[Tag | None], block: Block, tag: Tag | None) -> int | None:
+    """The region of the same tagged table or figure, wherever its parts lie."""
+    if tag is None or tag[0] not in ("table", "figure") or block.label != tag[0]:
+        return None
+    return next((k for k, other in enumerate(seen) if other == tag and regions[k].label == tag[0]), None)
+
+
+def _union(a: Block, b: Block) -> Block:
+    return Block(a.lines + b.lines, union([a.box, b.box]), a.kind, a.label)
+
+
 def _together(before: Block, block: Block, last: Tag | None, tag: Tag | None, body: float) -> bool:
-    if last is not None and tag is not None:
-        return last == tag
-    if block.label not in ("list", "table"):
+    if last is not None and tag is not None and last != tag:
+        return False
+    if block.label not in ("list", "table") and (last is None or tag is None):
         return False
     near = -body < block.box[1] - before.box[3] < 2 * APART * body
     return near and _share_x(before.box, block.box) > 0.3

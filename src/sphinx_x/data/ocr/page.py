@@ -16,7 +16,7 @@ from sphinx_x.data.ocr.blocks import Block
 from sphinx_x.data.ocr.drawings import Shapes, read_shapes
 from sphinx_x.data.ocr.layout import classify
 from sphinx_x.data.ocr.order import arrange
-from sphinx_x.data.ocr.structure import read_tags
+from sphinx_x.data.ocr.structure import by_element, read_tags, trusted
 from sphinx_x.data.ocr.tables import ruled_tables
 from sphinx_x.data.ocr.text_layer import OBLIQUE, VERTICAL, Characters, Frame, read_characters
 from sphinx_x.data.ocr.trust import distrusted
@@ -88,6 +88,8 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
         _turn(chars, shapes, turned, frame.width, frame.height)
     chars.broken |= distrusted(chars)
     blocks = _arranged(chars, shapes, image.size)
+    tags = trusted(tags, [line for block in blocks for line in block.lines])
+    blocks = by_element(blocks, tags) if tags else blocks
     left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
     regions = classify(blocks, tags, image.height, shapes.rules)
     return Page(image, chars, blocks, shapes, regions, turned, fields, +left_out)
