@@ -1,7 +1,7 @@
 """The layout classes of a page: title, text, list, table, figure, caption.
 
 Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are for
-the rest. A tree that tells nothing is not asked: one that leaves half of the page out or has it all in one paragraph
+the rest. A tree that tells nothing is not asked: one that leaves two thirds of the page out or has it all in one paragraph
 (`structure.trusted`); one that has nothing but paragraphs says where these end, and the rules which class they are. Else
 these rules, in this order, on the blocks in reading order:
 

@@ -30,6 +30,8 @@ INNER = ("title", "text")
 """Classes that give way to the list they stand in; to a table or figure all do but a caption."""
 DEPTH, MOST = 64, 50_000
 
+TAGGED = 1 / 3
+"""Share of a page's characters from which its tags are asked."""
 LEAST, PER_LINE = 10, 0.8
 """Lines of a page, and elements to a line of it, from which its elements are lines and no paragraphs."""
 
@@ -96,13 +98,13 @@ def tag_of(lines: Sequence[Line], tags: Mapping[int, Tag]) -> Tag | None:
 def trusted(tags: Mapping[int, Tag], lines: Sequence[Line]) -> dict[int, Tag]:
     """The tags of a page where they tell something, else none of them.
 
-    They do not where less than half of the characters are tagged, or where all of the page is one paragraph.
+    They do not where less than a third of the characters are tagged, or where all of the page is one paragraph.
     """
     marks = Counter(mark for line in lines for mark in line.marks)
     known = {mark: tag for mark, tag in tags.items() if mark in marks}
     elements = set(known.values())
     one = len(elements) == 1 and all(name == "text" for name, _ in elements)
-    return {} if one or 2 * sum(marks[mark] for mark in known) < marks.total() else known
+    return {} if one or sum(marks[mark] for mark in known) < TAGGED * marks.total() else known
 
 
 def by_element(blocks: Sequence[Block], tags: Mapping[int, Tag]) -> list[Block]:
