@@ -33,12 +33,14 @@ SHORT, SPACED = 1.5, 1.12
 """Em that a line ends short of the column's edge, and the pitch over the usual, which together end a paragraph."""
 MOST_PITCH, BLANK = 1.7, 2.3
 """Em from one line to the next in a text that is set wide; pitch over the usual at a blank line of a listing."""
+FULL = 0.8
+"""Share of a column's width, from which a line fills it."""
 NEAR = 4
 """Lines before and after, whose pitch is compared."""
 CENTRED = 0.5
 """Em between the middles of lines that are set in the middle."""
 MARKER = re.compile(
-    r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2*\u2013-]$"
+    r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2\ufffd*\u2013-]$"
     r"|(?:\d{1,3}|[a-zA-Z\u0400-\u04ff]|[ivxIVX]{1,5})[.)\]]$"
     r"|[([](?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[)\]]$)"
 )
@@ -121,6 +123,16 @@ class Column:
         self.formulas = [formula(line) for line in lines]
         self.index = len(lines) >= INDEX_LINES and 5 * entries(lines) > 3 * len(lines)
         self._hanging()
+        self._loose()
+
+    def _loose(self) -> None:
+        """A justified line with a wide gap, alone between lines of one cell and as wide, is no row."""
+        cells = [line.cells for line in self.lines]
+        for k, line in enumerate(self.lines[:-1]):
+            alone = line.cells == 2 and cells[k + 1] == 1 and (k == 0 or cells[k - 1] == 1)
+            full = line.place[2] - line.place[0] >= FULL * (self.edge - min(self.starts))
+            if alone and full and self.pitch[k] < MOST_PITCH * line.size and abs(self.ends[k] - self.ends[k + 1]) < line.size:
+                line.cells = 1
 
     def _hanging(self) -> None:
         """Rows of a term and its description, which goes on below itself, are no rows of a table."""
@@ -218,8 +230,9 @@ class Column:
 
     def _listing(self, k: int) -> bool:
         """Whether line k may be one of a listing; also its number alone."""
-        line = self.lines[k]
-        return line.mono or (len(line.words) == 1 and bool(NUMBER.match(line.words[0].text)))
+        line, left = self.lines[k], self.starts[max(k - 1, 0)]
+        number = len(line.words) == 1 and bool(NUMBER.match(line.words[0].text))
+        return line.mono or (number and self.starts[k] - left < MOST_PITCH * line.size)
 
     def _counts_on(self, k: int) -> bool:
         """Whether the numbers in front of two lines are those of lines of a listing: the second is one more."""

@@ -27,6 +27,8 @@ PIECE, SMALL = 16, 0.82
 """Characters of a piece without words; size of a piece's letters to those of its line."""
 REACH, NEAR = 0.15, 0.15
 """Share of a piece's height inside the height of its line; em of white to it where the letters are smaller."""
+BESIDE = 1.0
+"""Em beside a formula, where its pieces may stand as well."""
 HIGHEST = 6.0
 """Em; a taller line takes no pieces."""
 
@@ -69,10 +71,15 @@ def _piece(line: Line) -> bool:
 def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool, inside: set[int]) -> Line | None:
     """The line that a piece belongs to: the one it reaches into most."""
     x = (line.place[0] + line.place[2]) / 2
+    aside = BESIDE * line.size if short else 0.0
     best, host = 0.0, None
     end = bisect.bisect_right(tops, line.place[3] + line.size)
     for other in order[max(end - 60, 0) : end]:
-        if other is line or id(other) in inside or not other.place[0] <= x <= other.place[2] or other.rtl:
+        if other is line or id(other) in inside or other.rtl:
+            continue
+        if not other.place[0] - aside <= x <= other.place[2] + aside or (
+            not other.place[0] <= x <= other.place[2] and not formula(other)
+        ):
             continue
         if len(other.marks) <= len(line.marks) or other.place[3] - other.place[1] > HIGHEST * other.size:
             continue

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sphinx_x.data.ocr.blocks import ENTRY, INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries
-from sphinx_x.data.ocr.listed import contents, descriptions
+from sphinx_x.data.ocr.listed import contents, descriptions, inner_paragraphs
 from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
@@ -58,6 +58,8 @@ HEADING = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
 )
 """The number of a chapter or section, and a letter."""
+SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,4}\.?\s+\S")
+"""The number of a section, whatever follows it: a year, a command."""
 
 
 def classify(
@@ -86,6 +88,8 @@ def classify(
             artifact = bool(classes) and len(block.lines) == 1 and _at_edge(block, HEAD_EDGE, height)
             furniture = artifact or _furniture(blocks, number, body, height, rules) or _mark(block)
             block.label = "" if furniture else _by_rule(block, body, all_index)
+    for number in inner_paragraphs(blocks, body) if not classes else ():
+        blocks[number].label = "list"
     return _joined(blocks, elements, body, lists)
 
 
@@ -188,6 +192,8 @@ def is_table(block: Block) -> bool:
 def _title(block: Block, body: float) -> bool:
     lines = block.lines
     text = block.text
+    if len(lines) == 1 and lines[0].bold and len(text) <= 100 and SECTION.match(text):
+        return True
     if len(lines) > 3 or not any(char.isalpha() for char in text) or len(text) > 200:
         return False
     size = statistics.median(line.size for line in lines)

@@ -1,4 +1,4 @@
-"""Lists without bullets: tables of contents without dots, and terms with their descriptions."""
+"""Lists without bullets: tables of contents, and terms with their descriptions; and paragraphs inside the items of lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = 2
 
 
 def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
-    """Numbers of blocks that make a table of contents: lines of two cells, the second a page number.
+    """Numbers of blocks that make a table of contents: lines of two cells or with dots, and a page number at the end.
 
     The numbers end at one edge and never fall.
     """
@@ -42,9 +42,9 @@ def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
 
 
 def _page(block: Block, k: int) -> int | None:
-    """The page number at the end of a line of two cells."""
+    """The page number at the end of a line of two cells, or after dots."""
     line = block.lines[k]
-    match = PAGE.search(line.text) if line.cells == 2 else None
+    match = PAGE.search(line.text) if line.cells == 2 or "... " in line.text else None
     return int(match[1]) if match else None
 
 
@@ -77,7 +77,8 @@ def _run(blocks: Sequence[Block], first: int, em: float) -> tuple[list[int], int
         if block.kind or not block.lines or block.lines[0].rtl:
             break
         start = _start(block, 0)
-        if run and deep is not None and start >= deep - SAME * em and block.box[1] >= blocks[run[-1]].box[1]:
+        white = block.box[1] - blocks[run[-1]].box[3] if run else 0.0
+        if run and deep is not None and start >= deep - SAME * em and -em < white < FAR * em / 2:
             run.append(number)  # goes on with the last description
             number += 1
             continue
@@ -106,6 +107,26 @@ def _depth(blocks: Sequence[Block], number: int, em: float) -> float | None:
     white = following.box[1] - block.box[3]
     term = not block.text.endswith((":", ".", "\u3002")) and not block.lines[0].bold and block.lines[0].size < 1.1 * em
     return start + indent if term and DEEP * em <= indent <= DEEPEST * em and -em < white < CLOSE * em else None
+
+
+def inner_paragraphs(blocks: Sequence[Block], em: float) -> list[int]:
+    """Numbers of blocks of text between two items of one list: they begin where the text of the item above does."""
+    found: list[int] = []
+    item: Block | None = None
+    between: list[int] = []
+    for number, block in enumerate(blocks):
+        if block.label == "list" and block.lines and not block.lines[0].rtl:
+            if item is not None and abs(_start(block, 0) - _start(item, 0)) < SAME * em:
+                found += between
+            item, between = block, []
+        elif block.label == "text" and item is not None and len(item.lines[0].words) > 1:
+            if abs(_start(block, 0) - item.lines[0].words[1].place[0]) < em:
+                between.append(number)
+            else:
+                item = None
+        elif block.label:
+            item = None
+    return found
 
 
 def _start(block: Block, k: int) -> float:

@@ -2,7 +2,8 @@
 
 What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, and no
 text crosses the ends of the lines; a single row there may have one cell (a heading within the table). Two columns of
-running text between the lines of a page's head and foot are no table. The rows of a table are read from left to right.
+running text between the lines of a page's head and foot are no table; an upright line between two level ones parts cells
+in any case. The rows of a table are read from left to right.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def ruled_tables(rules: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Bloc
     """Tables as blocks of kind `table`, and the lines that are in none."""
     tables: list[Block] = []
     rest = list(lines)
+    upright = [box for box in rules if box[3] - box[1] > box[2] - box[0]]
     for level in _by_width(_across(rules)):
-        for frame in _frames(level, rest):
+        for frame in _frames(level, upright, rest):
             inside = [line for line in rest if _within(line.place, frame)]
             rows = [joined_row(row) for row in rows_of([(line, line.place) for line in inside])]
             tables.append(Block(rows, union([frame, *(line.box for line in inside)]), "table"))
@@ -66,13 +68,13 @@ def _by_width(rules: Sequence[Box]) -> list[list[Box]]:
     return [group for group in groups if len(group) > 1]
 
 
-def _frames(rules: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
+def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
     """The boxes of tables between lines of one width."""
     frames: list[tuple[Box, int]] = []
     open_frame = False
     for upper, lower in itertools.pairwise(rules):
         between = union([upper, lower])
-        several = _several(between, lines)
+        several = _several(between, upright, lines)
         if several is None:
             open_frame = False
         elif open_frame:
@@ -83,7 +85,7 @@ def _frames(rules: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
     return [frame for frame, count in frames if count >= ROWS]
 
 
-def _several(between: Box, lines: Sequence[Line]) -> int | None:
+def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line]) -> int | None:
     """How many rows between two lines have several cells; None where that is no part of a table."""
     near = [line for line in lines if between[1] <= (line.place[1] + line.place[3]) / 2 <= between[3]]
     crossing = [line for line in near if line.place[0] < between[2] and line.place[2] > between[0]]
@@ -92,9 +94,18 @@ def _several(between: Box, lines: Sequence[Line]) -> int | None:
     items = [(line, line.place) for line in crossing]
     rows = rows_of(items)
     several = max(sum(len(row) > 1 or row[0][0].cells > 1 for row in rows), _beside_strip(crossing, len(rows)))
+    if rows and any(_parts(box, between) for box in upright):
+        return max(several, len(rows))
     if len(rows) > 1 and (several < MANY * len(rows) or running_text(items)):
         return None
     return several
+
+
+def _parts(upright: Box, between: Box) -> bool:
+    """Whether an upright line parts what is between two level ones into cells."""
+    inside = between[0] + SAME < upright[0] < between[2] - SAME
+    shared = min(upright[3], between[3]) - max(upright[1], between[1])
+    return inside and shared > 0.8 * (between[3] - between[1])
 
 
 def _beside_strip(lines: Sequence[Line], rows: int) -> int:
