@@ -8,6 +8,7 @@ are no such rows, and the pieces of a formula no columns. Every line comes exact
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from sphinx_x.data.sample import Box
 
 GUTTER = 0.8
 """Em; the least width of the white between two columns."""
-MAIN, NOTE = 0.4, 0.5
-"""Share of lines that begin at one place, from which it is the edge of the text; em of white before it."""
+MAIN, MOST, NOTE = 0.4, 0.6, 0.5
+"""Shares of lines that begin at one place, from which it is an edge of text, and the page's; em of white before it."""
 HEAD = 1.5
 """Gutters of white below lines that are the page's head."""
 PROSE_FILL, PROSE_CHARS, PROSE_LINES = 0.6, 12, 3
@@ -34,23 +35,57 @@ DEPTH = 12
 
 Span = tuple[float, float]
 
-def arrange(lines: Sequence[Line], rtl: bool = False) -> list[Block]:
-    """The blocks of lines of one direction in reading order. rtl: columns are read from right to left."""
+def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = ()) -> list[Block]:
+    """The blocks of lines of one direction in reading order, tables that were found before among them.
+
+    rtl: columns are read from right to left.
+    """
     if not lines:
-        return []
+        return list(tables)
     em = statistics.median(line.size for line in lines) or 1.0
-    spans = [(line, _seen(line, rtl)) for line in (lines if rtl else gathered(_beside(lines, em)))]
+    text, notes = (lines, []) if rtl else _beside(lines, em)
+    spans = [(line, _seen(line, rtl)) for line in (text if rtl else gathered(text))]
     lefts = sorted(box[0] for _, box in spans)
+    whole: dict[int, Block] = {}
+    for table in tables:
+        place = Line([], size=em, box=table.box, place=table.box)
+        whole[id(place)] = table
+        spans.append((place, _tall(table.box)))
     streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
-    return [block for stream in streams for block in Column(stream, rtl).blocks()]
+    blocks: list[Block] = []
+    for stream in streams:
+        for is_table, run in itertools.groupby(stream, key=lambda line: id(line) in whole):
+            blocks += [whole[id(place)] for place in run] if is_table else Column(list(run), rtl).blocks()
+    return _with_notes(blocks, notes)
 
 
-def _beside(lines: Sequence[Line], em: float) -> list[Line]:
-    """Lines, those parted that begin left of where most lines begin and have a word there: a note, and the text."""
+def _tall(box: Box) -> Box:
+    """A box whose core (see `_core`) is all of a table."""
+    more = (box[3] - box[1]) / 3
+    return (box[0], box[1] - more, box[2], box[3] + more)
+
+
+def _with_notes(blocks: list[Block], notes: Sequence[Line]) -> list[Block]:
+    """Puts every note in the margin before the block it stands beside."""
+    out = list(blocks)
+    for note in Column(sorted(notes, key=lambda line: line.place[1]), False).blocks() if notes else ():
+        middle = (note.lines[0].place[1] + note.lines[0].place[3]) / 2
+        place = next((k for k, block in enumerate(out) if block.box[1] <= middle <= block.box[3]), len(out))
+        out.insert(place, note)
+    return out
+
+
+def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
+    """The lines of the text, and notes in the margin left of it.
+
+    Lines that begin left of where many begin and have a word there are parted. What ends left of where most lines begin
+    is a note, unless it is a bullet.
+    """
     counts = Counter(round(line.place[0]) for line in lines)
     left, _ = counts.most_common(1)[0]
-    if sum(abs(line.place[0] - left) < 2 for line in lines) < MAIN * len(lines):
-        return list(lines)
+    there = sum(abs(line.place[0] - left) < 2 for line in lines)
+    if there < MAIN * len(lines):
+        return list(lines), []
     out: list[Line] = []
     for line in lines:
         at = next((k for k, word in enumerate(line.words) if abs(word.place[0] - left) < 0.3 * em), 0)
@@ -59,7 +94,11 @@ def _beside(lines: Sequence[Line], em: float) -> list[Line]:
             out += parted(line, at)
         else:
             out.append(line)
-    return out
+    if there < MOST * len(lines):
+        return out, []
+    notes = [line for line in out if line.place[2] < left and not MARKER.match(line.words[0].text)]
+    aside = set(map(id, notes))
+    return [line for line in out if id(line) not in aside], notes
 
 
 def _seen(line: Line, rtl: bool) -> Box:
@@ -180,6 +219,8 @@ def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
 
 def _tabular(columns: Sequence[Sequence[Item]], margin: float) -> bool:
     """Whether columns are those of a table: not all of them running text, and their lines on common heights."""
+    if any(not line.words for column in columns for line, _ in column):
+        return False  # a table is read whole
     if all(_prose(column) or _index(column) for column in columns):
         return False
     sizes = sorted(columns, key=len)

@@ -200,8 +200,8 @@ def _arranged(chars: Characters, shapes: Shapes, size: tuple[int, int]) -> list[
             figures, lines = _figures(shapes, lines)
             rtl = 2 * sum(line.rtl for line in lines) > len(lines)
             tables, lines = ruled_tables(shapes.rules, lines) if direction != VERTICAL and not rtl else ([], lines)
-            blocks = arrange(lines, rtl)
-            blocks = _inserted(blocks, tables + figures) if direction != VERTICAL else blocks + figures
+            blocks = arrange(lines, rtl, tables)
+            blocks = _with_figures(blocks, figures) if direction != VERTICAL else blocks + figures
         else:
             blocks += arrange(_taken(figures, lines))
     if not order:
@@ -240,8 +240,8 @@ def _share_inside(box: Box, other: Box) -> float:
     return max(across, 0) * max(down, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
 
 
-def _inserted(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
-    """Puts every figure and ruled table before the block that follows it in its column."""
+def _with_figures(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
+    """Puts every figure before the block that follows it in its column."""
     out = list(blocks)
     for figure in figures:
         best, place = math.inf, len(out)
