@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdf_pages import PageOf, Pdf, paragraph, show, show_codes
+from sphinx_x.data.ocr.blocks import Block, flowing
 from sphinx_x.data.ocr.filters import Limits, judge
 from sphinx_x.data.ocr.languages import language
-from sphinx_x.data.ocr.order import Block, arrange, flowing
+from sphinx_x.data.ocr.order import arrange
 from sphinx_x.data.ocr.page import Page, read_page
 from sphinx_x.data.ocr.trust import garbled, jumbled, misread
 from sphinx_x.data.ocr.words import Line, Word, turn_boxes

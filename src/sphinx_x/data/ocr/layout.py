@@ -1,15 +1,21 @@
 """The layout classes of a page: title, text, list, table, figure, caption.
 
-Where the PDF is tagged, its structure tree decides. Else these rules, in this order, on the blocks in reading order:
+Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are for
+the rest. A tree that tells nothing is not asked: one that leaves two thirds of the page out or has it all in one paragraph
+(`structure.trusted`); one that has nothing but paragraphs says where these end, and the rules which class they are. Else
+these rules, in this order, on the blocks in reading order:
 
 - figure: images, and groups of shapes that are no frames (`drawings`).
-- none: a line of its own at the upper or lower edge of the page (running heads, page numbers).
-- caption: begins with the word for a figure or a table, and a number.
-- list: lines of a table of contents, with dots or white before a page number.
+- table: rows of cells between ruled lines (`tables`).
+- none: a line of its own at the upper or lower edge of the page (running heads, page numbers), the more surely where it
+  has a page number or a ruled line keeps it apart; numbers of lines in the margin; a bullet alone.
+- caption: begins with the word for a figure or a table, and a number; not with a sentence about it.
+- list: lines of a table of contents, with dots or white before a page number; entries of an index.
 - table: three rows or more with several cells in most of them.
 - title: letters at least an eighth larger than most of the page's, or one or two lines that are bold or numbered as a
   heading, without a full stop.
-- list: begins with a bullet, or with a number or letter and a bracket or full stop; neighbours are one list.
+- list: begins with a bullet, or with a number or letter and a bracket or full stop; terms with their descriptions
+  indented (`listed`); neighbours are one list.
 - text: everything else.
 """
 
@@ -20,8 +26,9 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.ocr.order import MARKER, ROW_LINES, Block
-from sphinx_x.data.ocr.structure import Tag
+from sphinx_x.data.ocr.blocks import ENTRY, INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries
+from sphinx_x.data.ocr.listed import contents, descriptions, inner_paragraphs
+from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
 from sphinx_x.data.sample import Box
@@ -30,36 +37,58 @@ LARGER = 1.125
 """Size of a title's letters over that of most letters."""
 SENTENCE = 60
 """Characters from which what ends like a sentence is no title, however large."""
-EDGE, NUMBER_EDGE = 0.09, 0.15
-"""Shares of the page's height at its upper and lower edge, where running heads and bare page numbers stand."""
+EDGE, HEAD_EDGE, NUMBER_EDGE = 0.09, 0.14, 0.2
+"""Shares of the page's height at its upper and lower edge, where lines of their own stand; those with a page number or a
+ruled line; bare page numbers."""
 PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
+HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 APART = 1.2
 """Em; the least white between a running head and the rest, and the most between the items of a list."""
 CAPTION = re.compile(
     r"^(?:fig(?:ure|ura|\.)|table(?:au)?|tab(?:elle|ela|ella|la|\.)|abb(?:ildung|\.)|bild|cuadro|quadro|rys(?:unek|\.)"
     r"|obr(?:\u00e1zek|\.)|tabulka|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)"
     r"|\u03c3\u03c7\u03ae\u03bc\u03b1|\u03c0\u03af\u03bd\u03b1\u03ba\u03b1\u03c2|\u56f3|\u8868|\u56fe|\uadf8\ub9bc|\ud45c|\u0634\u06a9\u0644|\u062c\u062f\u0648\u0644)"
-    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*\s*(?:[.:\u2013\u2014-]|\s|$)",
+    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*(?:\s*[.:\u2013\u2014-]|\s+(?P<word>\w)|\s|$)",
     re.IGNORECASE,
 )
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
-CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{3}.*\s\d{1,4}$")
+CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
 """Lines of a table of contents: with dots before the page number; with white, of two cells."""
 HEADING = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
 )
 """The number of a chapter or section, and a letter."""
+SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,4}\.?\s+\S")
+"""The number of a section, whatever follows it: a year, a command."""
 
 
-def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float) -> list[Block]:
-    """Gives every block its `label` and returns the regions of the page: blocks, those of one list or table joined."""
+def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float, rules: Sequence[Box] = ()) -> list[Block]:
+    """Gives every block its `label` and returns the regions of the page: blocks, those of one list or table joined.
+
+    height: of the page; rules: its ruled lines.
+    """
     body = body_size(blocks)
     elements: list[Tag | None] = []
+    classes = {name for name, _ in tags.values()} - {"text"}
+    lists = [*contents(blocks, body), *descriptions(blocks, body)] if not classes else []
+    all_index = _index_page(blocks)
+    listed = {number for run in lists for number in run}
     for number, block in enumerate(blocks):
-        tag = _tagged(block, tags) if tags else None
+        tag = tag_of(block.lines, tags) if tags else None
         elements.append(tag)
-        block.label = "figure" if block.kind == "figure" else tag[0] if tag else _by_rule(blocks, number, body, height)
-    return _joined(blocks, elements, body)
+        if block.kind:
+            block.label = "table" if tag and tag[0] == "table" else block.kind
+        elif tag and classes:
+            block.label = "caption" if tag[0] == "text" and is_caption(block) else tag[0]
+        elif number in listed:
+            block.label = "list"
+        else:
+            artifact = bool(classes) and len(block.lines) == 1 and _at_edge(block, HEAD_EDGE, height)
+            furniture = artifact or _furniture(blocks, number, body, height, rules) or _mark(block)
+            block.label = "" if furniture else _by_rule(block, body, all_index)
+    for number in inner_paragraphs(blocks, body) if not classes else ():
+        blocks[number].label = "list"
+    return _joined(blocks, elements, body, lists)
 
 
 def body_size(blocks: Sequence[Block]) -> float:
@@ -68,56 +97,88 @@ def body_size(blocks: Sequence[Block]) -> float:
     code: Counter[float] = Counter()
     for line in (line for block in blocks if block.kind != "figure" for line in block.lines):
         (code if line.mono else prose)[round(line.size, 1)] += len(line.marks)
-    sizes = prose if 4 * prose.total() > code.total() else code
+    sizes = prose if 10 * prose.total() > code.total() else code
     return sizes.most_common(1)[0][0] if sizes else 1.0
 
 
-def _tagged(block: Block, tags: Mapping[int, Tag]) -> Tag | None:
-    """The element that more than half of a block's characters belong to."""
-    marks = [mark for line in block.lines for mark in line.marks]
-    counts = Counter(tags[mark] for mark in marks if mark in tags)
-    if not counts:
-        return None
-    tag, count = counts.most_common(1)[0]
-    return tag if 2 * count > len(marks) else None
-
-
-def _by_rule(blocks: Sequence[Block], number: int, body: float, height: float) -> str:
-    block = blocks[number]
-    if _furniture(blocks, number, body, height):
-        return ""
-    first = block.lines[0].text
-    if CAPTION.match(first) and len(block.lines) <= 8:
+def _by_rule(block: Block, body: float, all_index: bool) -> str:
+    if is_caption(block):
         return "caption"
-    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines):
+    if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block, all_index):
         return "list"
     if is_table(block):
         return "table"
     if _title(block, body):
         return "title"
     words = block.lines[0].words
-    if len(words) > 1 and MARKER.match(words[0].text) and not block.lines[0].mono:
+    if len(words) > 1 and MARKER.match(words[0].text) and not all(line.mono for line in block.lines):
         return "list"
     return "text"
 
 
-def _furniture(blocks: Sequence[Block], number: int, body: float, height: float) -> bool:
+def _furniture(blocks: Sequence[Block], number: int, body: float, height: float, rules: Sequence[Box]) -> bool:
     """Whether a block is a running head or a page number: one line at the edge of the page, apart from the rest."""
     block = blocks[number]
-    edge = (NUMBER_EDGE if PAGE_NUMBER.match(block.text) else EDGE) * height
-    if len(block.lines) > 1 or (edge < block.box[1] and block.box[3] < height - edge):
+    box, text = block.box, block.text
+    bare = bool(PAGE_NUMBER.match(text))
+    if len(block.lines) > 1 or (block.lines[0].size > LARGER * body and not bare):
         return False
-    if block.lines[0].size > LARGER * body:
+    top = box[3] <= 0.5 * height
+    if bare:
+        edge = NUMBER_EDGE
+    elif HEAD_NUMBER.search(text) or any(_keeps_apart(rule, box, top, body) for rule in rules):
+        edge = HEAD_EDGE
+    else:
+        edge = EDGE
+    if not _at_edge(block, edge, height):
         return False
     others = [other.box for other in blocks if other is not block]
-    top = block.box[3] <= 0.5 * height
+    beside = [other for other in others if other[1] >= box[1] - body and other[3] <= box[3] + body]
     if top:
-        return all(box[1] >= block.box[3] + APART * body or box[3] <= block.box[3] + body for box in others)
-    return all(box[3] <= block.box[1] - APART * body or box[1] >= block.box[1] - body for box in others)
+        return all(other in beside or other[1] >= box[3] + APART * body for other in others)
+    return all(other in beside or other[3] <= box[1] - APART * body for other in others)
+
+
+def _at_edge(block: Block, edge: float, height: float) -> bool:
+    return block.box[1] <= edge * height or block.box[3] >= (1 - edge) * height
+
+
+def _keeps_apart(rule: Box, box: Box, top: bool, body: float) -> bool:
+    """Whether a ruled line as wide as a running head stands close below one at the top, close above one at the foot."""
+    if rule[0] > box[0] + body or rule[2] < box[2] - body or rule[2] - rule[0] < 20 * body:
+        return False
+    white = rule[1] - box[3] if top else box[1] - rule[3]
+    return -0.3 * body <= white <= body
+
+
+def _mark(block: Block) -> bool:
+    """Whether a block is numbers of lines, or a bullet alone."""
+    if len(block.lines) == 1:
+        words = block.lines[0].words
+        return len(words) == 1 and not words[0].text.isalnum() and bool(MARKER.match(words[0].text))
+    return len(block.lines) > 1 and all(len(ln.words) == 1 and NUMBER.match(ln.words[0].text) for ln in block.lines)
+
+
+def is_caption(block: Block) -> bool:
+    """Whether a block begins as the caption of a figure or table does, and not as a sentence about one."""
+    found = CAPTION.match(block.lines[0].text) if 0 < len(block.lines) <= 8 else None
+    return found is not None and not (found["word"] or "").islower()
 
 
 def _in_contents(line: Line) -> bool:
     return bool(CONTENTS.search(line.text)) or (line.cells == 2 and line.bold and bool(CHAPTER.match(line.text)))
+
+
+def _index_page(blocks: Sequence[Block]) -> bool:
+    """Whether most lines of a page are entries of an index."""
+    lines = [line for block in blocks if not block.kind for line in block.lines if line.cells == 1]
+    return len(lines) >= 2 * INDEX_LINES and 2 * entries(lines) > len(lines)
+
+
+def _index(block: Block, all_index: bool) -> bool:
+    found = entries(block.lines)
+    good = 5 * found > 3 * len(block.lines) and max(line.cells for line in block.lines) == 1
+    return good and (found >= ROW_LINES or (all_index and bool(ENTRY.search(block.lines[0].text))))
 
 
 def is_table(block: Block) -> bool:
@@ -129,38 +190,63 @@ def is_table(block: Block) -> bool:
 def _title(block: Block, body: float) -> bool:
     lines = block.lines
     text = block.text
+    if len(lines) == 1 and lines[0].bold and len(text) <= 100 and SECTION.match(text):
+        return True
     if len(lines) > 3 or not any(char.isalpha() for char in text) or len(text) > 200:
         return False
     size = statistics.median(line.size for line in lines)
     sentence = text.rstrip()[-1] in ".,;:\u3002"
     if size >= LARGER * body:
         return not (sentence and len(text) > SENTENCE)
-    if len(lines) > 2 or sentence or size < 0.95 * body or any(line.mono for line in lines):
+    numbered = bool(HEADING.match(text))
+    if len(lines) > 2 or sentence or size < 0.85 * body or any(line.mono for line in lines):
         return False
-    bold = all(line.bold for line in lines)
-    return (bold and (len(text) <= 100)) or (bool(HEADING.match(text)) and len(lines) == 1 and bold)
+    bold = all(line.bold for line in lines) and max(line.cells for line in lines) == 1
+    return (bold and len(text) <= 100) or (numbered and len(lines) == 1 and text.isupper())
 
 
-def _joined(blocks: Sequence[Block], elements: Sequence[Tag | None], body: float) -> list[Block]:
+def _joined(
+    blocks: Sequence[Block], elements: Sequence[Tag | None], body: float, lists: Sequence[Sequence[int]]
+) -> list[Block]:
     """Regions: blocks with a label, neighbours of one list or one table together."""
     regions: list[Block] = []
+    seen: list[Tag | None] = []
     last: Tag | None = None
-    for block, tag in zip(blocks, elements, strict=True):
+    run_of = {number: run[0] for run in lists for number in run}
+    run: int | None = None
+    for number, (block, tag) in enumerate(zip(blocks, elements, strict=True)):
         if not block.label:
             continue
         before = regions[-1] if regions else None
-        if before is not None and before.label == block.label and _together(before, block, last, tag, body):
-            regions[-1] = Block(before.lines + block.lines, union([before.box, block.box]), before.kind, before.label)
+        same_run = run is not None and run_of.get(number) == run
+        together = before is not None and before.label == block.label and not (before.kind or block.kind)
+        whole = _of_element(regions, seen, block, tag)
+        if whole is not None:
+            regions[whole] = _union(regions[whole], block)
+        elif before is not None and together and (same_run or _together(before, block, last, tag, body)):
+            regions[-1] = _union(before, block)
         else:
             regions.append(Block(block.lines, block.box, block.kind, block.label))
-        last = tag
+            seen.append(tag)
+        last, run = tag, run_of.get(number)
     return regions
 
 
+def _of_element(regions: Sequence[Block], seen: Sequence[Tag | None], block: Block, tag: Tag | None) -> int | None:
+    """The region of the same tagged table or figure, wherever its parts lie."""
+    if tag is None or tag[0] not in ("table", "figure") or block.label != tag[0]:
+        return None
+    return next((k for k, other in enumerate(seen) if other == tag and regions[k].label == tag[0]), None)
+
+
+def _union(a: Block, b: Block) -> Block:
+    return Block(a.lines + b.lines, union([a.box, b.box]), a.kind, a.label)
+
+
 def _together(before: Block, block: Block, last: Tag | None, tag: Tag | None, body: float) -> bool:
-    if last is not None and tag is not None:
-        return last == tag
-    if block.label not in ("list", "table"):
+    if last is not None and tag is not None and last != tag:
+        return False
+    if block.label not in ("list", "table") and (last is None or tag is None):
         return False
     near = -body < block.box[1] - before.box[3] < 2 * APART * body
     return near and _share_x(before.box, block.box) > 0.3

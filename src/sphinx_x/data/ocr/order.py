@@ -2,93 +2,104 @@
 
 A page is cut into bands by the white between them, and bands that share a white gutter are read column by column, as
 often as it takes. Where the parts on the two sides of a gutter are rows of a table (they stand on common lines and do
-not fill their columns), they are read row by row instead. Every line comes exactly once.
+not fill their columns), they are read row by row instead; columns of an index, numbers of lines and notes in the margin
+are no such rows, and the pieces of a formula no columns. Every line comes exactly once.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 import statistics
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, Block, Column, entries
+from sphinx_x.data.ocr.formulas import formula, gathered
 from sphinx_x.data.ocr.tasks import union
-from sphinx_x.data.ocr.words import Line, is_cjk
+from sphinx_x.data.ocr.words import Line
 from sphinx_x.data.sample import Box
 
 GUTTER = 0.8
 """Em; the least width of the white between two columns."""
+MAIN, MOST, NOTE = 0.4, 0.6, 0.5
+"""Shares of lines that begin at one place, from which it is an edge of text, and the page's; em of white before it."""
+HEAD = 1.5
+"""Gutters of white below lines that are the page's head."""
 PROSE_FILL, PROSE_CHARS, PROSE_LINES = 0.6, 12, 3
 """What makes a column one of running text: the median line fills so much of it, with so many characters."""
 ALIGNED = 0.7
 """Share of lines with a partner on the same height, from which two columns may be a table's."""
-ROW_LINES = 3
-"""Rows from which a block of rows may be a table."""
-LEADING, SMALLER, INDENT = 0.55, 0.82, 0.8
-"""A block ends at white of more than LEADING line heights above the usual, at letters of another size, at an indent."""
-MOST_PITCH = 1.7
-"""Em; from one line to the next in a text that is set wide."""
+FEW, BESIDE = 0.3, 0.15
+"""Most lines of notes in the margin to one of the text; share of the page's lines that may reach into the margin."""
 DEPTH = 12
 
 Span = tuple[float, float]
-MARKER = re.compile(
-    r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2*\u2013-]$"
-    r"|[([]?(?:\d{1,3}|[a-zA-Z\u0400-\u04ff]|[ivxIVX]{1,5})[.)\]]$"
-    r"|[([](?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[)\]]$)"
-)
-"""The first word of an item of a list."""
 
 
-@dataclass(slots=True)
-class Block:
-    """Lines that are read together. kind: a class of `layout`, or empty; inside: whether it lies in a figure."""
+def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = ()) -> list[Block]:
+    """The blocks of lines of one direction in reading order, tables that were found before among them.
 
-    lines: list[Line]
-    box: Box
-    kind: str = ""
-    label: str = ""
-    parts: list[Block] = field(default_factory=list)
-    """What a figure or list is made of, where that is known."""
-
-    @property
-    def text(self) -> str:
-        """The text as a reader would type it: words that a line end parted are whole again."""
-        return flowing(self.lines)
-
-    @property
-    def clean(self) -> bool:
-        """Whether all its characters can be trusted."""
-        return all(line.clean for line in self.lines)
-
-
-def flowing(lines: Sequence[Line]) -> str:
-    """Lines as one text: hyphenation undone, no space between Chinese or Japanese, rows and code line by line."""
-    text = ""
-    for before, line in itertools.pairwise([None, *lines]):
-        new = line.text if line else ""
-        if before is None or not text or not new:
-            text += new
-        elif before.mono or (line and line.cells > 1) or before.cells > 1:
-            text += "\n" + new
-        elif before.hyphen and new[0].isalpha() and new[0].islower() == text[-2].islower():
-            keep = "-" in text.rsplit(" ", 1)[-1][:-1]  # of a compound the last hyphen is its own
-            text = (text if keep else text[:-1]) + new
-        elif is_cjk(text[-1]) and is_cjk(new[0]):
-            text += new
-        else:
-            text += " " + new
-    return text
-
-
-def arrange(lines: Sequence[Line], rtl: bool = False) -> list[Block]:
-    """The blocks of lines of one direction in reading order. rtl: columns are read from right to left."""
+    rtl: columns are read from right to left.
+    """
     if not lines:
-        return []
+        return list(tables)
     em = statistics.median(line.size for line in lines) or 1.0
-    spans = [(line, _seen(line, rtl)) for line in lines]
-    streams = _streams(spans, GUTTER * em, DEPTH)
-    return [block for stream in streams for block in _blocks(stream, rtl)]
+    text, notes = (lines, []) if rtl else _beside(lines, em)
+    spans = [(line, _seen(line, rtl)) for line in (text if rtl else gathered(text))]
+    lefts = sorted(box[0] for _, box in spans)
+    whole: dict[int, Block] = {}
+    for table in tables:
+        place = Line([], size=em, box=table.box, place=table.box)
+        whole[id(place)] = table
+        spans.append((place, _tall(table.box)))
+    streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
+    blocks: list[Block] = []
+    for stream in streams:
+        for is_table, run in itertools.groupby(stream, key=lambda line: id(line) in whole):
+            blocks += [whole[id(place)] for place in run] if is_table else Column(list(run), rtl).blocks()
+    return _with_notes(blocks, notes)
+
+
+def _tall(box: Box) -> Box:
+    """A box whose core (see `_core`) is all of a table."""
+    more = (box[3] - box[1]) / 3
+    return (box[0], box[1] - more, box[2], box[3] + more)
+
+
+def _with_notes(blocks: list[Block], notes: Sequence[Line]) -> list[Block]:
+    """Puts every note in the margin before the block it stands beside."""
+    out = list(blocks)
+    for note in Column(sorted(notes, key=lambda line: line.place[1]), False).blocks() if notes else ():
+        middle = (note.lines[0].place[1] + note.lines[0].place[3]) / 2
+        place = next((k for k, block in enumerate(out) if block.box[1] <= middle <= block.box[3]), len(out))
+        out.insert(place, note)
+    return out
+
+
+def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
+    """The lines of the text, and notes in the margin left of it.
+
+    Lines that begin left of where many begin and have a word there are parted. What ends left of where most lines begin
+    is a note, unless it is a bullet.
+    """
+    counts = Counter(round(line.place[0]) for line in lines)
+    left, _ = counts.most_common(1)[0]
+    there = sum(abs(line.place[0] - left) < 2 for line in lines)
+    if there < MAIN * len(lines):
+        return list(lines), []
+    out: list[Line] = []
+    for line in lines:
+        at = next((k for k, word in enumerate(line.words) if abs(word.place[0] - left) < 0.3 * em), 0)
+        item = at == 1 and MARKER.match(line.words[0].text)
+        if at and not item and left - line.words[at - 1].place[2] > NOTE * em:
+            out += parted(line, at)
+        else:
+            out.append(line)
+    if there < MOST * len(lines):
+        return out, []
+    notes = [line for line in out if line.place[2] < left and not MARKER.match(line.words[0].text)]
+    aside = set(map(id, notes))
+    return [line for line in out if id(line) not in aside], notes
 
 
 def _seen(line: Line, rtl: bool) -> Box:
@@ -100,20 +111,24 @@ def _seen(line: Line, rtl: bool) -> Box:
 Item = tuple[Line, Box]
 
 
-def _streams(items: list[Item], gutter: float, depth: int) -> list[list[Line]]:
-    """Lines by column, columns in reading order."""
+def _streams(items: list[Item], gutter: float, margin: float, depth: int) -> list[list[Line]]:
+    """Lines by column, columns in reading order. margin: where notes beside the text end, if there are any."""
     if len(items) < 2 or depth == 0:
         return [[line for line, _ in sorted(items, key=_by_place)]]
     streams: list[list[Line]] = []
-    for bands, holes in _runs(_bands(items), gutter):
+    bands = _bands(items)
+    head = 1 if depth == DEPTH and _apart(bands, gutter) else 0
+    for bands, holes in [*_runs(bands[:head], gutter), *_runs(bands[head:], gutter)]:
         run = [item for band in bands for item in band]
         columns = _columns(run, holes)
         if len(columns) < 2:
             streams.append([line for line, _ in sorted(run, key=_by_place)])
-        elif _tabular(columns):
-            streams.append([_row(row) for row in _rows(run)])
+        elif 2 * sum(formula(line) for line, _ in run) > len(run):
+            streams.append([line for row in rows_of(run) for line, _ in row])
+        elif _tabular(columns, margin):
+            streams.append([joined_row(row) for row in rows_of(run)])
         else:
-            streams += [stream for column in columns for stream in _streams(column, gutter, depth - 1)]
+            streams += [stream for column in columns for stream in _streams(column, gutter, margin, depth - 1)]
     return _rejoined(streams)
 
 
@@ -135,6 +150,14 @@ def _bands(items: Sequence[Item]) -> list[list[Item]]:
             bands.append([item])
             bottom = end
     return bands
+
+
+def _apart(bands: Sequence[list[Item]], gutter: float) -> bool:
+    """Whether the first band stands apart from the second, as the parts of a running head do from columns."""
+    if len(bands) < 2:
+        return False
+    bottom, top = max(box[3] for _, box in bands[0]), min(box[1] for _, box in bands[1])
+    return top - bottom > HEAD * gutter and len(bands[0]) < 4
 
 
 def _core(box: Box) -> Span:
@@ -160,7 +183,7 @@ def _runs(bands: Sequence[list[Item]], gutter: float) -> list[tuple[list[list[It
 
 def _between(items: Sequence[Item], holes: Sequence[Span]) -> bool:
     """Whether an item stands in a gutter, as a page number does below columns."""
-    return any(a < (box[0] + box[2]) / 2 < b for _, box in items for a, b in holes)
+    return any(a < box[0] and box[2] < b for _, box in items for a, b in holes)
 
 
 def _holes(items: Sequence[Item], gutter: float) -> list[Span]:
@@ -195,12 +218,18 @@ def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
     return [column for column in columns if column]
 
 
-def _tabular(columns: Sequence[Sequence[Item]]) -> bool:
+def _tabular(columns: Sequence[Sequence[Item]], margin: float) -> bool:
     """Whether columns are those of a table: not all of them running text, and their lines on common heights."""
-    if all(_prose(column) for column in columns):
+    if any(not line.words for column in columns for line, _ in column):
+        return False  # a table is read whole
+    if all(_prose(column) or _index(column) for column in columns):
         return False
     sizes = sorted(columns, key=len)
     few, many = sizes[0], sizes[-1]
+    if len(columns) == 2 and (_numbers(few) and _prose(many) and not _listing(many)):
+        return False
+    if len(columns) == 2 and len(few) <= FEW * len(many) and max(box[2] for _, box in few) < margin:
+        return False
     return _share_aligned(few, many) >= ALIGNED
 
 
@@ -213,6 +242,27 @@ def _prose(column: Sequence[Item]) -> bool:
     return fill >= PROSE_FILL and chars >= PROSE_CHARS
 
 
+def running_text(items: Sequence[Item]) -> bool:
+    """Whether lines stand in columns of running text or of an index, side by side."""
+    em = statistics.median(line.size for line, _ in items)
+    columns = _columns(items, _holes(items, GUTTER * em))
+    return len(columns) > 1 and all(_prose(column) or _index(column) for column in columns)
+
+
+def _index(column: Sequence[Item]) -> bool:
+    """Whether most lines are words with the numbers of pages after them."""
+    return len(column) >= INDEX_LINES and 5 * entries([line for line, _ in column]) > 3 * len(column)
+
+
+def _numbers(column: Sequence[Item]) -> bool:
+    """Whether a column holds nothing but numbers of lines."""
+    return all(len(line.words) == 1 and NUMBER.match(line.words[0].text) for line, _ in column)
+
+
+def _listing(column: Sequence[Item]) -> bool:
+    return 2 * sum(line.mono for line, _ in column) > len(column)
+
+
 def _share_aligned(few: Sequence[Item], many: Sequence[Item]) -> float:
     heights = [_core(box) for _, box in many]
     found = 0
@@ -222,7 +272,7 @@ def _share_aligned(few: Sequence[Item], many: Sequence[Item]) -> float:
     return found / len(few)
 
 
-def _rows(items: Sequence[Item]) -> list[list[Item]]:
+def rows_of(items: Sequence[Item]) -> list[list[Item]]:
     """Items by rows: those whose middle lies in the height of the row's first."""
     rows: list[list[Item]] = []
     for item in sorted(items, key=_by_place):
@@ -234,7 +284,7 @@ def _rows(items: Sequence[Item]) -> list[list[Item]]:
     return [sorted(row, key=lambda item: item[1][0]) for row in rows]
 
 
-def _row(items: Sequence[Item]) -> Line:
+def joined_row(items: Sequence[Item]) -> Line:
     """Cells of a row as one line."""
     lines = [line for line, _ in items]
     if len(lines) == 1:
@@ -244,13 +294,30 @@ def _row(items: Sequence[Item]) -> Line:
     first = lines[0]
     row = Line([word for line in lines for word in line.words], first.direction, first.rtl)
     row.bold = all(line.bold for line in lines)
-    row.mono = max(lines, key=lambda line: len(line.marks)).mono
+    row.mono = max((line for line in lines if not NUMBER.match(line.text)), key=_length, default=first).mono
     row.clean = all(line.clean for line in lines)
     row.cells = sum(line.cells for line in lines)
     row.size = statistics.median(line.size for line in lines)
     row.box, row.place = union([line.box for line in lines]), union([line.place for line in lines])
     row.marks = [mark for line in lines for mark in line.marks]
     return row
+
+
+def parted(line: Line, at: int) -> list[Line]:
+    """Two lines: the words before number `at`, and the others."""
+    out = []
+    count = sum(len(word.chars) for word in line.words[:at])
+    for words, marks in ((line.words[:at], line.marks[:count]), (line.words[at:], line.marks[count:])):
+        part = Line(words, line.direction, line.rtl, line.bold, line.mono, line.clean, size=line.size, marks=marks)
+        part.size = statistics.median(word.size for word in words)
+        part.box, part.place = union([word.box for word in words]), union([word.place for word in words])
+        out.append(part)
+    out[1].hyphen = line.hyphen
+    return out
+
+
+def _length(line: Line) -> int:
+    return len(line.marks)
 
 
 def _rejoined(streams: list[list[Line]]) -> list[list[Line]]:
@@ -267,59 +334,3 @@ def _rejoined(streams: list[list[Line]]) -> list[list[Line]]:
 def _same_column(a: Sequence[Line], b: Sequence[Line]) -> bool:
     p, q = union([line.place for line in a]), union([line.place for line in b])
     return abs(p[0] - q[0]) < a[-1].size and p[3] <= q[1] + 0.5 * b[0].size and q[1] - p[3] < 2 * a[-1].size
-
-
-def _blocks(stream: Sequence[Line], rtl: bool) -> list[Block]:
-    """Cuts a column into paragraphs, headings and items."""
-    gaps = [b.place[1] - a.place[1] for a, b in itertools.pairwise(stream)]
-    size = statistics.median(line.size for line in stream)
-    usual = min(statistics.median([gap for gap in gaps if gap > 0] or [0.0]), MOST_PITCH * size)
-    groups: list[list[Line]] = []
-    for before, line in itertools.pairwise([None, *stream]):
-        assert line is not None
-        if before is None or _parts(groups[-1], before, line, usual, rtl):
-            groups.append([line])
-        else:
-            groups[-1].append(line)
-    return [Block(group, union([line.box for line in group])) for group in groups]
-
-
-def _parts(group: Sequence[Line], before: Line, line: Line, usual: float, rtl: bool) -> bool:
-    """Whether a new block begins with `line`."""
-    size = max(before.size, line.size)
-    high = line.place[3] - line.place[1]
-    white = line.place[1] - before.place[3]
-    if (before.cells > 1) != (line.cells > 1):
-        return not _table_goes_on(group, line)
-    if white > LEADING * size + max(usual - 1.25 * size, 0) or white < -0.6 * high:
-        return True
-    if min(before.size, line.size) < SMALLER * size or (before.bold != line.bold and len(group) < 4):
-        return True
-    if before.cells > 1:
-        return False
-    if MARKER.match(line.words[0].text) and len(line.words) > 1:
-        return True
-    shared = min(before.place[2], line.place[2]) - max(before.place[0], line.place[0])
-    if shared < 0:
-        return True
-    starts = [-other.place[2] if rtl else other.place[0] for other in (*group, line)]
-    step = starts[-1] - starts[-2]
-    if line.mono and before.mono:
-        return False
-    hanging = len(group) == 1 or abs(starts[-2] - min(starts[:-1])) < 0.3 * size
-    return step > INDENT * size and hanging and len(group) > 1
-
-
-def _table_goes_on(group: Sequence[Line], line: Line) -> bool:
-    """A row of one cell inside a table: it lies within the table's width and close to it."""
-    rows = [other for other in group if other.cells > 1]
-    if len(rows) < ROW_LINES:
-        return False
-    around = union([other.place for other in rows])
-    high = line.place[3] - line.place[1]
-    inside = around[0] - 1 <= line.place[0] and line.place[2] <= around[2] + 1
-    return (
-        inside
-        and line.place[1] - group[-1].place[3] < high
-        and line.place[2] - line.place[0] < 0.6 * (around[2] - around[0])
-    )

@@ -12,10 +12,12 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
 
+from sphinx_x.data.ocr.blocks import Block
 from sphinx_x.data.ocr.drawings import Shapes, read_shapes
 from sphinx_x.data.ocr.layout import classify
-from sphinx_x.data.ocr.order import Block, arrange
-from sphinx_x.data.ocr.structure import read_tags
+from sphinx_x.data.ocr.order import arrange
+from sphinx_x.data.ocr.structure import by_element, read_tags, trusted
+from sphinx_x.data.ocr.tables import ruled_tables
 from sphinx_x.data.ocr.text_layer import OBLIQUE, VERTICAL, Characters, Frame, read_characters
 from sphinx_x.data.ocr.trust import distrusted
 from sphinx_x.data.ocr.words import Line, Upright, mark_vertical, turn_boxes
@@ -96,8 +98,10 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
         _turn(chars, shapes, turned, frame.width, frame.height)
     chars.broken |= distrusted(chars, image)
     blocks = _arranged(chars, shapes, image.size)
+    tags = trusted(tags, [line for block in blocks for line in block.lines])
+    blocks = by_element(blocks, tags) if tags else blocks
     left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
-    regions = classify(blocks, tags, image.height)
+    regions = classify(blocks, tags, image.height, shapes.rules)
     return Page(image, chars, blocks, shapes, regions, turned, fields, +left_out)
 
 
@@ -220,15 +224,17 @@ def _arranged(chars: Characters, shapes: Shapes, size: tuple[int, int]) -> list[
     counts = np.bincount(chars.direction[~chars.hidden], minlength=6)
     order = sorted((d for d in range(6) if counts[d] and d != OBLIQUE), key=lambda d: -counts[d])
     blocks: list[Block] = []
+    figures: list[Block] = []
     for rank, direction in enumerate(order):
         lines = Upright(chars, direction, *size).lines()
         if rank == 0:
             figures, lines = _figures(shapes, lines)
             rtl = 2 * sum(line.rtl for line in lines) > len(lines)
-            blocks = arrange(lines, rtl)
-            blocks = _with_figures(blocks, figures, rtl) if direction != VERTICAL else blocks + figures
+            tables, lines = ruled_tables(shapes.rules, lines) if direction != VERTICAL and not rtl else ([], lines)
+            blocks = arrange(lines, rtl, tables)
+            blocks = _with_figures(blocks, figures) if direction != VERTICAL else blocks + figures
         else:
-            blocks += arrange(lines)
+            blocks += arrange(_taken(figures, lines))
     if not order:
         blocks = _figures(shapes, [])[0]
     return blocks
@@ -250,13 +256,22 @@ def _figures(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[L
     return figures, rest
 
 
+def _taken(figures: Sequence[Block], lines: Sequence[Line]) -> list[Line]:
+    """Gives lines of other directions to the figures they are in; returns the others."""
+    rest = []
+    for line in lines:
+        around = next((figure for figure in figures if _share_inside(line.box, figure.box) > IN_FIGURE), None)
+        (rest if around is None else around.lines).append(line)
+    return rest
+
+
 def _share_inside(box: Box, other: Box) -> float:
     across = min(box[2], other[2]) - max(box[0], other[0])
     down = min(box[3], other[3]) - max(box[1], other[1])
     return max(across, 0) * max(down, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
 
 
-def _with_figures(blocks: list[Block], figures: Sequence[Block], rtl: bool) -> list[Block]:
+def _with_figures(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
     """Puts every figure before the block that follows it in its column."""
     out = list(blocks)
     for figure in figures:

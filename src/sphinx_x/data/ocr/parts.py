@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from sphinx_x.data.ocr.order import Block
+from sphinx_x.data.ocr.blocks import Block
 from sphinx_x.data.ocr.page import Page
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from sphinx_x.data.ocr.order import Block, flowing
+from sphinx_x.data.ocr.blocks import Block, flowing
 from sphinx_x.data.ocr.page import Page
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Word, is_cjk, joined
