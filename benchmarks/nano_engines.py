@@ -1,4 +1,4 @@
-"""What SPHINX-Nano gains from the data of the two engines: held-out parts of pages, lines, marks and whole pages.
+"""What SPHINX-Nano gains from the data of the two engines: held-out lines, paragraphs, marks and whole pages.
 
     python benchmarks/nano_engines.py make runs/held-out --emoji data/nano/cache/unpacked
     python benchmarks/nano_engines.py measure runs/held-out MODEL --against MODEL_WITHOUT
@@ -17,19 +17,24 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
+from sphinx_x.conversation import Image as Part
+from sphinx_x.conversation import Message, Text
 from sphinx_x.data.ocr.engine import make_ocr
 from sphinx_x.data.ocr.page import read_page
 from sphinx_x.data.ocr.parts import PartSettings
 from sphinx_x.data.ocr.pdfs import OcrSettings
 from sphinx_x.data.ocr.questions import QuestionSettings
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.emoji import make_shard
 from sphinx_x.data.som.engine import SomSettings, make_som
 from sphinx_x.data.som.samples import SAMPLES
 from sphinx_x.data.sources.base import Raw
 from sphinx_x.evaluation.metrics import character_errors
 from sphinx_x.evaluation.runner import print_sample_figures
+from sphinx_x.evaluation.samples import Asked, differences, judge, rates
+from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
-from sphinx_x.reading import read_region
+from sphinx_x.reading import READ, read_region
 
 LATIN = (
     "debian-edu-doc-es", "debian-edu-doc-it", "debian-faq", "debian-reference-de", "debian-reference-es",
@@ -39,9 +44,10 @@ LATIN = (
 )  # fmt: skip
 CHINESE = ("debian-reference-zh-cn", "maint-guide-zh-cn")
 LONG_EDGE = 1754
-WHOLE_PAGES = 20
-LONGEST = 1024
-"""Tokens of the answer about a whole page."""
+WHOLE_PAGES = 12
+PICTURES = 200
+LONGEST, LONGEST_LINE = 1024, 160
+"""Tokens of the answer about a whole page, and about a line."""
 
 
 def fetch(packages: tuple[str, ...], cache: Path, out: Path) -> None:
@@ -70,16 +76,39 @@ def make(out: Path, emoji: Path) -> None:
     fetch(LATIN, out / "cache", out / "latin")
     fetch(CHINESE, out / "cache", out / "han")
     line = PartSettings(height=60, lines=1)
-    make_ocr(out / "latin", out / "parts", asked(PartSettings(), 30, 7, "read_page", "read_region", "find_text"))
-    make_ocr(out / "latin", out / "lines", asked(line, 30, 8, "read_page"))
-    make_ocr(out / "han", out / "chinese", asked(line, 150, 7, "read_page"))
+    make_ocr(out / "latin", out / "lines", asked(line, 16, 7, "read_page", "read_region", "find_text"))
+    make_ocr(out / "latin", out / "paragraphs", asked(PartSettings(), 8, 8, "read_page"))
+    make_ocr(out / "han", out / "chinese", asked(line, 60, 7, "read_page"))
     font = next(emoji.rglob("NotoColorEmoji.ttf"))
     (out / "emoji").mkdir(exist_ok=True)
-    make_shard(str(out / "emoji"), "emoji-00000", 400, "held out", str(font), "fonts-noto-color-emoji")
-    for name in ("parts", "emoji"):
-        for task in ("short", "questions"):
-            settings = SomSettings("7", ("point", "box"), tasks=(task,), most_marks=5, inside=True)
-            make_som(SAMPLES, Raw(out / name), out / f"{name}-{task}", settings)
+    make_shard(str(out / "emoji"), "emoji-00000", PICTURES, "held out", str(font), "fonts-noto-color-emoji")
+    for task in ("short", "questions"):
+        settings = SomSettings("7", ("point", "box"), tasks=(task,), most_marks=5, inside=True)
+        make_som(SAMPLES, Raw(out / "emoji"), out / f"marks-{task}", settings)
+
+
+def plain_reading(out: Path, models: list[str]) -> None:
+    """Lines read with the one question that all models know."""
+    reader = SampleReader(out / "lines")
+    lines = []
+    for index in range(len(reader)):
+        sample = reader[index]
+        message = Message("user", (Part(), Text(READ)))
+        text = " ".join(region["text"] for region in sample.regions)
+        image = open_image(reader.image_bytes(sample))
+        lines.append((Asked(sample.id, sample.source.partition("#")[0], 0, "text", (message,), text), image))
+    scores = []
+    for model in models:
+        sphinx = SphinxX.load(model)
+        prompts = [sphinx.prompt(one.messages, [image]) for one, image in lines]
+        answers = sphinx.answers(prompts, max_new_tokens=LONGEST_LINE)
+        scores.append([judge(one, prompts[k], answers[k]) for k, (one, _) in enumerate(lines)])
+        rate = rates(scores[-1])["text"]
+        print(
+            f"{model}: {100 * rate.rate:.2f} % ({100 * rate.low:.2f} to {100 * rate.high:.2f}) of {rate.answers} lines"
+        )
+    if len(scores) == 2:
+        print("difference: {:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * n for n in differences(*scores)["text"])))
 
 
 def whole_pages(out: Path, model: str) -> None:
@@ -117,12 +146,15 @@ def main() -> None:
     if options.action == "make":
         make(options.out, options.emoji)
         return
-    for name in ("lines", "parts", "parts-short", "parts-questions", "emoji-short", "emoji-questions", "chinese"):
+    models = [*filter(None, (options.against, options.model))]
+    print("### Lines, asked to read the text\n")
+    plain_reading(options.out, models)
+    for name in ("lines", "marks-short", "marks-questions", "chinese", "paragraphs"):
         print(f"\n### {name}\n", flush=True)
         answers = options.out / f"answers-{name}.jsonl"
         print_sample_figures(options.model, options.against, [options.out / name], answers)
     print("\n### Whole pages\n")
-    for model in filter(None, (options.against, options.model)):
+    for model in models:
         whole_pages(options.out, model)
 
 
