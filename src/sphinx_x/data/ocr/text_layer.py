@@ -27,7 +27,10 @@ INVISIBLE = 3
 SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x200B, 0x3000))
 OBLIQUE, VERTICAL = 4, 5
 """Directions besides the four quarter turns: slanted text, and columns of Chinese or Japanese read downwards."""
-BOLD = re.compile(r"bold|black|heavy|semib|[-_]bd\b|cmbx|cmb\d|sfbx|ecbx|cmssbx|[a-z]b8t|demi(?:\d|$|ital)|cmssdc|-medi(?:$|ital)", re.IGNORECASE)
+BOLD = re.compile(
+    r"bold|black|heavy|semib|[-_]bd\b|cmbx|cmb\d|sfbx|ecbx|cmssbx|[a-z]b8t|demi(?:\d|$|ital)|cmssdc|-medi(?:$|ital)",
+    re.IGNORECASE,
+)
 HYPHENS = (2, 0xAD)
 """Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
 
