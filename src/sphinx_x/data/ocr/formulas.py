@@ -102,14 +102,15 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
 
 
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
-    """A line with its pieces, words from left to right; one of running text keeps its height."""
+    """A line with its pieces, each whole, from left to right and from above; one of running text keeps its height."""
     whole = formula(line)
     out = Line(
         line.words, line.direction, line.rtl, line.bold, line.mono, line.clean, line.hyphen, line.cells, line.size
     )
-    items = [(_middle(word.place), word) for word in line.words]
-    items += [(_middle(word.place), word) for piece in pieces for word in piece.words]
-    words: list[Word] = [word for _, word in sorted(items, key=lambda item: item[0])]
+    runs = [[word] for word in line.words] + [piece.words for piece in pieces]
+    places = [union([word.place for word in run]) for run in runs]
+    order = sorted(range(len(runs)), key=lambda k: (round(_middle(places[k]) / (2 * line.size)), places[k][1]))
+    words: list[Word] = [word for k in order for word in runs[k]]
     for piece in pieces:
         piece.words[0].space = True
         out.clean = out.clean and piece.clean
