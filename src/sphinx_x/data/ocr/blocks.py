@@ -6,7 +6,7 @@ of the closest quarter of the column's lines):
 - white above the usual; a little of it is enough after a line that ends short of the column's edge
 - letters of another size; bold after light, or the other way, at such a short line
 - a bullet or a number as of a list
-- an indent while the line after it is not indented; a line left of all before it, or back at the start of a hanging item
+- an indent while the line after it is not indented; a line left of all before it, or back at the start of an item
 
 A listing (letters of one width) goes on over blank lines, whatever its indents and line numbers; the pieces of a
 displayed formula stay together.
@@ -46,11 +46,10 @@ MARKER = re.compile(
 )
 """The first word of an item of a list."""
 NUMBER = re.compile(r"^\d{1,5}$")
-ENTRY = re.compile(r"[^\W\d_].*[,.\s\u2026]\s*\d{1,4}(?:[\s,\u2013-]+\d{1,4})*$")
-"""An entry of an index or a table of contents: words, then numbers of pages."""
+PAGES = re.compile(r"[,.\s\u2026]\s*\d{1,4}(?:[\s,\u2013-]+\d{1,4})*$")
+"""The numbers of pages after an entry of an index or a table of contents."""
 CONTINUED = re.compile(r"^[\s\d.,\u2013-]+$")
 """An entry goes on: numbers of pages alone."""
-COUNTED = re.compile(r"^(\d{1,5})\b(?![.,:)\]-])")
 INDEX_LINES = 5
 """Lines from which a column may be one of an index."""
 
@@ -98,8 +97,17 @@ def flowing(lines: Sequence[Line]) -> str:
 
 def entries(lines: Sequence[Line]) -> int:
     """How many lines are entries of an index or go on with one."""
-    first = sum(bool(ENTRY.search(line.text)) for line in lines)
-    return first + min(sum(bool(CONTINUED.match(line.text)) for line in lines), 2 * first)
+    first = sum(map(is_entry, lines))
+    return first + min(sum(bool(CONTINUED.match(line.text)) for line in lines), 2 * first) if first else 0
+
+
+def is_entry(line: Line) -> bool:
+    """Whether a line is words with the numbers of pages after them."""
+    if not line.words or not line.words[-1].text[-1:].isdigit():
+        return False
+    text = line.text
+    pages = PAGES.search(text)
+    return pages is not None and any(char.isalpha() for char in text[: pages.start()])
 
 
 def level(line: Line) -> float:
@@ -246,8 +254,8 @@ class Column:
 
     def _counts_on(self, k: int) -> bool:
         """Whether the numbers in front of two lines are those of lines of a listing: the second is one more."""
-        before, line = (COUNTED.match(self.lines[n].text) for n in (k - 1, k))
-        return bool(before and line) and int(line[1]) == int(before[1]) + 1
+        before, line = (self.lines[n].words[0].text for n in (k - 1, k))
+        return bool(NUMBER.match(before) and NUMBER.match(line)) and int(line) == int(before) + 1
 
     def _centred(self, a: int, b: int, size: float) -> bool:
         middles = (self.starts[a] + self.ends[a], self.starts[b] + self.ends[b])

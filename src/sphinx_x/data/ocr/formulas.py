@@ -29,6 +29,8 @@ REACH, NEAR = 0.15, 0.15
 """Share of a piece's height inside the height of its line; em of white to it where the letters are smaller."""
 BESIDE = 1.0
 """Em beside a formula, where its pieces may stand as well."""
+WINDOW = 24
+"""Lines, from the piece upwards, among which its line is looked for."""
 HIGHEST = 6.0
 """Em; a taller line takes no pieces."""
 
@@ -36,6 +38,9 @@ HIGHEST = 6.0
 def formula(line: Line) -> bool:
     """Whether a line is set as a formula: signs and single letters, hardly a word."""
     if line.mono or len(line.marks) > LONGEST:
+        return False
+    long = sum(len(word.text) for word in line.words if len(word.text) > 3 and word.text.isalpha())
+    if 2 * long > len(line.marks):
         return False
     text = FUNCTIONS.sub("", line.text)
     return 4 * sum(map(len, WORD.findall(text))) <= len(text) and bool(MATHS.search(text))
@@ -64,6 +69,8 @@ def gathered(lines: Sequence[Line]) -> list[Line]:
 
 
 def _piece(line: Line) -> bool:
+    if len(line.marks) > PIECE:
+        return False
     text = line.text
     return (
         len(text) <= PIECE and not line.rtl and not any(map(is_cjk, text)) and not WORD.search(FUNCTIONS.sub("", text))
@@ -76,12 +83,12 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
     aside = BESIDE * line.size if short else 0.0
     best, host = 0.0, None
     end = bisect.bisect_right(tops, line.place[3] + line.size)
-    for other in order[max(end - 60, 0) : end]:
+    for other in order[max(end - WINDOW, 0) : end]:
         if other is line or id(other) in inside or other.rtl:
             continue
-        if not other.place[0] - aside <= x <= other.place[2] + aside or (
-            not other.place[0] <= x <= other.place[2] and not formula(other)
-        ):
+        if line.place[0] > other.place[2] + aside or line.place[2] < other.place[0] - aside:
+            continue
+        if not other.place[0] <= x <= other.place[2] and not formula(other):
             continue
         if len(other.marks) <= len(line.marks) or other.place[3] - other.place[1] > HIGHEST * other.size:
             continue
@@ -95,14 +102,15 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
 
 
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
-    """A line with its pieces, words from left to right; one of running text keeps its height."""
+    """A line with its pieces, each whole, from left to right and from above; one of running text keeps its height."""
     whole = formula(line)
     out = Line(
         line.words, line.direction, line.rtl, line.bold, line.mono, line.clean, line.hyphen, line.cells, line.size
     )
-    items = [(_middle(word.place), word) for word in line.words]
-    items += [(_middle(word.place), word) for piece in pieces for word in piece.words]
-    words: list[Word] = [word for _, word in sorted(items, key=lambda item: item[0])]
+    runs = [[word] for word in line.words] + [piece.words for piece in pieces]
+    places = [union([word.place for word in run]) for run in runs]
+    order = sorted(range(len(runs)), key=lambda k: (round(_middle(places[k]) / (2 * line.size)), places[k][1]))
+    words: list[Word] = [word for k in order for word in runs[k]]
     for piece in pieces:
         piece.words[0].space = True
         out.clean = out.clean and piece.clean

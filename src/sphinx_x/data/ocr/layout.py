@@ -1,9 +1,9 @@
 """The layout classes of a page: title, text, list, table, figure, caption.
 
-Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are for
-the rest. A tree that tells nothing is not asked: one that leaves two thirds of the page out or has it all in one paragraph
-(`structure.trusted`); one that has nothing but paragraphs says where these end, and the rules which class they are. Else
-these rules, in this order, on the blocks in reading order:
+Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are
+for the rest. A tree that tells nothing is not asked: one that leaves two thirds of the page out or has it all in one
+paragraph (`structure.trusted`). One that has nothing but paragraphs says where these end, and the rules which class
+they are. Else these rules, in this order, on the blocks in reading order:
 
 - figure: images, and groups of shapes that are no frames (`drawings`).
 - table: rows of cells between ruled lines (`tables`).
@@ -26,7 +26,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.ocr.blocks import ENTRY, INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries
+from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_entry
 from sphinx_x.data.ocr.listed import contents, descriptions, inner_paragraphs
 from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
@@ -38,8 +38,8 @@ LARGER = 1.125
 SENTENCE = 60
 """Characters from which what ends like a sentence is no title, however large."""
 EDGE, HEAD_EDGE, NUMBER_EDGE = 0.09, 0.14, 0.2
-"""Shares of the page's height at its upper and lower edge, where lines of their own stand; those with a page number or a
-ruled line; bare page numbers."""
+"""Shares of the page's height at its upper and lower edge, where lines of their own stand, those with a page number or
+a ruled line, and bare page numbers."""
 PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
 HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 APART = 1.2
@@ -52,6 +52,7 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
+NUMERALS = frozenset("0123456789ivxlc")
 CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
 """Lines of a table of contents: with dots before the page number; with white, of two cells."""
 HEADING = re.compile(
@@ -166,6 +167,8 @@ def is_caption(block: Block) -> bool:
 
 
 def _in_contents(line: Line) -> bool:
+    if line.words[-1].text[-1:] not in NUMERALS:
+        return False
     return bool(CONTENTS.search(line.text)) or (line.cells == 2 and line.bold and bool(CHAPTER.match(line.text)))
 
 
@@ -178,7 +181,7 @@ def _index_page(blocks: Sequence[Block]) -> bool:
 def _index(block: Block, all_index: bool) -> bool:
     found = entries(block.lines)
     good = 5 * found > 3 * len(block.lines) and max(line.cells for line in block.lines) == 1
-    return good and (found >= ROW_LINES or (all_index and bool(ENTRY.search(block.lines[0].text))))
+    return good and (found >= ROW_LINES or (all_index and bool(is_entry(block.lines[0]))))
 
 
 def is_table(block: Block) -> bool:

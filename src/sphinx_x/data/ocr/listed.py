@@ -1,4 +1,4 @@
-"""Lists without bullets: tables of contents, and terms with their descriptions; and paragraphs inside the items of lists."""
+"""Lists without bullets: contents, terms with their descriptions; and paragraphs inside the items of lists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
     for number, block in enumerate(blocks):
         pages = [_page(block, k) for k in range(len(block.lines))]
         found = [page for page in pages if page is not None]
-        good = len(found) == len(pages) > 0 and all(a <= b for a, b in zip(found, found[1:], strict=False))
+        good = len(found) == len(pages) > 0 and found == sorted(found)
         if not good or block.kind:
             last = None
             continue

@@ -55,8 +55,8 @@ def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = 
     streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
     blocks: list[Block] = []
     for stream in streams:
-        for is_table, run in itertools.groupby(stream, key=lambda line: id(line) in whole):
-            blocks += [whole[id(place)] for place in run] if is_table else Column(list(run), rtl).blocks()
+        for table, run in itertools.groupby(stream, key=lambda line: whole.get(id(line))):
+            blocks += Column(list(run), rtl).blocks() if table is None else [table]
     return _with_notes(blocks, notes)
 
 
@@ -98,6 +98,8 @@ def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
     if there < MOST * len(lines):
         return out, []
     notes = [line for line in out if line.place[2] < left and not MARKER.match(line.words[0].text)]
+    if len(notes) > FEW * (len(out) - len(notes)) or _prose([(line, line.place) for line in notes]):
+        return out, []
     aside = set(map(id, notes))
     return [line for line in out if id(line) not in aside], notes
 
@@ -116,9 +118,9 @@ def _streams(items: list[Item], gutter: float, margin: float, depth: int) -> lis
     if len(items) < 2 or depth == 0:
         return [[line for line, _ in sorted(items, key=_by_place)]]
     streams: list[list[Line]] = []
-    bands = _bands(items)
-    head = 1 if depth == DEPTH and _apart(bands, gutter) else 0
-    for bands, holes in [*_runs(bands[:head], gutter), *_runs(bands[head:], gutter)]:
+    all_bands = _bands(items)
+    head = 1 if depth == DEPTH and _apart(all_bands, gutter) else 0
+    for bands, holes in [*_runs(all_bands[:head], gutter), *_runs(all_bands[head:], gutter)]:
         run = [item for band in bands for item in band]
         columns = _columns(run, holes)
         if len(columns) < 2:

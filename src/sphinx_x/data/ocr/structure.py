@@ -26,8 +26,8 @@ CLASSES = {
     "Figure": "figure",
     "Caption": "caption",
 }
-"""Standard structure types (ISO 32000-1, 14.8.4, and ISO 32000-2) as classes of layout, and the names that LaTeX gives its
-headings, whose role the reader does not look up; what is none of these belongs to its parent."""
+"""Standard structure types (ISO 32000-1, 14.8.4, and ISO 32000-2) as classes of layout, and the names that LaTeX gives
+its headings, whose role the reader does not look up; what is none of these belongs to its parent."""
 INNER = ("title", "text")
 """Classes that give way to the list they stand in; to a table or figure all do but a caption."""
 DEPTH, MOST = 64, 50_000
@@ -102,6 +102,8 @@ def trusted(tags: Mapping[int, Tag], lines: Sequence[Line]) -> dict[int, Tag]:
 
     They do not where less than a third of the characters are tagged, or where all of the page is one paragraph.
     """
+    if not tags:
+        return {}
     marks = Counter(mark for line in lines for mark in line.marks)
     known = {mark: tag for mark, tag in tags.items() if mark in marks}
     elements = set(known.values())

@@ -1,9 +1,9 @@
 """Tables between ruled lines: lines of one width, one below the other, with rows of several cells between them.
 
-What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, and no
-text crosses the ends of the lines; a single row there may have one cell (a heading within the table). Two columns of
-running text between the lines of a page's head and foot are no table; an upright line between two level ones parts cells
-in any case. The rows of a table are read from left to right.
+What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
+upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
+heading within the table). Two columns of running text between the lines of a page's head and foot are no table. The
+rows of a table are read from left to right.
 """
 
 from __future__ import annotations
