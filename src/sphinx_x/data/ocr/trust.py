@@ -193,6 +193,8 @@ def shapes_wrong(chars: Characters, members: list[int]) -> bool:
 
 def misread(words: list[str]) -> bool:
     """Whether words are another script's in the codes of Western Europe: most of their letters are accented."""
+    if all(map(str.isascii, words)):
+        return False
     long = [word for word in words if sum(char.isalpha() for char in word) >= 4]
     bad = sum(
         sum("\xc0" <= char <= "\xff" for char in word) > 0.6 * sum(char.isalpha() for char in word) for word in long
