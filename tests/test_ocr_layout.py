@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pdf_pages import PageOf, Pdf, paragraph, show
 from sphinx_x.data.ocr.formulas import gathered
@@ -96,36 +98,48 @@ def test_index_of_three_columns(tmp_path):
     assert [kind for kind, _ in labels(page)] == ["title", "list", "list", "list"]
 
 
-def test_pieces_of_a_formula_are_one_line(tmp_path):
+def test_pieces_of_a_formula_are_one_block(tmp_path):
     formula = [
         show("f(x) = 2 +", 200, 700),
-        show("a + b", 254, 706, 9),
-        rule(252, 282, 703.5),
-        show("c - 1", 254, 695, 9),
+        show("ab", 246, 706, 9),
+        rule(242, 262, 703.5),
+        show("c - 1", 243, 695, 9),
         show("(1)", 480, 700),
     ]
     page = page_of(tmp_path, [*paragraph(PROSE, 60, 780), *formula, *paragraph(PROSE, 60, 650)])
     kinds = labels(page)
     assert len(kinds) == 3
-    assert all(piece in kinds[1][1] for piece in ("f(x) = 2 +", "a + b", "c - 1", "(1)"))
+    assert all(piece in kinds[1][1] for piece in ("f(x) = 2 +", "ab", "c - 1", "(1)"))
 
 
-def test_no_line_is_lost_where_pieces_are_gathered():
-    def line_at(x: float, y: float, width: float, size: float, text: str) -> Line:
-        place = (x, y, x + width, y + size)
-        return Line(
-            [Word(text, place, [0], place, size, (y, y + size))],
-            size=size,
-            box=place,
-            place=place,
-            marks=[-1] * len(text),
-        )
+def line_at(x: float, y: float, width: float, size: float, text: str) -> Line:
+    """A line of words of equal width."""
+    names = text.split()
+    step = width / len(names)
+    places = [(x + step * k, y, x + step * (k + 0.8), y + size) for k in range(len(names))]
+    words = [Word(name, place, [0], place, size, (y, y + size)) for name, place in zip(names, places, strict=True)]
+    place = (x, y, places[-1][2], y + size)
+    return Line(words, size=size, box=place, place=place, marks=[-1] * len(text.replace(" ", "")))
 
-    lines = [line_at(10, 100, 80, 10, "y=x+1234567"), line_at(20, 93, 10, 6, "2"), line_at(40, 104, 10, 6, "n"),
-             line_at(22, 98, 4, 4, "k"), line_at(300, 100, 60, 10, "elsewhere")]  # fmt: skip
+
+def test_pieces_are_put_where_they_stand():
+    whole = line_at(10, 100, 100, 10, "y = S k + 2")
+    pieces = [line_at(43, 94, 10, 6, "n m"), line_at(43, 107, 10, 6, "k=1")]  # over and under the third word
+    far = line_at(300, 100, 60, 10, "elsewhere")
+    out = gathered([*pieces, whole, far])
+    assert [line.text for line in out] == ["y = S n m k=1 k + 2", "elsewhere"]
+    assert out[0].box == (10, 94, whole.box[2], 113)
+
+
+SPOT = st.floats(0, 200, allow_subnormal=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(SPOT, SPOT, st.sampled_from([6.0, 10.0]), st.sampled_from(["k", "a + b", "some words"]))))
+def test_no_word_is_lost_where_pieces_are_gathered(places):
+    lines = [line_at(x, y, 20, size, text) for x, y, size, text in places]
     words = sorted(word.text for line in gathered(lines) for word in line.words)
     assert words == sorted(word.text for line in lines for word in line.words)
-    assert len(gathered(lines)) == 2
 
 
 def test_a_listing_is_one_block_over_blank_lines_and_indents(tmp_path):
@@ -297,6 +311,7 @@ def test_labels_of_the_benchmark_are_sane():
     pages = json.loads(LABELS.read_text("utf-8"))
     parts = [page["part"] for page in pages]
     assert parts.count("tuning") == parts.count("held-out") == 30
+    assert parts.count("fresh") == 12
     assert len({(page["package"], page["file"]) for page in pages}) == len(pages)
     for page in pages:
         for region in page["regions"]:

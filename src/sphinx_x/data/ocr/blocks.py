@@ -48,6 +48,13 @@ MARKER = re.compile(
 NUMBER = re.compile(r"^\d{1,5}$")
 PAGES = re.compile(r"[,.\s\u2026]\s*\d{1,4}(?:[\s,\u2013-]+\d{1,4})*$")
 """The numbers of pages after an entry of an index or a table of contents."""
+CAPTION = re.compile(
+    r"^(?:fig(?:ure|ura|\.)|table(?:au)?|tab(?:elle|ela|ella|la|\.)|abb(?:ildung|\.)|bild|cuadro|quadro|rys(?:unek|\.)"
+    r"|obr(?:\u00e1zek|\.)|tabulka|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)"
+    r"|\u03c3\u03c7\u03ae\u03bc\u03b1|\u03c0\u03af\u03bd\u03b1\u03ba\u03b1\u03c2|\u56f3|\u8868|\u56fe|\uadf8\ub9bc|\ud45c|\u0634\u06a9\u0644|\u062c\u062f\u0648\u0644)"
+    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*(?:\s*[.:\u2013\u2014-]|\s+(?P<word>\w)|\s|$)",
+    re.IGNORECASE,
+)
 CONTINUED = re.compile(r"^[\s\d.,\u2013-]+$")
 """An entry goes on: numbers of pages alone."""
 INDEX_LINES = 5
@@ -99,6 +106,12 @@ def entries(lines: Sequence[Line]) -> int:
     """How many lines are entries of an index or go on with one."""
     first = sum(map(is_entry, lines))
     return first + min(sum(bool(CONTINUED.match(line.text)) for line in lines), 2 * first) if first else 0
+
+
+def is_caption(text: str) -> bool:
+    """Whether a text begins as the caption of a figure or table does, and not as a sentence about one."""
+    found = CAPTION.match(text)
+    return found is not None and not (found["word"] or "").islower()
 
 
 def is_entry(line: Line) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line, Word, is_cjk
-from sphinx_x.data.sample import Box
 
 MATHS = re.compile(
     r"[=+\u2212<>\u2264\u2265\u2208\u2211\u222b\u220f\u221a\u2202\u2207\u2192\u21d2\u00b1\u00d7\u22c5^|/()\[\]{}\u221e\u2261\u2248]"
@@ -102,15 +101,19 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
 
 
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
-    """A line with its pieces, each whole, from left to right and from above; one of running text keeps its height."""
+    """A line with its pieces, each whole and after the words it is over; one of running text keeps its height."""
     whole = formula(line)
     out = Line(
         line.words, line.direction, line.rtl, line.bold, line.mono, line.clean, line.hyphen, line.cells, line.size
     )
-    runs = [[word] for word in line.words] + [piece.words for piece in pieces]
-    places = [union([word.place for word in run]) for run in runs]
-    order = sorted(range(len(runs)), key=lambda k: (round(_middle(places[k]) / (2 * line.size)), places[k][1]))
-    words: list[Word] = [word for k in order for word in runs[k]]
+    places: dict[int, list[Line]] = {}
+    for piece in sorted(pieces, key=lambda piece: piece.place[1]):
+        at = sum(word.place[0] < piece.place[2] - 0.1 * piece.size for word in line.words)
+        places.setdefault(at, []).append(piece)
+    words: list[Word] = []
+    for at in range(len(line.words) + 1):
+        words += [word for piece in places.get(at, ()) for word in piece.words]
+        words += line.words[at : at + 1]
     for piece in pieces:
         piece.words[0].space = True
         out.clean = out.clean and piece.clean
@@ -120,7 +123,3 @@ def _with(line: Line, pieces: Sequence[Line]) -> Line:
     out.place = union([line.place, *(piece.place for piece in pieces)]) if whole else line.place
     out.size = max(line.size, *(piece.size for piece in pieces)) if whole else line.size
     return out
-
-
-def _middle(box: Box) -> float:
-    return box[0] + box[2]

@@ -26,7 +26,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_entry
+from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_caption, is_entry
 from sphinx_x.data.ocr.listed import contents, descriptions, inner_paragraphs
 from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
@@ -44,13 +44,6 @@ PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
 HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 APART = 1.2
 """Em; the least white between a running head and the rest, and the most between the items of a list."""
-CAPTION = re.compile(
-    r"^(?:fig(?:ure|ura|\.)|table(?:au)?|tab(?:elle|ela|ella|la|\.)|abb(?:ildung|\.)|bild|cuadro|quadro|rys(?:unek|\.)"
-    r"|obr(?:\u00e1zek|\.)|tabulka|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)"
-    r"|\u03c3\u03c7\u03ae\u03bc\u03b1|\u03c0\u03af\u03bd\u03b1\u03ba\u03b1\u03c2|\u56f3|\u8868|\u56fe|\uadf8\ub9bc|\ud45c|\u0634\u06a9\u0644|\u062c\u062f\u0648\u0644)"
-    r"\s*(?:\d+|[ivxlc]+\b)(?:[.-]\d+)*(?:\s*[.:\u2013\u2014-]|\s+(?P<word>\w)|\s|$)",
-    re.IGNORECASE,
-)
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
 NUMERALS = frozenset("0123456789ivxlc")
 CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
@@ -80,7 +73,7 @@ def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float, ru
         if block.kind:
             block.label = "table" if tag and tag[0] == "table" else block.kind
         elif tag and classes:
-            block.label = "caption" if tag[0] == "text" and is_caption(block) else tag[0]
+            block.label = "caption" if tag[0] == "text" and _caption(block) else tag[0]
         elif number in listed:
             block.label = "list"
         else:
@@ -103,7 +96,7 @@ def body_size(blocks: Sequence[Block]) -> float:
 
 
 def _by_rule(block: Block, body: float, all_index: bool) -> str:
-    if is_caption(block):
+    if _caption(block):
         return "caption"
     if 2 * sum(_in_contents(line) for line in block.lines) > len(block.lines) or _index(block, all_index):
         return "list"
@@ -160,10 +153,8 @@ def _mark(block: Block) -> bool:
     return len(block.lines) > 1 and all(len(ln.words) == 1 and NUMBER.match(ln.words[0].text) for ln in block.lines)
 
 
-def is_caption(block: Block) -> bool:
-    """Whether a block begins as the caption of a figure or table does, and not as a sentence about one."""
-    found = CAPTION.match(block.lines[0].text) if 0 < len(block.lines) <= 8 else None
-    return found is not None and not (found["word"] or "").islower()
+def _caption(block: Block) -> bool:
+    return 0 < len(block.lines) <= 8 and is_caption(block.lines[0].text)
 
 
 def _in_contents(line: Line) -> bool:

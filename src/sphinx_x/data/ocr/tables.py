@@ -2,8 +2,8 @@
 
 What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
 upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
-heading within the table). Two columns of running text between the lines of a page's head and foot are no table. The
-rows of a table are read from left to right.
+heading within the table) that is no caption. Two columns of running text between the lines of a page's head and foot
+are no table. The rows of a table are read from left to right.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from sphinx_x.data.ocr.blocks import Block
+from sphinx_x.data.ocr.blocks import Block, is_caption
 from sphinx_x.data.ocr.order import joined_row, rows_of, running_text
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
@@ -94,6 +94,8 @@ def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line]) -> int
     items = [(line, line.place) for line in crossing]
     rows = rows_of(items)
     several = max(sum(len(row) > 1 or row[0][0].cells > 1 for row in rows), _beside_strip(crossing, len(rows)))
+    if any(is_caption(row[0][0].text) for row in rows):
+        return None
     if rows and any(_parts(box, between) for box in upright):
         return max(several, len(rows))
     if len(rows) > 1 and (several < MANY * len(rows) or running_text(items)):
