@@ -10,8 +10,8 @@ anywhere. What has no label is furniture: running heads, page numbers, line numb
 heading, a displayed formula, a footnote is one region each; so is a listing of program code, blank lines included, a
 list or a description list with all its items, a table of contents, a column of an index.
 
-Parts: `tuning` was looked at while the rules were made; `held-out` was labelled and measured after that, and then looked
-at; `fresh` was labelled last, and only what it showed of captions between two tables was mended.
+Parts: `tuning` was looked at while the rules were made; `held-out` was labelled and measured after that, and then
+looked at; `fresh` was labelled last, and only what it showed of captions between two tables was mended.
 
 A region is found when a region of the same class overlaps it with at least half of their union, each used once. A page
 is in order when its lines come region by region in the order of the labels, none torn apart.
