@@ -254,6 +254,15 @@ def test_packaged_recipes_are_found_by_name():
         load_recipe("some/folder/nano.yaml")
 
 
+def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():
+    told = load_recipe("nano-engines")
+    without = load_recipe(Path(__file__).parents[1] / "benchmarks" / "nano_without_engines.yaml")
+    made = {*told.data.pages, *told.data.marks}
+    assert set(told.sources) - set(without.sources) == made
+    rest = {name: source for name, source in told.sources.items() if name not in made}
+    assert told.model_copy(update={"sources": rest, "data": None}) == without
+
+
 RUN = """
 import sys, dataclasses, pickle
 import sphinx_x.training.loop as loop

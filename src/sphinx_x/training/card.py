@@ -9,11 +9,17 @@ from typing import Any
 import yaml
 
 from sphinx_x.data.blend import Weighted
+from sphinx_x.data.prepare import DataConfig
 from sphinx_x.jobs import write_atomic
 from sphinx_x.training.recipe import Recipe
 
 SCORES = "## Scores"
 """The card's last section; `sphinx-x eval` prints what belongs there."""
+
+
+def _packages(data: DataConfig) -> list[str]:
+    """Where documents come from, each once."""
+    return list(dict.fromkeys([*data.packages, *(name for pages in data.pages.values() for name in pages.packages)]))
 
 
 def write_card(
@@ -26,7 +32,7 @@ def write_card(
     rows = "\n".join(
         f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} |" for s in sources
     )
-    documents = f"Documents: {', '.join(recipe.data.packages)}. No other document was used.\n\n" if recipe.data else ""
+    documents = f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else ""
     begun = f", beginning with the model `{recipe.start}`" if recipe.start else ""
     settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False)
     write_atomic(
