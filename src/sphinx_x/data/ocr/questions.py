@@ -69,6 +69,10 @@ CONTINUE = (
 )
 
 
+REPEATED = 6
+"""Characters that two answers of a dialogue may not have in common, where they are the whole of one."""
+
+
 class QuestionSettings(BaseModel):
     """Which tasks are made, and how long answers may be.
 
@@ -110,7 +114,7 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random) -> Asked:
     """A dialogue of up to `settings.turns` questions of different kinds; raises `UnusedError` where none can be asked.
 
     Kinds are drawn without repetition by their weights, so that every page is worth several tasks; the first question
-    carries the image.
+    carries the image. No answer says again what another one says: it would be copied from there and not read.
     """
     unknown = settings.weights.keys() - set(KINDS)
     if unknown:
@@ -118,6 +122,7 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random) -> Asked:
     asker = _Asker(page, settings, rng)
     asked = Asked([])
     turns: list[Turn] = []
+    said: list[str] = []
     # exponential draws: an order in which a kind of twice the weight comes twice as often before another
     draws = {kind: rng.expovariate(1.0) / weight for kind, weight in sorted(settings.weights.items()) if weight > 0}
     for kind in sorted(draws, key=lambda kind: draws[kind]):
@@ -127,12 +132,28 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random) -> Asked:
         if turn is None:
             asked.left_out[f"no {kind.replace('_', ' ')} on this page"] += 1
             continue
+        answer = _text_of(turn[1])
+        if any(repeats(answer, other) for other in said):
+            asked.left_out["what an earlier answer says"] += 1
+            continue
+        said.append(answer)
         turns.append(turn)
         asked.kinds.append(kind)
     if not turns:
         raise UnusedError("page that allows no question")
     asked.messages = dialogue(turns)
     return asked
+
+
+def repeats(one: str, other: str) -> bool:
+    """Whether one of two texts is a part of the other, white space aside; a few letters may come twice."""
+    short, long = sorted((" ".join(one.split()), " ".join(other.split())), key=len)
+    return len(short) >= REPEATED and short in long
+
+
+def _text_of(content: Content) -> str:
+    parts = content if isinstance(content, list) else [content]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 class _Asker:
