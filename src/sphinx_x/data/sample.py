@@ -22,6 +22,10 @@ LONGEST = 1_000_000
 """Pixels of the longest side that is believed."""
 
 
+OBJECTS = "objects"
+"""The task of samples whose regions name what is there; those of others hold what is written there."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """Where the bytes of an image are: a file at `path`, `size` bytes at `offset` of `archive`, or `data` itself."""

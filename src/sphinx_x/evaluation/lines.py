@@ -22,12 +22,11 @@ import numpy as np
 from PIL import Image
 
 from sphinx_x.errors import DataError, ImageError
-from sphinx_x.evaluation.metrics import character_errors, normalise_text
+from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
 
 PACKAGED = Path(__file__).parent / "data" / "lines"
 Reader = Callable[[list[Image.Image]], list[str]]
 """Takes a batch of RGB images, gives the text of each."""
-BOOTSTRAP_DRAWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ def _sum_up(line_set: LineSet, counts: list[tuple[int, int]], seconds: float) ->
         total[0] += errors
         total[1] += length
     table = np.array(list(totals.values()), np.int64)
-    low, high = _interval(table)
+    low, high = interval(drawn_rates(table))
     return LineResult(
         cer=float(table[:, 0].sum() / table[:, 1].sum()),
         low=low,
@@ -182,14 +181,6 @@ def _sum_up(line_set: LineSet, counts: list[tuple[int, int]], seconds: float) ->
         seconds_per_line=seconds / len(counts),
         documents={name: errors / length for name, (errors, length) in totals.items()},
     )
-
-
-def _interval(table: np.ndarray) -> tuple[float, float]:
-    """The 2.5% and 97.5% quantiles of the error rate over fixed draws of documents with replacement."""
-    draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
-    sums = table[draws].sum(axis=1)
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
-    return float(low), float(high)
 
 
 def format_results(results: Mapping[str, LineResult]) -> str:

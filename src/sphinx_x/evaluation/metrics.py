@@ -5,7 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
+
 from sphinx_x.errors import DataError
+
+BOOTSTRAP_DRAWS = 2000
 
 
 def normalise_text(text: str) -> str:
@@ -60,3 +64,19 @@ def iou(first: Sequence[float], second: Sequence[float]) -> float:
 
 def _area(box: Sequence[float]) -> float:
     return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def drawn_rates(table: np.ndarray) -> np.ndarray:
+    """(draws, columns - 1) rates over fixed draws of documents with replacement, the same draws for every column.
+
+    table: (documents, columns) of errors, in the last column what they are out of.
+    """
+    draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
+    sums = table[draws].sum(axis=1)
+    return sums[:, :-1] / sums[:, -1:]
+
+
+def interval(drawn: np.ndarray) -> tuple[float, float]:
+    """The 2.5% and 97.5% quantiles of what was drawn."""
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)

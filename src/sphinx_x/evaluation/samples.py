@@ -19,11 +19,10 @@ from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.words import READY
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.metrics import character_errors, iou, normalise_text
+from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, iou, normalise_text
 from sphinx_x.images import open_image
 from sphinx_x.inference import Prompt, SphinxX
 
-BOOTSTRAP_DRAWS = 2000
 OVERLAP = 0.5
 MARK = re.compile(r"<Mark \w+>\.")
 CHUNK = 512
@@ -140,11 +139,10 @@ def rates(scores: Sequence[Score]) -> dict[str, Rate]:
     """The rate of every kind of answer, by its name."""
     out = {}
     for kind, table in _tables([scores]).items():
-        drawn = _drawn(table)[:, 0]
-        low, high = np.quantile(drawn, (0.025, 0.975))
+        low, high = interval(drawn_rates(table)[:, 0])
         total = table.sum(axis=0)
         count = sum(score.asked.kind == kind for score in scores)
-        out[kind] = Rate(count, len(table), float(total[0] / total[-1]), float(low), float(high))
+        out[kind] = Rate(count, len(table), float(total[0] / total[-1]), low, high)
     return out
 
 
@@ -157,10 +155,10 @@ def differences(first: Sequence[Score], second: Sequence[Score]) -> dict[str, tu
         raise DataError("the two models were not asked the same")
     out = {}
     for kind, table in _tables([first, second]).items():
-        drawn = _drawn(table)
-        low, high = np.quantile(drawn[:, 1] - drawn[:, 0], (0.025, 0.975))
+        drawn = drawn_rates(table)
+        low, high = interval(drawn[:, 1] - drawn[:, 0])
         total = table.sum(axis=0)
-        out[kind] = float((total[1] - total[0]) / total[-1]), float(low), float(high)
+        out[kind] = float((total[1] - total[0]) / total[-1]), low, high
     return out
 
 
@@ -173,10 +171,3 @@ def _tables(models: Sequence[Sequence[Score]]) -> Mapping[str, np.ndarray]:
         table = counts.setdefault(asked.kind, {})
         table[asked.document] = table.get(asked.document, 0) + row
     return {kind: np.stack(list(table.values())) for kind, table in sorted(counts.items())}
-
-
-def _drawn(table: np.ndarray) -> np.ndarray:
-    """(draws, models) rates over draws of documents with replacement, the same draws for all."""
-    draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
-    sums = table[draws].sum(axis=1)
-    return sums[:, :-1] / sums[:, -1:]

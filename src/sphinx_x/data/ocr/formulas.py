@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line, Word, is_cjk
@@ -103,9 +104,7 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
     """A line with its pieces, each whole and after the words it is over; one of running text keeps its height."""
     whole = formula(line)
-    out = Line(
-        line.words, line.direction, line.rtl, line.bold, line.mono, line.clean, line.hyphen, line.cells, line.size
-    )
+    out = replace(line)
     places: dict[int, list[Line]] = {}
     for piece in sorted(pieces, key=lambda piece: piece.place[1]):
         at = sum(word.place[0] < piece.place[2] - 0.1 * piece.size for word in line.words)

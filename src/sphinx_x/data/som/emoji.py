@@ -11,7 +11,7 @@ from PIL import Image, ImageFont
 from PIL import ImageDraw as Draw
 
 from sphinx_x.data.ocr.lines import encode
-from sphinx_x.data.sample import Box, Sample
+from sphinx_x.data.sample import OBJECTS, Box, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.errors import DataError
 
@@ -155,7 +155,7 @@ def make_shard(out: str, name: str, size: int, seed: str, font: str, package: st
             picture, things = draw_picture(sheet, rng)
             messages = ask_about_picture(things, sheet.names, rng)
             regions = [{"text": thing, "box": list(box)} for thing, box in things]
-            sample = Sample(f"{name}-{number:05d}", [], messages, package, licence, regions, "objects")
+            sample = Sample(f"{name}-{number:05d}", [], messages, package, licence, regions, OBJECTS)
             yield sample, [encode(picture)]
 
     return write_shard(out, name, samples())
