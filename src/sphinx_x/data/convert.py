@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sphinx_x.conversation import PLACES
-from sphinx_x.data.parts import QUARANTINE, claim, run_parts, write_part
+from sphinx_x.data.parts import claim, run_parts, write_part
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
-from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
+from sphinx_x.data.tally import QUARANTINE, UNUSABLE, Tally, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
 from sphinx_x.jobs import alone_in, read_lines, write_atomic

@@ -13,11 +13,9 @@ from typing import Any
 from sphinx_x.data.engines import run
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import write_shard
-from sphinx_x.data.tally import Tally, quarantine_lines
+from sphinx_x.data.tally import QUARANTINE, Tally, quarantine_lines
 from sphinx_x.errors import DataError
 from sphinx_x.jobs import write_atomic
-
-QUARANTINE = "quarantine.jsonl"
 
 
 def claim(out: Path, settings: dict) -> None:

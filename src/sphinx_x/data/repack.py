@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sphinx_x.data.engines import run
 from sphinx_x.data.shards import SampleReader, write_shard
-from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.data.tally import QUARANTINE, UNUSABLE, Tally, quarantine_lines, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.jobs import write_atomic
 
@@ -50,7 +50,7 @@ def repack(
             total.check_share(max_bad, out)
             progress(total)
     finally:
-        write_atomic(out / "quarantine.jsonl", "".join(lines[number] for number in sorted(lines)))
+        write_atomic(out / QUARANTINE, "".join(lines[number] for number in sorted(lines)))
     return total
 
 

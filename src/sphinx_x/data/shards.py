@@ -30,6 +30,7 @@ from PIL import Image
 from sphinx_x.data.dialects import COLUMNS, to_fields
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.tally import QUARANTINE
 from sphinx_x.errors import DataError, SampleError, one_line
 from sphinx_x.images import image_size
 from sphinx_x.jobs import write_atomic
@@ -210,7 +211,7 @@ class SampleReader:
 def _entries(path: Path, root: str | Path | None) -> list[tuple[Path, str | Path | None]]:
     """The files behind a path, each with where its images' paths begin (None: beside the file)."""
     if path.is_dir():
-        found = sorted(p for p in path.glob("*.jsonl") if not p.name.startswith(".") and p.name != "quarantine.jsonl")
+        found = sorted(p for p in path.glob("*.jsonl") if not p.name.startswith(".") and p.name != QUARANTINE)
         if not found:
             raise DataError(f"{path}: no .jsonl file in this folder")
         return [(file, root) for file in found]

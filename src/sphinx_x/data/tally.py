@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sphinx_x.errors import DataError, ImageError, PromptError, SampleError, one_line
 
+QUARANTINE = "quarantine.jsonl"
+"""The file beside the shards of a folder that names what is not in them."""
+
 ENOUGH = 100
 """Samples that are seen before a share of bad ones can stop a run."""
 

@@ -31,14 +31,14 @@ from sphinx_x.data.ocr.records import Entry, entries, sample_of
 from sphinx_x.data.ocr.report import write_page
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
-from sphinx_x.data.tally import Tally, quarantine_lines
+from sphinx_x.data.tally import QUARANTINE, Tally, quarantine_lines
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.jobs import alone_in, write_atomic
 
 NAME = "ocr"
 FACTS = ("page", "kinds", "skipped", "script", "language", "left_out", "letters", "width", "height", "crc", "size")
 """What the second pass holds in memory of every page."""
-QUARANTINE, REPORT, PAGE = "quarantine.jsonl", "report.json", "report.html"
+REPORT, PAGE = "report.json", "report.html"
 
 
 @dataclass

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from sphinx_x.data.parts import QUARANTINE
 from sphinx_x.data.sample import OBJECTS
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.regions import Region
 from sphinx_x.data.som.scenes import Scene, SceneSource
 from sphinx_x.data.sources.base import Malformed, Raw, Record
+from sphinx_x.data.tally import QUARANTINE
 from sphinx_x.errors import SampleError, one_line
 
 
