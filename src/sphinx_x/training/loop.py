@@ -33,6 +33,7 @@ from sphinx_x.errors import CheckpointError, DataError, MissingToolError, Recipe
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
+from sphinx_x.model.letters import add_letters
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.card import write_card
@@ -138,10 +139,18 @@ class Trainer:
 
     def _begun(self) -> tuple[Any, Any]:
         """Model, in float32, and processor as the run begins with them."""
-        if self.recipe.start is None:
-            return new_model(get_member(self.recipe.member), self.recipe.seed)
-        loaded = SphinxX.load(self.recipe.start, dtype=torch.float32, device="cpu")
-        return loaded.model.train(), loaded.processor
+        recipe = self.recipe
+        if recipe.start is None:
+            model, processor = new_model(get_member(recipe.member), recipe.seed)
+        else:
+            loaded = SphinxX.load(recipe.start, dtype=torch.float32, device="cpu")
+            model, processor = loaded.model.train(), loaded.processor
+        if recipe.letters:
+            try:
+                add_letters(model, processor.tokenizer, recipe.letters)
+            except ValueError as error:
+                raise RecipeError(f"letters: {one_line(error)}") from error
+        return model, processor
 
     def _freeze(self) -> None:
         groups = self.trunk.vision.groups

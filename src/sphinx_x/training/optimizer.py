@@ -34,7 +34,8 @@ class MasterOptimizer:
         }
         self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
         for module in parts.values():
-            module.to(dtype)
+            for parameter in module.parameters():  # buffers (the angles of the positions) stay as exact as they are
+                parameter.data = parameter.data.to(dtype)
         self.adamw = torch.optim.AdamW(
             list(self.masters.values()), lr=0.0, betas=betas, weight_decay=weight_decay, fused=True
         )

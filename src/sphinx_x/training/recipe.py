@@ -75,13 +75,14 @@ class Recipe(Strict):
     """One training run.
 
     start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights (only of a member
-    that needs no base LLM); samples: how many samples of the mixture are seen; pack: what is computed at once; batch:
+    that needs no base LLM); letters: they get a token of their own each, see `sphinx_x.model.letters`; samples: how many samples of the mixture are seen; pack: what is computed at once; batch:
     packs a step; max_tokens: longest sample, over_long: what becomes of longer ones; warmup: share of the run in which
     the learning rate rises; freeze: parts that are not trained; max_holes: share of samples that may be unusable.
     """
 
     member: str
     start: str | None = None
+    letters: str = ""
     seed: int = Field(default=0, ge=0)
     samples: int = Field(gt=0)
     batch: int = Field(default=1, gt=0)
