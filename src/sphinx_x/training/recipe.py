@@ -1,4 +1,8 @@
-"""A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix)."""
+"""A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix).
+
+Parts of a model are named by patterns: `experts`, `projector`, `language_model`, or a shell pattern that is held against
+the full names of parameters (`*.layers.0.*`).
+"""
 
 from __future__ import annotations
 
@@ -71,13 +75,58 @@ class AlignRecipe(Strict):
     frames: int = Field(default=2, ge=1)
 
 
+class ParallelRecipe(Strict):
+    """How the ranks of a run share the work; they are counted by `torchrun`, not here.
+
+    tensor: ranks that share every layer's matrices; expert: ranks that share a mixture's experts out among themselves
+    and send each other tokens; all others share data, and every rank of those holds a slice of weights and moments.
+    keep_whole: weights stay whole between forward and backward (ZeRO-2), else they are gathered twice (ZeRO-3).
+    """
+
+    tensor: int = Field(default=1, ge=1)
+    expert: int = Field(default=1, ge=1)
+    keep_whole: bool = True
+
+
+class LoraRecipe(Strict):
+    """Low-rank adapters instead of whole matrices: see `sphinx_x.training.lora`.
+
+    rank, alpha, dropout: of PEFT's `LoraConfig`; targets: names of the layers that get one.
+    """
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+class ValidationRecipe(Strict):
+    """Loss on samples that are not trained on, every `every` steps; the best model is kept in `best/`.
+
+    sources: as in a recipe, in order and each sample once, at most `samples` of each.
+    """
+
+    sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
+    every: int = Field(default=500, gt=0)
+    samples: int = Field(default=1000, gt=0)
+
+
 class Recipe(Strict):
     """One training run.
 
-    start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights (only of a member
-    that needs no base LLM); letters: they get a token of their own each, see `sphinx_x.model.letters`; samples: how many samples of the mixture are seen; pack: what is computed at once; batch:
-    packs a step; max_tokens: longest sample, over_long: what becomes of longer ones; warmup: share of the run in which
-    the learning rate rises; freeze: parts that are not trained; max_holes: share of samples that may be unusable.
+    What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
+    (only of a member that needs no base LLM); letters: they get a token of their own each, see
+    `sphinx_x.model.letters`; freeze: parts that are not trained; rates: factors of the learning rate by part; lora:
+    adapters are trained instead.
+
+    On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
+    of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
+    becomes of longer ones; max_holes: share of samples that may be unusable.
+
+    How. warmup: share of the run in which the learning rate rises; clip: largest norm of the gradient; dtype: what is
+    computed in (weights are float32 besides); moments: what Adam remembers in; balance: weight of a mixture's
+    load-balancing loss, by default the model's own; recompute: activations are computed again in the backward pass
+    instead of being kept; compile: layers are compiled; bad_steps: steps in a row without a finite loss that end a run.
     """
 
     member: str
@@ -86,26 +135,37 @@ class Recipe(Strict):
     seed: int = Field(default=0, ge=0)
     samples: int = Field(gt=0)
     batch: int = Field(default=1, gt=0)
+    at_once: int = Field(default=1, gt=0)
     pack: PackRecipe = PackRecipe()
     max_tokens: int = Field(default=4096, gt=0)
     over_long: Literal["split", "aside"] = "split"
     learning_rate: float = Field(default=2e-5, gt=0)
+    rates: dict[str, Annotated[float, Field(ge=0)]] = {}
     warmup: float = Field(default=0.01, ge=0, lt=1)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=8.0, gt=0)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    freeze: list[Literal["experts", "projector", "language_model"]] = ["experts"]
+    moments: Literal["float32", "bfloat16"] = "float32"
+    freeze: list[str] = ["experts"]
+    lora: LoraRecipe | None = None
+    balance: float | None = Field(default=None, ge=0)
+    recompute: bool = False
+    compile: bool = False
+    parallel: ParallelRecipe = ParallelRecipe()
     align: AlignRecipe = AlignRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     folder: Path
     data: DataConfig | None = None
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
+    validation: ValidationRecipe | None = None
     workers: int = Field(default=1, ge=0)
     save_every: int = Field(default=500, gt=0)
     keep: int = Field(default=2, gt=0)
     log_every: int = Field(default=10, gt=0)
+    trackers: list[Literal["tensorboard", "trackio"]] = []
     max_holes: float = Field(default=0.001, ge=0, le=1)
+    bad_steps: int = Field(default=3, gt=0)
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
