@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sphinx_x.training.loop as loop
+import sphinx_x.training.begin as begin
 from excerpts import EXCERPTS
 from excerpts.files import picture, put
 from shards import write_lines
@@ -203,7 +203,7 @@ def check_run(folder: Path, said: str) -> None:
 
 
 def test_eight_sources_in_one_run(six, tmp_path, tiny_member, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
     Trainer(recipe_of(six, 120, dtype="float32"), tmp_path / "run").run()
     check_run(tmp_path / "run", capsys.readouterr().err)
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import sphinx_x.training.loop as loop
+import sphinx_x.training.begin as begin
 from shards import write_lines
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import read_lines
-from sphinx_x.training.loop import Sums, Trainer
+from sphinx_x.training.engine import Done
+from sphinx_x.training.loop import Trainer
+from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.state import saved_states
@@ -26,7 +28,7 @@ from sphinx_x.training.state import saved_states
 def recipe(tmp_path, tiny_member, monkeypatch):
     """A run of 12 steps of a tiny member on 40 drawn lines."""
     write_lines(tmp_path / "data", "lines", 40)
-    monkeypatch.setattr(loop, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
     settings = {
         "samples": 96,
         "pack": {"tokens": 700, "views": 64, "window": 32},
@@ -47,26 +49,32 @@ def recipe(tmp_path, tiny_member, monkeypatch):
 
 def weights(folder: Path) -> dict:
     """The tensors of the newest state."""
-    from safetensors.torch import load_file
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-    return load_file(saved_states(folder / "state")[-1] / "tensors.safetensors")
+    path = folder / "newest.pt"
+    dcp_to_torch_save(saved_states(folder / "state")[-1], path)
+    return torch.load(path)
 
 
 def log(folder: Path) -> list[dict]:
     """The log without what depends on the clock."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s")} for r in records]
+    return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s", "busy")} for r in records]
 
 
 def gradients(recipe, folder, packs):
     trainer = Trainer(recipe, folder)
-    taken = {}
-    trainer.optimizer.step = lambda *_: (  # type: ignore[method-assign]
-        taken.update({n: p.grad.clone() for n, p in trainer.optimizer.parameters.items()}) or 1.0
-    )
+    optimizer, taken = trainer.engine.optimizer, {}
+    optimizer.step = lambda *_: taken.update({n: p.grad.clone() for n, p in optimizer.parameters.items()})  # type: ignore[method-assign]
     sums = Sums()
-    trainer.step([[trainer.examples.example(i) for i in pack] for pack in packs], 1e-3, sums)
+    take_step(trainer, packs, 1e-3, sums)
     return taken, sums
+
+
+def take_step(trainer, packs, rate, sums):
+    """One step on packs of global indices."""
+    examples = [[trainer.examples.example(i) for i in pack] for pack in packs]
+    return trainer.engine.step(examples, len(packs), rate, sums, trainer.sources)
 
 
 def test_a_step_may_be_packed_in_any_way(recipe, tmp_path):
@@ -82,25 +90,27 @@ def test_the_loss_is_the_mean_over_trained_tokens(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path / "run")
     examples = [trainer.examples.example(i) for i in range(4)]
     sums = Sums()
-    trainer.step([examples], 0.0, sums)
-    trainer.trunk.language_model.config._attn_implementation = "sdpa"
+    trainer.engine.step([examples], 1, 0.0, sums, trainer.sources)
+    trainer.engine.objective.attention("sdpa")
     total = trained = 0.0
     for example in examples:
         inputs = {"input_ids": example.ids[None], "pixel_values": example.views.float() / 255}
-        out = trainer.model(**inputs, labels=example.labels[None])
+        out = trainer.engine.objective.model(**inputs, labels=example.labels[None])
         count = int((example.labels != -100).sum())
         total, trained = total + out.loss.item() * count, trained + count
-    assert sums.record()["loss"] == pytest.approx(total / trained, rel=1e-5)
+    assert record_of([sums.plain()])["loss"] == pytest.approx(total / trained, rel=1e-5)
 
 
 def test_resumed_is_bit_equal(recipe, tmp_path):
     straight = Trainer(recipe, tmp_path / "straight").run()
     part = Trainer(recipe, tmp_path / "part")
-    steps = part.step
-    part.step = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if len(log(tmp_path / "part")) >= 3 else steps(*a)  # type: ignore[method-assign]
+    steps = part.engine.step
+    stop = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if len(log(tmp_path / "part")) >= 3 else steps(*a)  # noqa: E731
+    part.engine.step = stop  # type: ignore[method-assign]
     (tmp_path / "part" / "log.jsonl").touch()
     with pytest.raises(KeyboardInterrupt):
         part.run()
+    part.states.finish()
     assert [p.name for p in saved_states(tmp_path / "part" / "state")] == ["step-00000004"]
     resumed = Trainer(recipe, tmp_path / "part", resume=True)
     assert resumed.at.step == 4
@@ -127,9 +137,10 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
     """It begins with that model's weights, and says so in its card."""
     begun = recipe.model_copy(update={"start": str(tiny_folder)})
     trainer = Trainer(begun, tmp_path / "run")
+    model = trainer.engine.objective.model
     for name, tensor in tiny.model.state_dict().items():
-        assert torch.equal(trainer.model.state_dict()[name], tensor), name
-    assert trainer.model.training
+        assert torch.equal(model.state_dict()[name], tensor), name
+    assert model.training
     card = (trainer.run() / "README.md").read_text()
     assert f"beginning with the model `{tiny_folder}`" in card
     with pytest.raises(CheckpointError, match="no such model"):
@@ -138,9 +149,10 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
 
 def test_frozen_parts_stay(recipe, tmp_path):
     trainer = Trainer(recipe.model_copy(update={"freeze": ["experts"]}), tmp_path / "run")
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    trainer.step([[trainer.examples.example(i) for i in range(8)]], 1e-2, Sums())
-    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    model = trainer.engine.objective.model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    take_step(trainer, [range(8)], 1e-2, Sums())
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert not any(".experts." in name for name in changed)
     assert any(".projector." in name for name in changed) and any("layers" in name for name in changed)
 
@@ -164,7 +176,7 @@ def test_a_step_of_holes_alone_is_passed_over(recipe, tmp_path):
     alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), "samples": 40})
     trainer = Trainer(alone, tmp_path / "run")
     taken = []
-    trainer.step = lambda packs, *_: taken.append(packs) or 0.5  # type: ignore[method-assign]
+    trainer.engine.step = lambda packs, *_: taken.append(packs) or Done(0.5)  # type: ignore[method-assign]
     trainer.run()
     holes = read_lines(tmp_path / "run" / "holes.jsonl")
     assert len(holes) == 1 and trainer.at.holes == 1 and trainer.at.samples == 40
@@ -179,16 +191,42 @@ def test_a_run_is_not_resumed_with_other_data(recipe, tmp_path):
         Trainer(recipe, tmp_path / "run", resume=True)
 
 
+def poisoned(trainer, times):
+    """Makes the loss of the first sample of a step no number, the first `times` times."""
+    forward, left = trainer.engine.objective.forward, [times]
+
+    def bad(micro):
+        losses, align = forward(micro)
+        if left[0] > 0:
+            left[0] -= 1
+            losses = torch.cat([losses[:1] * torch.nan, losses[1:]])
+        return losses, align
+
+    trainer.engine.objective.forward = bad
+
+
 def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path / "run")
-    before = {name: master.clone() for name, master in trainer.optimizer.masters.items()}
-    trainer.forward = lambda micro, sums: (  # type: ignore[method-assign]
-        trainer.model.lm_head.weight.sum() * torch.full((micro.trained,), torch.nan),
-        torch.zeros(()),
-    )
-    with pytest.raises(DataError, match=r"not finite.*lines: .*: line \d+"):
-        trainer.step([[trainer.examples.example(i) for i in range(8)]], 1e-2, Sums())
-    assert all(torch.equal(master, before[name]) for name, master in trainer.optimizer.masters.items())
+    before = {name: master.clone() for name, master in trainer.engine.optimizer.masters.items()}
+    poisoned(trainer, 1)
+    done = take_step(trainer, [range(8)], 1e-2, Sums())
+    assert not done.finite and done.suspects == [trainer.examples.example(0).name]
+    assert all(torch.equal(master, before[name]) for name, master in trainer.engine.optimizer.masters.items())
+    assert take_step(trainer, [range(8)], 1e-2, Sums()).finite
+    assert not all(torch.equal(master, before[name]) for name, master in trainer.engine.optimizer.masters.items())
+
+
+def test_steps_that_are_not_finite_are_named_and_end_a_run_when_they_repeat(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "two")
+    poisoned(trainer, 2)
+    trainer.run()
+    bad = read_lines(tmp_path / "two" / "bad_steps.jsonl")
+    assert trainer.at.bad == 2 and trainer.at.bad_in_a_row == 0 and [entry["step"] for entry in bad] == [1, 2]
+    assert all(len(entry["samples"]) == 1 and entry["samples"][0].startswith("lines: ") for entry in bad)
+    trainer = Trainer(recipe, tmp_path / "three")
+    poisoned(trainer, 3)
+    with pytest.raises(DataError, match=r"not finite in 3 steps in a row; the last samples: lines: .*: line \d+"):
+        trainer.run()
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_path):
@@ -197,11 +235,11 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_pa
         Trainer(recipe, tmp_path / "run")
     with pytest.raises(CheckpointError, match="another recipe"):
         Trainer(recipe.model_copy(update={"learning_rate": 1.0}), tmp_path / "run", resume=True)
-    newest = saved_states(tmp_path / "run" / "state")[-1] / "tensors.safetensors"
+    newest = next(saved_states(tmp_path / "run" / "state")[-1].glob("*.distcp"))
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
     newest.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"tensors\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"\.distcp"):
         Trainer(recipe, tmp_path / "run", resume=True)
     with pytest.raises(CheckpointError, match="no saved state"):
         Trainer(recipe, tmp_path / "empty", resume=True)
@@ -265,9 +303,9 @@ def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone()
 
 RUN = """
 import sys, dataclasses, pickle
-import sphinx_x.training.loop as loop
+import sphinx_x.training.begin as begin
 member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
-loop.get_member = lambda _: member
+begin.get_member = lambda _: member
 loop.Trainer(recipe, folder, resume=resume).run()
 """
 

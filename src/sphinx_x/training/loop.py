@@ -1,52 +1,48 @@
-"""The training loop: one process, one stage, all tasks in one mixture (paper, section 3.3).
+"""The training loop: one stage, all tasks in one mixture (paper, section 3.3), on one process or many.
 
 A run lives in one folder: `log.jsonl` and `curves.png`, `state/` to resume from, `holes.jsonl` with every sample that
-could not be used, and at the end `model/`, an ordinary model folder. A killed run resumes bit-equal: everything random
-follows from the seed and the step.
+could not be used, `bad_steps.jsonl` with those behind a loss that was not finite, and at the end `model/`, an ordinary
+model folder. A killed run resumes bit-equal: everything random follows from the seed and the step.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 import threading
-import time
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import Example, batches, shards_of
 from sphinx_x.data.mixture import Mixture, Share, open_mixture
-from sphinx_x.data.packs import Budget, Position
+from sphinx_x.data.packs import Budget, Position, Step
 from sphinx_x.data.show import print_samples
-from sphinx_x.errors import CheckpointError, DataError, MissingToolError, RecipeError, one_line
-from sphinx_x.family import get_member, new_model
-from sphinx_x.inference import SphinxX
+from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
-from sphinx_x.model.letters import add_letters
 from sphinx_x.model.packed import PACKED
-from sphinx_x.training.alignment import AlignmentHead
+from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
-from sphinx_x.training.optimizer import MasterOptimizer, freeze, learning_rate_at
-from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
+from sphinx_x.training.engine import Done, Engine
+from sphinx_x.training.meter import Sums, record_of
+from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe
-from sphinx_x.training.state import load_state, save_state, saved_states
+from sphinx_x.training.state import States, saved_states
+from sphinx_x.training.world import World, join, leave
 
 
 @dataclass
 class Standing:
-    """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done."""
+    """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done, steps
+    whose loss was not finite, and how many of those came last in a row."""
 
     step: int = 0
     samples: int = 0
@@ -54,35 +50,8 @@ class Standing:
     window: int = 0
     pack: int = 0
     progress: float = 0.0
-
-
-@dataclass
-class Sums:
-    """Sums since the last line of the log."""
-
-    loss: float = 0.0
-    align: float = 0.0
-    characters: int = 0
-    tokens: int = 0
-    trained: int = 0
-    views: int = 0
-    attended: int = 0
-    source_loss: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    source_trained: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    began: float = field(default_factory=time.monotonic)
-
-    def record(self) -> dict[str, Any]:
-        """The numbers of a log line."""
-        seconds = time.monotonic() - self.began
-        return {
-            "loss": self.loss / max(self.trained, 1),
-            "align": self.align / max(self.characters, 1),
-            "tokens_per_s": self.tokens / seconds,
-            "views_per_s": self.views / seconds,
-            "seconds": seconds,
-            "padding": 1 - self.tokens / max(self.attended, 1),
-            "by_source": {name: self.source_loss[name] / n for name, n in sorted(self.source_trained.items())},
-        }
+    bad: int = 0
+    bad_in_a_row: int = 0
 
 
 class StopSignal:
@@ -106,62 +75,44 @@ class StopSignal:
 
 
 class Trainer:
-    """A run of a recipe in a folder. resume: go on from the newest state there; device: as PyTorch names it."""
+    """A run of a recipe in a folder. resume: go on from the newest state there; world: by default this process alone,
+    on `device`."""
 
-    def __init__(self, recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: str | Path,
+        resume: bool = False,
+        device: str | None = None,
+        world: World | None = None,
+    ) -> None:
         self.recipe, self.folder = recipe, Path(folder)
         if not resume and saved_states(self.folder / "state"):
             raise RecipeError(f"{self.folder}: holds a run already; add --resume to go on with it, or choose another")
         torch.set_flush_denormal(True)
-        try:
-            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        except RuntimeError as error:
-            raise MissingToolError(f"device {device}: {one_line(error)}") from error
-        self.model, self.processor = self._begun()
-        self.trunk = self.model.model
-        self.trunk.language_model.config._attn_implementation = PACKED
-        text = self.model.config.text_config
-        self.head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames)
-        self._freeze()
-        parts = {"model": self.model, "align": self.head} if recipe.align.weight else {"model": self.model}
-        self.optimizer = MasterOptimizer(
-            parts, self.device, getattr(torch, recipe.dtype), recipe.betas, recipe.weight_decay
-        )
+        self.world = world or join(recipe.parallel, device)
+        model, self.processor = begin(recipe, whole=self.world.first)
+        self.engine = Engine(model, recipe, self.world)
         self.mixture = self._mixture()
         self.examples = self.mixture.examples
+        self.sources = [source.name for source in self.examples.blend.sources]
         self.data = self._data()
         self.at = Standing()
+        self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
             self._resume()
-        else:  # what a run left that ended before its first state
-            for name in ("log.jsonl", "holes.jsonl"):
+        elif self.world.first:  # what a run left that ended before its first state
+            for name in ("log.jsonl", "holes.jsonl", "bad_steps.jsonl"):
                 (self.folder / name).unlink(missing_ok=True)
 
-    def _begun(self) -> tuple[Any, Any]:
-        """Model, in float32, and processor as the run begins with them."""
-        recipe = self.recipe
-        if recipe.start is None:
-            model, processor = new_model(get_member(recipe.member), recipe.seed)
-        else:
-            loaded = SphinxX.load(recipe.start, dtype=torch.float32, device="cpu")
-            model, processor = loaded.model.train(), loaded.processor
-        if recipe.letters:
-            try:
-                add_letters(model, processor.tokenizer, recipe.letters)
-            except ValueError as error:
-                raise RecipeError(f"letters: {one_line(error)}") from error
-        return model, processor
-
-    def _freeze(self) -> None:
-        groups = self.trunk.vision.groups
-        named = {
-            "experts": [group.experts for group in groups],
-            "projector": [group.projector for group in groups],
-            "language_model": [self.trunk.language_model, self.model.lm_head],
-        }
-        freeze(module for part in self.recipe.freeze for module in named[part])
-
     def _mixture(self) -> Mixture:
+        """The sources, measured by the first rank; the others find the tables."""
+        if self.world.first:
+            mixture = self._opened()
+        self.world.wait()
+        return mixture if self.world.first else self._opened()
+
+    def _opened(self) -> Mixture:
         recipe = self.recipe
         shares = {
             name: Share(
@@ -183,14 +134,16 @@ class Trainer:
         )
 
     def _resume(self) -> None:
-        tensors, facts = load_state(self.folder / "state")
+        state, facts = self.states.newest()
         if facts["recipe"] != self._facts():
             raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
-        self.optimizer.load({name: tensor.to(self.device) for name, tensor in tensors.items()})
+        tensors = self.engine.optimizer.tensors()
+        self.states.load(state, tensors)
+        self.engine.optimizer.load(tensors)
         self.at = Standing(**facts["at"])
         if facts["data"] != self.data:
             raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
-        for name in ("log.jsonl", "holes.jsonl"):
+        for name in ("log.jsonl", "holes.jsonl", "bad_steps.jsonl") if self.world.first else ():
             path = self.folder / name
             kept = [record for record in read_lines(path) if record["step"] <= self.at.step]
             if path.exists():
@@ -198,8 +151,9 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
-        free = {"workers", "save_every", "keep", "log_every", "folder", "data", "max_holes"}
-        facts = self.recipe.model_dump(mode="json", exclude=free)
+        where = {"workers", "folder", "data", "parallel", "at_once", "recompute", "compile"}
+        seen = {"save_every", "keep", "log_every", "max_holes", "bad_steps", "trackers", "validation"}
+        facts = self.recipe.model_dump(mode="json", exclude=where | seen)
         for source in facts["sources"].values():
             del source["path"], source["root"]
         return facts
@@ -211,30 +165,33 @@ class Trainer:
 
     def run(self) -> Path:
         """Trains to the end; returns the model folder."""
-        recipe, at = self.recipe, self.at
-        self._tell()
+        recipe, at, world = self.recipe, self.at, self.world
+        if world.first:
+            self._tell()
         steps = self.mixture.plan.steps(recipe.batch, Position(at.window, at.pack))
         sums = Sums()
-        with Progress(recipe.samples, at.samples) as progress, StopSignal() as stop:
-            for step, packs in batches(self.examples, steps, recipe.workers):
+        with Progress(recipe.samples, at.samples, world.first) as progress, StopSignal() as stop:
+            for step, packs in batches(self.examples, steps, recipe.workers, world.data_rank, world.data_size):
                 # the rate in the middle of the step
                 rate = learning_rate_at((at.progress + step.progress) / 2, recipe.learning_rate, recipe.warmup)
-                at.step, at.samples = at.step + 1, at.samples + sum(map(len, packs))
+                at.step, at.samples = at.step + 1, at.samples + sum(map(len, step.packs))
                 at.window, at.pack, at.progress = step.after.window, step.after.pack, step.progress
-                usable = self._without_holes(packs)
-                norm = self.step(usable, rate, sums) if usable else 0.0
+                norm = self._step(step, packs, rate, sums)
                 last = at.progress == 1.0
                 if at.step % recipe.log_every == 0 or last:
-                    record = {"step": at.step, "samples": at.samples, "lr": rate, "norm": norm, **sums.record()}
-                    append_line(self.folder / "log.jsonl", record)
-                    progress.show(record)
+                    self._log({"step": at.step, "samples": at.samples, "lr": rate, "norm": norm}, sums, progress)
                     sums = Sums()
-                if at.step % recipe.save_every == 0 or last or stop.number:
+                stopped = world.any(bool(stop.number))
+                if at.step % recipe.save_every == 0 or last or stopped:
                     self._save()
-                if stop.number and not last:
-                    print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
-                    raise SystemExit(128 + stop.number)
-        if at.holes:
+                self.states.finish_if_done()
+                if stopped and not last:
+                    self.states.finish()
+                    if world.first:
+                        print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
+                    raise SystemExit(128 + (stop.number or signal.SIGTERM))
+        self.states.finish()
+        if at.holes and world.first:
             print(f"{at.holes} of {at.samples} samples were broken: {self.folder / 'holes.jsonl'}", file=sys.stderr)
         return self.export(self.folder / "model")
 
@@ -246,61 +203,46 @@ class Trainer:
         if self.at.step == 0:
             print_samples(self.examples)
 
-    def step(self, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
-        """One optimizer step on the examples of some packs; adds to `sums` and returns the gradient's norm.
+    def _step(self, step: Step, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
+        """One step of the engine on this rank's packs; gives the norm of the gradient."""
+        usable = self._without_holes(packs)
+        if not self.world.any(bool(usable)):
+            return 0.0
+        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
+        done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
+        self._judge(done)
+        return done.norm
 
-        The loss of a step is the sum over its trained tokens divided by their number, however they are packed.
-        """
-        examples = [example for pack in packs for example in pack]
-        trained = max(sum(int((e.labels != IGNORED).sum()) for e in examples), 1)
-        characters = max(sum(len(e.line) for e in examples), 1)
-        for pack in packs:
-            micro = pack_examples(pack, self.device)
-            losses, align = self.forward(micro, sums)
-            loss = losses.sum() / trained + self.recipe.align.weight * align / characters
-            loss.backward()
-            self._count(micro, losses.detach(), sums)
-        norm = self.optimizer.step(rate, self.recipe.clip)
-        if not math.isfinite(norm):
-            names = ", ".join(e.name for e in examples[:8])
-            raise DataError(f"a loss or gradient is not finite; nothing was changed by this batch: {names} ...")
-        return norm
-
-    def forward(self, micro: MicroBatch, sums: Sums) -> tuple[Tensor, Tensor]:
-        """Losses of the trained tokens, (n,) float32, and the summed alignment loss of a micro-batch."""
-        features = None
-        align = torch.zeros((), device=self.device)
-        if micro.view_count:
-            features = self.trunk.get_image_features(micro.views.float() / 255).pooler_output
-            if self.recipe.align.weight:
-                align, characters = self.head(features, micro.examples)
-                sums.align, sums.characters = sums.align + float(align.detach()), sums.characters + characters
-            features = features[: micro.view_count]
-        embeddings = self.trunk.embed(micro.ids, features)
-        hidden = self.trunk.language_model(
-            inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
-        ).last_hidden_state[0]
-        logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
-        losses = F.cross_entropy(logits, micro.targets, reduction="none", ignore_index=IGNORED)
-        return losses[: micro.trained], align
-
-    def _count(self, micro: MicroBatch, losses: Tensor, sums: Sums) -> None:
-        sums.loss += float(losses.sum())
-        sums.tokens, sums.trained = sums.tokens + micro.tokens, sums.trained + len(losses)
-        sums.views, sums.attended = sums.views + micro.view_count, sums.attended + micro.attended
-        counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
-        for example, part in zip(micro.examples, losses.cpu().split(counts), strict=True):
-            name = self.examples.blend.sources[example.source].name
-            sums.source_loss[name] += float(part.sum())
-            sums.source_trained[name] += len(part)
+    def _judge(self, done: Done) -> None:
+        """Counts and names what was behind a step that changed nothing; raises `DataError` when it repeats."""
+        at = self.at
+        at.bad_in_a_row = 0 if done.finite else at.bad_in_a_row + 1
+        if done.finite:
+            return
+        at.bad += 1
+        names = [name for suspects in self.world.gathered(done.suspects) for name in suspects]
+        if self.world.first:
+            record = {"step": at.step, "norm": str(done.norm), "samples": names}
+            append_line(self.folder / "bad_steps.jsonl", record)
+            print(
+                f"step {at.step}: the loss or its gradient is not finite, nothing was changed: {_few(names)}",
+                file=sys.stderr,
+            )
+        if at.bad_in_a_row >= self.recipe.bad_steps:
+            raise DataError(
+                f"the loss or its gradient was not finite in {at.bad_in_a_row} steps in a row; the last samples: "
+                f"{_few(names)}; all are in {self.folder / 'bad_steps.jsonl'} (bad_steps)"
+            )
 
     def _without_holes(self, packs: Sequence[list[Example]]) -> list[list[Example]]:
         """The usable examples of packs; each hole is named in `holes.jsonl`, and too many stop the run."""
         at = self.at
-        for example in (example for pack in packs for example in pack if example.error):
-            at.holes += 1
-            entry = {"step": at.step, "sample": example.name, "error": example.error}
-            append_line(self.folder / "holes.jsonl", entry)
+        found = [(e.name, e.error) for pack in packs for e in pack if e.error]
+        if self.world.any(bool(found)):
+            for name, error in (hole for holes in self.world.gathered(found) for hole in holes):
+                at.holes += 1
+                if self.world.first:
+                    append_line(self.folder / "holes.jsonl", {"step": at.step, "sample": name, "error": error})
         usable = [[example for example in pack if not example.error] for pack in packs]
         if at.holes > max(self.recipe.max_holes * at.samples, 10):
             raise DataError(
@@ -308,30 +250,51 @@ class Trainer:
             )
         return [pack for pack in usable if pack]
 
+    def _log(self, facts: dict[str, Any], sums: Sums, progress: Progress) -> None:
+        record = facts | record_of(self.world.gathered(sums.plain()))
+        if self.world.first:
+            append_line(self.folder / "log.jsonl", record)
+            progress.show(record)
+
     def _save(self) -> None:
         facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
-        save_state(self.folder / "state", self.at.step, self.optimizer.tensors(), facts, self.recipe.keep)
-        draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
+        self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
+        if self.world.first:
+            draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:
         """Writes model and processor as an ordinary model folder."""
-        self.trunk.language_model.config._attn_implementation = "sdpa"
-        with atomic_folder(folder) as temporary:
-            self.model.save_pretrained(temporary)
-            self.processor.save_pretrained(temporary)
-            sources = self.examples.blend.sources
-            records = read_lines(self.folder / "log.jsonl")
-            write_card(temporary / "README.md", self.recipe, records, sources, self.model.num_parameters())
-            write_manifest(temporary)
-        self.trunk.language_model.config._attn_implementation = PACKED
+        model = self.engine.full_model()
+        if model is not None:
+            self.engine.objective.attention("sdpa")
+            with atomic_folder(folder) as temporary:
+                model.save_pretrained(temporary)
+                self.processor.save_pretrained(temporary)
+                records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
+                write_card(temporary / "README.md", self.recipe, records, sources, model.num_parameters())
+                write_manifest(temporary)
+            self.engine.objective.attention(PACKED)
+        self.world.wait()
         return folder
 
 
-def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> Path:
-    """Makes the data a recipe asks for where it is not there yet, trains, and returns the model folder."""
-    if recipe.data is not None:
-        from sphinx_x.data.prepare import prepare
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
-        prepare(recipe.data, recipe.folder)
-    with alone_in(folder):
-        return Trainer(recipe, folder, resume, device).run()
+
+def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> Path:
+    """Makes the data a recipe asks for where it is not there yet, trains, and returns the model folder.
+
+    Where `torchrun` started several processes, each calls this; only the first one makes data and writes.
+    """
+    world = join(recipe.parallel, device)
+    try:
+        if world.first and recipe.data is not None:
+            from sphinx_x.data.prepare import prepare
+
+            prepare(recipe.data, recipe.folder)
+        world.wait()
+        with alone_in(folder) if world.first else nullcontext():
+            return Trainer(recipe, folder, resume, world=world).run()
+    finally:
+        leave()

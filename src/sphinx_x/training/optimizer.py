@@ -1,83 +1,150 @@
-"""AdamW on float32 masters of weights that may compute in bfloat16 (paper, section 3.3)."""
+"""AdamW on float32 weights beside modules that compute in bfloat16, whole or in slices (paper, section 3.3).
+
+A run with one process keeps a rounded copy of every weight in the module, and the float32 weight here. With several,
+the module's own parameters are the float32 weights, a slice on each rank; what is computed with is gathered from them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from sphinx_x.training.recipe import Recipe
+from sphinx_x.training.world import World
+
+CHUNK = 1 << 26
+"""Weights that are stepped at once: their gradients are float32 for that time only."""
 
 
 class MasterOptimizer:
-    """AdamW whose weights are float32, beside modules that compute in `dtype`.
+    """AdamW over the parameters of a module that require a gradient.
 
-    parts: name -> module with float32 weights; they are moved to `device` and rounded to `dtype` here. Only parameters
-    that require a gradient are trained.
+    factors: name -> factor of the learning rate. masters: name -> this rank's slice in float32; in a run of one process
+    the module is rounded to the recipe's dtype here.
     """
 
-    def __init__(
-        self,
-        parts: dict[str, nn.Module],
-        device: torch.device,
-        dtype: torch.dtype,
-        betas: tuple[float, float],
-        weight_decay: float,
-    ) -> None:
-        for module in parts.values():
-            module.to(device)
-        self.parameters: dict[str, nn.Parameter] = {
-            f"{part}.{name}": parameter
-            for part, module in parts.items()
-            for name, parameter in module.named_parameters()
-            if parameter.requires_grad
-        }
-        self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
-        for module in parts.values():
-            for parameter in module.parameters():  # buffers (the angles of the positions) stay as exact as they are
-                parameter.data = parameter.data.to(dtype)
-        self.adamw = torch.optim.AdamW(
-            list(self.masters.values()), lr=0.0, betas=betas, weight_decay=weight_decay, fused=True
-        )
+    def __init__(self, module: nn.Module, recipe: Recipe, world: World, factors: Mapping[str, float]) -> None:
+        self.world = world
+        self.parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.apart = world.mesh is None and recipe.dtype != "float32"
+        if self.apart:
+            self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
+            round_weights(module, getattr(torch, recipe.dtype))
+        else:
+            self.masters = {name: nn.Parameter(_local(p.detach())) for name, p in self.parameters.items()}
+        groups = [
+            {"params": [self.masters[name] for name in self.parameters if factors[name] == factor], "factor": factor}
+            for factor in dict.fromkeys(factors.values())
+        ]
+        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
 
-    def step(self, learning_rate: float, clip: float) -> float:
-        """One step with the gradients that lie on the modules; returns the gradient's norm before clipping."""
-        for name, parameter in self.parameters.items():
-            gradient = parameter.grad
-            self.masters[name].grad = torch.zeros_like(self.masters[name]) if gradient is None else gradient.float()
-        norm = torch.nn.utils.clip_grad_norm_(list(self.masters.values()), clip).item()
-        if math.isfinite(norm):
-            for group in self.adamw.param_groups:
-                group["lr"] = learning_rate
-            self.adamw.step()
-            self.copy_to_modules()
-        for parameter in [*self.parameters.values(), *self.masters.values()]:
+    def norm(self) -> float:
+        """The norm of the gradient that lies on the module, over all ranks."""
+        squares: dict[tuple[str, ...], Tensor] = {}
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                axes = _axes(parameter)
+                square = torch.linalg.vector_norm(_local(parameter.grad), dtype=torch.float32) ** 2
+                squares[axes] = squares[axes] + square if axes in squares else square
+        return math.sqrt(sum(float(self.world.sum_over(square, axes)) for axes, square in sorted(squares.items())))
+
+    def step(self, learning_rate: float, clip: float, norm: float) -> None:
+        """One step with the gradient that lies on the module, of that norm, and takes it away."""
+        scale = min(1.0, clip / (norm + 1e-6))
+        for group in self.adamw.param_groups:
+            group["lr"] = learning_rate * group["factor"]
+        for names in self._chunks():
+            for name in names:
+                gradient, master = self.parameters[name].grad, self.masters[name]
+                master.grad = torch.zeros_like(master) if gradient is None else _local(gradient).float() * scale
+                self.parameters[name].grad = None
+            self.adamw.step()  # passes over what has no gradient
+            for name in names:
+                self.masters[name].grad = None
+        self.copy_to_module()
+
+    def drop_gradients(self) -> None:
+        """Takes the gradient away without a step."""
+        for parameter in self.parameters.values():
             parameter.grad = None
-        return norm
+
+    def _chunks(self) -> Iterator[list[str]]:
+        names: list[str] = []
+        size = 0
+        for name, master in self.masters.items():
+            names.append(name)
+            size += master.numel()
+            if size >= CHUNK:
+                yield names
+                names, size = [], 0
+        if names:
+            yield names
 
     @torch.no_grad()
-    def copy_to_modules(self) -> None:
-        """Rounds the masters into the modules."""
-        for name, parameter in self.parameters.items():
-            parameter.copy_(self.masters[name])
+    def copy_to_module(self) -> None:
+        """Rounds the masters into the module, where it has a copy of its own."""
+        if self.apart:
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.masters[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Masters and moments by name, for a checkpoint."""
-        out = {f"weight.{name}": master.detach() for name, master in self.masters.items()}
+        """Masters and moments by name, for a checkpoint; of all ranks together where they have slices."""
+        out: dict[str, Tensor] = {}
         for name, master in self.masters.items():
-            for key, value in self.adamw.state[master].items():
-                out[f"{key}.{name}"] = value
+            out[f"weight.{name}"] = self._global(name, master.detach())
+            state = self.adamw.state[master]
+            if not state:  # as it is before the first step
+                state["step"] = torch.zeros((), dtype=torch.float32)
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(master), torch.zeros_like(master)
+            for key, value in state.items():
+                out[f"{key}.{name}"] = self._global(name, value) if value.dim() else value
         return out
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `tensors`."""
         with torch.no_grad():
             for name, master in self.masters.items():
-                master.copy_(tensors[f"weight.{name}"])
+                master.copy_(_local(tensors[f"weight.{name}"]))
                 self.adamw.state[master] = {
-                    key: tensors[f"{key}.{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+                    key: _local(tensors[f"{key}.{name}"]) for key in ("step", "exp_avg", "exp_avg_sq")
                 }
-        self.copy_to_modules()
+        self.copy_to_module()
+
+    def _global(self, name: str, local: Tensor) -> Tensor:
+        parameter: Any = self.parameters[name]
+        if not isinstance(parameter, DTensor):
+            return local
+        return DTensor.from_local(
+            local,
+            parameter.device_mesh,
+            parameter.placements,
+            run_check=False,
+            shape=parameter.shape,
+            stride=parameter.stride(),
+        )
+
+
+def round_weights(module: nn.Module, dtype: torch.dtype) -> None:
+    """Rounds parameters in place; buffers (the angles of positions) stay as exact as they are."""
+    for parameter in module.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
+def _local(tensor: Any) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _axes(parameter: Any) -> tuple[str, ...]:
+    """The dimensions of the mesh along which a parameter is sliced."""
+    if not isinstance(parameter, DTensor):
+        return ()
+    names: Iterable[str] = parameter.device_mesh.mesh_dim_names or ()
+    return tuple(n for n, placement in zip(names, parameter.placements, strict=True) if not placement.is_replicate())
 
 
 def learning_rate_at(progress: float, peak: float, warmup: float) -> float:
@@ -85,9 +152,3 @@ def learning_rate_at(progress: float, peak: float, warmup: float) -> float:
     if progress < warmup:
         return peak * progress / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-def freeze(modules: Iterable[nn.Module]) -> None:
-    """Takes modules out of training: no gradients, evaluation mode."""
-    for module in modules:
-        module.requires_grad_(False).eval()

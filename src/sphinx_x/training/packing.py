@@ -39,15 +39,27 @@ class MicroBatch:
         return sum(len(example.ids) for example in self.examples)
 
     @property
+    def characters(self) -> int:
+        """Characters that the alignment loss learns from."""
+        return sum(len(example.line) for example in self.examples)
+
+    @property
     def attended(self) -> int:
         """Rows that attention computes, its padding included."""
         return sum(count * longest for count, longest in self.pack.groups)
 
 
-def pack_examples(examples: list[Example], device: torch.device) -> MicroBatch:
-    """Lays examples into one row, on `device`."""
-    ids, labels = torch.cat([e.ids for e in examples]), torch.cat([e.labels for e in examples])
-    views = _joined([e.views for e in examples])
+def pack_examples(
+    examples: list[Example], device: torch.device, always_views: bool = False, view: tuple[int, int] = (48, 384)
+) -> MicroBatch:
+    """Lays examples into one row, on `device`; no examples make a row that nothing is learned from.
+
+    always_views: where no example has an image, black views (height and width `view`) are there all the same, so that
+    ranks that wait for each other all go the same way.
+    """
+    none = torch.empty(0, dtype=torch.int64)
+    ids, labels = torch.cat([none, *(e.ids for e in examples)]), torch.cat([none, *(e.labels for e in examples)])
+    views = _joined([e.views for e in examples], view, 1 if always_views else 0)
     # an example begins with a token that is never trained, so no position predicts across examples
     rows = (labels[1:] != IGNORED).nonzero()[:, 0]
     targets = labels[1:][rows]
@@ -59,15 +71,15 @@ def pack_examples(examples: list[Example], device: torch.device) -> MicroBatch:
         _filled(rows, ROWS, 0).to(device),
         _filled(targets, ROWS, IGNORED).to(device),
         len(rows),
-        plan_pack([len(e.ids) for e in examples], total=round_up(len(ids), TOKENS), device=device),
+        plan_pack([len(e.ids) for e in examples] or [1], total=max(round_up(len(ids), TOKENS), TOKENS), device=device),
     )
 
 
-def _joined(views: list[Tensor]) -> Tensor:
+def _joined(views: list[Tensor], size: tuple[int, int], least: int) -> Tensor:
     """All views in one tensor, filled up with black ones; each is copied once, in the order it lies in memory."""
     count = sum(map(len, views))
-    shape = (round_up(count, VIEWS), *views[0].shape[1:])
-    out = torch.empty(shape, dtype=views[0].dtype, memory_format=torch.channels_last)
+    shape = (round_up(max(count, least), VIEWS), 3, *(views[0].shape[2:] if views else size))
+    out = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
     if count:
         torch.cat(views, out=out[:count])
     out[count:] = 0
@@ -75,6 +87,6 @@ def _joined(views: list[Tensor]) -> Tensor:
 
 
 def _filled(tensor: Tensor, multiple: int, value: int) -> Tensor:
-    """The tensor, its first dimension filled up to a multiple."""
-    missing = round_up(len(tensor), multiple) - len(tensor)
+    """The tensor, its first dimension filled up to a multiple, to one at least."""
+    missing = max(round_up(len(tensor), multiple), multiple) - len(tensor)
     return torch.cat([tensor, tensor.new_full((missing, *tensor.shape[1:]), value)]) if missing else tensor

@@ -17,23 +17,23 @@ from sphinx_x.jobs import write_atomic
 
 class Progress:
     """A bar with loss, tokens a second, share of padding and time left; a plain line every half minute where the
-    output is not a terminal. total: samples of the run; first: those that were seen before."""
+    output is not a terminal. total: samples of the run; first: those that were seen before; shown: on this rank."""
 
-    def __init__(self, total: int, first: int) -> None:
+    def __init__(self, total: int, first: int, shown: bool = True) -> None:
         self.bar = RichProgress(
             TextColumn("{task.fields[numbers]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         )
         self.task = self.bar.add_task("train", total=total, completed=first, numbers="")
-        self.total, self.first = total, first
+        self.total, self.first, self.shown = total, first, shown
         self.began = self.spoke = time.monotonic()
 
     def __enter__(self) -> Progress:
-        if self.bar.console.is_terminal:
+        if self.shown and self.bar.console.is_terminal:
             self.bar.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.bar.console.is_terminal:
+        if self.shown and self.bar.console.is_terminal:
             self.bar.stop()
 
     def show(self, record: dict[str, Any]) -> None:

@@ -1,36 +1,31 @@
-"""The state of a training run on disk: whole or not there, the latest ones kept.
+"""The state of a training run on disk: whole or not there, the latest ones kept, written while training goes on.
 
-`state/step-00001234/` holds the float32 weights, the optimizer's moments, the alignment head and the run's numbers;
-`manifest.json` comes last. Nothing else needs to be saved: the mixture, the augmentation and the schedule are functions
-of the seed and the step.
+`state/step-00001234/` holds float32 weights and moments in PyTorch's distributed format, which any number of ranks in
+any layout can read, and `state.json` with the run's numbers; `manifest.json` comes last. Nothing else needs to be
+saved: the mixture, its packs, augmentation, dropout and schedule are functions of the seed and the step.
+
+The distributed format keeps a pickled table of contents: read states of your own runs only.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
-from sphinx_x.errors import CheckpointError
-from sphinx_x.jobs import MANIFEST, atomic_folder, check_manifest, write_manifest
+from sphinx_x.errors import CheckpointError, one_line
+from sphinx_x.jobs import MANIFEST, check_folder, sync_tree, write_manifest
+from sphinx_x.training.world import World
 
 _PREFIX = "step-"
-
-
-def save_state(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], keep: int) -> Path:
-    """Writes the state after `step` steps, then deletes all but the newest `keep`."""
-    target = folder / f"{_PREFIX}{step:08d}"
-    with atomic_folder(target) as temporary:
-        save_file(tensors, temporary / "tensors.safetensors")
-        (temporary / "state.json").write_text(json.dumps({"step": step, **facts}, indent=1))
-        write_manifest(temporary)
-    for old in saved_states(folder)[:-keep]:
-        shutil.rmtree(old)
-    return target
 
 
 def saved_states(folder: Path) -> list[Path]:
@@ -38,10 +33,74 @@ def saved_states(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / MANIFEST).is_file())
 
 
-def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The newest state of a run; raises `CheckpointError` where there is none or it was altered."""
-    states = saved_states(folder)
-    if not states:
-        raise CheckpointError(f"{folder}: no saved state to resume from; begin without --resume")
-    check_manifest(states[-1], full=True)
-    return load_file(states[-1] / "tensors.safetensors"), json.loads((states[-1] / "state.json").read_text())
+class States:
+    """Saves and loads the states of a run. keep: how many are kept."""
+
+    def __init__(self, folder: Path, world: World, keep: int) -> None:
+        self.folder, self.world, self.keep = folder, world, keep
+        # a group of its own: what it says in the background may not come between the words of a step
+        self.group = dist.new_group(backend="gloo") if world.mesh is not None else None
+        self.thread = ThreadPoolExecutor(1) if world.mesh is None else None
+        self.running: tuple[Path, Path, Future[Any]] | None = None
+        logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
+
+    def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Begins to write the state after `step` steps; the tensors may change as soon as it returns."""
+        self.finish()
+        target = self.folder / f"{_PREFIX}{step:08d}"
+        temporary = target.with_name(f".{target.name}.tmp")
+        if self.world.first:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            (temporary / "state.json").write_text(json.dumps({"step": step, **facts}, indent=1))
+        self.world.wait()
+        if self.thread is not None:
+            copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+            future: Any = self.thread.submit(_write, copies, temporary)
+        else:
+            future = dcp.async_save(tensors, checkpoint_id=temporary, process_group=self.group)
+        self.running = target, temporary, future
+
+    def finish(self) -> None:
+        """Waits until the state that is being written is whole, gives it its name, and deletes the oldest."""
+        if self.running is None:
+            return
+        (target, temporary, future), self.running = self.running, None
+        try:
+            future.result()
+        except Exception as error:
+            raise CheckpointError(f"{target}: could not be written: {one_line(error)}") from error
+        if self.world.first:
+            write_manifest(temporary)
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.rename(target)
+            sync_tree(self.folder)
+            for old in saved_states(self.folder)[: -self.keep]:
+                shutil.rmtree(old)
+
+    def finish_if_done(self) -> None:
+        """`finish`, where that would not wait long on any rank."""
+        if self.running is not None and not self.world.any(not self.running[2].done()):
+            self.finish()
+
+    def newest(self) -> tuple[Path, dict[str, Any]]:
+        """The newest state and its facts; raises `CheckpointError` where there is none or it was altered."""
+        states = saved_states(self.folder)
+        if not states:
+            raise CheckpointError(f"{self.folder}: no saved state to resume from; begin without --resume")
+        check_folder(states[-1])
+        return states[-1], json.loads((states[-1] / "state.json").read_text())
+
+    def load(self, state: Path, tensors: dict[str, Tensor]) -> None:
+        """Reads a state into tensors, whatever layout it was written from; raises `CheckpointError`."""
+        alone = self.world.mesh is None
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                dcp.load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
+        except Exception as error:  # the library's own kinds, which carry those of all ranks
+            raise CheckpointError(f"{state}: is not the state of this model: {one_line(error)}") from error
+
+
+def _write(tensors: dict[str, Tensor], folder: Path) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        dcp.save(tensors, checkpoint_id=folder, no_dist=True)

@@ -1,0 +1,34 @@
+"""What a run begins with: fresh weights or a model that is there, changed as the recipe asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sphinx_x.errors import RecipeError, one_line
+from sphinx_x.family import get_member, new_model
+from sphinx_x.inference import SphinxX, find_model, load_processor
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.letters import add_letters
+from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.training.recipe import Recipe
+
+
+def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
+    """Model, in float32, and processor. whole: with its weights; else on the meta device, for ranks that get slices."""
+    if recipe.start is None:
+        model, processor = new_model(get_member(recipe.member), recipe.seed)
+    elif whole:
+        loaded = SphinxX.load(recipe.start, dtype=torch.float32, device="cpu")
+        model, processor = loaded.model, loaded.processor
+    else:
+        processor = load_processor(recipe.start)
+        with torch.device("meta"):
+            model = SphinxXForConditionalGeneration(SphinxXConfig.from_pretrained(find_model(recipe.start)))
+    if recipe.letters:
+        try:
+            add_letters(model, processor.tokenizer, recipe.letters)
+        except ValueError as error:
+            raise RecipeError(f"letters: {one_line(error)}") from error
+    return model, processor

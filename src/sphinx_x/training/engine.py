@@ -1,0 +1,122 @@
+"""Model, optimizer and ranks of a run: one step on given packs, and the model as it stands then.
+
+The loss of a step is the sum over its trained tokens divided by their number, however they are packed, cut into
+micro-batches and spread over ranks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from sphinx_x.data.loader import Example
+from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.training.alignment import AlignmentHead
+from sphinx_x.training.meter import Sums
+from sphinx_x.training.objective import Objective
+from sphinx_x.training.optimizer import MasterOptimizer
+from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
+from sphinx_x.training.parallel import spread
+from sphinx_x.training.parts import freeze, rates_of
+from sphinx_x.training.recipe import Recipe
+from sphinx_x.training.world import World
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step came to. norm: of the gradient; suspects: where it is not finite and nothing was changed, the names
+    of this rank's samples whose loss is not finite, or of all, where each of their losses is."""
+
+    norm: float
+    suspects: list[str] = field(default_factory=list)
+
+    @property
+    def finite(self) -> bool:
+        """Whether the weights were changed."""
+        return math.isfinite(self.norm)
+
+
+class Engine:
+    """Takes steps. model: in float32 (on the first rank; on the others it may be on the meta device)."""
+
+    def __init__(self, model: SphinxXForConditionalGeneration, recipe: Recipe, world: World) -> None:
+        self.recipe, self.world = recipe, world
+        grid = model.config.view_grid()
+        self.view = grid.view_height, grid.view_width
+        text = model.config.text_config
+        torch.manual_seed(recipe.seed)
+        head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames) if recipe.align.weight else None
+        self.objective = Objective(model.train(), head)
+        freeze(self.objective, recipe.freeze)
+        spread(self.objective, recipe, world)
+        trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
+        self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.rates))
+
+    def micro_batches(self, packs: int) -> int:
+        """How many micro-batches every rank computes in a step of so many packs."""
+        return max(-(-packs // (self.world.data_size * self.recipe.at_once)), 1)
+
+    def step(
+        self, packs: Sequence[list[Example]], count: int, rate: float, sums: Sums, sources: Sequence[str] = ()
+    ) -> Done:
+        """One optimizer step. packs: this rank's; count: micro-batches (see `micro_batches`), which may be more than
+        this rank has packs for; sources: names, for `sums`."""
+        began = time.monotonic()
+        at_once, sharded = self.recipe.at_once, self.world.mesh is not None
+        groups = [[e for pack in packs[k * at_once : (k + 1) * at_once] for e in pack] for k in range(count)]
+        examples = [example for group in groups for example in group]
+        trained, characters = self.world.total(
+            [sum(int((e.labels != IGNORED).sum()) for e in examples), sum(len(e.line) for e in examples)]
+        )
+        seen: list[tuple[MicroBatch, Tensor, Tensor]] = []
+        for number, group in enumerate(groups):
+            micro = pack_examples(group, self.world.device, sharded, self.view)
+            if sharded and self.recipe.parallel.keep_whole:  # whole gradients add up, and are summed over ranks once
+                self.objective.set_requires_gradient_sync(number == count - 1)  # pyright: ignore[reportCallIssue]
+            losses, align = self.objective(micro)
+            loss = losses.sum() / max(trained, 1) + self.recipe.align.weight * align / max(characters, 1)
+            loss.backward()
+            seen.append((micro, losses.detach(), align.detach()))
+        norm = self.optimizer.norm()
+        if math.isfinite(norm):
+            self.optimizer.step(rate, self.recipe.clip, norm)
+        else:
+            self.optimizer.drop_gradients()
+        for micro, losses, align in seen:
+            sums.count(micro, losses, align, sources)
+        sums.busy += time.monotonic() - began
+        return Done(norm, [] if math.isfinite(norm) else _suspects(seen))
+
+    def full_model(self) -> SphinxXForConditionalGeneration | None:
+        """The model as it stands, whole and in the recipe's dtype, on the first rank; None on the others."""
+        if self.world.mesh is None:
+            return self.objective.model
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        weights: dict[str, Any] = get_model_state_dict(self.objective, options=options)
+        if not self.world.first:
+            return None
+        with torch.device("meta"):
+            model = SphinxXForConditionalGeneration(self.objective.model.config)
+        dtype, prefix = getattr(torch, self.recipe.dtype), "model."
+        named = {k.removeprefix(prefix): v.to(dtype) for k, v in weights.items() if k.startswith(prefix)}
+        model.load_state_dict(named, assign=True)
+        model.tie_weights()
+        return model
+
+
+def _suspects(seen: Sequence[tuple[MicroBatch, Tensor, Tensor]]) -> list[str]:
+    bad, names = [], []
+    for micro, losses, _ in seen:
+        counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
+        for example, part in zip(micro.examples, losses.split(counts), strict=True):
+            names.append(example.name)
+            if not bool(part.isfinite().all()):
+                bad.append(example.name)
+    return bad or names

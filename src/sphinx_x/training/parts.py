@@ -1,0 +1,49 @@
+"""Parts of a model by name: `experts`, `projector`, `language_model`, `align`, or a shell pattern for full names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from sphinx_x.errors import RecipeError
+
+PARTS = {
+    "experts": ("model.model.vision.groups.*.experts.*",),
+    "projector": ("model.model.vision.groups.*.projector.*",),
+    "language_model": ("model.model.language_model.*", "model.lm_head.*"),
+    "align": ("align.*",),
+}
+
+
+def in_part(part: str, name: str) -> bool:
+    """Whether a parameter of that full name belongs to a part."""
+    return any(fnmatchcase(name, pattern) for pattern in PARTS.get(part, (part,)))
+
+
+def freeze(module: nn.Module, parts: Iterable[str]) -> None:
+    """Takes parts out of training; raises `RecipeError` where one has no parameters, or none are left."""
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    for part in parts:
+        found = [parameter for name, parameter in parameters.items() if in_part(part, name)]
+        if not found:
+            raise RecipeError(f"freeze: no parameter is named {part}")
+        for parameter in found:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise RecipeError("freeze: nothing is left to be trained")
+
+
+def rates_of(names: Iterable[str], rates: Mapping[str, float]) -> dict[str, float]:
+    """The factor of the learning rate of each parameter: that of the last part that it is in, else 1.
+
+    Raises `RecipeError` where a part has no parameters that are trained.
+    """
+    factors = dict.fromkeys(names, 1.0)
+    for part, factor in rates.items():
+        found = [name for name in factors if in_part(part, name)]
+        if not found:
+            raise RecipeError(f"rates: no parameter that is trained is named {part}")
+        factors.update(dict.fromkeys(found, factor))
+    return factors
