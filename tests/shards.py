@@ -35,3 +35,15 @@ def write_lines(folder: Path, name: str, count: int, seed: int = 0) -> None:
     """A shard NAME-00000 of `count` lines."""
     rng = random.Random(seed)
     write_shard(folder, f"{name}-00000", [line_sample(number, rng) for number in range(count)])
+
+
+def write_text(folder: Path, name: str, count: int) -> None:
+    """A shard NAME-00000 of `count` dialogues without images."""
+    samples = []
+    for number in range(count):
+        messages = [
+            {"role": "user", "content": f"What comes after {number}?"},
+            {"role": "assistant", "content": f"After {number} comes {number + 1}."},
+        ]
+        samples.append((Sample(f"text-{number}", [], messages), []))
+    write_shard(folder, f"{name}-00000", samples)

@@ -59,13 +59,16 @@ def weights(folder: Path) -> dict:
 def log(folder: Path) -> list[dict]:
     """The log without what depends on the clock."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s", "busy")} for r in records]
+    return [
+        {k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s", "busy")} for r in records
+    ]
 
 
 def gradients(recipe, folder, packs):
     trainer = Trainer(recipe, folder)
     optimizer, taken = trainer.engine.optimizer, {}
-    optimizer.step = lambda *_: taken.update({n: p.grad.clone() for n, p in optimizer.parameters.items()})  # type: ignore[method-assign]
+    parameters = optimizer.parameters.items()
+    optimizer.step = lambda *_: taken.update({n: p.grad.clone() for n, p in parameters})  # type: ignore[method-assign]
     sums = Sums()
     take_step(trainer, packs, 1e-3, sums)
     return taken, sums
@@ -243,6 +246,66 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_pa
         Trainer(recipe, tmp_path / "run", resume=True)
     with pytest.raises(CheckpointError, match="no saved state"):
         Trainer(recipe, tmp_path / "empty", resume=True)
+
+
+def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_path):
+    write_lines(recipe.folder, "held", 7, seed=5)
+    validation = {"sources": {"held": {}}, "every": 5, "samples": 5}
+    recipe = Recipe.model_validate(recipe.model_dump() | {"validation": validation})
+    trainer = Trainer(recipe, tmp_path / "run")
+    weights_before = {n: p.clone() for n, p in trainer.engine.objective.named_parameters()}
+    first, again = trainer.validation.measure(trainer.engine), trainer.validation.measure(trainer.engine)
+    assert first == again and set(first["by_source"]) == {"held"} and first["holes"] == 0
+    assert all(torch.equal(p, weights_before[n]) for n, p in trainer.engine.objective.named_parameters())
+    assert len({i for w in range(1) for pack in trainer.validation.sets[0].plan.window(w) for i in pack}) == 5
+    trainer.run()
+    measured = read_lines(tmp_path / "run" / "validation.jsonl")
+    last = read_lines(tmp_path / "run" / "log.jsonl")[-1]["step"]
+    assert [record["step"] for record in measured] == [*range(5, last, 5), last]
+    assert trainer.at.best == min(record["loss"] for record in measured) < first["loss"]
+    best = Trainer(recipe.model_copy(update={"start": str(tmp_path / "run" / "best")}), tmp_path / "again")
+    assert best.validation.measure(best.engine)["loss"] == pytest.approx(trainer.at.best, rel=1e-6)
+
+
+def test_numbers_go_to_tensorboard(recipe, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    Trainer(recipe.model_copy(update={"trackers": ["tensorboard"], "samples": 32}), tmp_path / "run").run()
+    found = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    found.Reload()
+    records = read_lines(tmp_path / "run" / "log.jsonl")
+    told = {event.step: event.value for event in found.Scalars("by_source/lines")}
+    assert told == {r["step"]: pytest.approx(r["by_source"]["lines"], rel=1e-6) for r in records}
+
+
+def test_learning_rates_by_part(recipe, tmp_path):
+    trainer = Trainer(recipe.model_copy(update={"rates": {"language_model": 0.0, "projector": 0.5}}), tmp_path / "run")
+    before = {name: master.clone() for name, master in trainer.engine.optimizer.masters.items()}
+    take_step(trainer, [range(8)], 1e-2, Sums())
+    moved = {n: float((m - before[n]).abs().max()) for n, m in trainer.engine.optimizer.masters.items()}
+    assert all(far == 0.0 for name, far in moved.items() if ".language_model." in name)
+    # Adam's first step is the learning rate itself
+    assert max(far for name, far in moved.items() if ".experts." in name) == pytest.approx(1e-2, rel=1e-2)
+    assert max(far for name, far in moved.items() if ".projector." in name) == pytest.approx(5e-3, rel=1e-2)
+    with pytest.raises(RecipeError, match="rates: no parameter that is trained is named nothing"):
+        Trainer(recipe.model_copy(update={"rates": {"nothing": 2.0}}), tmp_path / "other")
+    with pytest.raises(RecipeError, match="freeze: no parameter is named nowhere"):
+        Trainer(recipe.model_copy(update={"freeze": ["nowhere"]}), tmp_path / "other")
+
+
+def test_letters_get_a_token_and_begin_as_what_they_look_like(recipe, tmp_path, tiny_folder, tiny):
+    begun = recipe.model_copy(update={"start": str(tiny_folder), "letters": "é’\u2026", "samples": 16})
+    trainer = Trainer(begun, tmp_path / "run")
+    tokenizer, old = trainer.processor.tokenizer, tiny.processor.tokenizer
+    text = "caf\u00e9\u2019s \u4e2d\u2026"
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == text
+    assert len(ids) == len(text) + 2  # the letter that was not asked for still takes three
+    assert tokenizer.encode("plain", add_special_tokens=False) == old.encode("plain", add_special_tokens=False)
+    table = trainer.engine.objective.model.get_input_embeddings().weight
+    assert torch.equal(table[ids[3]], table[old.encode("e", add_special_tokens=False)[0]])
+    assert torch.equal(table[ids[4]], table[old.encode("'", add_special_tokens=False)[0]])
+    loaded = SphinxX.load(trainer.run())
+    assert loaded.processor.tokenizer.encode(text, add_special_tokens=False) == ids
 
 
 def test_learning_rate_by_hand():

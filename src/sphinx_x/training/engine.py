@@ -94,6 +94,13 @@ class Engine:
         sums.busy += time.monotonic() - began
         return Done(norm, [] if math.isfinite(norm) else _suspects(seen))
 
+    @torch.no_grad()
+    def look(self, examples: list[Example], sums: Sums, sources: Sequence[str]) -> None:
+        """Adds the losses of examples to `sums`, nothing else; all ranks do so together."""
+        micro = pack_examples(examples, self.world.device, self.world.mesh is not None, self.view)
+        losses, align = self.objective(micro)
+        sums.count(micro, losses, align, sources)
+
     def full_model(self) -> SphinxXForConditionalGeneration | None:
         """The model as it stands, whole and in the recipe's dtype, on the first rank; None on the others."""
         if self.world.mesh is None:

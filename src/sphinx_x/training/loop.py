@@ -1,8 +1,9 @@
 """The training loop: one stage, all tasks in one mixture (paper, section 3.3), on one process or many.
 
-A run lives in one folder: `log.jsonl` and `curves.png`, `state/` to resume from, `holes.jsonl` with every sample that
-could not be used, `bad_steps.jsonl` with those behind a loss that was not finite, and at the end `model/`, an ordinary
-model folder. A killed run resumes bit-equal: everything random follows from the seed and the step.
+A run lives in one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from; `holes.jsonl`
+with every sample that could not be used, and `bad_steps.jsonl` with those behind a loss that was not finite; at the end
+`model/`, and `best/` where there is a validation, are ordinary model folders. A killed run resumes bit-equal: everything
+random follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
-from sphinx_x.data.loader import Example, batches, shards_of
-from sphinx_x.data.mixture import Mixture, Share, open_mixture
+from sphinx_x.data.loader import Example, batches
+from sphinx_x.data.mixture import Mixture, open_mixture
 from sphinx_x.data.packs import Budget, Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
@@ -34,15 +35,20 @@ from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.progress import Progress, draw_curves
-from sphinx_x.training.recipe import Recipe
+from sphinx_x.training.recipe import Recipe, shares_of
 from sphinx_x.training.state import States, saved_states
+from sphinx_x.training.trackers import Tracker, flat, open_trackers
+from sphinx_x.training.validation import Validation
 from sphinx_x.training.world import World, join, leave
+
+T = TypeVar("T")
+LOGS = ("log.jsonl", "validation.jsonl", "holes.jsonl", "bad_steps.jsonl")
 
 
 @dataclass
 class Standing:
     """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done, steps
-    whose loss was not finite, and how many of those came last in a row."""
+    whose loss was not finite, how many of those came last in a row, the lowest validation loss."""
 
     step: int = 0
     samples: int = 0
@@ -52,6 +58,7 @@ class Standing:
     progress: float = 0.0
     bad: int = 0
     bad_in_a_row: int = 0
+    best: float | None = None
 
 
 class StopSignal:
@@ -93,35 +100,30 @@ class Trainer:
         self.world = world or join(recipe.parallel, device)
         model, self.processor = begin(recipe, whole=self.world.first)
         self.engine = Engine(model, recipe, self.world)
-        self.mixture = self._mixture()
+        self.mixture = self._in_turn(self._mixture)
         self.examples = self.mixture.examples
         self.sources = [source.name for source in self.examples.blend.sources]
+        self.validation = self._in_turn(self._validation) if recipe.validation else None
         self.data = self._data()
         self.at = Standing()
+        self.trackers: list[Tracker] = []
         self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
             self._resume()
         elif self.world.first:  # what a run left that ended before its first state
-            for name in ("log.jsonl", "holes.jsonl", "bad_steps.jsonl"):
+            for name in LOGS:
                 (self.folder / name).unlink(missing_ok=True)
 
-    def _mixture(self) -> Mixture:
-        """The sources, measured by the first rank; the others find the tables."""
-        if self.world.first:
-            mixture = self._opened()
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        """Does work on the first rank, then on all others, which find what it left in the folder."""
+        done = work() if self.world.first else None
         self.world.wait()
-        return mixture if self.world.first else self._opened()
+        return work() if done is None else done
 
-    def _opened(self) -> Mixture:
+    def _mixture(self) -> Mixture:
         recipe = self.recipe
-        shares = {
-            name: Share(
-                (s.path,) if s.path else tuple(shards_of(recipe.folder, name)), s.weight, s.end, s.ratio, s.root
-            )
-            for name, s in recipe.sources.items()
-        }
         return open_mixture(
-            shares,
+            shares_of(recipe, recipe.sources),
             self.processor,
             Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long),
             Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window),
@@ -133,6 +135,9 @@ class Trainer:
             progress=lambda name, tally: print(f"measuring {name}: {tally.records} samples", file=sys.stderr),
         )
 
+    def _validation(self) -> Validation:
+        return Validation(self.recipe, self.processor, self.folder / "index", self.world)
+
     def _resume(self) -> None:
         state, facts = self.states.newest()
         if facts["recipe"] != self._facts():
@@ -143,7 +148,7 @@ class Trainer:
         self.at = Standing(**facts["at"])
         if facts["data"] != self.data:
             raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
-        for name in ("log.jsonl", "holes.jsonl", "bad_steps.jsonl") if self.world.first else ():
+        for name in LOGS if self.world.first else ():
             path = self.folder / name
             kept = [record for record in read_lines(path) if record["step"] <= self.at.step]
             if path.exists():
@@ -168,6 +173,7 @@ class Trainer:
         recipe, at, world = self.recipe, self.at, self.world
         if world.first:
             self._tell()
+            self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"))
         steps = self.mixture.plan.steps(recipe.batch, Position(at.window, at.pack))
         sums = Sums()
         with Progress(recipe.samples, at.samples, world.first) as progress, StopSignal() as stop:
@@ -181,6 +187,8 @@ class Trainer:
                 if at.step % recipe.log_every == 0 or last:
                     self._log({"step": at.step, "samples": at.samples, "lr": rate, "norm": norm}, sums, progress)
                     sums = Sums()
+                if recipe.validation and (at.step % recipe.validation.every == 0 or last):
+                    self._validate()
                 stopped = world.any(bool(stop.number))
                 if at.step % recipe.save_every == 0 or last or stopped:
                     self._save()
@@ -191,6 +199,8 @@ class Trainer:
                         print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
                     raise SystemExit(128 + (stop.number or signal.SIGTERM))
         self.states.finish()
+        for tracker in self.trackers:
+            tracker.close()
         if at.holes and world.first:
             print(f"{at.holes} of {at.samples} samples were broken: {self.folder / 'holes.jsonl'}", file=sys.stderr)
         return self.export(self.folder / "model")
@@ -254,13 +264,30 @@ class Trainer:
         record = facts | record_of(self.world.gathered(sums.plain()))
         if self.world.first:
             append_line(self.folder / "log.jsonl", record)
+            self._track(record)
             progress.show(record)
+
+    def _track(self, record: dict[str, Any], prefix: str = "") -> None:
+        for tracker in self.trackers:
+            tracker.log(record["step"], dict(flat({k: v for k, v in record.items() if k != "step"}, prefix)))
+
+    def _validate(self) -> None:
+        """Measures the held-out samples, and keeps the model where none was better before."""
+        assert self.validation is not None
+        record = {"step": self.at.step, "samples": self.at.samples, **self.validation.measure(self.engine)}
+        if self.world.first:
+            append_line(self.folder / "validation.jsonl", record)
+            self._track(record, "validation/")
+        if self.at.best is None or record["loss"] < self.at.best:
+            self.at.best = record["loss"]
+            self.export(self.folder / "best")
 
     def _save(self) -> None:
         facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
         if self.world.first:
-            draw_curves(read_lines(self.folder / "log.jsonl"), self.folder / "curves.png")
+            logs = (read_lines(self.folder / name) for name in ("log.jsonl", "validation.jsonl"))
+            draw_curves(*logs, self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:
         """Writes model and processor as an ordinary model folder."""

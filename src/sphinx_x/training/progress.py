@@ -51,15 +51,20 @@ class Progress:
             self.spoke = now
 
 
-def draw_curves(records: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Loss, alignment loss and loss by source over samples, as a PNG."""
+def draw_curves(records: Sequence[dict[str, Any]], held_out: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Loss, alignment loss, loss by source and validation loss over samples, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     samples = [record["samples"] for record in records]
     axes.plot(samples, [record["loss"] for record in records], color="black", label="loss (nats a token)")
-    axes.plot(samples, [record["align"] for record in records], color="tab:gray", label="alignment (nats a character)")
+    if any(record["align"] for record in records):
+        aligned = [record["align"] for record in records]
+        axes.plot(samples, aligned, color="tab:gray", label="alignment (nats a character)")
+    if held_out:
+        points = [(record["samples"], record["loss"]) for record in held_out]
+        axes.plot(*zip(*points, strict=True), color="tab:red", marker=".", label="validation (nats a token)")
     for name in sorted({name for record in records for name in record["by_source"]}):
         points = [(r["samples"], r["by_source"][name]) for r in records if name in r["by_source"]]
         axes.plot(*zip(*points, strict=True), linewidth=0.8, label=name)

@@ -1,11 +1,11 @@
 """A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix).
 
-Parts of a model are named by patterns: `experts`, `projector`, `language_model`, or a shell pattern that is held against
-the full names of parameters (`*.layers.0.*`).
+Parts of a model are named as `sphinx_x.training.parts` says: `experts`, `projector`, `language_model`, or a pattern.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sphinx_x.data.loader import shards_of
+from sphinx_x.data.mixture import Share
 from sphinx_x.data.prepare import DataConfig
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
@@ -172,6 +174,14 @@ class Recipe(Strict):
         if self.max_tokens > self.pack.tokens:
             raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
         return self
+
+
+def shares_of(recipe: Recipe, sources: Mapping[str, SourceRecipe]) -> dict[str, Share]:
+    """Sources of a recipe as the mixture takes them."""
+    return {
+        name: Share((s.path,) if s.path else tuple(shards_of(recipe.folder, name)), s.weight, s.end, s.ratio, s.root)
+        for name, s in sources.items()
+    }
 
 
 def load_recipe(path: str | Path) -> Recipe:
