@@ -28,7 +28,7 @@ LONG_EDGE = 1754
 ASKED = QuestionSettings(
     turns=1,
     answer=400,
-    weights=dict.fromkeys(QuestionSettings().weights, 0) | {"read_page": 6, "read_region": 2, "find_text": 2},
+    weights=dict.fromkeys(QuestionSettings().weights, 0.0) | {"read_page": 6.0, "read_region": 2.0, "find_text": 2.0},
 )
 """One question a part: a model this small learns to copy from a dialogue, and from lists of boxes to repeat itself."""
 

@@ -33,13 +33,14 @@ def add_letters(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lett
     """
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     kind = json.loads(backend.to_str()) if backend is not None else {}
-    if kind.get("model", {}).get("type") != "BPE" or "ByteLevel" not in json.dumps(kind.get("pre_tokenizer")):
+    if backend is None or kind["model"]["type"] != "BPE" or "ByteLevel" not in json.dumps(kind.get("pre_tokenizer")):
         raise ValueError("letters can be added to a byte vocabulary only")
     table: Any = model.get_input_embeddings()
     rows = len(table.weight)
     if max(tokenizer.get_vocab().values()) + 1 != rows:
         raise ValueError(f"the vocabulary ends at {max(tokenizer.get_vocab().values()) + 1}, the table has {rows} rows")
-    vocabulary, merges = kind["model"]["vocab"], [tuple(pair) for pair in kind["model"]["merges"]]
+    vocabulary: dict[str, int] = kind["model"]["vocab"]
+    merges = [tuple(pair) for pair in kind["model"]["merges"]]
     alike = {letter: _encoded(tokenizer, _plain(letter)) for letter in letters}
     begun: list[list[int]] = []
     for letter in letters:

@@ -2,8 +2,8 @@
 
 A run lives in one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from; `holes.jsonl`
 with every sample that could not be used, and `bad_steps.jsonl` with those behind a loss that was not finite; at the end
-`model/`, and `best/` where there is a validation, are ordinary model folders. A killed run resumes bit-equal: everything
-random follows from the seed and the step.
+`model/`, and `best/` where there is a validation, are ordinary model folders. A killed run resumes bit-equal:
+everything random follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -278,16 +278,17 @@ class Trainer:
         if self.world.first:
             append_line(self.folder / "validation.jsonl", record)
             self._track(record, "validation/")
-        if self.at.best is None or record["loss"] < self.at.best:
-            self.at.best = record["loss"]
+        loss = self.world.agreed(record["loss"])
+        if self.at.best is None or loss < self.at.best:
+            self.at.best = loss
             self.export(self.folder / "best")
 
     def _save(self) -> None:
         facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
         if self.world.first:
-            logs = (read_lines(self.folder / name) for name in ("log.jsonl", "validation.jsonl"))
-            draw_curves(*logs, self.folder / "curves.png")
+            records, held_out = (read_lines(self.folder / name) for name in LOGS[:2])
+            draw_curves(records, held_out, self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:
         """Writes model and processor as an ordinary model folder."""

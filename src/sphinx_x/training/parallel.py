@@ -65,7 +65,7 @@ def _fill(objective: Objective, source: dict[str, Tensor], world: World) -> None
     objective.model.tie_weights()
     weights = {name: tensor for name, tensor in source.items() if name in objective.state_dict()}
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-    set_model_state_dict(objective, weights, options=options)
+    set_model_state_dict(objective, weights, options=options)  # pyright: ignore[reportArgumentType]
     for name, buffer in objective.named_buffers():
         if world.first:
             buffer.copy_(source[name])
@@ -105,7 +105,7 @@ def _shard(objective: Objective, recipe: Recipe, world: World) -> None:
 def _vision_blocks(objective: Objective) -> Iterator[nn.Module]:
     """The blocks of the visual experts: what is gathered, or compiled, one by one."""
     for group in objective.model.model.vision.groups:
-        for expert in group.experts:
+        for expert in group.experts:  # pyright: ignore[reportGeneralTypeIssues]
             for child in expert.modules():
                 if isinstance(child, nn.ModuleList):
                     yield from child

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.jobs import MANIFEST, check_folder, sync_tree, write_manifest
@@ -39,7 +40,7 @@ class States:
     def __init__(self, folder: Path, world: World, keep: int) -> None:
         self.folder, self.world, self.keep = folder, world, keep
         # a group of its own: what it says in the background may not come between the words of a step
-        self.group = dist.new_group(backend="gloo") if world.mesh is not None else None
+        self.group: Any = dist.new_group(backend="gloo") if world.mesh is not None else None
         self.thread = ThreadPoolExecutor(1) if world.mesh is None else None
         self.running: tuple[Path, Path, Future[Any]] | None = None
         logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
@@ -58,7 +59,7 @@ class States:
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
             future: Any = self.thread.submit(_write, copies, temporary)
         else:
-            future = dcp.async_save(tensors, checkpoint_id=temporary, process_group=self.group)
+            future = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
         self.running = target, temporary, future
 
     def finish(self) -> None:
@@ -96,11 +97,11 @@ class States:
         alone = self.world.mesh is None
         try:
             with warnings.catch_warnings(action="ignore"):
-                dcp.load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
+                load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
         except Exception as error:  # the library's own kinds, which carry those of all ranks
             raise CheckpointError(f"{state}: is not the state of this model: {one_line(error)}") from error
 
 
 def _write(tensors: dict[str, Tensor], folder: Path) -> None:
     with warnings.catch_warnings(action="ignore"):
-        dcp.save(tensors, checkpoint_id=folder, no_dist=True)
+        save(tensors, checkpoint_id=folder, no_dist=True)

@@ -43,7 +43,7 @@ class Trackio:
     """A run of the project `sphinx-x` in trackio's local store, under the name of the run's folder."""
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
-        import trackio
+        import trackio  # pyright: ignore[reportMissingImports]
 
         self.run = trackio.init(project="sphinx-x", name=folder.name, config=dict(recipe), resume="allow", embed=False)
 
