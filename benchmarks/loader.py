@@ -32,7 +32,8 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.family import get_member
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.tokenizer import byte_tokenizer
-from sphinx_x.training.loop import Sums, Trainer
+from sphinx_x.training.loop import Trainer
+from sphinx_x.training.meter import Sums
 from sphinx_x.training.packing import pack_examples
 from sphinx_x.training.recipe import AlignRecipe, SourceRecipe, load_recipe
 
@@ -135,7 +136,7 @@ def appetite(times: int) -> str:
             return sum(len(pack) for _, packs in steps for pack in packs)
 
         def train() -> int:
-            trainer.step(steps[0], 1e-4, Sums())
+            trainer.engine.step(steps[0], 1, 1e-4, Sums(), trainer.sources)
             return sum(map(len, steps[0]))
 
         ready, eaten, ratio = alternating(load, train, times)

@@ -31,7 +31,7 @@ from sphinx_x.data.som.samples import SAMPLES
 from sphinx_x.data.sources.base import Raw
 from sphinx_x.evaluation.metrics import character_errors
 from sphinx_x.evaluation.runner import print_sample_figures
-from sphinx_x.evaluation.samples import Asked, differences, judge, rates
+from sphinx_x.evaluation.samples import Asked, differences, document_of, judge, rates
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ, read_region
@@ -96,7 +96,7 @@ def plain_reading(out: Path, models: list[str]) -> None:
         message = Message("user", (Part(), Text(READ)))
         text = " ".join(region["text"] for region in sample.regions)
         image = open_image(reader.image_bytes(sample))
-        lines.append((Asked(sample.id, sample.source.partition("#")[0], 0, "text", (message,), text), image))
+        lines.append((Asked(sample.id, document_of(sample), 0, "text", (message,), text), image))
     scores = []
     for model in models:
         sphinx = SphinxX.load(model)

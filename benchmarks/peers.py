@@ -6,6 +6,7 @@ and images go through the same processor.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from threading import Thread
@@ -13,7 +14,8 @@ from threading import Thread
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import TextIteratorStreamer
+from transformers import TextIteratorStreamer, TrainingArguments
+from transformers import Trainer as HubTrainer
 
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -88,18 +90,63 @@ class PlainLoop:
                 parameter.copy_(master)
 
     def _backward(self, examples: Sequence[Example], trained: int) -> None:
-        longest = self.longest or max(len(e.ids) for e in examples)
-        ids = torch.stack([F.pad(e.ids, (0, longest - len(e.ids))) for e in examples])
-        labels = torch.stack([F.pad(e.labels, (0, longest - len(e.labels)), value=-100) for e in examples])
-        mask = torch.stack([torch.arange(longest) < len(e.ids) for e in examples]).long()
-        self.rows, self.real = self.rows + ids.numel(), self.real + int(mask.sum())
-        pixels = torch.cat([e.views for e in examples]).to(self.dtype) / 255
-        out = self.model(
-            input_ids=ids,
-            pixel_values=pixels,
-            attention_mask=mask,
-            labels=labels,
-            use_cache=False,
-            num_items_in_batch=trained,
-        )
-        out.loss.backward()
+        batch = padded(examples, self.longest)
+        self.rows, self.real = self.rows + batch["input_ids"].numel(), self.real + int(batch["attention_mask"].sum())
+        batch["pixel_values"] = batch["pixel_values"].to(self.dtype)
+        self.model(**batch, use_cache=False, num_items_in_batch=trained).loss.backward()
+
+
+def padded(examples: Sequence[Example], longest: int | None = None) -> dict[str, torch.Tensor]:
+    """A padded batch as the library's models take it."""
+    longest = longest or max(len(e.ids) for e in examples)
+    return {
+        "input_ids": torch.stack([F.pad(e.ids, (0, longest - len(e.ids))) for e in examples]),
+        "labels": torch.stack([F.pad(e.labels, (0, longest - len(e.labels)), value=-100) for e in examples]),
+        "attention_mask": torch.stack([torch.arange(longest) < len(e.ids) for e in examples]).long(),
+        "pixel_values": torch.cat([e.views for e in examples]).float() / 255,
+    }
+
+
+class _Listed(torch.utils.data.Dataset[Example]):
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, number: int) -> Example:
+        return self.examples[number]
+
+
+class TransformersTrainer:
+    """The library's Trainer as its examples use it: padded batches in the order of the data, bfloat16 by autocast."""
+
+    def __init__(self, model: SphinxXForConditionalGeneration, batch: int) -> None:
+        self.model, self.batch = model, batch
+        self.rows = self.real = 0
+
+    def collate(self, examples: list[Example]) -> dict[str, torch.Tensor]:
+        """Pads a batch to its longest sample, and counts."""
+        batch = padded(examples)
+        self.rows, self.real = self.rows + batch["input_ids"].numel(), self.real + int(batch["attention_mask"].sum())
+        return batch
+
+    def steps(self, steps: Sequence[list[Example]]) -> None:
+        """Optimizer steps of as many samples as ours have on average."""
+        examples = [example for step in steps for example in step]
+        with tempfile.TemporaryDirectory() as folder:
+            settings = TrainingArguments(
+                output_dir=folder,
+                per_device_train_batch_size=self.batch,
+                gradient_accumulation_steps=max(len(examples) // len(steps) // self.batch, 1),
+                num_train_epochs=1,
+                learning_rate=1e-4,
+                bf16=True,
+                use_cpu=True,
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                logging_strategy="no",
+                remove_unused_columns=False,
+            )
+            HubTrainer(self.model, settings, data_collator=self.collate, train_dataset=_Listed(examples)).train()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import random
 import resource
 import statistics
 import subprocess
@@ -21,16 +20,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the drawn lines that the tests use
-
 import numpy as np
 import torch
-from peers import PlainLoop, first_piece, generate
+from peers import first_piece, generate
 from PIL import Image
 
-from shards import line_sample
-from sphinx_x.data.loader import batches
-from sphinx_x.data.shards import write_shard
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import SphinxX
@@ -38,9 +32,6 @@ from sphinx_x.model.attention import attend
 from sphinx_x.model.processing import render_views
 from sphinx_x.model.views import ViewGrid, plan_views
 from sphinx_x.reading import READ
-from sphinx_x.training.loop import Sums, Trainer
-from sphinx_x.training.packing import pack_examples
-from sphinx_x.training.recipe import AlignRecipe, AugmentRecipe, SourceRecipe, load_recipe
 
 Row = tuple[str, str, str, str]
 
@@ -111,38 +102,6 @@ def batch_reading(sphinx: SphinxX, lines: int, times: int) -> Row:
         f"{count / other:.1f} (generate, batches of 32)",
         f"{ratio:.2f}",
     )
-
-
-def training(batch: int, times: int) -> list[Row]:
-    """Samples a second and share of padding of one optimizer step, beside padded batches; no alignment loss."""
-    rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [line_sample(number, rng) for number in range(256)]
-        for sample, _ in rows:  # answers of the lengths of real lines
-            sample.messages[1]["content"] = "x" * rng.choice((5, 16, 31, 61, 83))
-        write_shard(folder, "lines-00000", rows)
-        changes = {"align": AlignRecipe(), "augment": AugmentRecipe(scale=(0.6, 7.0)), "folder": Path(folder)}
-        changes |= {"sources": {"lines": SourceRecipe(weight=1)}, "samples": batch}
-        recipe = load_recipe("nano").model_copy(update=changes)
-        trainer = Trainer(recipe, Path(folder) / "run")
-        packs = [pack for _, step in batches(trainer.examples, trainer.mixture.plan.steps(1), 0) for pack in step]
-        examples = [example for pack in packs for example in pack]
-    out: list[Row] = []
-    sums = Sums()
-    for name, longest in (("padded to the longest of 8 alike", None), ("padded to the longest allowed", 512)):
-        plain = PlainLoop(new_model(get_member("nano"))[0], torch.bfloat16, 8, longest)
-        mine, other, ratio = medians(
-            lambda: timed(lambda: trainer.step(packs, 1e-4, sums)),
-            lambda plain=plain: timed(lambda: plain.step(examples)),
-            times,
-        )
-        padding = 100 * (1 - plain.real / plain.rows)
-        out.append(("training, samples/s", f"{batch / mine:.1f}", f"{batch / other:.1f} ({name})", f"{ratio:.2f}"))
-        rows = sum(pack_examples(pack, trainer.device).ids.shape[1] for pack in packs)
-        row = 100 * (1 - sum(len(e.ids) for e in examples) / rows)
-        share = f"{row:.1f} of the row, {100 * sums.record()['padding']:.1f} inside attention"
-        out.append(("padding, %", share, f"{padding:.1f} ({name})", ""))
-    return out
 
 
 def skipping(times: int) -> list[Row]:
@@ -278,7 +237,6 @@ def main() -> None:
             lambda: [first_token(sphinx, image, times)],
             lambda: [decoding(sphinx, image, times)],
             lambda: [batch_reading(sphinx, 8 if options.quick else 128, max(1, times // 2))],
-            lambda: training(8 if options.quick else 48, times),
             lambda: skipping(times),
             lambda: attention(times),
             lambda: start_up(options.model, file, times),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from shards import write_lines
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,8 +22,6 @@ def test_quick_benchmark(tiny_folder):
         "first piece",
         "decoding",
         "reading 8 lines",
-        "training",
-        "padding",
         "encoding 10:1",
         "attention",
         "memory",
@@ -37,6 +37,18 @@ def test_grid_costs():
     assert views + skipped == pytest.approx(32)
     assert tokens == pytest.approx(views * 51 + skipped)
     assert cost(16, 2)[4] < cost(8, 8)[4] < cost(1, 1)[4]
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_training(tmp_path):
+    for name in ("words", "lines", "fonts", "emoji"):
+        write_lines(tmp_path, name, 30)
+    command = [sys.executable, "benchmarks/training.py", str(tmp_path), "--quick"]
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | paths, timeout=240)
+    assert done.returncode == 0, done.stderr
+    for row in ("| SPHINX-X |", "longest allowed |", "like length |", "Trainer |", "Not in forward", "the floor is"):
+        assert row in done.stdout, row
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from sphinx_x.conversation import Message, Place, Text
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.som.words import READY
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.samples import Asked, Score, differences, judge, questions, rates, score_samples
+from sphinx_x.evaluation.samples import Asked, Score, differences, document_of, judge, questions, rates, score_samples
 from test_cli import run
 
 
@@ -130,8 +130,15 @@ def test_on_the_command_line(tiny_folder, tmp_path, capsys):
     out = tmp_path / "answers.jsonl"
     arguments = ["eval", tiny_folder, "--samples", tmp_path / "lines-00000.jsonl"]
     code, said, _ = run(*arguments, "--against", tiny_folder, "-o", out, capsys=capsys)
-    assert code == 0 and "| text | 2 | 1 |" in said and "+0.0 (+0.0 to +0.0)" in said
+    assert code == 0 and "| text | 2 | 2 |" in said and "+0.0 (+0.0 to +0.0)" in said
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["kind"] for row in rows] == ["text", "box"] * 2 and len(rows[0]["answers"]) == 2
     code, _, said = run("eval", tiny_folder, "--against", tiny_folder, capsys=capsys)
     assert code != 0 and "--against goes with --samples" in said
+
+
+def test_lines_of_a_document_are_drawn_together_and_pictures_apart():
+    page = [Sample(f"p-{k}", [], [], source=f"a.pdf#page={k}") for k in range(2)]
+    pictures = [Sample(f"s-{k}", [], [], source="samples") for k in range(2)]
+    assert [document_of(sample) for sample in page] == ["a.pdf", "a.pdf"]
+    assert [document_of(sample) for sample in pictures] == ["s-0", "s-1"]

@@ -51,7 +51,7 @@ def print_sample_figures(
         )
     if out is not None:
         write_atomic(out, "".join(_line(*pair) for pair in zip(*scores, strict=True)))
-    print(f"| answers | number | documents | {' | '.join(names)} |" + (" difference |" if against else ""))
+    print(f"| answers | number | documents or pictures | {' | '.join(names)} |" + (" difference |" if against else ""))
     print("|---" * (len(names) + 3) + ("|---|" if against else "|"))
     tables = [rates(answers) for answers in scores]
     changes = differences(*scores) if against else {}
@@ -59,9 +59,7 @@ def print_sample_figures(
         cells = [f"{100 * t[kind].rate:.1f} % ({100 * t[kind].low:.1f} to {100 * t[kind].high:.1f})" for t in tables]
         cells += ["{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * n for n in changes[kind]))] if against else []
         print(f"| {kind} | {first.answers} | {first.documents} | {' | '.join(cells)} |")
-    print(
-        "\nErrors: of text in characters, else in answers; in brackets 95 % intervals, over draws of whole documents."
-    )
+    print("\nErrors: of text in characters, else in answers; in brackets 95 % intervals, over draws of documents.")
 
 
 def _line(*scores: Score) -> str:

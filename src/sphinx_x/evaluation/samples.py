@@ -100,10 +100,16 @@ def score_samples(
     return scores
 
 
+def document_of(sample: Sample) -> str:
+    """What its answers share with those of other samples: the document of its page; a picture stands for itself."""
+    document, page, _ = sample.source.partition("#")
+    return document if page else sample.id
+
+
 def questions(sample: Sample) -> Iterator[Asked]:
     """The answers of a dialogue that can be measured."""
     messages = parse_messages(sample.messages)
-    document = sample.source.partition("#")[0]
+    document = document_of(sample)
     answers = [number for number, message in enumerate(messages) if message.role == "assistant"]
     for turn, number in enumerate(answers):
         before, parts = tuple(messages[:number]), messages[number].parts
