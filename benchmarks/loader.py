@@ -101,7 +101,7 @@ def loaded(mixture: Mixture) -> tuple[int, int, int]:
     samples = tokens = room = 0
     for _, packs in batches(mixture.examples, mixture.plan.steps(1), 0):
         for pack in packs:
-            micro = pack_examples(pack, torch.device("cpu"))
+            micro = pack_examples([pack], torch.device("cpu"))
             samples, tokens, room = samples + len(pack), tokens + micro.tokens, room + PACK.tokens
     return samples, tokens, room
 

@@ -100,7 +100,7 @@ def test_a_rank_without_images_or_without_samples_does_not_block_the_others(tmp_
     write_lines(tmp_path / "data", "lines", 12)
     write_text(tmp_path / "data", "text", 12)
     sources = {"lines": {"weight": 1}, "text": {"weight": 1}}
-    changes = {"sources": sources, "samples": 42, "batch": 2, "pack": {"tokens": 200, "views": 64, "window": 16}}
+    changes = {"sources": sources, "samples": 120, "batch": 2, "pack": {"tokens": 200, "views": 64, "window": 16}}
     recipe = recipe_of(tmp_path / "data", **changes)
     run_ranks(1, tiny_member, [(recipe, tmp_path / "alone")])
     run_ranks(2, tiny_member, [(recipe, tmp_path / "two")])

@@ -102,7 +102,7 @@ def test_packed_equals_unpacked(tiny_member, llm):
     member = replace(tiny_member, llm={**tiny_member.llm, **extra}) if llm == "mixtral" else tiny_member
     model, processor = new_model(member, seed=3)
     examples = examples_of(processor, [(20, 9), None, (120, 12), (60, 30), None, (128, 100), (5, 5)])
-    micro = pack_examples(examples, torch.device("cpu"))
+    micro = pack_examples([examples], torch.device("cpu"))
     trunk = model.model
     alone = []
     for example in examples:

@@ -199,11 +199,11 @@ def poisoned(trainer, times):
     forward, left = trainer.engine.objective.forward, [times]
 
     def bad(micro):
-        losses, align = forward(micro)
+        losses, *more = forward(micro)
         if left[0] > 0:
             left[0] -= 1
             losses = torch.cat([losses[:1] * torch.nan, losses[1:]])
-        return losses, align
+        return losses, *more
 
     trainer.engine.objective.forward = bad
 

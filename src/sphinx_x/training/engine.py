@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.meter import Sums
-from sphinx_x.training.objective import Objective
+from sphinx_x.training.objective import Losses, Objective
 from sphinx_x.training.optimizer import MasterOptimizer
 from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
 from sphinx_x.training.parallel import spread
@@ -53,7 +52,7 @@ class Engine:
         text = model.config.text_config
         torch.manual_seed(recipe.seed)
         head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames) if recipe.align.weight else None
-        self.objective = Objective(model.train(), head)
+        self.objective = Objective(model.train(), head, recipe.balance)
         freeze(self.objective, recipe.freeze)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
@@ -70,36 +69,41 @@ class Engine:
         this rank has packs for; sources: names, for `sums`."""
         began = time.monotonic()
         at_once, sharded = self.recipe.at_once, self.world.mesh is not None
-        groups = [[e for pack in packs[k * at_once : (k + 1) * at_once] for e in pack] for k in range(count)]
-        examples = [example for group in groups for example in group]
-        trained, characters = self.world.total(
-            [sum(int((e.labels != IGNORED).sum()) for e in examples), sum(len(e.line) for e in examples)]
+        groups = [packs[k * at_once : (k + 1) * at_once] for k in range(count)]
+        examples = [example for pack in packs for example in pack]
+        trained, characters, tokens = self.world.total(
+            [
+                sum(int((e.labels != IGNORED).sum()) for e in examples),
+                sum(len(e.line) for e in examples),
+                sum(len(e.ids) for e in examples),
+            ]
         )
-        seen: list[tuple[MicroBatch, Tensor, Tensor]] = []
+        seen: list[tuple[MicroBatch, Losses]] = []
         for number, group in enumerate(groups):
             micro = pack_examples(group, self.world.device, sharded, self.view)
             if sharded and self.recipe.parallel.keep_whole:  # whole gradients add up, and are summed over ranks once
                 self.objective.set_requires_gradient_sync(number == count - 1)  # pyright: ignore[reportCallIssue]
-            losses, align = self.objective(micro)
-            loss = losses.sum() / max(trained, 1) + self.recipe.align.weight * align / max(characters, 1)
+            losses = Losses(*self.objective(micro))
+            loss = losses.tokens.sum() / max(trained, 1) + self.recipe.align.weight * losses.align / max(characters, 1)
+            if self.objective.balance:
+                loss = loss + self.objective.balance * losses.balance / max(tokens, 1)
             loss.backward()
-            seen.append((micro, losses.detach(), align.detach()))
+            seen.append((micro, Losses(*(part.detach() for part in losses))))
         norm = self.optimizer.norm()
         if math.isfinite(norm):
             self.optimizer.step(rate, self.recipe.clip, norm)
         else:
             self.optimizer.drop_gradients()
-        for micro, losses, align in seen:
-            sums.count(micro, losses, align, sources)
+        for micro, losses in seen:
+            sums.count(micro, losses, sources)
         sums.busy += time.monotonic() - began
         return Done(norm, [] if math.isfinite(norm) else _suspects(seen))
 
     @torch.no_grad()
     def look(self, examples: list[Example], sums: Sums, sources: Sequence[str]) -> None:
         """Adds the losses of examples to `sums`, nothing else; all ranks do so together."""
-        micro = pack_examples(examples, self.world.device, self.world.mesh is not None, self.view)
-        losses, align = self.objective(micro)
-        sums.count(micro, losses, align, sources)
+        micro = pack_examples([examples], self.world.device, self.world.mesh is not None, self.view)
+        sums.count(micro, Losses(*self.objective(micro)), sources)
 
     def full_model(self) -> SphinxXForConditionalGeneration | None:
         """The model as it stands, whole and in the recipe's dtype, on the first rank; None on the others."""
@@ -118,11 +122,11 @@ class Engine:
         return model
 
 
-def _suspects(seen: Sequence[tuple[MicroBatch, Tensor, Tensor]]) -> list[str]:
+def _suspects(seen: Sequence[tuple[MicroBatch, Losses]]) -> list[str]:
     bad, names = [], []
-    for micro, losses, _ in seen:
+    for micro, losses in seen:
         counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
-        for example, part in zip(micro.examples, losses.split(counts), strict=True):
+        for example, part in zip(micro.examples, losses.tokens.split(counts), strict=True):
             names.append(example.name)
             if not bool(part.isfinite().all()):
                 bad.append(example.name)

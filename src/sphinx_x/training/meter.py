@@ -6,16 +6,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
-from torch import Tensor
-
+from sphinx_x.training.objective import Losses
 from sphinx_x.training.packing import IGNORED, MicroBatch
 
 
 @dataclass
 class Sums:
-    """Sums since the last line of the log. busy: seconds in forward, backward and optimizer."""
+    """Sums since the last line of the log. busy: seconds in forward, backward and optimizer; routed: tokens that went to
+    each expert of a mixture, by layer."""
 
     loss: float = 0.0
     align: float = 0.0
@@ -26,19 +27,24 @@ class Sums:
     rows: int = 0
     attended: int = 0
     busy: float = 0.0
+    balance: float = 0.0
+    routed: list[list[float]] | None = None
     by_source: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0]))
     by_task: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0]))
     began: float = field(default_factory=time.monotonic)
 
-    def count(self, micro: MicroBatch, losses: Tensor, align: Tensor, sources: Sequence[str]) -> None:
-        """Adds a micro-batch. losses: of its trained tokens; sources: names by number."""
-        self.loss += float(losses.sum())
-        self.align, self.characters = self.align + float(align), self.characters + micro.characters
-        self.tokens, self.trained = self.tokens + micro.tokens, self.trained + len(losses)
+    def count(self, micro: MicroBatch, losses: Losses, sources: Sequence[str]) -> None:
+        """Adds a micro-batch. sources: names by number."""
+        self.loss += float(losses.tokens.sum())
+        self.align, self.characters = self.align + float(losses.align), self.characters + micro.characters
+        self.balance += float(losses.balance)
+        if losses.routed.numel():
+            self.routed = losses.routed.tolist() if self.routed is None else _added(self.routed, losses.routed.tolist())
+        self.tokens, self.trained = self.tokens + micro.tokens, self.trained + len(losses.tokens)
         self.views, self.attended = self.views + micro.view_count, self.attended + micro.attended
         self.rows += micro.ids.shape[1]
         counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
-        for example, part in zip(micro.examples, losses.cpu().split(counts), strict=True):
+        for example, part in zip(micro.examples, losses.tokens.cpu().split(counts), strict=True):
             total = float(part.sum())
             for table, name in ((self.by_source, sources[example.source]), (self.by_task, example.task or "other")):
                 table[name][0] += total
@@ -56,6 +62,7 @@ def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return sum(part[key] for part in parts)
 
     seconds = max(time.monotonic() - part["began"] for part in parts)
+    routed = [part["routed"] for part in parts if part["routed"]]
     return {
         "loss": total("loss") / max(total("trained"), 1),
         "align": total("align") / max(total("characters"), 1),
@@ -66,7 +73,18 @@ def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "padding": 1 - total("tokens") / max(total("attended"), 1),
         "by_source": _means(part["by_source"] for part in parts),
         "by_task": _means(part["by_task"] for part in parts),
+        **(_routing(routed, total("balance") / max(total("tokens"), 1)) if routed else {}),
     }
+
+
+def _routing(routed: Sequence[list[list[float]]], balance: float) -> dict[str, float]:
+    """The load-balancing loss, and how much more than its even share the busiest expert gets, the mean over layers."""
+    layers = reduce(_added, routed)
+    return {"balance": balance, "busiest": sum(max(layer) * len(layer) / sum(layer) for layer in layers) / len(layers)}
+
+
+def _added(first: list[list[float]], second: list[list[float]]) -> list[list[float]]:
+    return [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(first, second, strict=True)]
 
 
 def _means(tables: Iterable[Mapping[str, Sequence[float]]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +21,12 @@ IGNORED = -100
 class MicroBatch:
     """Examples in one row of T tokens, filled up at its end.
 
-    ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of them real; rows, targets: the positions that
+    pools: tokens of each pack that is in the row; ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of them real; rows, targets: the positions that
     predict a trained token, and that token, the first `trained` of them real (the rest ignored).
     """
 
     examples: list[Example]
+    pools: list[int]
     ids: Tensor
     views: Tensor
     view_count: int
@@ -50,13 +52,17 @@ class MicroBatch:
 
 
 def pack_examples(
-    examples: list[Example], device: torch.device, always_views: bool = False, view: tuple[int, int] = (48, 384)
+    packs: Sequence[Sequence[Example]],
+    device: torch.device,
+    always_views: bool = False,
+    view: tuple[int, int] = (48, 384),
 ) -> MicroBatch:
-    """Lays examples into one row, on `device`; no examples make a row that nothing is learned from.
+    """Lays the examples of packs into one row, on `device`; no examples make a row that nothing is learned from.
 
     always_views: where no example has an image, black views (height and width `view`) are there all the same, so that
     ranks that wait for each other all go the same way.
     """
+    examples = [example for pack in packs for example in pack]
     none = torch.empty(0, dtype=torch.int64)
     ids, labels = torch.cat([none, *(e.ids for e in examples)]), torch.cat([none, *(e.labels for e in examples)])
     views = _joined([e.views for e in examples], view, 1 if always_views else 0)
@@ -64,7 +70,8 @@ def pack_examples(
     rows = (labels[1:] != IGNORED).nonzero()[:, 0]
     targets = labels[1:][rows]
     return MicroBatch(
-        list(examples),
+        examples,
+        [sum(len(example.ids) for example in pack) for pack in packs],
         _filled(ids, TOKENS, 0)[None].to(device),
         views.to(device),
         sum(len(e.views) for e in examples),

@@ -8,6 +8,7 @@ so that no other needs the memory for all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from sphinx_x.errors import RecipeError
+from sphinx_x.model.moe import Experts, fsdp_placement, share_experts
 from sphinx_x.training.objective import Objective
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
@@ -38,6 +40,8 @@ def spread(objective: Objective, recipe: Recipe, world: World) -> None:
         objective.to(world.device)
     else:
         source = _taken(objective, recipe, world)
+        if recipe.parallel.expert > 1:
+            _share_experts(objective, recipe, world)
         if recipe.parallel.tensor > 1:
             _share_tensors(objective, recipe, world)
         _shard(objective, recipe, world)
@@ -76,6 +80,14 @@ def _layers(objective: Objective) -> list[nn.Module]:
     return list(objective.model.model.language_model.layers)
 
 
+def _share_experts(objective: Objective, recipe: Recipe, world: World) -> None:
+    if not objective.mixture:
+        raise RecipeError(f"parallel: {recipe.member} is no mixture: it has no experts that ranks could share (expert)")
+    if recipe.parallel.tensor > 1:
+        raise RecipeError("parallel: experts are shared by tensor ranks where there are any; leave expert at 1")
+    share_experts(objective, world.mesh["expert"], "expert")  # pyright: ignore[reportOptionalSubscript]
+
+
 def _share_tensors(objective: Objective, recipe: Recipe, world: World) -> None:
     text, tensor = objective.model.config.text_config, recipe.parallel.tensor
     sizes = {"attention heads": text.num_attention_heads, "key-value heads": text.num_key_value_heads}
@@ -87,16 +99,24 @@ def _share_tensors(objective: Objective, recipe: Recipe, world: World) -> None:
     if recipe.lora is not None:
         raise RecipeError("parallel: adapters (lora) cannot be shared by tensor ranks; shard them over data ranks")
     plan = {name: style() for name, style in (_ATTENTION if mixture else _ATTENTION | _FORWARD).items()}
+    if mixture:
+        share_experts(objective, world.mesh["tensor"], "tensor")  # pyright: ignore[reportOptionalSubscript]
     for layer in _layers(objective):
         parallelize_module(layer, world.mesh["tensor"], plan)  # pyright: ignore[reportOptionalSubscript, reportArgumentType]
 
 
 def _shard(objective: Objective, recipe: Recipe, world: World) -> None:
     policy = MixedPrecisionPolicy(param_dtype=getattr(torch, recipe.dtype), reduce_dtype=torch.float32)
-    for module in [*_layers(objective), *_vision_blocks(objective), objective]:
-        sharded: Any = fully_shard(
-            module, mesh=world.data, mp_policy=policy, reshard_after_forward=not recipe.parallel.keep_whole
-        )
+    settings: dict[str, Any] = {"mp_policy": policy, "reshard_after_forward": not recipe.parallel.keep_whole}
+    plain = {"mesh": world.data, **settings}
+    # the weights of routing stay float32; experts that ranks share have those of fewer data ranks to be summed with
+    experts = plain | {"mp_policy": replace(policy, cast_forward_inputs=False), "shard_placement_fn": fsdp_placement}
+    if recipe.parallel.expert > 1:
+        experts["mesh"] = world.mesh["outer"]  # pyright: ignore[reportOptionalSubscript]
+    modules = [(module, experts) for module in objective.modules() if isinstance(module, Experts)]
+    modules += [(module, plain) for module in (*_layers(objective), *_vision_blocks(objective), objective)]
+    for module, how in modules:
+        sharded: Any = fully_shard(module, **how)
         # losses are divided by the tokens of all ranks, so gradients are summed and not averaged
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
