@@ -1,6 +1,9 @@
 """What ranks of a group do in the tests of shared experts: each compares its part with what one process computes."""
 
 import copy
+import multiprocessing
+import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,17 +20,28 @@ from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
 from sphinx_x.model import moe
 from sphinx_x.model.packed import PACKED, plan_pack
-from sphinx_x.model.routing import balance_from, load_balancing_loss, routing_sums
+from sphinx_x.model.routing import balance_from, load_balancing_loss, recorded_routing, routing_sums
 
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_local_experts": 4, "num_experts_per_tok": 2}
 LAYERS = {"vocab_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 
 
 def spawn(check, ranks: int, folder: Path, *arguments) -> None:
-    """Runs check(folder, *arguments) in processes of one gloo group; an error of any of them is raised here."""
+    """Runs check(folder, *arguments) in processes of one gloo group; an error of any of them is raised here.
+
+    They come from one server that has imported this file, as imports take longer than anything they do.
+    """
     store = folder / "store"
     store.unlink(missing_ok=True)
-    mp.spawn(_rank, (check, ranks, str(store), folder, arguments), ranks)
+    multiprocessing.set_forkserver_preload([__name__])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        mp.start_processes(_rank, (check, ranks, str(store), folder, arguments), ranks, start_method="forkserver")
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 def _rank(rank, check, ranks, store, folder, arguments):
@@ -95,8 +109,9 @@ def same_tokens(folder, dtype, tolerance):
             for name, grad in expected_grads.items():
                 close(grads[name], grad, tolerance)
         else:
-            assert out.shape == hidden.shape and all(not g.full_tensor().any() for g in grads.values() if g.ndim == 3
-                                                     and isinstance(g, DTensor))
+            assert out.shape == hidden.shape and all(
+                not g.full_tensor().any() for g in grads.values() if g.ndim == 3 and isinstance(g, DTensor)
+            )
 
 
 def without_the_sum_backwards(folder, *_):
@@ -159,9 +174,10 @@ def row_loss(model, row: int, total: int):
     lengths = lengths_of(row)
     pack = plan_pack(lengths, total=32)
     embeddings = torch.randn(1, 32, SIZES["hidden_size"], generator=torch.Generator().manual_seed(row))
-    inputs = {"position_ids": pack.position_ids, "pack": pack, "use_cache": False, "output_router_logits": True}
-    out = model(inputs_embeds=embeddings, **inputs)
-    balance = balance_from(routing_sums(out.router_logits, 2, [sum(lengths)]), 2, total)
+    inputs = {"position_ids": pack.position_ids, "pack": pack, "use_cache": False}
+    with recorded_routing(model) as logits:
+        out = model(inputs_embeds=embeddings, **inputs)
+    balance = balance_from(routing_sums(logits, 2, [sum(lengths)]), 2, total)
     return out.last_hidden_state[0, : sum(lengths)].pow(3).sum() / total + balance
 
 

@@ -76,7 +76,7 @@ class Experts(nn.Module):
         if group is not None and self.way == "expert":
             rows_RD = self._elsewhere(rows_RD, counts_E, group)
         else:
-            rows_RD = self._apply(rows_RD, counts_E)
+            rows_RD = self._compute(rows_RD, counts_E)
         copies_TkD = _Laid.apply(rows_RD, order_R, chosen_Tk.numel()).unflatten(0, chosen_Tk.shape)  # pyright: ignore[reportOptionalMemberAccess]
         out_TD = (copies_TkD * weights_Tk[..., None]).sum(1).to(hidden_TD.dtype)
         if group is not None and self.way == "tensor":
@@ -97,7 +97,7 @@ class Experts(nn.Module):
         counts_E = numbers.bincount(minlength=own + 1)[:own]
         return numbers.argsort(stable=True)[: int(counts_E.sum())], counts_E
 
-    def _apply(self, rows_RD: Tensor, counts_E: Tensor) -> Tensor:
+    def _compute(self, rows_RD: Tensor, counts_E: Tensor) -> Tensor:
         """Rows (R, D), sorted by this rank's experts, of which each gets as many as is counted -> (R, D)."""
         ends_E = counts_E.cumsum(0, dtype=torch.int32)
         gate_up_EFD, down_EDI = _local(self.gate_up_proj), _local(self.down_proj)
@@ -115,7 +115,7 @@ class Experts(nn.Module):
         # they lie by the rank they came from, and there by expert
         experts = torch.arange(sent_nE.shape[1], device=rows_RD.device).repeat(ranks)
         order_R = experts.repeat_interleave(received_nE.flatten()).argsort(stable=True)
-        rows_RD = self._apply(_Taken.apply(rows_RD, order_R, 1), received_nE.sum(0))  # pyright: ignore[reportArgumentType]
+        rows_RD = self._compute(_Taken.apply(rows_RD, order_R, 1), received_nE.sum(0))  # pyright: ignore[reportArgumentType]
         return _Sent.apply(_Laid.apply(rows_RD, order_R, len(order_R)), here, there, group)  # pyright: ignore[reportReturnType]
 
 
@@ -124,7 +124,7 @@ def install_experts(model: nn.Module) -> int:
 
     0 where the model is no mixture, or one whose experts are separate linear layers.
     """
-    found = [
+    found: list[tuple[nn.Module, str, Any]] = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
@@ -285,12 +285,10 @@ def _all_reduced(tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
 
 
 class _Sent(torch.autograd.Function):
-    """Rows (R, D), of which `sent[i]` in turn go to rank i of the group -> those that come, `received[i]` from rank i."""
+    """Rows (R, D), `sent[i]` of which in turn go to rank i of a group -> those that come, `received[i]` from rank i."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows_RD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup
-    ) -> Tensor:
+    def forward(ctx: Any, rows_RD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup) -> Tensor:
         ctx.sent, ctx.received, ctx.group = sent, received, group
         return _swapped(rows_RD, sent, received, group)
 

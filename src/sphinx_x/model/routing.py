@@ -8,9 +8,9 @@ Which tokens make a pool? P_e is a sum over tokens and may be taken in pieces, b
 counts of the whole pool, so these must be known before the first backward pass.
 
 - A pack is a pool (what training does). Which samples share a pack follows from the seed, not from ranks or
-  micro-batches; each pack's loss counts by its share of the step's tokens. So the loss and its gradient are the same for
-  any number of ranks, for packs computed together or one after the other, and nothing is sent between ranks. It is also
-  what the reference computes: a loss for what a device has at once.
+  micro-batches, and each pack's loss counts by its share of the step's tokens. So the loss and its gradient are the
+  same for any number of ranks, for packs computed together or one after the other, and nothing is sent between ranks.
+  It is also what the reference computes: a loss for what a device has at once.
 - What all ranks compute at once is a pool (`group` of `balance_from`): milder, as experts may specialise in a kind of
   sample as long as the other ranks' samples keep the others busy. The same for any number of ranks that compute the
   same tokens at once; but accumulation over more micro-batches makes smaller pools, and so another loss.
@@ -21,26 +21,29 @@ Shapes: T tokens, E experts, k experts a token goes to, L layers, G pools.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
 
 class RoutingSums(NamedTuple):
-    """What the loss needs of some tokens: tokens that go to an expert, (G, L, E) without a gradient; sums of their
-    probabilities of going there, (G, L, E); and how many tokens there are, (G,). All float32."""
+    """What the loss needs of some tokens, all float32.
 
-    counts_GLE: Tensor
-    probabilities_GLE: Tensor
-    tokens_G: Tensor
+    counts: how many of them go to an expert, (G, L, E), without a gradient; probabilities: the sums of their
+    probabilities of going there, (G, L, E); tokens: how many there are, (G,).
+    """
+
+    counts: Tensor
+    probabilities: Tensor
+    tokens: Tensor
 
 
-def routing_sums(
-    router_logits_TE: Sequence[Tensor], k: int, lengths: Sequence[int] | None = None
-) -> RoutingSums:
+def routing_sums(router_logits_TE: Sequence[Tensor], k: int, lengths: Sequence[int] | None = None) -> RoutingSums:
     """Sums by pool, of the router's logits of every layer.
 
     lengths: the tokens of each pool; pools lie one behind the other from the first row, and rows behind them are
@@ -56,7 +59,8 @@ def routing_sums(
         sums.append(torch.stack([pool.sum(0) for pool in probabilities_TE.split(lengths)]))
     device = sums[0].device
     tokens_G = torch.tensor(lengths, dtype=torch.float32, device=device)
-    return RoutingSums(*(torch.stack([x.to(device) for x in xs], 1) for xs in (counts, sums)), tokens_G)
+    counts_GLE, sums_GLE = (torch.stack([layer.to(device) for layer in layers], 1) for layers in (counts, sums))
+    return RoutingSums(counts_GLE, sums_GLE, tokens_G)
 
 
 def balance_from(
@@ -67,15 +71,15 @@ def balance_from(
     tokens: real tokens of the step, in all micro-batches and on all ranks; by default those of `sums`. group: pools
     reach over its ranks, each of which must call this with as many pools. A pool without tokens adds nothing.
     """
-    counts_GLE, tokens_G = sums.counts_GLE, sums.tokens_G
-    total = sums.tokens_G.sum() if tokens is None else tokens
+    counts_GLE, tokens_G = sums.counts, sums.tokens
+    total = sums.tokens.sum() if tokens is None else tokens
     if group is not None:
         counts_GLE, tokens_G = counts_GLE.clone(), tokens_G.clone()
         dist.all_reduce(counts_GLE, group=group)
         dist.all_reduce(tokens_G, group=group)
     busy_GLE = counts_GLE / (k * tokens_G.clamp(min=1))[:, None, None]
     experts = counts_GLE.shape[2]
-    return experts * (busy_GLE * sums.probabilities_GLE).sum((0, 2)).mean() / total
+    return experts * (busy_GLE * sums.probabilities).sum((0, 2)).mean() / total
 
 
 def load_balancing_loss(router_logits_TE: Sequence[Tensor], k: int, real_T: Tensor | None = None) -> Tensor:
@@ -83,3 +87,33 @@ def load_balancing_loss(router_logits_TE: Sequence[Tensor], k: int, real_T: Tens
     if real_T is not None:
         router_logits_TE = [logits_TE[real_T.to(logits_TE.device)] for logits_TE in router_logits_TE]
     return balance_from(routing_sums(router_logits_TE, k), k)
+
+
+@contextmanager
+def recorded_routing(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Within it, one forward pass of a model fills the list with the router's logits (T, E) of every layer, in order.
+
+    `output_router_logits`, the library's own way, yields None in silence once FSDP has wrapped the language model. What
+    a backward pass computes again is not recorded again; but activations must not be recomputed in the reentrant way,
+    where what is recorded has no gradient.
+    """
+    routers: list[Any] = [module for module in model.modules() if isinstance(module, MixtralTopKRouter)]
+    logits: list[Tensor] = []
+    for router in routers:
+        # one hook for good: a compiled layer keeps those it was compiled with
+        if not hasattr(router, "record"):
+            router.register_forward_hook(_record)
+        router.record = logits, len(routers)
+    try:
+        yield logits
+    finally:
+        for router in routers:
+            router.record = None
+
+
+@torch.compiler.disable
+def _record(router: Any, _: Any, output: tuple[Tensor, ...]) -> None:
+    if router.record is not None:
+        logits, layers = router.record
+        if len(logits) < layers:
+            logits.append(output[0])
