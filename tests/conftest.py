@@ -62,6 +62,15 @@ def tiny_member():
 
 
 @pytest.fixture(scope="session")
+def tiny_mixture(tiny_member):
+    """The same with a mixture of four experts in every layer, two for each token."""
+    from dataclasses import replace
+
+    experts = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+    return replace(tiny_member, llm={**tiny_member.llm, **experts, "router_aux_loss_coef": 0.02})
+
+
+@pytest.fixture(scope="session")
 def tiny_folder(tiny_member, tmp_path_factory):
     """A model folder of the tiny member with random weights and a manifest."""
     from sphinx_x.family import new_model

@@ -62,36 +62,53 @@ LAYOUTS = {
     },
     4: {"sharded by four": {}, "sharded and shared": {"parallel": {"tensor": 2}}},
 }
+OF_MIXTURES = {
+    1: {"cut in four": {}},
+    2: {
+        "sharded": {},
+        "shared matrices and experts": {"parallel": {"tensor": 2}},
+        "shared experts": {"parallel": {"expert": 2}},
+        "shared experts, recomputed": {"parallel": {"expert": 2, "keep_whole": False}, "recompute": True},
+    },
+    4: {"sharded and shared experts": {"parallel": {"expert": 2}}, "all experts apart": {"parallel": {"expert": 4}}},
+}
 BROKEN = "import sphinx_x.training.world as w; w.World.total = lambda self, numbers: list(numbers)"
 """Each rank divides by its own tokens."""
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, tiny_member):
-    """The run that all others are held against: one process, four packs at once."""
+@pytest.fixture(scope="module", params=["llama", "mixtral"])
+def whole(request, tmp_path_factory, tiny_member, tiny_mixture):
+    """The run that all others are held against (one process, four packs at once), its member, and layouts for it."""
+    member, layouts = (tiny_member, LAYOUTS) if request.param == "llama" else (tiny_mixture, OF_MIXTURES)
     folder = tmp_path_factory.mktemp("layouts")
     write_lines(folder / "data", "lines", 60)
-    run_ranks(1, tiny_member, [(recipe_of(folder / "data", at_once=4), folder / "whole")])
-    return folder
+    run_ranks(1, member, [(recipe_of(folder / "data", at_once=4), folder / "whole")])
+    return folder, member, layouts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", LAYOUTS)
-def test_every_layout_gives_the_same_losses(whole, tiny_member, ranks):
-    runs = {name: whole / name.replace(" ", "-") for name in LAYOUTS[ranks]}
-    recipes = [(recipe_of(whole / "data", **LAYOUTS[ranks][name]), folder) for name, folder in runs.items()]
-    run_ranks(ranks, tiny_member, recipes)
-    losses = [record["loss"] for record in curve(whole / "whole")]
+def test_every_layout_gives_the_same_losses(whole, ranks):
+    folder, member, layouts = whole
+    runs = {name: folder / name.replace(" ", "-") for name in layouts[ranks]}
+    recipes = [(recipe_of(folder / "data", **layouts[ranks][name]), out) for name, out in runs.items()]
+    run_ranks(ranks, member, recipes)
+    losses = [record["loss"] for record in curve(folder / "whole")]
     assert losses[-1] < 0.9 * losses[0]
-    for name, folder in runs.items():
-        assert apart(folder, whole / "whole") < 1e-4, name
-        assert (folder / "model" / "model.safetensors").stat().st_size > 100_000
+    for name, out in runs.items():
+        assert apart(out, folder / "whole") < 1e-4, name
+        last, first = curve(out)[-1], curve(folder / "whole")[-1]
+        assert last["norm"] == pytest.approx(first["norm"], rel=1e-3), name
+        if member.llm["model_type"] == "mixtral":
+            assert last["balance"] == pytest.approx(first["balance"], abs=1e-4) and last["busiest"] >= 1, name
+        assert (out / "model" / "model.safetensors").stat().st_size > 100_000
 
 
 @pytest.mark.slow
-def test_a_broken_layout_is_noticed(whole, tiny_member):
-    run_ranks(2, tiny_member, [(recipe_of(whole / "data"), whole / "broken")], change=BROKEN)
-    assert apart(whole / "broken", whole / "whole") > 1e-4
+def test_a_broken_layout_is_noticed(whole):
+    folder, member, _ = whole
+    run_ranks(2, member, [(recipe_of(folder / "data"), folder / "broken")], change=BROKEN)
+    assert apart(folder / "broken", folder / "whole") > 1e-4
 
 
 @pytest.mark.slow

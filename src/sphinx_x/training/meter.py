@@ -15,8 +15,10 @@ from sphinx_x.training.packing import IGNORED, MicroBatch
 
 @dataclass
 class Sums:
-    """Sums since the last line of the log. busy: seconds in forward, backward and optimizer; routed: tokens that went to
-    each expert of a mixture, by layer."""
+    """Sums since the last line of the log.
+
+    busy: seconds in forward, backward and optimizer; routed: tokens that went to each expert of a mixture, by layer.
+    """
 
     loss: float = 0.0
     align: float = 0.0

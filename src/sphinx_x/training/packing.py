@@ -21,8 +21,9 @@ IGNORED = -100
 class MicroBatch:
     """Examples in one row of T tokens, filled up at its end.
 
-    pools: tokens of each pack that is in the row; ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of them real; rows, targets: the positions that
-    predict a trained token, and that token, the first `trained` of them real (the rest ignored).
+    pools: tokens of each pack that is in the row; ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of
+    them real; rows, targets: the positions that predict a trained token, and that token, the first `trained` of them
+    real (the rest ignored).
     """
 
     examples: list[Example]
