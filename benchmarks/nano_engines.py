@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,6 +47,8 @@ CHINESE = ("debian-reference-zh-cn", "maint-guide-zh-cn")
 LONG_EDGE = 1754
 WHOLE_PAGES = 12
 PICTURES = 200
+LEADERS = re.compile(r"\s*(?:\.\s*){4,}")
+"""Dots that lead to a number: how many of them are read is not counted."""
 LONGEST, LONGEST_LINE = 1024, 160
 """Tokens of the answer about a whole page, and about a line."""
 
@@ -67,7 +70,7 @@ def fetch(packages: tuple[str, ...], cache: Path, out: Path) -> None:
 
 def asked(part: PartSettings, pages: int, seed: int, *kinds: str) -> OcrSettings:
     weights = dict.fromkeys(QuestionSettings().weights, 0.0) | dict.fromkeys(kinds, 1.0)
-    questions = QuestionSettings(turns=3, answer=400, weights=weights)
+    questions = QuestionSettings(turns=1, answer=400, weights=weights)
     return OcrSettings(long_edge=LONG_EDGE, pages_per_document=pages, part=part, seed=seed, questions=questions)
 
 
@@ -125,7 +128,7 @@ def whole_pages(out: Path, model: str) -> None:
             "line by line": read_region(sphinx, image, (0, 0, *image.size)),
         }
         for way, answer in answers.items():
-            wrong, length = character_errors(answer, page.text)
+            wrong, length = character_errors(*(LEADERS.sub(" ... ", text) for text in (answer, page.text)))
             errors[way][0] += wrong
             errors[way][1] += length
     for way, (wrong, length) in errors.items():

@@ -1,14 +1,19 @@
 """Runs on several ranks: the same losses in every layout, and after every kill."""
 
+import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ranks import run_ranks, start_ranks
 from shards import write_lines, write_text
 from sphinx_x.errors import RecipeError
+from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import read_lines
 from sphinx_x.training.recipe import ParallelRecipe, Recipe
 from sphinx_x.training.state import saved_states
@@ -161,3 +166,19 @@ def test_ranks_that_cannot_be_shared_out_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "6")
     with pytest.raises(RecipeError, match="6 ranks cannot be 4"):
         join(ParallelRecipe(tensor=4), "cpu")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_run(tmp_path):
+    """The command as the README has it, with SPHINX-Nano itself."""
+    write_lines(tmp_path / "data", "lines", 12)
+    recipe = recipe_of(tmp_path / "data", samples=24, batch=2, dtype="bfloat16", max_tokens=400)
+    recipe = recipe.model_copy(update={"pack": recipe.pack.model_copy(update={"tokens": 1200, "window": 24})})
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "sphinx_x", "train"]
+    arguments = [str(tmp_path / "recipe.yaml"), "-o", str(tmp_path / "run")]
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=paths, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model written to") == 1
+    assert isinstance(SphinxX.load(tmp_path / "run" / "model").chat("Hello", max_new_tokens=2), str)

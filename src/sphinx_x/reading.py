@@ -87,7 +87,28 @@ def read_region(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> st
     lines = _whole(find_lines(crop), crop.height)
     if not lines:
         raise ImageError(f"the box {[round(n) for n in box]} holds nothing to read")
-    return "\n".join(sphinx.chat_batch([(READ, crop.crop(line)) for line in lines]))
+    return "\n".join(_read(sphinx, crop, lines))
+
+
+def _read(sphinx: SphinxX, image: Image.Image, lines: Sequence[Box]) -> list[str]:
+    """What stands in each line. One that is wider than the model sees without making it smaller is read in pieces."""
+    grid = sphinx.processor.image_processor.grid()
+    cut = [_pieces(image, line, grid.columns * grid.view_width) for line in lines]
+    said = iter(sphinx.chat_batch([(READ, image.crop(piece)) for pieces in cut for piece in pieces]))
+    return [" ".join(next(said) for _ in pieces) for pieces in cut]
+
+
+def _pieces(image: Image.Image, line: Box, widest: int) -> list[Box]:
+    """A line cut between words, as few times as its pieces are no wider than `widest`; no word is cut."""
+    if line[2] - line[0] <= widest:
+        return [line]
+    pieces: list[Box] = []
+    for left, _, right, _ in _words(image, line):
+        if pieces and right - pieces[-1][0] <= widest:
+            pieces[-1] = (pieces[-1][0], line[1], right, line[3])
+        else:
+            pieces.append((left, line[1], right, line[3]))
+    return pieces
 
 
 def _whole(lines: list[Box], height: int) -> list[Box]:
@@ -106,7 +127,7 @@ def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7
     lines = find_lines(image)
     if not lines:
         return None
-    read = sphinx.chat_batch([(READ, image.crop(line)) for line in lines])
+    read = _read(sphinx, image, lines)
     likeness = [_likeness(text, words) for words in read]
     best = max(range(len(lines)), key=likeness.__getitem__)
     if likeness[best] < least:

@@ -173,7 +173,8 @@ def train(
     from sphinx_x.training.loop import train as run
 
     folder = run(loaded, out or Path("runs") / Path(recipe).stem, resume, device)
-    print(f"model written to {folder}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"model written to {folder}")
 
 
 @app.command(name="eval")

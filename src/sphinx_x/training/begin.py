@@ -16,11 +16,14 @@ from sphinx_x.training.recipe import Recipe
 
 
 def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
-    """Model, in float32, and processor. whole: with its weights; else on the meta device, for ranks that get slices."""
+    """Model, in the type of its weights, and processor.
+
+    whole: with weights; else on the meta device, for ranks that get slices of them.
+    """
     if recipe.start is None:
         model, processor = new_model(get_member(recipe.member), recipe.seed)
     elif whole:
-        loaded = SphinxX.load(recipe.start, dtype=torch.float32, device="cpu")
+        loaded = SphinxX.load(recipe.start, dtype="auto", device="cpu")
         model, processor = loaded.model, loaded.processor
     else:
         processor = load_processor(recipe.start)

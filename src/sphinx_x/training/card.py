@@ -34,7 +34,7 @@ def write_card(
     )
     documents = f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else ""
     begun = f", beginning with the model `{recipe.start}`" if recipe.start else ""
-    settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False)
+    settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False, allow_unicode=True)
     write_atomic(
         path,
         f"""---

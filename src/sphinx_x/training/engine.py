@@ -43,7 +43,7 @@ class Done:
 
 
 class Engine:
-    """Takes steps. model: in float32 (on the first rank; on the others it may be on the meta device)."""
+    """Takes steps. model: may be on the meta device, but on the first rank."""
 
     def __init__(self, model: SphinxXForConditionalGeneration, recipe: Recipe, world: World) -> None:
         self.recipe, self.world = recipe, world

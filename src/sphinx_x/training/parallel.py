@@ -55,8 +55,7 @@ def _taken(objective: Objective, recipe: Recipe, world: World) -> dict[str, Tens
     """Takes the weights and buffers out of a module, which is on the meta device then; only the first rank has any."""
     dtype = getattr(torch, recipe.dtype)
     for parameter in objective.parameters():
-        if not parameter.requires_grad:
-            parameter.data = parameter.data.to(dtype)
+        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
     source = dict(objective.state_dict()) | dict(objective.named_buffers()) if world.first else {}
     objective.to_empty(device="meta")
     objective.model.tie_weights()
