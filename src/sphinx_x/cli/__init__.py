@@ -165,16 +165,31 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run; by default runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     device: Device = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what the run needs.")] = False,
+    ranks: Annotated[int | None, typer.Option(min=1, help="With --dry-run: processes, a device for each.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0, help="With --dry-run: GB of each device.")] = None,
 ) -> None:
     """Trains a member after a recipe."""
     from sphinx_x.training.recipe import load_recipe
 
-    loaded = load_recipe(recipe)
+    loaded, folder = load_recipe(recipe), out or Path("runs") / Path(recipe).stem
+    if dry_run:
+        from sphinx_x.training.dry_run import CannotFitError
+        from sphinx_x.training.dry_run import dry_run as tell
+
+        try:
+            print(tell(loaded, folder, ranks, device, memory))
+        except CannotFitError as error:
+            print(error.table, flush=True)
+            raise
+        return
+    if ranks is not None or memory is not None:
+        raise SphinxXError("--ranks and --memory go with --dry-run; torchrun starts the ranks of a run")
     from sphinx_x.training.loop import train as run
 
-    folder = run(loaded, out or Path("runs") / Path(recipe).stem, resume, device)
+    trained = run(loaded, folder, resume, device)
     if os.environ.get("RANK", "0") == "0":
-        print(f"model written to {folder}")
+        print(f"model written to {trained}")
 
 
 @app.command(name="eval")

@@ -58,6 +58,15 @@ def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
     return out
 
 
+def check_paths(shares: Mapping[str, Share]) -> None:
+    """Raises `DataError`, naming the source, where files of sources are not there."""
+    missing = [(name, path) for name, share in shares.items() for path in share.paths if not path.exists()]
+    if missing:
+        more = f" (nor are those of {len(missing) - 1} more sources)" if len(missing) > 1 else ""
+        name, path = missing[0]
+        raise DataError(f"source {name}: {path}: not there{more}; docs/data.md says how sources are made")
+
+
 def open_mixture(
     shares: Mapping[str, Share],
     processor: SphinxXProcessor,
@@ -77,6 +86,7 @@ def open_mixture(
     """
     if limits.tokens > budget.tokens or limits.views > budget.views:
         raise DataError("the longest sample is longer than a pack")
+    check_paths(shares)
     readers, lengths, sources = [], {}, []
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
     for name, share in split_meta(shares).items():

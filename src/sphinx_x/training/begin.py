@@ -12,6 +12,7 @@ from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.padding import with_padding
 from sphinx_x.training.recipe import Recipe
 
 
@@ -29,6 +30,8 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
         processor = load_processor(recipe.start)
         with torch.device("meta"):
             model = SphinxXForConditionalGeneration(SphinxXConfig.from_pretrained(find_model(recipe.start)))
+    if recipe.padding is not None:
+        with_padding(model, processor, recipe.padding)
     if recipe.letters:
         try:
             add_letters(model, processor.tokenizer, recipe.letters)

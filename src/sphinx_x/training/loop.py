@@ -23,7 +23,7 @@ import torch
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import Example, batches
-from sphinx_x.data.mixture import Mixture, open_mixture
+from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Budget, Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
@@ -98,6 +98,7 @@ class Trainer:
             raise RecipeError(f"{self.folder}: holds a run already; add --resume to go on with it, or choose another")
         torch.set_flush_denormal(True)
         self.world = world or join(recipe.parallel, device)
+        check_paths(shares_of(recipe, recipe.sources))
         model, self.processor = begin(recipe, whole=self.world.first)
         self.engine = Engine(model, recipe, self.world)
         self.mixture = self._in_turn(self._mixture)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from sphinx_x.training.adamw import AdamW
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
@@ -41,7 +42,12 @@ class MasterOptimizer:
             {"params": [self.masters[name] for name in self.parameters if factors[name] == factor], "factor": factor}
             for factor in dict.fromkeys(factors.values())
         ]
-        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+        settings: dict[str, Any] = {"lr": 0.0, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+        self.moments: torch.dtype = getattr(torch, recipe.moments)
+        if self.moments == torch.float32:
+            self.adamw: torch.optim.Optimizer = torch.optim.AdamW(groups, fused=True, **settings)
+        else:
+            self.adamw = AdamW(groups, moments=self.moments, seed=recipe.seed, **settings)
 
     def norm(self) -> float:
         """The norm of the gradient that lies on the module, over all ranks."""
@@ -100,7 +106,7 @@ class MasterOptimizer:
             state = self.adamw.state[master]
             if not state:  # as it is before the first step
                 state["step"] = torch.zeros((), dtype=torch.float32)
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(master), torch.zeros_like(master)
+                state |= {key: torch.zeros_like(master, dtype=self.moments) for key in ("exp_avg", "exp_avg_sq")}
             for key, value in state.items():
                 out[f"{key}.{name}"] = self._global(name, value) if value.dim() else value
         return out

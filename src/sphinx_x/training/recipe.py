@@ -117,9 +117,9 @@ class Recipe(Strict):
     """One training run.
 
     What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
-    (only of a member that needs no base LLM); letters: they get a token of their own each, see
-    `sphinx_x.model.letters`; freeze: parts that are not trained; rates: factors of the learning rate by part; lora:
-    adapters are trained instead.
+    (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
+    `sphinx_x.model.padding`; letters: they get a token of their own each, see `sphinx_x.model.letters`; freeze: parts
+    that are not trained; rates: factors of the learning rate by part; lora: adapters are trained instead.
 
     On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
     of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
@@ -133,6 +133,7 @@ class Recipe(Strict):
 
     member: str
     start: str | None = None
+    padding: Literal["corner", "center"] | None = None
     letters: str = ""
     seed: int = Field(default=0, ge=0)
     samples: int = Field(gt=0)
@@ -187,22 +188,12 @@ def shares_of(recipe: Recipe, sources: Mapping[str, SourceRecipe]) -> dict[str, 
 def load_recipe(path: str | Path) -> Recipe:
     """Reads a recipe file, or a packaged recipe by its name (`recipes/nano.yaml` or `nano`).
 
-    Raises `RecipeError` naming the file and the field.
+    `base: NAME` in a file takes all fields that it does not give from another recipe, a packaged one or a file beside
+    it. Raises `RecipeError` naming the file and the field.
     """
     path = Path(path)
-    packaged = resources.files("sphinx_x") / "recipes" / f"{path.stem}.yaml"
-    by_name = str(path.parent) in (".", "recipes") and path.suffix in ("", ".yaml")
-    if not path.is_file() and not (by_name and packaged.is_file()):
-        raise RecipeError(f"{path}: no such recipe")
     try:
-        text = (path if path.is_file() else packaged).read_text(encoding="utf-8")
-        fields: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}: not YAML: {one_line(error)}") from error
-    if not isinstance(fields, dict):
-        raise RecipeError(f"{path}: not a recipe")
-    try:
-        recipe = Recipe.model_validate(fields)
+        recipe = Recipe.model_validate(_fields(path))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(name) for name in first["loc"])
@@ -212,3 +203,28 @@ def load_recipe(path: str | Path) -> Recipe:
     if recipe.member not in MEMBERS:
         raise RecipeError(f"{path}: member: {recipe.member!r} is not one of {', '.join(MEMBERS)}")
     return recipe
+
+
+def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The fields of a recipe file and of those that it is based on. above: the files that are based on it."""
+    packaged = resources.files("sphinx_x") / "recipes" / f"{path.stem}.yaml"
+    by_name = str(path.parent) in (".", "recipes") and path.suffix in ("", ".yaml")
+    if not path.is_file() and not (by_name and packaged.is_file()):
+        raise RecipeError(f"{above[-1]}: base: {path}: no such recipe" if above else f"{path}: no such recipe")
+    try:
+        text = (path if path.is_file() else packaged).read_text(encoding="utf-8")
+        fields: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: not YAML: {one_line(error)}") from error
+    if not isinstance(fields, dict):
+        raise RecipeError(f"{path}: not a recipe")
+    if "base" not in fields:
+        return fields
+    base = fields.pop("base")
+    if not isinstance(base, str) or not base:
+        raise RecipeError(f"{path}: base: must be the name of a recipe")
+    beside = path.parent / base
+    base = beside if beside.is_file() else Path(base)
+    if base in above or base == path:
+        raise RecipeError(f"{path}: base: {base} is based on this recipe itself")
+    return _fields(base, (*above, path)) | fields

@@ -1,0 +1,253 @@
+"""`sphinx-x train RECIPE --dry-run`: what a run needs, whether this machine has it, and if not, what would fit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import BaseModel
+
+from sphinx_x.errors import RecipeError
+from sphinx_x.training.estimate import Estimate, Estimator, Size
+from sphinx_x.training.recipe import LoraRecipe, Recipe
+from sphinx_x.training.world import chosen_device
+
+SIDE = 2048
+"""Rows and columns of the matrices whose product is timed."""
+MOST_OFFERED = 6
+USABLE = 0.95
+"""Share of a device's memory that a run may take: the rest is for the system, and for what an estimate misses."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One device. memory: bytes; rate: operations a second of a matrix product in the recipe's dtype."""
+
+    device: str
+    memory: int
+    rate: float
+
+
+def look_at(device: torch.device, dtype: torch.dtype) -> Machine:
+    """Memory and speed of a device; the speed is measured, in well under a second."""
+    return Machine(device.type, memory_of_device(device), product_rate(device, dtype))
+
+
+def memory_of_device(device: torch.device) -> int:
+    """Bytes that a device has in all; on a CPU those of the machine, or of the group of processes it is limited to."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        if limit.is_file() and limit.read_text().strip().isdigit():
+            total = min(total, int(limit.read_text()))
+    return total
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """Operations a second of a large matrix product: the best of as many as fit into that time, two at least."""
+    side = SIDE if device.type != "cpu" else SIDE // 2
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    best, began = float("inf"), time.perf_counter()
+    (a @ b).sum().item()  # kernels are built at the first call
+    while best == float("inf") or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        (a @ b)[0, 0].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def number(value: float, giga: str = "B") -> str:
+    """1234567 -> 1.23 M."""
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, giga), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.3g} "
+
+
+def operations(value: float) -> str:
+    """Floating-point operations, as `number` writes them."""
+    return f"{number(value, 'G')}FLOP"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes, hours or days, whichever reads best."""
+    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            value = seconds / size
+            return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return f"{seconds:.3g} seconds"
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in GB (10^9)."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"
+
+
+def format_estimate(estimate: Estimate, machine: Machine | None = None) -> str:
+    """An estimate as a short table; with a machine, also the time and what share of its memory is needed."""
+    total = sum(numbers for numbers, _ in estimate.parts.values())
+    lines = [("parameters", f"{number(total)}, {number(estimate.trained)} of them trained")]
+    for part, (numbers, trained) in estimate.parts.items():
+        kind = "trained" if trained == numbers else "frozen" if not trained else f"{number(trained)} trained"
+        lines.append((f"  {part}", f"{number(numbers)}, {kind}"))
+    lines += _memory_lines(estimate) + _work_lines(estimate)
+    if machine is not None:
+        seconds, usable = estimate.rank_flops / machine.rate, gigabytes(USABLE * machine.memory)
+        each, together = duration(seconds), duration(seconds * estimate.work.steps)
+        at_most = " at most" if _sign(estimate) == "<= " else ""
+        rate = f"{operations(machine.rate)}/s of a matrix product on this {machine.device}"
+        lines += [
+            ("time", f"{each} a step, {together} in all{at_most}, if all operations ran at"),
+            ("", f"the {rate}; real steps take longer"),
+            ("this device", f"{gigabytes(machine.memory)} of memory, {usable} may be used"),
+        ]
+    width = max(len(name) for name, _ in lines) + 2
+    return "\n".join(f"{name:<{width}}{text}" for name, text in lines)
+
+
+def _memory_lines(estimate: Estimate) -> list[tuple[str, str]]:
+    recipe, memory = estimate.recipe, estimate.memory
+    ranks = f"{estimate.ranks} ranks, {estimate.data_ranks} with data of their own" if estimate.ranks > 1 else "1 rank"
+    names = {
+        "weights": f"weights ({recipe.dtype})" if estimate.ranks == 1 else "slices of weights",
+        "masters": "float32 masters",
+        "gathered": f"whole weights ({recipe.dtype})",
+        "gradients": "gradients",
+        "moments": f"moments ({recipe.moments})",
+        "activations": "activations" + (", computed again" if recipe.recompute else ""),
+        "step": "or float32 gradients",
+        "program": "program and libraries",
+    }
+    needs = [(words, getattr(memory, name)) for name, words in names.items()]
+    first = ("memory of a device", f"{gigabytes(memory.peak)} ({ranks})")
+    return [first, *((f"  {words}", gigabytes(need)) for words, need in needs if need)]
+
+
+def _sign(estimate: Estimate) -> str:
+    """How the numbers of a step are to be taken."""
+    return {"exact": "", "bound": "<= ", "sampled": "about "}[estimate.work.certainty]
+
+
+def _work_lines(estimate: Estimate) -> list[tuple[str, str]]:
+    recipe, work, sign = estimate.recipe, estimate.work, _sign(estimate)
+    views = f", {sign}{work.views:,.0f} views" if work.views else ""
+    samples = f"{sign.replace('<', '>')}{work.samples:,.0f} samples"
+    packs = f"{recipe.batch} pack{'s' if recipe.batch > 1 else ''}"
+    return [
+        ("a step", f"{packs}: {sign}{work.tokens:,.0f} tokens{views}, {samples}"),
+        ("", f"{operations(estimate.flops)}, {operations(estimate.rank_flops)} a rank"),
+        ("steps", f"{sign}{work.steps:,} for {recipe.samples:,} samples"),
+        ("", work.known),
+    ]
+
+
+def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tuple[str, Recipe, int]]:
+    """What may be changed to need less memory, the least change first: in words, the recipe, the number of ranks."""
+    small, again, packs = {"moments": "bfloat16"}, {"recompute": True}, _smaller_packs(recipe)
+    kept = {"parallel": recipe.parallel.model_copy(update={"keep_whole": False})}
+    counts = [ranks * 2**k for k in range(1, 7)]
+    tried = [(change, ranks) for change in (small, again, small | again, small | again | packs)]
+    tried += [(again, count) for count in counts]
+    tried += [(small | again | kept, count) for count in counts]
+    if recipe.lora is None and recipe.parallel.tensor == 1:
+        mixture = any(size.experts > 1 for size in sizes)  # whose experts are no layers that take adapters
+        lora = {"lora": LoraRecipe(targets=["q_proj", "k_proj", "v_proj", "o_proj"]) if mixture else LoraRecipe()}
+        tried += [(change, ranks) for change in (lora, lora | again, lora | again | packs)]
+    known = [(recipe, ranks)]
+    for change, count in tried:
+        changed = recipe.model_copy(update=change)
+        if (changed, count) not in known:
+            known.append((changed, count))
+            yield _in_words(recipe, change, count if count != ranks else None), changed, count
+
+
+def _smaller_packs(recipe: Recipe) -> dict[str, Any]:
+    """Packs that hold little more than the longest sample, and as many more of them; nothing where they do already."""
+    factor = recipe.pack.tokens // recipe.max_tokens
+    if factor <= 1 and recipe.at_once == 1:
+        return {}
+    smaller = {"tokens": recipe.pack.tokens // factor, "views": max(recipe.pack.views // factor, 1)}
+    return {"pack": recipe.pack.model_copy(update=smaller), "batch": recipe.batch * factor, "at_once": 1}
+
+
+def _in_words(recipe: Recipe, change: dict[str, Any], ranks: int | None) -> str:
+    """The lines that a recipe would have to say, and the ranks it would be started with."""
+    words = []
+    for name, value in change.items():
+        if getattr(recipe, name) != value:
+            plain = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+            words.append(f"{name}: {yaml.safe_dump(plain, default_flow_style=True, width=1000).split(chr(10))[0]}")
+    return ", ".join(words + ([f"{ranks} ranks"] if ranks else []))
+
+
+def what_fits(estimator: Estimator, recipe: Recipe, ranks: int, memory: float) -> list[tuple[str, int]]:
+    """Changes of the recipe with which it fits into `memory` bytes a device, and the bytes it needs then.
+
+    Of changes that differ only in the number of ranks, the fewest ranks are named.
+    """
+    found: list[tuple[str, int]] = []
+    told: set[str] = set()
+    for words, changed, count in alternatives(recipe, ranks, estimator.sizes(recipe)):
+        kind = words.removesuffix(f"{count} ranks") if count != ranks else words
+        if kind in told or len(found) >= MOST_OFFERED or estimator.least(changed, count) > memory:
+            continue
+        peak = estimator.estimate(changed, count).memory.peak
+        if peak <= memory:
+            found.append((words, peak))
+            told.add(kind)
+    return found
+
+
+def dry_run(
+    recipe: Recipe, folder: Path, ranks: int | None = None, device: str | None = None, memory: float | None = None
+) -> str:
+    """The table of a recipe. folder: of the run, where its samples may have been measured; ranks: by default one, or as
+    many as the recipe's `parallel` needs; memory: GB of each device, by default those of this machine's.
+
+    Raises `CannotFitError` where it cannot fit, with what would.
+    """
+    ranks = ranks or recipe.parallel.tensor * recipe.parallel.expert
+    chosen = chosen_device(device)
+    machine = look_at(chosen, getattr(torch, recipe.dtype))
+    if memory is not None:
+        machine = Machine(machine.device, int(memory * 1e9), machine.rate)
+    estimator = Estimator(recipe, folder / "index", chosen.type == "cpu")
+    estimate = estimator.estimate(recipe, ranks)
+    table = format_estimate(estimate, machine)
+    if estimate.memory.peak <= USABLE * machine.memory:
+        return table
+    raise CannotFitError(
+        table, refusal(estimate, machine, what_fits(estimator, recipe, ranks, USABLE * machine.memory))
+    )
+
+
+def refusal(estimate: Estimate, machine: Machine, fitting: list[tuple[str, int]]) -> str:
+    """Why a run cannot be, and what would fit, on one line."""
+    llm = estimate.parts.get("language_model", (0, 0))[1]
+    why = (
+        f"{gigabytes(estimate.memory.peak)} are needed on each device, {gigabytes(USABLE * machine.memory)} may be used"
+    )
+    if llm:
+        exact = gigabytes((4 + 4 + 8) * llm)
+        why += f" (float32 weights, gradients and moments of the language model alone are {exact})"
+    if not fitting:
+        return f"{why}; nothing that was tried fits: take a smaller member, or freeze language_model"
+    offers = "; ".join(f"{words} ({gigabytes(peak)})" for words, peak in fitting)
+    return f"{why}; what fits: {offers}"
+
+
+class CannotFitError(RecipeError):
+    """A run that needs more memory than there is. table: the estimate."""
+
+    def __init__(self, table: str, text: str) -> None:
+        super().__init__(text)
+        self.table = table

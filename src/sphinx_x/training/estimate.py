@@ -1,0 +1,256 @@
+"""What a recipe needs, before anything is loaded: parameters, memory of a device, operations, steps, time.
+
+Parameters are counted on a model without memory, and so are operations and activations (`rehearsal`); the rest follows
+from how a run lays out its weights:
+
+- One process: weights of the recipe's dtype; of what is trained, float32 masters beside them (unless dtype is float32),
+  gradients of the dtype, two moments.
+- Several: every rank has its slice of each weight (float32 where it is trained), of its gradient in float32, and of its
+  moments; gathered from them are all weights in the recipe's dtype (`keep_whole`), or those of one block and the next.
+  A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
+  `keep_whole` and several micro-batches a step, whole gradients add up in float32 as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+
+from sphinx_x.errors import RecipeError
+from sphinx_x.family import build_config, get_member
+from sphinx_x.inference import BUILT_IN
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.training.optimizer import CHUNK
+from sphinx_x.training.parts import PARTS, in_part
+from sphinx_x.training.recipe import Recipe
+from sphinx_x.training.rehearsal import Load, Rehearsal, build, rehearse, slice_of
+from sphinx_x.training.workload import Workload, workload
+
+PROGRAM = 450_000_000
+"""Bytes of a process with its libraries, before any weights (measured on a CPU)."""
+SCRATCH = 1.2
+"""What activations come to with what matrix libraries and allocators take besides (measured on a CPU with SPHINX-Nano
+and SPHINX-Smol: docs/training.md)."""
+BYTES = {"float32": 4, "bfloat16": 2}
+_BLOCK = re.compile(r"(.*(?:\.layers|\.blocks|\.stages\.\d+)\.\d+)\.")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A parameter: its full name in the objective, its part, how many numbers it has, whether it is trained.
+
+    split: whether tensor-parallel ranks share it; experts: of how many experts of a mixture it holds the matrices.
+    """
+
+    name: str
+    part: str
+    numbers: int
+    trained: bool
+    split: bool = False
+    experts: int = 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one device. gathered: whole weights made of slices; step: float32 gradients while the optimizer steps,
+    when there are no activations."""
+
+    program: int = 0
+    weights: int = 0
+    masters: int = 0
+    gathered: int = 0
+    gradients: int = 0
+    moments: int = 0
+    activations: int = 0
+    step: int = 0
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at once."""
+        steady = sum(getattr(self, field.name) for field in fields(self)) - self.activations - self.step
+        return steady + max(self.activations, self.step)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recipe needs on `ranks` ranks. parts: name -> parameters, and how many of them are trained; flops: of a
+    step, on all ranks together; rank_flops: of a step, on one rank."""
+
+    recipe: Recipe
+    ranks: int
+    data_ranks: int
+    parts: dict[str, tuple[int, int]]
+    memory: Memory
+    work: Workload
+    flops: float
+    rank_flops: float
+
+    @property
+    def trained(self) -> int:
+        """Parameters that are trained."""
+        return sum(trained for _, trained in self.parts.values())
+
+
+def config_of(recipe: Recipe) -> SphinxXConfig:
+    """The shape of what a recipe trains: that of the folder it starts from, where it is there, else its member's."""
+    folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
+    folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
+    try:
+        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(get_member(recipe.member))
+    except (OSError, ValueError, TypeError) as error:
+        raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
+    # every byte of a letter after its first takes a row
+    config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.letters)
+    return config
+
+
+def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
+    """The parameters of what a recipe trains, each once."""
+    with torch.device("meta"):
+        objective = build(config, recipe)
+    experts = getattr(config.text_config, "num_local_experts", 1)
+    sizes = []
+    for name, parameter in objective.named_parameters():
+        mixture = experts if ".experts." in name and ".vision." not in name else 1
+        part = "lora" if ".lora_pair." in name else next((part for part in PARTS if in_part(part, name)), "other")
+        split = part == "language_model" and ".layers." in name and parameter.dim() > 1
+        sizes.append(Size(name, part, parameter.numel(), parameter.requires_grad, split, mixture))
+    return sizes
+
+
+def count_parts(sizes: Sequence[Size]) -> dict[str, tuple[int, int]]:
+    """Part -> its parameters, and those that are trained."""
+    return {
+        part: tuple(sum(s.numbers for s in sizes if s.part == part and (s.trained or both)) for both in (True, False))
+        for part in dict.fromkeys(size.part for size in sizes)
+    }  # pyright: ignore[reportReturnType]
+
+
+def check_ranks(recipe: Recipe, ranks: int) -> int:
+    """How many ranks have data of their own; raises `RecipeError` where so many cannot be shared out."""
+    parallel = recipe.parallel
+    if ranks % (parallel.tensor * parallel.expert):
+        raise RecipeError(
+            f"parallel: {ranks} ranks cannot be {parallel.tensor} (tensor) x {parallel.expert} (expert) x any number; "
+            f"give --ranks {parallel.tensor * parallel.expert} or a multiple of it"
+        )
+    return ranks // parallel.tensor
+
+
+def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: int) -> Memory:
+    """The memory of one device, by the layout that this module's head describes."""
+    size, moment = BYTES[recipe.dtype], BYTES[recipe.moments]
+    if ranks == 1:
+        trained = sum(s.numbers for s in sizes if s.trained)
+        largest = max((s.numbers for s in sizes if s.trained), default=0)
+        return Memory(
+            program=PROGRAM,
+            weights=size * sum(s.numbers for s in sizes),
+            masters=0 if recipe.dtype == "float32" else 4 * trained,
+            gradients=size * trained,
+            moments=2 * moment * trained,
+            activations=activations,
+            step=4 * min(trained, CHUNK + largest),
+        )
+    data_ranks, own = check_ranks(recipe, ranks), {s.name: _own(s, recipe) for s in sizes}
+    trained = sum(_sliced(s, recipe, data_ranks) for s in sizes if s.trained)
+    frozen = sum(_sliced(s, recipe, data_ranks) for s in sizes if not s.trained)
+    largest = max((_sliced(s, recipe, data_ranks) for s in sizes if s.trained), default=0)
+    blocks = _blocks(sizes, own)
+    rest, greatest = blocks.pop("", 0), max(blocks.values(), default=0)
+    whole = recipe.parallel.keep_whole
+    several = -(-recipe.batch // (data_ranks * recipe.at_once)) > 1
+    gradients = 4 * trained + (4 + size) * greatest
+    if whole and several:
+        gradients += 4 * sum(own[s.name] for s in sizes if s.trained)
+    return Memory(
+        program=PROGRAM,
+        weights=4 * trained + size * frozen,
+        gathered=size * (sum(own.values()) if whole else rest + 2 * greatest),
+        gradients=gradients,
+        moments=2 * moment * trained,
+        activations=activations,
+        step=4 * min(trained, CHUNK + largest),
+    )
+
+
+def _own(size: Size, recipe: Recipe) -> int:
+    """Numbers of a parameter that a rank computes with."""
+    parallel = recipe.parallel
+    shared = (parallel.tensor if size.split else 1) * min(parallel.expert, size.experts)
+    return -(-size.numbers // shared)
+
+
+def _sliced(size: Size, recipe: Recipe, data_ranks: int) -> int:
+    """Numbers of a parameter that a rank keeps."""
+    return -(-_own(size, recipe) // max(data_ranks // min(recipe.parallel.expert, size.experts), 1))
+
+
+def _blocks(sizes: Sequence[Size], own: dict[str, int]) -> dict[str, int]:
+    """Numbers of each block that is gathered by itself; under the empty name what is in none."""
+    blocks: dict[str, int] = {}
+    for size in sizes:
+        found = _BLOCK.match(size.name)
+        key = found[1] if found else ""
+        blocks[key] = blocks.get(key, 0) + own[size.name]
+    return blocks
+
+
+def heaviest_of(recipe: Recipe, work: Workload) -> Load:
+    """What a rank computes at once at most."""
+    load, times = work.heaviest, recipe.at_once
+    return Load(load.lengths * times, load.views * times, load.trained * times)
+
+
+class Estimator:
+    """Estimates of a recipe and of what is made of it by small changes; rehearsals are done once each.
+
+    index: the folder with its samples' lengths; short_attention: see `rehearsal.rehearse`.
+    """
+
+    def __init__(self, recipe: Recipe, index: Path | None = None, short_attention: bool = True) -> None:
+        self.config, self.index, self.short_attention = config_of(recipe), index, short_attention
+        self._rehearsed: dict[tuple, Rehearsal] = {}
+        self._counted: dict[tuple, list[Size]] = {}
+
+    def estimate(self, recipe: Recipe, ranks: int = 1) -> Estimate:
+        """What the recipe needs on so many ranks; raises `RecipeError` where it cannot run on them at all."""
+        data_ranks = check_ranks(recipe, ranks)
+        work = workload(recipe, self.config, self.index)
+        load = heaviest_of(recipe, work)
+        whole = self._rehearse(recipe, load, 1)
+        tensor = recipe.parallel.tensor
+        part = whole if tensor == 1 else self._rehearse(recipe, load, tensor)
+        sizes = self.sizes(recipe)
+        # a pack as a step has them, from the heaviest one
+        packs, at_once = recipe.batch, recipe.at_once
+        tokens = work.tokens / max(load.tokens / at_once * packs, 1)
+        views = work.views / max(load.views / at_once * packs, 1)
+        flops, rank_flops = (
+            (r.llm_flops * tokens + r.vision_flops * views) / at_once * packs / sharers
+            for r, sharers in ((whole, 1), (part, data_ranks))
+        )
+        memory = memory_of(recipe, sizes, ranks, int(SCRATCH * part.activations))
+        return Estimate(recipe, ranks, data_ranks, count_parts(sizes), memory, work, flops, rank_flops)
+
+    def least(self, recipe: Recipe, ranks: int = 1) -> int:
+        """Bytes that a device needs without activations: quick, since nothing is rehearsed for it."""
+        return memory_of(recipe, self.sizes(recipe), ranks, 0).peak
+
+    def sizes(self, recipe: Recipe) -> list[Size]:
+        """The parameters of a recipe."""
+        key = (tuple(recipe.freeze), repr(recipe.lora))
+        if key not in self._counted:
+            self._counted[key] = sizes_of(self.config, recipe)
+        return self._counted[key]
+
+    def _rehearse(self, recipe: Recipe, load: Load, tensor: int) -> Rehearsal:
+        key = (tuple(recipe.freeze), repr(recipe.lora), recipe.recompute, load, tensor)
+        if key not in self._rehearsed:
+            config = self.config if tensor == 1 else slice_of(self.config, tensor)
+            self._rehearsed[key] = rehearse(config, recipe, load, self.short_attention)
+        return self._rehearsed[key]

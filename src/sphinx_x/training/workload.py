@@ -1,0 +1,142 @@
+"""What a step of a recipe holds: samples, tokens, views, and how many steps there are.
+
+Exact where the lengths of the samples have been measured, which a run does first and keeps in its folder (`index/`).
+Before that only the budgets are known, and they give an upper bound.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.lengths import Limits
+from sphinx_x.data.packs import Budget, PackPlan
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.training.recipe import Recipe, SourceRecipe
+from sphinx_x.training.rehearsal import Load
+
+WINDOWS = 64
+"""Windows of the mixture that are packed at most; of a longer run these are taken evenly."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A step and its run. samples, tokens, views: of a step; heaviest: a pack as heavy as any; known: how the numbers
+    are known, in a few words; certainty: of a bound, samples are the fewest and all else is the most."""
+
+    steps: int
+    samples: float
+    tokens: float
+    views: float
+    heaviest: Load
+    known: str
+    certainty: Literal["exact", "sampled", "bound"]
+
+
+def workload(recipe: Recipe, config: SphinxXConfig, index: Path | None = None) -> Workload:
+    """Of a recipe. index: the folder with its samples' lengths, if there may be one."""
+    tables = None if index is None else _tables(recipe, index)
+    return _bounded(recipe, config) if tables is None else _measured(recipe, config, tables)
+
+
+def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
+    """What the budgets allow. A sample of the greatest length leaves less than another's room in a pack, so a pack
+    holds as many as fit of that length, and a window of the mixture has one pack more at most."""
+    pack, grid = recipe.pack, config.view_grid()
+    together = pack.tokens // recipe.max_tokens
+    if config.groups:
+        together = max(min(together, pack.views // (grid.cells + grid.global_view)), 1)
+    windows = math.ceil(recipe.samples / pack.window)
+    packs = min(math.ceil(recipe.samples / together) + windows, recipe.samples)
+    full = [recipe.max_tokens] * (pack.tokens // recipe.max_tokens)
+    rest = pack.tokens - sum(full)
+    lengths = tuple(full + ([rest] if rest else []))
+    views = pack.views if config.groups else 0
+    return Workload(
+        math.ceil(packs / recipe.batch),
+        recipe.batch * together,
+        recipe.batch * pack.tokens,
+        recipe.batch * views,
+        Load(lengths, views, pack.tokens),
+        "by the budgets: the samples have not been measured yet",
+        "bound",
+    )
+
+
+def _tables(recipe: Recipe, index: Path) -> list[tuple[str, SourceRecipe, np.ndarray]] | None:
+    """The lengths of every source, or None where one is not measured, or was with other limits."""
+    wanted = asdict(Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long))
+    found = []
+    for name, source in recipe.sources.items():
+        listed = re.compile(re.escape(name) + r"(\.\d+)?\.npy")  # a META list is a source a file
+        files = [path for path in index.glob("*.npy") if listed.fullmatch(path.name)]
+        for path in sorted(files, key=lambda path: (len(path.name), path.name)):
+            try:
+                facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["facts"]
+                table = np.load(path, mmap_mode="r")
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+            if not len(table) or any(facts.get(key) != value for key, value in wanted.items()):
+                return None
+            found.append((path.stem, source, table))
+        if not files:
+            return None
+    return found
+
+
+def _measured(recipe: Recipe, config: SphinxXConfig, tables: list[tuple[str, SourceRecipe, np.ndarray]]) -> Workload:
+    sources = []
+    for name, source, table in tables:
+        weight = source.weight if source.ratio is None else source.ratio * len(table)
+        sources.append(Weighted(name, len(table), 1.0 if weight is None else weight, source.end))
+    blend = Blend(sources, recipe.samples, recipe.seed)
+
+    def costs(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen, numbers = blend.lookup(first, last)
+        tokens, views = np.empty(len(chosen), np.int64), np.empty(len(chosen), np.int64)
+        for source in np.unique(chosen).tolist():
+            places = np.flatnonzero(chosen == source)
+            rows = tables[source][2][numbers[places]]
+            tokens[places], views[places] = rows["tokens"], rows["views"]
+        return tokens, views
+
+    budget = Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window)
+    plan = PackPlan(costs, recipe.samples, budget, recipe.seed)
+    chosen = sorted(set(np.linspace(0, plan.windows - 1, min(WINDOWS, plan.windows)).astype(int).tolist()))
+    packs, samples, tokens, views = 0, 0, 0, 0
+    heaviest: tuple[int, ...] = ()
+    most_views, slots = 0, config.tokens_per_view + 2
+    for window in chosen:
+        first = window * budget.window
+        own_tokens, own_views = costs(first, min(first + budget.window, recipe.samples))
+        found = plan.window(window)
+        packs, samples = packs + len(found), samples + len(own_tokens)
+        tokens, views = tokens + int(own_tokens.sum()), views + int(own_views.sum())
+        for pack in found:
+            lengths = tuple(own_tokens[[k - first for k in pack]].tolist())
+            heaviest = max(heaviest, lengths, key=sum)
+            most_views = max(most_views, int(own_views[[k - first for k in pack]].sum()))
+    steps = math.ceil(packs * recipe.samples / samples / recipe.batch)
+    whole = len(chosen) == plan.windows
+    resized = tuple(recipe.augment.scale) != (1.0, 1.0) or recipe.augment.margin > 0
+    known = (
+        "of the samples' measured lengths" if whole else f"of {len(chosen)} of {plan.windows} windows of the mixture"
+    )
+    per_step = recipe.batch / packs
+    learned = max(sum(heaviest) - int(views / max(samples, 1) * slots) * len(heaviest), len(heaviest))
+    return Workload(
+        steps,
+        samples * per_step,
+        tokens * per_step,
+        views * per_step,
+        Load(heaviest, most_views, min(learned, sum(heaviest))),
+        known + (", before pictures are scaled" if resized else ""),
+        "exact" if whole and not resized else "sampled",
+    )

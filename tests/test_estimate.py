@@ -1,0 +1,306 @@
+"""What a run needs: counted against what is published, against sums by hand, and against the run's own plan."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+import sphinx_x.training.estimate as estimating
+from sphinx_x import cli
+from sphinx_x.errors import RecipeError
+from sphinx_x.family import IMAGE_VOCABULARY, build_config, get_member
+from sphinx_x.training.dry_run import Machine, alternatives, duration, format_estimate, product_rate, refusal, what_fits
+from sphinx_x.training.estimate import (
+    CHUNK,
+    PROGRAM,
+    Estimate,
+    Estimator,
+    Memory,
+    Size,
+    count_parts,
+    memory_of,
+    sizes_of,
+)
+from sphinx_x.training.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
+from sphinx_x.training.rehearsal import Load, rehearse, slice_of
+from sphinx_x.training.workload import Workload, workload
+
+
+def recipe_of(member: str = "nano", **fields) -> Recipe:
+    return Recipe(**{"member": member, "folder": "data", "samples": 1000, "sources": {"a": {}}, **fields})
+
+
+@pytest.mark.parametrize("name", ["tiny", pytest.param("moe", marks=pytest.mark.slow)])
+def test_parameters_are_the_published_ones(name):
+    member = get_member(name)
+    parts = count_parts(sizes_of(build_config(member), recipe_of(name)))
+    llm, *experts = member.published.values()
+    own = llm + 2 * IMAGE_VOCABULARY * member.llm["hidden_size"]
+    assert parts["language_model"] == (own, own)
+    assert parts["experts"] == (pytest.approx(sum(experts), rel=1e-3), 0)
+    projector = (3072 + 1536) * member.llm["hidden_size"] + 3 * member.llm["hidden_size"]
+    assert parts["projector"] == (projector, projector)
+
+
+def test_adapters_are_counted_and_nothing_else_is_trained():
+    config = build_config(get_member("nano"))
+    width, hidden, layers, rank = 256, 704, 4, 8
+    parts = count_parts(sizes_of(config, recipe_of(lora=LoraRecipe(rank=rank))))
+    adapters = layers * rank * (4 * 2 * width + 3 * (width + hidden))
+    assert parts["lora"] == (adapters, adapters)
+    assert sum(trained for _, trained in parts.values()) == adapters
+    with pytest.raises(RecipeError, match=r"lora\.targets: w1: no linear layer"):
+        sizes_of(config, recipe_of(lora=LoraRecipe(targets=["q_proj", "w1"])))
+    with pytest.raises(RecipeError, match="freeze: no parameter is named heads"):
+        sizes_of(config, recipe_of(freeze=["heads"]))
+
+
+SIZES = [
+    Size("model.model.vision.groups.0.experts.0.blocks.0.w", "experts", 4_000, False),
+    Size("model.model.language_model.layers.0.w", "language_model", 1_200, True, split=True),
+    Size("model.model.language_model.layers.1.w", "language_model", 1_200, True, split=True),
+    Size("model.model.language_model.layers.1.experts.w", "language_model", 9_600, True, split=True, experts=8),
+    Size("model.lm_head.w", "language_model", 500, True),
+]
+TRAINED, FROZEN = 12_500, 4_000
+
+
+def test_memory_of_one_process_by_hand():
+    memory = memory_of(recipe_of(), SIZES, 1, 777)
+    assert memory == Memory(PROGRAM, 2 * 16_500, 4 * TRAINED, 0, 2 * TRAINED, 8 * TRAINED, 777, 4 * TRAINED)
+    assert memory.peak == PROGRAM + 2 * 16_500 + 14 * TRAINED + 4 * TRAINED
+    assert memory_of(recipe_of(moments="bfloat16"), SIZES, 1, 0).moments == 4 * TRAINED
+    exact = memory_of(recipe_of(dtype="float32"), SIZES, 1, 10**6)
+    assert (exact.weights, exact.masters, exact.gradients) == (4 * 16_500, 0, 4 * TRAINED)
+    assert exact.peak == PROGRAM + 4 * 16_500 + 12 * TRAINED + 10**6
+    huge = [Size("model.lm_head.w", "language_model", 10**9, True)]
+    assert memory_of(recipe_of(), huge, 1, 0).step == 4 * 10**9
+    many = [Size(f"model.lm_head.{k}", "language_model", 10**7, True) for k in range(100)]
+    assert memory_of(recipe_of(), many, 1, 0).step == 4 * (CHUNK + 10**7)
+
+
+def test_memory_of_slices_by_hand():
+    shared = recipe_of(batch=8, parallel=ParallelRecipe(tensor=2, expert=2))
+    memory = memory_of(shared, SIZES, 8, 0)  # 4 data ranks, 2 of which hold each expert
+    own = {"experts": 4_000, "layers": 600 + 600 + 9_600 // 4, "head": 500}
+    kept = 600 // 4 * 2 + 9_600 // 4 // 2 + 500 // 4
+    assert memory.weights == 4 * kept + 2 * FROZEN // 4
+    assert memory.moments == 8 * kept and memory.masters == 0
+    assert memory.gathered == 2 * sum(own.values())
+    # slices, the block that is being summed, and whole gradients: 8 packs are two micro-batches on 4 data ranks
+    assert memory.gradients == 4 * kept + 6 * 4_000 + 4 * (own["layers"] + own["head"])
+    once = memory_of(shared.model_copy(update={"batch": 4}), SIZES, 8, 0)
+    assert once.gradients == 4 * kept + 6 * 4_000
+    gathered = memory_of(recipe_of(parallel=ParallelRecipe(keep_whole=False)), SIZES, 4, 0).gathered
+    assert gathered == 2 * (500 + 2 * (1_200 + 9_600))
+    with pytest.raises(RecipeError, match=r"6 ranks cannot be 2 \(tensor\) x 2 \(expert\).*--ranks 4"):
+        memory_of(shared, SIZES, 6, 0)
+
+
+def llm_flops(text, lengths: tuple[int, ...], rows: int, backward: int) -> int:
+    """Forward and `backward` times as much; every product of a Llama, its attention by groups of padded samples."""
+    width, inner, heads = text.hidden_size, text.intermediate_size, text.num_attention_heads
+    head = width // heads
+    matrices = width * head * (2 * heads + 2 * text.num_key_value_heads) + 3 * width * inner
+    tokens = -(-sum(lengths) // 512) * 512
+    longest = -(-max(lengths) // 32) * 32
+    attention = 2 * 2 * len(lengths) * longest**2 * width
+    layers = text.num_hidden_layers * (2 * tokens * matrices + attention)
+    return (1 + backward) * (layers + 2 * rows * width * text.vocab_size)
+
+
+@pytest.mark.parametrize(("freeze", "backward"), [(["experts"], 2), (["experts", "language_model"], 1)])
+def test_operations_by_hand(tiny_member, freeze, backward):
+    config, load = build_config(tiny_member), Load((100, 90, 100), 8, 200)
+    found = rehearse(config, recipe_of(freeze=freeze), load)
+    # attention goes backward to its inputs alone, twice its products, whether weights are trained or not
+    text = config.text_config
+    attention = text.num_hidden_layers * 4 * 3 * 128**2 * text.hidden_size
+    projector = (16 + 16) * text.hidden_size * 9 * 8 * 2  # its weights, and nothing before it
+    wanted = llm_flops(text, load.lengths, 256, backward) + (2 - backward) * attention + projector
+    assert found.llm_flops == wanted
+    thawed = rehearse(config, recipe_of(freeze=[]), load)
+    assert thawed.vision_flops == 3 * found.vision_flops
+
+
+def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member):
+    mixture = {**tiny_member.llm, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+    config = build_config(replace(tiny_member, llm=mixture))
+    config.groups = []
+    text = config.text_config
+    found = rehearse(config, recipe_of(freeze=[]), Load((512,), 0, 256))
+    one = 3 * 3 * 2 * 512 * text.hidden_size * text.intermediate_size * text.num_hidden_layers
+    router = 3 * 2 * 512 * text.hidden_size * 4 * text.num_hidden_layers
+    assert found.llm_flops == llm_flops(text, (512,), 256, 2) + one + router
+
+
+@pytest.mark.slow
+def test_shared_matrices_and_recomputed_activations():
+    config, load, plain = build_config(get_member("nano")), Load((256,) * 4, 0, 256), recipe_of(freeze=[])
+    config.groups, config.text_config.num_hidden_layers = [], 3
+    whole, half = (rehearse(c, plain, load) for c in (config, slice_of(config, 2)))
+    head = 6 * 256 * config.text_config.hidden_size * config.text_config.vocab_size
+    assert half.llm_flops - head == pytest.approx((whole.llm_flops - head) / 2)
+    assert half.activations < whole.activations
+    again = rehearse(config, recipe_of(freeze=[], recompute=True), load)
+    assert again.activations < 0.6 * whole.activations
+    assert 1.25 < again.llm_flops / whole.llm_flops < 1.34
+    assert rehearse(config, plain, load, short_attention=False).activations < whole.activations
+
+
+def test_what_is_held_is_what_a_step_holds(tiny_member):
+    """The same micro-batch with real tensors, metered by the same meter: the same bytes to a few per cent."""
+    from sphinx_x.family import new_model
+    from sphinx_x.model.packed import plan_pack
+    from sphinx_x.training.objective import Objective
+    from sphinx_x.training.packing import MicroBatch
+    from sphinx_x.training.rehearsal import Meter
+
+    config, load = build_config(tiny_member), Load((150,) * 6, 16, 200)
+    found = rehearse(config, recipe_of(freeze=[], dtype="float32"), load)
+    model, _ = new_model(tiny_member)
+    objective = Objective(model.train(), None)
+    for parameter in objective.parameters():
+        parameter.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None))
+    ids, rows = torch.zeros(1, 1024, dtype=torch.int64), torch.zeros(256, dtype=torch.int64)
+    ids[0, : 16 * config.tokens_per_view] = model.config.image_token_id
+    views = torch.zeros(16, 3, 16, 64, dtype=torch.uint8)
+    pack = plan_pack(load.lengths, total=1024)
+    with Meter() as meter:
+        losses, *_ = objective(MicroBatch([], [900], ids, views, 16, rows, rows, 200, pack))
+        losses.sum().backward()
+    assert meter.peak == pytest.approx(found.activations, rel=0.03)
+    assert meter.flops == found.llm_flops + found.vision_flops
+
+
+@pytest.fixture
+def measured(tmp_path, tiny_member, monkeypatch):
+    """A recipe whose samples have been measured, and the plan of its run."""
+    import sphinx_x.training.begin as begin
+    from shards import write_lines
+    from sphinx_x.training.loop import Trainer
+
+    write_lines(tmp_path / "data", "lines", 40)
+    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
+    pack = PackRecipe(tokens=700, views=64, window=32)
+    fields = {"samples": 96, "pack": pack, "max_tokens": 200, "freeze": [], "batch": 2, "workers": 0}
+    recipe = recipe_of(folder=tmp_path / "data", sources={"lines": {"ratio": 2.0}}, **fields)
+    return recipe, Trainer(recipe, tmp_path / "run"), build_config(tiny_member)
+
+
+def test_measured_samples_give_the_runs_own_steps(measured, tmp_path):
+    recipe, trainer, config = measured
+    steps = list(trainer.mixture.plan.steps(recipe.batch))
+    costs = trainer.examples.costs(0, recipe.samples)
+    found = workload(recipe, config, tmp_path / "run" / "index")
+    assert (found.steps, found.certainty) == (len(steps), "exact")
+    per_step = recipe.batch / sum(len(step.packs) for step in steps)
+    assert (found.tokens, found.views) == pytest.approx(tuple(int(cost.sum()) * per_step for cost in costs))
+    assert found.heaviest.tokens <= 700 and found.heaviest.views <= 64
+    other = recipe.model_copy(update={"max_tokens": 190})
+    assert workload(other, config, tmp_path / "run" / "index").certainty == "bound"
+
+
+def test_before_that_the_budgets_bound_them(measured, tmp_path):
+    recipe, trainer, config = measured
+    steps = len(list(trainer.mixture.plan.steps(recipe.batch)))
+    bound = workload(recipe, config, tmp_path / "nowhere")
+    assert bound.certainty == "bound" and bound.steps >= steps
+    assert bound.tokens == 2 * 700 and bound.heaviest.lengths == (200, 200, 200, 100)
+
+
+WORK = Workload(1200, 256.4, 300_000.0, 900.0, Load((10,), 1, 5), "by the measured lengths of the samples", "exact")
+PARTS = {"experts": (2 * 10**9, 0), "language_model": (10**9, 10**9), "lora": (4 * 10**6, 4 * 10**6)}
+MEMORY = Memory(450_000_000, 6 * 10**9, 4 * 10**9, 0, 2 * 10**9, 8 * 10**9, 3 * 10**9, 5 * 10**8)
+
+
+def test_the_table():
+    estimate = Estimate(recipe_of(batch=32), 1, 1, PARTS, MEMORY, WORK, 6.5e15, 6.5e15)
+    lines = format_estimate(estimate, Machine("cpu", 24 * 10**9, 2e11)).splitlines()
+    table = {line.split("  ")[0] or line.strip(): " ".join(line.split()) for line in lines if not line.startswith("  ")}
+    assert table["parameters"] == "parameters 3 B, 1 B of them trained"
+    assert table["memory of a device"] == "memory of a device 23.4 GB (1 rank)"
+    assert table["a step"] == "a step 32 packs: 300,000 tokens, 900 views, 256 samples"
+    assert table["steps"] == "steps 1,200 for 1,000 samples"
+    assert "9.03 hours a step, 451 days in all" in table["time"]
+    assert any("moments (float32)" in line and line.endswith("8 GB") for line in lines)
+    assert not any("whole weights" in line for line in lines)
+    assert max(map(len, lines)) <= 120
+    bound = Workload(1200, 256, 3e5, 900, WORK.heaviest, "by the budgets", "bound")
+    text = format_estimate(Estimate(recipe_of(), 4, 4, PARTS, MEMORY, bound, 1e12, 1e11))
+    assert "<= 300,000 tokens, <= 900 views, >= 256 samples" in text and "<= 1,200 for" in text and "time" not in text
+
+
+def test_numbers_in_words():
+    assert [duration(s) for s in (0.5, 90, 130, 7300, 9e6)] == [
+        "0.5 seconds",
+        "90 seconds",
+        "2.17 minutes",
+        "2.03 hours",
+        "104 days",
+    ]
+    assert 1e8 < product_rate(torch.device("cpu"), torch.float32, seconds=0.01) < 1e15
+
+
+def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
+    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
+    recipe = recipe_of(pack=PackRecipe(tokens=2048, views=32), max_tokens=1024, freeze=[], batch=4)
+    estimator = Estimator(recipe)
+    whole = estimator.estimate(recipe)
+    memory = whole.memory.peak - 1000
+    fitting = what_fits(estimator, recipe, 1, memory)
+    tried = {words: (changed, ranks) for words, changed, ranks in alternatives(recipe, 1, [])}
+    assert [words for words, _ in fitting][:2] == ["moments: bfloat16", "recompute: true"]
+    for words, peak in fitting:
+        assert peak == estimator.estimate(*tried[words]).memory.peak <= memory
+    assert "moments: bfloat16, recompute: true, pack: {tokens: 1024, views: 16}, batch: 8" in tried
+    assert "lora: {}, recompute: true" in tried and "recompute: true, 2 ranks" in tried
+    text = refusal(whole, Machine("cpu", memory, 1e9), fitting)
+    assert "moments: bfloat16 (" in text and "\n" not in text
+    assert what_fits(estimator, recipe, 1, 10**6) == []
+    assert "nothing that was tried fits" in refusal(whole, Machine("cpu", 10**6, 1e9), [])
+
+
+def test_the_command_refuses_what_cannot_fit(tiny_member, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
+    text = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {}}\npack: {tokens: 1024, views: 16}\nmax_tokens: 512\n"
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+
+    def run(*more: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sphinx-x", "train", str(path), *more])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        return code, *capsys.readouterr()
+
+    code, out, err = run("--dry-run", "--memory", "100")
+    assert code == 0 and "memory of a device" in out and not err
+    code, out, err = run("--dry-run", "--memory", "0.1")
+    assert code == 2 and "memory of a device" in out and err.startswith("error: ") and err.count("\n") == 1
+    code, _, err = run("--dry-run", "--ranks", "0")
+    assert code == 2
+    code, _, err = run("--ranks", "2")
+    assert code == 2 and "go with --dry-run" in err
+
+
+def test_tiny_in_its_true_shape():
+    """Float32 weights, gradients and moments of the language model alone are 18 GB, as the paper's shape wants."""
+    recipe = recipe_of("tiny", recompute=True)
+    sizes = sizes_of(build_config(get_member("tiny")), recipe)
+    llm = [size for size in sizes if size.part == "language_model"]
+    exact = memory_of(recipe.model_copy(update={"dtype": "float32"}), llm, 1, 0)
+    assert exact.weights + exact.gradients + exact.moments == pytest.approx(17.6e9, rel=0.01)
+    small = memory_of(recipe.model_copy(update={"moments": "bfloat16"}), sizes, 1, 0)
+    assert small.peak < 19e9 < memory_of(recipe, sizes, 1, 0).peak
+
+
+def test_a_shape_comes_from_the_folder_that_a_run_starts_from(tiny_folder, tiny):
+    recipe = recipe_of(start=str(tiny_folder))
+    assert estimating.config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
+    assert estimating.config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
+    letters = estimating.config_of(recipe_of(letters="é€"))
+    assert letters.text_config.vocab_size == get_member("nano").llm["vocab_size"] + 3
