@@ -403,10 +403,10 @@ WAITING = pytest.mark.xfail(strict=True, reason="the training loop does not read
 
 @WAITING
 def test_a_run_trains_adapters(tiny_folder, tmp_path):
-    """What it writes lies over `start`, answers, and goes on from a saved state with the same bits."""
+    """What it writes lies over `start`, has learned, and changes the named layers alone."""
     write_lines(tmp_path / "data", "lines", 24)
     recipe = Recipe(
-        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4, dropout=0.1), "samples": 96},
+        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4), "samples": 96},
         **{"pack": {"tokens": 700, "views": 64, "window": 24}, "max_tokens": 200, "dtype": "float32", "clip": 1.0},
         **{"learning_rate": 3e-2, "folder": tmp_path / "data", "sources": {"lines": {}}, "workers": 0, "log_every": 2},
     )
@@ -414,7 +414,7 @@ def test_a_run_trains_adapters(tiny_folder, tmp_path):
     assert (folder / WEIGHTS).is_file() and not (folder / "config.json").exists()
     assert json.loads((folder / CONFIG).read_text())["base_model_name_or_path"] == str(tiny_folder)
     log = read_lines(tmp_path / "run" / "log.jsonl")
-    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    assert log[-1]["loss"] < 0.95 * log[0]["loss"]
     before, after = (SphinxX.load(name).model.state_dict() for name in (tiny_folder, folder))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert len(changed) == 14 and all(".layers." in name and "_proj." in name for name in changed)
