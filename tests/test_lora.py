@@ -359,6 +359,18 @@ def test_kinds_that_are_not_read_are_named(trained, fields, says):
         SphinxX.load(folder)
 
 
+def test_a_shared_output_layer_takes_none(tiny_folder, tmp_path):
+    """Merged, they would change the embedding table as well."""
+    from peft import LoraConfig, get_peft_model
+
+    model = SphinxX.load(tiny_folder).model
+    model.name_or_path = str(tiny_folder)
+    peft = get_peft_model(model, LoraConfig(r=2, target_modules=["lm_head"]))  # type: ignore[arg-type]
+    peft.save_pretrained(tmp_path / "peft", save_embedding_layers=False)
+    with pytest.raises(CheckpointError, match="lm_head is the embedding table"):
+        SphinxX.load(tmp_path / "peft")
+
+
 def test_broken_adapters_are_named(trained, tmp_path):
     folder, _ = trained
     whole = load_file(folder / WEIGHTS)
