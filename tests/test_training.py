@@ -328,6 +328,8 @@ GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         ("member: nano\nfolder: a\nsamples: 3\nsources: {}", "sources: Dictionary should have at least 1 item"),
         (GOOD + "\nmax_tokens: 20000", "max_tokens: a sample may not be longer than a pack"),
         (GOOD.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
+        (GOOD + "\nlora: {}", "lora: adapters need a model to lie over"),
+        (GOOD + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),
         (GOOD + "\nseed: -1", "seed: Input should be"),

@@ -17,6 +17,7 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.utils import logging
 
 from sphinx_x import conversation
+from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image
@@ -33,6 +34,9 @@ LARGE = 1_000_000_000
 """Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
 DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
 BATCH = 32
+MERGE_FIRST = (
+    "adapters are added to whole weights: merge them first (sphinx-x merge), then quantise or spread the result"
+)
 
 
 @dataclass
@@ -63,10 +67,12 @@ class Prompt:
         return views * (self.tokens_per_view + 2) + skipped
 
 
-def load_processor(name_or_path: str | Path) -> SphinxXProcessor:
+def load_processor(name_or_path: str | Path, base: str | Path | None = None) -> SphinxXProcessor:
     """The processor alone of what `SphinxX.load` would load; raises `CheckpointError` where it is none of ours."""
+    source, adapters = find_adapters(name_or_path, base)
+    source = next((a.folder for a in reversed(adapters) if (a.folder / "processor_config.json").is_file()), source)
     try:
-        processor = AutoProcessor.from_pretrained(find_model(name_or_path), trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
     except SphinxXError:
         raise
     except Exception as error:  # malformed files make the library raise errors of nearly every kind
@@ -74,6 +80,30 @@ def load_processor(name_or_path: str | Path) -> SphinxXProcessor:
     if not isinstance(processor, SphinxXProcessor):
         raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
     return processor
+
+
+def _load_model(
+    path: str | Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
+) -> SphinxXForConditionalGeneration:
+    """A model from its files, all of them and no others."""
+    logging.disable_progress_bar()
+    try:
+        options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, **options
+        )
+        model, report = loaded
+    except ImportError as error:
+        raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error
+    except Exception as error:  # malformed files make the library raise errors of nearly every kind
+        raise CheckpointError(f"{path}: {one_line(error)}") from error
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report.get(what):
+            names = ", ".join(sorted(map(str, report[what]))[:3])
+            raise CheckpointError(f"{path}: its weights are not those of its config ({what[:-5]}: {names})")
+    if not isinstance(model, SphinxXForConditionalGeneration):
+        raise CheckpointError(f"{path}: not a SPHINX-X model")
+    return model
 
 
 class SphinxX:
@@ -91,19 +121,22 @@ class SphinxX:
         dtype: Any = None,
         device: str | None = None,
         bits: int | None = None,
+        base: str | Path | None = None,
         **options: Any,
     ) -> SphinxX:
-        """Loads a built-in member ("nano"), a model folder, or a model of the hub by its id.
+        """Loads a built-in member ("nano"), a model folder, a model of the hub by its id, or a folder of adapters.
 
         dtype: as PyTorch names it; by default that of the weights on an accelerator and for large models (on a CPU they
         are then mapped from their files), else float32. device: as PyTorch names it, by default an accelerator where
         there is one; "auto" spreads the model over what there is and keeps the rest in memory or on the disk. bits: 4
-        or 8 quantises the language model, its experts included (bitsandbytes, NF4). Further options go to
-        `from_pretrained` (quantization_config, device_map, offload_folder, ...). Raises `CheckpointError` where files
-        are missing, altered or contradict each other, `MissingToolError` for a device or a package that is not there.
+        or 8 quantises the language model, its experts included (bitsandbytes, NF4). base: the model below adapters, in
+        place of the one that their folder names (see `find_adapters`); they are added to its weights, so it may be
+        neither quantised nor spread. Further options go to `from_pretrained` (quantization_config, device_map,
+        offload_folder, ...). Raises `CheckpointError` where files are missing, altered or contradict each other,
+        `MissingToolError` for a device or a package that is not there.
         """
-        path, processor = find_model(name_or_path), load_processor(name_or_path)
-        logging.disable_progress_bar()
+        path, adapters = find_adapters(name_or_path, base)
+        processor = load_processor(name_or_path, base)
         if device == "auto":
             options.setdefault("device_map", "auto")
         if device in (None, "auto"):
@@ -111,27 +144,20 @@ class SphinxX:
             device = accelerator.type if accelerator else "cpu"
         if dtype is None:
             dtype = torch.float32 if device == "cpu" and _weights_size(path) < LARGE else "auto"
-        try:
-            options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
-            loaded: Any = AutoModelForImageTextToText.from_pretrained(
-                path, dtype=dtype, output_loading_info=True, **options
-            )
-            model, report = loaded
-        except ImportError as error:
-            raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error
-        except Exception as error:  # malformed files make the library raise errors of nearly every kind
-            raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
-        for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            if report.get(what):
-                names = ", ".join(sorted(map(str, report[what]))[:3])
-                raise CheckpointError(f"{name_or_path}: its weights are not those of its config ({what[:-5]}: {names})")
-        if not isinstance(model, SphinxXForConditionalGeneration):
-            raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+        whole = bits is None and not {"device_map", "quantization_config"} & options.keys()
+        if adapters and not whole:
+            raise CheckpointError(f"{name_or_path}: {MERGE_FIRST}")
+        model = _load_model(path, dtype, bits, device, options)
+        quantized = getattr(model, "is_quantized", False)
+        if adapters and quantized:
+            raise CheckpointError(f"{name_or_path}: {path} is quantised; {MERGE_FIRST}")
+        for adapter in adapters:
+            apply_adapter(model, adapter)
         if image_tokens(processor.tokenizer) != model.config.image_tokens():
             raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
-        if getattr(model, "is_quantized", False):
+        if quantized:
             prefer_exact_kernels(model)
-        elif "device_map" not in options:
+        elif whole:
             try:
                 torch.nn.Module.to(model, device)
             except (RuntimeError, AssertionError) as error:
@@ -330,6 +356,8 @@ def find_model(name_or_path: str | Path) -> str | Path:
         path = built_in
     if path.is_dir():
         check_folder(path)
+        if is_adapter(path):
+            raise CheckpointError(f"{path}: holds adapters, not a model; `sphinx-x merge` makes one of them")
         if not (path / "config.json").is_file():
             raise CheckpointError(f"{path}: not a model folder (no config.json)")
         return path
@@ -338,6 +366,33 @@ def find_model(name_or_path: str | Path) -> str | Path:
         known = "".join(f"{built}, " for built in built_in_models())
         raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")
     return name
+
+
+def find_adapters(name_or_path: str | Path, base: str | Path | None = None) -> tuple[str | Path, list[Adapter]]:
+    """The model that a name stands for (see `find_model`) and, of a folder of adapters, those over it, lowest first.
+
+    What adapters lie over is `base`, or what their folder names: a built-in name, a hub id or a path, which is looked
+    for from the current folder and then from theirs; it may be a folder of adapters itself. Raises `CheckpointError`
+    where it is not found, or its weights are known to be others than those that were trained over.
+    """
+    adapters: list[Adapter] = []
+    below = name_or_path
+    while is_adapter(below):
+        adapter = read_adapter(below)
+        if any(other.folder.samefile(adapter.folder) for other in adapters):
+            raise CheckpointError(f"{adapter.folder}: its adapters lie over themselves")
+        beside = adapter.folder / adapter.base
+        below = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
+        if not adapters and base is not None:
+            below = base
+        adapters.insert(0, adapter)
+        if not is_adapter(below):
+            try:
+                below = find_model(below)
+            except CheckpointError as error:
+                raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
+        check_base(adapter, below)
+    return (below, adapters) if adapters else (find_model(below), [])
 
 
 def _weights_size(path: str | Path) -> int:

@@ -306,6 +306,20 @@ def export(
     _say(notes, out)
 
 
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="A folder of adapters, as training with `lora` or PEFT writes them.")],
+    out: Out,
+    base: Annotated[
+        str | None, typer.Option(help="The model they lie over, if not the one that the folder names.")
+    ] = None,
+) -> None:
+    """Writes adapters and the model below them as one plain model folder."""
+    from sphinx_x.training.lora import merge_folder
+
+    print(f"written to {merge_folder(adapter, out, base)}")
+
+
 def _say(notes: list[str], out: Path) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -174,6 +174,10 @@ class Recipe(Strict):
     def _fits(self) -> Recipe:
         if self.max_tokens > self.pack.tokens:
             raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
+        if self.lora and self.start is None:
+            raise ValueError("lora: adapters need a model to lie over (start)")
+        if self.lora and self.letters:
+            raise ValueError("lora: adapters cannot hold the new rows of the embedding table that letters need")
         return self
 
 

@@ -1,0 +1,156 @@
+"""Fine-tuning by low-rank adapters (LoRA) through PEFT: into the language model, onto the disk, and into its weights.
+
+Which layers get one is a recipe's `lora.targets`: names of linear layers of the language model. Everything else, the
+visual experts and the projector too, stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sphinx_x.checkpoints.adapters import BASE, PREFIX, WEIGHTS, add_low_rank, is_adapter, weight_hashes
+from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
+from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
+from sphinx_x.inference import SphinxX, find_adapters, find_model
+from sphinx_x.jobs import atomic_folder, write_manifest
+from sphinx_x.training.recipe import LoraRecipe
+
+LANGUAGE_MODEL = "model.language_model"
+ADAPTER = "default"
+"""PEFT's name of the one set of adapters that is trained."""
+
+
+def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
+    """Puts fresh adapters over layers of the language model, in place; gives the number of trained parameters.
+
+    Adapters are float32 whatever the layers are, nothing else requires a gradient any more, and at first nothing
+    changes: B is zero. A is drawn from the seed alone, so it is the same on every rank. Raises `RecipeError` where a
+    target is no linear layer of the language model, `MissingToolError` without PEFT.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+    except ImportError as error:
+        raise MissingToolError("lora: PEFT is missing (pip install 'sphinx-x[train]')") from error
+    _check_targets(model, lora.targets)
+    names = "|".join(re.escape(target) for target in sorted(set(lora.targets)))
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
+        lora_dropout=lora.dropout,
+        target_modules=rf"{re.escape(LANGUAGE_MODEL)}\.(?:.*\.)?(?:{names})",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+        torch.manual_seed(seed)
+        for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
+            for half in (layer.lora_A, layer.lora_B):
+                half.float()  # PEFT makes them of the layer's own type
+            layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _check_targets(model: Any, targets: list[str]) -> None:
+    modules = model.get_submodule(LANGUAGE_MODEL).named_modules()
+    linear = [name for name, module in modules if isinstance(module, nn.Linear)]
+    missing = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in linear)]
+    if missing or not targets:
+        known = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+        text = model.config.text_config
+        experts = getattr(text, "num_local_experts", 0) or getattr(text, "num_experts", 0)
+        why = " (its experts are joined tensors, which get no adapters)" if experts else ""
+        what = ", ".join(missing) or "nothing"
+        raise RecipeError(f"lora.targets: {what}: no linear layer of this language model{why}; it has {known}")
+
+
+def adapter_tensors(model: Any) -> dict[str, nn.Parameter]:
+    """The parameters of a model's adapters, by their full names."""
+    return {name: parameter for name, parameter in model.named_parameters() if ".lora_" in name}
+
+
+def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Tensor] | None = None) -> None:
+    """Writes a model's adapters into a folder, in PEFT's form, for a caller who adds more files and the manifest.
+
+    base: the model that training began with (a recipe's `start`). tensors: whole adapters by the names of
+    `adapter_tensors`, where the model itself holds only slices of them. With them goes what the weights of `base` are,
+    if its folder has a manifest: over others they will not be loaded. Raises ValueError where tensors are missing, are
+    not those of the model, or are slices.
+    """
+    own = adapter_tensors(model)
+    given: Mapping[str, Tensor] = own if tensors is None else tensors
+    wrong = next(
+        (n for n in {**own, **given} if n not in own or n not in given or own[n].shape != given[n].shape), None
+    )
+    if wrong or not own:
+        raise ValueError(f"{wrong or 'no adapters'}: not what the model's adapters are")
+    plain = {
+        PREFIX + name.replace(f".{ADAPTER}.", "."): tensor.detach().cpu().contiguous() for name, tensor in given.items()
+    }
+    save_file(plain, folder / WEIGHTS, {"format": "pt"})
+    config = copy.deepcopy(model.peft_config[ADAPTER])
+    config.base_model_name_or_path, config.inference_mode = base, True
+    config.save_pretrained(folder)
+    hashes = weight_hashes(base if is_adapter(base) else find_model(base))
+    if hashes:
+        (folder / BASE).write_text(json.dumps(hashes, indent=1) + "\n")
+
+
+def save_adapters(
+    model: Any, folder: str | Path, base: str, processor: Any, tensors: Mapping[str, Tensor] | None = None
+) -> Path:
+    """A folder of adapters with the processor's files and a manifest, whole or not there; see `write_adapters`."""
+    folder = Path(folder)
+    with atomic_folder(folder) as temporary:
+        write_adapters(model, temporary, base, tensors)
+        processor.save_pretrained(temporary)
+        write_manifest(temporary)
+    return folder
+
+
+def merge_adapters(model: Any) -> Any:
+    """Adds a model's adapters to its weights and takes them away, in place; gives the same model, now a plain one.
+
+    Sums are float32 and rounded once to the weights' own type. Parameters must be whole, not slices.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    found: list[tuple[str, Any]] = [(n, layer) for n, layer in model.named_modules() if isinstance(layer, LoraLayer)]
+    for name, layer in found:
+        base = layer.base_layer
+        add_low_rank(base, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER])
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, base)
+    if found:
+        del model.peft_config
+    return model
+
+
+def merge_folder(adapter: str | Path, out: str | Path, base: str | Path | None = None) -> Path:
+    """Writes a folder of adapters and the model below them as one plain model folder, in that model's own types.
+
+    base: the model below, in place of what the folder names. Raises `CheckpointError` where `adapter` is none, or
+    does not fit, or `out` is there already.
+    """
+    if not is_adapter(adapter):
+        raise CheckpointError(f"{adapter}: not a folder of adapters (adapter_config.json)")
+    below, _ = find_adapters(adapter, base)
+    sphinx = SphinxX.load(adapter, dtype="auto", device="cpu", base=base)
+    model: Any = sphinx.model
+    with new_folder(out, sum(p.numel() * p.element_size() for p in model.parameters()), [adapter, below]) as folder:
+        model.save_pretrained(folder)
+        sphinx.processor.save_pretrained(folder)
+        if (Path(below) / ORIGINAL).is_dir():  # what the way back to the reference's format needs
+            shutil.copytree(Path(below) / ORIGINAL, folder / ORIGINAL)
+        write_manifest(folder)
+    return Path(out)
