@@ -410,10 +410,6 @@ def test_the_packaged_recipes():
     assert large.lora and large.start and large.validation
 
 
-WAITING = pytest.mark.xfail(strict=True, reason="the training loop does not read `lora` yet")
-
-
-@WAITING
 def test_a_run_trains_adapters(tiny_folder, tmp_path):
     """What it writes lies over `start`, has learned, and changes the named layers alone."""
     write_lines(tmp_path / "data", "lines", 24)
@@ -434,7 +430,7 @@ def test_a_run_trains_adapters(tiny_folder, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", [[], pytest.param(["--lora"], marks=WAITING)])
+@pytest.mark.parametrize("way", [[], ["--lora"]])
 def test_the_example_of_fine_tuning(way, tmp_path, monkeypatch, capsys):
     """A hundred samples teach SPHINX-Nano a form that it did not know, on labels that it has not seen."""
     monkeypatch.chdir(tmp_path)

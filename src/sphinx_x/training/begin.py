@@ -13,6 +13,7 @@ from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.padding import with_padding
+from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.recipe import Recipe
 
 
@@ -37,4 +38,6 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
             add_letters(model, processor.tokenizer, recipe.letters)
         except ValueError as error:
             raise RecipeError(f"letters: {one_line(error)}") from error
+    if recipe.lora is not None:
+        add_adapters(model, recipe.lora, recipe.seed)
     return model, processor

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.tensor import DTensor
 
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -53,7 +55,8 @@ class Engine:
         torch.manual_seed(recipe.seed)
         head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames) if recipe.align.weight else None
         self.objective = Objective(model.train(), head, recipe.balance)
-        freeze(self.objective, recipe.freeze)
+        if recipe.lora is None:  # else everything is frozen but the adapters
+            freeze(self.objective, recipe.freeze)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
         self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.rates))
@@ -104,6 +107,12 @@ class Engine:
         """Adds the losses of examples to `sums`, nothing else; all ranks do so together."""
         micro = pack_examples([examples], self.world.device, self.world.mesh is not None, self.view)
         sums.count(micro, Losses(*self.objective(micro)), sources)
+
+    def full_adapters(self) -> dict[str, Tensor]:
+        """The float32 adapters as they stand, whole, by their names in the model; on every rank, as all must call it."""
+        tensors = {name: t for name, t in self.optimizer.tensors().items() if name.startswith("weight.model.")}
+        whole = {name: t.full_tensor() if isinstance(t, DTensor) else t for name, t in tensors.items()}
+        return {name.removeprefix("weight.model."): tensor for name, tensor in whole.items()}
 
     def full_model(self) -> SphinxXForConditionalGeneration | None:
         """The model as it stands, whole and in the recipe's dtype, on the first rank; None on the others."""

@@ -32,6 +32,7 @@ from sphinx_x.model.packed import PACKED
 from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
 from sphinx_x.training.engine import Done, Engine
+from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.progress import Progress, draw_curves
@@ -292,18 +293,23 @@ class Trainer:
             draw_curves(records, held_out, self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:
-        """Writes model and processor as an ordinary model folder."""
-        model = self.engine.full_model()
-        if model is not None:
+        """Writes model and processor as an ordinary model folder, or adapters as an ordinary folder of adapters."""
+        recipe, world = self.recipe, self.world
+        adapters = self.engine.full_adapters() if recipe.lora else None
+        model = self.engine.full_model() if adapters is None else self.engine.objective.model
+        if world.first and model is not None:
             self.engine.objective.attention("sdpa")
             with atomic_folder(folder) as temporary:
-                model.save_pretrained(temporary)
+                if adapters is not None and recipe.start is not None:
+                    write_adapters(model, temporary, recipe.start, adapters)
+                else:
+                    model.save_pretrained(temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
-                write_card(temporary / "README.md", self.recipe, records, sources, model.num_parameters())
+                write_card(temporary / "README.md", recipe, records, sources, model.num_parameters())
                 write_manifest(temporary)
             self.engine.objective.attention(PACKED)
-        self.world.wait()
+        world.wait()
         return folder
 
 

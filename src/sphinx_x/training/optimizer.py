@@ -64,6 +64,13 @@ class MasterOptimizer:
         scale = min(1.0, clip / (norm + 1e-6))
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate * group["factor"]
+        if isinstance(self.adamw, AdamW):
+            for name, master in self.masters.items():
+                gradient = self.parameters[name].grad
+                self.adamw.update(master, torch.zeros_like(master) if gradient is None else _local(gradient), scale)
+                self.parameters[name].grad = None
+            self.copy_to_module()
+            return
         for names in self._chunks():
             for name in names:
                 gradient, master = self.parameters[name].grad, self.masters[name]
