@@ -46,12 +46,12 @@ def test_parameters_are_the_published_ones(name):
 def test_adapters_are_counted_and_nothing_else_is_trained():
     config = build_config(get_member("nano"))
     width, hidden, layers, rank = 256, 704, 4, 8
-    parts = count_parts(sizes_of(config, recipe_of(lora=LoraRecipe(rank=rank))))
+    parts = count_parts(sizes_of(config, recipe_of(start="nano", lora=LoraRecipe(rank=rank))))
     adapters = layers * rank * (4 * 2 * width + 3 * (width + hidden))
     assert parts["lora"] == (adapters, adapters)
     assert sum(trained for _, trained in parts.values()) == adapters
     with pytest.raises(RecipeError, match=r"lora\.targets: w1: no linear layer"):
-        sizes_of(config, recipe_of(lora=LoraRecipe(targets=["q_proj", "w1"])))
+        sizes_of(config, recipe_of(start="nano", lora=LoraRecipe(targets=["q_proj", "w1"])))
     with pytest.raises(RecipeError, match="freeze: no parameter is named heads"):
         sizes_of(config, recipe_of(freeze=["heads"]))
 

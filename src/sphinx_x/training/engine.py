@@ -109,7 +109,7 @@ class Engine:
         sums.count(micro, Losses(*self.objective(micro)), sources)
 
     def full_adapters(self) -> dict[str, Tensor]:
-        """The float32 adapters as they stand, whole, by their names in the model; on every rank, as all must call it."""
+        """The float32 adapters as they stand, whole, by their names in the model. All ranks must call this."""
         tensors = {name: t for name, t in self.optimizer.tensors().items() if name.startswith("weight.model.")}
         whole = {name: t.full_tensor() if isinstance(t, DTensor) else t for name, t in tensors.items()}
         return {name.removeprefix("weight.model."): tensor for name, tensor in whole.items()}

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from transformers.initialization import no_init_weights
 
 from sphinx_x.errors import RecipeError
-from sphinx_x.model import attention
+from sphinx_x.model import attention, moe
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import Experts
@@ -125,6 +125,7 @@ def rehearse(config: SphinxXConfig, recipe: Recipe, load: Load, short_attention:
     pack = plan_pack(load.lengths, total=round_up(load.tokens, TOKENS))
     with ExitStack() as stack:
         fake = stack.enter_context(FakeTensorMode())
+        stack.enter_context(_close_groups())
         if not short_attention:
             stack.enter_context(_long_attention())
         objective = build(config, recipe)
@@ -254,6 +255,17 @@ _OWN = {
     torch.ops.aten._grouped_mm: _product,
 }
 """Operations that PyTorch's list does not have."""
+
+
+@contextmanager
+def _close_groups() -> Iterator[None]:
+    """The rows of experts one behind the other: the room that a CPU leaves between them depends on numbers."""
+    before = moe._spaced
+    moe._spaced = lambda counts_E, total: (None, counts_E.cumsum(0, dtype=torch.int32), total)
+    try:
+        yield
+    finally:
+        moe._spaced = before
 
 
 @contextmanager
