@@ -1,94 +1,100 @@
-"""SPHINX-Tiny-1k in its true shape (3.09 B parameters, random weights): import, load in bfloat16, answer, with memory.
+"""Training steps of a member in its true shape, with made-up weights and samples: seconds a step and peak memory.
 
-    python benchmarks/true_shape.py [--work FOLDER]
+    python benchmarks/true_shape.py tiny --lora
+    python benchmarks/true_shape.py tiny --moments bfloat16 --tokens 2048
 
-Needs 13 GB of disk. Each step runs in a process of its own; memory is the highest resident size, mapped pages of the
-weights included, and its anonymous part.
+The figures need no real weights; the losses mean nothing. The experts are frozen, as in the paper. Beside the peak
+stands what `--dry-run` would say of the same recipe.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import resource
 import time
 from pathlib import Path
 
 import torch
-from imports import ROOT, AnonymousMemory, make_checkpoint, official_shapes
+
+from sphinx_x.data.loader import Example
+from sphinx_x.family import build_config, get_member
+from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.training.engine import Engine
+from sphinx_x.training.lora import add_adapters
+from sphinx_x.training.meter import Sums
+from sphinx_x.training.recipe import LoraRecipe, PackRecipe, Recipe
+from sphinx_x.training.world import World
 
 
-def resident_peak() -> int:
-    """The highest resident size of this process so far, in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+def made_up(name: str) -> SphinxXForConditionalGeneration:
+    """The member in bfloat16; matrices hold small numbers, norms ones."""
+    with torch.device("meta"):
+        model = SphinxXForConditionalGeneration(build_config(get_member(name))).to(torch.bfloat16)
+    model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() < 2:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            else:
+                parameter.normal_(0.0, 0.02, generator=generator)
+    text = model.model.language_model  # the angles of positions are no weights
+    text.rotary_emb = type(text.rotary_emb)(config=text.config)
+    return model
 
 
-def make(work: Path) -> None:
-    tokenizer = ROOT / "tests" / "reference" / "tokenizer" / "tokenizer.model"
-    make_checkpoint(work / "official", official_shapes(22, 40, (3, 4, 30, 3)), 1, tokenizer)
-
-
-def run_import(work: Path) -> None:
-    from sphinx_x.checkpoints.accessory import import_accessory
-
-    start = time.perf_counter()
-    with AnonymousMemory() as memory:
-        import_accessory([work / "official"], work / "model")
-    print(f"import: {time.perf_counter() - start:.1f} s, {memory.peak / 1e9:.2f} GB anonymous at most")
-
-
-def answer(work: Path) -> None:
-    import PIL.Image
-
-    from sphinx_x.inference import SphinxX
-
-    with AnonymousMemory() as memory:
-        start = time.perf_counter()
-        sphinx = SphinxX.load(work / "model", dtype="bfloat16")
-        loaded, size = time.perf_counter() - start, sum(p.numel() for p in sphinx.model.parameters())
-        print(
-            f"load: {loaded:.1f} s, {size / 1e9:.2f} B parameters; anonymous memory then {memory._now() / 1e9:.2f} GB"
-        )
-        for name in ("square", "wide"):
-            image = PIL.Image.open(ROOT / "tests" / "reference" / "images" / f"{name}.png")
-            times: list[float] = []
-            clock = [lambda ids, scores, times=times: _tick(times, ids)]
-            start = time.perf_counter()
-            prompt = sphinx.prompt_for("What is in the image?", image)
-            sphinx._generate([prompt], max_new_tokens=9, min_new_tokens=9, stopping_criteria=clock)
-            first, later = times[0] - start, (times[-1] - times[0]) / (len(times) - 1)
-            print(f"{name}: {len(prompt.ids)} ids, first token {first:.1f} s, then {later:.2f} s a token")
-    print(f"memory at most: {resident_peak() / 1e9:.2f} GB resident (goal: 12), {memory.peak / 1e9:.2f} GB anonymous")
-
-
-def _tick(times: list[float], ids: torch.Tensor) -> torch.Tensor:
-    """Notes the time; ends nothing."""
-    times.append(time.perf_counter())
-    return torch.zeros(len(ids), dtype=torch.bool)
-
-
-STEPS = {"make": make, "import": run_import, "answer": answer}
+def example(model: SphinxXForConditionalGeneration, tokens: int) -> Example:
+    """One image of all its views and random text behind it, a quarter of which is learned."""
+    config = model.config
+    grid, ids = config.view_grid(), []
+    views = grid.rows * grid.columns + int(grid.global_view)
+    for _ in range(views):
+        ids += [config.start_token_id, *[config.image_token_id] * config.tokens_per_view, config.end_token_id]
+    rest = max(tokens - len(ids), 64)
+    ids = torch.cat([torch.tensor(ids), torch.randint(100, 20000, (rest,))])
+    labels = ids.clone()
+    labels[: -rest // 4] = -100
+    pictures = torch.randint(0, 255, (views, 3, grid.view_height, grid.view_width), dtype=torch.uint8)
+    return Example(ids, labels, pictures, torch.empty(0, dtype=torch.int64), 0, "made up")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=None)
-    parser.add_argument("--step", choices=STEPS, default=None, help="one step of a run in the folder --work")
-    args = parser.parse_args()
-    if args.step:
-        STEPS[args.step](args.work)
-        return
-    work = Path(tempfile.mkdtemp(dir=args.work))
-    try:
-        for step in STEPS:
-            command = [sys.executable, __file__, "--step", step, "--work", str(work)]
-            subprocess.run(command, check=True, env={**os.environ, "OMP_WAIT_POLICY": "passive"})
-    finally:
-        shutil.rmtree(work)
+    parser.add_argument("member", nargs="?", default="tiny")
+    parser.add_argument("--lora", action="store_true")
+    parser.add_argument("--moments", default="float32")
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--tokens", type=int, default=1536)
+    parser.add_argument("--steps", type=int, default=3)
+    options = parser.parse_args()
+    recipe = Recipe(
+        member=options.member,
+        start="made up",
+        samples=options.steps,
+        pack=PackRecipe(tokens=options.tokens, views=8),
+        max_tokens=options.tokens,
+        moments=options.moments,
+        recompute=options.recompute,
+        lora=LoraRecipe() if options.lora else None,
+        folder=Path("."),
+        sources={"a": {}},  # pyright: ignore[reportArgumentType]
+    )
+    model = made_up(options.member)
+    if recipe.lora is not None:
+        add_adapters(model, recipe.lora)
+    engine = Engine(model, recipe, World(torch.device("cpu")))
+    trained = sum(p.numel() for p in engine.optimizer.masters.values())
+    print(f"{model.num_parameters() / 1e9:.2f} billion parameters, {trained / 1e6:.1f} million trained", flush=True)
+    sample = example(model, options.tokens)
+    for number in range(options.steps):
+        began = time.perf_counter()
+        done = engine.step([[sample]], 1, 2e-5, Sums(), ["a"])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(
+            f"step {number + 1}: {time.perf_counter() - began:.1f} s, {len(sample.ids)} tokens, {len(sample.views)} "
+            f"views, gradient {done.norm:.3g}, peak {peak:.1f} GB",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
