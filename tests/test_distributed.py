@@ -19,7 +19,7 @@ from sphinx_x.training.recipe import ParallelRecipe, Recipe
 from sphinx_x.training.state import saved_states
 from sphinx_x.training.world import join
 
-CLOCK = ("seconds", "tokens_per_s", "views_per_s", "busy")
+CLOCK = ("seconds", "tokens_per_s", "views_per_s", "busy", "mfu")
 
 
 def recipe_of(folder: Path, **changes) -> Recipe:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import read_lines
 from sphinx_x.training.engine import Done
-from sphinx_x.training.loop import Trainer
+from sphinx_x.training.loop import Trainer, train
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.recipe import PackRecipe, Recipe, load_recipe
@@ -60,7 +61,8 @@ def log(folder: Path) -> list[dict]:
     """The log without what depends on the clock."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [
-        {k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s", "busy")} for r in records
+        {k: v for k, v in r.items() if k not in ("seconds", "tokens_per_s", "views_per_s", "busy", "mfu")}
+        for r in records
     ]
 
 
@@ -108,8 +110,13 @@ def test_resumed_is_bit_equal(recipe, tmp_path):
     straight = Trainer(recipe, tmp_path / "straight").run()
     part = Trainer(recipe, tmp_path / "part")
     steps = part.engine.step
-    stop = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if len(log(tmp_path / "part")) >= 3 else steps(*a)  # noqa: E731
-    part.engine.step = stop  # type: ignore[method-assign]
+
+    def until_the_third_line(*arguments):
+        if len(log(tmp_path / "part")) >= 3:
+            raise KeyboardInterrupt
+        return steps(*arguments)
+
+    part.engine.step = until_the_third_line  # type: ignore[method-assign]
     (tmp_path / "part" / "log.jsonl").touch()
     with pytest.raises(KeyboardInterrupt):
         part.run()
@@ -148,6 +155,21 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
     assert f"beginning with the model `{tiny_folder}`" in card
     with pytest.raises(CheckpointError, match="no such model"):
         Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
+
+
+def test_a_state_is_exported_at_any_step(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    trainer.run()
+    oldest = saved_states(tmp_path / "run" / "state")[0]
+    for state in saved_states(tmp_path / "run" / "state")[1:]:
+        shutil.rmtree(state)
+    before = [p.read_bytes() for p in oldest.iterdir()]
+    model = SphinxX.load(train(recipe, tmp_path / "run", export=tmp_path / "then")).model.state_dict()
+    state = weights(tmp_path / "run")
+    for name, tensor in model.items():
+        if f"weight.model.{name}" in state:
+            assert torch.equal(tensor, state[f"weight.model.{name}"]), name
+    assert before == [p.read_bytes() for p in oldest.iterdir()]
 
 
 def test_frozen_parts_stay(recipe, tmp_path):

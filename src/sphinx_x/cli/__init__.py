@@ -168,6 +168,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what the run needs.")] = False,
     ranks: Annotated[int | None, typer.Option(min=1, help="With --dry-run: processes, a device for each.")] = None,
     memory: Annotated[float | None, typer.Option(min=0, help="With --dry-run: GB of each device.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Only write the newest state as a model folder there.")] = None,
 ) -> None:
     """Trains a member after a recipe."""
     from sphinx_x.training.recipe import load_recipe
@@ -187,7 +188,7 @@ def train(
         raise SphinxXError("--ranks and --memory go with --dry-run; torchrun starts the ranks of a run")
     from sphinx_x.training.loop import train as run
 
-    trained = run(loaded, folder, resume, device)
+    trained = run(loaded, folder, resume, device, export)
     if os.environ.get("RANK", "0") == "0":
         print(f"model written to {trained}")
 

@@ -31,12 +31,14 @@ from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, writ
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
+from sphinx_x.training.dry_run import product_rate
 from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe, shares_of
+from sphinx_x.training.rehearsal import Meter
 from sphinx_x.training.state import States, saved_states
 from sphinx_x.training.trackers import Tracker, flat, open_trackers
 from sphinx_x.training.validation import Validation
@@ -109,6 +111,8 @@ class Trainer:
         self.data = self._data()
         self.at = Standing()
         self.trackers: list[Tracker] = []
+        self.flops: float | None = None  # of a token, counted in the first step on this rank
+        self.rate = 1.0  # operations a second of a matrix product
         self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
             self._resume()
@@ -221,7 +225,12 @@ class Trainer:
         if not self.world.any(bool(usable)):
             return 0.0
         torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
-        done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
+        with Meter() if self.flops is None else nullcontext() as meter:
+            done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
+        tokens = sum(len(example.ids) for pack in usable for example in pack)
+        if meter is not None and tokens:
+            self.flops = meter.flops / tokens
+            self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
         self._judge(done)
         return done.norm
 
@@ -265,6 +274,7 @@ class Trainer:
     def _log(self, facts: dict[str, Any], sums: Sums, progress: Progress) -> None:
         record = facts | record_of(self.world.gathered(sums.plain()))
         if self.world.first:
+            record["mfu"] = record["tokens_per_s"] / self.world.data_size * (self.flops or 0.0) / self.rate
             append_line(self.folder / "log.jsonl", record)
             self._track(record)
             progress.show(record)
@@ -317,10 +327,17 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str | None = None) -> Path:
+def train(
+    recipe: Recipe,
+    folder: str | Path,
+    resume: bool = False,
+    device: str | None = None,
+    export: str | Path | None = None,
+) -> Path:
     """Makes the data a recipe asks for where it is not there yet, trains, and returns the model folder.
 
-    Where `torchrun` started several processes, each calls this; only the first one makes data and writes.
+    Where `torchrun` started several processes, each calls this; only the first one makes data and writes. export: does
+    not train, but writes the newest state of the run in `folder` as a model folder there.
     """
     world = join(recipe.parallel, device)
     try:
@@ -330,6 +347,7 @@ def train(recipe: Recipe, folder: str | Path, resume: bool = False, device: str 
             prepare(recipe.data, recipe.folder)
         world.wait()
         with alone_in(folder) if world.first else nullcontext():
-            return Trainer(recipe, folder, resume, world=world).run()
+            trainer = Trainer(recipe, folder, resume or export is not None, world=world)
+            return trainer.run() if export is None else trainer.export(Path(export))
     finally:
         leave()
