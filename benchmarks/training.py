@@ -115,7 +115,7 @@ def main() -> None:
         trainer = open_trainer(options.data, Path(folder) / "run")
         print(table(trainer, *((1, 1) if options.quick else (3, 5))), flush=True)
         print("\n" + profile(trainer) + "\n", flush=True)
-    print(overhead(options.data, 100 if options.quick else 2000))
+    print(overhead(options.data, 100 if options.quick else 1000))
 
 
 if __name__ == "__main__":

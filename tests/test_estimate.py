@@ -243,6 +243,7 @@ def test_numbers_in_words():
     assert 1e8 < product_rate(torch.device("cpu"), torch.float32, seconds=0.01) < 1e15
 
 
+@pytest.mark.slow
 def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
     monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
     recipe = recipe_of(pack=PackRecipe(tokens=2048, views=32), max_tokens=1024, freeze=[], batch=4)
@@ -262,6 +263,7 @@ def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
     assert "nothing that was tried fits" in refusal(whole, Machine("cpu", 10**6, 1e9), [])
 
 
+@pytest.mark.slow
 def test_the_command_refuses_what_cannot_fit(tiny_member, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
     text = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {}}\npack: {tokens: 1024, views: 16}\nmax_tokens: 512\n"

@@ -1,5 +1,7 @@
 """Reading a page in parts, and the pictures drawn of it, with a stand-in for the model."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -37,7 +39,8 @@ def page():
 class Reader:
     """Stands in for a model: knows the pictures of texts by their ink."""
 
-    def __init__(self, page, boxes, words=()):
+    def __init__(self, page, boxes, words=(), widest=10_000):
+        self.widest = widest
         pieces = {**boxes, **dict(words)}
         self.known = {self._key(page.crop(box)): text for text, box in pieces.items()}
 
@@ -46,12 +49,27 @@ class Reader:
         (top, left), (bottom, right) = ink.min(0), ink.max(0) + 1
         return image.convert("L").crop((left, top, right, bottom)).tobytes()
 
+    @property
+    def processor(self):
+        grid = SimpleNamespace(columns=1, view_width=self.widest)
+        return SimpleNamespace(image_processor=SimpleNamespace(grid=lambda: grid))
+
     def chat_batch(self, pairs):
         return [self.known[self._key(image)] for _, image in pairs]
 
 
 def inside(inner, outer, slack=4):
     return all(abs(a - b) <= slack for a, b in zip(inner, outer, strict=True))
+
+
+def test_a_wide_line_is_read_in_pieces_and_no_word_is_cut(page):
+    image, boxes, words = page
+    first, last = boxes[HEADING][0], boxes[HEADING][2]
+    one = words["heading"][2] - first + 20  # as wide as "One heading"
+    pieces = {"One heading": (first, *boxes[HEADING][1:2], words["heading"][2], boxes[HEADING][3])}
+    pieces["over both"] = (words["over"][0], boxes[HEADING][1], last, boxes[HEADING][3])
+    assert read_region(Reader(image, {**boxes, **pieces}, widest=one), image, (50, 10, 400, 60)) == HEADING
+    assert read_region(Reader(image, boxes, words, widest=1), image, (50, 10, 400, 60)) == HEADING
 
 
 def test_lines_come_in_reading_order_with_their_ink(page):

@@ -89,6 +89,7 @@ def test_python_runs(number, in_project):
     assert "twinkling" in out.getvalue()
 
 
+@pytest.mark.slow
 def test_the_demo_draws_what_it_says(tmp_path, monkeypatch, capsys):
     from sphinx_x.demo import run_demo
 

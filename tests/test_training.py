@@ -106,6 +106,7 @@ def test_the_loss_is_the_mean_over_trained_tokens(recipe, tmp_path):
     assert record_of([sums.plain()])["loss"] == pytest.approx(total / trained, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_resumed_is_bit_equal(recipe, tmp_path):
     straight = Trainer(recipe, tmp_path / "straight").run()
     part = Trainer(recipe, tmp_path / "part")
@@ -157,6 +158,7 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
         Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_state_is_exported_at_any_step(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path / "run")
     trainer.run()

@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -45,6 +46,8 @@ from sphinx_x.training.validation import Validation
 from sphinx_x.training.world import World, join, leave
 
 T = TypeVar("T")
+DRAW_EVERY = 30
+"""Seconds between two drawings of the curves."""
 LOGS = ("log.jsonl", "validation.jsonl", "holes.jsonl", "bad_steps.jsonl")
 
 
@@ -111,6 +114,7 @@ class Trainer:
         self.data = self._data()
         self.at = Standing()
         self.trackers: list[Tracker] = []
+        self.drawn = time.monotonic()
         self.flops: float | None = None  # of a token, counted in the first step on this rank
         self.rate = 1.0  # operations a second of a matrix product
         self.states = States(self.folder / "state", self.world, recipe.keep)
@@ -197,7 +201,7 @@ class Trainer:
                     self._validate()
                 stopped = world.any(bool(stop.number))
                 if at.step % recipe.save_every == 0 or last or stopped:
-                    self._save()
+                    self._save(last or stopped)
                 self.states.finish_if_done()
                 if stopped and not last:
                     self.states.finish()
@@ -295,10 +299,11 @@ class Trainer:
             self.at.best = loss
             self.export(self.folder / "best")
 
-    def _save(self) -> None:
+    def _save(self, last: bool) -> None:
         facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
-        if self.world.first:
+        if self.world.first and (last or time.monotonic() - self.drawn > DRAW_EVERY):
+            self.drawn = time.monotonic()
             records, held_out = (read_lines(self.folder / name) for name in LOGS[:2])
             draw_curves(records, held_out, self.folder / "curves.png")
 
