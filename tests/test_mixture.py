@@ -202,6 +202,7 @@ def check_run(folder: Path, said: str) -> None:
     assert (folder / "model" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_eight_sources_in_one_run(six, tmp_path, tiny_member, monkeypatch, capsys):
     monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
     Trainer(recipe_of(six, 120, dtype="float32"), tmp_path / "run").run()

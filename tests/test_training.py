@@ -243,6 +243,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(recipe, tmp_path):
     assert not all(torch.equal(master, before[name]) for name, master in trainer.engine.optimizer.masters.items())
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_finite_are_named_and_end_a_run_when_they_repeat(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path / "two")
     poisoned(trainer, 2)
@@ -291,6 +292,7 @@ def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_pa
     assert best.validation.measure(best.engine)["loss"] == pytest.approx(trainer.at.best, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_numbers_go_to_tensorboard(recipe, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     Trainer(recipe.model_copy(update={"trackers": ["tensorboard"], "samples": 32}), tmp_path / "run").run()
