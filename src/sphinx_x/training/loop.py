@@ -37,9 +37,10 @@ from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
+from sphinx_x.training.packing import IGNORED
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe, shares_of
-from sphinx_x.training.rehearsal import Meter
+from sphinx_x.training.rehearsal import Load, rehearse, slice_of
 from sphinx_x.training.state import States, saved_states
 from sphinx_x.training.trackers import Tracker, flat, open_trackers
 from sphinx_x.training.validation import Validation
@@ -115,7 +116,7 @@ class Trainer:
         self.at = Standing()
         self.trackers: list[Tracker] = []
         self.drawn = time.monotonic()
-        self.flops: float | None = None  # of a token, counted in the first step on this rank
+        self.flops: float | None = None  # of a token on this rank
         self.rate = 1.0  # operations a second of a matrix product
         self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
@@ -229,14 +230,20 @@ class Trainer:
         if not self.world.any(bool(usable)):
             return 0.0
         torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
-        with Meter() if self.flops is None else nullcontext() as meter:
-            done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
-        tokens = sum(len(example.ids) for pack in usable for example in pack)
-        if meter is not None and tokens:
-            self.flops = meter.flops / tokens
-            self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
+        if self.flops is None and usable:
+            self._count_operations(usable[0])
+        done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
         self._judge(done)
         return done.norm
+
+    def _count_operations(self, pack: Sequence[Example]) -> None:
+        """Counts what a token of this pack takes, and measures what this device can do."""
+        tensor, config = self.recipe.parallel.tensor, self.engine.objective.model.config
+        lengths = tuple(len(example.ids) for example in pack)
+        load = Load(lengths, sum(len(e.views) for e in pack), sum(int((e.labels != IGNORED).sum()) for e in pack))
+        found = rehearse(config if tensor == 1 else slice_of(config, tensor), self.recipe, load)
+        self.flops = (found.vision_flops + found.llm_flops) / load.tokens
+        self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 
     def _judge(self, done: Done) -> None:
         """Counts and names what was behind a step that changed nothing; raises `DataError` when it repeats."""
