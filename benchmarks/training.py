@@ -101,7 +101,7 @@ def overhead(data: Path, samples: int) -> str:
         again = Trainer(recipe.model_copy(update=changes), Path(name) / "run")
         again.run()
         records = read_lines(Path(name) / "run" / "log.jsonl")
-    busy = statistics.median(record["busy"] for record in records[1:])
+    busy = statistics.median(record["busy"] for record in records[1:] or records)
     return f"Not in forward, backward or optimizer: {100 * (1 - busy):.1f} % of the time of a run"
 
 
