@@ -151,7 +151,7 @@ def killed_until_done(folder, member, recipe, ranks, kills, seed):
 def test_killed_ten_times_the_curve_is_the_same(tmp_path, tiny_member):
     """Bit-equal with the same number of ranks; within rounding where one part of the run had another number."""
     write_lines(tmp_path / "data", "lines", 60)
-    recipe = recipe_of(tmp_path / "data", samples=4000, batch=2, save_every=7)
+    recipe = recipe_of(tmp_path / "data", samples=2300, batch=2, save_every=7)
     run_ranks(2, tiny_member, [(recipe, tmp_path / "straight")])
     assert len(curve(tmp_path / "straight")) >= 300
     killed_until_done(tmp_path / "killed", tiny_member, recipe, [2] * 11, 10, seed=1)
