@@ -395,6 +395,7 @@ def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone()
 RUN = """
 import sys, dataclasses, pickle
 import sphinx_x.training.begin as begin
+import sphinx_x.training.loop as loop
 member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
 begin.get_member = lambda _: member
 loop.Trainer(recipe, folder, resume=resume).run()
