@@ -30,15 +30,17 @@ from sphinx_x.family import get_member, new_model
 from sphinx_x.jobs import read_lines
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.meter import Sums
-from sphinx_x.training.recipe import AlignRecipe, load_recipe
+from sphinx_x.training.recipe import AlignRecipe, PackRecipe, load_recipe
 
 BATCH = 8
 """Samples that a peer computes at once."""
 
 
-def open_trainer(data: Path, folder: Path) -> Trainer:
-    """Nano's recipe as it is, without the alignment loss."""
+def open_trainer(data: Path, folder: Path, quick: bool = False) -> Trainer:
+    """Nano's recipe as it is, without the alignment loss; with small packs where it is only to be seen that it runs."""
     recipe = load_recipe("nano")
+    if quick:
+        recipe = recipe.model_copy(update={"pack": PackRecipe(tokens=2048, views=64)})
     changes = {"align": AlignRecipe(), "folder": data, "data": None, "samples": 512}
     sources = {name: source.model_copy(update={"end": None}) for name, source in recipe.sources.items()}
     for name, source in recipe.sources.items():  # the mixture of the end of the run
@@ -93,10 +95,10 @@ def table(trainer: Trainer, count: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def overhead(data: Path, samples: int) -> str:
+def overhead(data: Path, samples: int, quick: bool) -> str:
     """Share of a real run's time that is not forward, backward or optimizer: loading, counting, logging, saving."""
     with tempfile.TemporaryDirectory() as name:
-        recipe = open_trainer(data, Path(name)).recipe
+        recipe = open_trainer(data, Path(name), quick).recipe
         changes = {"samples": samples, "log_every": 5, "save_every": 10}
         again = Trainer(recipe.model_copy(update=changes), Path(name) / "run")
         again.run()
@@ -112,10 +114,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = open_trainer(options.data, Path(folder) / "run")
+        trainer = open_trainer(options.data, Path(folder) / "run", options.quick)
         print(table(trainer, *((1, 1) if options.quick else (3, 5))), flush=True)
         print("\n" + profile(trainer) + "\n", flush=True)
-    print(overhead(options.data, 100 if options.quick else 1000))
+    print(overhead(options.data, 100 if options.quick else 1000, options.quick))
 
 
 if __name__ == "__main__":
