@@ -124,12 +124,13 @@ def test_operations_by_hand(tiny_member, freeze, backward):
     assert thawed.vision_flops == 3 * found.vision_flops
 
 
-def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member, dtype):
     mixture = {**tiny_member.llm, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
     config = build_config(replace(tiny_member, llm=mixture))
     config.groups = []
     text = config.text_config
-    found = rehearse(config, recipe_of(freeze=[]), Load((512,), 0, 256))
+    found = rehearse(config, recipe_of(freeze=[], dtype=dtype), Load((512,), 0, 256))
     one = 3 * 3 * 2 * 512 * text.hidden_size * text.intermediate_size * text.num_hidden_layers
     router = 3 * 2 * 512 * text.hidden_size * 4 * text.num_hidden_layers
     assert found.llm_flops == llm_flops(text, (512,), 256, 2) + one + router

@@ -259,13 +259,27 @@ _OWN = {
 
 @contextmanager
 def _close_groups() -> Iterator[None]:
-    """The rows of experts one behind the other: the room that a CPU leaves between them depends on numbers."""
-    before = moe._spaced
+    """The rows of experts one behind the other: the room that a CPU leaves between them depends on numbers.
+
+    Where tensors have no memory, the grouped product takes bfloat16 alone; in float32, one product of the same size
+    stands for it.
+    """
+    before = moe._spaced, moe._by_group, moe._outer_by_group
+
+    def by_group(rows_RK: Tensor, weight_EKN: Tensor, ends_E: Tensor) -> Tensor:
+        return rows_RK @ weight_EKN[0] if rows_RK.dtype == torch.float32 else before[1](rows_RK, weight_EKN, ends_E)
+
+    def outer_by_group(left_RN: Tensor, right_RK: Tensor, ends_E: Tensor) -> Tensor:
+        if left_RN.dtype != torch.float32:
+            return before[2](left_RN, right_RK, ends_E)
+        return (left_RN.mT @ right_RK).expand(len(ends_E), -1, -1).contiguous()
+
     moe._spaced = lambda counts_E, total: (None, counts_E.cumsum(0, dtype=torch.int32), total)
+    moe._by_group, moe._outer_by_group = by_group, outer_by_group
     try:
         yield
     finally:
-        moe._spaced = before
+        moe._spaced, moe._by_group, moe._outer_by_group = before
 
 
 @contextmanager
