@@ -66,7 +66,7 @@ class AdamW(torch.optim.Optimizer):
         step = int(state["step"])
         if isinstance(parameter, DTensor) and isinstance(gradient, DTensor):
             gradient = gradient.redistribute(parameter.device_mesh, parameter.placements)
-        tensors = [_local(tensor) for tensor in (parameter, gradient, state["exp_avg"], state["exp_avg_sq"])]
+        tensors = [own_part(tensor) for tensor in (parameter, gradient, state["exp_avg"], state["exp_avg_sq"])]
         generator = self._generator(parameter, step) if self.moments == torch.bfloat16 else None
         whole = all(tensor.is_contiguous() for tensor in tensors)
         pieces = zip(*(tensor.view(-1).split(PIECE) for tensor in tensors), strict=True) if whole else [tensors]
@@ -82,7 +82,7 @@ class AdamW(torch.optim.Optimizer):
             )
         key = np.random.SeedSequence((self.seed, 6, step, self._numbers[parameter], *offset))
         # a generator takes 63 bits on every device
-        return torch.Generator(_local(parameter).device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+        return torch.Generator(own_part(parameter).device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`: moments keep their type (the base class would make them float32 here).
@@ -107,7 +107,8 @@ class AdamW(torch.optim.Optimizer):
             group.update({name: value for name, value in other.items() if name != "params"})
 
 
-def _local(tensor: Tensor) -> Tensor:
+def own_part(tensor: Tensor) -> Tensor:
+    """What this rank has of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 

@@ -23,7 +23,7 @@ from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.meter import Sums
 from sphinx_x.training.objective import Losses, Objective
 from sphinx_x.training.optimizer import MasterOptimizer
-from sphinx_x.training.packing import IGNORED, MicroBatch, pack_examples
+from sphinx_x.training.packing import MicroBatch, pack_examples, trained_tokens
 from sphinx_x.training.parallel import spread
 from sphinx_x.training.parts import freeze, rates_of
 from sphinx_x.training.recipe import Recipe
@@ -76,7 +76,7 @@ class Engine:
         examples = [example for pack in packs for example in pack]
         trained, characters, tokens = self.world.total(
             [
-                sum(int((e.labels != IGNORED).sum()) for e in examples),
+                sum(map(trained_tokens, examples)),
                 sum(len(e.line) for e in examples),
                 sum(len(e.ids) for e in examples),
             ]
@@ -134,8 +134,7 @@ class Engine:
 def _suspects(seen: Sequence[tuple[MicroBatch, Losses]]) -> list[str]:
     bad, names = [], []
     for micro, losses in seen:
-        counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
-        for example, part in zip(micro.examples, losses.tokens.split(counts), strict=True):
+        for example, part in micro.by_example(losses.tokens):
             names.append(example.name)
             if not bool(part.isfinite().all()):
                 bad.append(example.name)

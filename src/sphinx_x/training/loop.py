@@ -22,10 +22,9 @@ from typing import Any, TypeVar
 import torch
 
 from sphinx_x.data.augment import Augmentation
-from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
-from sphinx_x.data.packs import Budget, Position, Step
+from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
@@ -37,7 +36,7 @@ from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.packing import IGNORED
+from sphinx_x.training.packing import trained_tokens
 from sphinx_x.training.progress import Progress, draw_curves
 from sphinx_x.training.recipe import Recipe, shares_of
 from sphinx_x.training.rehearsal import Load, rehearse, slice_of
@@ -136,8 +135,8 @@ class Trainer:
         return open_mixture(
             shares_of(recipe, recipe.sources),
             self.processor,
-            Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long),
-            Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window),
+            recipe.limits,
+            recipe.budget,
             recipe.samples,
             self.folder / "index",
             recipe.seed,
@@ -230,7 +229,7 @@ class Trainer:
         if not self.world.any(bool(usable)):
             return 0.0
         torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
-        if self.flops is None and usable:
+        if self.world.first and self.flops is None and usable:  # it alone writes the log
             self._count_operations(usable[0])
         done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
         self._judge(done)
@@ -240,7 +239,7 @@ class Trainer:
         """Counts what a token of this pack takes, and measures what this device can do."""
         tensor, config = self.recipe.parallel.tensor, self.engine.objective.model.config
         lengths = tuple(len(example.ids) for example in pack)
-        load = Load(lengths, sum(len(e.views) for e in pack), sum(int((e.labels != IGNORED).sum()) for e in pack))
+        load = Load(lengths, sum(len(e.views) for e in pack), sum(map(trained_tokens, pack)))
         found = rehearse(config if tensor == 1 else slice_of(config, tensor), self.recipe, load)
         self.flops = (found.vision_flops + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)

@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from sphinx_x.training.objective import Losses
-from sphinx_x.training.packing import IGNORED, MicroBatch
+from sphinx_x.training.packing import MicroBatch
 
 
 @dataclass
@@ -45,8 +45,7 @@ class Sums:
         self.tokens, self.trained = self.tokens + micro.tokens, self.trained + len(losses.tokens)
         self.views, self.attended = self.views + micro.view_count, self.attended + micro.attended
         self.rows += micro.ids.shape[1]
-        counts = [int((e.labels != IGNORED).sum()) for e in micro.examples]
-        for example, part in zip(micro.examples, losses.tokens.cpu().split(counts), strict=True):
+        for example, part in micro.by_example(losses.tokens.cpu()):
             total = float(part.sum())
             for table, name in ((self.by_source, sources[example.source]), (self.by_task, example.task or "other")):
                 table[name][0] += total

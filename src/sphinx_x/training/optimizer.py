@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from sphinx_x.training.adamw import AdamW
+from sphinx_x.training.adamw import MOMENTS, AdamW, own_part
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
@@ -37,7 +37,7 @@ class MasterOptimizer:
             self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
             round_weights(module, getattr(torch, recipe.dtype))
         else:
-            self.masters = {name: nn.Parameter(_local(p.detach())) for name, p in self.parameters.items()}
+            self.masters = {name: nn.Parameter(own_part(p.detach())) for name, p in self.parameters.items()}
         groups = [
             {"params": [self.masters[name] for name in self.parameters if factors[name] == factor], "factor": factor}
             for factor in dict.fromkeys(factors.values())
@@ -55,7 +55,7 @@ class MasterOptimizer:
         for parameter in self.parameters.values():
             if parameter.grad is not None:
                 axes = _axes(parameter)
-                square = torch.linalg.vector_norm(_local(parameter.grad), dtype=torch.float32) ** 2
+                square = torch.linalg.vector_norm(own_part(parameter.grad), dtype=torch.float32) ** 2
                 squares[axes] = squares[axes] + square if axes in squares else square
         return math.sqrt(sum(float(self.world.sum_over(square, axes)) for axes, square in sorted(squares.items())))
 
@@ -67,14 +67,14 @@ class MasterOptimizer:
         if isinstance(self.adamw, AdamW):
             for name, master in self.masters.items():
                 gradient = self.parameters[name].grad
-                self.adamw.update(master, torch.zeros_like(master) if gradient is None else _local(gradient), scale)
+                self.adamw.update(master, torch.zeros_like(master) if gradient is None else own_part(gradient), scale)
                 self.parameters[name].grad = None
             self.copy_to_module()
             return
         for names in self._chunks():
             for name in names:
                 gradient, master = self.parameters[name].grad, self.masters[name]
-                master.grad = torch.zeros_like(master) if gradient is None else _local(gradient).float() * scale
+                master.grad = torch.zeros_like(master) if gradient is None else own_part(gradient).float() * scale
                 self.parameters[name].grad = None
             self.adamw.step()  # passes over what has no gradient
             for name in names:
@@ -113,7 +113,7 @@ class MasterOptimizer:
             state = self.adamw.state[master]
             if not state:  # as it is before the first step
                 state["step"] = torch.zeros((), dtype=torch.float32)
-                state |= {key: torch.zeros_like(master, dtype=self.moments) for key in ("exp_avg", "exp_avg_sq")}
+                state |= {key: torch.zeros_like(master, dtype=self.moments) for key in MOMENTS}
             for key, value in state.items():
                 out[f"{key}.{name}"] = self._global(name, value) if value.dim() else value
         return out
@@ -122,10 +122,8 @@ class MasterOptimizer:
         """The inverse of `tensors`."""
         with torch.no_grad():
             for name, master in self.masters.items():
-                master.copy_(_local(tensors[f"weight.{name}"]))
-                self.adamw.state[master] = {
-                    key: _local(tensors[f"{key}.{name}"]) for key in ("step", "exp_avg", "exp_avg_sq")
-                }
+                master.copy_(own_part(tensors[f"weight.{name}"]))
+                self.adamw.state[master] = {key: own_part(tensors[f"{key}.{name}"]) for key in ("step", *MOMENTS)}
         self.copy_to_module()
 
     def _global(self, name: str, local: Tensor) -> Tensor:
@@ -146,10 +144,6 @@ def round_weights(module: nn.Module, dtype: torch.dtype) -> None:
     """Rounds parameters in place; buffers (the angles of positions) stay as exact as they are."""
     for parameter in module.parameters():
         parameter.data = parameter.data.to(dtype)
-
-
-def _local(tensor: Any) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _axes(parameter: Any) -> tuple[str, ...]:

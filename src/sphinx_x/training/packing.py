@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,10 @@ class MicroBatch:
         """Real tokens of the row."""
         return sum(len(example.ids) for example in self.examples)
 
+    def by_example(self, losses: Tensor) -> Iterator[tuple[Example, Tensor]]:
+        """Each example with the losses of its trained tokens, of those of all, (trained,)."""
+        return zip(self.examples, losses.split([trained_tokens(e) for e in self.examples]), strict=True)
+
     @property
     def characters(self) -> int:
         """Characters that the alignment loss learns from."""
@@ -50,6 +54,11 @@ class MicroBatch:
     def attended(self) -> int:
         """Rows that attention computes, its padding included."""
         return sum(count * longest for count, longest in self.pack.groups)
+
+
+def trained_tokens(example: Example) -> int:
+    """How many tokens are learned."""
+    return int((example.labels != IGNORED).sum())
 
 
 def pack_examples(

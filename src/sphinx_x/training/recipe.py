@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import shards_of
 from sphinx_x.data.mixture import Share
+from sphinx_x.data.packs import Budget
 from sphinx_x.data.prepare import DataConfig
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
@@ -169,6 +171,16 @@ class Recipe(Strict):
     trackers: list[Literal["tensorboard", "trackio"]] = []
     max_holes: float = Field(default=0.001, ge=0, le=1)
     bad_steps: int = Field(default=3, gt=0)
+
+    @property
+    def limits(self) -> Limits:
+        """How long a sample may be."""
+        return Limits(self.max_tokens, self.pack.views, self.over_long)
+
+    @property
+    def budget(self) -> Budget:
+        """What a pack may hold."""
+        return Budget(self.pack.tokens, self.pack.views, self.pack.window)
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:

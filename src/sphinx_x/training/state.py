@@ -13,7 +13,9 @@ import json
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ class States:
         self.folder, self.world, self.keep = folder, world, keep
         # a group of its own: what it says in the background may not come between the words of a step
         self.group: Any = dist.new_group(backend="gloo") if world.mesh is not None else None
-        self.thread = ThreadPoolExecutor(1) if world.mesh is None else None
+        self.thread = ThreadPoolExecutor(1)
         self.running: tuple[Path, Path, Future[Any]] | None = None
         logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
 
@@ -55,12 +57,19 @@ class States:
             temporary.mkdir(parents=True)
             (temporary / "state.json").write_text(json.dumps({"step": step, **facts}, indent=1))
         self.world.wait()
-        if self.thread is not None:
+        if self.world.mesh is None:
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-            future: Any = self.thread.submit(_write, copies, temporary)
+            written: Callable[[], object] = partial(_write, copies, temporary)
         else:
-            future = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
-        self.running = target, temporary, future
+            future: Any = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
+            written = future.result
+        self.running = target, temporary, self.thread.submit(self._complete, written, temporary)
+
+    def _complete(self, written: Callable[[], object], folder: Path) -> None:
+        """Waits until all ranks have written; the first one then makes the manifest, whose hashes take long."""
+        written()
+        if self.world.first:
+            write_manifest(folder)
 
     def finish(self) -> None:
         """Waits until the state that is being written is whole, gives it its name, and deletes the oldest."""
@@ -72,7 +81,6 @@ class States:
         except Exception as error:
             raise CheckpointError(f"{target}: could not be written: {one_line(error)}") from error
         if self.world.first:
-            write_manifest(temporary)
             shutil.rmtree(target, ignore_errors=True)
             temporary.rename(target)
             sync_tree(self.folder)

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import batches
 from sphinx_x.data.mixture import Mixture, open_mixture
-from sphinx_x.data.packs import Budget, PackPlan
+from sphinx_x.data.packs import PackPlan
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.training.engine import Engine
 from sphinx_x.training.meter import Sums, record_of
@@ -24,14 +23,14 @@ class Validation:
         asked = recipe.validation
         assert asked is not None
         self.world, self.workers = world, recipe.workers
-        limits = Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long)
-        budget = Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window)
         self.sets: list[Mixture] = []
         for name, share in shares_of(recipe, asked.sources).items():
             one = {name: replace(share, weight=1.0, end=None, ratio=None)}
-            opened = open_mixture(one, processor, limits, budget, asked.samples, folder, max_bad=recipe.max_holes)
+            opened = open_mixture(
+                one, processor, recipe.limits, recipe.budget, asked.samples, folder, max_bad=recipe.max_holes
+            )
             count = min(asked.samples, sum(len(table) for table in opened.examples.pieces))
-            self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, budget)))
+            self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, recipe.budget)))
 
     def measure(self, engine: Engine) -> dict[str, Any]:
         """`loss` over all trained tokens, `by_source`, `by_task`, and `holes`: how many samples could not be used."""

@@ -16,8 +16,7 @@ from typing import Literal
 import numpy as np
 
 from sphinx_x.data.blend import Blend, Weighted
-from sphinx_x.data.lengths import Limits
-from sphinx_x.data.packs import Budget, PackPlan
+from sphinx_x.data.packs import PackPlan
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.training.recipe import Recipe, SourceRecipe
 from sphinx_x.training.rehearsal import Load
@@ -72,7 +71,7 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
 
 def _tables(recipe: Recipe, index: Path) -> list[tuple[str, SourceRecipe, np.ndarray]] | None:
     """The lengths of every source, or None where one is not measured, or was with other limits."""
-    wanted = asdict(Limits(recipe.max_tokens, recipe.pack.views, recipe.over_long))
+    wanted = asdict(recipe.limits)
     found = []
     for name, source in recipe.sources.items():
         listed = re.compile(re.escape(name) + r"(\.\d+)?\.npy")  # a META list is a source a file
@@ -107,7 +106,7 @@ def _measured(recipe: Recipe, config: SphinxXConfig, tables: list[tuple[str, Sou
             tokens[places], views[places] = rows["tokens"], rows["views"]
         return tokens, views
 
-    budget = Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window)
+    budget = recipe.budget
     plan = PackPlan(costs, recipe.samples, budget, recipe.seed)
     chosen = sorted(set(np.linspace(0, plan.windows - 1, min(WINDOWS, plan.windows)).astype(int).tolist()))
     packs, samples, tokens, views = 0, 0, 0, 0
