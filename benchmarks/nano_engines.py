@@ -124,7 +124,7 @@ def whole_pages(out: Path, model: str) -> None:
         page = read_page(document, min(len(document) - 1, 12), LONG_EDGE)
         image = page.image.convert("RGB")
         answers = {
-            "in one look": sphinx.chat("Read all the text on this page.", image, max_new_tokens=LONGEST),
+            "in one look": sphinx.chat_batch([("Read all the text on this page.", image)], max_new_tokens=LONGEST)[0],
             "line by line": read_region(sphinx, image, (0, 0, *image.size)),
         }
         for way, answer in answers.items():

@@ -154,6 +154,7 @@ class SphinxX:
             raise CheckpointError(f"{name_or_path}: {path} is quantised; {MERGE_FIRST}")
         for adapter in adapters:
             apply_adapter(model, adapter)
+            model.config.abilities = None  # those of the model below: what it learned since it does not say
         if image_tokens(processor.tokenizer) != model.config.image_tokens():
             raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
         if quantized:
@@ -170,12 +171,16 @@ class SphinxX:
 
         image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
         stand; without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the
-        library's `generate` (max_new_tokens 256 and greedy by default).
+        library's `generate` (max_new_tokens 256 and greedy by default). Raises `PromptError` for what the member says
+        that it does not take (see `check`).
         """
         return self.session().ask(question, image_or_images, stream, **generation)
 
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
-        """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
+        """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster.
+
+        Nothing is refused here (see `check`): this is for those who know what they ask, as evaluation and `read` do.
+        """
         return self.answers([self.prompt_for(question, images) for question, images in pairs], batch_size, **generation)
 
     def answers(
@@ -217,6 +222,12 @@ class SphinxX:
         """One question about images -> what the model takes."""
         opened = _open(images)
         return self.prompt([_question(question, opened)], opened)
+
+    def check(self, sizes: Sequence[tuple[int, int]], turn: int = 1) -> None:
+        """Raises `PromptError` where the member says that it takes no such conversation (see `Abilities.refusal`)."""
+        refusal = self.model.config.ability().refusal(sizes, turn, self._grid.canvas)
+        if refusal is not None:
+            raise PromptError(refusal)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Image.Image]) -> Prompt:
         """Messages and opened images -> what the model takes, ending where the answer begins.
@@ -278,38 +289,58 @@ class SphinxX:
 
 @dataclass
 class Session:
-    """A conversation of several turns: every turn sees those before it, and all their images."""
+    """A conversation of several turns: every turn sees those before it, and all their images.
+
+    probability: mean probability of the tokens of the last answer, where the member says what is probable for it.
+    """
 
     sphinx: SphinxX
     messages: list[Message] = field(default_factory=list)
     images: list[Image.Image] = field(default_factory=list)
+    probability: float | None = None
 
     def ask(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
         """Asks the next question, with new images or none; returns the answer, or an iterator of its pieces.
 
-        A turn that fails leaves the conversation as it was.
+        Raises `PromptError` for what the member says that it does not take. A turn that fails leaves the conversation
+        as it was.
         """
         opened = _open(images)
         asked = [*self.messages, _question(question, opened)]
         shown = [*self.images, *opened]
+        self.sphinx.check([image.size for image in shown], 1 + len(self.messages) // 2)
         prompt = self.sphinx.prompt(asked, shown)
         if stream:
             return self._pieces(prompt, asked, shown, generation)
-        answer = self.sphinx._text(self.sphinx._generate([prompt], **generation)[0])
-        self._keep(asked, shown, answer)
+        probabilities = self._watched(generation)
+        answer = self.sphinx._text(self.sphinx._generate([prompt], probabilities, **generation)[0])
+        self._keep(asked, shown, answer, probabilities)
         return answer
 
-    def _keep(self, asked: list[Message], shown: list[Image.Image], answer: str) -> None:
+    def _watched(self, generation: dict[str, Any]) -> list[float] | None:
+        """Takes the probability of an answer that the member has a measure for; beams and drafts have other steps."""
+        others = {
+            "num_beams",
+            "num_return_sequences",
+            "assistant_model",
+            "prompt_lookup_num_tokens",
+        } & generation.keys()
+        return None if others or self.sphinx.model.config.ability().probable is None else []
+
+    def _keep(
+        self, asked: list[Message], shown: list[Image.Image], answer: str, probabilities: list[float] | None
+    ) -> None:
         self.messages, self.images = [*asked, Message("assistant", (Text(answer),))], shown
+        self.probability = probabilities[0] if probabilities else None
 
     def _pieces(
         self, prompt: Prompt, asked: list[Message], shown: list[Image.Image], generation: dict[str, Any]
     ) -> Iterator[str]:
-        pieces = _Pieces()
+        pieces, probabilities = _Pieces(), self._watched(generation)
 
         def work() -> None:
             try:
-                self.sphinx._generate([prompt], streamer=pieces, **generation)
+                self.sphinx._generate([prompt], probabilities, streamer=pieces, **generation)
             except BaseException as error:  # handed to the reader, who raises it
                 pieces.fail(error)
 
@@ -329,7 +360,7 @@ class Session:
         thread.join()
         answer = self.sphinx._text(ids)
         yield answer[len(said) :]
-        self._keep(asked, shown, answer)
+        self._keep(asked, shown, answer, probabilities)
 
 
 class _EndsWith(StoppingCriteria):

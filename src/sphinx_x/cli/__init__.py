@@ -54,10 +54,12 @@ def chat(
         raise SphinxXError("the question is empty")
     from sphinx_x.inference import SphinxX
 
-    session = SphinxX.load(model, device=device, bits=bits).session()
+    sphinx = SphinxX.load(model, device=device, bits=bits)
+    session = sphinx.session()
     if question is not None:
         _stream(session, question, picture, max_new_tokens)
         return
+    sphinx.check([picture.size] if picture else [])
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -73,7 +75,10 @@ def chat(
 def _stream(session: Any, question: str, picture: Any, max_new_tokens: int) -> None:
     for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
         print(piece, end="", flush=True)
-    print()
+    print(flush=True)
+    doubt = session.sphinx.model.config.ability().doubt(session.probability)
+    if doubt is not None:
+        print(f"note: {doubt}", file=sys.stderr)
 
 
 Document = Annotated[str, typer.Argument(help="An image or a PDF.")]

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.views import ViewGrid
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -186,7 +187,8 @@ class SphinxXConfig(PreTrainedConfig):
     text_config: the LLM, any causal language model of the Transformers library.
     groups: groups of visual experts; each group has its own projector, groups follow each other in every view. An
     empty list makes a language model without eyes.
-    views: the grid (`ViewGrid`). The four *_token_id fields: see `ImageTokens`.
+    views: the grid (`ViewGrid`). The four *_token_id fields: see `ImageTokens`. abilities: what the member can take, as
+    it says itself (`Abilities`); None where it says nothing.
     """
 
     model_type = "sphinx_x"
@@ -202,6 +204,7 @@ class SphinxXConfig(PreTrainedConfig):
         start_token_id: int = 1,
         end_token_id: int = 2,
         skip_token_id: int = 3,
+        abilities: Abilities | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(text_config, PreTrainedConfig):
@@ -214,6 +217,7 @@ class SphinxXConfig(PreTrainedConfig):
         self.image_token_id = image_token_id
         self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id
         _check_views(self.group_configs(), self.view_grid())
+        self.abilities = (abilities if isinstance(abilities, Abilities) else Abilities.from_dict(abilities)).to_dict()
         kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
         super().__init__(**kwargs)
 
@@ -224,6 +228,10 @@ class SphinxXConfig(PreTrainedConfig):
     def view_grid(self) -> ViewGrid:
         """The views as a typed object."""
         return ViewGrid(**self.views)
+
+    def ability(self) -> Abilities:
+        """What the member says that it can take, as a typed object."""
+        return Abilities.from_dict(self.abilities)
 
     def image_tokens(self) -> ImageTokens:
         """Ids of the image tokens."""

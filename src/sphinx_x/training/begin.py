@@ -9,6 +9,7 @@ import torch
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import SphinxX, find_adapters, load_processor
+from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -31,6 +32,7 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
         processor = load_processor(recipe.start)
         with torch.device("meta"):
             model = SphinxXForConditionalGeneration(SphinxXConfig.from_pretrained(find_adapters(recipe.start)[0]))
+    model.config.abilities = Abilities.from_dict(recipe.abilities).to_dict()
     if recipe.padding is not None:
         with_padding(model, processor, recipe.padding)
     if recipe.letters:

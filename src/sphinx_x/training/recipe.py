@@ -20,6 +20,7 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.data.prepare import DataConfig
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
+from sphinx_x.model.abilities import Abilities
 
 
 class Strict(BaseModel):
@@ -121,7 +122,8 @@ class Recipe(Strict):
     What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
     (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
     `sphinx_x.model.padding`; letters: they get a token of their own each, see `sphinx_x.model.letters`; freeze: parts
-    that are not trained; rates: factors of the learning rate by part; lora: adapters are trained instead.
+    that are not trained; rates: factors of the learning rate by part; lora: adapters are trained instead; abilities:
+    what the result says that it can take, see `sphinx_x.model.abilities` (what `start` says of itself is not taken on).
 
     On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
     of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
@@ -154,6 +156,7 @@ class Recipe(Strict):
     moments: Literal["float32", "bfloat16"] = "float32"
     freeze: list[str] = ["experts"]
     lora: LoraRecipe | None = None
+    abilities: dict[str, Any] | None = None
     balance: float | None = Field(default=None, ge=0)
     recompute: bool = False
     compile: bool = False
@@ -190,6 +193,9 @@ class Recipe(Strict):
             raise ValueError("lora: adapters need a model to lie over (start)")
         if self.lora and self.letters:
             raise ValueError("lora: adapters cannot hold the new rows of the embedding table that letters need")
+        if self.lora and self.abilities:
+            raise ValueError("lora: a folder of adapters has no config that could hold abilities")
+        Abilities.from_dict(self.abilities)
         return self
 
 
