@@ -46,7 +46,7 @@ esac
 endef
 
 demo: setup
-	@$(BIN)/sphinx-x demo
+	@$(BIN)/sphinx-x demo --out runs/demo.png
 
 test: setup
 	@$(TEST)

@@ -3,8 +3,11 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,6 +90,33 @@ def test_python_runs(number, in_project):
     with contextlib.redirect_stdout(out):
         exec(compile(PYTHON[number], f"README block {number}", "exec"), {})
     assert "twinkling" in out.getvalue()
+
+
+@pytest.mark.slow
+def test_the_demo_runs_from_an_installed_wheel_far_from_here(tmp_path):
+    """Installing a wheel fetches hatchling, so this needs the network or pip's cache, as the set-up does."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    source = tmp_path / "source"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):  # without the ignored files of this folder
+        if (ROOT / name).exists():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, source / name, follow_symlinks=False)
+    subprocess.run([*pip, "wheel", source, "--no-deps", "-w", tmp_path / "wheel"], check=True)
+    wheel = next((tmp_path / "wheel").glob("*.whl"))
+    subprocess.run([*pip, "install", wheel, "--no-deps", "--target", tmp_path / "site"], check=True)
+    (tmp_path / "away").mkdir()
+    command = [sys.executable, "-m", "sphinx_x", "demo"]
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path / "away", env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and str(tmp_path / "site") in done.stdout
+    assert [path.name for path in (tmp_path / "away").iterdir()] == ["demo.png"]
+
+
+def test_make_demo_leaves_nothing_that_git_would_track():
+    said = re.search(r"sphinx-x demo --out (\S+)", (ROOT / "Makefile").read_text())
+    assert said and subprocess.run(["git", "check-ignore", "-q", said[1]], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.slow

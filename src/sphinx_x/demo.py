@@ -8,29 +8,26 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.drawing import Mark, beside, draw_boxes, draw_views
-from sphinx_x.errors import SphinxXError
+from sphinx_x.drawing import Mark, beside, draw_boxes, draw_views, save_picture
 from sphinx_x.evaluation.metrics import character_error_rate
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ, find_text, read_region
 
-EXAMPLES = Path("examples")
+EXAMPLES = Path(__file__).parent / "examples"
 
 
 def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.json") -> None:
-    """Reads two regions of the example page, finds a text on it, prints both and draws it all to `out`.
+    """Reads two regions of the packaged page, finds a text on it, prints both and draws it all to `out`.
 
     page_file: JSON with `file`, `page`, `line` and `paragraph` (boxes in pixels at 150 dpi), `find` (a text) and
     `truth` (what stands in both boxes).
     """
-    if not page_file.is_file():
-        raise SphinxXError(f"{page_file}: not here; run the demo in the project's folder")
     plan = json.loads(page_file.read_text(encoding="utf-8"))
     page = open_image(page_file.parent / plan["file"], page=plan["page"])
     sphinx = SphinxX.load(model)
     began = time.perf_counter()
-    print(f"{plan['file']}, page {plan['page']}: {page.width} x {page.height} pixels")
+    print(f"{page_file.parent / plan['file']}, page {plan['page']}: {page.width} x {page.height} pixels")
     marks = []
     for name in ("line", "paragraph"):
         print(f"\nRead the {name} at {plan[name]}:")
@@ -47,7 +44,7 @@ def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.
         marks.append(Mark(found.box, f"find: {plan['find']}"))
     crop = page.crop(plan["line"])
     _tell_tokens(sphinx, crop)
-    beside(draw_boxes(page, marks), _views(sphinx, crop), height=1100).save(out)
+    save_picture(beside(draw_boxes(page, marks), _views(sphinx, crop), height=1100), out)
     print(f"\n{time.perf_counter() - began:.1f} s after loading; drawn to {out}")
 
 

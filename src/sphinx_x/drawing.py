@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from sphinx_x.errors import SphinxXError
+from sphinx_x.jobs import write_atomic
+
 Box = tuple[float, float, float, float]
 COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")
+WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 SKIPPED, GRID = (128, 128, 128, 150), (60, 60, 60, 255)
 
 
@@ -78,3 +84,18 @@ def beside(left: Image.Image, right: Image.Image, height: int, gap: int = 16) ->
     out.paste(scaled[0], (0, 0))
     out.paste(scaled[1], (scaled[0].width + gap, 0))
     return out
+
+
+def picture_form(out: Path) -> str:
+    """What a picture's file is to be, by its ending; raises `SphinxXError` where it is none that is written."""
+    form = WRITTEN.get(out.suffix.lower())
+    if form is None:
+        raise SphinxXError(f"{out}: must end in .png, .jpg or .webp")
+    return form
+
+
+def save_picture(image: Image.Image, out: Path) -> None:
+    """Writes a picture, whole or not at all; missing folders are made."""
+    content = io.BytesIO()
+    image.save(content, picture_form(out))
+    write_atomic(out, content.getvalue())
