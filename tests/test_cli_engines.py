@@ -23,12 +23,24 @@ def test_pages_become_samples(tmp_path, capsys):
     reader = SampleReader(tmp_path / "ocr")
     assert len(reader) >= 1 and reader[0].licence == "CC0-1.0" and reader[0].task == "ocr"
     code, _, err = run("data", "ocr", tmp_path / "nowhere", "-o", tmp_path / "x", capsys=capsys)
-    assert code == 2 and err == f"error: {tmp_path / 'nowhere'}: no such folder\n"
+    assert code == 2 and err == f"error: {tmp_path / 'nowhere'}: no such file or folder\n"
     (tmp_path / "s.yaml").write_text("near: often")
     code, _, err = run(
         "data", "ocr", tmp_path / "pdfs", "-o", tmp_path / "x", "--settings", tmp_path / "s.yaml", capsys=capsys
     )
     assert code == 2 and "s.yaml: near: Input should be a valid number" in err and err.count("\n") == 1
+
+
+def test_one_file_is_the_same_as_a_folder_with_it(tmp_path, capsys):
+    (tmp_path / "pdfs").mkdir()
+    page = shutil.copy(ROOT / "examples" / "ledger-introduction.pdf", tmp_path / "pdfs")
+    for place, out in ((page, "one"), (tmp_path / "pdfs", "all")):
+        code, _, err = run("data", "ocr", place, "-o", tmp_path / out, capsys=capsys)
+        assert code == 0, err
+    assert (tmp_path / "one/ocr-00000.jsonl").read_bytes() == (tmp_path / "all/ocr-00000.jsonl").read_bytes()
+    (tmp_path / "a.txt").write_text("no page")
+    code, _, err = run("data", "ocr", tmp_path / "a.txt", "-o", tmp_path / "x", capsys=capsys)
+    assert code == 2 and "is no PDF file" in err and err.count("\n") == 1
 
 
 def test_marks_become_samples(tmp_path, capsys):

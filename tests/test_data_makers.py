@@ -298,6 +298,28 @@ def test_prepare_is_deterministic_and_resumable(folder, capsys):
     assert sample.source.endswith(".pdf#page=1") and sample.licence == "see the source"
     with pytest.raises(DataError, match="other settings"):
         prepare(config(24, repeats=2), folder / "one")
+    with pytest.raises(DataError, match="holds 24 samples of lines, and counts asks for 8"):
+        prepare(config(8), folder / "one")
+    (folder / "one" / "emoji-00000.jsonl").write_bytes((folder / "one" / "lines-00000.jsonl").read_bytes())
+    with pytest.raises(DataError, match="holds 8 samples of emoji, and counts asks for 0"):
+        prepare(config(24), folder / "one")
+
+
+def test_a_larger_count_makes_the_last_shard_longer(tmp_path):
+    def shards(count: int, out: Path) -> dict[str, bytes]:
+        config = DataConfig(shard_size=3, workers=1, counts=Counts(emoji=count))
+        tasks = [(str(out), f"emoji-{number:05d}", size) for number, size in preparing._shards(count, 3)]
+        preparing._make_shards("emoji", _shard_of, tasks, config, out, preparing._Report(out / "report.json"))
+        return contents(out)
+
+    shards(4, tmp_path / "grown")
+    before = os.stat(tmp_path / "grown" / "emoji-00000.tar").st_mtime_ns
+    assert shards(5, tmp_path / "grown") == shards(5, tmp_path / "fresh")
+    assert os.stat(tmp_path / "grown" / "emoji-00000.tar").st_mtime_ns == before
+
+
+def _shard_of(out: str, name: str, size: int) -> int:
+    return write_shard(out, name, make_samples(size))
 
 
 def _misbehave(how: str) -> str:

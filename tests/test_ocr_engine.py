@@ -253,7 +253,7 @@ def test_a_folder_of_something_else(folder, done, tmp_path):
         make_ocr(folder, tmp_path, SMALL)
     with pytest.raises(DataError, match="no PDF file"):
         make_ocr(tmp_path, tmp_path / "out", SMALL)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         make_ocr(tmp_path / "none", tmp_path / "out", SMALL)
 
 

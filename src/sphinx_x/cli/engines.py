@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Collection
 from dataclasses import is_dataclass, replace
@@ -19,13 +18,18 @@ if TYPE_CHECKING:
     from sphinx_x.data.sources.base import Raw
     from sphinx_x.data.tally import Tally
 
+SOURCES_OF_SCENES = (
+    *("coco", "lvis", "visual-genome", "seeclick", "totaltext", "ctw1500", "icdar2013", "icdar2015"),
+    *("m6doc", "doclaynet", "publaynet", "sroie", "samples", "sam", "cutouts"),
+)
+"""What `--source` takes, named here so that the help needs none of the readers."""
 Settings = Annotated[Path | None, typer.Option(help="A YAML file with further settings (see docs/data.md).")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is left to chance.")]
 
 
 @data.command()
 def ocr(
-    pdfs: Annotated[Path, typer.Argument(help="A folder with PDF files.")],
+    pdfs: Annotated[Path, typer.Argument(help="A PDF file, or a folder with such.")],
     out: Out,
     long_edge: Annotated[int, typer.Option(min=64, max=8192, help="Pixels of a page's long side.")] = 1024,
     pages: Annotated[int, typer.Option(min=0, help="Pages of a document, chosen by chance; 0 takes all.")] = 0,
@@ -48,7 +52,7 @@ def ocr(
 def som(
     place: Annotated[Path, typer.Argument(help="A JSON file in COCO's form, a release, or a folder of images.")],
     out: Out,
-    source: Annotated[str | None, typer.Option(help="What the release is; `sam` or `cutouts` for a folder.")] = None,
+    source: Annotated[str | None, typer.Option(help=f"What the release is: {', '.join(SOURCES_OF_SCENES)}.")] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
     split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
     sam: Annotated[str | None, typer.Option(help="A SAM model: a folder or a hub id, for `--source sam`.")] = None,
@@ -119,12 +123,12 @@ def mark(
     from sphinx_x.data.som.marks import KINDS, MarkSettings, mark_image
     from sphinx_x.data.som.regions import Region
     from sphinx_x.data.som.writing import written_marks
+    from sphinx_x.drawing import picture_form, save_picture
     from sphinx_x.images import open_image
-    from sphinx_x.jobs import write_atomic
 
     if kind not in KINDS:
         raise SphinxXError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
-    form = _form_of(out)
+    picture_form(out)
     if out.exists() and out.samefile(image):
         raise SphinxXError(f"{out}: is the picture itself, which stays as it is")
     picture = open_image(image, page=page)
@@ -140,18 +144,8 @@ def mark(
         print(f"region {number + 1} is left out: {reason}", file=sys.stderr)
     if not marked.marks:
         raise SphinxXError("none of the regions could be marked")
-    content = io.BytesIO()
-    drawn.save(content, form)
-    write_atomic(out, content.getvalue())
+    save_picture(drawn, out)
     print(written_marks(marked, decimals))
-
-
-def _form_of(out: Path) -> str:
-    """What a picture's file is, by its ending."""
-    form = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(out.suffix.lower())
-    if form is None:
-        raise SphinxXError(f"{out}: must end in .png, .jpg or .webp")
-    return form
 
 
 def box_numbers(text: str) -> list[float]:

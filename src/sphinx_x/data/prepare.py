@@ -142,7 +142,9 @@ class _Stock:
 
 def _run(command: list[str], folder: Path) -> None:
     if shutil.which(command[0]) is None:
-        raise MissingToolError(f"no {command[0]} on this machine: give a folder with PDF files instead (pdf_folder)")
+        raise MissingToolError(
+            f"no {command[0]} on this machine: give a folder with PDF files instead (data: {{pdf_folder: ...}})"
+        )
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -178,6 +180,8 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
     _write_json(known, settings)
     report = _Report(out / "report.json")
     wanted = config.counts.model_dump()
+    for kind, count in wanted.items():
+        _check_count(out, kind, count)
     if wanted["lines"] or wanted["words"]:
         documents = list_documents(config, stock)
         for kind in DOCUMENT_KINDS:
@@ -195,6 +199,16 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
         made = make_marks(marks, out, stock.cache / "marks" / name, out / name, config.seed)
         report.put(name, made=made.samples, left_out=dict((made.left_out + made.set_aside).most_common()))
     return out
+
+
+def _check_count(out: Path, kind: str, count: int) -> None:
+    """Raises `DataError` where a folder holds more samples of a kind than are asked for: they would all be used."""
+    there = sum(len(SampleReader(shard)) for shard in sorted(out.glob(f"{kind}-*.jsonl")))
+    if there > count:
+        raise DataError(
+            f"{out}: holds {there:,} samples of {kind}, and counts asks for {count:,}: "
+            f"take another folder, or delete its {kind}-*"
+        )
 
 
 def list_documents(config: DataConfig, stock: _Stock) -> list[tuple[str, str, str]]:
@@ -374,8 +388,14 @@ def _shards(count: int, size: int) -> list[tuple[int, int]]:
     return [(number, min(size, count - start)) for number, start in enumerate(range(0, count, size))]
 
 
+def _made(shard: Path) -> int:
+    """Samples of a shard; none where it is not there."""
+    return len(SampleReader(shard)) if shard.exists() else 0
+
+
 def _make_shards(kind: str, work: Callable, tasks: list[tuple], config: DataConfig, out: Path, report: _Report) -> None:
-    todo = [task for task in tasks if not (out / f"{task[1]}.jsonl").exists()]
+    # a shard that an earlier call with a smaller count ended with is made again, longer
+    todo = [task for task in tasks if _made(out / f"{task[1]}.jsonl") != task[2]]
     made = sum(task[2] for task in tasks) - sum(task[2] for task in todo)
     start, new = time.monotonic(), 0
     for number, result in run_apart(work, todo, config.workers, 100 * config.cpu_seconds):

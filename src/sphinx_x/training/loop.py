@@ -167,7 +167,7 @@ class Trainer:
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
         where = {"workers", "folder", "data", "parallel", "at_once", "recompute", "compile"}
-        seen = {"save_every", "keep", "log_every", "max_holes", "bad_steps", "trackers", "validation"}
+        seen = {"save_every", "keep", "log_every", "max_holes", "bad_steps", "trackers", "validation", "abilities"}
         facts = self.recipe.model_dump(mode="json", exclude=where | seen)
         for source in facts["sources"].values():
             del source["path"], source["root"]

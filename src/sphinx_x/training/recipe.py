@@ -219,9 +219,10 @@ def load_recipe(path: str | Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(name) for name in first["loc"])
-        raise RecipeError(
-            ": ".join(filter(None, (str(path), field, first["msg"].removeprefix("Value error, "))))
-        ) from error
+        says = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden" and field in DataConfig.model_fields:
+            says += f"; it belongs to `data`: data: {{{field}: ...}}"
+        raise RecipeError(": ".join(filter(None, (str(path), field, says)))) from error
     if recipe.member not in MEMBERS:
         raise RecipeError(f"{path}: member: {recipe.member!r} is not one of {', '.join(MEMBERS)}")
     return recipe

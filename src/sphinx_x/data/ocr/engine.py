@@ -78,13 +78,15 @@ def make_ocr(
 ) -> Tally:
     """Makes the shards of all PDFs below `folder` in the folder `out`; goes on where an earlier call stopped.
 
-    progress: called after every document with what was read so far. A record of the tally is a page, or a document of
-    which no page could be read. Raises `DataError` where there is no PDF, where no page can be kept, or where `out`
-    holds something else.
+    folder: of PDFs, or one PDF file. progress: called after every document with what was read so far. A record of the
+    tally is a page, or a document of which no page could be read. Raises `DataError` where there is no PDF, where no
+    page can be kept, or where `out` holds something else.
     """
     folder, out, settings = Path(folder), Path(out), settings or OcrSettings()
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
+    if not folder.exists():
+        raise DataError(f"{folder}: no such file or folder")
+    if folder.is_file() and folder.suffix.lower() != ".pdf":
+        raise DataError(f"{folder}: is no PDF file (.pdf), and no folder of such")
     documents, found = list_documents(folder, out)
     if not documents:
         raise DataError(f"{folder}: no PDF file there")
@@ -104,7 +106,7 @@ def make_ocr(
 
 
 def list_documents(folder: Path, out: Path) -> tuple[list[Document], Found]:
-    """Every different PDF below a folder in order of its name, and what is none or is there twice."""
+    """Every different PDF below a folder, or the one given, in order of names, and what is none or is there twice."""
     found = Found()
     paths = sorted(_walk(folder, out.resolve()), key=lambda item: os.fsencode(item[1]))
     sizes = Counter(path.stat().st_size for path, _ in paths if path.is_file())
@@ -132,6 +134,9 @@ def list_documents(folder: Path, out: Path) -> tuple[list[Document], Found]:
 
 
 def _walk(folder: Path, out: Path) -> Iterator[tuple[Path, str]]:
+    if folder.is_file():
+        yield folder, folder.name
+        return
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if (Path(place) / name).resolve() != out]
         for name in names:
