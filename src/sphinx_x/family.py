@@ -5,7 +5,9 @@ A member is data. Nothing here loads weights; `build_config` gives the configura
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sphinx_x.errors import SphinxXError
@@ -267,3 +269,17 @@ def describe(member: Member) -> Facts:
         run4=(2 * total + cache - saved[4]) / 1e9,
         train=(2 * total + trained * (4 + 8 + 2)) / 1e9,
     )
+
+
+FACTS = Path(__file__).with_name("family.json")
+
+
+def known_facts() -> dict[str, Facts]:
+    """What `describe` says of every member, out of a file: counting again takes the libraries, and seconds."""
+    return {name: Facts(**facts) for name, facts in json.loads(FACTS.read_text(encoding="utf-8")).items()}
+
+
+def write_facts() -> None:
+    """Counts every member and writes the file that `known_facts` reads."""
+    facts = {name: asdict(describe(member)) for name, member in MEMBERS.items()}
+    FACTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

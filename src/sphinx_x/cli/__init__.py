@@ -13,17 +13,37 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import Abort, TyperException
 
+from sphinx_x import __version__
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
+from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="SPHINX-X: makes, trains, runs and measures a family of multi-modal language models.",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"sphinx-x {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
 
 Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
@@ -113,9 +133,11 @@ def find(
     device: Device = None,
 ) -> None:
     """Finds the box of a text on a page, in pixels (a PDF: at 150 dpi)."""
-    from sphinx_x.drawing import Mark, draw_boxes
+    from sphinx_x.drawing import Mark, draw_boxes, picture_form, save_picture
     from sphinx_x.images import open_image
 
+    if out is not None:
+        picture_form(out)
     picture = open_image(image, page=page)
     if not text.strip():
         raise SphinxXError("the text to find is empty")
@@ -127,7 +149,7 @@ def find(
         raise SphinxXError(f"{text!r} was not found")
     print(",".join(map(str, found.box)))
     if out is not None:
-        draw_boxes(picture, [Mark(found.box, text)]).save(out)
+        save_picture(draw_boxes(picture, [Mark(found.box, text)]), out)
 
 
 @app.command()
@@ -136,32 +158,16 @@ def demo(
     model: Model = "nano",
 ) -> None:
     """SPHINX-Nano looks at a real document page: reads regions, finds a text, draws what it saw."""
+    from sphinx_x.drawing import picture_form
+
+    picture_form(out)  # told before a model is loaded
     from sphinx_x.demo import run_demo
 
     run_demo(out, model)
 
 
-@app.command()
-def family() -> None:
-    """Prints the family: parameters, views, visual tokens, memory."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from sphinx_x.family import MEMBERS, SHAPES, describe
-
-    table = Table(
-        "member", "LLM", "parameters", "views", "visual tokens", *SHAPES, "GB to run", "8 bit", "4 bit", "GB to train"
-    )
-    for member in MEMBERS.values():
-        facts, grid = describe(member), member.views
-        views = f"{'1 + ' if grid.global_view else ''}{grid.rows} x {grid.columns}"
-        size = f"{facts.parameters / 1e6:.1f} M" if facts.parameters < 1e9 else f"{facts.parameters / 1e9:.2f} B"
-        skipping = [str(facts.typical[shape]) for shape in SHAPES]
-        memory = [f"{need:.3g}" for need in (facts.run, facts.run8, facts.run4, facts.train)]
-        table.add_row(member.name, member.llm_name, size, views, str(facts.tokens), *skipping, *memory)
-    Console(width=max(Console().width, 156)).print(table)
-    print("Visual tokens: all views of one image, then what is left with skip tokens for images of these shapes.")
-    print("To run: bfloat16 weights and a full context. To train: without activations, experts frozen but in nano.")
+app.command()(family)
+app.command()(recipes)
 
 
 @app.command()
@@ -337,6 +343,15 @@ def _leave(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _usage(error: TyperException) -> str:
+    """What is wrong with a command line, and whose help tells more, in one line."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "sphinx-x"
+    # a group without a command has printed its help already, and says nothing
+    said = " ".join(error.format_message().split()).rstrip(".") or "a command is missing"
+    return plain(f"{said} (see {command} --help)")
+
+
 def main() -> None:
     """Runs the command line: a user's error is one line on standard error and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -349,11 +364,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        # a number where a command left by typer.Exit, else what the command gave back: nothing
+        raise SystemExit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        print(f"error: {_usage(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
     except SphinxXError as error:
         print(f"error: {plain(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         # whoever read our output has left; nothing more can be said there
