@@ -1,11 +1,7 @@
-"""What README says can be run."""
+"""What README says is in the package, and the demo."""
 
-import contextlib
-import io
-import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,29 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from excerpts import EXCERPTS
-from som_files import coco
-from sphinx_x import cli
 from sphinx_x.data.sources import SOURCES
 from sphinx_x.data.sources.table import as_markdown
 from sphinx_x.inference import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-PYTHON = [code for kind, code in BLOCKS if kind == "python"]
-COMMANDS = [line.split("#")[0].strip() for kind, code in BLOCKS if kind == "bash" for line in code.splitlines() if line]
-LEFT_OUT = {
-    "sphinx-x train recipes/nano.yaml": "more than an hour",
-    "sphinx-x train recipes/nano.yaml --resume": "more than an hour",
-    'sphinx-x chat page.pdf "Read the text." --page 2 --model FOLDER_OR_HUB_ID': "stands for a model of the user's own",
-    "sphinx-x chat line.png": "asks at the terminal",
-    "sphinx-x import accessory SPHINX_TINY_1K -o sphinx-tiny-1k": "stands for weights of the user's own",
-    'sphinx-x chat photo.jpg "What is this?" --model sphinx-tiny-1k': "stands for a model of the user's own",
-    "sphinx-x import backbones --member tiny --llm TINYLLAMA --expert CONVNEXT --expert DINOV2 -o tiny": "as above",
-    "sphinx-x export sphinx-tiny-1k --format accessory -o back": "as above",
-    "sphinx-x eval nano": "has a test of its own",
-}
 
 
 def test_nano_comes_with_the_package():
@@ -45,51 +24,6 @@ def test_nano_comes_with_the_package():
 def test_the_page_of_public_sets_is_what_the_package_says():
     assert (ROOT / "docs" / "sources.md").read_text(encoding="utf-8") == as_markdown()
     assert f"{len(SOURCES)} public sets" in README
-
-
-def test_make_targets_are_there():
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    wanted = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
-    assert {"demo", "test"} <= set(wanted) <= set(targets)
-
-
-def test_what_is_left_out_is_in_the_readme():
-    assert set(LEFT_OUT) <= set(COMMANDS)
-
-
-@pytest.fixture
-def in_project(tmp_path, monkeypatch):
-    """A folder with the examples and the image that README speaks of."""
-    from sphinx_x.images import open_image
-
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    open_image(ROOT / "examples/ledger-introduction.pdf").crop((185, 362, 1092, 389)).save(tmp_path / "line.png")
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "line.png").rename(tmp_path / "pictures" / "line.png")
-    (tmp_path / "line.png").symlink_to(tmp_path / "pictures" / "line.png")
-    said = [{"from": "human", "value": "<image>\nRead the text."}, {"from": "gpt", "value": "A line."}]
-    (tmp_path / "mine.json").write_text(json.dumps([{"id": "1", "image": "line.png", "conversations": said}]))
-    EXCERPTS["vqav2"](tmp_path / "VQA")
-    coco(tmp_path, images=3).rename(tmp_path / "coco.json")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("sphinx-x") and c not in LEFT_OUT])
-def test_commands_run(command, in_project, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    with contextlib.suppress(SystemExit):
-        cli.main()
-    captured = capsys.readouterr()
-    assert captured.out.endswith("\n") and "error:" not in captured.err
-
-
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_python_runs(number, in_project):
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(PYTHON[number], f"README block {number}", "exec"), {})
-    assert "twinkling" in out.getvalue()
 
 
 @pytest.mark.slow
