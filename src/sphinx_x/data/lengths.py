@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -150,7 +150,7 @@ def cut(messages: Sequence[Message], first: int, last: int) -> list[Message]:
     images = sum(isinstance(part, Image) for m in messages[:first] if m.role != "system" for part in m.parts)
     kept = list(messages[first:last])
     if images:
-        kept[0] = Message(kept[0].role, (*[Image()] * images, *kept[0].parts))
+        kept[0] = replace(kept[0], parts=(*[Image()] * images, *kept[0].parts))
     return earlier + kept
 
 
