@@ -10,6 +10,9 @@ from sphinx_x.conversation import parse_messages
 from sphinx_x.data.check import check
 from sphinx_x.data.dialects import Form
 from sphinx_x.data.keys import METADATA, REFUSED
+from sphinx_x.data.lengths import Limits
+from sphinx_x.data.mixture import Share, open_mixture
+from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, SampleError
 from sphinx_x.training.recipe import load_recipe, shares_of
@@ -62,6 +65,19 @@ def test_what_is_not_to_be_trained_is_read_only(tmp_path, tiny, form, flags):
     (tmp_path / "again.jsonl").write_text(json.dumps(reader[1].to_dict()))
     again = SampleReader(tmp_path / "again.jsonl")
     assert "WRONG" not in trained_text(again, tiny.processor)
+
+
+def test_a_long_dialogue_is_cut_without_pieces_that_teach_nothing(tmp_path, tiny):
+    masked = messages(train=False)["messages"] + messages()["messages"]
+    opened(tmp_path, {"messages": masked}, {"messages": masked[:2] * 3})
+    limits, budget = Limits(12, 8), Budget(64, 8, 8)
+    shares = {"mine": Share((tmp_path / "mine.jsonl",), 1)}
+    mixture = open_mixture(shares, tiny.processor, limits, budget, 3, tmp_path / "index", max_bad=1, workers=1)
+    tally = mixture.tallies["mine"]
+    assert (tally.turns, len(mixture.examples.pieces[0])) == (3, 3)
+    assert tally.left_out["a piece without an answer that is trained"] == 1
+    assert dict(tally.set_aside) == {"messages: no answer that is trained": 1}
+    assert all((mixture.examples.example(k).labels >= 0).any() for k in range(3))
 
 
 def test_a_record_may_say_it_for_all_answers(tmp_path, tiny):

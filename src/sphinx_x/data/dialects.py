@@ -280,6 +280,8 @@ def _from_instruction(record: dict, form: Form, where: str) -> list[dict[str, An
     """An instruction with its output, and the pairs that were said before it."""
     question = _text(record, QUESTIONS, where)
     if form.prompt_type:
+        if form.prompt_type != "caption" and not any(key in record for key in QUESTIONS):
+            raise SampleError(where, "instruction", "is missing")
         question = asked(question, _text(record, ("input",), where), form.prompt_type)
         if record.get("history"):
             raise SampleError(where, "history", "is not known to the reference's prompts")

@@ -28,11 +28,11 @@ BLANK = np.frombuffer(b" \t\n\r\v\f", np.uint8)
 VERSION = 2
 """Of the tables; one that was made otherwise is not read."""
 OTHERS = (
-    (rb"\xff\xfe|\xfe\xff|.{0,3}\x00", "is UTF-16 or UTF-32 text: save it as UTF-8"),
     (rb"\x1f\x8b|PK\x03\x04|\x28\xb5\x2f\xfd|BZh|\xfd7zXZ|7z\xbc\xaf", "is packed: unpack it first"),
     (rb"PAR1", "is a Parquet file: let its name end in .parquet"),
     (rb"version https://git-lfs", "is a Git LFS pointer, not the file: fetch it with `git lfs pull`"),
     (rb"\s*(?i:<!doctype html|<html)", "is a web page, not data: download the file itself"),
+    (rb"\xff\xfe|\xfe\xff|.{0,3}\x00", "is UTF-16 or UTF-32 text: save it as UTF-8"),
 )
 """How files begin that are no JSON, and what they are."""
 
