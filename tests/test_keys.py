@@ -180,6 +180,7 @@ def test_images_come_in_the_order_of_their_numbers(tmp_path, order):
         ([{"type": "image", "image": "one.png", "url": "two.png"}], "more than one image"),
         ([{"type": "image", "image": "one.png", "index": 1}], "stands beside an image of its own"),
         ([{"type": "image", "min_pixels": 9}], "min_pixels: unknown key"),
+        ([{"type": "image", "id": 1}, {"type": "image", "id": 0}], "id: unknown key"),
         ([{"type": "image_url", "image_url": {"url": "one.png", "detail": "low"}}], "always read in full"),
         ([{"type": "video", "video": "a.mp4"}], "not a text, image.*video"),
         ([{"type": "text", "text": "a", "weight": 0}], "weight: unknown key"),
@@ -226,6 +227,8 @@ def test_boxes_of_every_unit_are_the_same_pixels(tmp_path, unit, side, by):
     [
         (placed("box", [0.1, 0.2, 0.5, 0.9]), "", "looks relative"),
         (placed("box", [0, 0, 1, 1]), "", "looks relative"),
+        (placed("box", [-0.1, 0.2, 0.5, 1.1]), "", "looks relative"),
+        (placed("points", [[0.3, 0.7], [1, 1]]), "", "looks relative"),
         (placed("boxes", [[9, 9, 20, 20], [0.1, 0.2, 0.5, 1.0]]), "", "looks relative"),
         (placed("point", [0.3, 0.7]), "", "looks relative"),
         (placed("box", [9, 9, 20, 20], regions=[{"text": "a", "box": [0, 0, 0.5, 0.5]}]), "", "looks relative"),

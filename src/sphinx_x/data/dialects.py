@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx_x.conversation import IMAGE, PLACES
-from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, check_keys, filled, is_trained
+from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, PART_METADATA, check_keys, filled, is_trained
 from sphinx_x.data.reference import asked, preprocessed
 from sphinx_x.data.sample import BOXES
 from sphinx_x.errors import DataError, SampleError
@@ -177,15 +177,16 @@ def _from_messages(messages: object, form: Form, where: str) -> tuple[list, list
     if not isinstance(messages, list):
         raise SampleError(where, "messages", "must be a list")
     inline: list[object] = []
-    passed = MESSAGE_METADATA.union(form.ignore)
-    return [_message(message, inline, passed, where, f"messages[{k}].") for k, message in enumerate(messages)], inline
+    found = [_message(message, inline, form.ignore, where, f"messages[{k}].") for k, message in enumerate(messages)]
+    return found, inline
 
 
-def _message(message: object, inline: list[object], passed: frozenset[str], where: str, field: str) -> object:
+def _message(message: object, inline: list[object], ignore: tuple[str, ...], where: str, field: str) -> object:
     if not isinstance(message, dict):
         return message
     message = filled(message)
-    check_keys(message, FLAGS | {"role", "content"}, passed, where, field)
+    check_keys(message, FLAGS | {"role", "content"}, MESSAGE_METADATA.union(ignore), where, field)
+    passed = PART_METADATA.union(ignore)
     role, content = message.get("role"), message.get("content")
     if isinstance(content, list):
         parts = (_part(part, inline, passed, where, f"{field}content[{n}]") for n, part in enumerate(content))

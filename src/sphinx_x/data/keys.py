@@ -1,7 +1,7 @@
 """The keys of other people's records: those that change what is learned are honoured or refused by name.
 
 What is honoured stands in `dialects`. Here stand the keys that only describe a record and may be passed over
-(`METADATA`, `MESSAGE_METADATA`), those whose meaning is known and cannot be kept (`REFUSED`), and those that say
+(`METADATA`; `MESSAGE_METADATA` and `PART_METADATA` in a dialogue), those whose meaning is known and cannot be kept (`REFUSED`), and those that say
 whether a turn is trained (`TRAINED`, `MASKED`). Every other key is unknown, and refused as well: only its owner knows
 whether it matters, and says so with `ignore`.
 """
@@ -27,7 +27,9 @@ _BESIDE = """
     rating meta metadata cache_control channel
 """
 MESSAGE_METADATA = frozenset(_BESIDE.split())
-"""Keys of a message or of one of its parts that only describe it."""
+"""Keys of a message that only describe it."""
+PART_METADATA = frozenset(("cache_control", "annotations", "mime_type", "media_type", "format", "alt"))
+"""Keys of a part of a message that only describe it."""
 
 _OTHER = "only text and images are read"
 _CALLS = "calls of tools are not known here"

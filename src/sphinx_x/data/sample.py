@@ -191,11 +191,9 @@ class Sample:
         points: list[tuple[str, list]] = []
         for name, image, place in self._places():
             ref = self.images[image]
-            if any(not -0.05 <= n <= 1.05 for n in place):
-                points += [(name, place)] if len(place) == 2 else []
-            elif len(place) == 2:
+            if len(place) == 2:
                 points.append((name, place))
-            elif not 0 < max(ref.width, ref.height) <= TINY:
+            elif all(-0.5 <= n <= 1.5 for n in place) and not 0 < max(ref.width, ref.height) <= TINY:
                 yield name
         numbers = [n for _, point in points for n in point]
         if all(-0.05 <= n <= 1.05 for n in numbers) and any(n != int(n) for n in numbers):
