@@ -34,31 +34,32 @@ def check(
     reader: SampleReader, workers: int | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> tuple[list[Finding], Tally]:
     """Reads every sample and decodes every image; gives what is wrong, in the order of the file, and the counts."""
-    starts = range(0, len(reader), CHUNK)
-    found, total, ids = {}, Tally(), np.zeros(len(reader), np.uint64)
-    for start, findings, tally, own in run(check_chunk, reader, starts, workers):
-        found[start] = findings
+    found: dict[int, list[Finding]] = {}
+    total, ids = Tally(), np.zeros(len(reader), np.uint64)
+    for start, findings, tally, own in run(check_chunk, reader, range(0, len(reader), CHUNK), workers):
+        found |= findings
         ids[start : start + len(own)] = own
         total.add(tally)
         progress(total.records)
     for number, finding in _repeated(reader, ids):
-        start = number - number % CHUNK
-        total.samples -= all(other.where != finding.where for other in found[start])
+        total.samples -= number not in found
         total.set_aside[finding.reason.split(":")[0]] += 1
-        found[start].append(finding)
-    return [finding for start in starts for finding in found[start]], total
+        found.setdefault(number, []).append(finding)
+    return [finding for number in sorted(found) for finding in found[number]], total
 
 
-def check_chunk(reader: SampleReader, start: int) -> tuple[int, list[Finding], Tally, list[int]]:
-    """The findings of the samples from number `start` on, and a number for each one's own id (0: it has none)."""
-    findings, tally, ids = [], Tally(), []
+def check_chunk(reader: SampleReader, start: int) -> tuple[int, dict[int, list[Finding]], Tally, list[int]]:
+    """What is wrong with the samples from number `start` on, and a number for each one's own id (0: it has none)."""
+    findings: dict[int, list[Finding]] = {}
+    tally, ids = Tally(), []
     for number in range(start, min(start + CHUNK, len(reader))):
         tally.records += 1
         ids.append(0)
         wrong = list(_findings(reader, number, tally, ids))
-        if not wrong:
+        if wrong:
+            findings[number] = wrong
+        else:
             tally.samples += 1
-        findings += wrong
     return start, findings, tally, ids
 
 

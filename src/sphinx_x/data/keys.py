@@ -1,9 +1,9 @@
 """The keys of other people's records: those that change what is learned are honoured or refused by name.
 
 What is honoured stands in `dialects`. Here stand the keys that only describe a record and may be passed over
-(`METADATA`; `MESSAGE_METADATA` and `PART_METADATA` in a dialogue), those whose meaning is known and cannot be kept (`REFUSED`), and those that say
-whether a turn is trained (`TRAINED`, `MASKED`). Every other key is unknown, and refused as well: only its owner knows
-whether it matters, and says so with `ignore`.
+(`METADATA`; `MESSAGE_METADATA` and `PART_METADATA` in a dialogue), those whose meaning is known and cannot be kept
+(`REFUSED`), and those that say whether a turn is trained (`TRAINED`, `MASKED`). Every other key is unknown, and refused
+as well: only its owner knows whether it matters, and says so with `ignore`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ REFUSED: Mapping[str, str] = {
 """Keys that change what is learned and are not known to the prompt, with the reason."""
 UNKNOWN = "unknown key; where it does not matter, say so with `ignore`"
 
+EMPTY: tuple[object, ...] = ("", [], {}, "[]", "{}")  # LLaMA-Factory keeps tools as a JSON text
+"""Values that say nothing."""
+
 TRAINED = ("train", "training", "trainable", "loss", "loss_mask", "weight")
 """Whether a turn is trained: axolotl, ms-swift, XTuner, Megatron, OpenAI."""
 MASKED = ("masked",)
@@ -80,7 +83,7 @@ def check_keys(
         field: What the record is in its sample, with a dot behind it.
     """
     for key, value in record.items():
-        if key in known or key in described or value is None or value in ("", [], {}):
+        if key in known or key in described or value is None or value in EMPTY:
             continue
         raise SampleError(where, f"{field}{key}", REFUSED.get(key, UNKNOWN))
 
