@@ -38,7 +38,7 @@ def turns(sample: Sample) -> list[str]:
     return [message["content"] for message in sample.messages]
 
 
-def meta(folder: Path, *entries: dict) -> Path:
+def meta(folder: Path, *entries: object) -> Path:
     put(folder / "meta.yaml", {"META": list(entries)})
     return folder / "meta.yaml"
 
@@ -60,7 +60,8 @@ def meta(folder: Path, *entries: dict) -> Path:
 def test_instructions_of_a_list_are_asked_as_the_reference_asks(tmp_path, prompt, more, asked):
     record = {"instruction": "Say {a}.", "input": more, "output": "a"}
     put(tmp_path / "a.json", [record, TALK, {"instruction": None, "input": None, "output": "x"}])
-    reader = SampleReader(meta(tmp_path, {"path": "a.json", "type": "text"} | prompt))
+    entry = {"path": "a.json", "type": "text"} | prompt
+    reader = SampleReader(meta(tmp_path, entry if prompt else ["a.json", "text"]))
     assert turns(reader[0]) == [*asked, "a"]
     assert turns(reader[1]) == ["Q", "A"]
     if prompt.get("prompt_type") != "caption":

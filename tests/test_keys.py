@@ -1,6 +1,7 @@
 """Records of other people: what is not to be trained is not, and no key that changes what is learned is lost."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from excerpts.files import picture
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.check import check
 from sphinx_x.data.dialects import Form
-from sphinx_x.data.keys import METADATA, REFUSED
+from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, PART_METADATA, REFUSED
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
@@ -87,6 +88,14 @@ def test_a_record_may_say_it_for_all_answers(tmp_path, tiny):
         assert "WRONG" not in trained_text(reader, tiny.processor, number)
         assert "RIGHT" in trained_text(reader, tiny.processor, number)
     assert reader[2].problems() == [("messages", "no answer that is trained")]
+
+
+@pytest.mark.parametrize("form", [messages, conversations])
+def test_a_system_text_of_a_record_is_read(tmp_path, form):
+    reader = opened(tmp_path, form() | {"system": "Be short."}, form() | {"system": ["x"]}, form() | {"system": ""})
+    assert reader[0].messages[0] == {"role": "system", "content": "Be short."} and len(reader[2].messages) == 4
+    with pytest.raises(SampleError, match="system: must be a text"):
+        reader[1]
 
 
 @pytest.mark.parametrize("form", [messages, conversations])
@@ -265,6 +274,15 @@ def test_a_recipe_and_a_list_say_how_a_source_is_read(tmp_path):
         assert reader[0].messages[1]["content"][0]["box"] == [4, 4, 20, 18]
     with pytest.raises(DataError, match="boxes: must be one of"):
         SampleReader(tmp_path / "mine.jsonl", form=Form("percent"))
+
+
+def test_the_docs_list_every_key_that_is_known():
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[-2].strip(): row for row in text.splitlines() if row.startswith("| ")}
+    lists = {"refused, with the reason": REFUSED, "pass: they only describe it": METADATA}
+    for says, keys in (lists | {"pass": {*MESSAGE_METADATA, *PART_METADATA}}).items():
+        assert set(re.findall(r"`(\w+)`", rows[says])) == set(keys)
+    assert all(f"`{key}`" in text for key in FLAGS)
 
 
 def test_the_shared_cases(shared_dir, tiny):

@@ -80,6 +80,8 @@ def to_fields(record: object, name: str, where: str, form: Form | None = None) -
     else:
         raise SampleError(where, "", "neither messages nor conversations, nor an instruction and its output")
     if record.get("system"):
+        if not isinstance(record["system"], str):
+            raise SampleError(where, "system", "must be a text")
         messages.insert(0, {"role": "system", "content": record["system"]})
     _mask(record, messages, where)
     fields = {key: record[key] for key in KNOWN if key in record}

@@ -81,6 +81,8 @@ def read_meta(path: Path, root: str | Path | None = None, form: Form | None = No
 
 
 def _entry(entry: Any, meta: Path, where: str, root: str | Path | None, form: Form) -> DataFile:
+    if isinstance(entry, list) and len(entry) == 2:  # as the reference's first lists had it
+        entry = {"path": entry[0], "type": entry[1]}
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         raise DataError(f"{where}: must hold a path")
     unknown = entry.keys() - set(META)
