@@ -88,7 +88,7 @@ def _free_spot(box: Box, size: tuple[int, int], gray: np.ndarray, taken: Sequenc
         spot = (x, y, x + w, y + h)
         covered = sum(_shared(spot, other) for other in taken) * 255 + _shared(spot, box)
         ink = float(gray[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].std())
-        spots.append((covered + ink + 2 * len(spots), len(spots), spot))
+        spots.append((covered + 5 * ink + 2 * len(spots), len(spots), spot))
     return min(spots)[2]
 
 

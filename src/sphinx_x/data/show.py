@@ -166,10 +166,11 @@ def _question(messages: Sequence[Message]) -> str:
 
 
 def _places(messages: Sequence[Message]) -> list[tuple[Place, str, str]]:
-    """Every part that points at places, with the words before it and a colour."""
+    """Every part that points at places, with the words before it (of an answer that begins with it, the question)."""
     out: list[tuple[Place, str, str]] = []
+    before = ""
     for message in messages:
-        before = ""
+        before = before if message.role == "assistant" else ""
         for part in message.parts:
             if isinstance(part, Place):
                 out.append((part, before, COLORS[len(out) % len(COLORS)]))
