@@ -15,6 +15,8 @@ from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.som.samples import build_sample, read_samples
+from sphinx_x.data.sources.base import Raw
 from sphinx_x.errors import DataError, SampleError
 from sphinx_x.training.recipe import load_recipe, shares_of
 
@@ -250,6 +252,15 @@ def test_boxes_of_every_unit_are_the_same_pixels(tmp_path, unit, side, by):
 def test_a_box_of_another_unit_is_refused_by_name(tmp_path, record, unit, says):
     findings, _ = check(opened(tmp_path, record, boxes=unit), workers=1)
     assert len(findings) == 1 and says in str(findings[0])
+
+
+def test_regions_of_another_unit_get_no_marks(tmp_path):
+    region = {"regions": [{"text": "a", "box": [0.1, 0.2, 0.5, 0.9]}]}
+    opened(tmp_path, placed("box", PIXELS, **region), placed("box", [0.1, 0.2, 0.5, 0.9], boxes="0..1", **region))
+    first, second = read_samples(Raw(tmp_path))
+    with pytest.raises(SampleError, match=r"line 1: regions\[0\].box: looks relative"):
+        build_sample(first, Raw(tmp_path))
+    assert build_sample(second, Raw(tmp_path)).regions[0].box == (4, 4, 20, 18)
 
 
 def test_pixels_stay_pixels(tmp_path):
