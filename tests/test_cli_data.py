@@ -23,7 +23,7 @@ def mine(tmp_path):
     picture(tmp_path / "red.png", 60, 12)
     rows = [GOOD, GOOD | {"id": "b", "image": "no.png"}, GOOD | {"id": "c", "conversations": GOOD["conversations"][:1]}]
     (tmp_path / "mine.json").write_text(json.dumps(rows))
-    (tmp_path / "good.json").write_text(json.dumps([GOOD] * 3))
+    (tmp_path / "good.json").write_text(json.dumps([GOOD | {"id": name} for name in "abc"]))
     return tmp_path
 
 

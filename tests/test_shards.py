@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from excerpts.files import picture
-from sphinx_x.data import shards
+from sphinx_x.data import offsets
 from sphinx_x.data.mixture import Share, split_meta
 from sphinx_x.data.repack import repack
 from sphinx_x.data.shards import SampleReader
@@ -129,11 +129,11 @@ VALUES = st.recursive(st.text() | st.none(), lambda inner: st.lists(inner, max_s
 def test_objects_of_an_array_are_found_without_building_them(tmp_path_factory, records, indent, block):
     path = tmp_path_factory.mktemp("array") / "a.json"
     path.write_text(json.dumps(records, indent=indent, ensure_ascii=False), encoding="utf-8")
-    before, shards.BLOCK = shards.BLOCK, block
+    before, offsets.BLOCK = offsets.BLOCK, block
     try:
         reader = SampleReader(path)
     finally:
-        shards.BLOCK = before
+        offsets.BLOCK = before
     assert [reader._parse(0, line, "") for line in range(len(reader))] == records
 
 
@@ -163,7 +163,7 @@ def test_any_form_is_packed_into_shards(forms, tmp_path, workers):
 def test_tables_of_offsets_are_kept_and_renewed(forms, tmp_path):
     tables = tmp_path / "tables"
     first = SampleReader(forms / "llava.jsonl", tables=tables)
-    assert isinstance(first._offsets[0], np.memmap) and len(list(tables.iterdir())) == 1
+    assert isinstance(first._offsets[0].starts, np.memmap) and len(list(tables.iterdir())) == 1
     content = (forms / "llava.jsonl").read_bytes()
     (forms / "llava.jsonl").write_bytes(content + b"\n" + content)
     os.utime(forms / "llava.jsonl", ns=(1, 1))

@@ -8,7 +8,8 @@ A conversation is a list of messages in the usual role/content form:
 `content` may also be a plain string. An image part stands for the next image of the conversation. A `box`, `point`,
 `boxes` or `points` part holds pixels of the image it names (its index in the conversation); it becomes text only when
 the prompt is built, because what is written is relative to the padded square that the model sees. Several boxes or
-points (a polygon, too) stand in one pair of brackets, parted by semicolons.
+points (a polygon, too) stand in one pair of brackets, parted by semicolons. An answer with `"train": false` is read,
+but not learned.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ Part = Text | Image | Place
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: a role of `ROLES` and its parts in order."""
+    """One turn: a role of `ROLES` and its parts in order. trained: an answer is learned, not only read."""
 
     role: str
     parts: tuple[Part, ...]
+    trained: bool = True
 
 
 def parse_messages(messages: Sequence[Mapping]) -> list[Message]:
@@ -67,12 +69,14 @@ def _parse_message(message: Mapping, number: int) -> Message:
     role = message.get("role")
     if role not in ROLES:
         raise PromptError(f"message {number}: role must be one of {', '.join(ROLES)}, not {role!r}")
-    content = message.get("content")
+    content, trained = message.get("content"), message.get("train", True)
+    if not isinstance(trained, bool):
+        raise PromptError(f"message {number}: train must be true or false")
     if isinstance(content, str):
-        return Message(role, tuple(split_text(content)))
+        return Message(role, tuple(split_text(content)), trained)
     if not isinstance(content, Sequence):
         raise PromptError(f"message {number}: content must be a text or a list of parts")
-    return Message(role, tuple(part for item in content for part in _parse_part(item, number)))
+    return Message(role, tuple(part for item in content for part in _parse_part(item, number)), trained)
 
 
 def _parse_part(item: Mapping, number: int) -> list[Part]:

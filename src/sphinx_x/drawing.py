@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sphinx_x.errors import SphinxXError
 from sphinx_x.jobs import write_atomic
@@ -43,21 +44,65 @@ def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Ima
 
 
 def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str, str]], width: int = 2) -> Image.Image:
-    """A copy of the image with boxes (four numbers) and points (two) in pixels, each with a label and a colour."""
-    out = image.convert("RGB")
+    """A copy of the image with boxes and points, each label beside its place and over nothing that is to be read.
+
+    Args:
+        image: A picture; where there are labels, it gets a white margin that they may stand in.
+        places: Boxes (four numbers) and points (two) in pixels, each with a label and a colour.
+        width: Pixels of a line, more in a large image.
+    """
+    font = ImageFont.load_default(size=max(12, max(image.size) // 60))
+    height = round(1.4 * font.getbbox("Ag")[3])
+    margin = height + 2 * width if any(label for _, label, _ in places) else 0
+    out = ImageOps.expand(image.convert("RGB"), margin, "white")
     draw = ImageDraw.Draw(out)
-    width = max(width, max(image.size) // 300)
-    font = ImageFont.load_default(size=max(11, max(image.size) // 45))
+    width = max(width, max(image.size) // 400)
+    labelled = []
     for place, label, color in places:
         # what lies far outside is drawn at the edge
-        x, y, *rest = (min(max(n, -width), image.size[k % 2] + width) for k, n in enumerate(place))
+        moved = [margin + min(max(n, -width), image.size[k % 2] + width) for k, n in enumerate(place)]
+        x, y, *rest = moved
         if rest:
             draw.rectangle((x, y, max(rest[0], x), max(rest[1], y)), outline=color, width=width)
         else:
-            draw.ellipse((x - 2 * width, y - 2 * width, x + 2 * width, y + 2 * width), fill=color)
+            rest = [x + 2 * width, y + 2 * width]
+            x, y = x - 2 * width, y - 2 * width
+            draw.ellipse((x, y, *rest), fill=color)
         if label:
-            draw.text((x + width, y + width), label, fill=color, font=font, stroke_width=2, stroke_fill="white")
+            labelled.append(((x, y, rest[0], rest[1]), label, color))
+    gray, taken = np.asarray(out.convert("L"), np.float32), []
+    for box, label, color in labelled:
+        size = round(draw.textlength(label, font=font)) + 6, height
+        spot = _free_spot(box, size, gray, taken)
+        taken.append(spot)
+        draw.rectangle(spot, fill=color)
+        draw.text(((spot[0] + spot[2]) / 2, (spot[1] + spot[3]) / 2), label, "white", font, "mm")
     return out
+
+
+def _free_spot(box: Box, size: tuple[int, int], gray: np.ndarray, taken: Sequence[Box]) -> Box:
+    """Where a label of this size stands beside a box: inside the picture, over no other label, over least ink."""
+    (x1, y1, x2, y2), (w, h) = box, size
+    height, width = gray.shape
+    corners = [
+        *((x1 - w - 1, y1), (x2 + 1, y1), (x1, y1 - h - 1), (x1, y2 + 1)),
+        *((x2 - w, y1 - h - 1), (x2 - w, y2 + 1), (x1 - w - 1, y2 - h), (x2 + 1, y2 - h)),
+    ]
+    spots = []
+    for x, y in corners:
+        x, y = min(max(x, 0), max(width - w - 1, 0)), min(max(y, 0), max(height - h - 1, 0))
+        spot = (x, y, x + w, y + h)
+        covered = sum(_shared(spot, other) for other in taken) * 255 + _shared(spot, box)
+        ink = float(gray[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].std())
+        spots.append((covered + 5 * ink + 2 * len(spots), len(spots), spot))
+    return min(spots)[2]
+
+
+def _shared(first: Box, second: Box) -> float:
+    """The area that two boxes share."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(width, 0) * max(height, 0)
 
 
 def draw_views(

@@ -11,6 +11,7 @@ import typer
 from sphinx_x.errors import SphinxXError, plain
 
 if TYPE_CHECKING:
+    from sphinx_x.data.shards import SampleReader
     from sphinx_x.data.tally import Tally
 
 data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and converts data.")
@@ -20,6 +21,10 @@ Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin
 Member = Annotated[str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder or a hub id.")]
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; by default one for every core.")]
 MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")]
+Boxes = Annotated[
+    str, typer.Option(help="What boxes are given in where records do not say: pixels, 0..1 or 0..1000 (of each side).")
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="A key of the records that does not matter; repeatable.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
 
 
@@ -27,14 +32,15 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
 def validate(
     file: Samples,
     root: Root = None,
+    boxes: Boxes = "",
+    ignore: Ignore = None,
     workers: Workers = None,
     most: Annotated[int, typer.Option(min=1, help="How many findings to print.")] = 50,
 ) -> None:
     """Reads every sample and decodes every image of a data file; names line, field and reason of what is wrong."""
     from sphinx_x.data.check import check
-    from sphinx_x.data.shards import SampleReader
 
-    reader = SampleReader(file, root)
+    reader = _reader([file], root, boxes, ignore)
     findings, tally = check(reader, workers, _counter("checked"))
     for finding in findings[:most]:
         print(plain(str(finding), 400))
@@ -52,14 +58,14 @@ def show(
     file: Samples,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("samples.html"),
     root: Root = None,
+    boxes: Boxes = "",
+    ignore: Ignore = None,
     count: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over the file.")] = 12,
     first: Annotated[int | None, typer.Option(min=1, help="Begin at this sample instead, one after the other.")] = None,
     model: Member = "nano",
 ) -> None:
     """Writes an HTML page with images, boxes and points, and the tokens that are trained on in colour."""
-    from sphinx_x.data.shards import SampleReader
-
-    reader = SampleReader(file, root)
+    reader = _reader([file], root, boxes, ignore)
     if not len(reader):
         raise SphinxXError(f"{file}: has no samples")
     _spare(reader.files, out)
@@ -84,6 +90,8 @@ def stats(
     files: Annotated[list[Path], typer.Argument(help="Files or folders of samples.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where plots go (PNG).")] = None,
     root: Root = None,
+    boxes: Boxes = "",
+    ignore: Ignore = None,
     model: Member = "nano",
     workers: Workers = None,
 ) -> None:
@@ -92,11 +100,10 @@ def stats(
     from rich.markup import escape
     from rich.table import Table
 
-    from sphinx_x.data.shards import SampleReader
     from sphinx_x.data.stats import HEADINGS, count, draw_stats
     from sphinx_x.inference import load_processor
 
-    reader = SampleReader(files, root)
+    reader = _reader(files, root, boxes, ignore)
     if out is not None:
         _spare(reader.files, out)
     counts = count(reader, load_processor(model), workers, _counter("counted"))
@@ -122,14 +129,15 @@ def shard(
     out: Out,
     name: Annotated[str, typer.Option(help="What the shards' names begin with.")] = "samples",
     root: Root = None,
+    boxes: Boxes = "",
+    ignore: Ignore = None,
     max_bad: MaxBad = 0.01,
     workers: Workers = None,
 ) -> None:
     """Packs a data file of any form into shards with the images inside, for training from large sets."""
     from sphinx_x.data.repack import repack
-    from sphinx_x.data.shards import SampleReader
 
-    reader = SampleReader(file, root)
+    reader = _reader([file], root, boxes, ignore)
     tally = repack(reader, out, name, workers, max_bad=max_bad, progress=lambda t: _counter("packed")(t.records))
     tell_tally(tally, out)
 
@@ -194,6 +202,13 @@ def convert(
     if expected not in (None, tally.records):
         print(f"note: {tally.records:,} {source.unit}, but the release should hold {expected:,}", file=sys.stderr)
     tell_tally(tally, out)
+
+
+def _reader(files: list[Path], root: Path | None, boxes: str, ignore: list[str] | None) -> SampleReader:
+    from sphinx_x.data.dialects import Form
+    from sphinx_x.data.shards import SampleReader
+
+    return SampleReader(files, root, form=Form(boxes, tuple(ignore or ())))
 
 
 def _spare(files: list[Path], out: Path) -> None:

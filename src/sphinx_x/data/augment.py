@@ -6,7 +6,7 @@ it the number of its views, is known before anything is decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -33,7 +33,7 @@ class Change:
 
     def moved(self, message: Message) -> Message:
         """A message with its boxes and points moved along."""
-        return Message(message.role, tuple(self._moved(p) if isinstance(p, Place) else p for p in message.parts))
+        return replace(message, parts=tuple(self._moved(p) if isinstance(p, Place) else p for p in message.parts))
 
     def _moved(self, part: Place) -> Place:
         places = (tuple(n * self.factor + self.margins[k % 2] for k, n in enumerate(place)) for place in part.places)

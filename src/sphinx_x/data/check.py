@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.engines import run
@@ -31,31 +34,54 @@ def check(
     reader: SampleReader, workers: int | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> tuple[list[Finding], Tally]:
     """Reads every sample and decodes every image; gives what is wrong, in the order of the file, and the counts."""
-    starts = range(0, len(reader), CHUNK)
-    found, total = {}, Tally()
-    for start, findings, tally in run(check_chunk, reader, starts, workers):
-        found[start] = findings
+    found: dict[int, list[Finding]] = {}
+    total, ids = Tally(), np.zeros(len(reader), np.uint64)
+    for start, findings, tally, own in run(check_chunk, reader, range(0, len(reader), CHUNK), workers):
+        found |= findings
+        ids[start : start + len(own)] = own
         total.add(tally)
         progress(total.records)
-    return [finding for start in starts for finding in found[start]], total
+    for number, finding in _repeated(reader, ids):
+        total.samples -= number not in found
+        total.set_aside[finding.reason.split(":")[0]] += 1
+        found.setdefault(number, []).append(finding)
+    return [finding for number in sorted(found) for finding in found[number]], total
 
 
-def check_chunk(reader: SampleReader, start: int) -> tuple[int, list[Finding], Tally]:
-    """The findings of the samples from number `start` on."""
-    findings, tally = [], Tally()
+def check_chunk(reader: SampleReader, start: int) -> tuple[int, dict[int, list[Finding]], Tally, list[int]]:
+    """What is wrong with the samples from number `start` on, and a number for each one's own id (0: it has none)."""
+    findings: dict[int, list[Finding]] = {}
+    tally, ids = Tally(), []
     for number in range(start, min(start + CHUNK, len(reader))):
         tally.records += 1
-        wrong = list(_findings(reader, number, tally))
-        if not wrong:
+        ids.append(0)
+        wrong = list(_findings(reader, number, tally, ids))
+        if wrong:
+            findings[number] = wrong
+        else:
             tally.samples += 1
-        findings += wrong
-    return start, findings, tally
+    return start, findings, tally, ids
 
 
-def _findings(reader: SampleReader, number: int, tally: Tally) -> Iterator[Finding]:
+def _repeated(reader: SampleReader, ids: np.ndarray) -> Iterator[tuple[int, Finding]]:
+    """Samples whose id an earlier one has."""
+    order = np.argsort(ids, kind="stable")
+    same = (ids[order][1:] == ids[order][:-1]) & (ids[order][1:] != 0)
+    first: dict[int, int] = {}
+    for number in np.sort(order[1:][same]).tolist():
+        key = int(ids[number])
+        if key not in first:
+            first[key] = int(np.flatnonzero(ids == ids[number])[0])
+        earlier = reader.where(first[key])
+        yield number, Finding(reader.where(number), "id", f"occurs twice: {reader[number].id!r} is also in {earlier}")
+
+
+def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -> Iterator[Finding]:
     where = reader.where(number)
     try:
         sample = reader[number]
+        if reader.is_named(number, sample):
+            ids[-1] = int.from_bytes(hashlib.blake2b(sample.id.encode(), digest_size=8).digest(), "big")
         parse_messages(sample.messages)
     except UNUSABLE as error:
         tally.set_aside[reason_of(error)] += 1
@@ -81,6 +107,10 @@ def _findings(reader: SampleReader, number: int, tally: Tally) -> Iterator[Findi
             shown = f"{sizes[-1][0]} x {sizes[-1][1]} pixels, not {said[0]} x {said[1]}"
             problems.append((f"images[{k}]", f"is not as large as it says: {shown}"))
     problems += sample.sized(sizes).problems()
+    first = next((k for k, message in enumerate(sample.messages) if message["role"] != "system"), None)
+    unasked = first is not None and sample.messages[first]["role"] == "assistant"
+    if unasked and reader.form(number).prompt_type != "caption":  # the reference's captions answer nothing
+        problems.append((f"messages[{first}]", "begins with its answer: nothing is asked before it"))
     for field, reason in problems:
         tally.set_aside[reason.split(":")[0]] += 1
         yield Finding(where, field, reason)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,7 +94,10 @@ class Meter:
 
         A turn ends with its answer; what stands behind the last answer is not a turn.
         """
-        whole = self._tokens(messages, layouts, 0, len(messages))
+        encoded = self.builder.encode(messages, layouts)
+        if not any(encoded.trained):
+            raise DataError("no token to learn")
+        whole = len(encoded.ids)
         if whole <= self.limits.tokens:
             yield 0, len(messages), whole
             return
@@ -109,8 +112,11 @@ class Meter:
         while turn < len(ends):
             first = starts[turn]
             fitting, length = self._fitting(messages, layouts, first, ends[turn:])
-            if fitting:
-                yield first, ends[turn + fitting - 1], length
+            last = ends[turn + max(fitting, 1) - 1]
+            if not any(message.role == "assistant" and message.trained for message in messages[first:last]):
+                tally.left_out["a piece without an answer that is trained"] += 1
+            elif fitting:
+                yield first, last, length
             else:
                 tally.left_out[f"a turn of more than {self.limits.tokens} tokens"] += 1
             turn += max(fitting, 1)
@@ -132,10 +138,7 @@ class Meter:
 
     def _tokens(self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, last: int) -> int:
         part = cut(messages, first, last)
-        encoded = self.builder.encode(part, layouts[: images_before(messages, last)])
-        if not any(encoded.trained):
-            raise DataError("no token to learn")
-        return len(encoded.ids)
+        return len(self.builder.encode(part, layouts[: images_before(messages, last)]).ids)
 
 
 def images_before(messages: Sequence[Message], last: int) -> int:
@@ -150,7 +153,7 @@ def cut(messages: Sequence[Message], first: int, last: int) -> list[Message]:
     images = sum(isinstance(part, Image) for m in messages[:first] if m.role != "system" for part in m.parts)
     kept = list(messages[first:last])
     if images:
-        kept[0] = Message(kept[0].role, (*[Image()] * images, *kept[0].parts))
+        kept[0] = replace(kept[0], parts=(*[Image()] * images, *kept[0].parts))
     return earlier + kept
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.dialects import Form
+from sphinx_x.data.files import DataFile, read_meta
 from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.packs import Budget, PackPlan
-from sphinx_x.data.shards import SampleReader, read_meta
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.tally import Tally
 from sphinx_x.errors import DataError
 from sphinx_x.model.processing import SphinxXProcessor
@@ -21,15 +23,17 @@ from sphinx_x.model.processing import SphinxXProcessor
 class Share:
     """Samples of a source and how often they come.
 
-    paths: what a `SampleReader` reads, with `root` for its images. weight: its share against the other sources, `end`
-    that at the end of the run; or ratio: how often each of its samples comes against the samples of other sources.
+    paths: what a `SampleReader` reads, with `root` for its images, and `form` for how. weight: its share against the
+    other sources, `end` that at the end of the run; or ratio: how often each of its samples comes against the samples
+    of other sources.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | DataFile, ...]
     weight: float | None = None
     end: float | None = None
     ratio: float | None = None
     root: Path | None = None
+    form: Form = field(default_factory=Form)
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,23 @@ def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
     """Sources that are a list in the reference's form become one source a file: its ratio sets its share."""
     out: dict[str, Share] = {}
     for name, share in shares.items():
-        if len(share.paths) != 1 or share.paths[0].suffix not in (".yaml", ".yml"):
+        path = share.paths[0] if len(share.paths) == 1 else None
+        if not isinstance(path, Path) or path.suffix not in (".yaml", ".yml"):
             out[name] = share
             continue
         if share.weight is not None or share.end is not None:
             raise DataError(f"source {name}: the files of a META list have ratios: give it no weight")
-        for number, (file, root, ratio) in enumerate(read_meta(share.paths[0])):
-            folder = share.root if root is None else Path(root)
+        for number, file in enumerate(read_meta(path, share.root, share.form)):
             if f"{name}.{number}" in shares:
                 raise DataError(f"source {name}.{number}: the name is needed for a file of {name}")
-            out[f"{name}.{number}"] = Share((file,), ratio=ratio * (share.ratio or 1.0), root=folder)
+            out[f"{name}.{number}"] = Share((file,), ratio=file.ratio * (share.ratio or 1.0))
     return out
 
 
 def check_paths(shares: Mapping[str, Share]) -> None:
     """Raises `DataError`, naming the source, where files of sources are not there."""
-    missing = [(name, path) for name, share in shares.items() for path in share.paths if not path.exists()]
+    paths = [(name, path) for name, share in shares.items() for path in share.paths if isinstance(path, Path)]
+    missing = [(name, path) for name, path in paths if not path.exists()]
     if missing:
         more = f" (nor are those of {len(missing) - 1} more sources)" if len(missing) > 1 else ""
         name, path = missing[0]
@@ -90,7 +95,7 @@ def open_mixture(
     readers, lengths, sources = [], {}, []
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
     for name, share in split_meta(shares).items():
-        reader = SampleReader(share.paths, share.root, folder)
+        reader = SampleReader(share.paths, share.root, folder, share.form)
         meter = Meter(name, reader, builder, grid, limits, folder)
         found = measure_lengths(meter, key, workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ from sphinx_x.errors import DataError, MissingToolError, SampleError, one_line
 
 
 class ParquetRows:
-    """The rows of one file, of those columns that are asked for and there.
+    """The rows of one file, of those columns that are asked for and there (`columns`), and not left out (`without`).
 
     The row group that was read last is held, so reading in order is fast.
 
     Reading in a shuffled order decodes a whole row group for each sample: convert a large set to shards for training.
     """
 
-    def __init__(self, path: Path, columns: list[str] | None = None) -> None:
-        self.path, self.columns = path, columns
+    def __init__(self, path: Path, columns: list[str] | None = None, without: Container[str] = ()) -> None:
+        self.path, self.columns, self.without = path, columns, without
         metadata = self._file().metadata
         groups = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
         self._starts = np.cumsum([0, *groups])
@@ -45,7 +46,8 @@ class ParquetRows:
         if self._held[0] != group:
             try:
                 file = self._file()
-                names = None if self.columns is None else [n for n in file.schema_arrow.names if n in self.columns]
+                names = [name for name in file.schema_arrow.names if name not in self.without]
+                names = names if self.columns is None else [name for name in names if name in self.columns]
                 rows = file.read_row_group(group, columns=names).to_pylist()
             except (OSError, ValueError, KeyError, ArithmeticError) as error:
                 raise SampleError(f"{self.path}: row group {group}", "", "file unreadable", one_line(error)) from error

@@ -1,7 +1,7 @@
 """The one sample format: messages, the images they speak of, where both come from.
 
-Boxes and points in messages and regions are pixels of the image they name. How samples lie on disk: `shards`; what
-other forms are read: `dialects`.
+Boxes and points in messages and regions are pixels of the image they name, once a reader has turned those that are
+relative to its width and height. How samples lie on disk: `shards`; what other forms are read: `dialects`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from sphinx_x.conversation import IMAGE, PLACES, ROLES
@@ -20,7 +20,14 @@ EDGE = 1.0
 """Pixels that a box may stick out of its image: annotators round."""
 LONGEST = 1_000_000
 """Pixels of the longest side that is believed."""
+FIELDS = ("id", "images", "messages", "source", "task", "licence", "regions", "boxes")
 
+BOXES = {"pixels": 0.0, "0..1": 1.0, "0..1000": 1000.0}
+"""What boxes and points are given in: the length of a side of their image, 0 for its own in pixels."""
+ROUNDED = 0.01
+"""Share of a side that a relative box may stick out of its image, and is clipped."""
+TINY = 2
+"""Pixels of a side of an image in which a box of one pixel is no mistake."""
 
 OBJECTS = "objects"
 """The task of samples whose regions name what is there; those of others hold what is written there."""
@@ -53,7 +60,8 @@ class ImageRef:
 class Sample:
     """One conversation about its images; `regions` are texts with their boxes in the first image.
 
-    source: the set it comes from; task: its kind there (`sphinx_x.data.sources` has the names of both).
+    source: the set it comes from; task: its kind there (`sphinx_x.data.sources` has the names of both); boxes: what its
+    places are given in, one of `BOXES`, empty where it is not said.
     """
 
     id: str
@@ -63,10 +71,11 @@ class Sample:
     licence: str = ""
     regions: list[dict] = field(default_factory=list)
     task: str = ""
+    boxes: str = ""
 
     def to_dict(self) -> dict:
         """As JSON, the line of a shard."""
-        return {
+        fields = {
             "id": self.id,
             "images": [image.to_dict() for image in self.images],
             "messages": self.messages,
@@ -75,6 +84,7 @@ class Sample:
             "licence": self.licence,
             "regions": self.regions,
         }
+        return fields | ({"boxes": self.boxes} if self.boxes else {})
 
     @classmethod
     def from_dict(cls, data: object, where: str = "sample") -> Sample:
@@ -83,6 +93,7 @@ class Sample:
             raise SampleError(where, "", "not a JSON object")
         if not isinstance(data.get("id"), str) or not data["id"]:
             raise SampleError(where, "id", "must be a non-empty text")
+        _known(data, FIELDS, where, "")
         try:
             json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:  # half of a pair of surrogates
@@ -109,13 +120,40 @@ class Sample:
         for name in ("source", "licence", "task"):
             if not isinstance(data.get(name, ""), str):
                 raise SampleError(where, name, "must be a text")
+        boxes = data.get("boxes", "")
+        if not isinstance(boxes, str) or (boxes and boxes not in BOXES):
+            raise SampleError(where, "boxes", f"must be one of {', '.join(BOXES)}")
         source, licence, task = (data.get(name, "") for name in ("source", "licence", "task"))
-        return cls(data["id"], refs, messages, source, licence, regions, task)
+        return cls(data["id"], refs, messages, source, licence, regions, task, boxes)
 
     def sized(self, sizes: Sequence[tuple[int, int]]) -> Sample:
         """The same sample with these widths and heights of its images."""
         images = [replace(ref, width=w, height=h) for ref, (w, h) in zip(self.images, sizes, strict=True)]
         return replace(self, images=images)
+
+    def in_pixels(self, sizes: Sequence[tuple[int, int]], where: str = "sample") -> Sample:
+        """The same sample with its places in pixels of images of these widths and heights.
+
+        Raises `SampleError` where a place does not lie in its image, or is of another unit than the sample says.
+        """
+        unit = BOXES[self.boxes]
+
+        def turned(name: str, image: int, place: list) -> list[float]:
+            if image >= len(sizes):
+                raise SampleError(where, name, "there is no such image", str(image))
+            if not all(-ROUNDED * unit <= n <= (1 + ROUNDED) * unit for n in place):
+                raise SampleError(where, name, f"does not lie in {self.boxes}", str(place))
+            sides = sizes[image]
+            return [round(min(max(n / unit, 0), 1) * sides[k % 2], 3) for k, n in enumerate(place)]
+
+        if unit > 1:
+            for name in self._relative():
+                raise SampleError(where, name, RELATIVE)
+        messages, regions = self.messages, self.regions
+        if unit:
+            messages = [_moved(message, f"messages[{k}]", turned) for k, message in enumerate(messages)]
+            regions = [r | {"box": turned(f"regions[{k}].box", 0, r["box"])} for k, r in enumerate(regions)]
+        return replace(self.sized(sizes), messages=messages, regions=regions, boxes="pixels")
 
     @property
     def answers(self) -> int:
@@ -134,14 +172,32 @@ class Sample:
         answers = [(k, message) for k, message in enumerate(self.messages) if message["role"] == "assistant"]
         if not answers:
             found.append(("messages", "no answer"))
+        elif not any(answer.get("train", True) for _, answer in answers):
+            found.append(("messages", "no answer that is trained"))
         found += [(f"messages[{k}].content", "empty answer") for k, answer in answers if not _says(answer)]
         for k, message in enumerate(self.messages):
             if message["role"] == "user" and not _says(message):
                 found.append((f"messages[{k}].content", "empty question"))
+        if not self.boxes:
+            found += [(name, RELATIVE) for name in dict.fromkeys(self._relative())]
         for name, image, place in self._places():
             if not _inside(place, self.images[image]):
                 found.append((name, f"{'box' if len(place) == 4 else 'point'} outside its image"))
         return found
+
+    def _relative(self) -> Iterator[str]:
+        """Fields of boxes and points that plainly are shares of a side, not pixels: boxes of no more than a pixel in
+        the corner, points that all lie there and some between pixels."""
+        points: list[tuple[str, list]] = []
+        for name, image, place in self._places():
+            ref = self.images[image]
+            if len(place) == 2:
+                points.append((name, place))
+            elif all(-0.5 <= n <= 1.5 for n in place) and not 0 < max(ref.width, ref.height) <= TINY:
+                yield name
+        numbers = [n for _, point in points for n in point]
+        if all(-0.05 <= n <= 1.05 for n in numbers) and any(n != int(n) for n in numbers):
+            yield points[0][0]
 
     def _places(self) -> Iterator[tuple[str, int, list]]:
         """Every box and point with the name of its field and the number of its image."""
@@ -153,6 +209,24 @@ class Sample:
                         yield f"messages[{k}].{kind}", part.get("image", 0), place
         for k, region in enumerate(self.regions if self.images else []):
             yield f"regions[{k}].box", 0, region["box"]
+
+
+RELATIVE = "looks relative to its image (0..1), not like pixels: say which with `boxes`"
+
+
+def _moved(message: dict, field: str, turned: Callable[[str, int, list], list[float]]) -> dict:
+    """A message with every place as `turned` gives it for its field, image and numbers."""
+    if not isinstance(message["content"], list):
+        return message
+    parts = []
+    for part in message["content"]:
+        kind = part["type"]
+        if kind in PLACES:
+            several, name, image = PLACES[kind][1], f"{field}.{kind}", part.get("image", 0)
+            places = [turned(name, image, place) for place in (part[kind] if several else [part[kind]])]
+            part = part | {kind: places if several else places[0]}
+        parts.append(part)
+    return message | {"content": parts}
 
 
 def _says(message: dict) -> bool:
@@ -194,10 +268,23 @@ def _read_image(data: object, where: str, field: str) -> ImageRef:
     return ref
 
 
+PARTS = {"text": ("type", "text"), "image": ("type",)}
+
+
+def _known(data: dict, names: Container[str], where: str, field: str) -> None:
+    """Raises `SampleError` where there is a field of another name."""
+    for name in data:
+        if name not in names:
+            raise SampleError(where, f"{field}.{name}" if field else str(name), "unknown field")
+
+
 def _check_message(message: object, images: int, where: str, field: str) -> int:
     """Checks a message and gives the number of its image parts."""
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise SampleError(where, f"{field}.role", f"must be one of {', '.join(ROLES)}")
+    _known(message, ("role", "content", "train"), where, field)
+    if not isinstance(message.get("train", True), bool):
+        raise SampleError(where, f"{field}.train", "must be true or false")
     content = message.get("content")
     if isinstance(content, str):
         return content.count(IMAGE)
@@ -206,6 +293,9 @@ def _check_message(message: object, images: int, where: str, field: str) -> int:
     count = 0
     for number, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
+        if isinstance(part, dict) and isinstance(kind, str):
+            known = ("type", kind, "image") if kind in PLACES else PARTS.get(kind, part)
+            _known(part, known, where, f"{field}.content[{number}]")
         if kind == "text" and isinstance(part.get("text"), str):
             continue
         if kind == "image":

@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tarfile
 from collections import OrderedDict
@@ -24,21 +25,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import yaml
 from PIL import Image
 
-from sphinx_x.data.dialects import COLUMNS, to_fields
+from sphinx_x.data.dialects import KNOWN, Form, to_fields
+from sphinx_x.data.files import UNITS, DataFile, data_files
+from sphinx_x.data.keys import METADATA
+from sphinx_x.data.offsets import offsets_of, table_rows
 from sphinx_x.data.parquet import ParquetRows
-from sphinx_x.data.sample import ImageRef, Sample
-from sphinx_x.data.tally import QUARANTINE
-from sphinx_x.errors import DataError, SampleError, one_line
+from sphinx_x.data.sample import BOXES, ImageRef, Sample
+from sphinx_x.errors import SampleError, one_line
 from sphinx_x.images import image_size
 from sphinx_x.jobs import write_atomic
 
-UNITS = {".jsonl": "line", ".json": "item", ".parquet": "row"}
-"""The files that are read, and what one record of each is called."""
+SKIPPED = METADATA.difference(KNOWN)
+"""Columns of a table that need not be read."""
+READING = 2
+"""Changes when the same files are read as other samples than before."""
 OPEN_FILES = 128
-BLOCK = 1 << 20
 
 
 def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
@@ -60,7 +63,7 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
             if pictures:
                 known = sample.images if len(sample.images) == len(pictures) else [ImageRef()] * len(pictures)
                 sample.images = [
-                    _append(file, archive, f"{sample.id}.{number}", picture, ref)
+                    _append(file, archive, f"{member_key(sample.id, len(lines))}.{number}", picture, ref)
                     for number, (picture, ref) in enumerate(zip(pictures, known, strict=True))
                 ]
                 packed += len(pictures)
@@ -74,6 +77,16 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
         (folder / archive).unlink()
     write_atomic(folder / f"{name}.jsonl", lambda file: file.writelines(lines))
     return len(lines)
+
+
+def member_key(name: str, number: int) -> str:
+    """What the members of a sample are called in the archive: its number in the shard and what its id has of letters.
+
+    So no two are the same, none leaves the folder into which the archive is unpacked, and tools that group members by
+    what stands before the first dot find the pictures of one sample together.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60].strip("_-")
+    return f"{number:06d}-{plain}" if plain else f"{number:06d}"
 
 
 def _append(file: BinaryIO, archive: str, stem: str, picture: bytes, known: ImageRef) -> ImageRef:
@@ -92,27 +105,32 @@ def _append(file: BinaryIO, archive: str, stem: str, picture: bytes, known: Imag
 class SampleReader:
     """Samples by number, of shards and of every other form that is read directly.
 
-    paths: files, or folders of .jsonl files. JSON lines or one JSON array, of samples, of the library's messages or of
-    ShareGPT/LLaVA conversations; Parquet with the same columns; the reference's YAML with its META list. root: where
-    paths of images begin, if not beside the file. tables: a folder that keeps the tables of offsets, for large sets.
-    Files are opened when first read, per process.
+    paths: files, or folders of .jsonl files. JSON lines or one JSON array, of samples, of the library's messages, of
+    ShareGPT/LLaVA conversations or of instructions; Parquet with the same columns; the reference's YAML with its META
+    list. root: where paths of images begin, if not beside the file. tables: a folder that keeps the tables of offsets,
+    for large sets. form: how the files are to be read where they do not say so themselves. Files are opened when first
+    read, per process.
     """
 
     def __init__(
         self,
-        paths: str | Path | Iterable[str | Path],
+        paths: str | Path | DataFile | Iterable[str | Path | DataFile],
         root: str | Path | None = None,
         tables: str | Path | None = None,
+        form: Form | None = None,
     ) -> None:
-        if isinstance(paths, (str, Path)):
+        if isinstance(paths, (str, Path, DataFile)):
             paths = [paths]
-        entries = [entry for path in map(Path, paths) for entry in _entries(path, root)]
-        self.files = [path for path, _ in entries]
-        self._roots = [path.parent if own is None else Path(own) for path, own in entries]
+        self._entries = [entry for path in paths for entry in data_files(path, root, form or Form())]
+        self.files = [entry.path for entry in self._entries]
         tables = None if tables is None else Path(tables)
-        self._rows = {k: ParquetRows(path, COLUMNS) for k, path in enumerate(self.files) if path.suffix == ".parquet"}
-        self._offsets = {k: _offsets(path, tables) for k, path in enumerate(self.files) if k not in self._rows}
-        counts = [len(self._rows[k]) if k in self._rows else len(self._offsets[k]) - 1 for k in range(len(entries))]
+        self._rows = {
+            k: ParquetRows(entry.path, without=SKIPPED.union(entry.form.ignore))
+            for k, entry in enumerate(self._entries)
+            if entry.path.suffix == ".parquet"
+        }
+        self._offsets = {k: offsets_of(path, tables) for k, path in enumerate(self.files) if k not in self._rows}
+        counts = [len(self._rows[k] if k in self._rows else self._offsets[k]) for k in range(len(self.files))]
         self._starts = np.cumsum([0, *counts])
         self._open: OrderedDict[Path, int] = OrderedDict()
 
@@ -121,20 +139,31 @@ class SampleReader:
 
     def __getitem__(self, index: int) -> Sample:
         file, line = self._find(index)
-        where = self.where(index)
-        if file in self._rows:
-            record = self._rows[file][line]
-        else:
-            record = self._parse(file, line, where)
-        fields = to_fields(record, f"{self.files[file].stem}-{line + 1}", where)
-        sample = Sample.from_dict(fields, where)
-        sample.images = [_resolve(image, self._roots[file]) for image in sample.images]
+        where, entry = self.where(index), self._entries[file]
+        record = self._rows[file][line] if file in self._rows else self._parse(file, line, where)
+        sample = Sample.from_dict(to_fields(record, self._name(file, line), where, entry.form), where)
+        sample.images = [_resolve(image, entry.roots, where) for image in sample.images]
+        if BOXES.get(sample.boxes):
+            sizes = [self.image_size(sample, k) for k in range(len(sample.images))]
+            sample = sample.in_pixels(sizes, where)
         return sample
 
     def where(self, index: int) -> str:
         """File and line of a sample, for messages."""
         file, line = self._find(index)
-        return f"{self.files[file]}: {UNITS[self.files[file].suffix]} {line + 1}"
+        number = line + 1 if file in self._rows else self._offsets[file].line(line)
+        return f"{self.files[file]}: {UNITS[self.files[file].suffix]} {number}"
+
+    def is_named(self, index: int, sample: Sample) -> bool:
+        """Whether a sample has an id of its own, not one from its place in the file."""
+        return sample.id != self._name(*self._find(index))
+
+    def form(self, index: int) -> Form:
+        """How the file of a sample is read."""
+        return self._entries[self._find(index)[0]].form
+
+    def _name(self, file: int, line: int) -> str:
+        return f"{self.files[file].stem}-{line + 1}"
 
     def image_bytes(self, sample: Sample, number: int = 0) -> bytes:
         """The encoded bytes of one image of a sample of this reader."""
@@ -162,10 +191,9 @@ class SampleReader:
         return image_size(image.path if image.path is not None else self.image_bytes(sample, number))
 
     def fingerprint(self) -> str:
-        """Changes when a file does: its name, size or time, or where its images are looked for."""
-        places = zip(self.files, self._roots, strict=True)
-        facts = [(str(path), str(root), path.stat().st_size, path.stat().st_mtime_ns) for path, root in places]
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+        """Changes when a file does: its name, size or time, or how it is read."""
+        facts = [(*map(str, entry.facts()), entry.path.stat().st_mtime_ns) for entry in self._entries]
+        return hashlib.sha256(repr((READING, facts)).encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_open": OrderedDict()}
@@ -179,7 +207,10 @@ class SampleReader:
         return file, index - int(self._starts[file])
 
     def _parse(self, file: int, line: int, where: str) -> object:
-        start, end = int(self._offsets[file][line]), int(self._offsets[file][line + 1])
+        starts = self._offsets[file].starts
+        start, end = int(starts[line]), int(starts[line + 1])
+        if self.files[file].suffix == ".csv":
+            return self._row(file, (0, int(starts[0])), (start, end), where)
         try:
             text = self._read(self.files[file], start, end - start).decode().removeprefix("\ufeff").strip()
             record, length = json.JSONDecoder().raw_decode(text)
@@ -188,6 +219,14 @@ class SampleReader:
         if text[length:].strip() not in ("", ",", "]"):  # what parts the elements of an array
             raise SampleError(where, "", "not JSON", "more behind its end")
         return record
+
+    def _row(self, file: int, heading: tuple[int, int], row: tuple[int, int], where: str) -> dict[str, str | None]:
+        """A row of a table by its columns; empty fields are None."""
+        texts = [self._read(self.files[file], start, end - start).decode("utf-8-sig") for start, end in (heading, row)]
+        names, values = (next(filter(None, table_rows(iter(text.splitlines(keepends=True))))) for text in texts)
+        if len(names) != len(values):
+            raise SampleError(where, "", "not as many fields as the heading, parted by tabs", f"{len(values)} fields")
+        return {name: value or None for name, value in zip(names, values, strict=True)}
 
     def _read(self, path: Path, offset: int, size: int) -> bytes:
         """`size` bytes of a file; the files that were read last stay open, a forked process shares them."""
@@ -208,128 +247,18 @@ class SampleReader:
         return raw
 
 
-def _entries(path: Path, root: str | Path | None) -> list[tuple[Path, str | Path | None]]:
-    """The files behind a path, each with where its images' paths begin (None: beside the file)."""
-    if path.is_dir():
-        found = sorted(p for p in path.glob("*.jsonl") if not p.name.startswith(".") and p.name != QUARANTINE)
-        if not found:
-            raise DataError(f"{path}: no .jsonl file in this folder")
-        return [(file, root) for file in found]
-    if path.suffix in (".yaml", ".yml"):
-        return [(file, own or root) for file, own, _ in read_meta(path)]
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.suffix not in UNITS:
-        raise DataError(f"{path}: samples are read from {', '.join(UNITS)}, a folder, or a .yaml with a META list")
-    return [(path, root)]
+def _resolve(image: ImageRef, roots: Sequence[Path], where: str) -> ImageRef:
+    """Names relative to the file become paths: below the root in which the file is."""
 
+    def placed(name: str | None) -> str | None:
+        if name is None:
+            return None
+        found = list(dict.fromkeys(str(root / name) for root in roots))
+        if len(found) > 1:
+            there = [path for path in found if os.path.exists(path)] or found[:1]
+            if len(there) > 1 and not os.path.samefile(*there[:2]):
+                raise SampleError(where, "images", "are there twice: give a root", f"{there[0]} and {there[1]}")
+            found = there
+        return found[0]
 
-def read_meta(path: Path) -> list[tuple[Path, str | None, float]]:
-    """The reference's list of data files: path, folder of the images, and the share of the file that is used."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not YAML: {one_line(error)}") from error
-    entries = content.get("META") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise DataError(f"{path}: META: must be a list of files")
-    found = []
-    for number, entry in enumerate(entries):
-        where = f"{path}: META[{number}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
-            raise DataError(f"{where}: must hold a path")
-        unknown = entry.keys() - {"path", "type", "root", "ratio", "preprocess"}
-        if unknown:
-            raise DataError(f"{where}: unknown field {sorted(map(str, unknown))[0]}")
-        if not isinstance(entry.get("root"), str | None):
-            raise DataError(f"{where}.root: must be a text")
-        ratio = entry.get("ratio", 1.0)
-        if type(ratio) not in (int, float) or not 0 < ratio < float("inf"):
-            raise DataError(f"{where}.ratio: must be a number above 0")
-        file = path.parent / entry["path"]
-        if not file.is_file():
-            raise DataError(f"{where}.path: no such file: {file}")
-        if file.suffix not in UNITS:
-            raise DataError(f"{where}.path: samples are read from {', '.join(UNITS)}, not {file}")
-        found.append((file, entry.get("root"), float(ratio)))
-    return found
-
-
-def _resolve(image: ImageRef, folder: Path) -> ImageRef:
-    """Names relative to the shard become paths."""
-    path = None if image.path is None else str(folder / image.path)
-    archive = None if image.archive is None else str(folder / image.archive)
-    return replace(image, path=path, archive=archive)
-
-
-def _offsets(path: Path, tables: Path | None) -> np.ndarray:
-    """Where every record begins, and the end of the file; kept in and mapped from a file of `tables`, where given."""
-    if tables is None:
-        return _scan(path)
-    facts = path.stat()
-    key = hashlib.sha256(f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:24]
-    table = tables / f"offsets-{key}.npy"
-    if not table.exists():
-        offsets = _scan(path)
-        write_atomic(table, lambda file: np.save(file, offsets))
-    return np.load(table, mmap_mode="r")
-
-
-def _scan(path: Path) -> np.ndarray:
-    try:
-        return _record_offsets(path)
-    except OSError as error:
-        raise DataError(f"{path}: {one_line(error)}") from error
-
-
-def _record_offsets(path: Path) -> np.ndarray:
-    with open(path, "rb") as file:
-        array = file.read(BLOCK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-        file.seek(0)
-        if not array:
-            return _line_offsets(file)
-        offsets = _array_offsets(file)
-        file.seek(0)
-        ahead = b"".join(file.read(int(offsets[0])).removeprefix(b"\xef\xbb\xbf").split())
-        if ahead != (b"[" if len(offsets) > 1 else b"[]"):
-            raise DataError(f"{path}: not a JSON array of objects")
-        file.seek(max(int(offsets[-1]) - BLOCK, 0))
-        if not file.read().rstrip().endswith(b"]"):
-            raise DataError(f"{path}: a JSON array without an end: the file is cut short")
-        return offsets
-
-
-def _line_offsets(file: BinaryIO) -> np.ndarray:
-    pieces = [np.zeros(1, np.int64)]
-    done = 0
-    while block := file.read(BLOCK):
-        pieces.append(np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + done + 1)
-        done += len(block)
-    offsets = np.concatenate(pieces)
-    offsets = offsets if offsets[-1] == done else np.append(offsets, done)
-    while len(offsets) > 2 and offsets[-1] - offsets[-2] <= 2:  # an empty line at the end
-        offsets = np.append(offsets[:-2], done)
-    return offsets if done else offsets[:1]
-
-
-def _array_offsets(file: BinaryIO) -> np.ndarray:
-    """Where the objects of one JSON array begin, found without building them: braces outside of strings are counted."""
-    pieces: list[np.ndarray] = []
-    done, depth, inside, slashes = 0, 0, 0, 0
-    steps = np.zeros(256, np.int8)
-    steps[[ord("{"), ord("[")]], steps[[ord("}"), ord("]")]] = 1, -1
-    while block := file.read(BLOCK):
-        raw = np.frombuffer(block, np.uint8)
-        place = np.arange(len(raw))
-        plain = np.maximum.accumulate(np.where(raw != ord("\\"), place, -1 - slashes))
-        before = np.concatenate([[-1 - slashes], plain[:-1]])  # the last byte before each that is no backslash
-        quotes = (raw == ord('"')) & ((place - before) % 2 == 1)
-        strings = (np.cumsum(quotes) + inside) % 2
-        step = np.where(strings == 1, 0, steps[raw])
-        level = np.cumsum(step, dtype=np.int64) + depth
-        pieces.append(np.flatnonzero((raw == ord("{")) & (step == 1) & (level == 2)) + done)
-        depth, inside, slashes = int(level[-1]), int(strings[-1]), int(len(raw) - 1 - plain[-1])
-        done += len(block)
-    return np.append(np.concatenate(pieces), done)
+    return replace(image, path=placed(image.path), archive=placed(image.archive))

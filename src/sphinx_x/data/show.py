@@ -14,7 +14,6 @@ from PIL import Image
 
 from sphinx_x.conversation import Message, Place, Text, parse_messages
 from sphinx_x.data.loader import Example, Examples
-from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.tally import UNUSABLE
 from sphinx_x.drawing import COLORS, draw_places, draw_views
@@ -27,8 +26,12 @@ from sphinx_x.model.views import Layout, plan_views
 
 SHOWN = 4000
 """Tokens of one message on the page."""
-SIDE, VIEWS = 560, 300
-"""Longest side, in pixels, of a picture on the page, and of the padded square beside it."""
+SIDE, VIEWS, LARGER = 1000, 240, 4
+"""Longest side, in pixels, of a picture on the page, and of the padded square below it; how far small ones grow."""
+BEFORE = 4
+"""Whole characters or words before a token that its text is told apart from."""
+QUESTION = 100
+"""Characters of the first question in the line that a sample is folded into."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,40 @@ def runs_of(ids: Sequence[int], trained: Sequence[bool], builder: PromptBuilder)
     images = set(builder.image_tokens.all())
     kinds = ["image" if k in images else "trained" if t else "read" for k, t in zip(ids, trained, strict=True)]
     runs: list[Run] = []
+    before: list[list[int]] = []
     start = 0
     for end in range(1, len(ids) + 1):
         if end == len(ids) or kinds[end] != kinds[start]:
-            texts = () if kinds[start] == "image" else _texts(ids[start:end], builder)
+            texts = () if kinds[start] == "image" else _texts(ids[start:end], before, builder)
             runs.append(Run(kinds[start], end - start, texts))
             start = end
     return runs
 
 
-def _texts(ids: Sequence[int], builder: PromptBuilder) -> tuple[str, ...]:
-    """The text of each token; tokens that hold a part of a character only are joined."""
+def _texts(ids: Sequence[int], before: list[list[int]], builder: PromptBuilder) -> tuple[str, ...]:
+    """The text of each token: what it adds to that of the tokens `before` (in whole characters), which it joins.
+
+    Alone, a token of SentencePiece loses the blank that it begins with. The blank that the first token of all text gets
+    (behind a token that only opens it) is no part of the text. Tokens that hold a part of a character only are joined.
+    """
     texts: list[str] = []
     waiting: list[int] = []
-    for number in ids:
+    for place, number in enumerate(ids):
+        if number == builder.tokenizer.bos_token_id and not before:
+            texts.append(_decoded([number], builder))
+            continue
         waiting.append(number)
-        text = str(builder.tokenizer.decode(waiting))
-        if not text.endswith("\ufffd") or len(waiting) > 8:
+        known = [number for whole in before[-BEFORE:] for number in whole]
+        text = _decoded([*known, *waiting], builder)[len(_decoded(known, builder)) :]
+        if not text.endswith("\ufffd") or len(waiting) > 8 or place == len(ids) - 1:
             texts.append(text)
+            before.append(waiting)
             waiting = []
-    return (*texts, str(builder.tokenizer.decode(waiting))) if waiting else tuple(texts)
+    return tuple(texts)
+
+
+def _decoded(ids: Sequence[int], builder: PromptBuilder) -> str:
+    return str(builder.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
 
 def print_samples(examples: Examples) -> None:
@@ -101,7 +118,7 @@ def show(
     cards, wrong = [], []
     for number in numbers:
         try:
-            cards.append(_card(reader, number, processor))
+            cards.append(_card(reader, number, processor, first=not cards))
         except UNUSABLE as error:
             where = reader.where(number)
             wrong.append(f"{where}: {one_line(error).removeprefix(where + ': ')}")
@@ -111,7 +128,7 @@ def show(
     return wrong
 
 
-def _card(reader: SampleReader, number: int, processor: SphinxXProcessor) -> str:
+def _card(reader: SampleReader, number: int, processor: SphinxXProcessor, first: bool) -> str:
     sample = reader[number]
     problems = "; ".join(f"{field}: {reason}" for field, reason in sample.problems())
     if not any(message["role"] == "assistant" for message in sample.messages):
@@ -121,36 +138,62 @@ def _card(reader: SampleReader, number: int, processor: SphinxXProcessor) -> str
     layouts = [plan_views(image.width, image.height, grid) for image in images]
     messages = parse_messages(sample.messages)
     encoded = builder.encode(messages, layouts)
+    places = _places(messages)
     pictures, facts = [], [sample.id, sample.source, sample.task, sample.licence]
     for k, (image, layout) in enumerate(zip(images, layouts, strict=True)):
         facts.append(f"{image.width} x {image.height}: {layout.views} views, {layout.skipped} skipped")
-        pictures.append(_picture(draw_places(image, _places(sample, messages, k)), SIDE))
+        regions = [(tuple(region["box"]), "", "#999999") for region in sample.regions] if k == 0 else []
+        named = [(part, str(number), color) for number, (part, _, color) in enumerate(places, 1) if part.image == k]
+        here = [(place, label, color) for part, label, color in named for place in part.places]
+        pictures.append(_picture(_large(image, [*regions, *here])))
         pictures.append(_picture(_views(image, layout), VIEWS))
     facts.append(f"{len(encoded.ids)} tokens, {sum(encoded.trained)} trained")
     head = " &middot; ".join(html.escape(fact) for fact in facts if fact)
     wrong = f'<p class="wrong">{html.escape(problems)}</p>' if problems else ""
     said = "".join(_run(run) for run in runs_of(encoded.ids, encoded.trained, builder))
     shown = f'<div class="pictures">{"".join(pictures)}</div>'
-    return f'<section><h2>{head}</h2>{wrong}{shown}<p class="said">{said}</p></section>'
+    legend = "".join(_entry(number, *place) for number, place in enumerate(places, 1))
+    inside = f'{shown}<p class="places">{legend}</p><p class="said">{said}</p>'
+    summary = f"<summary>{html.escape(_question(messages))}<small>{head}</small></summary>"
+    return f"<section>{wrong}<details{' open' if first else ''}>{summary}{inside}</details></section>"
 
 
-def _places(sample: Sample, messages: Sequence[Message], image: int) -> list[tuple[tuple[float, ...], str, str]]:
-    """Every box and point of one image with its label and colour; regions are grey."""
-    out: list[tuple[tuple[float, ...], str, str]] = []
-    if image == 0:
-        out += [(tuple(region["box"]), "", "#999999") for region in sample.regions]
-    number = 0
+def _question(messages: Sequence[Message]) -> str:
+    """What is asked first, cut short."""
+    asked = [message for message in messages if message.role == "user"] or list(messages)
+    text = " ".join("".join(part.text for part in asked[0].parts if isinstance(part, Text)).split())
+    return text if len(text) <= QUESTION else f"{text[:QUESTION]} ..."
+
+
+def _places(messages: Sequence[Message]) -> list[tuple[Place, str, str]]:
+    """Every part that points at places, with the words before it (of an answer that begins with it, the question)."""
+    out: list[tuple[Place, str, str]] = []
+    before = ""
     for message in messages:
-        before = ""
+        before = before if message.role == "assistant" else ""
         for part in message.parts:
             if isinstance(part, Place):
-                if part.image == image:
-                    color = COLORS[number % len(COLORS)]
-                    out += [(place, before if k == 0 else "", color) for k, place in enumerate(part.places)]
-                number += 1
+                out.append((part, before, COLORS[len(out) % len(COLORS)]))
+                before = ""
             elif isinstance(part, Text):
-                before = " ".join(part.text.split())[-24:]
+                before = " ".join(part.text.split())[-60:]
     return out
+
+
+def _entry(number: int, part: Place, before: str, color: str) -> str:
+    """A line of the legend: the number that stands beside a place, the words before it, its pixels."""
+    pixels = "; ".join(", ".join(f"{n:.0f}" for n in place) for place in part.places[:4])
+    more = f"; {len(part.places) - 4} more" if len(part.places) > 4 else ""
+    return f'<span><b style="background:{color}">{number}</b> {html.escape(before)} [{pixels}{more}]</span>'
+
+
+def _large(image: Image.Image, places: Iterable[tuple[tuple[float, ...], str, str]]) -> Image.Image:
+    """An image as large as the page takes it, with its places."""
+    scale = min(SIDE / max(image.size), LARGER)
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    factors = size[0] / image.width, size[1] / image.height
+    moved = ((tuple(n * factors[k % 2] for k, n in enumerate(place)), label, color) for place, label, color in places)
+    return draw_places(image.convert("RGB").resize(size), list(moved))
 
 
 def _views(image: Image.Image, layout: Layout) -> Image.Image:
@@ -158,9 +201,11 @@ def _views(image: Image.Image, layout: Layout) -> Image.Image:
     return draw_views(image, layout.grid.canvas, layout.content(), cells)
 
 
-def _picture(image: Image.Image, side: int) -> str:
+def _picture(image: Image.Image, side: int = 0) -> str:
+    """An image as a part of the page; side: pixels that it is scaled to."""
     image = image.copy()
-    image.thumbnail((side, side))
+    if side:
+        image.thumbnail((side, side))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=85)
     return f'<img src="data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}">'
@@ -178,11 +223,15 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }}
 h1 {{ font-size: 1.3rem; }}
-h2 {{ font-size: .85rem; font-weight: normal; color: #666; overflow-wrap: anywhere; }}
-section {{ border-top: 1px solid #ccc; padding: .5rem 0 1.5rem; }}
-.pictures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }}
+section {{ border-top: 1px solid #ccc; padding: .6rem 0; }}
+summary {{ cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }}
+summary small {{ display: block; font-weight: normal; color: #666; }}
+.pictures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; margin: 1rem 0; }}
 .pictures img {{ border: 1px solid #ddd; max-width: 100%; }}
-.said {{ white-space: pre-wrap; overflow-wrap: anywhere; font: 14px/1.7 ui-monospace, monospace; }}
+.places span {{ display: inline-block; margin-right: 1.5rem; }}
+.places b {{ color: #fff; padding: 0 .4em; }}
+.said {{ max-height: 24rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.said {{ font: 14px/1.7 ui-monospace, monospace; }}
 .said i {{ font-style: normal; }}
 .read i:nth-child(even) {{ background: #f1f1f1; }}
 .trained {{ color: #06501d; }}
@@ -193,7 +242,8 @@ section {{ border-top: 1px solid #ccc; padding: .5rem 0 1.5rem; }}
 </style></head><body>
 <h1>{title}</h1>
 <p>Green: tokens that are trained on, each in its own shade. Grey and white: tokens that are read only. Blue: images.
-Beside each picture: the padded square that the model sees, skipped parts crossed out.</p>
+Behind each picture: the padded square that the model sees, skipped parts crossed out. A number beside a box is that of
+the words below it; grey boxes are regions.</p>
 {cards}
 </body></html>
 """

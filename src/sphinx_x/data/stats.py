@@ -1,8 +1,9 @@
-"""Counts of a data set, per source: samples, turns, tokens, views, shapes of images, views that are skipped."""
+"""Counts of a data set, a row for every set or document: samples, turns, tokens, views, shapes and skipped views."""
 
 from __future__ import annotations
 
 import io
+import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.views import plan_views
 
 CHUNK = 500
+PAGE = re.compile(r"#page=\d+$")
+"""What the source of a page ends in: its document is what is counted."""
 Progress = Callable[[int], None]
 
 
@@ -80,7 +83,10 @@ HEADINGS = (
 def count(
     reader: SampleReader, processor: SphinxXProcessor, workers: int | None = None, progress: Progress = lambda _: None
 ) -> dict[str, Counts]:
-    """Counts of every source in a reader, as one member reads it; samples without a source count under `-`."""
+    """Counts of every source in a reader, as one member reads it: a set, or a document with all its pages.
+
+    Samples without a source count under `-`.
+    """
     total: dict[str, Counts] = defaultdict(Counts)
     done = 0
     for part in run(count_chunk, (reader, processor), range(0, len(reader), CHUNK), workers):
@@ -100,7 +106,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
         name = "-"
         try:
             sample = reader[number]
-            name = sample.source or "-"
+            name = PAGE.sub("", sample.source) or "-"
             sample.check(reader.where(number))
             sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
             layouts = [plan_views(*size, grid) for size in sizes]

@@ -110,7 +110,7 @@ def questions(sample: Sample) -> Iterator[Asked]:
     """The answers of a dialogue that can be measured."""
     messages = parse_messages(sample.messages)
     document = document_of(sample)
-    answers = [number for number, message in enumerate(messages) if message.role == "assistant"]
+    answers = [number for number, message in enumerate(messages) if message.role == "assistant" and message.trained]
     for turn, number in enumerate(answers):
         before, parts = tuple(messages[:number]), messages[number].parts
         match parts:

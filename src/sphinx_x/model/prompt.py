@@ -116,7 +116,8 @@ ANCHORS = ("\n", "\t", "|", "0")
 
 @dataclass
 class Encoded:
-    """Token ids of a conversation; trained: for each id whether it is learned (what the assistant says)."""
+    """Token ids of a conversation; trained: for each id whether it is learned (what the assistant says, but for answers
+    that are not to be trained)."""
 
     ids: list[int] = field(default_factory=list)
     trained: list[bool] = field(default_factory=list)
@@ -168,7 +169,7 @@ class PromptBuilder:
         upcoming = iter([] if self.template.images_first else images)
         first = True
         for message in messages:
-            answer = message.role == "assistant"
+            answer = message.role == "assistant" and message.trained
             out.add(self.control(self.template.before[message.role], first))
             first = first and not self.template.before[message.role]
             for run in self._runs(message, layouts):

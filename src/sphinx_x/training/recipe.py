@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sphinx_x.data.dialects import Form
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import shards_of
 from sphinx_x.data.mixture import Share
@@ -35,6 +36,8 @@ class SourceRecipe(Strict):
     path: a file or folder of samples, or a YAML file with a META list; by default the shards NAME-*.jsonl of the
     recipe's folder. root: where the paths of its images begin. weight: its share against the others (1 by default),
     end: that at the end of the run; or instead ratio: how often each of its samples comes against those of others.
+    boxes: what its boxes and points are given in, where its records do not say; ignore: keys of its records that do
+    not matter.
     """
 
     path: Path | None = None
@@ -42,6 +45,8 @@ class SourceRecipe(Strict):
     weight: float | None = Field(default=None, ge=0)
     end: float | None = Field(default=None, ge=0)
     ratio: float | None = Field(default=None, gt=0)
+    boxes: Literal["pixels", "0..1", "0..1000"] | None = None
+    ignore: list[str] = []
 
     @model_validator(mode="after")
     def _one_share(self) -> SourceRecipe:
@@ -202,7 +207,11 @@ class Recipe(Strict):
 def shares_of(recipe: Recipe, sources: Mapping[str, SourceRecipe]) -> dict[str, Share]:
     """Sources of a recipe as the mixture takes them."""
     return {
-        name: Share((s.path,) if s.path else tuple(shards_of(recipe.folder, name)), s.weight, s.end, s.ratio, s.root)
+        name: Share(
+            (s.path,) if s.path else tuple(shards_of(recipe.folder, name)),
+            *(s.weight, s.end, s.ratio, s.root),
+            form=Form(s.boxes or "", tuple(s.ignore)),
+        )
         for name, s in sources.items()
     }
 

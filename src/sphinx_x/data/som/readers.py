@@ -14,7 +14,7 @@ from sphinx_x.data.som.scenes import Domain, Relation, Scene, SceneSource
 from sphinx_x.data.sources import SOURCES
 from sphinx_x.data.sources.agent import element_problem, read_seeclick
 from sphinx_x.data.sources.base import UNVERIFIED, Malformed, Raw, Record, Source, grouped
-from sphinx_x.data.sources.coco import COCO_API, coco_picture, name_of, size_of, visible
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, name_of, said, size_of, visible
 from sphinx_x.data.sources.detection import COCO, LVIS, read_coco
 from sphinx_x.data.sources.dialogue import xywh
 from sphinx_x.data.sources.grounding import by_id, phrase_of
@@ -30,7 +30,7 @@ def build_coco(record: Record, raw: Raw, domain: Domain = "natural") -> Scene:
     left_out: Counter[str] = Counter()
     for annotation in annotations:
         name, place = name_of(names, annotation["category_id"]), xywh(annotation["bbox"])
-        if annotation.get("iscrowd"):
+        if said(annotation, "iscrowd"):
             left_out["crowd"] += 1
         elif not name:
             left_out["class whose name says nothing"] += 1

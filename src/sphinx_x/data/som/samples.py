@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from sphinx_x.data.sample import OBJECTS
+from sphinx_x.data.sample import OBJECTS, RELATIVE
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.regions import Region
 from sphinx_x.data.som.scenes import Scene, SceneSource
@@ -39,6 +39,9 @@ def build_sample(record: Record, raw: Raw) -> Scene:
     left_out: Counter[str] = Counter()
     if not sample.images:
         return Scene(record.id, b"", (), "text")
+    for field, reason in sample.problems():
+        if reason == RELATIVE:
+            raise SampleError(reader.where(index), field, reason)
     regions: list[Region] = []
     for region in sample.regions:
         text, (x1, y1, x2, y2) = region["text"].strip(), region["box"]

@@ -8,6 +8,7 @@ missing: the record is then set aside under that reason. Pictures are opened lat
 
 from __future__ import annotations
 
+import codecs
 import csv
 import fnmatch
 import hashlib
@@ -249,11 +250,11 @@ class Raw:
     def jsonl(self, pattern: str) -> Iterator[Any]:
         """The records of the one JSON lines file of this pattern; a line that is no JSON is `Malformed`."""
         path = self.file(pattern)
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
                 if line.strip():
                     try:
-                        yield json.loads(line)
+                        yield json.loads(line if number else line.removeprefix(codecs.BOM_UTF8))
                     except (ValueError, RecursionError):
                         yield Malformed("not JSON")
 

@@ -38,6 +38,19 @@ def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
         yield Record(f"unlisted-{image}", Malformed("annotations of an image that is not listed"), 0)
 
 
+def said(entry: Mapping[str, Any], field: str) -> bool:
+    """Whether a field of an annotation is set (`iscrowd`); some releases write `"0"`, which is a text but not true.
+
+    Raises `DataError` where it is neither 0 nor 1.
+    """
+    value = entry.get(field) or 0
+    if isinstance(value, str):
+        value = {"0": 0, "1": 1, "false": 0, "true": 1}.get(value.strip().lower(), value)
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return bool(value)
+    raise DataError(f"{field} is neither 0 nor 1: {entry[field]!r}")
+
+
 def coco_picture(image: Mapping[str, Any]) -> str:
     """The name of an image: its own, or the end of its address with the folder (LVIS)."""
     return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])

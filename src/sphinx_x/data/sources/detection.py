@@ -15,7 +15,7 @@ from functools import partial
 from itertools import groupby
 
 from sphinx_x.data.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, size_of, visible
+from sphinx_x.data.sources.coco import COCO_API, coco_picture, coco_records, name_of, said, size_of, visible
 from sphinx_x.data.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
 from sphinx_x.data.sources.names import not_there, plural, spoken
 
@@ -116,7 +116,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
     scene.incomplete |= {name_of(names, k) for k in image.get("not_exhaustive_category_ids", ())}
     for annotation in annotations:
         name, place = name_of(names, annotation["category_id"]), xywh(annotation["bbox"])
-        if annotation.get("iscrowd"):
+        if said(annotation, "iscrowd"):
             scene.incomplete.add(name)
             scene.left_out["crowd"] += 1
         elif not name:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
-from sphinx_x.data.sources.coco import coco_records, name_of, size_of
+from sphinx_x.data.sources.coco import coco_records, name_of, said, size_of
 from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listing, pick, rng_of, xywh
 from sphinx_x.errors import DataError
 
@@ -68,9 +68,9 @@ def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tu
     image, names = record.data["image"], record.data["names"]
     regions: list[Region] = []
     for entry in record.data["annotations"]:
-        if entry["iscrowd"]:
+        if said(entry, "iscrowd"):
             left_out["crowd region"] += 1
-        elif entry["precedence"]:
+        elif int(entry["precedence"] or 0):
             left_out["redundant annotation"] += 1
         else:
             regions.append((name_of(names, entry["category_id"]), xywh(entry["bbox"])))
