@@ -119,7 +119,6 @@ def test_a_turned_file_is_upright(tiny, kind, orientation):
 def test_addresses_are_fetched_as_the_library_does(tiny, tmp_path):
     (tmp_path / "a.png").write_bytes(encode(made("I;16"), "PNG"))
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         place = f"http://127.0.0.1:{server.server_port}"

@@ -125,12 +125,15 @@ class Recipe(Strict):
 
     On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
     of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
-    becomes of longer ones; max_holes: share of samples that may be unusable.
+    becomes of longer ones; max_holes: share of a run's samples that may be unusable.
 
     How. warmup: share of the run in which the learning rate rises; clip: largest norm of the gradient; dtype: what is
     computed in (weights are float32 besides); moments: what Adam remembers in; balance: weight of a mixture's
     load-balancing loss, by default the model's own; recompute: activations are computed again in the backward pass
     instead of being kept; compile: layers are compiled; bad_steps: steps in a row without a finite loss that end a run.
+
+    What is kept. save_every, save_minutes: a state after so many steps, and after so many minutes without one; keep:
+    how many states stay; log_every: steps between two lines of the log.
     """
 
     member: str
@@ -166,6 +169,7 @@ class Recipe(Strict):
     validation: ValidationRecipe | None = None
     workers: int = Field(default=1, ge=0)
     save_every: int = Field(default=500, gt=0)
+    save_minutes: float = Field(default=10.0, gt=0)
     keep: int = Field(default=2, gt=0)
     log_every: int = Field(default=10, gt=0)
     trackers: list[Literal["tensorboard", "trackio"]] = []
