@@ -486,7 +486,8 @@ def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone()
 
 
 RUN = """
-import sys, dataclasses, pickle
+import signal, sys, dataclasses, pickle
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests run under
 import sphinx_x.training.begin as begin
 import sphinx_x.training.loop as loop
 member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
@@ -543,7 +544,10 @@ def test_a_stop_signal_to_the_whole_group_saves_first(recipe, tmp_path, tiny_mem
         time.sleep(0.05)
     for _ in range(3):
         os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 128 + number and "stopped after step" in said, said
     assert "Traceback" not in said and "killed" not in said
     assert len(saved_states(folder / "state")) == 1

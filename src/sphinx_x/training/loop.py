@@ -78,7 +78,9 @@ class StopSignal:
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: the run goes on when its terminal closes
+                # under nohup the run goes on when its terminal closes; a shell that starts a run in the background has
+                # it ignore SIGINT, but whoever sends it that by its number means it
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._remember)
         return self
 
