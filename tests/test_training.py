@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import sphinx_x.training.begin as begin
 from shards import write_lines
+from sphinx_x.data.blend import Weighted
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import read_lines
+from sphinx_x.training.card import write_card
 from sphinx_x.training.engine import Done
 from sphinx_x.training.loop import Trainer, train
 from sphinx_x.training.meter import Sums, record_of
@@ -154,8 +158,43 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
     assert model.training
     card = (trainer.run() / "README.md").read_text()
     assert f"beginning with the model `{tiny_folder}`" in card
+    assert "license: unknown" in card and "\n# run\n" in card and "base_model" not in card  # a path is no hub id
+    assert f"- Base: `{tiny_folder}`, licence: unknown." in card and "apache" not in card.lower()
+    assert "0.0 hours" not in card and "seconds of training" in card
     with pytest.raises(CheckpointError, match="no such model"):
         Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, ["license: apache-2.0", "# SPHINX-Nano\n", "library_name: transformers"]),
+        ({"start": "nano"}, ["license: apache-2.0", "# labels\n", "- Base: `nano`, licence: apache-2.0."]),
+        ({"start": "a/b", "licence": None}, ["license: unknown", "base_model: a/b", "base_model_relation: finetune"]),
+        ({"start": "a/b", "lora": {}}, ["base_model_relation: adapter", "library_name: peft", "low-rank adapters"]),
+        ({"start": "./a", "name": "Price labels"}, ["# Price labels\n", "`./a`, licence: unknown"]),
+    ],
+)
+def test_the_card_says_whose_model_it_is(recipe, tmp_path, fields, says):
+    """Its own name, base, data with their licences, the licence that was given, and the time that it took."""
+    licensed, plain = tmp_path / "licensed.jsonl", tmp_path / "plain.jsonl"
+    sample = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    for path, licence in ((licensed, {"licence": "CC-BY-4.0 |\n x"}), (plain, {})):
+        path.write_text("".join(json.dumps({"id": str(k), **sample, **licence}) + "\n" for k in range(60)))
+    readers = [SampleReader(path) for path in (licensed, plain)]
+    sources = [Weighted("one", 60, 1.0, None), Weighted("two", 60, 3.0, None)]
+    records = [{"seconds": 70.0, "samples": 5, "step": 1, "loss": 1.0, "align": 0.0}] * 2
+    path, given = tmp_path / "README.md", recipe.model_dump() | {"licence": "apache-2.0"} | fields
+    write_card(path, Recipe.model_validate(given), records, sources, 10**6, "labels", readers)
+    card = path.read_text()
+    assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-text-to-text"
+    for words in (
+        *says,
+        "Time: 2.33 minutes of training",
+        "| one | 60 | 25.0% | 25.0% | CC-BY-4.0 / x |",
+        "| unknown |",
+    ):
+        assert words in card, words
 
 
 @pytest.mark.slow
@@ -441,6 +480,7 @@ GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (GOOD + "\nlicence: My own!", "licence: String should match pattern"),
         (GOOD + "\nsize: 3", "size: Extra inputs"),
         (GOOD.replace("96", "many"), "samples: Input should be"),
         (GOOD.replace("nano", "giant"), "member: 'giant' is not one of nano"),
@@ -474,6 +514,13 @@ def test_packaged_recipes_are_found_by_name():
         load_recipe("recipes/none.yaml")
     with pytest.raises(RecipeError, match="no such recipe"):
         load_recipe("some/folder/nano.yaml")
+
+
+def test_a_recipe_based_on_another_has_neither_its_name_nor_its_licence(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: nano-engines\nsamples: 10\n")
+    mine, base = load_recipe(tmp_path / "mine.yaml"), load_recipe("nano-engines")
+    assert (base.name, base.licence) == ("SPHINX-Nano", "apache-2.0") and (mine.name, mine.licence) == (None, None)
+    assert mine == base.model_copy(update={"name": None, "licence": None, "samples": 10})
 
 
 def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():

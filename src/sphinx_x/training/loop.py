@@ -172,7 +172,18 @@ class Trainer:
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
         where = {"workers", "folder", "data", "parallel", "at_once", "recompute", "compile"}
-        seen = {"save_every", "save_minutes", "keep", "log_every", "max_holes", "bad_steps", "trackers", "validation"}
+        seen = {
+            "name",
+            "licence",
+            "save_every",
+            "save_minutes",
+            "keep",
+            "log_every",
+            "max_holes",
+            "bad_steps",
+            "trackers",
+            "validation",
+        }
         facts = self.recipe.model_dump(mode="json", exclude=where | seen)
         for source in facts["sources"].values():
             del source["path"], source["root"]
@@ -350,7 +361,8 @@ class Trainer:
                     model.save_pretrained(temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
-                write_card(temporary / "README.md", recipe, records, sources, model.num_parameters())
+                facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
+                write_card(temporary / "README.md", recipe, *facts)
                 write_manifest(temporary)
             self.engine.objective.attention(PACKED)
         world.wait()

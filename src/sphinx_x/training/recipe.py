@@ -118,6 +118,9 @@ class ValidationRecipe(Strict):
 class Recipe(Strict):
     """One training run.
 
+    What comes of it. name: what its model card calls it, by default the name of the run's folder, or that of the member
+    where nothing was begun with; licence: of the model, as the hub writes them (`apache-2.0`), by default unknown.
+
     What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
     (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
     `sphinx_x.model.padding`; letters: they get a token of their own each, see `sphinx_x.model.letters`; freeze: parts
@@ -137,6 +140,8 @@ class Recipe(Strict):
     """
 
     member: str
+    name: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"^[^\n]+$")
+    licence: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     start: str | None = None
     padding: Literal["corner", "center"] | None = None
     letters: str = ""
@@ -247,4 +252,6 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = beside if beside.is_file() else Path(base)
     if base in above or base == path:
         raise RecipeError(f"{path}: base: {base} is based on this recipe itself")
-    return _fields(base, (*above, path)) | fields
+    # whose model it is and under which licence is said by each recipe for itself
+    below = {name: value for name, value in _fields(base, (*above, path)).items() if name not in ("name", "licence")}
+    return below | fields
