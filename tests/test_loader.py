@@ -4,6 +4,7 @@ import io
 import multiprocessing
 import os
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,15 @@ def test_workers_leave_signals_to_the_process_that_started_them(tmp_path, tiny):
             for number in STOPPING:
                 os.kill(worker.pid or 0, number)
     assert [step for step, _ in loaded] == list(mixture.plan.steps(2))
+
+
+def test_more_workers_than_cores_are_nothing_to_be_warned_of(tmp_path, tiny):
+    """Each loader said so twice, of every validation too."""
+    write_lines(tmp_path, "lines", 4)
+    mixture = mixture_of(tmp_path, tiny.processor, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert list(batches(mixture.examples, mixture.plan.steps(1), (os.cpu_count() or 1) + 1))
 
 
 def test_lengths_are_known_before_anything_is_decoded(tmp_path, tiny):

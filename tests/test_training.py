@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -464,6 +465,16 @@ def test_letters_get_a_token_and_begin_as_what_they_look_like(recipe, tmp_path, 
     assert torch.equal(table[ids[4]], table[old.encode("'", add_special_tokens=False)[0]])
     loaded = SphinxX.load(trainer.run())
     assert loaded.processor.tokenizer.encode(text, add_special_tokens=False) == ids
+
+
+def test_recomputing_warns_of_nothing_and_changes_nothing(recipe, tmp_path):
+    """It asked the library by a name that is deprecated."""
+    plain, sums = gradients(recipe, tmp_path / "plain", [range(4)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        again, more = gradients(recipe.model_copy(update={"recompute": True}), tmp_path / "again", [range(4)])
+    assert more.loss == pytest.approx(sums.loss, rel=1e-6)
+    assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
 
 
 def test_learning_rate_by_hand():

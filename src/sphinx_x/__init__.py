@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from sphinx_x.inference import SphinxX
 
 # Threads of OpenMP that wait for work do so asleep. Awake, which is the default, they take the cores from all else that
-# runs: training beside another program took six times as long. PyTorch reads this when it is loaded, so it is set here,
-# and what a user has set about it stays.
-ASLEEP = "torch" not in sys.modules or os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive"
-"""Whether PyTorch was still to be loaded, or was told before; if not, only the processes that are started learn it."""
-if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"} & os.environ.keys():
+# runs: training beside another program took six times as long. PyTorch reads this when it is loaded, so it is set here;
+# what a user has said about it stays.
+_CHOSEN = bool({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"} & os.environ.keys())
+if not _CHOSEN:
     os.environ["OMP_WAIT_POLICY"] = "passive"
+WAITING_KNOWN = _CHOSEN or "torch" not in sys.modules
+"""Whether PyTorch knows how its threads are to wait; where it was loaded before, only processes started later do."""
 
 __version__ = "0.1.0"
 __all__ = ["SphinxX", "__version__"]

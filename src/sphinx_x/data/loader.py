@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 import signal
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -219,17 +220,19 @@ def batches(
 ) -> Iterable[tuple[Step, list[list[Example]]]]:
     """Each step with the examples of its packs (of those that rank `rank` of `ranks` computes), in order."""
     ahead: list[Step] = []
-    loader = DataLoader(
-        examples,
-        batch_sampler=_Packs(steps, ahead, rank, ranks),
-        collate_fn=_as_list,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_begin_worker,
-        # a forked process shares the tables that are mapped; a spawned one would get a copy of them
-        multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
-    )
-    with _undisturbed():
+    with _undisturbed(), warnings.catch_warnings():
+        # how many workers is the recipe's word, and PyTorch would say what it thinks of it twice for every loader
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        loader = DataLoader(
+            examples,
+            batch_sampler=_Packs(steps, ahead, rank, ranks),
+            collate_fn=_as_list,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_begin_worker,
+            # a forked process shares the tables that are mapped; a spawned one would get a copy of them
+            multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
+        )
         loading = iter(loader)
     for packs in loading:
         yield ahead.pop(0), packs

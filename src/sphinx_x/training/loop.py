@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from sphinx_x import WAITING_KNOWN
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
@@ -238,6 +239,12 @@ class Trainer:
 
     def _tell(self) -> None:
         """What was left out of the sources, and one sample of each as it is learned, on standard error."""
+        if self.world.device.type == "cpu" and not WAITING_KNOWN:
+            print(
+                "note: PyTorch was loaded before sphinx_x, so its threads wait awake and are slow beside other work; "
+                "import sphinx_x first, or set OMP_WAIT_POLICY=passive",
+                file=sys.stderr,
+            )
         for name, tally in self.mixture.tallies.items():
             for reason, count in (tally.set_aside + tally.left_out).most_common():
                 print(f"{name}: {count} of {tally.records} samples: {reason}", file=sys.stderr)

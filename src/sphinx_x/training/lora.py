@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,9 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
     target is no linear layer of the language model, `MissingToolError` without PEFT.
     """
     try:
-        from peft import LoraConfig, inject_adapter_in_model
-        from peft.tuners.lora import LoraLayer
+        with _without_kernel_note():
+            from peft import LoraConfig, inject_adapter_in_model
+            from peft.tuners.lora import LoraLayer
     except ImportError as error:
         raise MissingToolError("lora: PEFT is missing (pip install 'sphinx-x[train]')") from error
     _check_targets(model, lora.targets)
@@ -71,6 +74,22 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
                 half.float()  # PEFT makes them of the layer's own type
             layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@contextmanager
+def _without_kernel_note() -> Iterator[None]:
+    """PEFT imports bitsandbytes where it is installed, which says that a kernel for 4 bits on a CPU is not there: of no
+    concern to adapters over whole weights. Its other messages stay."""
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "gemm_4bit_forward" not in str(record.msg)
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 def _check_targets(model: Any, targets: list[str]) -> None:
