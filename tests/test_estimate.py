@@ -10,7 +10,19 @@ import sphinx_x.training.estimate as estimating
 from sphinx_x import cli
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import IMAGE_VOCABULARY, build_config, get_member
-from sphinx_x.training.dry_run import Machine, alternatives, duration, format_estimate, product_rate, refusal, what_fits
+from sphinx_x.training import trial
+from sphinx_x.training.dry_run import (
+    SLOWER,
+    Machine,
+    alternatives,
+    duration,
+    format_estimate,
+    missing,
+    product_rate,
+    refusal,
+    span,
+    what_fits,
+)
 from sphinx_x.training.estimate import (
     CHUNK,
     PROGRAM,
@@ -24,6 +36,7 @@ from sphinx_x.training.estimate import (
 )
 from sphinx_x.training.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
 from sphinx_x.training.rehearsal import Load, rehearse, slice_of
+from sphinx_x.training.trial import Trial, try_steps
 from sphinx_x.training.workload import Workload, workload
 
 
@@ -231,6 +244,72 @@ def test_the_table():
     bound = Workload(1200, 256, 3e5, 900, WORK.heaviest, "by the budgets", "bound")
     text = format_estimate(Estimate(recipe_of(), 4, 4, PARTS, MEMORY, bound, 1e12, 1e11))
     assert "<= 300,000 tokens, <= 900 views, >= 256 samples" in text and "<= 1,200 for" in text and "time" not in text
+
+
+def test_time_is_a_range_where_steps_were_tried():
+    """By hand: 1e11 operations of a rank at 4e10 to 5e10 a second, and half as much again for what is not a step."""
+    machine = Machine("cpu", 10**11, 1e12, Trial(5e10, 4e10, "7 steps of 99 tokens"))
+    for certainty in ("exact", "bound"):
+        work = Workload(1200, 256, 3e5, 900, WORK.heaviest, "known", certainty)
+        text = format_estimate(Estimate(recipe_of(), 4, 4, PARTS, MEMORY, work, 4e11, 1e11), machine)
+        assert "2 to 3.75 seconds a step, 40 to 75 minutes in all" in text
+        assert "7 steps of 99 tokens were tried, at 40 G to 50 GFLOP/s" in text
+        assert "at most" not in text and "longer" not in text and ("full packs" in text) == (certainty == "bound")
+    assert span(50, 130) == "50 seconds to 2.17 minutes" and span(1, 2) == "1 to 2 seconds"
+
+
+@pytest.mark.parametrize("change", [{}, {"freeze": ["experts"]}, {"start": "nano", "lora": LoraRecipe(rank=2)}])
+def test_steps_are_tried(tiny_member, change):
+    """Two trials of one recipe, one after the other, give ranges that have something in common."""
+    recipe = recipe_of(pack=PackRecipe(tokens=512, views=32), max_tokens=256, dtype="float32", freeze=[], clip=1.0)
+    recipe, config = recipe.model_copy(update=change), build_config(tiny_member)
+    load = Load((200, 100, 150), 20, 60)
+    before = torch.random.get_rng_state()
+    first, second = (try_steps(recipe, config, load, torch.device("cpu"), 1e11, seconds=0.2) for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first and second and "steps of 450 tokens" in first.what and first.fastest >= first.slowest > 0
+    assert max(first.slowest, second.slowest) / SLOWER <= min(first.fastest, second.fastest)
+
+
+def test_of_a_large_model_one_layer_is_tried_and_of_a_larger_one_nothing(tiny_member, monkeypatch):
+    config, device = build_config(tiny_member), torch.device("cpu")
+    recipe = recipe_of(pack=PackRecipe(tokens=512, views=32), max_tokens=256)
+    total = sum(numbers for numbers, _ in count_parts(sizes_of(config, recipe)).values())
+    monkeypatch.setattr(trial, "LARGEST", total - 1)
+    found = try_steps(recipe, config, Load((200,), 5, 60), device, 1e11, seconds=0.05)
+    assert found and found.what.endswith("of one layer of the language model")
+    monkeypatch.setattr(trial, "LARGEST", 10)
+    assert try_steps(recipe, config, Load((200,), 5, 60), device, 1e11) is None
+    assert config.text_config.num_hidden_layers == 2 and config.groups
+
+
+def test_what_a_run_would_not_find_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "there.jsonl").touch()
+    (tmp_path / "empty").mkdir()
+    sources = {
+        "a": {"path": "there.jsonl"},
+        "b": {"path": "gone.jsonl"},
+        "c": {},
+        "d": {"path": "there.jsonl", "root": "r"},
+    }
+    validation = {"sources": {"held": {"path": "held.jsonl"}}}
+    fields = {"folder": tmp_path / "data", "sources": sources, "validation": validation}
+    told = missing(recipe_of(start="nobody/nothing-here", **fields))
+    assert told[0].startswith("start: nobody/nothing-here: no folder here, and no model of that id")
+    assert [line.split(": ")[0] for line in told[1:]] == [
+        "sources.b",
+        "sources.c",
+        "sources.d",
+        "validation.sources.held",
+    ]
+    assert "gone.jsonl: not there" in told[1] and "c-*.jsonl" in told[2] and "root: r: no such folder" in told[3]
+    for start, says in (("models/members/x", "no such model"), ("empty", "no config.json"), ("gone", "no such model")):
+        assert says in missing(recipe_of(start=start, sources={"a": {"path": "there.jsonl"}}))[0]
+    assert missing(recipe_of(start="nano", sources={"a": {"path": "there.jsonl"}})) == []
+    made = missing(recipe_of(sources={"c": {}}, folder=tmp_path, data={}))
+    assert "yet; the run makes it" in made[0]
 
 
 def test_numbers_in_words():

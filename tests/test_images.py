@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from sphinx_x import images
 from sphinx_x.errors import ImageError
-from sphinx_x.images import open_image
+from sphinx_x.images import image_size, open_image
 
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
 
@@ -107,7 +107,10 @@ def test_arrays(picture):
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((4, 4, 3), np.float32),
+        np.full((4, 4, 3), 255, np.float32),
+        np.full((4, 4), np.nan),
+        np.zeros((4, 4, 3), np.int64),
+        np.zeros((4, 4), bool),
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((3, 4, 4, 3), np.uint8),
         np.zeros(4, np.uint8),
@@ -116,6 +119,43 @@ def test_arrays(picture):
 )
 def test_other_arrays_are_refused(array):
     refuse(array, str(array.dtype), str(array.shape))
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize("numbers", ["uint8", "uint16", "float16", "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", ["HW", "HW1", "1HW", "HW3", "3HW"])
+def test_shapes_and_numbers_of_arrays_and_tensors(picture, shape, numbers, kind):
+    """Whatever the layout and the numbers, the picture is the one that the 8-bit values say."""
+    import torch
+
+    array = np.asarray(picture)
+    if "3" not in shape:
+        array = array[..., :1]
+    wanted = np.broadcast_to(array, (30, 40, 3))
+    array = {"HW": array[..., 0], "1HW": array.transpose(2, 0, 1), "3HW": array.transpose(2, 0, 1)}.get(shape, array)
+    if numbers == "bfloat16" and kind == "array":
+        pytest.skip("NumPy has no bfloat16")
+    if numbers == "uint8":
+        values = array
+    elif numbers == "uint16":
+        values = array.astype(np.uint16) * 257
+    else:
+        values = (array / 255).astype("float32" if numbers == "bfloat16" else numbers)
+    source = values if kind == "array" else torch.from_numpy(values.copy()).to(getattr(torch, numbers))
+    difference = np.abs(pixels(open_image(source)).astype(int) - wanted).max()
+    assert difference <= (1 if numbers == "bfloat16" else 0)  # it has 8 bits of precision
+
+
+def test_where_both_ends_could_be_channels_each_library_has_its_own_way():
+    import torch
+
+    array = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    assert np.array_equal(pixels(open_image(array)), array)
+    assert np.array_equal(pixels(open_image(torch.from_numpy(array))), array.transpose(1, 2, 0))
+
+
+def test_floats_that_scaling_overshot_are_white_and_black():
+    assert pixels(open_image(np.array([[-1e-6, 1 + 1e-6]])))[0, :, 0].tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("source", [None, 3, ["a.png"]])
@@ -304,6 +344,80 @@ def test_orientation_six_is_a_quarter_turn_clockwise():
     assert pixels(open_image(encode(stored, exif=exif))).tolist() == [[list(RED)], [list(BLUE)]]
     exif[0x0112] = 8
     assert pixels(open_image(encode(stored, exif=exif))).tolist() == [[list(BLUE)], [list(RED)]]
+
+
+def oriented(kind: str, orientation: object, told: str) -> bytes:
+    """A picture file of 48 x 32 stored pixels that notes an orientation in EXIF, in XMP, or in both (EXIF counts)."""
+    exif, xmp = Image.Exif(), f'<x:xmpmeta><rdf tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+    exif[0x0112] = orientation
+    notes: dict = {
+        "exif": {"exif": exif},
+        "xmp": {"xmp": xmp},
+        "both": {"exif": exif, "xmp": xmp.replace(b'="', b'="1')},
+    }
+    stored, more = Image.new("RGB", (48, 32), RED), notes[told]
+    if kind == "MPO":
+        more = more | {"save_all": True, "append_images": [stored]}
+    if kind == "PNG" and "xmp" in more:
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", more.pop("xmp").decode())
+        more["pnginfo"] = text
+    if kind == "TIFF" and told != "exif":  # Pillow writes the tag of XMP from tags alone
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[700], tags.tagtype[700] = more.pop("xmp"), 7
+        if "exif" in more:
+            tags[0x0112] = more.pop("exif")[0x0112]
+        more["tiffinfo"] = tags
+    return encode(stored, kind, **more)
+
+
+ORIENTED = ["PNG", "JPEG", "MPO", "WEBP", "TIFF", "AVIF", "JPEG2000", "GIF", "BMP", "PPM", "ICO"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("told", ["exif", "xmp", "both"])
+@pytest.mark.parametrize("kind", ORIENTED)
+def test_the_size_of_the_head_is_the_decoded_size(tmp_path, kind, told, orientation):
+    content = oriented(kind, orientation, told)
+    size = image_size(content)
+    assert size == open_image(content).size
+    if kind in ORIENTED[:6]:  # Pillow writes no notes into the others
+        assert size == ((32, 48) if orientation >= 5 else (48, 32))
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert image_size(path) == size == open_image(path).size
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "RGB", "RGBA", "CMYK", "P"])
+def test_a_tiff_of_any_mode_and_compression_has_one_size(mode, compression):
+    if compression == "jpeg" and mode in ("1", "I;16", "RGBA", "P"):
+        pytest.skip("JPEG has no such pixels")
+    stored = Image.new(mode, (48, 32))
+    for orientation in (1, 3, 5, 8):
+        content = encode(stored, "TIFF", compression=compression, tiffinfo={0x0112: orientation})
+        assert image_size(content) == open_image(content).size == ((32, 48) if orientation >= 5 else (48, 32))
+
+
+def test_the_turned_tiff_of_the_shared_cases(shared_dir):
+    path = shared_dir / "cases" / "images" / "turned-6.tif"
+    assert image_size(path) == open_image(path).size
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_does_not_exist_is_upright(kind, orientation):
+    content = oriented(kind, orientation, "exif")
+    assert image_size(content) == open_image(content).size == (48, 32)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_seen():
+    content = oriented("PNG", 6, "exif")
+    at = content.index(b"eXIf") - 4
+    chunk = content[at : at + 12 + int.from_bytes(content[at : at + 4])]
+    end = content.index(b"IEND") - 4
+    moved = content[:at] + content[at + len(chunk) : end] + chunk + content[end:]
+    assert image_size(moved) == open_image(moved).size == (32, 48)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

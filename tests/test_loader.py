@@ -1,7 +1,10 @@
 """The loader: the same examples for any number of workers, boxes that move with the picture, holes that are named."""
 
 import io
+import multiprocessing
+import os
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from shards import line_sample, write_lines
 from sphinx_x.conversation import Message, Place
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
-from sphinx_x.data.loader import batches, shards_of
+from sphinx_x.data.loader import STOPPING, batches, shards_of
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.sample import Sample
@@ -52,6 +55,28 @@ def test_workers_ranks_and_restarts_change_nothing(tmp_path, tiny):
         for (_, packs), expected in zip(loaded, alone[begun:], strict=True):
             pairs = zip(packs, expected[rank::ranks], strict=True)
             assert all(same(a, b) for pack, other in pairs for a, b in zip(pack, other, strict=True))
+
+
+def test_workers_leave_signals_to_the_process_that_started_them(tmp_path, tiny):
+    """A scheduler sends SIGTERM to the whole group: the run needs its workers to end its step."""
+    write_lines(tmp_path, "lines", 20)
+    mixture = mixture_of(tmp_path, tiny.processor, 48)
+    loaded = []
+    for step in batches(mixture.examples, mixture.plan.steps(2), 2):
+        loaded.append(step)
+        for worker in multiprocessing.active_children():
+            for number in STOPPING:
+                os.kill(worker.pid or 0, number)
+    assert [step for step, _ in loaded] == list(mixture.plan.steps(2))
+
+
+def test_more_workers_than_cores_are_nothing_to_be_warned_of(tmp_path, tiny):
+    """Each loader said so twice, of every validation too."""
+    write_lines(tmp_path, "lines", 4)
+    mixture = mixture_of(tmp_path, tiny.processor, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert list(batches(mixture.examples, mixture.plan.steps(1), (os.cpu_count() or 1) + 1))
 
 
 def test_lengths_are_known_before_anything_is_decoded(tmp_path, tiny):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from sphinx_x.evaluation.samples import rates
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.jobs import MANIFEST, check_manifest, read_lines, write_manifest
+from sphinx_x.training import lora
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
 from sphinx_x.training.recipe import LoraRecipe, Recipe, load_recipe
@@ -234,7 +236,9 @@ def test_a_plain_folder_is_made_of_it(trained, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == 0
-    assert capsys.readouterr().out == f"written to {tmp_path / 'merged'}\n"
+    said = capsys.readouterr()
+    assert said.out == f"written to {tmp_path / 'merged'}\n"
+    assert [line.split(":")[0] for line in said.err.splitlines()] == ["note", "note"]
     check_manifest(tmp_path / "merged", full=True)
     assert find_model(tmp_path / "merged") == tmp_path / "merged"
     assert torch.allclose(logits(SphinxX.load(tmp_path / "merged")), logits(sphinx), atol=1e-4)
@@ -253,6 +257,31 @@ def test_types_of_the_base_stay(tiny_folder, tmp_path):
     merge_folder(tmp_path / "adapters", tmp_path / "merged")
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "merged"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("below", [torch.bfloat16, torch.float32])
+def test_merging_says_the_type_and_how_far_the_logits_are(tiny_folder, tmp_path, below, dtype):
+    """The base's own type unless another is asked for; the figures are those of PEFT's layers against the result."""
+    start = SphinxX.load(tiny_folder, dtype=below)
+    start.model.save_pretrained(tmp_path / "base")
+    start.processor.save_pretrained(tmp_path / "base")
+    trained = SphinxX.load(tmp_path / "base", dtype=dtype or below)
+    add_adapters(trained.model, LORA)
+    filled(trained.model)
+    save_adapters(trained.model, tmp_path / "adapters", str(tmp_path / "base"), trained.processor)
+    notes: list[str] = []
+    merge_folder(tmp_path / "adapters", tmp_path / "merged", dtype=dtype, tell=notes.append)
+    merged = SphinxX.load(tmp_path / "merged", dtype="auto")
+    kept = dtype or below
+    assert {p.dtype for p in merged.model.parameters()} == {kept}
+    name = str(kept).removeprefix("torch.")
+    assert notes[0].startswith(f"weights are {name}, {'as asked' if dtype else 'as those of'}")
+    wanted, found = lora._probed(trained), lora._probed(merged)
+    told = float(re.search(r"tokens are (\S+) at most", notes[1])[1])  # type: ignore[index]
+    assert told == pytest.approx(float((wanted - found).abs().max()), rel=0.5, abs=1e-5)
+    assert (told < 1e-4) == (kept == torch.float32)
+    assert "the likeliest token is the same at" in notes[1]
 
 
 def test_an_official_model_goes_back_with_its_adapters(plain, tmp_path):

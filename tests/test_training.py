@@ -7,16 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import sphinx_x.training.begin as begin
 from shards import write_lines
+from sphinx_x.data.blend import Weighted
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.jobs import read_lines
+from sphinx_x.training.card import write_card
 from sphinx_x.training.engine import Done
 from sphinx_x.training.loop import Trainer, train
 from sphinx_x.training.meter import Sums, record_of
@@ -154,8 +159,43 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
     assert model.training
     card = (trainer.run() / "README.md").read_text()
     assert f"beginning with the model `{tiny_folder}`" in card
+    assert "license: unknown" in card and "\n# run\n" in card and "base_model" not in card  # a path is no hub id
+    assert f"- Base: `{tiny_folder}`, licence: unknown." in card and "apache" not in card.lower()
+    assert "0.0 hours" not in card and "seconds of training" in card
     with pytest.raises(CheckpointError, match="no such model"):
         Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, ["license: apache-2.0", "# SPHINX-Nano\n", "library_name: transformers"]),
+        ({"start": "nano"}, ["license: apache-2.0", "# labels\n", "- Base: `nano`, licence: apache-2.0."]),
+        ({"start": "a/b", "licence": None}, ["license: unknown", "base_model: a/b", "base_model_relation: finetune"]),
+        ({"start": "a/b", "lora": {}}, ["base_model_relation: adapter", "library_name: peft", "low-rank adapters"]),
+        ({"start": "./a", "name": "Price labels"}, ["# Price labels\n", "`./a`, licence: unknown"]),
+    ],
+)
+def test_the_card_says_whose_model_it_is(recipe, tmp_path, fields, says):
+    """Its own name, base, data with their licences, the licence that was given, and the time that it took."""
+    licensed, plain = tmp_path / "licensed.jsonl", tmp_path / "plain.jsonl"
+    sample = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    for path, licence in ((licensed, {"licence": "CC-BY-4.0 |\n x"}), (plain, {})):
+        path.write_text("".join(json.dumps({"id": str(k), **sample, **licence}) + "\n" for k in range(60)))
+    readers = [SampleReader(path) for path in (licensed, plain)]
+    sources = [Weighted("one", 60, 1.0, None), Weighted("two", 60, 3.0, None)]
+    records = [{"seconds": 70.0, "samples": 5, "step": 1, "loss": 1.0, "align": 0.0}] * 2
+    path, given = tmp_path / "README.md", recipe.model_dump() | {"licence": "apache-2.0"} | fields
+    write_card(path, Recipe.model_validate(given), records, sources, 10**6, "labels", readers)
+    card = path.read_text()
+    assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-text-to-text"
+    for words in (
+        *says,
+        "Time: 2.33 minutes of training",
+        "| one | 60 | 25.0% | 25.0% | CC-BY-4.0 / x |",
+        "| unknown |",
+    ):
+        assert words in card, words
 
 
 @pytest.mark.slow
@@ -195,12 +235,105 @@ def test_bad_samples_are_named_and_too_many_stop_the_run(recipe, tmp_path):
     assert holes[0]["error"].startswith("image unreadable: ")
 
 
+def broken(folder: Path, name: str, count: int) -> None:
+    """Breaks the first pictures of a shard, so that only decoding shows it."""
+    path = folder / f"{name}-00000.tar"
+    parts = path.read_bytes().split(b"IDAT")
+    path.write_bytes(b"".join(p + (b"JUNK" if k < count else b"IDAT") for k, p in enumerate(parts[:-1])) + parts[-1])
+
+
+@pytest.mark.parametrize(
+    ("samples", "count", "allowed", "ends_well"),
+    [
+        (8, 8, 0.001, False),  # what was 8 holes of 8, exit code 0 and a model of nothing
+        (8, 8, 1.0, False),  # all may be broken, but then nothing was learned
+        (8, 1, 0.001, False),
+        (8, 1, 0.125, True),
+        (8, 2, 0.125, False),
+        (8, 7, 0.9, True),
+    ],
+)
+def test_a_run_whose_holes_pass_max_holes_never_ends_well(recipe, tmp_path, samples, count, allowed, ends_well):
+    write_lines(recipe.folder, "few", samples)
+    few = {"samples": samples, "max_holes": allowed, "sources": {"few": {}}, "augment": {}, "align": {}}
+    recipe = Recipe.model_validate(recipe.model_dump() | few)
+    trainer = Trainer(recipe, tmp_path / "run")  # the lengths are measured from heads
+    broken(recipe.folder, "few", count)
+    if ends_well:
+        assert (trainer.run() / "model.safetensors").is_file()
+    else:
+        with pytest.raises(DataError, match="samples could not be used"):
+            trainer.run()
+        assert not (tmp_path / "run" / "model").exists()
+    assert read_lines(tmp_path / "run" / "holes.jsonl")
+
+
+def test_a_run_is_not_judged_by_a_validation_of_holes(recipe, tmp_path):
+    write_lines(recipe.folder, "held", 4, seed=5)
+    validation = {"sources": {"held": {}}, "every": 1}
+    recipe = Recipe.model_validate(recipe.model_dump() | {"validation": validation})
+    trainer = Trainer(recipe, tmp_path / "run")
+    broken(recipe.folder, "held", 4)
+    with pytest.raises(DataError, match=r"validation: 4 of 4 samples could not be used"):
+        trainer.run()
+    assert not (tmp_path / "run" / "best").exists()
+    assert len(read_lines(tmp_path / "run" / "holes.jsonl")) == 4
+
+
+def test_a_state_is_saved_when_minutes_have_passed(recipe, tmp_path, monkeypatch):
+    """By time as well as by steps: a short recipe with a large `save_every` is not lost."""
+    clock = [0.0]
+    monkeypatch.setattr("sphinx_x.training.loop.time.monotonic", lambda: clock[0])
+    trainer = Trainer(recipe.model_copy(update={"save_every": 1000, "save_minutes": 2.5, "keep": 99}), tmp_path / "run")
+    steps, saved = trainer.engine.step, []
+
+    def a_minute(*arguments):
+        clock[0] += 60
+        return steps(*arguments)
+
+    trainer.engine.step = a_minute  # type: ignore[method-assign]
+    save = trainer.states.save
+    trainer.states.save = lambda step, *more: saved.append(step) or save(step, *more)  # type: ignore[method-assign]
+    trainer.run()
+    assert saved == [*range(3, trainer.at.step, 3), *([trainer.at.step] if saved[-1] == trainer.at.step else [])]
+    assert len(saved) >= 4
+
+
+@pytest.mark.parametrize("moments", ["float32", "bfloat16"])
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("start", ["float32", "bfloat16", "float16"])
+def test_a_start_of_any_type_is_trained_in_any_type(recipe, tmp_path, tiny_folder, start, dtype, lora, moments):
+    """What it begins with is the start's own numbers; what comes out has the recipe's type and loads again."""
+    if moments == "bfloat16" and (start, lora) != ("bfloat16", False):
+        pytest.skip("one start shows it")
+    loaded = SphinxX.load(tiny_folder, dtype=getattr(torch, start))
+    loaded.model.save_pretrained(tmp_path / "start")
+    loaded.processor.save_pretrained(tmp_path / "start")
+    settings = {"start": str(tmp_path / "start"), "dtype": dtype, "samples": 16, "align": {}, "moments": moments}
+    settings |= {"lora": {"rank": 2}} if lora else {"freeze": ["experts"]}
+    trainer = Trainer(Recipe.model_validate(recipe.model_dump() | settings), tmp_path / "run")
+    begun = dict(trainer.engine.objective.model.named_parameters())
+    before = {n: p.detach().clone() for n, p in begun.items()}
+    assert {p.dtype for n, p in begun.items()} == {getattr(torch, dtype)}
+    own = {n: p for n, p in loaded.model.named_parameters() if n in before}
+    assert own and all(torch.equal(p.to(before[n].dtype), before[n]) for n, p in own.items())
+    folder = trainer.run()
+    assert any(not torch.equal(p, before[n]) for n, p in begun.items())
+    again = SphinxX.load(folder, dtype="auto").model
+    if not lora:
+        assert {p.dtype for p in again.parameters()} == {getattr(torch, dtype)}
+        after = dict(again.named_parameters())
+        assert all(torch.equal(p, after[n]) for n, p in begun.items())
+
+
 def test_a_step_of_holes_alone_is_passed_over(recipe, tmp_path):
     """A pack whose only sample is broken does not block the run, nor a resumed one."""
     content = bytearray((recipe.folder / "lines-00000.tar").read_bytes())
     content[content.index(b"IDAT")] ^= 1
     (recipe.folder / "lines-00000.tar").write_bytes(content)
-    alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), "samples": 40})
+    few = {"samples": 40, "max_holes": 0.025}
+    alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), **few})
     trainer = Trainer(alone, tmp_path / "run")
     taken = []
     trainer.engine.step = lambda packs, *_: taken.append(packs) or Done(0.5)  # type: ignore[method-assign]
@@ -334,6 +467,16 @@ def test_letters_get_a_token_and_begin_as_what_they_look_like(recipe, tmp_path, 
     assert loaded.processor.tokenizer.encode(text, add_special_tokens=False) == ids
 
 
+def test_recomputing_warns_of_nothing_and_changes_nothing(recipe, tmp_path):
+    """It asked the library by a name that is deprecated."""
+    plain, sums = gradients(recipe, tmp_path / "plain", [range(4)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        again, more = gradients(recipe.model_copy(update={"recompute": True}), tmp_path / "again", [range(4)])
+    assert more.loss == pytest.approx(sums.loss, rel=1e-6)
+    assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
+
+
 def test_learning_rate_by_hand():
     rates = [learning_rate_at(step / 100, 1.0, 0.1) for step in range(101)]
     assert rates[0] == 0 and rates[5] == pytest.approx(0.5) and rates[10] == pytest.approx(1.0)
@@ -348,6 +491,7 @@ GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (GOOD + "\nlicence: My own!", "licence: String should match pattern"),
         (GOOD + "\nsize: 3", "size: Extra inputs"),
         (GOOD.replace("96", "many"), "samples: Input should be"),
         (GOOD.replace("nano", "giant"), "member: 'giant' is not one of nano"),
@@ -383,6 +527,13 @@ def test_packaged_recipes_are_found_by_name():
         load_recipe("some/folder/nano.yaml")
 
 
+def test_a_recipe_based_on_another_has_neither_its_name_nor_its_licence(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: nano-engines\nsamples: 10\n")
+    mine, base = load_recipe(tmp_path / "mine.yaml"), load_recipe("nano-engines")
+    assert (base.name, base.licence) == ("SPHINX-Nano", "apache-2.0") and (mine.name, mine.licence) == (None, None)
+    assert mine == base.model_copy(update={"name": None, "licence": None, "samples": 10})
+
+
 def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():
     told = load_recipe("nano-engines")
     without = load_recipe(Path(__file__).parents[1] / "benchmarks" / "nano_without_engines.yaml")
@@ -393,7 +544,8 @@ def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone()
 
 
 RUN = """
-import sys, dataclasses, pickle
+import signal, sys, dataclasses, pickle
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests run under
 import sphinx_x.training.begin as begin
 import sphinx_x.training.loop as loop
 member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
@@ -408,7 +560,9 @@ def start(tmp_path, member, recipe, folder, resume) -> subprocess.Popen:
     job = tmp_path / f"job-{time.monotonic_ns()}.pickle"
     job.write_bytes(pickle.dumps((member, recipe, folder, resume)))
     paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-c", RUN, str(job)], stderr=subprocess.PIPE, text=True, env=paths)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(job)], stderr=subprocess.PIPE, text=True, env=paths, start_new_session=True
+    )
 
 
 @pytest.mark.slow
@@ -437,13 +591,23 @@ def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
 
 
 @pytest.mark.slow
-def test_a_stop_signal_saves_first(recipe, tmp_path, tiny_member):
-    recipe = recipe.model_copy(update={"samples": 80000, "save_every": 10000})
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stop_signal_to_the_whole_group_saves_first(recipe, tmp_path, tiny_member, number, workers):
+    """As a terminal, a scheduler or a container sends it: to the workers of the loader too, and more than once."""
+    recipe = recipe.model_copy(update={"samples": 80000, "save_every": 10000, "workers": workers})
     folder = tmp_path / "stopped"
     process = start(tmp_path, tiny_member, recipe, folder, False)
     while not (folder / "log.jsonl").exists() and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM and "stopped after step" in said
+    for _ in range(3):
+        os.killpg(process.pid, number)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number and "stopped after step" in said, said
+    assert "Traceback" not in said and "killed" not in said
     assert len(saved_states(folder / "state")) == 1
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        os.killpg(process.pid, 0)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx_x.inference import SphinxX
+
+# Threads of OpenMP that wait for work do so asleep. Awake, which is the default, they take the cores from all else that
+# runs: training beside another program took six times as long. PyTorch reads this when it is loaded, so it is set here;
+# what a user has said about it stays.
+_CHOSEN = bool({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"} & os.environ.keys())
+if not _CHOSEN:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+WAITING_KNOWN = _CHOSEN or "torch" not in sys.modules
+"""Whether PyTorch knows how its threads are to wait; where it was loaded before, only processes started later do."""
 
 __version__ = "0.1.0"
 __all__ = ["SphinxX", "__version__"]

@@ -6,14 +6,18 @@ import contextlib
 import io
 import math
 import re
+import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, Union
 
 import numpy as np
 from PIL import Image
 
 from sphinx_x.errors import ImageError, one_line
+
+if TYPE_CHECKING:
+    import torch
 
 # Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
 # what is above is far more often a decompression bomb than a picture. The size is read from the header.
@@ -25,6 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "JPEG2000"
 
 # EXIF orientation -> what turns the picture upright.
 _ORIENTATION = 0x0112
+_QUARTER_TURNS = (5, 6, 7, 8)  # width and height change places
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,15 +42,25 @@ _UPRIGHT = {
 
 _pdfium_lock = threading.Lock()  # pdfium may not be entered by two threads at once
 
-Source = str | Path | bytes | Image.Image | np.ndarray
+# Arrays and tensors: the shapes and numbers that are pictures, in words.
+_ARRAYS = (
+    "(H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W) of uint8, of uint16, or of floats from 0 to 1"
+)
+_OUTSIDE = 1e-3  # how far a float may lie outside 0..1: scaling a picture overshoots by the last bits
+
+Source = Union[str, Path, bytes, Image.Image, np.ndarray, "torch.Tensor"]
 
 
 def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     """Opens an image as a new, fully loaded RGB picture, upright and on white.
 
-    `source` is the path of a file, its bytes, a Pillow image, or a uint8 array of shape (H, W), (H, W, 3) or
-    (H, W, 4). A PDF, known by its content, gives its page number `page` (from 1) rendered at `dpi` dots per inch; of a
-    file with many frames (TIFF, GIF) `page` picks one; everything else has page 1 only. Addresses are not fetched.
+    `source` is the path of a file, its bytes, a Pillow image, a NumPy array or a PyTorch tensor. A PDF, known by its
+    content, gives its page number `page` (from 1) rendered at `dpi` dots per inch; of a file with many frames (TIFF,
+    GIF) `page` picks one; everything else has page 1 only. Addresses are not fetched.
+
+    Arrays and tensors are (H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W), tensors (4, H, W) as well,
+    of uint8, of uint16 (0..65535), or of floats from 0 to 1. Where the first and the last axis could both be the
+    channels, an array has them last and a tensor first, as their libraries do.
 
     The EXIF orientation is applied, transparency is laid on white, and 16-bit values 0..65535 become 0..255. Raises
     `ImageError`, one line with the file's name, for whatever cannot be read or has more than `MAX_PIXELS` pixels.
@@ -58,7 +73,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     try:
         if isinstance(source, Image.Image):
             return _single(source, name, page)
-        if isinstance(source, np.ndarray):
+        if isinstance(source, np.ndarray) or _is_tensor(source):
             return _single(_from_array(source, name), name, page)
         if isinstance(source, bytes):
             return _open_stream(io.BytesIO(source), name, page, dpi)
@@ -76,7 +91,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
 
 
 def image_size(source: str | Path | bytes) -> tuple[int, int]:
-    """Width and height of an image file, upright, from its head alone: nothing is decoded.
+    """Width and height that `open_image` would give an image file, from its head alone: only a PNG is decoded.
 
     Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
     """
@@ -87,8 +102,11 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
             Image.open(stream, formats=FORMATS) as image,
         ):
             _check_size(name, image.size)
-            width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+            if image.format == "PNG":  # its orientation may stand behind the pixels
+                with contextlib.suppress(Exception):  # one that is cut short has a size all the same
+                    image.load()
+            width, height = _stored_size(image)
+            return (height, width) if _orientation(image) in _QUARTER_TURNS else (width, height)
     except ImageError:
         raise
     except Exception as error:  # as in `open_image`
@@ -103,8 +121,10 @@ def _name(source: Source) -> str:
         return text if len(text) <= 200 else f"{text[:200]}..."
     if isinstance(source, bytes):
         return "image bytes"
-    if isinstance(source, np.ndarray):
-        return f"{source.dtype} array of shape {source.shape}"
+    if isinstance(source, np.ndarray) or _is_tensor(source):
+        return (
+            f"{source.dtype} {'array' if isinstance(source, np.ndarray) else 'tensor'} of shape {tuple(source.shape)}"
+        )
     return "Pillow image" if isinstance(source, Image.Image) else f"{type(source).__name__} object"
 
 
@@ -174,9 +194,21 @@ def _finish(image: Image.Image, name: str) -> Image.Image:
     return rgb
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the pixels as the file has them, before they are turned upright.
+
+    Pillow gives the size of a TIFF upright before it is decoded, where the tag of the orientation says so, but not
+    where only XMP does; so a TIFF is asked for its own tags of width and height.
+    """
+    tags: Any = getattr(image, "tag_v2", None)
+    return (tags[0x0100], tags[0x0101]) if tags else image.size
+
+
 def _orientation(image: Image.Image) -> int:
+    """1 to 8; what is broken or unknown is upright."""
     with contextlib.suppress(Exception):  # broken EXIF data do not make a good picture unreadable
-        return image.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(_ORIENTATION, 1)
+        return value if value in _UPRIGHT else 1
     return 1
 
 
@@ -187,17 +219,48 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         eight_bits = np.rint(np.arange(65536) / 257).astype(np.uint8)
         return Image.fromarray(eight_bits[np.asarray(image).clip(0, 65535)]).convert("RGB")
     if image.has_transparency_data:
-        colours = image.convert("RGBA")
+        # Pillow knows no way from premultiplied grey to RGBA
+        colours = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
     return image.convert("RGB")
 
 
-def _from_array(array: np.ndarray, name: str) -> Image.Image:
-    shape = array.shape
-    if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
-        raise ImageError(f"{name}: an image array is uint8 of shape (H, W), (H, W, 3) or (H, W, 4)")
-    _check_size(name, (shape[1], shape[0]))
-    return Image.fromarray(np.ascontiguousarray(array))
+def _is_tensor(source: object) -> TypeGuard[torch.Tensor]:
+    """Whether it is a PyTorch tensor; PyTorch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.Tensor)
+
+
+def _from_array(source: np.ndarray | torch.Tensor, name: str) -> Image.Image:
+    refused = ImageError(f"{name}: an image array is {_ARRAYS}")
+    if isinstance(source, np.ndarray):
+        array, first, last_wins = source, (1, 3), True
+    else:
+        plain = source.detach().cpu()
+        # NumPy has no bfloat16
+        array, first, last_wins = (plain.float() if plain.is_floating_point() else plain).numpy(), (1, 3, 4), False
+    if array.ndim not in (2, 3):
+        raise refused
+    if array.ndim == 3:
+        at_end, in_front = array.shape[2] in (1, 3, 4), array.shape[0] in first
+        if not (at_end or in_front):
+            raise refused
+        if in_front and not (at_end and last_wins):
+            array = np.moveaxis(array, 0, 2)
+        array = array[..., 0] if array.shape[2] == 1 else array
+    _check_size(name, (array.shape[1], array.shape[0]))
+    return Image.fromarray(np.ascontiguousarray(_eight_bits(array, refused)))
+
+
+def _eight_bits(array: np.ndarray, refused: ImageError) -> np.ndarray:
+    """Values of an array as 0..255; raises `refused` for what has no fixed white."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return np.rint(array / np.float32(257)).astype(np.uint8)
+    if array.dtype.kind != "f" or not (array.min() >= -_OUTSIDE and array.max() <= 1 + _OUTSIDE):  # nor NaN
+        raise refused
+    return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
 
 
 def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:

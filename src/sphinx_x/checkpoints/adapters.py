@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.jobs import MANIFEST, check_folder
@@ -120,10 +124,44 @@ def apply_adapter(model: nn.Module, adapter: Adapter) -> int:
 
     Raises `CheckpointError`, and leaves the model as it is, where a layer is missing or of another shape.
     """
-    pairs = _pairs(adapter.folder)
-    layers = dict(model.named_modules())
+    pairs = _fitting(model, adapter)
+    for layer, a_RI, b_OR in pairs:
+        add_low_rank(layer, a_RI, b_OR, adapter.scale(a_RI.shape[0]))
+    return len(pairs)
+
+
+@contextmanager
+def beside(model: nn.Module, adapters: Sequence[Adapter]) -> Iterator[None]:
+    """A model that computes with adapters beside its weights, as while they were trained, until the block ends.
+
+    Raises `CheckpointError` where a layer is missing or of another shape.
+    """
+    handles: list[RemovableHandle] = []
+    try:
+        for adapter in adapters:
+            for layer, a_RI, b_OR in _fitting(model, adapter):
+                handles.append(layer.register_forward_hook(_adding(a_RI, b_OR, adapter.scale(a_RI.shape[0]))))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _adding(a_RI: Tensor, b_OR: Tensor, scale: float) -> Callable[..., Tensor]:
+    """A hook that adds scale * B A x to what a layer gives, summed in float32."""
+
+    def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        a, b = (half.to(out.device, torch.float32) for half in (a_RI, b_OR))
+        return (out.float() + scale * F.linear(F.linear(given[0].float(), a), b)).to(out.dtype)
+
+    return hook
+
+
+def _fitting(model: nn.Module, adapter: Adapter) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+    """The layers of a model that adapters lie over, each with its A and B."""
+    layers, found = dict(model.named_modules()), []
     tied = getattr(model.config, "tie_word_embeddings", False)
-    for name, (a_RI, b_OR) in pairs.items():
+    for name, (a_RI, b_OR) in _pairs(adapter.folder).items():
         layer = layers.get(name)
         if not isinstance(layer, nn.Linear):
             raise CheckpointError(f"{adapter.folder}: the model has no linear layer {name}: not the one they lie over")
@@ -135,9 +173,8 @@ def apply_adapter(model: nn.Module, adapter: Adapter) -> int:
         if not fits:
             shapes = f"{tuple(b_OR.shape)} x {tuple(a_RI.shape)} over {tuple(layer.weight.shape)}"
             raise CheckpointError(f"{adapter.folder}: {name} does not fit: {shapes}")
-    for name, (a_RI, b_OR) in pairs.items():
-        add_low_rank(layers[name], a_RI, b_OR, adapter.scale(a_RI.shape[0]))
-    return len(pairs)
+        found.append((layer, a_RI, b_OR))
+    return found
 
 
 def _pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:

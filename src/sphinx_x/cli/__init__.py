@@ -325,11 +325,15 @@ def merge(
     base: Annotated[
         str | None, typer.Option(help="The model they lie over, if not the one that the folder names.")
     ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; by default that of the model below.")
+    ] = None,
 ) -> None:
     """Writes adapters and the model below them as one plain model folder."""
+    from sphinx_x.checkpoints.writer import dtype_named
     from sphinx_x.training.lora import merge_folder
 
-    print(f"written to {merge_folder(adapter, out, base)}")
+    print(f"written to {merge_folder(adapter, out, base, dtype_named(dtype) if dtype else None)}")
 
 
 def _say(notes: list[str], out: Path) -> None:
@@ -357,9 +361,9 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _leave)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import signal
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -185,8 +188,31 @@ def _as_list(packs: list[list[Example]]) -> list[list[Example]]:
     return packs
 
 
-def _one_thread(_: int) -> None:
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+"""What asks a run to end: its own process saves first, and needs its workers for the step that it is in."""
+
+
+def _begin_worker(_: int) -> None:
+    """In a worker: one thread, and a signal that reaches the whole process group is left to the run's own process,
+    which ends its workers."""
     torch.set_num_threads(1)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds such signals back while workers are started: one that came before a worker ignores it would end it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither masks nor process groups of this kind
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batches(
@@ -194,17 +220,21 @@ def batches(
 ) -> Iterable[tuple[Step, list[list[Example]]]]:
     """Each step with the examples of its packs (of those that rank `rank` of `ranks` computes), in order."""
     ahead: list[Step] = []
-    loader = DataLoader(
-        examples,
-        batch_sampler=_Packs(steps, ahead, rank, ranks),
-        collate_fn=_as_list,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
-        # a forked process shares the tables that are mapped; a spawned one would get a copy of them
-        multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
-    )
-    for packs in loader:
+    with _undisturbed(), warnings.catch_warnings():
+        # how many workers is the recipe's word, and PyTorch would say what it thinks of it twice for every loader
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        loader = DataLoader(
+            examples,
+            batch_sampler=_Packs(steps, ahead, rank, ranks),
+            collate_fn=_as_list,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_begin_worker,
+            # a forked process shares the tables that are mapped; a spawned one would get a copy of them
+            multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
+        )
+        loading = iter(loader)
+    for packs in loading:
         yield ahead.pop(0), packs
 
 

@@ -19,6 +19,7 @@ from transformers.processing_utils import ImagesKwargs, MultiModalData
 from sphinx_x.errors import ImageError
 from sphinx_x.images import MAX_PIXELS
 from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.image_inputs import by_row, flat, open_images
 from sphinx_x.model.prompt import PromptBuilder, chat_template, find_template, view_ids
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
@@ -26,6 +27,11 @@ from sphinx_x.model.views import Layout, ViewGrid, plan_views
 WHITE = (255, 255, 255)
 STRIP_PIXELS = 25_000_000
 """Pixels of a padded square that are held at once."""
+FIXED = {
+    **dict.fromkeys(("do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_pad"), False),
+    **{"do_convert_rgb": True, "data_format": "channels_first"},
+}
+"""What other image processors can be asked for: views are RGB, and made as the model's grid says, never otherwise."""
 
 
 def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int] = WHITE) -> np.ndarray:
@@ -114,7 +120,8 @@ class SphinxXImagesKwargs(ImagesKwargs, total=False):
 class SphinxXImageProcessor(PilBackend):
     """Images -> `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, the views of each image.
 
-    The experts normalise for themselves, so nothing is normalised here.
+    Images are opened by `open_image`, whatever they are, so that their pixels are those of `chat` and of training. The
+    experts normalise for themselves, so nothing is normalised here.
     """
 
     valid_kwargs = SphinxXImagesKwargs
@@ -134,19 +141,35 @@ class SphinxXImageProcessor(PilBackend):
         """Where an image lies on the canvas and which sub-images it keeps."""
         return plan_views(image.width, image.height, self.grid())
 
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Opens what is handed over; the library's own way makes 16-bit grey white and transparent pixels black."""
+        return open_images(image_url_or_urls)
+
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+        for name, value in FIXED.items():
+            if kwargs.get(name) not in (None, value):
+                raise ImageError(f"{name}: must be left out or {value}; views are made as the model's grid says")
+        super()._validate_preprocess_kwargs(**kwargs)
+
+    def _prepare_image_like_inputs(
+        self, images: Any, *_: Any, input_data_format: Any = None, **__: Any
+    ) -> list[Image.Image]:
+        return flat(open_images(images, input_data_format))
+
     def _preprocess(
         self,
-        images: list[np.ndarray],
+        images: list[Image.Image],
         views: dict[str, Any],
         padding_color: tuple[int, int, int],
         return_tensors: Any = None,
         **_: Any,
     ) -> BatchFeature:
+        if not images:
+            raise ImageError("there is no image in the list")
         grid = ViewGrid(**views)
-        layouts = [plan_views(image.shape[-1], image.shape[-2], grid) for image in images]
+        layouts = [plan_views(image.width, image.height, grid) for image in images]
         pixels = [
-            render_views(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), layout, tuple(padding_color))
-            for image, layout in zip(images, layouts, strict=True)
+            render_views(image, layout, tuple(padding_color)) for image, layout in zip(images, layouts, strict=True)
         ]
         data = {
             "pixel_values": np.concatenate(pixels).astype(np.float32) / 255,
@@ -182,11 +205,28 @@ class SphinxXProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
-        """As the library's processors; a text that begins with the first token (of a chat template) gets no second."""
+        """As the library's processors; a text that begins with the first token (of a chat template) gets no second.
+
+        images: one, a list for all texts together, or a list of lists, one for each text; each is whatever `open_image`
+        takes. An empty list is none. Raises `ImageError`, or `PromptError` where a text has another number of
+        placeholders than images.
+        """
         bos, texts = self.tokenizer.bos_token, [text] if isinstance(text, str) else list(text or [])
+        if images is not None:
+            images = self._opened(images, texts, kwargs)
         if bos and texts and all(isinstance(t, str) and t.startswith(bos) for t in texts):
             kwargs.setdefault("add_special_tokens", False)
         return super().__call__(images=images, text=text, **kwargs)
+
+    def _opened(self, images: Any, texts: list[Any], kwargs: dict[str, Any]) -> list[Image.Image] | None:
+        """The images in one list, in the order of the texts; None where there are none."""
+        own = kwargs.get("images_kwargs") or {}
+        channels = kwargs.pop("input_data_format", None) or own.get("input_data_format")
+        opened = open_images(images, channels)
+        if not all(isinstance(text, str) for text in texts):
+            return flat(opened) or None  # the library says what is wrong with the text
+        counts = [text.count(self.image_token) for text in texts]
+        return (by_row(opened, counts) if texts else flat(opened)) or None
 
     def prompt_builder(self) -> PromptBuilder:
         """Conversation -> ids, as this member reads it."""

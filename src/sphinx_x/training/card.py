@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from sphinx_x.data.blend import Weighted
 from sphinx_x.data.prepare import DataConfig
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.tally import UNUSABLE
+from sphinx_x.inference import BUILT_IN
 from sphinx_x.jobs import write_atomic
+from sphinx_x.training.dry_run import duration
 from sphinx_x.training.recipe import Recipe
 
 SCORES = "## Scores"
@@ -22,38 +28,105 @@ def _packages(data: DataConfig) -> list[str]:
     return list(dict.fromkeys([*data.packages, *(name for pages in data.pages.values() for name in pages.packages)]))
 
 
+LOOKED_AT = 50
+"""Samples of a source whose licence is read."""
+
+
+def licences_of(reader: SampleReader) -> str:
+    """The licences that samples of a source name, the most frequent first; `unknown` where they name none."""
+    found: Counter[str] = Counter()
+    for number in sorted(set(np.linspace(0, len(reader) - 1, min(LOOKED_AT, len(reader))).astype(int).tolist())):
+        try:
+            found[_cell(reader[number].licence) or "unknown"] += 1
+        except UNUSABLE:  # counted and named where lengths are measured
+            continue
+    return "; ".join(licence for licence, _ in found.most_common(5)) or "unknown"
+
+
+def _cell(text: str) -> str:
+    """What stands in a cell of a table."""
+    return " ".join(text.split()).replace("|", "/")[:100]
+
+
+def _licence_of_base(start: str) -> str:
+    """The licence in the front matter of a model's own card; `unknown` where there is none."""
+    path = next((f / "README.md" for f in (Path(start), BUILT_IN / start) if (f / "README.md").is_file()), None)
+    text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+    try:
+        facts: Any = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
+    except (yaml.YAMLError, IndexError):
+        facts = None
+    return str(facts.get("license") or "unknown") if isinstance(facts, dict) else "unknown"
+
+
+def _front_matter(recipe: Recipe) -> str:
+    """What the hub reads. A base is named there only by a hub id: it takes nothing else."""
+    facts: dict[str, Any] = {"license": recipe.licence or "unknown"}
+    start = recipe.start or ""
+    if start.count("/") == 1 and not Path(start).exists() and not start.startswith((".", "~", "/")):
+        facts |= {"base_model": start, "base_model_relation": "adapter" if recipe.lora else "finetune"}
+    facts |= {"library_name": "peft" if recipe.lora else "transformers", "pipeline_tag": "image-text-to-text"}
+    return yaml.safe_dump(facts, sort_keys=False)
+
+
+def _title(recipe: Recipe, run: str) -> str:
+    """The recipe's name for it; else a fine-tune is called as its run, and what began with nothing as its member."""
+    return recipe.name or (run if recipe.start else f"SPHINX-{recipe.member.capitalize()}")
+
+
 def write_card(
-    path: Path, recipe: Recipe, records: Sequence[dict[str, Any]], sources: Sequence[Weighted], parameters: int
+    path: Path,
+    recipe: Recipe,
+    records: Sequence[dict[str, Any]],
+    sources: Sequence[Weighted],
+    parameters: int,
+    run: str = "",
+    readers: Sequence[SampleReader] = (),
 ) -> None:
-    """Writes the card of a finished run. records: its log; sources: of its mixture; parameters: of the model."""
+    """Writes the card of a finished run.
+
+    Args:
+        path: The file.
+        recipe: Of the run.
+        records: Its log.
+        sources: Of its mixture.
+        parameters: Of the model, what lies below adapters included.
+        run: The name of the run's folder.
+        readers: Of the sources, for the licences that their samples name.
+    """
     last = records[-1]
-    hours = sum(record["seconds"] for record in records) / 3600
+    took = duration(sum(record["seconds"] for record in records))
     shares = [sum(source.share(at) for source in sources) for at in (0.0, 1.0)]
+    licences = [licences_of(reader) for reader in readers] or ["unknown"] * len(sources)
     rows = "\n".join(
-        f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} |" for s in sources
+        f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} | {licence} |"
+        for s, licence in zip(sources, licences, strict=True)
     )
     documents = f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else ""
     begun = f", beginning with the model `{recipe.start}`" if recipe.start else ""
+    base = f"\n- Base: `{recipe.start}`, licence: {_licence_of_base(recipe.start)}." if recipe.start else ""
+    kind = "low-rank adapters over its base, which is needed beside them" if recipe.lora else "all weights"
+    licence = recipe.licence or "unknown: the recipe gives none (`licence`)"
     settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False, allow_unicode=True)
     write_atomic(
         path,
         f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: image-text-to-text
----
-# SPHINX-{recipe.member.capitalize()}
+{_front_matter(recipe)}---
+# {_title(recipe, run)}
 
 {parameters / 1e6:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else{begun}.
 
+- Of the family: SPHINX-{recipe.member.capitalize()}.{base}
+- What is here: {kind}.
+- Licence: {licence}.
 - Samples seen: {last["samples"]:,} in {last["step"]:,} steps.
-- Time: {hours:.1f} hours of training.
+- Time: {took} of training.
 - Last losses: {last["loss"]:.3f} nats a trained token, alignment {last["align"]:.3f} nats a character.
 
 ## Data
 
-| source | samples (pieces) | share at the start | share at the end |
-|---|---|---|---|
+| source | samples (pieces) | share at the start | share at the end | licence, as its samples say |
+|---|---|---|---|---|
 {rows}
 
 {documents}## Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import torch
 import yaml
 from pydantic import BaseModel
 
-from sphinx_x.errors import RecipeError
-from sphinx_x.training.estimate import Estimate, Estimator, Size
-from sphinx_x.training.recipe import LoraRecipe, Recipe
+from sphinx_x.errors import CheckpointError, DataError, RecipeError
+from sphinx_x.inference import find_adapters
+from sphinx_x.training.estimate import Estimate, Estimator, Size, heaviest_of
+from sphinx_x.training.recipe import LoraRecipe, Recipe, SourceRecipe, shares_of
+from sphinx_x.training.trial import Trial, try_steps
 from sphinx_x.training.world import chosen_device
 
 SIDE = 2048
@@ -25,13 +27,20 @@ USABLE = 0.95
 """Share of a device's memory that a run may take: the rest is for the system, and for what an estimate misses."""
 
 
+SLOWER = 1.5
+"""What a run may take beside the slowest step that was tried: reading samples, saving, measuring."""
+MOST_MISSING = 5
+
+
 @dataclass(frozen=True)
 class Machine:
-    """One device. memory: bytes; rate: operations a second of a matrix product in the recipe's dtype."""
+    """One device. memory: bytes; rate: operations a second of a matrix product in the recipe's dtype; trial: steps that
+    were tried on it, if any were."""
 
     device: str
     memory: int
     rate: float
+    trial: Trial | None = None
 
 
 def look_at(device: torch.device, dtype: torch.dtype) -> Machine:
@@ -101,17 +110,36 @@ def format_estimate(estimate: Estimate, machine: Machine | None = None) -> str:
         lines.append((f"  {part}", f"{number(numbers)}, {kind}"))
     lines += _memory_lines(estimate) + _work_lines(estimate)
     if machine is not None:
-        seconds, usable = estimate.rank_flops / machine.rate, gigabytes(USABLE * machine.memory)
-        each, together = duration(seconds), duration(seconds * estimate.work.steps)
-        at_most = " at most" if _sign(estimate) == "<= " else ""
-        rate = f"{operations(machine.rate)}/s of a matrix product on this {machine.device}"
-        lines += [
-            ("time", f"{each} a step, {together} in all{at_most}, if all operations ran at"),
-            ("", f"the {rate}; real steps take longer"),
-            ("this device", f"{gigabytes(machine.memory)} of memory, {usable} may be used"),
-        ]
+        lines += _time_lines(estimate, machine)
+        usable = gigabytes(USABLE * machine.memory)
+        lines.append(("this device", f"{gigabytes(machine.memory)} of memory, {usable} may be used"))
     width = max(len(name) for name, _ in lines) + 2
     return "\n".join(f"{name:<{width}}{text}" for name, text in lines)
+
+
+def _time_lines(estimate: Estimate, machine: Machine) -> list[tuple[str, str]]:
+    """How long a step and the run take: a range where steps were tried, else what the operations alone would."""
+    work, trial, flops = estimate.work, machine.trial, estimate.rank_flops
+    bound = work.certainty == "bound"
+    if trial is None:
+        seconds = flops / machine.rate
+        full = ", with full packs," if bound else ","
+        rate = f"{operations(machine.rate)}/s of a matrix product on this {machine.device}"
+        every = f"{duration(seconds)} a step, {duration(seconds * work.steps)} in all"
+        return [("time", f"{every}{full} if all operations ran at"), ("", f"the {rate}; real steps take longer")]
+    low, high = flops / trial.fastest, SLOWER * flops / trial.slowest
+    rates = f"{number(trial.slowest, 'G')} to {operations(trial.fastest)}/s"
+    lines = [
+        ("time", f"{span(low, high)} a step, {span(low * work.steps, high * work.steps)} in all, on this"),
+        ("", f"{machine.device} as busy as it is now: {trial.what} were tried, at {rates}"),
+    ]
+    return [*lines, ("", "with full packs: less where samples leave room in them")] if bound else lines
+
+
+def span(low: float, high: float) -> str:
+    """Two durations in words, the unit once where it is the same."""
+    (first, unit), (second, other) = (duration(value).split() for value in (low, high))
+    return f"{first} to {second} {other}" if unit == other else f"{first} {unit} to {second} {other}"
 
 
 def _memory_lines(estimate: Estimate) -> list[tuple[str, str]]:
@@ -207,11 +235,52 @@ def what_fits(estimator: Estimator, recipe: Recipe, ranks: int, memory: float) -
     return found
 
 
+def missing(recipe: Recipe) -> list[str]:
+    """What a run of a recipe would not find: the model that it starts from, and files of its sources."""
+    found = []
+    if recipe.start is not None:
+        try:
+            name = find_adapters(recipe.start)[0]
+            if isinstance(name, str) and not _in_cache(name):
+                found.append(f"start: {name}: no folder here, and no model of that id in the hub's cache")
+        except CheckpointError as error:
+            found.append(f"start: {error}")
+    validation = recipe.validation.sources if recipe.validation else {}
+    for kind, sources in (("sources", recipe.sources), ("validation.sources", validation)):
+        for name, source in sources.items():
+            found += [f"{kind}.{name}: {what}" for what in _missing_files(recipe, name, source)]
+    return found
+
+
+def _in_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def _missing_files(recipe: Recipe, name: str, source: SourceRecipe) -> Iterator[str]:
+    later = " yet; the run makes it (data)" if recipe.data is not None else ""
+    try:
+        paths = shares_of(recipe, {name: source})[name].paths
+        yield from (f"{path}: not there{later}" for path in paths if not path.exists())
+    except DataError as error:
+        yield f"{error}{later}"
+    if source.root is not None and not source.root.is_dir():
+        yield f"root: {source.root}: no such folder"
+
+
+def _with_missing(table: str, found: list[str]) -> str:
+    """The table below what is missing."""
+    more = [f"and {len(found) - MOST_MISSING} more"] if len(found) > MOST_MISSING else []
+    return "\n".join([*(f"missing: {what}" for what in [*found[:MOST_MISSING], *more]), table])
+
+
 def dry_run(
     recipe: Recipe, folder: Path, ranks: int | None = None, device: str | None = None, memory: float | None = None
 ) -> str:
-    """The table of a recipe. folder: of the run, where its samples may have been measured; ranks: by default one, or as
-    many as the recipe's `parallel` needs; memory: GB of each device, by default those of this machine's.
+    """The table of a recipe, below what it would not find. folder: of the run, where its samples may have been
+    measured; ranks: by default one, or as many as the recipe's `parallel` needs; memory: GB of each device, by default
+    those of this machine's. A few steps are tried where the run is one of this machine alone.
 
     Raises `CannotFitError` where it cannot fit, with what would.
     """
@@ -222,7 +291,10 @@ def dry_run(
         machine = Machine(machine.device, int(memory * 1e9), machine.rate)
     estimator = Estimator(recipe, folder / "index", chosen.type == "cpu")
     estimate = estimator.estimate(recipe, ranks)
-    table = format_estimate(estimate, machine)
+    if ranks == 1 and memory is None and estimate.memory.peak <= USABLE * machine.memory:
+        tried = try_steps(recipe, estimator.config, heaviest_of(recipe, estimate.work), chosen, machine.rate)
+        machine = replace(machine, trial=tried)
+    table = _with_missing(format_estimate(estimate, machine), missing(recipe))
     if estimate.memory.peak <= USABLE * machine.memory:
         return table
     raise CannotFitError(

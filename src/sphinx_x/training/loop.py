@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from sphinx_x import WAITING_KNOWN
 from sphinx_x.data.augment import Augmentation
-from sphinx_x.data.loader import Example, batches
+from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
@@ -48,6 +49,8 @@ from sphinx_x.training.world import World, join, leave
 T = TypeVar("T")
 DRAW_EVERY = 30
 """Seconds between two drawings of the curves."""
+FEW_HOLES = 10
+"""Holes that do not stop a run while few samples were seen; of all its samples `max_holes` counts, however few."""
 LOGS = ("log.jsonl", "validation.jsonl", "holes.jsonl", "bad_steps.jsonl")
 
 
@@ -68,15 +71,18 @@ class Standing:
 
 
 class StopSignal:
-    """Remembers SIGTERM and SIGINT while it is entered, so that a step can end and be saved first."""
+    """Remembers SIGTERM, SIGINT and SIGHUP while it is entered, so that a step can end and be saved first."""
 
     number: int = 0
 
     def __enter__(self) -> StopSignal:
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._remember)
+            for number in STOPPING:
+                # under nohup the run goes on when its terminal closes; a shell that starts a run in the background has
+                # it ignore SIGINT, but whoever sends it that by its number means it
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._remember)
         return self
 
     def _remember(self, number: int, _: Any) -> None:
@@ -114,7 +120,7 @@ class Trainer:
         self.data = self._data()
         self.at = Standing()
         self.trackers: list[Tracker] = []
-        self.drawn = time.monotonic()
+        self.drawn = self.saved = time.monotonic()
         self.flops: float | None = None  # of a token on this rank
         self.rate = 1.0  # operations a second of a matrix product
         self.states = States(self.folder / "state", self.world, recipe.keep)
@@ -167,7 +173,19 @@ class Trainer:
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
         where = {"workers", "folder", "data", "parallel", "at_once", "recompute", "compile"}
-        seen = {"save_every", "keep", "log_every", "max_holes", "bad_steps", "trackers", "validation", "abilities"}
+        seen = {
+            "name",
+            "licence",
+            "save_every",
+            "save_minutes",
+            "keep",
+            "log_every",
+            "max_holes",
+            "bad_steps",
+            "trackers",
+            "validation",
+            "abilities",
+        }
         facts = self.recipe.model_dump(mode="json", exclude=where | seen)
         for source in facts["sources"].values():
             del source["path"], source["root"]
@@ -200,7 +218,7 @@ class Trainer:
                 if recipe.validation and (at.step % recipe.validation.every == 0 or last):
                     self._validate()
                 stopped = world.any(bool(stop.number))
-                if at.step % recipe.save_every == 0 or last or stopped:
+                if at.step % recipe.save_every == 0 or last or stopped or self._long_unsaved():
                     self._save(last or stopped)
                 self.states.finish_if_done()
                 if stopped and not last:
@@ -211,12 +229,23 @@ class Trainer:
         self.states.finish()
         for tracker in self.trackers:
             tracker.close()
+        self._check_holes()
         if at.holes and world.first:
             print(f"{at.holes} of {at.samples} samples were broken: {self.folder / 'holes.jsonl'}", file=sys.stderr)
         return self.export(self.folder / "model")
 
+    def _long_unsaved(self) -> bool:
+        """Whether `save_minutes` have passed since the last state; the first rank's clock counts."""
+        return self.world.any(self.world.first and time.monotonic() - self.saved >= 60 * self.recipe.save_minutes)
+
     def _tell(self) -> None:
         """What was left out of the sources, and one sample of each as it is learned, on standard error."""
+        if self.world.device.type == "cpu" and not WAITING_KNOWN:
+            print(
+                "note: PyTorch was loaded before sphinx_x, so its threads wait awake and are slow beside other work; "
+                "import sphinx_x first, or set OMP_WAIT_POLICY=passive",
+                file=sys.stderr,
+            )
         for name, tally in self.mixture.tallies.items():
             for reason, count in (tally.set_aside + tally.left_out).most_common():
                 print(f"{name}: {count} of {tally.records} samples: {reason}", file=sys.stderr)
@@ -274,12 +303,20 @@ class Trainer:
                 at.holes += 1
                 if self.world.first:
                     append_line(self.folder / "holes.jsonl", {"step": at.step, "sample": name, "error": error})
+        self._check_holes()
         usable = [[example for example in pack if not example.error] for pack in packs]
-        if at.holes > max(self.recipe.max_holes * at.samples, 10):
-            raise DataError(
-                f"{at.holes} of {at.samples} samples could not be used; see {self.folder / 'holes.jsonl'} (max_holes)"
-            )
         return [pack for pack in usable if pack]
+
+    def _check_holes(self) -> None:
+        """Raises `DataError` where a run can no longer end well: more holes than a share `max_holes` of all its samples
+        or of those so far, or nothing but holes."""
+        at, most = self.at, self.recipe.max_holes
+        over = at.holes > most * self.recipe.samples or at.holes > max(most * at.samples, FEW_HOLES)
+        if over or 0 < at.holes == at.samples == self.recipe.samples:
+            raise DataError(
+                f"{at.holes} of {at.samples} samples could not be used, of the {self.recipe.samples} of this run "
+                f"{most:.2%} may be broken (max_holes); see {self.folder / 'holes.jsonl'}"
+            )
 
     def _log(self, facts: dict[str, Any], sums: Sums, progress: Progress) -> None:
         record = facts | record_of(self.world.gathered(sums.plain()))
@@ -298,6 +335,10 @@ class Trainer:
         assert self.validation is not None
         record = {"step": self.at.step, "samples": self.at.samples, **self.validation.measure(self.engine)}
         if self.world.first:
+            for name, error in self.validation.holes:
+                append_line(self.folder / "holes.jsonl", {"step": self.at.step, "sample": name, "error": error})
+        self.validation.check_holes(self.folder / "holes.jsonl")
+        if self.world.first:
             append_line(self.folder / "validation.jsonl", record)
             self._track(record, "validation/")
         loss = self.world.agreed(record["loss"])
@@ -306,6 +347,7 @@ class Trainer:
             self.export(self.folder / "best")
 
     def _save(self, last: bool) -> None:
+        self.saved = time.monotonic()
         facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
         if self.world.first and (last or time.monotonic() - self.drawn > DRAW_EVERY):
@@ -327,7 +369,8 @@ class Trainer:
                     model.save_pretrained(temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
-                write_card(temporary / "README.md", recipe, records, sources, model.num_parameters())
+                facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
+                write_card(temporary / "README.md", recipe, *facts)
                 write_manifest(temporary)
             self.engine.objective.attention(PACKED)
         world.wait()

@@ -8,20 +8,34 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import re
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sphinx_x.checkpoints.adapters import BASE, PREFIX, WEIGHTS, add_low_rank, is_adapter, weight_hashes
+from sphinx_x.checkpoints.adapters import (
+    BASE,
+    PREFIX,
+    WEIGHTS,
+    add_low_rank,
+    apply_adapter,
+    beside,
+    is_adapter,
+    weight_hashes,
+)
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
-from sphinx_x.inference import SphinxX, find_adapters, find_model
+from sphinx_x.inference import SphinxX, find_adapters, find_model, load_processor
 from sphinx_x.jobs import atomic_folder, write_manifest
 from sphinx_x.training.recipe import LoraRecipe
 
@@ -38,8 +52,9 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
     target is no linear layer of the language model, `MissingToolError` without PEFT.
     """
     try:
-        from peft import LoraConfig, inject_adapter_in_model
-        from peft.tuners.lora import LoraLayer
+        with _without_kernel_note():
+            from peft import LoraConfig, inject_adapter_in_model
+            from peft.tuners.lora import LoraLayer
     except ImportError as error:
         raise MissingToolError("lora: PEFT is missing (pip install 'sphinx-x[train]')") from error
     _check_targets(model, lora.targets)
@@ -59,6 +74,22 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
                 half.float()  # PEFT makes them of the layer's own type
             layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@contextmanager
+def _without_kernel_note() -> Iterator[None]:
+    """PEFT imports bitsandbytes where it is installed, which says that a kernel for 4 bits on a CPU is not there: of no
+    concern to adapters over whole weights. Its other messages stay."""
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "gemm_4bit_forward" not in str(record.msg)
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 def _check_targets(model: Any, targets: list[str]) -> None:
@@ -136,21 +167,76 @@ def merge_adapters(model: Any) -> Any:
     return model
 
 
-def merge_folder(adapter: str | Path, out: str | Path, base: str | Path | None = None) -> Path:
-    """Writes a folder of adapters and the model below them as one plain model folder, in that model's own types.
+def merge_folder(
+    adapter: str | Path,
+    out: str | Path,
+    base: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    tell: Callable[[str], None] = lambda note: print(f"note: {note}", file=sys.stderr),
+) -> Path:
+    """Writes a folder of adapters and the model below them as one plain model folder.
 
-    base: the model below, in place of what the folder names. Raises `CheckpointError` where `adapter` is none, or
-    does not fit, or `out` is there already.
+    Args:
+        adapter: The folder of adapters.
+        out: The folder to write.
+        base: The model below, in place of what the folder names.
+        dtype: Of the weights; by default that of the model below.
+        tell: Gets two notes: the type of the weights, and how far the logits of a probe are from those of the adapters
+            beside the weights.
+
+    Returns:
+        The folder that was written.
+
+    Raises:
+        CheckpointError: Where `adapter` is none, or does not fit, or `out` is there already.
     """
     if not is_adapter(adapter):
         raise CheckpointError(f"{adapter}: not a folder of adapters (adapter_config.json)")
-    below, _ = find_adapters(adapter, base)
-    sphinx = SphinxX.load(adapter, dtype="auto", device="cpu", base=base)
+    below, adapters = find_adapters(adapter, base)
+    sphinx = SphinxX.load(below, dtype="auto" if dtype is None else dtype, device="cpu")
+    if getattr(sphinx.model, "is_quantized", False):
+        raise CheckpointError(f"{adapter}: {below} is quantised, adapters are merged into whole weights (--base)")
+    sphinx = SphinxX(sphinx.model, load_processor(adapter, base))
     model: Any = sphinx.model
     with new_folder(out, sum(p.numel() * p.element_size() for p in model.parameters()), [adapter, below]) as folder:
+        with beside(model, adapters):
+            wanted = _probed(sphinx)
+        for one in adapters:
+            apply_adapter(model, one)
+        types = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters()})
+        why = f"as those of {below} (--dtype writes another)" if dtype is None else "as asked"
+        tell(f"weights are {', '.join(types)}, {why}")
+        tell(_difference(wanted, _probed(sphinx)))
         model.save_pretrained(folder)
         sphinx.processor.save_pretrained(folder)
         if (Path(below) / ORIGINAL).is_dir():  # what the way back to the reference's format needs
             shutil.copytree(Path(below) / ORIGINAL, folder / ORIGINAL)
         write_manifest(folder)
     return Path(out)
+
+
+PROBE = "Describe the picture: what is written there, which colours does it have, and where do they lie?"
+
+
+@torch.no_grad()
+def _probed(sphinx: SphinxX) -> torch.Tensor:
+    """The logits of a fixed question, about a picture where the model takes one, without those of image tokens, which
+    are never said: (tokens, words)."""
+    model: Any = sphinx.model
+    ramp = np.linspace(0, 255, 96 * 32 * 3).astype(np.uint8).reshape(32, 96, 3)
+    images = [Image.fromarray(ramp)] if model.config.groups else None
+    prompt = sphinx.prompt_for(PROBE, images)
+    views = (prompt.views.float() / 255) if images else None
+    logits = model(input_ids=torch.tensor([prompt.ids]), pixel_values=views, use_cache=False).logits[0].float()
+    said = torch.ones(logits.shape[1], dtype=torch.bool)
+    said[list(model.config.image_tokens().all())] = False
+    return logits[:, said]
+
+
+def _difference(wanted: torch.Tensor, found: torch.Tensor) -> str:
+    """How far merged logits are from those of the adapters beside the weights, in words."""
+    far, same = (found - wanted).abs(), int((found.argmax(-1) == wanted.argmax(-1)).sum())
+    return (
+        f"logits of a probe of {len(wanted)} tokens are {far.max():.2g} at most and {far.mean():.2g} on average from "
+        f"those of the adapters beside the weights; the likeliest token is the same at {same} of {len(wanted)} places"
+    )

@@ -52,6 +52,13 @@ class Objective(nn.Module):
         """Chooses the LLM's attention, as the library names it."""
         self.model.model.language_model.config._attn_implementation = name
 
+    def recompute(self) -> None:
+        """Has the activations of the LLM's layers computed again in the backward pass instead of kept."""
+        llm: Any = self.model.model.language_model
+        # the library renamed it, and the old name warns
+        enable = getattr(llm, "activation_checkpointing_enable", None) or llm.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+
     def forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The parts of `Losses`."""
         trunk: Any = self.model.model

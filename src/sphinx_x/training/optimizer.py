@@ -26,7 +26,7 @@ class MasterOptimizer:
     """AdamW over the parameters of a module that require a gradient.
 
     factors: name -> factor of the learning rate. masters: name -> this rank's slice in float32; in a run of one process
-    the module is rounded to the recipe's dtype here.
+    the module gets the recipe's dtype here.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe, world: World, factors: Mapping[str, float]) -> None:
@@ -37,6 +37,8 @@ class MasterOptimizer:
             self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
             round_weights(module, getattr(torch, recipe.dtype))
         else:
+            if world.mesh is None:  # a start may have come in bfloat16, and what is frozen computes in float32 as well
+                round_weights(module, torch.float32)
             self.masters = {name: nn.Parameter(own_part(p.detach())) for name, p in self.parameters.items()}
         groups = [
             {"params": [self.masters[name] for name in self.parameters if factors[name] == factor], "factor": factor}
@@ -141,7 +143,7 @@ class MasterOptimizer:
 
 
 def round_weights(module: nn.Module, dtype: torch.dtype) -> None:
-    """Rounds parameters in place; buffers (the angles of positions) stay as exact as they are."""
+    """Gives parameters a type, in place; buffers (the angles of positions) stay as exact as they are."""
     for parameter in module.parameters():
         parameter.data = parameter.data.to(dtype)
 

@@ -35,7 +35,7 @@ def spread(objective: Objective, recipe: Recipe, world: World) -> None:
     rank's weights count: on the others the module may be on the meta device.
     """
     if recipe.recompute:
-        objective.model.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+        objective.recompute()
     if world.mesh is None:
         objective.to(world.device)
     else:

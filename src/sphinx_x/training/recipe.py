@@ -124,6 +124,9 @@ class ValidationRecipe(Strict):
 class Recipe(Strict):
     """One training run.
 
+    What comes of it. name: what its model card calls it, by default the name of the run's folder, or that of the member
+    where nothing was begun with; licence: of the model, as the hub writes them (`apache-2.0`), by default unknown.
+
     What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
     (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
     `sphinx_x.model.padding`; letters: they get a token of their own each, see `sphinx_x.model.letters`; freeze: parts
@@ -132,15 +135,20 @@ class Recipe(Strict):
 
     On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
     of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
-    becomes of longer ones; max_holes: share of samples that may be unusable.
+    becomes of longer ones; max_holes: share of a run's samples that may be unusable.
 
     How. warmup: share of the run in which the learning rate rises; clip: largest norm of the gradient; dtype: what is
     computed in (weights are float32 besides); moments: what Adam remembers in; balance: weight of a mixture's
     load-balancing loss, by default the model's own; recompute: activations are computed again in the backward pass
     instead of being kept; compile: layers are compiled; bad_steps: steps in a row without a finite loss that end a run.
+
+    What is kept. save_every, save_minutes: a state after so many steps, and after so many minutes without one; keep:
+    how many states stay; log_every: steps between two lines of the log.
     """
 
     member: str
+    name: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"^[^\n]+$")
+    licence: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     start: str | None = None
     padding: Literal["corner", "center"] | None = None
     letters: str = ""
@@ -174,6 +182,7 @@ class Recipe(Strict):
     validation: ValidationRecipe | None = None
     workers: int = Field(default=1, ge=0)
     save_every: int = Field(default=500, gt=0)
+    save_minutes: float = Field(default=10.0, gt=0)
     keep: int = Field(default=2, gt=0)
     log_every: int = Field(default=10, gt=0)
     trackers: list[Literal["tensorboard", "trackio"]] = []
@@ -259,4 +268,6 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = beside if beside.is_file() else Path(base)
     if base in above or base == path:
         raise RecipeError(f"{path}: base: {base} is based on this recipe itself")
-    return _fields(base, (*above, path)) | fields
+    # whose model it is and under which licence is said by each recipe for itself
+    below = {name: value for name, value in _fields(base, (*above, path)).items() if name not in ("name", "licence")}
+    return below | fields

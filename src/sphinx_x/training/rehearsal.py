@@ -131,7 +131,7 @@ def rehearse(config: SphinxXConfig, recipe: Recipe, load: Load, short_attention:
         objective = build(config, recipe)
         trunk: Any = objective.model.model
         if recipe.recompute:
-            trunk.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            objective.recompute()
         for parameter in objective.parameters():
             if parameter.requires_grad:
                 parameter.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None))

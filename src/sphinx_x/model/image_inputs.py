@@ -1,0 +1,109 @@
+"""What users of the library hand over as images -> pictures as `open_image` makes them, and which text gets which."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.errors import ImageError, PromptError, one_line
+from sphinx_x.images import open_image
+
+CHANNELS = {"channels_first": 0, "channels_last": -1}
+SECONDS = 30
+"""How long an address may take to answer."""
+
+
+def open_images(images: Any, channels: Any = None) -> Any:
+    """A source, or a list of them nested as it likes, with every source opened; the nesting stays.
+
+    Args:
+        images: Anything `open_image` takes, and as the library's processors do, an address, a `data:` URI, base64, or
+            an array or a tensor of four axes, which is a list of images.
+        channels: `channels_first` or `channels_last`, or the library's constants for these, where arrays and tensors
+            are not to be taken as `open_image` takes them.
+
+    Raises:
+        ImageError: Where a source is no image.
+    """
+    if isinstance(images, (list, tuple)):
+        return [open_images(image, channels) for image in images]
+    if isinstance(images, str):
+        return open_image(_content(images))
+    axes = getattr(images, "ndim", 0)
+    if axes == 4:
+        return [open_images(image, channels) for image in images]
+    if axes == 3 and channels is not None:
+        channels = getattr(channels, "value", channels)
+        if channels not in CHANNELS:
+            raise ImageError(f"input_data_format is channels_first or channels_last, not {channels!r}")
+        # an array has its channels last where both ends could be
+        return open_image(np.moveaxis(np.asarray(images), CHANNELS[channels], -1))
+    return open_image(images)
+
+
+def _content(text: str) -> str | bytes:
+    """The bytes that a text holds or is the address of; a path stays one."""
+    if text.startswith(("http://", "https://")):
+        try:
+            with urlopen(text, timeout=SECONDS) as answer:
+                return answer.read()
+        except (OSError, HTTPException, ValueError) as error:
+            raise ImageError(f"{text[:200]}: cannot be fetched, {one_line(error)}") from error
+    if text.startswith("data:"):
+        head, _, body = text.partition(",")
+        if not head.endswith(";base64"):
+            raise ImageError(f"{head[:100]}: of `data:` URIs only those with base64 are read")
+        return _decoded(body, head)
+    try:
+        is_file = Path(text).exists()
+    except (OSError, ValueError):  # too long for a name
+        is_file = False
+    # what is shorter is no picture but the name of a file that is not there
+    return text if is_file or len(text) < 64 or "." in text else _decoded(text, text)
+
+
+def _decoded(body: str, name: str) -> bytes:
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        shown = name if len(name) <= 60 else f"{name[:60]}..."
+        raise ImageError(f"{shown!r}: neither a file nor base64, {one_line(error)}") from error
+
+
+def by_row(images: Any, placeholders: Sequence[int]) -> list[Image.Image]:
+    """Opened images in one list, in the order of the texts that they belong to.
+
+    Args:
+        images: One image, a list of images for all texts together, or a list of lists, one for each text.
+        placeholders: How many each text has.
+
+    Raises:
+        PromptError: Where a text has another number of placeholders than images.
+    """
+    many = images if isinstance(images, list) else [images]
+    rows = [image for image in many if isinstance(image, list)]
+    if rows and len(rows) < len(many):
+        raise PromptError("images: a list of images, or a list of lists, one for each text; this is a mixture of both")
+    if not rows:
+        if sum(placeholders) != len(many):
+            raise PromptError(f"images: {len(many)}, but the texts have {sum(placeholders)} placeholders")
+        return many
+    if len(rows) != len(placeholders):
+        raise PromptError(f"images: {len(rows)} lists, but there are {len(placeholders)} texts")
+    for number, (row, wanted) in enumerate(zip(rows, placeholders, strict=True)):
+        if len(row) != wanted:
+            raise PromptError(f"images: {len(row)} for text {number}, which has {wanted} placeholders")
+    return [image for row in rows for image in row]
+
+
+def flat(images: Any) -> list[Image.Image]:
+    """Opened images in one list, however they are nested."""
+    return [one for image in images for one in flat(image)] if isinstance(images, list) else [images]
