@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from sphinx_x.conversation import parse_messages
 from sphinx_x.errors import CheckpointError, ImageError, PromptError
+from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX, find_model
 from sphinx_x.jobs import MANIFEST
 
@@ -64,6 +66,69 @@ def test_counts_of_visual_tokens(tiny):
     assert prompt.unskipped_tokens == 16 * (9 + 2)
     image = set(tiny.model.config.image_tokens().all())
     assert sum(number in image for number in prompt.ids) == prompt.visual_tokens
+
+
+def test_pictures_are_opened_and_rendered_by_batches(tiny, tmp_path, monkeypatch):
+    """However many there are: before the first token only their sizes are known, and a batch holds its own only."""
+    import sphinx_x.inference as inference
+
+    pairs, events = [], []
+    for number in range(10):
+        path = tmp_path / f"{number}.png"
+        picture(20 + 10 * number, 12).save(path)
+        pairs.append(("Read.", [path, path.read_bytes(), picture(30), path][number % 4]))
+    for name in ("open_image", "render_views"):
+        kept = getattr(inference, name)
+        monkeypatch.setattr(inference, name, lambda *a, kept=kept, name=name: (events.append(name), kept(*a))[1])
+    generate = tiny._generate
+    monkeypatch.setattr(tiny, "_generate", lambda *a, **k: (events.append("batch"), generate(*a, **k))[1])
+    answers = tiny.chat_batch(pairs, batch_size=4, max_new_tokens=3)
+    assert (
+        events
+        == (["batch"] + ["open_image", "render_views"] * 4) * 2
+        + ["batch"]
+        + [
+            "open_image",
+            "render_views",
+        ]
+        * 2
+    )
+    monkeypatch.undo()
+    assert answers == [tiny.chat(*pair, max_new_tokens=3) for pair in pairs]
+
+
+def test_sizes_are_those_of_the_opened_pictures(tiny, tmp_path):
+    """The layout follows from what the head says: turned pictures, arrays and PDFs included."""
+    turned = picture(40, 20)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    picture(50, 20).save(tmp_path / "page.pdf")
+    sources = [tmp_path / "turned.jpg", PIL.Image.open(tmp_path / "turned.jpg"), picture(), np.zeros((7, 9), np.uint8)]
+    sources += [tmp_path / "page.pdf", (tmp_path / "page.pdf").read_bytes(), PIL.Image.new("RGBA", (3, 4))]
+    for source in sources:
+        prompt = tiny.prompt_for("Read.", source)
+        assert (prompt.layouts[0].width, prompt.layouts[0].height) == open_image(source).size
+        assert len(prompt.views) == prompt.layouts[0].views
+
+
+def test_broken_pictures_are_named_in_time(tiny, tmp_path):
+    good, cut, text = tmp_path / "good.png", tmp_path / "cut.png", tmp_path / "text.png"
+    PIL.Image.effect_noise((200, 100), 60).save(good)
+    cut.write_bytes(good.read_bytes()[:5000])
+    text.write_text("no picture")
+    for bad, says in ((text, "text.png: not an image"), (tmp_path / "none.png", "none.png: no such file")):
+        with pytest.raises(ImageError, match=says):
+            tiny.prompt_for("Read.", [good, bad])
+    prompt = tiny.prompt_for("Read.", cut)  # its head is whole
+    with pytest.raises(ImageError, match=r"cut.png: cannot be read"):
+        tiny.answers([prompt])
+    prompt = tiny.prompt_for("Read.", good)
+    picture(10, 10).save(good)
+    with pytest.raises(ImageError, match="200 x 100 pixels has 10 x 10"):
+        tiny.answers([prompt])
+    with pytest.raises(ImageError, match="floating-point"):
+        tiny.prompt_for("Read.", PIL.Image.new("F", (4, 4)))
 
 
 def test_missing_and_altered_files_are_named(tiny_folder, tmp_path):

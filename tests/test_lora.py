@@ -23,6 +23,7 @@ from sphinx_x.evaluation.samples import rates
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.jobs import MANIFEST, check_manifest, read_lines, write_manifest
+from sphinx_x.model.modeling import NEVER
 from sphinx_x.training import lora
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
@@ -38,7 +39,7 @@ def logits(sphinx: SphinxX) -> torch.Tensor:
     with torch.no_grad():
         pixels = (prompt.views / 255).to(torch.float32)
         out = sphinx.model(input_ids=torch.tensor([prompt.ids]), pixel_values=pixels).logits[0].float()
-    return out[:, out.isfinite().all(0)]
+    return out[:, (out > NEVER).all(0)]
 
 
 def filled(model, seed: int = 3) -> None:

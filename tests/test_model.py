@@ -1,11 +1,15 @@
 """The model as the library knows it: slots, logits, saving, generation, packs, mixtures of language experts."""
 
+import copy
 from dataclasses import replace
+from functools import partial
 
 import PIL.Image
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.trainer_pt_utils import LabelSmoother
 
 from sphinx_x.data.loader import Example
 from sphinx_x.family import new_model
@@ -36,18 +40,39 @@ def test_slots_and_features_must_agree(tiny):
 
 
 def test_image_tokens_cannot_be_sampled(tiny):
-    logits = tiny.model(**inputs_of(tiny)).logits
+    inputs, never = inputs_of(tiny), list(tiny.model.config.image_tokens().all())
+    drawn = tiny.model.generate(
+        **inputs, do_sample=True, temperature=100.0, top_k=0, num_return_sequences=50, max_new_tokens=20
+    )
+    assert not torch.isin(drawn[:, inputs.input_ids.shape[1] :], torch.tensor(never)).any()
+    logits = tiny.model(**inputs).logits
+    assert (logits.softmax(-1)[..., never] == 0).all() and (logits.softmax(-1) > 0).sum(-1).eq(266 - 4).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_is_computed_from_all_logits_is_finite(tiny, dtype):
+    """Label smoothing, entropy and divergence against the same values computed without the image tokens."""
     never = list(tiny.model.config.image_tokens().all())
-    assert torch.isneginf(logits[..., never]).all()
-    assert torch.isfinite(logits.index_fill(-1, torch.tensor(never), 0.0)).all()
-
-
-def test_the_skip_token_and_the_picture_are_seen(tiny):
-    inputs = inputs_of(tiny)
-    base = tiny.model(**inputs).logits[0, -1]
-    other = {**inputs, "pixel_values": 1 - inputs.pixel_values}
-    finite = torch.isfinite(base)
-    assert not torch.allclose(base[finite], tiny.model(**other).logits[0, -1][finite], atol=1e-4)
+    some = [k for k in range(266) if k not in never]
+    hidden = torch.randn(2, 7, 32, generator=torch.Generator().manual_seed(0))
+    head = copy.deepcopy(tiny.model).to(dtype)
+    first, second = head.logits(hidden.to(dtype)), head.logits(-hidden.to(dtype))
+    assert first.dtype == dtype and first.isfinite().all()
+    p, q = first.log_softmax(-1), second.log_softmax(-1)
+    assert p.isfinite().all() and q.isfinite().all()
+    alone_p, alone_q = first[..., some].float().log_softmax(-1), second[..., some].float().log_softmax(-1)
+    close = partial(torch.testing.assert_close, rtol=2e-2, atol=2e-2)
+    close(-(p.exp() * p).sum(-1).float(), -(alone_p.exp() * alone_p).sum(-1))
+    close((p.exp() * (p - q)).sum(-1).float(), (alone_p.exp() * (alone_p - alone_q)).sum(-1))
+    # a smoothed loss: its gradient is that of the model without image tokens, which get none
+    first = head.logits(hidden.to(dtype)).float().detach().requires_grad_()
+    target = torch.tensor([some[5]] * 14)
+    loss = F.cross_entropy(first.flatten(0, 1), target, label_smoothing=0.1)
+    loss.backward()
+    assert loss.isfinite() and loss < 0.1 * 4 / 266 * 2**14 + 20
+    assert first.grad is not None and first.grad.isfinite().all()
+    learned = LabelSmoother(epsilon=0.1)({"logits": first}, torch.randint(4, 200, (2, 7)))
+    assert learned.isfinite() and learned > 0
 
 
 def test_saved_and_loaded_is_the_same(tiny, tiny_folder):
@@ -112,8 +137,8 @@ def test_packed_equals_unpacked(tiny_member, llm):
     embeddings = trunk.embed(micro.ids, trunk.features(micro.views.float() / 255)[: micro.view_count])
     pack = {"position_ids": micro.pack.position_ids, "pack": micro.pack, "use_cache": False}
     together = model.logits(trunk.language_model(inputs_embeds=embeddings, **pack).last_hidden_state[0])
-    expected = torch.cat(alone).nan_to_num(neginf=0)
-    assert torch.allclose(together[: len(expected)].nan_to_num(neginf=0), expected, atol=1e-5)
+    expected = torch.cat(alone)
+    assert torch.allclose(together[: len(expected)], expected, atol=1e-5)
     # the targets lie where the answers are
     for row, target in zip(micro.rows[: micro.trained], micro.targets[: micro.trained], strict=True):
         assert micro.ids[0, row + 1] == target

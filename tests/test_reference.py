@@ -222,10 +222,10 @@ def test_conversation_and_batch(loaded, golden, monkeypatch, name):
 
 
 def _turn(question: str, image: PIL.Image.Image | None = None):
-    from sphinx_x.inference import _open, _question
+    from sphinx_x.inference import _question
 
-    opened = _open(image)
-    return [_question(question, opened)], opened
+    opened = [] if image is None else [image]
+    return [_question(question, len(opened))], opened
 
 
 @pytest.mark.slow

@@ -58,3 +58,7 @@ class CheckpointError(SphinxXError):
 
 class MissingToolError(SphinxXError):
     """A tool, package or device that this machine does not have."""
+
+
+class UnsupportedError(SphinxXError):
+    """A language model that cannot be trained in the way that training works here."""

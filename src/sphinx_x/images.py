@@ -113,6 +113,20 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
         raise ImageError(f"{name}: cannot be read, {one_line(error)}") from error
 
 
+def picture_size(source: Source) -> tuple[int, int]:
+    """Width and height of what `open_image` makes of a source; of most files only the head is read.
+
+    Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
+    """
+    if isinstance(source, str | Path | bytes):
+        with contextlib.suppress(ImageError):
+            return image_size(source)
+    elif isinstance(source, Image.Image) and source.mode != "F" and _orientation(source) == 1:
+        _check_size(_name(source), source.size)
+        return source.size
+    return open_image(source).size  # a PDF, a turned picture, an array; or it raises in its own words
+
+
 def _name(source: Source) -> str:
     """How messages call a source: one line of at most some 200 characters."""
     if isinstance(source, str | Path):

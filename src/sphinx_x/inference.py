@@ -20,14 +20,14 @@ from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
 from sphinx_x.confidence import mean_probability
 from sphinx_x.conversation import Message, Text, count_images, split_text
-from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
-from sphinx_x.images import Source, open_image
+from sphinx_x.errors import CheckpointError, ImageError, MissingToolError, PromptError, SphinxXError, one_line
+from sphinx_x.images import Source, open_image, picture_size
 from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
 from sphinx_x.model.tokenizer import image_tokens
-from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 Images = Source | Sequence[Source] | None
 BUILT_IN = Path(__file__).parent / "weights"
@@ -42,12 +42,30 @@ MERGE_FIRST = (
 
 @dataclass
 class Prompt:
-    """One conversation, ready for the model. ids: (T,); views: (V, 3, H, W) uint8; layouts: one for each image."""
+    """One conversation, ready for the model. ids: (T,); images, layouts: the pictures as they were given, and where
+    each lies on the canvas. Pixels are read when `views` is asked for, and not kept."""
 
     ids: list[int]
-    views: torch.Tensor
+    images: list[Source]
     layouts: list[Layout]
+    grid: ViewGrid
+    padding_color: Sequence[int]
     tokens_per_view: int
+
+    @property
+    def views(self) -> torch.Tensor:
+        """The kept views (V, 3, H, W) uint8, opened and rendered anew each time.
+
+        Raises `ImageError` for what only decoding shows: a file that is cut short, or has changed.
+        """
+        rendered = [torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)]
+        for source, layout in zip(self.images, self.layouts, strict=True):
+            image = open_image(source)
+            if image.size != (layout.width, layout.height):
+                size = f"{layout.width} x {layout.height}"
+                raise ImageError(f"a picture of {size} pixels has {image.width} x {image.height} when it is opened")
+            rendered.append(torch.from_numpy(render_views(image, layout, self.padding_color)))
+        return torch.cat(rendered)
 
     @property
     def visual_tokens(self) -> int:
@@ -171,15 +189,19 @@ class SphinxX:
 
         image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
         stand; without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the
-        library's `generate` (max_new_tokens 256 and greedy by default). Raises `PromptError` for what the member says
-        that it does not take (see `check`).
+        library's `generate` (max_new_tokens 256 and greedy by default); with `num_return_sequences` above 1 a list of
+        answers is returned. Raises `PromptError` for what the member says that it does not take (see `check`).
         """
         return self.session().ask(question, image_or_images, stream, **generation)
 
-    def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[str]:
+    def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[Any]:
         """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster.
 
-        Nothing is refused here (see `check`): this is for those who know what they ask, as evaluation and `read` do.
+        At first only the sizes of the pictures are read. They are opened and rendered batch by batch, so that memory
+        holds the views of `batch_size` pairs at once, five bytes for each value (20 MB for a picture that takes 5 views
+        of 3 x 512 x 512), however many pairs there are. Nothing is refused here (see `check`): this is for those who
+        know what they ask, as evaluation and `read` do. Raises `ImageError` before the first answer for a picture that
+        is missing or none, and in its batch for one that is cut short. See `chat` for `generation`.
         """
         return self.answers([self.prompt_for(question, images) for question, images in pairs], batch_size, **generation)
 
@@ -189,21 +211,33 @@ class SphinxX:
         batch_size: int = BATCH,
         probabilities: list[float] | None = None,
         **generation: Any,
-    ) -> list[str]:
-        """The answers to prompts (see `prompt`), in their order; `probabilities` takes the mean probability of each."""
+    ) -> list[Any]:
+        """The answers to prompts (see `prompt`), in their order; memory and `generation` as in `chat_batch`.
+
+        probabilities: takes the mean probability of each, where one answer is asked for.
+        """
         # alike in prompt and in width, so that the answers of a batch end at about the same time
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
-        answers, probable = [""] * len(prompts), [0.0] * len(prompts)
+        answers: list[Any] = [""] * len(prompts)
+        probable = [0.0] * len(prompts)
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
             means: list[float] | None = None if probabilities is None else []
-            ids = self._generate([prompts[k] for k in chosen], probabilities=means, **generation)
-            for row, (k, answer) in enumerate(zip(chosen, ids, strict=True)):
-                answers[k] = self._text(answer)
+            found = self._answers([prompts[k] for k in chosen], means, **generation)
+            for row, (k, answer) in enumerate(zip(chosen, found, strict=True)):
+                answers[k] = answer
                 probable[k] = means[row] if means else 0.0
         if probabilities is not None:
             probabilities += probable
         return answers
+
+    def _answers(
+        self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
+    ) -> list[Any]:
+        """The answers to the prompts of one batch: texts, or lists of texts where several were asked for."""
+        texts = [self._text(ids) for ids in self._generate(prompts, probabilities, **generation)]
+        several = len(texts) // len(prompts)
+        return texts if several == 1 else [texts[k : k + several] for k in range(0, len(texts), several)]
 
     def probable_answers(
         self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any
@@ -220,8 +254,8 @@ class SphinxX:
 
     def prompt_for(self, question: str, images: Images = None) -> Prompt:
         """One question about images -> what the model takes."""
-        opened = _open(images)
-        return self.prompt([_question(question, opened)], opened)
+        listed = _listed(images)
+        return self.prompt([_question(question, len(listed))], listed)
 
     def check(self, sizes: Sequence[tuple[int, int]], turn: int = 1) -> None:
         """Raises `PromptError` where the member says that it takes no such conversation (see `Abilities.refusal`)."""
@@ -229,35 +263,35 @@ class SphinxX:
         if refusal is not None:
             raise PromptError(refusal)
 
-    def prompt(self, messages: Sequence[Message], images: Sequence[Image.Image]) -> Prompt:
-        """Messages and opened images -> what the model takes, ending where the answer begins.
+    def prompt(self, messages: Sequence[Message], images: Sequence[Source]) -> Prompt:
+        """Messages and images -> what the model takes, ending where the answer begins. Only sizes are read here.
 
-        Raises `PromptError` where the model has no visual experts, or images and placeholders differ in number.
+        Raises `PromptError` where the model has no visual experts, or images and placeholders differ in number, and
+        `ImageError` for what is no image.
         """
         if images and not self.model.config.groups:
             raise PromptError("this model has no visual experts: it takes text only")
-        layouts = [plan_views(image.width, image.height, self._grid) for image in images]
+        layouts = [plan_views(*picture_size(image), self._grid) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True)
         color = self.processor.image_processor.padding_color
-        pairs = zip(images, layouts, strict=True)
-        views = [torch.from_numpy(render_views(image, layout, color)) for image, layout in pairs]
-        empty = torch.empty(0, 3, self._grid.view_height, self._grid.view_width, dtype=torch.uint8)
-        return Prompt(encoded.ids, torch.cat([empty, *views]), layouts, self.processor.tokens_per_view)
+        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view)
 
     @torch.inference_mode()
     def _generate(
         self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
     ) -> list[list[int]]:
-        """Generated ids of each prompt, the end left out; `probabilities` takes the mean probability of each."""
+        """Generated ids, one row for each answer: those to the first prompt, to the second, ...
+
+        probabilities: takes the mean probability of each row.
+        """
         tokenizer, device = self.processor.tokenizer, self._device()
-        pad = next((k for k in (tokenizer.pad_token_id, tokenizer.eos_token_id) if k is not None), 0)
         longest = max(len(prompt.ids) for prompt in prompts)
-        ids = torch.full((len(prompts), longest), pad)
+        ids = torch.full((len(prompts), longest), self._pad())
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
             ids[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
             mask[row, longest - len(prompt.ids) :] = 1
-        views = torch.cat([prompt.views for prompt in prompts]).to(device, torch.float32) / 255
+        views = torch.cat([prompt.views for prompt in prompts]).to(device).float().div_(255)
         stop = self._builder.stop_ids()
         if stop != [tokenizer.eos_token_id]:
             criteria = [*generation.get("stopping_criteria", ()), _EndsWith(stop)]
@@ -268,14 +302,22 @@ class SphinxX:
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             pixel_values=views if len(views) else None,
-            pad_token_id=pad,
-            **{**DEFAULTS, "eos_token_id": tokenizer.eos_token_id, **generation},
+            **{**self._defaults(generation.get("generation_config")), **generation},
         )
+        rows = out if isinstance(out, torch.Tensor) else out.sequences  # return_dict_in_generate
         if probabilities is not None:
-            ends = [tokenizer.eos_token_id, pad]
-            probabilities += mean_probability(out.logits, out.sequences[:, longest:], ends)
-            out = out.sequences
-        return [row[longest:].tolist() for row in out.cpu()]
+            ends = [tokenizer.eos_token_id, self._pad()]
+            probabilities += mean_probability(out.logits, rows[:, longest:], ends)
+        return [row[longest:].tolist() for row in rows.cpu()]
+
+    def _pad(self) -> int:
+        tokenizer = self.processor.tokenizer
+        return next((k for k in (tokenizer.pad_token_id, tokenizer.eos_token_id) if k is not None), 0)
+
+    def _defaults(self, given: Any) -> dict[str, Any]:
+        """What `generate` is told where neither the call nor its `generation_config` says something else."""
+        own = {**DEFAULTS, "eos_token_id": self.processor.tokenizer.eos_token_id, "pad_token_id": self._pad()}
+        return {name: value for name, value in own.items() if getattr(given, name, None) is None}
 
     def _device(self) -> torch.device:
         """Where inputs go: a part of the model that is offloaded has no device of its own."""
@@ -302,19 +344,19 @@ class Session:
     def ask(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
         """Asks the next question, with new images or none; returns the answer, or an iterator of its pieces.
 
-        Raises `PromptError` for what the member says that it does not take. A turn that fails leaves the conversation
-        as it was.
+        Of several answers (`num_return_sequences`) the first one stands in the conversation. Raises `PromptError` for
+        what the member says that it does not take. A turn that fails leaves the conversation as it was.
         """
-        opened = _open(images)
-        asked = [*self.messages, _question(question, opened)]
+        opened = [open_image(image) for image in _listed(images)]
+        asked = [*self.messages, _question(question, len(opened))]
         shown = [*self.images, *opened]
         self.sphinx.check([image.size for image in shown], 1 + len(self.messages) // 2)
         prompt = self.sphinx.prompt(asked, shown)
         if stream:
             return self._pieces(prompt, asked, shown, generation)
         probabilities = self._watched(generation)
-        answer = self.sphinx._text(self.sphinx._generate([prompt], probabilities, **generation)[0])
-        self._keep(asked, shown, answer, probabilities)
+        answer = self.sphinx._answers([prompt], probabilities, **generation)[0]
+        self._keep(asked, shown, answer if isinstance(answer, str) else answer[0], probabilities)
         return answer
 
     def _watched(self, generation: dict[str, Any]) -> list[float] | None:
@@ -383,9 +425,12 @@ class _Pieces(BaseStreamer):
         self.prompt = True
 
     def put(self, value: torch.Tensor) -> None:
-        """Called by the library with the prompt first, then with each new id."""
-        if not self.prompt:
-            self.queue.put(int(value.reshape(-1)[0]))
+        """Called by the library with the prompt (B, T) first, then with each new id (B,), or with several of one row
+        (1, n) at once where an assistant proposed them."""
+        if len(value if self.prompt or value.ndim == 1 else value[:, 0]) != 1:
+            raise PromptError("a stream gives one answer; several (num_return_sequences) come without stream")
+        for number in [] if self.prompt else value.flatten().tolist():
+            self.queue.put(number)
         self.prompt = False
 
     def end(self) -> None:
@@ -464,18 +509,17 @@ def built_in_models() -> list[str]:
     return sorted(path.parent.name for path in BUILT_IN.glob("*/config.json"))
 
 
-def _open(images: Images) -> list[Image.Image]:
+def _listed(images: Images) -> list[Source]:
     if images is None:
         return []
-    many: Sequence[Any] = images if isinstance(images, (list, tuple)) else [images]
-    return [open_image(image) for image in many]
+    return list(images) if isinstance(images, (list, tuple)) else [images]  # pyright: ignore[reportReturnType]
 
 
-def _question(question: str, images: Sequence[Image.Image]) -> Message:
+def _question(question: str, images: int) -> Message:
     if not question.replace(conversation.IMAGE, "").strip():
         raise PromptError("the question is empty")
     parts = tuple(split_text(question))
-    missing = len(images) - count_images([Message("user", parts)])
+    missing = images - count_images([Message("user", parts)])
     if conversation.IMAGE not in question:
         parts = (*[conversation.Image()] * missing, *parts)
     return Message("user", parts)

@@ -20,7 +20,6 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.data.som.words import READY
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, iou, normalise_text
-from sphinx_x.images import open_image
 from sphinx_x.inference import Prompt, SphinxX
 
 OVERLAP = 0.5
@@ -86,7 +85,8 @@ def score_samples(
     waiting: list[tuple[Asked, Prompt]] = []
     for index in range(len(reader)):
         sample = reader[index]
-        images = [open_image(reader.image_bytes(sample, k)) for k in range(len(sample.images))]
+        # as they are stored: hundreds of answers wait, and are opened when their batch is asked
+        images = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
         for asked in questions(sample):
             shown = sum(isinstance(part, Image) for message in asked.messages for part in message.parts)
             waiting.append((asked, sphinx.prompt(asked.messages, images[:shown])))

@@ -11,17 +11,44 @@ SHORT = 512
 to four times as long (measured in bfloat16 with 49 and 200 keys; `benchmarks/` has the row)."""
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False, scale: float | None = None) -> Tensor:
-    """(batch, heads, T, width) each, key and value with as many heads or a divisor of them -> the same shape."""
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    causal: bool = False,
+    scale: float | None = None,
+    window: int | None = None,
+) -> Tensor:
+    """(batch, heads, T, width) each, key and value with as many heads or a divisor of them -> the same shape.
+
+    window: where attention is causal, how many tokens each sees at most, itself included.
+    """
     short = query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] <= SHORT
+    if window is not None and window >= key.shape[-2]:
+        window = None
     if not short:
-        grouped = query.shape[1] != key.shape[1]
-        return F.scaled_dot_product_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=grouped)
+        seen = None if window is None else _band(key, window)
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=seen,
+            is_causal=causal and seen is None,
+            scale=scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
     if query.shape[1] != key.shape[1]:
         times = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(-1, -2)
-    if causal:
+    if window is not None:
+        scores = scores.masked_fill(~_band(key, window), float("-inf"))
+    elif causal:
         future = torch.full(scores.shape[-2:], float("-inf"), dtype=scores.dtype, device=scores.device).triu(1)
         scores = scores + future
     return scores.softmax(-1) @ value
+
+
+def _band(key: Tensor, window: int) -> Tensor:
+    """Which keys each query sees, itself and those right before it: (T, T)."""
+    return torch.ones(key.shape[-2], key.shape[-2], dtype=torch.bool, device=key.device).tril().triu(1 - window)

@@ -6,7 +6,7 @@ Shapes: B batch, T tokens, V kept views of all images together, N embedding slot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,19 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
-from transformers.utils.generic import ModelOutput
+from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.import_utils import torch_compilable_check
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
 from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.generation import Encoded, ImageGeneration, slot_features
 from sphinx_x.model.mixture import MixtureOfVisualExperts
 from sphinx_x.model.quantized import MixtralOfLinears
 from sphinx_x.model.routing import load_balancing_loss
+
+NEVER = -(2.0**14)
+"""Logits of the image tokens. No softmax gives them any share, and what is computed from all logits (label smoothing,
+entropies, divergences) stays finite and small in every dtype, which it does not with the least finite number."""
 
 
 class SphinxXPreTrainedModel(PreTrainedModel):
@@ -81,12 +87,11 @@ class SphinxXModel(SphinxXPreTrainedModel):
         """Replaces the embedding table."""
         self.language_model.set_input_embeddings(value)
 
-    def get_image_features(
-        self, pixel_values: Tensor, return_dict: bool = True, **_: Any
-    ) -> BaseModelOutputWithPooling | tuple[Tensor]:
-        """Kept views (V, 3, H, W) with values from 0 to 1 -> `.pooler_output` (V, N, D)."""
-        features = self.features(pixel_values)
-        return BaseModelOutputWithPooling(pooler_output=features) if return_dict else (features,)  # pyright: ignore[reportArgumentType]
+    @can_return_tuple
+    def get_image_features(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
+        """Kept views (V, 3, H, W) with values from 0 to 1 -> `.pooler_output` (V, N, D); a tuple where `return_dict` is
+        false."""
+        return BaseModelOutputWithPooling(pooler_output=self.features(pixel_values))  # pyright: ignore[reportArgumentType]
 
     def features(self, pixel_values: Tensor) -> Tensor:
         """Kept views (V, 3, H, W) with values from 0 to 1 -> (V, N, D): what fills their slots.
@@ -97,22 +102,41 @@ class SphinxXModel(SphinxXPreTrainedModel):
             raise ValueError("this model has no visual experts: it takes text only")
         return self.vision(pixel_values.float())
 
-    def embed(self, input_ids: Tensor, features_VND: Tensor | None) -> Tensor:
-        """Token ids (B, T) -> embeddings (B, T, D) with the features in the image slots, in order.
+    def embed(self, input_ids: Tensor, features: Tensor | None) -> Tensor:
+        """Token ids (B, T) -> embeddings (B, T, D) with the features (V, N, D) in the image slots, in order.
 
         Raises ValueError unless there are exactly as many slots as features.
         """
-        embeddings = self.get_input_embeddings()(input_ids)
-        slots = input_ids == self.config.image_token_id
-        wanted = 0 if features_VND is None else features_VND.shape[0] * features_VND.shape[1]
-        found = int(slots.sum())
-        if found != wanted:
-            raise ValueError(f"the token ids have {found} image slots, the images fill {wanted}")
-        if features_VND is None:
+        return self._filled(self.get_input_embeddings()(input_ids), self.find_slots(input_ids), features)
+
+    def find_slots(self, input_ids: Tensor | None, inputs_embeds: Tensor | None = None) -> Tensor:
+        """Which places of ids (B, T), or of embeddings (B, T, D) where these are given, are image slots: (B, T)."""
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("give input_ids or inputs_embeds")
+            return input_ids == self.config.image_token_id
+        slot = torch.full((), self.config.image_token_id, dtype=torch.int64, device=inputs_embeds.device)
+        return (inputs_embeds == self.get_input_embeddings()(slot)).all(-1)
+
+    def check_slots(self, slots: Tensor, features: Tensor | None) -> None:
+        """Raises ValueError unless there are exactly as many slots (B, T) as features (..., D).
+
+        In a compiled or exported graph the check is part of it and stops the program; its words are lost.
+        """
+        wanted = 0 if features is None else features.shape[:-1].numel()
+        torch_compilable_check(
+            slots.sum() == wanted,
+            lambda: f"the token ids have {int(slots.sum())} image slots, the images fill {wanted}",
+        )
+
+    def _filled(self, embeddings: Tensor, slots: Tensor, features: Tensor | None) -> Tensor:
+        self.check_slots(slots, features)
+        if features is None:
             return embeddings
         slots = slots[..., None].to(embeddings.device)
-        return embeddings.masked_scatter(slots, features_VND.to(embeddings.device, embeddings.dtype))
+        return embeddings.masked_scatter(slots, features.to(embeddings.device, embeddings.dtype))
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -121,13 +145,24 @@ class SphinxXModel(SphinxXPreTrainedModel):
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
+        mm_encoder_outputs: Encoded | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
-        """Token ids (B, T) and the kept views (V, 3, H, W) of their images -> hidden states (B, T, D)."""
+        """Token ids (B, T) and the kept views (V, 3, H, W) of their images -> hidden states (B, T, D).
+
+        inputs_embeds: in place of the ids, (B, T, D); where images are given as well, they go to the places that are
+        the embedding of an image slot. mm_encoder_outputs: in place of the views, what `get_image_features` gave for
+        them, as {"image": output}. Raises ValueError unless there are exactly as many slots as features.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if pixel_values is not None and mm_encoder_outputs:
+            raise ValueError("give pixel_values or mm_encoder_outputs, not both")
+        features = slot_features(mm_encoder_outputs) if pixel_values is None else self.features(pixel_values)
         if inputs_embeds is None:
-            if input_ids is None:
-                raise ValueError("give input_ids or inputs_embeds")
-            inputs_embeds = self.embed(input_ids, None if pixel_values is None else self.features(pixel_values))
+            inputs_embeds = self.embed(cast(Tensor, input_ids), features)
+        elif features is not None:
+            inputs_embeds = self._filled(inputs_embeds, self.find_slots(None, inputs_embeds), features)
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -148,7 +183,7 @@ class SphinxXOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
 
 
-class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
+class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, GenerationMixin):
     """SPHINX-X with its output layer: an ordinary image-text-to-text model of the library."""
 
     _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
@@ -177,11 +212,12 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         return self.model.get_image_features(pixel_values, **kwargs)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (..., D) -> logits (..., vocabulary); those of the image tokens are minus infinity."""
+        """Hidden states (..., D) -> logits (..., vocabulary); those of the image tokens are `NEVER`."""
         logits = self.lm_head(hidden)
         never = torch.tensor(self.config.image_tokens().all(), device=logits.device)
-        return logits.index_fill(-1, never, float("-inf"))
+        return logits.index_fill(-1, never, NEVER)
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -192,10 +228,12 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        mm_encoder_outputs: Encoded | None = None,
         **kwargs: Any,
     ) -> SphinxXOutput:
         """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
 
+        For inputs_embeds and mm_encoder_outputs see `SphinxXModel.forward`; a tuple where `return_dict` is false.
         labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves.
         `num_items_in_batch` divides the loss where it is given. Where the LLM is a mixture of experts, its
         load-balancing loss is added by its weight in the configuration, over the tokens that `attention_mask` keeps.
@@ -210,6 +248,8 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
+            mm_encoder_outputs=mm_encoder_outputs,
+            return_dict=True,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -234,17 +274,6 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
-
-    def prepare_inputs_for_generation(
-        self, input_ids: Tensor, pixel_values: Tensor | None = None, is_first_iteration: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Images go in with the prompt only: later steps find them in the cache."""
-        inputs = super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
-            input_ids, is_first_iteration=is_first_iteration, **kwargs
-        )
-        if is_first_iteration or not kwargs.get("use_cache", True):
-            inputs["pixel_values"] = pixel_values
-        return inputs
 
 
 def register() -> None:

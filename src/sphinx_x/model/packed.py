@@ -3,21 +3,32 @@
 The library calls attention functions by name; `packed` is one more of them. Everything but attention runs on the
 packed row [1, T, D]. Attention gathers the sequences into groups of similar length, pads inside a group only, runs
 causal scaled-dot-product attention, and puts the rows back. So samples never see each other, and no mask is needed.
+
+What a layer asks for beyond that is a sliding window, which is honoured, or is refused by its name: training must not
+compute another function than inference does. A model whose tokens see each other in other ways than by attention
+(a convolution, a recurrent state), or that does not take its attention from the library, is refused as a whole.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sphinx_x.errors import UnsupportedError
 from sphinx_x.model.attention import attend
 
 PACKED = "packed"
+NEUTRAL = frozenset({"position_ids", "position_embeddings", "cache_position", "output_router_logits"})
+"""Options of attention functions that say nothing of how a token attends to others."""
+LAYERS = frozenset({"full_attention", "sliding_attention"})
+"""Kinds of layers, as the library names them, whose tokens see others by what is computed here."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +80,102 @@ def plan_pack(
     return Pack(positions[None].to(device), tuple(groups), torch.cat(gathered).to(device), put_back.to(device))
 
 
+def check_packable(model: Any) -> None:
+    """Raises `UnsupportedError`, with the reason, for a language model that cannot be trained on packed samples."""
+    other = sorted(set(getattr(model.config, "layer_types", None) or ()) - LAYERS)
+    if other:
+        raise _refused(model, f"layers of another kind ({', '.join(other)})")
+    if getattr(model, "_is_stateful", False):
+        raise _refused(model, "a state that goes from token to token")
+    if not model._supports_attention_backend:
+        raise _refused(model, "attention that is not the library's")
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        raise _refused(model, "positions that do not begin anew with each sample")
+
+
+def _refused(model: Any, what: str) -> UnsupportedError:
+    return UnsupportedError(f"{type(model).__name__}: {what} is not known to packed attention, so it cannot be trained")
+
+
+class _MaskError(UnsupportedError, AttributeError):
+    """A mask was asked for what it is not."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The mask of a layer whose tokens see the `size` last ones of their sample, themselves included."""
+
+    size: int
+
+    def __getattr__(self, name: str) -> Any:
+        # a model that computes with its masks, as Doge does
+        raise _MaskError(f"packed attention has no masks of numbers, so this model cannot be trained ({name})")
+
+
+def packed_mask(
+    config: Any,
+    local_size: int | None = None,
+    use_vmap: bool = False,
+    attention_mask: Tensor | None = None,
+    allow_is_bidirectional_skip: bool | None = None,
+    **_: Any,
+) -> Window | None:
+    """What the library calls where it would make a mask: None for a causal one, or a `Window`; the pack does the rest.
+
+    Raises `UnsupportedError` for every other mask, by its name.
+    """
+    window, chunk = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    asked = {
+        "attention to later tokens": allow_is_bidirectional_skip is not None,
+        "a mask function of its own": use_vmap,
+        "attention_mask": attention_mask is not None,
+        f"attention_chunk_size ({chunk})": local_size is not None and local_size in (chunk, None),
+        f"attention to {local_size} tokens": local_size not in (None, window, chunk),
+    }
+    for name, there in asked.items():
+        if there:
+            raise _refused(config, name)
+    return None if local_size is None else Window(local_size)
+
+
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Window | Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     pack: Pack | None = None,
-    **_: Any,
+    sliding_window: int | None = None,
+    is_causal: bool | None = None,
+    **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as the library calls it: (1, heads, T, width) each -> (1, T, heads, width), kept apart by `pack`."""
-    if pack is None or query.shape[0] != 1 or dropout:
-        raise ValueError("packed attention needs one row of samples and its pack, and knows no dropout")
+    """Attention as the library calls it: (1, heads, T, width) each -> (1, T, heads, width), kept apart by `pack`.
+
+    Raises `UnsupportedError`, with its name, for whatever else a layer asks of its attention.
+    """
+    window = attention_mask.size if isinstance(attention_mask, Window) else None
+    asked = {name: value for name, value in options.items() if name not in NEUTRAL}
+    asked["a mask that it made itself"] = not (attention_mask is None or isinstance(attention_mask, Window))
+    asked["attention to later tokens"] = is_causal is False or not getattr(module, "is_causal", True)
+    asked["attention dropout"] = dropout > 0
+    asked["a sliding_window that its mask has not"] = sliding_window not in (None, window)
+    for name, there in asked.items():
+        if there is not None and there is not False:
+            raise _refused(module, name)
+    if pack is None:
+        raise _refused(module, "attention that is called without the model's options")
+    if query.shape[0] != 1:
+        raise ValueError(f"packed attention takes one row of samples, not {query.shape[0]}")
     sizes = [count * longest for count, longest in pack.groups]
     gathered = [x[0].transpose(0, 1).index_select(0, pack.gather).split(sizes) for x in (query, key, value)]
     pieces = []
     for group, *rows in zip(pack.groups, *gathered, strict=True):
         q, k, v = (x.unflatten(0, group).transpose(1, 2) for x in rows)
-        pieces.append(attend(q, k, v, causal=True, scale=scaling).transpose(1, 2).flatten(0, 1))
+        pieces.append(attend(q, k, v, causal=True, scale=scaling, window=window).transpose(1, 2).flatten(0, 1))
     return torch.cat(pieces).index_select(0, pack.put_back)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(PACKED, packed_mask)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
-from sphinx_x.model.packed import PACKED
+from sphinx_x.model.packed import PACKED, check_packable
 from sphinx_x.model.routing import balance_from, recorded_routing, routing_sums
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.packing import IGNORED, MicroBatch
@@ -35,7 +35,8 @@ class Losses(NamedTuple):
 class Objective(nn.Module):
     """The model with packed attention and grouped experts, and the head of the alignment loss where there is one.
 
-    balance: weight of the load-balancing loss of a mixture, by default the model's own.
+    balance: weight of the load-balancing loss of a mixture, by default the model's own. Raises `UnsupportedError` for a
+    language model whose samples cannot be packed.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.align = model, head
+        check_packable(model.model.language_model)
         self.attention(PACKED)
         own = getattr(model.config.text_config, "router_aux_loss_coef", 0.0)
         self.mixture = install_experts(model.model.language_model) > 0

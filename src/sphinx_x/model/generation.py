@@ -1,0 +1,121 @@
+"""How images go through the library's `generate`: encoded once before the prompt goes in, repeated by whole rows.
+
+The library calls what it hands on `mm_encoder_outputs`, by modality: {"image": output with `pooler_output`}. Its
+versions from 5.18 on make it before the prompt goes in; for older ones it is made here.
+
+Shapes: B rows, T tokens, S image slots of all rows, V kept views, N slots of a view, D width of the LLM.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from packaging.version import Version
+from torch import Tensor
+from transformers import GenerationMixin, __version__
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+Encoded = dict[str, BaseModelOutputWithPooling]
+IMAGES_IN_CHUNKS = Version(__version__) >= Version("5.23")
+"""Whether the library can put a prompt with images in by chunks (`prefill_chunk_size`)."""
+
+
+def slot_features(encoded: Encoded | None) -> Tensor | None:
+    """What fills the image slots of all rows, in order: (S, D); None where there are no images."""
+    pooled: Any = (encoded or {}).get("image", {}).get("pooler_output")
+    if pooled is None:
+        return None
+    return torch.cat([part.flatten(0, -2) for part in pooled])
+
+
+def repeat_rows(features: Tensor, slots: Tensor, times: int) -> Tensor:
+    """Features (S, D) of the slots of B rows, for rows that are each repeated `times` times in a row: (S x times, D).
+
+    A row keeps the order of its views: v0 v1 v0 v1, not v0 v0 v1 v1. slots: (B,) of each row.
+    """
+    rows = features.split(slots.tolist())
+    return torch.cat([row for row in rows for _ in range(times)])
+
+
+def _held(model_kwargs: dict[str, Any]) -> int:
+    """Tokens that the cache holds already."""
+    cache = model_kwargs.get("past_key_values")
+    return 0 if cache is None else int(cache.get_seq_length())
+
+
+class ImageGeneration(GenerationMixin):
+    """The library's `generate` for rows with any number of images, each with any number of views."""
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        inputs_embeds: Tensor | None = None,
+        is_first_iteration: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Images go in with the prompt only: later steps find them in the cache."""
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            kwargs.pop("mm_encoder_outputs", None)  # the library does it from 5.18 on
+        return super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
+        )
+
+    def _prepare_multimodal_encoder_kwargs_for_generation(self, model_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Encodes the images, once for all that `generate` does; called by the library."""
+        pixels, encoded = model_kwargs.pop("pixel_values", None), model_kwargs.pop("mm_encoder_outputs", None)
+        if pixels is not None:
+            if encoded:
+                raise ValueError("give pixel_values or mm_encoder_outputs, not both")
+            image = self.get_image_features(pixels, return_dict=True)  # pyright: ignore[reportAttributeAccessIssue]
+            image.pixels = pixels  # for an assistant, which sees with its own experts
+            encoded = {"image": image}
+        if encoded:
+            model_kwargs["mm_encoder_outputs"] = encoded
+        return model_kwargs
+
+    def _expand_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, expand_size: int = 1, input_ids: Tensor | None = None, **model_kwargs: Any
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """Rows for several beams or answers: each is repeated with all views of its images; called by the library.
+
+        Raises ValueError unless there are exactly as many slots as features.
+        """
+        model_kwargs = self._prepare_multimodal_encoder_kwargs_for_generation(model_kwargs)
+        encoded = model_kwargs.pop("mm_encoder_outputs", None)
+        features, trunk = slot_features(encoded), cast(Any, self).model
+        # a cache that goes on holds the images of earlier turns, whose slots are still in the ids
+        if features is not None and (expand_size > 1 or not _held(model_kwargs)):
+            slots = trunk.find_slots(input_ids, model_kwargs.get("inputs_embeds"))
+            trunk.check_slots(slots, features)
+        if features is not None and expand_size > 1:
+            image = BaseModelOutputWithPooling(
+                pooler_output=repeat_rows(features, slots.sum(-1), expand_size)[None]  # pyright: ignore[reportArgumentType]
+            )
+            encoded = {**cast(Encoded, encoded), "image": image}
+        ids, model_kwargs = super()._expand_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
+            expand_size=expand_size, input_ids=input_ids, **model_kwargs
+        )
+        return ids, model_kwargs if encoded is None else {**model_kwargs, "mm_encoder_outputs": encoded}
+
+    def _prefill(
+        self, input_ids: Tensor, generation_config: Any, model_kwargs: dict[str, Any], is_first_iteration: bool = True
+    ) -> Any:
+        """Puts the prompt in. An assistant's is never called the first one by the library, so it saw no images."""
+        if generation_config.prefill_chunk_size and model_kwargs.get("mm_encoder_outputs") and not IMAGES_IN_CHUNKS:
+            raise ValueError(f"prefill_chunk_size with images needs transformers 5.23, this is {__version__}")
+        first = is_first_iteration or not _held(model_kwargs)
+        return super()._prefill(  # pyright: ignore[reportAttributeAccessIssue]
+            input_ids, generation_config, model_kwargs, first
+        )
+
+    def _get_candidate_generator(self, *, model_kwargs: dict[str, Any], **kwargs: Any) -> Any:
+        """An assistant of another family member sees with its own experts; called by the library."""
+        assistant = kwargs.get("assistant_model")
+        pixels = getattr((model_kwargs.get("mm_encoder_outputs") or {}).get("image"), "pixels", None)
+        if isinstance(assistant, ImageGeneration) and assistant is not self and pixels is not None:
+            seen = {"pixel_values": pixels.to(cast(Any, assistant).device)}
+            model_kwargs = {**model_kwargs, **assistant._prepare_multimodal_encoder_kwargs_for_generation(seen)}
+        return super()._get_candidate_generator(  # pyright: ignore[reportAttributeAccessIssue]
+            model_kwargs=model_kwargs, **kwargs
+        )
