@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
+from sphinx_x.confidence import mean_probability
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image
@@ -177,17 +178,36 @@ class SphinxX:
         """Answers to many (question, image or images) pairs, in their order: the same as one by one, but faster."""
         return self.answers([self.prompt_for(question, images) for question, images in pairs], batch_size, **generation)
 
-    def answers(self, prompts: Sequence[Prompt], batch_size: int = BATCH, **generation: Any) -> list[str]:
-        """The answers to prompts (see `prompt`), in their order."""
+    def answers(
+        self,
+        prompts: Sequence[Prompt],
+        batch_size: int = BATCH,
+        probabilities: list[float] | None = None,
+        **generation: Any,
+    ) -> list[str]:
+        """The answers to prompts (see `prompt`), in their order; `probabilities` takes the mean probability of each."""
         # alike in prompt and in width, so that the answers of a batch end at about the same time
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
-        answers = [""] * len(prompts)
+        answers, probable = [""] * len(prompts), [0.0] * len(prompts)
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
-            ids = self._generate([prompts[k] for k in chosen], **generation)
-            for k, answer in zip(chosen, ids, strict=True):
+            means: list[float] | None = None if probabilities is None else []
+            ids = self._generate([prompts[k] for k in chosen], probabilities=means, **generation)
+            for row, (k, answer) in enumerate(zip(chosen, ids, strict=True)):
                 answers[k] = self._text(answer)
+                probable[k] = means[row] if means else 0.0
+        if probabilities is not None:
+            probabilities += probable
         return answers
+
+    def probable_answers(
+        self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any
+    ) -> list[tuple[str, float]]:
+        """`chat_batch`, and with every answer the mean probability of its tokens (see `mean_probability`)."""
+        prompts = [self.prompt_for(question, images) for question, images in pairs]
+        probabilities: list[float] = []
+        answers = self.answers(prompts, batch_size, probabilities=probabilities, **generation)
+        return list(zip(answers, probabilities, strict=True))
 
     def session(self) -> Session:
         """A conversation of several turns."""
@@ -214,8 +234,10 @@ class SphinxX:
         return Prompt(encoded.ids, torch.cat([empty, *views]), layouts, self.processor.tokens_per_view)
 
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Prompt], **generation: Any) -> list[list[int]]:
-        """Generated ids of each prompt, the end left out."""
+    def _generate(
+        self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
+    ) -> list[list[int]]:
+        """Generated ids of each prompt, the end left out; `probabilities` takes the mean probability of each."""
         tokenizer, device = self.processor.tokenizer, self._device()
         pad = next((k for k in (tokenizer.pad_token_id, tokenizer.eos_token_id) if k is not None), 0)
         longest = max(len(prompt.ids) for prompt in prompts)
@@ -229,6 +251,8 @@ class SphinxX:
         if stop != [tokenizer.eos_token_id]:
             criteria = [*generation.get("stopping_criteria", ()), _EndsWith(stop)]
             generation = {**generation, "stopping_criteria": StoppingCriteriaList(criteria)}
+        if probabilities is not None:
+            generation = {**generation, "return_dict_in_generate": True, "output_logits": True}
         out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
@@ -236,6 +260,10 @@ class SphinxX:
             pad_token_id=pad,
             **{**DEFAULTS, "eos_token_id": tokenizer.eos_token_id, **generation},
         )
+        if probabilities is not None:
+            ends = [tokenizer.eos_token_id, pad]
+            probabilities += mean_probability(out.logits, out.sequences[:, longest:], ends)
+            out = out.sequences
         return [row[longest:].tolist() for row in out.cpu()]
 
     def _device(self) -> torch.device:
