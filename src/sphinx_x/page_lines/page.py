@@ -63,7 +63,7 @@ class FlatPage:
     scale: float
     size: tuple[int, int]
 
-    def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_picture(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """(N, 2) x and y on the flat page -> on the picture."""
         u = points - np.array([self.grey.shape[1], self.grey.shape[0]]) / 2
         sin, cos = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
