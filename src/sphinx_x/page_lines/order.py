@@ -45,7 +45,7 @@ def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
     partners = _partners(around)
     if not len(partners):
         return None
-    block = _blocks(around, unit)
+    block = _blocks(around, partners, unit)
     best: tuple[float, Ints] | None = None
     for one, other in {(int(block[a]), int(block[b])) for a, b in partners}:
         pairs = partners[(block[partners[:, 0]] == one) & (block[partners[:, 1]] == other)]
@@ -75,8 +75,11 @@ def _partners(around: Ints) -> Ints:
     return np.array([(a, following[a]) for a in ones if leading[following[a]] == a], np.int64).reshape(-1, 2)
 
 
-def _blocks(around: Ints, unit: float) -> Ints:
-    """(N,) number of the column that each row is part of: rows below each other, near, with a common edge or middle."""
+def _blocks(around: Ints, partners: Ints, unit: float) -> Ints:
+    """(N,) number of the column that each row is part of: rows below each other, near, with a common edge.
+
+    A row that lies over two cells, as the line below a table does, is in no column with either.
+    """
     left, top, right, bottom = around.T
     widths, heights = right - left, bottom - top
     common = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
@@ -86,6 +89,10 @@ def _blocks(around: Ints, unit: float) -> Ints:
     edges = np.minimum(np.abs(left[:, None] - left), np.abs(right[:, None] - right)) < 1.5 * unit
     overlaps = common > 0.5 * np.minimum(widths[:, None], widths)
     near = (below > -0.5 * highest) & (below < 3.5 * highest) & (top[None] > top[:, None])
+    across = np.zeros_like(near)
+    across[:, partners[:, 0]] |= (common[:, partners] > 0).all(-1)
+    across[:, partners[:, 1]] |= (common[:, partners] > 0).all(-1)
+    near &= ~(across | across.T)
     block = np.empty(len(around), np.int64)
     for number, group in enumerate(groups(len(around), *np.nonzero(alike & edges & overlaps & near))):
         block[group] = number
