@@ -357,9 +357,8 @@ def contents() -> Sheet:
     for row, chapter in enumerate(chapters):
         y, number = 130 + 52 * row, str(3 + 7 * row)
         sheet.write(90, y, f"{row + 1}  {chapter}", TIMES, 26)
-        dots = np.arange(90 + face.getlength(f"{row + 1}  {chapter} "), 1090, 13)
-        sheet.draw.text((dots[0], y), "", font=face)
-        for x in dots:
+        first = 90 + face.getlength(f"{row + 1}  {chapter} ")
+        for x in np.arange(first, 1090, 13):
             sheet.draw.text((x, y), ".", fill="black", font=face)
         sheet.write(1140, y, number, TIMES, 26, right=True)
     return sheet
@@ -395,6 +394,7 @@ def readable_pages() -> list[Page]:
     sheet("large headings", headings())
     sheet("small print, underlined", small_print())
     sheet("poster, light on dark", poster())
+    sheet("table of contents", contents())
     return pages
 
 

@@ -116,7 +116,9 @@ def _joined(pieces: list[Ints], boxes: Ints) -> list[Ints]:
     left, top, right, bottom = around.T
     one, other = pairs_to_the_right(left, right - 1)
     low, high = _both(bottom - top, one, other)
-    same = (high < 2.5 * low) & (_common(top, bottom, one, other) > 0.7 * low)
+    inside = (right[other] <= right[one]) & (top[other] >= top[one]) & (bottom[other] <= bottom[one])
+    # the dot of a large i is as high as a small letter
+    same = (inside | (high < 2.5 * low)) & (_common(top, bottom, one, other) > 0.7 * low)
     return [np.concatenate([pieces[k] for k in group]) for group in groups(len(pieces), one[same], other[same])]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sphinx_x.page_lines.components import Ints, groups
@@ -32,7 +30,7 @@ def reading_order(boxes: Ints, unit: float) -> list[Row]:
             break
         rows = joined
     around = np.array([_around(boxes[row]) for row in rows]).reshape(-1, 4)
-    return [rows[k] for k in _sorted(around)]
+    return [rows[k] for k in _sorted(around, _blocks(around, _partners(around), unit))]
 
 
 def _around(boxes: Ints) -> list[int]:
@@ -119,22 +117,24 @@ def _is_prose(column: Ints, unit: float) -> bool:
     return len(column) >= 3 and widths[0] >= PROSE_WIDTH * unit and float(whole.mean()) >= PROSE_FILL * widths[0]
 
 
-def _sorted(around: Sequence[Sequence[int]] | Ints) -> list[int]:
-    """What is above comes first, and what is to the left where nothing between them spans both (Breuel 2003)."""
-    boxes = np.asarray(around).reshape(-1, 4)
-    left, top, right, bottom = boxes.T
+def _sorted(around: Ints, block: Ints) -> list[int]:
+    """What is above comes first, and of columns side by side the left one, where nothing between two of their rows spans
+    both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
+    left, top, right, bottom = around.T
     middle = (top + bottom) / 2
     over = (np.minimum(right[:, None], right) - np.maximum(left[:, None], left)) > 0
     before = over & (middle[:, None] < middle[None])
-    for one in range(len(boxes)):
-        for other in np.flatnonzero((right[one] <= left) & ~before[:, one]):
-            low, high = sorted((middle[one], middle[other]))
-            between = (middle > low) & (middle < high) & over[one] & over[other]
-            before[one, other] = not between.any()
+    first = np.array([top[block == number].min() for number in block])
+    last = np.array([bottom[block == number].max() for number in block])
+    beside = (first[:, None] < last) & (first < last[:, None]) & (right[:, None] <= left)
+    for one, other in zip(*np.nonzero(beside & ~before.T), strict=True):
+        low, high = sorted((middle[one], middle[other]))
+        between = (middle > low) & (middle < high) & over[one] & over[other]
+        before[one, other] = not between.any()
     waiting = before.sum(axis=0)
     rank = np.lexsort((left, middle))
     order: list[int] = []
-    left_over = np.ones(len(boxes), bool)
+    left_over = np.ones(len(around), bool)
     while left_over.any():
         ready = rank[left_over[rank] & (waiting[rank] == 0)]
         chosen = ready[0] if len(ready) else rank[left_over[rank]][0]

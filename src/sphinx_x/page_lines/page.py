@@ -28,7 +28,7 @@ SMALL, LARGE = 0.75, 1.9
 """A page whose letters are smaller or larger than so many times UNIT is scaled before it is cut."""
 WORD_GAP = 0.2
 """Least white between words, in heights of the line."""
-SPECK = 0.02
+SPECK = 0.012
 """A component of at most this area, in squares of a usual letter's height, is dust: full stops are larger."""
 MANY = 12_000
 """No page has so many letters: what has is a picture, or noise."""

@@ -12,6 +12,8 @@ SLENDER = 12
 """How many times longer than thick a rule is; the bars of large letters are not."""
 MOSTLY = 0.8
 """A component of which more than this share are rules is a frame with its corners: nothing of it is text."""
+FLAT = 8
+"""A component so many times longer than thick is what is left of an uneven rule or the edge of a sheet."""
 SMALL = 0.45
 """Below this size, in units, in both directions a component is a dot, and below it in height a dash."""
 LEADER = 5
@@ -57,7 +59,8 @@ def is_no_text(ink: Components, rules: Mask, unit: float) -> Mask:
     square = (least >= unit) & (np.maximum(widths, heights) <= 1.35 * least) & (least <= 5 * unit)
     for number in np.flatnonzero(square):
         ticked[number] = _is_box(ink, int(number))
-    return framed | solid | huge | ticked
+    scraps = (widths > 3 * unit) & (widths > FLAT * heights) | (heights > 3 * unit) & (heights > FLAT * widths)
+    return framed | solid | huge | ticked | scraps
 
 
 def _has_company(boxes: Ints, letters: Ints) -> Mask:
