@@ -1,0 +1,147 @@
+"""The order in which pieces of lines are read: cells of a row one after the other, columns of prose as wholes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sphinx_x.page_lines.components import Ints, groups
+
+Row = list[int]
+"""Numbers of pieces that are read one after the other as one line, from left to right."""
+NARROW = 7
+"""A column less wide than this, in units, holds numbers or marks: it belongs to what stands beside it."""
+PROSE_WIDTH, PROSE_FILL = 15, 0.7
+"""Least width of a column of prose in units, and mean share of it that its lines fill."""
+ALIGNED = 0.8
+"""Share of the rows of the shorter column that have a partner, where two columns are a table."""
+
+
+def reading_order(boxes: Ints, unit: float) -> list[Row]:
+    """Rows of pieces in the order in which they are read.
+
+    Args:
+        boxes: (N, 4) of pieces of lines, upright.
+        unit: Height of a usual letter in pixels.
+    """
+    rows: list[Row] = [[number] for number in range(len(boxes))]
+    while True:
+        joined = _join_once(rows, boxes, unit)
+        if joined is None:
+            break
+        rows = joined
+    around = np.array([_around(boxes[row]) for row in rows]).reshape(-1, 4)
+    return [rows[k] for k in _sorted(around, _blocks(around, _partners(around), unit))]
+
+
+def _around(boxes: Ints) -> list[int]:
+    return [*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]
+
+
+def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
+    """Joins the two columns nearest to each other that are a table; None where no two are."""
+    around = np.array([_around(boxes[row]) for row in rows]).reshape(-1, 4)
+    partners = _partners(around)
+    if not len(partners):
+        return None
+    block = _blocks(around, partners, unit)
+    best: tuple[float, Ints] | None = None
+    for one, other in {(int(block[a]), int(block[b])) for a, b in partners}:
+        pairs = partners[(block[partners[:, 0]] == one) & (block[partners[:, 1]] == other)]
+        gap = float(np.median(around[pairs[:, 1], 0] - around[pairs[:, 0], 2]))
+        if (best is None or gap < best[0]) and _is_table(
+            around[block == one], around[block == other], len(pairs), unit
+        ):
+            best = gap, pairs
+    if best is None:
+        return None
+    taken = {int(b): int(a) for a, b in best[1]}
+    follow = {a: b for b, a in taken.items()}
+    return [row + (rows[follow[k]] if k in follow else []) for k, row in enumerate(rows) if k not in taken]
+
+
+def _partners(around: Ints) -> Ints:
+    """(P, 2) rows that stand on one line with nothing between them, the left one first; each has one on a side."""
+    left, top, right, bottom = around.T
+    heights = bottom - top
+    common = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    level = common > 0.6 * np.minimum(heights[:, None], heights)
+    gap = np.where(level & (left[None] >= right[:, None]), left[None] - right[:, None], np.inf)
+    if not gap.size:
+        return np.zeros((0, 2), np.int64)
+    following, leading = gap.argmin(1), gap.argmin(0)
+    ones = np.flatnonzero(np.isfinite(gap.min(1)))
+    return np.array([(a, following[a]) for a in ones if leading[following[a]] == a], np.int64).reshape(-1, 2)
+
+
+def _blocks(around: Ints, partners: Ints, unit: float) -> Ints:
+    """(N,) number of the column that each row is part of: rows below each other, near, with a common edge.
+
+    A row that lies over two cells, as the line below a table does, is in no column with either.
+    """
+    left, top, right, bottom = around.T
+    widths, heights = right - left, bottom - top
+    common = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    below = top[None] - bottom[:, None]
+    highest = np.maximum(heights[:, None], heights)
+    alike = highest < 1.8 * np.minimum(heights[:, None], heights)
+    edges = np.minimum(np.abs(left[:, None] - left), np.abs(right[:, None] - right)) < 1.5 * unit
+    overlaps = common > 0.5 * np.minimum(widths[:, None], widths)
+    near = (below > -0.5 * highest) & (below < 3.5 * highest) & (top[None] > top[:, None])
+    across = np.zeros_like(near)
+    across[:, partners[:, 0]] |= (common[:, partners] > 0).all(-1)
+    across[:, partners[:, 1]] |= (common[:, partners] > 0).all(-1)
+    near &= ~(across | across.T)
+    block = np.empty(len(around), np.int64)
+    for number, group in enumerate(groups(len(around), *np.nonzero(alike & edges & overlaps & near))):
+        block[group] = number
+    return block
+
+
+def _is_table(one: Ints, other: Ints, pairs: int, unit: float) -> bool:
+    """Whether two columns, the left one first, are read row by row."""
+    fewer, more = sorted((len(one), len(other)))
+    if pairs < ALIGNED * fewer:
+        return False
+    widths = [float(column[:, 2].max() - column[:, 0].min()) for column in (one, other)]
+    if min(widths) < NARROW * unit:
+        return True
+    if _is_prose(one, unit) and _is_prose(other, unit):
+        return False
+    return pairs == fewer == more
+
+
+def _is_prose(column: Ints, unit: float) -> bool:
+    """Whether the lines of a column are long and fill it, but for a last one."""
+    widths = np.sort(column[:, 2] - column[:, 0])[::-1]
+    whole = widths[: max(len(widths) - 1, 1)]
+    return len(column) >= 3 and widths[0] >= PROSE_WIDTH * unit and float(whole.mean()) >= PROSE_FILL * widths[0]
+
+
+def _sorted(around: Ints, block: Ints) -> list[int]:
+    """What is above comes first, and of columns side by side the left one, where nothing between two of their rows spans
+    both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
+    left, top, right, bottom = around.T
+    middle = (top + bottom) / 2
+    over = (np.minimum(right[:, None], right) - np.maximum(left[:, None], left)) > 0
+    before = over & (middle[:, None] < middle[None])
+    first = np.array([top[block == number].min() for number in block])
+    last = np.array([bottom[block == number].max() for number in block])
+    beside = (first[:, None] < last) & (first < last[:, None]) & (right[:, None] <= left)
+    for one, other in zip(*np.nonzero(beside & ~before.T), strict=True):
+        low, high = sorted((middle[one], middle[other]))
+        between = (middle > low) & (middle < high) & over[one] & over[other]
+        before[one, other] = not between.any()
+    waiting = before.sum(axis=0)
+    rank = np.lexsort((left, middle))
+    order: list[int] = []
+    left_over = np.ones(len(around), bool)
+    while left_over.any():
+        ready = rank[left_over[rank] & (waiting[rank] == 0)]
+        chosen = ready[0] if len(ready) else rank[left_over[rank]][0]
+        if order:  # go on in the same column where that is allowed
+            here = ready[over[order[-1], ready]]
+            chosen = here[0] if len(here) else chosen
+        order.append(int(chosen))
+        left_over[chosen] = False
+        waiting = waiting - before[chosen]
+    return order
