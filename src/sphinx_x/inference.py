@@ -24,7 +24,7 @@ from sphinx_x.images import Source, open_image
 from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
-from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
+from sphinx_x.model.quantized import quantization_options
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, plan_views
 
@@ -155,9 +155,7 @@ class SphinxX:
             apply_adapter(model, adapter)
         if image_tokens(processor.tokenizer) != model.config.image_tokens():
             raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
-        if quantized:
-            prefer_exact_kernels(model)
-        elif whole:
+        if whole and not quantized:
             try:
                 torch.nn.Module.to(model, device)
             except (RuntimeError, AssertionError) as error:

@@ -24,7 +24,7 @@ from transformers.utils.generic import ModelOutput
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.mixture import MixtureOfVisualExperts
-from sphinx_x.model.quantized import MixtralOfLinears
+from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantized, prefer_exact_kernels
 from sphinx_x.model.routing import load_balancing_loss
 
 
@@ -42,6 +42,22 @@ class SphinxXPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    def __init__(self, config: SphinxXConfig, *inputs: Any, **kwargs: Any) -> None:
+        super().__init__(config, *inputs, **kwargs)
+        if is_quantized(config):
+            check_reached(config)
+            # what the library's quantisers read as "stays whole"; only here, as it would also widen plain float16
+            self._keep_in_fp32_modules = ["vision", "model.vision"]
+
+    @classmethod
+    def from_pretrained(cls, *inputs: Any, **kwargs: Any) -> Any:
+        """As the library's; what is quantised for a CPU computes with kernels that fit it."""
+        loaded = super().from_pretrained(*inputs, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+        if getattr(model, "is_quantized", False):
+            prefer_exact_kernels(model)
+        return loaded
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -66,8 +82,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
     def __init__(self, config: SphinxXConfig) -> None:
         super().__init__(config)
         self.vision = MixtureOfVisualExperts(config.group_configs(), config.view_grid(), config.text_config.hidden_size)
-        quantized = getattr(config, "quantization_config", None) is not None
-        if quantized and config.text_config.model_type == "mixtral":
+        if is_quantized(config) and config.text_config.model_type == "mixtral":
             self.language_model = MixtralOfLinears(config.text_config)  # pyright: ignore[reportArgumentType]
         else:
             self.language_model = AutoModel.from_config(config.text_config)
