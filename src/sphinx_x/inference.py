@@ -18,10 +18,10 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
+from sphinx_x.checkpoints.forms import check_model_folder, instead_of_folder
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image
-from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.quantized import quantization_options
@@ -353,13 +353,11 @@ def find_model(name_or_path: str | Path) -> str | Path:
             raise CheckpointError(f"{name_or_path}: its weights are not in the package; give a folder or a hub id")
         path = built_in
     if path.is_dir():
-        check_folder(path)
-        if is_adapter(path):
-            raise CheckpointError(f"{path}: holds adapters, not a model; `sphinx-x merge` makes one of them")
-        if not (path / "config.json").is_file():
-            raise CheckpointError(f"{path}: not a model folder (no config.json)")
+        check_model_folder(path)
         return path
     name = str(name_or_path)
+    if path.is_file():
+        raise CheckpointError(f"{name}: {instead_of_folder(path)}")
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         known = "".join(f"{built}, " for built in built_in_models())
         raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")

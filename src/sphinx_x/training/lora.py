@@ -19,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sphinx_x.checkpoints.adapters import BASE, PREFIX, WEIGHTS, add_low_rank, is_adapter, weight_hashes
+from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
-from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
+from sphinx_x.errors import MissingToolError, RecipeError
 from sphinx_x.inference import SphinxX, find_adapters, find_model
 from sphinx_x.jobs import atomic_folder, write_manifest
 from sphinx_x.training.recipe import LoraRecipe
@@ -143,7 +144,7 @@ def merge_folder(adapter: str | Path, out: str | Path, base: str | Path | None =
     does not fit, or `out` is there already.
     """
     if not is_adapter(adapter):
-        raise CheckpointError(f"{adapter}: not a folder of adapters (adapter_config.json)")
+        expect(Path(adapter), ADAPTERS)
     below, _ = find_adapters(adapter, base)
     sphinx = SphinxX.load(adapter, dtype="auto", device="cpu", base=base)
     model: Any = sphinx.model
