@@ -19,6 +19,7 @@ from transformers.utils import logging
 from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
 from sphinx_x.checkpoints.forms import check_model_folder, instead_of_folder
+from sphinx_x.checkpoints.hub import NAME, OPTIONS, fetch
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image
@@ -67,23 +68,27 @@ class Prompt:
         return views * (self.tokens_per_view + 2) + skipped
 
 
-def load_processor(name_or_path: str | Path, base: str | Path | None = None) -> SphinxXProcessor:
+def load_processor(name_or_path: str | Path, base: str | Path | None = None, **hub: Any) -> SphinxXProcessor:
     """The processor alone of what `SphinxX.load` would load; raises `CheckpointError` where it is none of ours."""
-    source, adapters = find_adapters(name_or_path, base)
+    return _read_processor(name_or_path, *find_adapters(name_or_path, base, **hub))
+
+
+def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
+    """The processor of a model folder, or of the highest folder of adapters over it that has one."""
     source = next((a.folder for a in reversed(adapters) if (a.folder / "processor_config.json").is_file()), source)
     try:
         processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
     except SphinxXError:
         raise
     except Exception as error:  # malformed files make the library raise errors of nearly every kind
-        raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
+        raise CheckpointError(f"{name}: {one_line(error)}") from error
     if not isinstance(processor, SphinxXProcessor):
-        raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+        raise CheckpointError(f"{name}: not a SPHINX-X model")
     return processor
 
 
 def _load_model(
-    path: str | Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
+    path: Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
 ) -> SphinxXForConditionalGeneration:
     """A model from its files, all of them and no others."""
     logging.disable_progress_bar()
@@ -131,12 +136,14 @@ class SphinxX:
         there is one; "auto" spreads the model over what there is and keeps the rest in memory or on the disk. bits: 4
         or 8 quantises the language model, its experts included (bitsandbytes, NF4). base: the model below adapters, in
         place of the one that their folder names (see `find_adapters`); they are added to its weights, so it may be
-        neither quantised nor spread. Further options go to `from_pretrained` (quantization_config, device_map,
-        offload_folder, ...). Raises `CheckpointError` where files are missing, altered or contradict each other,
-        `MissingToolError` for a device or a package that is not there.
+        neither quantised nor spread. Of the hub it is fetched as `fetch` does with these options: revision, token,
+        cache_dir, local_files_only, force_download. Further options go to `from_pretrained` (quantization_config,
+        device_map, offload_folder, ...). Raises `CheckpointError` where files are missing, altered or contradict each
+        other, `MissingToolError` for a device or a package that is not there.
         """
-        path, adapters = find_adapters(name_or_path, base)
-        processor = load_processor(name_or_path, base)
+        hub = {name: options.pop(name) for name in OPTIONS if name in options}
+        path, adapters = find_adapters(name_or_path, base, **hub)
+        processor = _read_processor(name_or_path, path, adapters)
         if device == "auto":
             options.setdefault("device_map", "auto")
         if device in (None, "auto"):
@@ -342,58 +349,74 @@ class _Pieces(BaseStreamer):
             yield item
 
 
-def find_model(name_or_path: str | Path) -> str | Path:
-    """The folder of a built-in member or of a path; a hub id is returned as it is. Checks the folder's manifest."""
+def find_model(name_or_path: str | Path, **hub: Any) -> Path:
+    """The folder of a built-in member, of a path, or of a hub id (downloaded, see `fetch`), its files looked at."""
+    path = _located(name_or_path, **hub)
+    check_model_folder(path)
+    return path
+
+
+def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) -> Path:
+    """The folder that a name stands for, whatever is in it. Raises `CheckpointError` where there is none."""
     from sphinx_x.family import MEMBERS
 
-    path = Path(name_or_path)
-    built_in = BUILT_IN / str(name_or_path)
-    if not path.is_dir() and str(name_or_path) in MEMBERS:
-        if not built_in.is_dir():
-            raise CheckpointError(f"{name_or_path}: its weights are not in the package; give a folder or a hub id")
-        path = built_in
+    path, name = Path(name_or_path), str(name_or_path)
+    if not path.is_dir() and name in MEMBERS:
+        if not (BUILT_IN / name).is_dir():
+            raise CheckpointError(f"{name}: its weights are not in the package; give a folder or a hub id")
+        path = BUILT_IN / name
     if path.is_dir():
-        check_model_folder(path)
+        if revision is not None:
+            raise CheckpointError(f"{name}: a folder has no revision {revision}")
         return path
-    name = str(name_or_path)
     if path.is_file():
         raise CheckpointError(f"{name}: {instead_of_folder(path)}")
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+    if not name.startswith("hf://") and (path.is_symlink() or not NAME.fullmatch(name)):
         known = "".join(f"{built}, " for built in built_in_models())
         raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")
-    return name
+    try:
+        return fetch(name, revision, **hub)
+    except CheckpointError as error:
+        here = "" if name.startswith("hf://") else "; nor is there such a folder"
+        raise CheckpointError(f"{error}{here}") from error
 
 
-def find_adapters(name_or_path: str | Path, base: str | Path | None = None) -> tuple[str | Path, list[Adapter]]:
+def find_adapters(
+    name_or_path: str | Path, base: str | Path | None = None, revision: str | None = None, **hub: Any
+) -> tuple[Path, list[Adapter]]:
     """The model that a name stands for (see `find_model`) and, of a folder of adapters, those over it, lowest first.
 
     What adapters lie over is `base`, or what their folder names: a built-in name, a hub id or a path, which is looked
-    for from the current folder and then from theirs; it may be a folder of adapters itself. Raises `CheckpointError`
-    where it is not found, or its weights are known to be others than those that were trained over.
+    for from the current folder and then from theirs; it may be a folder of adapters itself. revision: of what is named
+    itself; further options of `fetch` are for all. Raises `CheckpointError` where it is not found, or its weights are
+    known to be others than those that were trained over.
     """
     adapters: list[Adapter] = []
-    below = name_or_path
+    below = _located(name_or_path, revision, **hub)
     while is_adapter(below):
         adapter = read_adapter(below)
         if any(other.folder.samefile(adapter.folder) for other in adapters):
             raise CheckpointError(f"{adapter.folder}: its adapters lie over themselves")
         beside = adapter.folder / adapter.base
-        below = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
+        named = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
         if not adapters and base is not None:
-            below = base
+            named = base
         adapters.insert(0, adapter)
-        if not is_adapter(below):
-            try:
-                below = find_model(below)
-            except CheckpointError as error:
-                raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
+        try:
+            below = _located(named, **hub)
+            if not is_adapter(below):
+                check_model_folder(below)
+        except CheckpointError as error:
+            raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
         check_base(adapter, below)
-    return (below, adapters) if adapters else (find_model(below), [])
+    if not adapters:
+        check_model_folder(below)
+    return below, adapters
 
 
-def _weights_size(path: str | Path) -> int:
-    """Bytes of the weights of a folder; of a hub id none are known."""
-    return sum(file.stat().st_size for file in Path(path).glob("*.safetensors")) if isinstance(path, Path) else 0
+def _weights_size(path: Path) -> int:
+    """Bytes of the weights of a folder."""
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
 def built_in_models() -> list[str]:

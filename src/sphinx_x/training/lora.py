@@ -22,7 +22,7 @@ from sphinx_x.checkpoints.adapters import BASE, PREFIX, WEIGHTS, add_low_rank, i
 from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import MissingToolError, RecipeError
-from sphinx_x.inference import SphinxX, find_adapters, find_model
+from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters
 from sphinx_x.jobs import atomic_folder, write_manifest
 from sphinx_x.training.recipe import LoraRecipe
 
@@ -102,7 +102,7 @@ def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Te
     config = copy.deepcopy(model.peft_config[ADAPTER])
     config.base_model_name_or_path, config.inference_mode = base, True
     config.save_pretrained(folder)
-    hashes = weight_hashes(base if is_adapter(base) else find_model(base))
+    hashes = weight_hashes(base if Path(base).is_dir() else BUILT_IN / base)
     if hashes:
         (folder / BASE).write_text(json.dumps(hashes, indent=1) + "\n")
 
