@@ -19,9 +19,11 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils.generic import ModelOutput
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
+from sphinx_x.model.auto import NamesItsPackage, library_objects
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.mixture import MixtureOfVisualExperts
 from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantized, prefer_exact_kernels
@@ -58,6 +60,8 @@ class SphinxXPreTrainedModel(PreTrainedModel):
         if getattr(model, "is_quantized", False):
             prefer_exact_kernels(model)
         return loaded
+
+    register_for_auto_class = NamesItsPackage.register_for_auto_class
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -263,11 +267,16 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, GenerationMixin):
 
 
 def register() -> None:
-    """Makes the library's Auto classes know SPHINX-X; harmless when called again."""
+    """Makes the library know SPHINX-X: its Auto classes, its server; harmless when called again."""
     AutoConfig.register(SphinxXConfig.model_type, SphinxXConfig, exist_ok=True)
     AutoModel.register(SphinxXConfig, SphinxXModel, exist_ok=True)
     AutoModelForCausalLM.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
     AutoModelForImageTextToText.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
+    # `transformers serve` and vLLM look for an architecture by its name in the library, and in this table
+    name = SphinxXForConditionalGeneration.__name__
+    for library in library_objects():
+        setattr(library, name, SphinxXForConditionalGeneration)
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[SphinxXConfig.model_type] = name
 
 
 register()
