@@ -340,7 +340,7 @@ def test_rows_without_a_token_keep_their_place(member, parts, tmp_path):
 
 
 BROKEN = {
-    "no configuration": lambda f: (f / "config.json").write_text("{"),
+    "config.json: not JSON": lambda f: (f / "config.json").write_text("{"),
     "no tokenizer.json": lambda f: (f / "tokenizer.model").unlink(),
     "cut off": lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:3000]),
     "no weights in it": lambda f: (f / "model.safetensors").unlink(),

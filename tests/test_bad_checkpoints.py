@@ -357,7 +357,7 @@ def test_what_is_fetched_from_the_hub(plain, no_cache, tmp_path, monkeypatch):
             fetch("hf://Org/Other")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match="not fetched"):
-        fetch("hf://Org/Release")
+        fetch("hf://Org/Unseen")
 
 
 def test_addresses_that_are_none():

@@ -66,3 +66,42 @@ def test_fewer_bits_need_less():
     for member in MEMBERS.values():
         facts = describe(member)
         assert facts.run > facts.run8 > facts.run4 > 0.25 * facts.run
+
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2}
+SMALL |= {"intermediate_size": 48, "vocab_size": 100, "max_position_embeddings": 24, "pad_token_id": None}
+CACHES = {
+    "llama": {},
+    "qwen3": {"head_dim": 16},
+    "mixtral": {"num_local_experts": 2, "sliding_window": None},
+    "gemma3_text": {"head_dim": 16, "sliding_window": 8},
+}
+
+
+@pytest.mark.parametrize("kind", CACHES)
+def test_the_cache_is_as_large_as_the_library_fills_it(kind):
+    """Against a pass with weights and all its memory."""
+    import torch
+    from transformers import AutoModel
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    from sphinx_x.family import cache_size
+
+    config = CONFIG_MAPPING[kind](**SMALL, **CACHES[kind])
+    model = AutoModel.from_config(config).bfloat16().eval()
+    with torch.no_grad():
+        filled = model(input_ids=torch.ones(1, 24, dtype=torch.long), use_cache=True).past_key_values
+    bytes_held = sum(x.nbytes for layer in filled.layers for x in (layer.keys, layer.values))
+    with torch.device("meta"):
+        assert cache_size(AutoModel.from_config(config)) == bytes_held
+
+
+def test_heads_of_a_size_of_their_own_count_in_full():
+    """Qwen3-0.6B: 28 layers, keys and values of 8 heads of 128 numbers (its width gives 64), 2 bytes, 40960 tokens."""
+    from dataclasses import replace
+
+    llm = {"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16}
+    llm |= {"num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 3072, "vocab_size": 151940}
+    llm |= {"max_position_embeddings": 40960, "tie_word_embeddings": True}
+    facts = describe(replace(get_member("smol"), name="qwen", llm=llm))
+    assert facts.run - 2 * facts.parameters / 1e9 == pytest.approx(28 * 2 * 8 * 128 * 2 * 40960 / 1e9)

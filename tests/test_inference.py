@@ -162,7 +162,6 @@ def test_models_that_are_not_there():
         find_model("./nothing")
     with pytest.raises(CheckpointError, match="no such model"):
         find_model("nothing")
-    assert find_model("owner/name") == "owner/name"
 
 
 def test_another_kind_of_model_is_refused(tmp_path):

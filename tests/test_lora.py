@@ -406,7 +406,7 @@ def test_broken_adapters_are_named(trained, tmp_path):
     whole = load_file(folder / WEIGHTS)
     first = next(iter(whole))
     for change, says in (
-        (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-4]), "altered"),
+        (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-4]), "cut off"),
         (lambda f: (f / WEIGHTS).unlink(), "missing"),
         (lambda f: [rewritten(f), (f / WEIGHTS).write_bytes(b"x")], WEIGHTS),
         (lambda f: [rewritten(f), (f / CONFIG).write_text("{")], "not JSON"),
@@ -430,7 +430,7 @@ def test_quantised_or_spread_it_is_to_be_merged_first(trained, options):
 
 
 def test_what_wants_a_model_says_what_it_got(trained):
-    with pytest.raises(CheckpointError, match="holds adapters, not a model"):
+    with pytest.raises(CheckpointError, match="not a model folder: holds adapters"):
         find_model(trained[0])
 
 

@@ -97,6 +97,48 @@ def test_the_visual_experts_stay_as_they_are(folder, form):
 
 
 @NEEDS_BITS
+@pytest.mark.parametrize(
+    "fields", [{"load_in_4bit": True}, {"load_in_8bit": True}, {"llm_int8_skip_modules": ["lm_head"]}]
+)
+@pytest.mark.parametrize("auto", ["AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel"])
+def test_the_class_itself_says_what_stays_whole(folder, fields, auto):
+    """Through the library alone, as its documentation has it."""
+    import transformers
+
+    asked = transformers.BitsAndBytesConfig(**{"load_in_4bit": "load_in_8bit" not in fields, **fields})
+    few = getattr(transformers, auto).from_pretrained(folder, quantization_config=asked)
+    trunk = few if auto == "AutoModel" else few.model
+    wanted = "Linear8bitLt" if "load_in_8bit" in fields else "Linear4bit"
+    assert not any(type(module).__name__ == wanted for module in trunk.vision.modules())
+    inside = [type(module).__name__ for module in trunk.language_model.layers.modules()]
+    assert inside.count(wanted) == 2 * (4 + (3 * 4 if "mixtral" in str(folder) else 3))
+    prompt = SphinxX.load(folder).prompt_for("Read.", PICTURE)
+    out = few(input_ids=torch.tensor([prompt.ids]), pixel_values=prompt.views.float() / 255)[
+        0 if auto == "AutoModel" else "logits"
+    ]
+    assert out.shape[1] == len(prompt.ids)
+
+
+@NEEDS_BITS
+def test_in_8_bits_nothing_is_said_for_every_layer(folder, caplog):
+    few = SphinxX.load(folder, bits=8)
+    few.chat("Read.", PICTURE, max_new_tokens=3)
+    assert not [record.getMessage() for record in caplog.records if record.name.startswith("bitsandbytes")]
+
+
+@NEEDS_BITS
+def test_a_mixture_that_is_not_reached_is_named(tiny_member, tmp_path):
+    import transformers
+
+    kind = {"model_type": "qwen3_moe", "num_experts": 4, "moe_intermediate_size": 16, "head_dim": 8}
+    model, _ = new_model(replace(tiny_member, llm={**tiny_member.llm, **kind}), seed=1)
+    model.save_pretrained(tmp_path)
+    asked = transformers.BitsAndBytesConfig(load_in_4bit=True)
+    with pytest.raises(ValueError, match="experts of a qwen3_moe are not reached"):
+        transformers.AutoModelForImageTextToText.from_pretrained(tmp_path, quantization_config=asked)
+
+
+@NEEDS_BITS
 def test_a_quantised_model_saves_and_loads(folder, tmp_path):
     few = SphinxX.load(folder, bits=4)
     few.model.save_pretrained(tmp_path / "few")

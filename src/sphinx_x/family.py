@@ -177,7 +177,6 @@ def build_config(member: Member, tokens: Any = None) -> Any:
         start_token_id=tokens.start,
         end_token_id=tokens.end,
         skip_token_id=tokens.skip,
-        tie_word_embeddings=member.llm["tie_word_embeddings"],
     )
 
 
@@ -233,6 +232,23 @@ QUANTIZED = {8: 1.0, 4: 0.516}
 SHAPES = {"1:1": (1000, 1000), "3:2": (1500, 1000), "2:1": (2000, 1000), "3:1": (3000, 1000), "line of text": (800, 26)}
 
 
+def cache_size(language_model: Any) -> int:
+    """Bytes of the key-value cache of one full context in bfloat16, as the library itself would fill it.
+
+    language_model: a trunk on the meta device; a pass through it costs neither memory nor time, and leaves a cache of
+    the right shapes whatever the architecture keeps there: heads of a size of their own (Qwen3), windows (Gemma 3),
+    compressed keys and values (DeepSeek). Its type becomes bfloat16.
+    """
+    import torch
+
+    text = language_model.config
+    with torch.device("meta"), torch.no_grad():
+        prompt_1TD = torch.empty(1, text.max_position_embeddings, text.hidden_size, dtype=torch.bfloat16)
+        cache = language_model.bfloat16()(inputs_embeds=prompt_1TD, use_cache=True).past_key_values
+    held = (value for layer in cache.layers for value in vars(layer).values())
+    return sum(x.numel() * x.element_size() for x in held if isinstance(x, torch.Tensor) and x.is_floating_point())
+
+
 def describe(member: Member) -> Facts:
     """Builds the member without memory (on the meta device) and counts."""
     import torch
@@ -248,13 +264,11 @@ def describe(member: Member) -> Facts:
     experts = sum(p.numel() for p in groups.parameters()) - projector
     view = config.tokens_per_view + 2
     layouts = {name: plan_views(*size, member.views) for name, size in SHAPES.items()}
-    llm = member.llm
-    head = llm["hidden_size"] // llm["num_attention_heads"]
-    cache = 2 * 2 * llm["num_hidden_layers"] * llm["num_key_value_heads"] * head * llm["max_position_embeddings"]
+    cache = cache_size(model.model.language_model)
     trained = total if member.name == "nano" else total - experts
-    table = llm["vocab_size"] * llm["hidden_size"]
+    table = config.text_config.vocab_size * config.text_config.hidden_size
     # in 8 bits the output layer stays as it is; where it is the table itself, always
-    matrices = {8: total - experts - projector - table * (1 if llm["tie_word_embeddings"] else 2)}
+    matrices = {8: total - experts - projector - table * (1 if config.tie_word_embeddings else 2)}
     matrices[4] = total - experts - projector - table
     saved = {bits: matrices[bits] * (2 - size) for bits, size in QUANTIZED.items()}
     return Facts(

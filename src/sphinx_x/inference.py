@@ -18,14 +18,15 @@ from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
+from sphinx_x.checkpoints.forms import check_model_folder, instead_of_folder
+from sphinx_x.checkpoints.hub import NAME, OPTIONS, fetch
 from sphinx_x.confidence import mean_probability
 from sphinx_x.conversation import Message, Text, count_images, split_text
 from sphinx_x.errors import CheckpointError, ImageError, MissingToolError, PromptError, SphinxXError, one_line
 from sphinx_x.images import Source, open_image, picture_size
-from sphinx_x.jobs import check_folder
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor, render_views
-from sphinx_x.model.quantized import prefer_exact_kernels, quantization_options
+from sphinx_x.model.quantized import quantization_options
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
@@ -86,23 +87,27 @@ class Prompt:
         return views * (self.tokens_per_view + 2) + skipped
 
 
-def load_processor(name_or_path: str | Path, base: str | Path | None = None) -> SphinxXProcessor:
+def load_processor(name_or_path: str | Path, base: str | Path | None = None, **hub: Any) -> SphinxXProcessor:
     """The processor alone of what `SphinxX.load` would load; raises `CheckpointError` where it is none of ours."""
-    source, adapters = find_adapters(name_or_path, base)
+    return _read_processor(name_or_path, *find_adapters(name_or_path, base, **hub))
+
+
+def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
+    """The processor of a model folder, or of the highest folder of adapters over it that has one."""
     source = next((a.folder for a in reversed(adapters) if (a.folder / "processor_config.json").is_file()), source)
     try:
         processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
     except SphinxXError:
         raise
     except Exception as error:  # malformed files make the library raise errors of nearly every kind
-        raise CheckpointError(f"{name_or_path}: {one_line(error)}") from error
+        raise CheckpointError(f"{name}: {one_line(error)}") from error
     if not isinstance(processor, SphinxXProcessor):
-        raise CheckpointError(f"{name_or_path}: not a SPHINX-X model")
+        raise CheckpointError(f"{name}: not a SPHINX-X model")
     return processor
 
 
 def _load_model(
-    path: str | Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
+    path: Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
 ) -> SphinxXForConditionalGeneration:
     """A model from its files, all of them and no others."""
     logging.disable_progress_bar()
@@ -150,12 +155,14 @@ class SphinxX:
         there is one; "auto" spreads the model over what there is and keeps the rest in memory or on the disk. bits: 4
         or 8 quantises the language model, its experts included (bitsandbytes, NF4). base: the model below adapters, in
         place of the one that their folder names (see `find_adapters`); they are added to its weights, so it may be
-        neither quantised nor spread. Further options go to `from_pretrained` (quantization_config, device_map,
-        offload_folder, ...). Raises `CheckpointError` where files are missing, altered or contradict each other,
-        `MissingToolError` for a device or a package that is not there.
+        neither quantised nor spread. Of the hub it is fetched as `fetch` does with these options: revision, token,
+        cache_dir, local_files_only, force_download. Further options go to `from_pretrained` (quantization_config,
+        device_map, offload_folder, ...). Raises `CheckpointError` where files are missing, altered or contradict each
+        other, `MissingToolError` for a device or a package that is not there.
         """
-        path, adapters = find_adapters(name_or_path, base)
-        processor = load_processor(name_or_path, base)
+        hub = {name: options.pop(name) for name in OPTIONS if name in options}
+        path, adapters = find_adapters(name_or_path, base, **hub)
+        processor = _read_processor(name_or_path, path, adapters)
         if device == "auto":
             options.setdefault("device_map", "auto")
         if device in (None, "auto"):
@@ -175,9 +182,7 @@ class SphinxX:
             model.config.abilities = None  # those of the model below: what it learned since it does not say
         if image_tokens(processor.tokenizer) != model.config.image_tokens():
             raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
-        if quantized:
-            prefer_exact_kernels(model)
-        elif whole:
+        if whole and not quantized:
             try:
                 torch.nn.Module.to(model, device)
             except (RuntimeError, AssertionError) as error:
@@ -298,7 +303,7 @@ class SphinxX:
             generation = {**generation, "stopping_criteria": StoppingCriteriaList(criteria)}
         if probabilities is not None:
             generation = {**generation, "return_dict_in_generate": True, "output_logits": True}
-        out = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
+        out: Any = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             pixel_values=views if len(views) else None,
@@ -448,60 +453,74 @@ class _Pieces(BaseStreamer):
             yield item
 
 
-def find_model(name_or_path: str | Path) -> str | Path:
-    """The folder of a built-in member or of a path; a hub id is returned as it is. Checks the folder's manifest."""
+def find_model(name_or_path: str | Path, **hub: Any) -> Path:
+    """The folder of a built-in member, of a path, or of a hub id (downloaded, see `fetch`), its files looked at."""
+    path = _located(name_or_path, **hub)
+    check_model_folder(path)
+    return path
+
+
+def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) -> Path:
+    """The folder that a name stands for, whatever is in it. Raises `CheckpointError` where there is none."""
     from sphinx_x.family import MEMBERS
 
-    path = Path(name_or_path)
-    built_in = BUILT_IN / str(name_or_path)
-    if not path.is_dir() and str(name_or_path) in MEMBERS:
-        if not built_in.is_dir():
-            raise CheckpointError(f"{name_or_path}: its weights are not in the package; give a folder or a hub id")
-        path = built_in
+    path, name = Path(name_or_path), str(name_or_path)
+    if not path.is_dir() and name in MEMBERS:
+        if not (BUILT_IN / name).is_dir():
+            raise CheckpointError(f"{name}: its weights are not in the package; give a folder or a hub id")
+        path = BUILT_IN / name
     if path.is_dir():
-        check_folder(path)
-        if is_adapter(path):
-            raise CheckpointError(f"{path}: holds adapters, not a model; `sphinx-x merge` makes one of them")
-        if not (path / "config.json").is_file():
-            raise CheckpointError(f"{path}: not a model folder (no config.json)")
+        if revision is not None:
+            raise CheckpointError(f"{name}: a folder has no revision {revision}")
         return path
-    name = str(name_or_path)
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+    if path.is_file():
+        raise CheckpointError(f"{name}: {instead_of_folder(path)}")
+    if not name.startswith("hf://") and (path.is_symlink() or not NAME.fullmatch(name)):
         known = "".join(f"{built}, " for built in built_in_models())
         raise CheckpointError(f"{name}: no such model; give {known}a folder, or a hub id owner/name")
-    return name
+    try:
+        return fetch(name, revision, **hub)
+    except CheckpointError as error:
+        here = "" if name.startswith("hf://") else "; nor is there such a folder"
+        raise CheckpointError(f"{error}{here}") from error
 
 
-def find_adapters(name_or_path: str | Path, base: str | Path | None = None) -> tuple[str | Path, list[Adapter]]:
+def find_adapters(
+    name_or_path: str | Path, base: str | Path | None = None, revision: str | None = None, **hub: Any
+) -> tuple[Path, list[Adapter]]:
     """The model that a name stands for (see `find_model`) and, of a folder of adapters, those over it, lowest first.
 
     What adapters lie over is `base`, or what their folder names: a built-in name, a hub id or a path, which is looked
-    for from the current folder and then from theirs; it may be a folder of adapters itself. Raises `CheckpointError`
-    where it is not found, or its weights are known to be others than those that were trained over.
+    for from the current folder and then from theirs; it may be a folder of adapters itself. revision: of what is named
+    itself; further options of `fetch` are for all. Raises `CheckpointError` where it is not found, or its weights are
+    known to be others than those that were trained over.
     """
     adapters: list[Adapter] = []
-    below = name_or_path
+    below = _located(name_or_path, revision, **hub)
     while is_adapter(below):
         adapter = read_adapter(below)
         if any(other.folder.samefile(adapter.folder) for other in adapters):
             raise CheckpointError(f"{adapter.folder}: its adapters lie over themselves")
         beside = adapter.folder / adapter.base
-        below = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
+        named = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
         if not adapters and base is not None:
-            below = base
+            named = base
         adapters.insert(0, adapter)
-        if not is_adapter(below):
-            try:
-                below = find_model(below)
-            except CheckpointError as error:
-                raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
+        try:
+            below = _located(named, **hub)
+            if not is_adapter(below):
+                check_model_folder(below)
+        except CheckpointError as error:
+            raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
         check_base(adapter, below)
-    return (below, adapters) if adapters else (find_model(below), [])
+    if not adapters:
+        check_model_folder(below)
+    return below, adapters
 
 
-def _weights_size(path: str | Path) -> int:
-    """Bytes of the weights of a folder; of a hub id none are known."""
-    return sum(file.stat().st_size for file in Path(path).glob("*.safetensors")) if isinstance(path, Path) else 0
+def _weights_size(path: Path) -> int:
+    """Bytes of the weights of a folder."""
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
 def built_in_models() -> list[str]:

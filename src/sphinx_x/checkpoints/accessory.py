@@ -19,9 +19,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.forms import NOTHING, OFFICIAL, OTHER, expect, read_config
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import accessory_llm_rules, text_config
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, plan_parts
+from sphinx_x.checkpoints.recognise import check_file
 from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_places, expert_rules, renames, weight_and_bias
 from sphinx_x.checkpoints.shards import AccessoryFolder, Overlay
 from sphinx_x.checkpoints.writer import (
@@ -196,6 +198,9 @@ def read_settings(
     settings = next((content for content in found if content), None)
     if settings is None:
         raise CheckpointError(f"{folders[-1]}: no config.json and no params.json")
+    if "model_type" in settings:  # beside Meta's files, as some repositories have both forms
+        what = "its config.json is the Transformers library's; the params.json that came with the shards is wanted"
+        raise CheckpointError(f"{folders[-1]}: {what}")
     named = (_json(folder / "meta.json").get("llama_type") for folder in last_first)
     kind = kind or next((name for name in named if name is not None), None)
     if kind is None:
@@ -206,15 +211,7 @@ def read_settings(
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: not a JSON object")
-    return content
+    return read_config(path) if path.is_file() else {}
 
 
 def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
@@ -223,6 +220,8 @@ def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
     having = [f for f in folders if (f / "tokenizer.json").is_file() or (f / "tokenizer.model").is_file()]
     if not having:
         raise CheckpointError(f"{folders[-1]}: no tokenizer.model and no tokenizer.json")
+    model_first = (having[-1] / "tokenizer.model").is_file()
+    check_file(having[-1] / ("tokenizer.model" if model_first else "tokenizer.json"))
     try:
         tokenizer = read_tokenizer(having[-1], model_first=True)
     except ValueError as error:
@@ -245,6 +244,8 @@ def import_accessory(
     """
     paths = [Path(folder) for folder in folders]
     check_kinds(experts)
+    for path in paths:
+        expect(path, OFFICIAL, else_may_be=(NOTHING, OTHER))
     opened = [AccessoryFolder(path) for path in paths]
     source = Overlay(opened)
     kind, settings = read_settings(paths, source.tensors(), kind)

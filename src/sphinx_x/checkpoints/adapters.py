@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from sphinx_x.checkpoints.recognise import check_files
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.jobs import MANIFEST, check_folder
 
@@ -72,6 +73,7 @@ def is_adapter(path: str | Path) -> bool:
 def read_adapter(folder: str | Path) -> Adapter:
     """What a folder says of its adapters. Raises `CheckpointError` where they are of a kind that is not read."""
     folder = Path(folder)
+    check_files(folder)
     check_folder(folder)
     fields = _json(folder / CONFIG)
     kind = str(fields.get("peft_type", "nothing")).upper()

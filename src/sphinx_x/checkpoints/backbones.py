@@ -14,16 +14,18 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.forms import LLM as LANGUAGE_MODEL
+from sphinx_x.checkpoints.forms import check_model_folder, expect
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
 from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, disk_outline, plan_parts
+from sphinx_x.checkpoints.recognise import check_files
 from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, expert_places, renames
 from sphinx_x.checkpoints.templates import template_of
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY, Member
-from sphinx_x.jobs import check_folder
 from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
@@ -117,6 +119,8 @@ class BaseLLM:
     """A language model of the hub, opened: its configuration, its tokenizer with the image tokens, its tensors."""
 
     def __init__(self, folder: Path) -> None:
+        expect(folder, LANGUAGE_MODEL)
+        check_files(folder)
         self.source, self.home = WeightFiles(folder), folder
         tensors = self.source.tensors()
         self.config = llm_config(folder)
@@ -167,7 +171,7 @@ class StartingMember:
     """A model folder of ours to start from: everything it has is taken unless something else is given."""
 
     def __init__(self, folder: Path) -> None:
-        check_folder(folder)
+        check_model_folder(folder)
         self.source, self.home = WeightFiles(folder), folder / ORIGINAL
         try:
             self.config = SphinxXConfig.from_pretrained(folder, trust_remote_code=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.forms import EXPERT, form_of, read_config
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.parts import Backbone
 from sphinx_x.checkpoints.rules import Rule, joined, renames, weight_and_bias
@@ -39,7 +39,9 @@ def open_expert(path: str | Path) -> Backbone:
             prefix = name.removesuffix(ending)
             if name.endswith(ending) and (not prefix or prefix.endswith(".")):
                 return reader(source, tensors, prefix, _settings(Path(path)))
-    raise CheckpointError(f"{path}: not a visual expert that is known (ConvNeXt, DINOv2, CLIP, Q-Former)")
+    form = form_of(Path(path)) if Path(path).is_dir() and (Path(path) / "config.json").is_file() else None
+    told = f"; it {form.what}" if form and form.kind != EXPERT else ""
+    raise CheckpointError(f"{path}: not a visual expert that is known (ConvNeXt, DINOv2, CLIP, Q-Former){told}")
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -47,10 +49,7 @@ def _settings(path: Path) -> dict[str, Any]:
     for name in ("open_clip_config.json", "config.json"):
         file = path / name
         if file.is_file():
-            try:
-                return json.loads(file.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise CheckpointError(f"{file}: not JSON") from error
+            return read_config(file)
     return {}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from sphinx_x.checkpoints.accessory import ARCHITECTURES, EXTRA, FACTS, SETTINGS, UNUSED, Checkpoint, visual_groups
+from sphinx_x.checkpoints.forms import check_model_folder
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import EMBEDDING
 from sphinx_x.checkpoints.parts import disk_outline
@@ -29,13 +30,13 @@ from sphinx_x.checkpoints.writer import (
     write_weights,
 )
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import check_folder, write_manifest
+from sphinx_x.jobs import write_manifest
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.tokenizer import IMAGE_TOKENS
 
 
 def _config(folder: Path) -> SphinxXConfig:
-    check_folder(folder)
+    check_model_folder(folder)
     try:
         return SphinxXConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a malformed file makes the library raise errors of nearly every kind

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sphinx_x.checkpoints.recognise import check_file
 from sphinx_x.errors import CheckpointError, one_line
 
 SHARD = re.compile(r"consolidated\.(\d+)(?:-of-(\d+)\.model(-diff)?)?\.pth")
@@ -60,6 +61,7 @@ def open_shard(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tenso
     inner: keys under which they may lie together. Raises `CheckpointError` where the file is cut off, is no such
     file, or would run code when it is read.
     """
+    check_file(path)
     try:
         content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:

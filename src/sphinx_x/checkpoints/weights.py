@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sphinx_x.checkpoints.recognise import WEIGHTS, check_file, complaint
 from sphinx_x.checkpoints.shards import open_shard
 from sphinx_x.checkpoints.writer import TYPE_NAMES
 from sphinx_x.errors import CheckpointError, one_line
@@ -25,7 +26,6 @@ NAMES = (
 )
 """What a folder's weights may be called; the first that is there counts."""
 TYPES = {name: dtype for dtype, name in TYPE_NAMES.items()}
-ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
 
 
 class WeightFiles:
@@ -37,6 +37,7 @@ class WeightFiles:
         self._pickled: dict[str, Tensor] = {}
         self._files: dict[str, Any] = {}
         for file in _weight_files(path):
+            check_file(file)
             if file.suffix == ".safetensors":
                 opened = _open_safetensors(file)
                 held: Mapping[str, Any] = dict.fromkeys(opened.keys(), opened)
@@ -61,19 +62,21 @@ class WeightFiles:
 
 def _weight_files(path: Path) -> list[Path]:
     if path.is_file():
-        if path.suffix not in ENDINGS:
-            raise CheckpointError(f"{path}: no weights ({', '.join(ENDINGS)} are read)")
+        if path.suffix not in WEIGHTS:
+            what = complaint(path) or f"no weights ({', '.join(WEIGHTS)} are read), give those or their folder"
+            raise CheckpointError(f"{path}: {what}")
         return [path]
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such file or folder")
     found = next((path / name for name in NAMES if (path / name).is_file()), None)
     if found is None:
-        alone = [file for file in path.iterdir() if file.suffix in ENDINGS]
+        alone = [file for file in path.iterdir() if file.suffix in WEIGHTS]
         if len(alone) != 1:
             raise CheckpointError(f"{path}: no weights in it (none of {', '.join(NAMES)})")
         return alone
     if found.suffix != ".json":
         return [found]
+    check_file(found)
     try:
         names = sorted(set(json.loads(found.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -336,6 +336,17 @@ def merge(
     print(f"written to {merge_folder(adapter, out, base, dtype_named(dtype) if dtype else None)}")
 
 
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(name="transformers", context_settings=PASSED_ON, add_help_option=False)
+def transformers_cli(context: typer.Context) -> None:
+    """The Transformers library's own command line (`serve`, `chat`, ...), which then knows the family."""
+    from sphinx_x.serving import transformers_cli as run
+
+    run(context.args)
+
+
 def _say(notes: list[str], out: Path) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sphinx_x.model.abilities import Abilities
+from sphinx_x.model.auto import NamesItsPackage
 from sphinx_x.model.views import ViewGrid
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -181,7 +182,7 @@ class _Defaults:
     views: ViewGrid = field(default_factory=ViewGrid)
 
 
-class SphinxXConfig(PreTrainedConfig):
+class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
     """Configuration of a SPHINX-X model.
 
     text_config: the LLM, any causal language model of the Transformers library.
@@ -192,6 +193,14 @@ class SphinxXConfig(PreTrainedConfig):
     """
 
     model_type = "sphinx_x"
+    auto_classes = {  # noqa: RUF012 (a class default)
+        "AutoConfig": "SphinxXConfig",
+        "AutoModel": "SphinxXModel",
+        "AutoModelForCausalLM": "SphinxXForConditionalGeneration",
+        "AutoModelForImageTextToText": "SphinxXForConditionalGeneration",
+        "AutoImageProcessor": "SphinxXImageProcessor",
+        "AutoProcessor": "SphinxXProcessor",
+    }
     sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
     attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012 (the library's own convention)
 

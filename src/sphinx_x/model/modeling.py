@@ -19,14 +19,16 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils.generic import ModelOutput, can_return_tuple
 from transformers.utils.import_utils import torch_compilable_check
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
+from sphinx_x.model.auto import NamesItsPackage, library_objects
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.generation import Encoded, ImageGeneration, slot_features
 from sphinx_x.model.mixture import MixtureOfVisualExperts
-from sphinx_x.model.quantized import MixtralOfLinears
+from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantized, prefer_exact_kernels
 from sphinx_x.model.routing import load_balancing_loss
 
 NEVER = -(2.0**14)
@@ -48,6 +50,24 @@ class SphinxXPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    def __init__(self, config: SphinxXConfig, *inputs: Any, **kwargs: Any) -> None:
+        super().__init__(config, *inputs, **kwargs)
+        if is_quantized(config):
+            check_reached(config)
+            # what the library's quantisers read as "stays whole"; only here, as it would also widen plain float16
+            self._keep_in_fp32_modules = ["vision", "model.vision"]
+
+    @classmethod
+    def from_pretrained(cls, *inputs: Any, **kwargs: Any) -> Any:
+        """As the library's; what is quantised for a CPU computes with kernels that fit it."""
+        loaded = super().from_pretrained(*inputs, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+        if getattr(model, "is_quantized", False):
+            prefer_exact_kernels(model)
+        return loaded
+
+    register_for_auto_class = NamesItsPackage.register_for_auto_class
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -72,8 +92,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
     def __init__(self, config: SphinxXConfig) -> None:
         super().__init__(config)
         self.vision = MixtureOfVisualExperts(config.group_configs(), config.view_grid(), config.text_config.hidden_size)
-        quantized = getattr(config, "quantization_config", None) is not None
-        if quantized and config.text_config.model_type == "mixtral":
+        if is_quantized(config) and config.text_config.model_type == "mixtral":
             self.language_model = MixtralOfLinears(config.text_config)  # pyright: ignore[reportArgumentType]
         else:
             self.language_model = AutoModel.from_config(config.text_config)
@@ -277,11 +296,16 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
 
 
 def register() -> None:
-    """Makes the library's Auto classes know SPHINX-X; harmless when called again."""
+    """Makes the library know SPHINX-X: its Auto classes, its server; harmless when called again."""
     AutoConfig.register(SphinxXConfig.model_type, SphinxXConfig, exist_ok=True)
     AutoModel.register(SphinxXConfig, SphinxXModel, exist_ok=True)
     AutoModelForCausalLM.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
     AutoModelForImageTextToText.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
+    # `transformers serve` and vLLM look for an architecture by its name in the library, and in this table
+    name = SphinxXForConditionalGeneration.__name__
+    for library in library_objects():
+        setattr(library, name, SphinxXForConditionalGeneration)
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[SphinxXConfig.model_type] = name
 
 
 register()

@@ -18,6 +18,7 @@ from transformers.processing_utils import ImagesKwargs, MultiModalData
 
 from sphinx_x.errors import ImageError
 from sphinx_x.images import MAX_PIXELS
+from sphinx_x.model.auto import NamesItsPackage
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.image_inputs import by_row, flat, open_images
 from sphinx_x.model.prompt import PromptBuilder, chat_template, find_template, view_ids
@@ -117,13 +118,14 @@ class SphinxXImagesKwargs(ImagesKwargs, total=False):
     padding_color: tuple[int, int, int]
 
 
-class SphinxXImageProcessor(PilBackend):
+class SphinxXImageProcessor(NamesItsPackage, PilBackend):
     """Images -> `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, the views of each image.
 
     Images are opened by `open_image`, whatever they are, so that their pixels are those of `chat` and of training. The
     experts normalise for themselves, so nothing is normalised here.
     """
 
+    auto_classes = {"AutoImageProcessor": "SphinxXImageProcessor"}  # noqa: RUF012 (a class default)
     valid_kwargs = SphinxXImagesKwargs
     model_input_names = ["pixel_values"]  # noqa: RUF012
     do_convert_rgb = True
@@ -179,13 +181,14 @@ class SphinxXImageProcessor(PilBackend):
         return BatchFeature(data, tensor_type=return_tensors, skip_tensor_conversion=["layouts"])
 
 
-class SphinxXProcessor(ProcessorMixin):
+class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
     """Text with `<image>` placeholders, and images -> ids, attention mask and pixel values.
 
     tokens_per_view: embedding slots of a view; box_decimals: decimals of boxes in text; template: a name of
     `sphinx_x.model.prompt.TEMPLATES`, or the fields of a `Template`.
     """
 
+    auto_classes = {"AutoProcessor": "SphinxXProcessor"}  # noqa: RUF012 (a class default)
     image_processor: SphinxXImageProcessor
 
     def __init__(

@@ -7,6 +7,8 @@ linear layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
 from __future__ import annotations
 
 import copy
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +70,7 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
     """Options for `from_pretrained` with a quantisation that leaves the visual experts as they are.
 
     bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as well,
-    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits, or where the
-    language model is a mixture of experts that quantisation would not reach.
+    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits.
     """
     asked, config = options.get("quantization_config"), AutoConfig.from_pretrained(path, trust_remote_code=False)
     saved = getattr(config, "quantization_config", None) is not None
@@ -90,9 +91,6 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
         head = ["lm_head"] if config.tie_word_embeddings or asked.load_in_8bit else []
         skipped = head if asked.llm_int8_skip_modules is None else asked.llm_int8_skip_modules
         asked.llm_int8_skip_modules = [*skipped, "model.vision"]
-        text = config.text_config
-        if text.model_type != "mixtral" and (getattr(text, "num_experts", 0) or getattr(text, "num_local_experts", 0)):
-            raise ValueError(f"the experts of a {text.model_type} are not reached by quantisation; Mixtral's are")
     chosen = {} if asked is None else {"quantization_config": asked}
     return {"device_map": {"": device}, **options, **chosen}
 
@@ -108,6 +106,35 @@ def _config_of(bits: int, device: str) -> BitsAndBytesConfig:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float16 if old else torch.bfloat16,
     )
+
+
+def is_quantized(config: Any) -> bool:
+    """Whether a model of this configuration is, or is about to be, quantised."""
+    return getattr(config, "quantization_config", None) is not None
+
+
+def check_reached(config: Any) -> None:
+    """Raises ValueError where the language model is a mixture of experts that quantisation would not reach."""
+    text = config.get_text_config()
+    if text.model_type != "mixtral" and (getattr(text, "num_experts", 0) or getattr(text, "num_local_experts", 0)):
+        raise ValueError(f"the experts of a {text.model_type} are not reached by quantisation; Mixtral's are")
+
+
+NOISE = {
+    # once for every layer and token: 8-bit matrices always take float16, whatever the model computes in
+    "bitsandbytes.autograd._functions": "MatMul8bitLt: inputs will be cast from",
+    # a kernel of the hub for some CPUs, which is fetched where the package `kernels` is; its own does as well
+    "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
+}
+"""Loggers and the beginning of a message of theirs that tells a user nothing to act upon."""
+
+
+def _without(start: str) -> Callable[[logging.LogRecord], bool]:
+    return lambda record: not record.getMessage().startswith(start)
+
+
+for _logger, _start in NOISE.items():
+    logging.getLogger(_logger).addFilter(_without(_start))
 
 
 def prefer_exact_kernels(model: nn.Module) -> None:

@@ -118,8 +118,8 @@ def _is_prose(column: Ints, unit: float) -> bool:
 
 
 def _sorted(around: Ints, block: Ints) -> list[int]:
-    """What is above comes first, and of columns side by side the left one, where nothing between two of their rows spans
-    both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
+    """What is above comes first, and of columns side by side the left one, where nothing between two rows of theirs
+    spans both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
     left, top, right, bottom = around.T
     middle = (top + bottom) / 2
     over = (np.minimum(right[:, None], right) - np.maximum(left[:, None], left)) > 0

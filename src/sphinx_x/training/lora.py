@@ -33,9 +33,10 @@ from sphinx_x.checkpoints.adapters import (
     is_adapter,
     weight_hashes,
 )
+from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
-from sphinx_x.inference import SphinxX, find_adapters, find_model, load_processor
+from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
 from sphinx_x.jobs import atomic_folder, write_manifest
 from sphinx_x.training.recipe import LoraRecipe
 
@@ -132,7 +133,7 @@ def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Te
     config = copy.deepcopy(model.peft_config[ADAPTER])
     config.base_model_name_or_path, config.inference_mode = base, True
     config.save_pretrained(folder)
-    hashes = weight_hashes(base if is_adapter(base) else find_model(base))
+    hashes = weight_hashes(base if Path(base).is_dir() else BUILT_IN / base)
     if hashes:
         (folder / BASE).write_text(json.dumps(hashes, indent=1) + "\n")
 
@@ -191,7 +192,7 @@ def merge_folder(
         CheckpointError: Where `adapter` is none, or does not fit, or `out` is there already.
     """
     if not is_adapter(adapter):
-        raise CheckpointError(f"{adapter}: not a folder of adapters (adapter_config.json)")
+        expect(Path(adapter), ADAPTERS)
     below, adapters = find_adapters(adapter, base)
     sphinx = SphinxX.load(below, dtype="auto" if dtype is None else dtype, device="cpu")
     if getattr(sphinx.model, "is_quantized", False):

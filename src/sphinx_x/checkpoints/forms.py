@@ -1,0 +1,147 @@
+"""What a folder holds, and where it belongs: told in one line where another kind is wanted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
+
+from sphinx_x.checkpoints.recognise import WEIGHTS, check_file, check_files, complaint
+from sphinx_x.checkpoints.shards import SHARD
+from sphinx_x.errors import CheckpointError, plain
+from sphinx_x.jobs import check_folder
+from sphinx_x.model.config import SphinxXConfig
+
+OURS, ADAPTERS, OFFICIAL, LLM, EXPERT, OTHER, NOTHING = (
+    *("model folder", "adapters", "official", "language model", "visual expert", "other", "nothing"),
+)
+WANTED = {
+    OURS: "a model folder",
+    ADAPTERS: "a folder of adapters",
+    OFFICIAL: "an official checkpoint",
+    LLM: "a base language model",
+}
+EXPERTS = ("dinov2", "convnext", "blip-2", "blip_2_qformer", "timm_wrapper")
+"""Kinds of the library whose weights `open_expert` may read."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """kind: one of the names above; what: in words, after "is" or "holds"."""
+
+    kind: str
+    what: str
+
+    def use(self, folder: Path) -> str:
+        """What a user can do with such a folder."""
+        return {
+            OURS: f"it goes to --model, or to `sphinx-x import backbones --from {folder}`",
+            ADAPTERS: f"`sphinx-x merge {folder} -o OUT` makes a model folder of it",
+            OFFICIAL: f"`sphinx-x import accessory {folder} -o OUT` makes a model folder of it",
+            LLM: f"`sphinx-x import backbones --llm {folder}` makes a member of it",
+            EXPERT: f"it goes to `sphinx-x import backbones --expert {folder}`",
+        }.get(self.kind, "")
+
+
+def form_of(folder: Path) -> Form:
+    """What a folder holds, by its names and its config.json. Raises `CheckpointError` where that is broken."""
+    names = {path.name for path in folder.iterdir()}
+    official = any(SHARD.fullmatch(name) for name in names)
+    if "config.json" not in names:
+        if "adapter_config.json" in names:
+            return Form(ADAPTERS, "holds adapters")
+        if official or "params.json" in names:
+            return Form(OFFICIAL, "holds an official checkpoint (LLaMA2-Accessory's or Meta's form)")
+        if "model_index.json" in names:
+            return Form(OTHER, "holds a diffusion pipeline (model_index.json)")
+        if any(name.endswith(".gguf") for name in names):
+            return Form(OTHER, "holds GGUF files (llama.cpp), which are not read")
+        if "open_clip_config.json" in names:
+            return Form(EXPERT, "holds a visual expert of open_clip")
+        return Form(NOTHING, f"no config.json in it{_inside(folder)}")
+    fields = read_config(folder / "config.json")
+    kind = fields.get("model_type")
+    if kind is None or (official and kind != SphinxXConfig.model_type):
+        return _untyped(fields, official or "params.json" in names)
+    return _typed(str(kind))
+
+
+def _inside(folder: Path) -> str:
+    """Where a model lies one folder deeper, as in a run or in the hub's cache."""
+    found = sorted(path.parent for path in folder.glob("*/config.json"))
+    found += sorted(path.parent for path in folder.glob("snapshots/*/config.json"))
+    return f"; {found[-1]} has one" if found else ""
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The fields of a JSON file; raises `CheckpointError` saying what it is instead."""
+    check_file(path)
+    return json.loads(path.read_bytes())
+
+
+def _untyped(fields: dict[str, Any], official: bool) -> Form:
+    if official or {"n_heads", "n_layers"} & fields.keys():
+        return Form(OFFICIAL, "holds an official checkpoint (LLaMA2-Accessory's or Meta's form)")
+    if "architecture" in fields and ("pretrained_cfg" in fields or "num_features" in fields):
+        return Form(EXPERT, f"holds a visual expert of timm ({plain(str(fields['architecture']), 40)})")
+    known = ", ".join(plain(str(name), 20) for name in list(fields)[:3]) or "nothing"
+    return Form(OTHER, f"has a config.json without model_type (it has {known}), of a form that is not read")
+
+
+def _typed(kind: str) -> Form:
+    name = plain(kind, 40)
+    if kind == SphinxXConfig.model_type:
+        return Form(OURS, "is a model folder of this package")
+    if kind in EXPERTS:
+        return Form(EXPERT, f"holds a visual expert ({name})")
+    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return Form(OTHER, f"is a {name}, a multi-modal model of another family")
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind == "internlm2":
+        return Form(LLM, f"is a {name}, a language model without eyes")
+    if kind in CONFIG_MAPPING:
+        return Form(OTHER, f"is a {name}, which is neither a SPHINX-X model nor a part of one that is read")
+    return Form(OTHER, f"has the model_type {name}, which is not known")
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raises `CheckpointError` where a path is no model folder of ours, or its files are not what they should be."""
+    if folder.is_dir():
+        check_files(folder)
+        if form_of(folder).kind in (OURS, NOTHING):
+            check_folder(folder)
+    expect(folder, OURS)
+
+
+def expect(folder: Path, wanted: str, *, else_may_be: tuple[str, ...] = ()) -> None:
+    """Raises `CheckpointError` where a path is no folder, or a folder of another form than `wanted`.
+
+    else_may_be: forms that are let through, for a caller who tells more of them.
+    """
+    if folder.is_file():
+        raise CheckpointError(f"{folder}: {instead_of_folder(folder)}")
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder")
+    form = form_of(folder)
+    if form.kind != wanted and form.kind not in else_may_be:
+        use = form.use(folder)
+        raise CheckpointError(f"{folder}: not {WANTED[wanted]}: {form.what}{'; ' if use else ''}{use}")
+
+
+def instead_of_folder(path: Path) -> str:
+    """What to do with a file where a folder is wanted."""
+    what = complaint(path) if path.suffix in (*WEIGHTS, ".json") else None
+    if what:
+        return what
+    packed = any(path.name.endswith(end) for end in (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar"))
+    if packed:
+        return "is an archive; unpack it and give the folder"
+    if path.suffix == ".gguf":
+        return "is a GGUF file (llama.cpp), which is not read"
+    return f"is a file; give the folder it lies in ({path.absolute().parent})"
