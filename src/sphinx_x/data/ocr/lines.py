@@ -24,7 +24,11 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
 
+from sphinx_x.data.ocr.annotations import read_annotations
+from sphinx_x.data.ocr.covers import covered
+from sphinx_x.data.ocr.drawings import read_painted
 from sphinx_x.data.ocr.tasks import Word, ask_about_line, regions_of
+from sphinx_x.data.ocr.text_layer import Frame
 from sphinx_x.data.sample import Box, Sample
 from sphinx_x.errors import DataError
 
@@ -120,6 +124,7 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
     glyphs = Glyphs()
     boxes: list[Box] = []
     fonts: dict[int, Font] = {}
+    keys: list[int] = []
     loose = raw.FS_RECTF()
     x1, x2, y1, y2, ox, oy = (ctypes.c_double() for _ in range(6))
     space = False
@@ -147,10 +152,27 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
         glyphs.end.append((loose.right - left) * sx)
         glyphs.space_before.append(space)
         glyphs.font.append(font)
+        keys.append(key)
         space = False
     textpage.close()
     glyphs.box = np.array(boxes, np.float64).reshape(-1, 4)
-    return glyphs
+    painted = read_painted(page, read_annotations(page).places)
+    frame = Frame((left, bottom, right, top), 0, width, height)
+    return _without(glyphs, covered(page, frame, painted, keys, glyphs.box, SCALE))
+
+
+def _without(glyphs: Glyphs, hidden: np.ndarray) -> Glyphs:
+    """The glyphs that can be seen; where others stood between them is white space."""
+    if not hidden.any():
+        return glyphs
+    kept = np.flatnonzero(~hidden).tolist()
+    out = Glyphs(box=glyphs.box[kept])
+    for name in ("text", "baseline", "em", "start", "end", "font"):
+        values = getattr(glyphs, name)
+        setattr(out, name, [values[k] for k in kept])
+    before = [-1, *kept[:-1]]
+    out.space_before = [glyphs.space_before[k] or k - last > 1 for k, last in zip(kept, before, strict=True)]
+    return out
 
 
 def _character(code: int) -> str:

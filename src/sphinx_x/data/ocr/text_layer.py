@@ -64,6 +64,8 @@ class Characters:
     box: Any = None
     cell: Any = None
     font: list[Font] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
     broken: Any = None
@@ -110,22 +112,22 @@ class Frame:
         return np.stack([np.minimum(x, u), np.minimum(y, v), np.maximum(x, u), np.maximum(y, v)], 1)
 
 
-def _native(name: str, result: Any) -> Any:
+def native(name: str, result: Any) -> Any:
     """A function of pdfium without checks of its arguments, which are most of the cost of a small call."""
     return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
 
 
-_get_code = _native("FPDFText_GetUnicode", ctypes.c_uint)
-_get_object = _native("FPDFText_GetTextObject", ctypes.c_size_t)
-_get_box = _native("FPDFText_GetCharBox", ctypes.c_int)
-_get_cell = _native("FPDFText_GetLooseCharBox", ctypes.c_int)
-_is_generated = _native("FPDFText_IsGenerated", ctypes.c_int)
-_get_size = _native("FPDFText_GetFontSize", ctypes.c_double)
-_get_matrix = _native("FPDFText_GetMatrix", ctypes.c_int)
-_get_font = _native("FPDFTextObj_GetFont", ctypes.c_size_t)
-_get_colour = _native("FPDFPageObj_GetFillColor", ctypes.c_int)
-_get_mode = _native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
-_get_mark = _native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
+_get_code = native("FPDFText_GetUnicode", ctypes.c_uint)
+_get_object = native("FPDFText_GetTextObject", ctypes.c_size_t)
+_get_box = native("FPDFText_GetCharBox", ctypes.c_int)
+_get_cell = native("FPDFText_GetLooseCharBox", ctypes.c_int)
+_is_generated = native("FPDFText_IsGenerated", ctypes.c_int)
+_get_size = native("FPDFText_GetFontSize", ctypes.c_double)
+_get_matrix = native("FPDFText_GetMatrix", ctypes.c_int)
+_get_font = native("FPDFTextObj_GetFont", ctypes.c_size_t)
+_get_colour = native("FPDFPageObj_GetFillColor", ctypes.c_int)
+_get_mode = native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
+_get_mark = native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
 def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
@@ -144,7 +146,8 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     out.soft = [code in HYPHENS for code in codes]
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
-    for index, key in zip(members, map(_get_object, repeat(native), members), strict=True):
+    out.keys = list(map(_get_object, repeat(native), members))
+    for index, key in zip(members, out.keys, strict=True):
         font = fonts.get(key)
         if font is None:
             font = fonts[key] = _read_font(native, index, key, frame, names)
