@@ -19,10 +19,13 @@ import pypdfium2.raw as raw
 from sphinx_x.data.ocr.drawings import Painted
 from sphinx_x.data.ocr.text_layer import Frame, native
 
+POINTS = tuple((across, down) for across in (-0.4, 0.4) for down in (-0.8, -0.4, 0, 0.4, 0.8))
+"""Shares of half a character's box from its middle: where it is looked whether anything lies over it. Most of them lie
+under what hides it, and not under ruled lines."""
+LEAST = 6.0
+"""Pixels; the least sides of the box of a character for this."""
 CELL = 2
-"""Pixels of a cell of the grid in which things that may lie over text are marked."""
-HEIGHTS = (0.25, 0.5, 0.75)
-"""Where in the height of a character it is looked whether anything lies over it."""
+"""Pixels of a cell of the grid in which characters are marked."""
 FAINTEST, CHANGE, SEEN = 8, 16, 0.5
 """Opacity, of 255, from which there is ink; steps of a channel that can be seen; share of the ink that must be."""
 THIN = 2
@@ -32,25 +35,32 @@ _set_active = native("FPDFPageObj_SetIsActive", ctypes.c_int)
 
 
 def covered(
-    page: pdfium.PdfPage, frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.ndarray, scale: float
+    page: pdfium.PdfPage,
+    frame: Frame,
+    painted: Painted,
+    keys: Sequence[int],
+    boxes: np.ndarray,
+    scale: float,
+    picture: np.ndarray | None = None,
 ) -> np.ndarray:
     """(N,) whether characters are drawn, but not to be seen.
 
     keys: addresses of their text objects, 0 where there is none; boxes: (N, 4) in pixels of the rendering at `scale`
-    (that of `PdfPage.render`), which `frame` describes.
+    (that of `PdfPage.render`), which `frame` describes; picture: (H, W) or (H, W, 3) that rendering with all that is
+    drawn, where it is there already.
     """
     hidden = np.zeros(len(keys), bool)
-    doubtful = np.flatnonzero(_doubtful(frame, painted, keys, boxes))
-    if not len(doubtful):
+    doubtful = _doubtful(frame, painted, keys, boxes).tolist()
+    if not doubtful:
         return hidden
-    objects = {keys[k] for k in doubtful.tolist()}
-    shown = _pixels(page, scale)
+    objects = {keys[k] for k in doubtful}
+    shown = _pixels(page, scale)[..., :3] if picture is None else picture.reshape(frame.height, frame.width, -1)
     with _without(objects):
-        bare = _pixels(page, scale)
+        bare = _pixels(page, scale)[..., : shown.shape[2]]
     with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
         opacity = _pixels(page, scale, alone=True)[..., 3]
     change = np.abs(shown.astype(np.int16) - bare).max(2)
-    for k in doubtful.tolist():
+    for k in doubtful:
         x1, y1, x2, y2 = _whole(boxes[k], frame)
         hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
     return hidden
@@ -77,31 +87,36 @@ def _whole(box: np.ndarray, frame: Frame) -> tuple[int, int, int, int]:
 
 
 def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.ndarray) -> np.ndarray:
-    """(N,) whether it must be looked at in pixels that characters are seen."""
-    if painted.crowded:
-        return np.array([key != 0 for key in keys], bool)
-    orders = np.array([painted.texts.get(key, 0) for key in keys])
-    known = np.array([key in painted.texts or not key for key in keys], bool)
-    doubtful = ~known | np.array([key in painted.layered for key in keys], bool)
-    nested = np.array([key in painted.nested for key in keys], bool)
-    first = 0 if nested.any() else int(orders.min(initial=len(painted.places)))
+    """The numbers of the characters of which it must be looked at in pixels whether they are seen."""
+    own = set(keys) - {0}
+    if painted.crowded or own - painted.texts.keys():
+        return np.flatnonzero([key != 0 for key in keys])
+    nested = bool(own & painted.nested)
+    first = 0 if nested else min((painted.texts[key] for key in own), default=len(painted.places))
     covers = [k for k in range(first, len(painted.places)) if painted.covers[k]]
-    if covers and len(keys):
-        last = _last(frame, painted, covers)
-        x = ((boxes[:, 0] + boxes[:, 2]) / 2 / CELL).clip(0, last.shape[1] - 1).astype(int)
-        for share in HEIGHTS:
-            y = ((boxes[:, 1] + share * (boxes[:, 3] - boxes[:, 1])) / CELL).clip(0, last.shape[0] - 1).astype(int)
-            doubtful |= last[y, x] > np.where(nested, 0, orders)
-    if nested.any():
-        doubtful |= nested & _over_others(frame, keys, boxes)
-    return doubtful
+    if not covers and not nested and not own & painted.layered:
+        return np.zeros(0, int)
+    doubtful = np.array([key in painted.layered for key in keys], bool)
+    inner = np.array([key in painted.nested for key in keys], bool)
+    if covers:
+        orders = np.array([0 if key in painted.nested else painted.texts.get(key, 0) for key in keys])
+        last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST) / 2
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        count = np.zeros(len(keys), int)
+        for across, down in POINTS:
+            x, y = ((middle + half * (across, down)).clip(0, [frame.width - 1, frame.height - 1])).astype(int).T
+            count += last[y, x] > orders
+        doubtful |= 2 * count > len(POINTS)
+    if nested:
+        doubtful |= inner & _over_others(frame, keys, boxes)
+    return np.flatnonzero(doubtful)
 
 
 def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:
-    """(H / 2, W / 2) the last of the things that may cover which lies there, counted from 1; 0 where none does."""
-    grid = np.zeros((frame.height // CELL + 1, frame.width // CELL + 1), np.int32)
-    places = frame.boxes(np.array([painted.places[k] for k in covers])) / CELL
-    limits = [grid.shape[1], grid.shape[0]]
+    """(H, W) the last of the things that may cover which lies there, counted from 1; 0 where none does."""
+    grid = np.zeros((frame.height, frame.width), np.int32)
+    places = frame.boxes(np.array([painted.places[k] for k in covers]))
+    limits = [frame.width, frame.height]
     low = np.floor(places[:, :2]).clip(0, limits).astype(int)
     high = np.ceil(places[:, 2:]).clip(0, limits).astype(int)
     for k, (x1, y1), (x2, y2) in zip(covers, low.tolist(), high.tolist(), strict=True):
@@ -140,9 +155,9 @@ def _without(objects: Iterable[int]) -> Iterator[None]:
 
 
 def _pixels(page: pdfium.PdfPage, scale: float, alone: bool = False) -> np.ndarray:
-    """(H, W, 3) the page as it is drawn; or (H, W, 4) its content alone on nothing, as ink with its opacity."""
+    """(H, W, 4) the page as it is drawn, the fourth channel nothing; or its content alone, as ink with its opacity."""
     more: dict[str, Any] = {"fill_color": (0, 0, 0, 0), "draw_annots": False, "may_draw_forms": False} if alone else {}
-    bitmap = page.render(scale=scale, prefer_bgrx=True, **more)  # pyright: ignore[reportArgumentType]
-    pixels = bitmap.to_numpy()[..., : 4 if alone else 3].copy()
+    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=True, **more)  # pyright: ignore[reportArgumentType]
+    pixels = bitmap.to_numpy().copy()
     bitmap.close()
     return pixels

@@ -136,16 +136,21 @@ def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int,
         painted.others.append(key)
         if painted.crowded or not raw.FPDFPageObj_GetBounds(whole, left, bottom, right, top):
             continue
-        sides = [(x.value, y.value, 1) for x in (left, right) for y in (bottom, top)]
-        corners = np.array(sides) @ matrix
-        low, high = corners.min(0), corners.max(0)
-        place = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        place = (left.value, bottom.value, right.value, top.value)
+        place = place if depth == DEPTH else _moved(place, matrix)
         named, covers = _shape(whole, kind, place)
         if (named or covers) and np.isfinite(place).all():
             painted.crowded = len(painted.places) >= MOST_OBJECTS
             painted.kinds.append(named)
             painted.places.append(place)
             painted.covers.append(covers)
+
+
+def _moved(place: tuple[float, float, float, float], matrix: np.ndarray) -> tuple[float, float, float, float]:
+    """The bounds of a place in a form, on the page."""
+    corners = np.array([(x, y, 1) for x in place[0::2] for y in place[1::2]]) @ matrix
+    low, high = corners.min(0), corners.max(0)
+    return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
 
 def _of_layer(painted: Painted, handle: Any) -> bool:

@@ -28,7 +28,7 @@ from sphinx_x.data.ocr.annotations import read_annotations
 from sphinx_x.data.ocr.covers import covered
 from sphinx_x.data.ocr.drawings import read_painted
 from sphinx_x.data.ocr.tasks import Word, ask_about_line, regions_of
-from sphinx_x.data.ocr.text_layer import Frame
+from sphinx_x.data.ocr.text_layer import JOINERS, WITHOUT_WIDTH, Frame, size_and_matrix
 from sphinx_x.data.sample import Box, Sample
 from sphinx_x.errors import DataError
 
@@ -135,6 +135,8 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
         if code in (9, 10, 13, 32, 160) or raw.FPDFText_IsGenerated(textpage, index):
             space = True
             continue
+        if code in WITHOUT_WIDTH or code in JOINERS:
+            continue
         handle = raw.FPDFText_GetTextObject(textpage, index)
         key = ctypes.addressof(handle.contents) if handle else 0
         font = fonts.get(key)
@@ -183,9 +185,8 @@ def _character(code: int) -> str:
 
 
 def _read_font(textpage: pdfium.PdfTextPage, index: int, handle: Any, scale: float) -> Font:
-    matrix = raw.FS_MATRIX()
-    size = raw.FPDFText_GetFontSize(textpage, index)
-    if not raw.FPDFText_GetMatrix(textpage, index, matrix):
+    size, matrix = size_and_matrix(ctypes.cast(textpage.raw, ctypes.c_void_p), index)
+    if matrix is None:
         return Font("", False, False, size * scale)
     upright = matrix.a > 0 and matrix.d > 0 and abs(matrix.b) < 0.01 * matrix.a
     name, mono = "", False

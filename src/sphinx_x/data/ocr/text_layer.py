@@ -27,15 +27,26 @@ FLAT = 1e-2
 """Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
 INVISIBLE = 3
 """The text rendering mode of what OCR programs lay over a scan."""
-SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x200B, 0x3000))
+SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x3000))
 OBLIQUE, VERTICAL = 4, 5
 """Directions besides the four quarter turns: slanted text, and columns of Chinese or Japanese read downwards."""
 BOLD = re.compile(
     r"bold|black|heavy|semib|[-_]bd\b|cmbx|cmb\d|sfbx|ecbx|cmssbx|[a-z]b8t|demi(?:\d|$|ital)|cmssdc|-medi(?:$|ital)",
     re.IGNORECASE,
 )
-HYPHENS = (2, 0xAD)
+SOFT_HYPHEN = 0xAD
+HYPHENS = (2, SOFT_HYPHEN)
 """Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
+
+JOINERS = (0x200C, 0x200D)
+"""Not to join, and to join, the letters on both sides: in scripts whose letters join this is seen."""
+JOINING = ((0x600, 0xE00), (0x1F000, 0x20000))
+"""Codes of such letters: from Arabic to the scripts of India, and pictures of people."""
+WITHOUT_WIDTH = frozenset(
+    (0x34F, 0x61C, 0x115F, 0x1160, 0x200B, 0x200E, 0x200F, 0x3164, 0xFEFF, 0xFFA0, *range(0x180B, 0x1810))
+) | frozenset((*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)))
+"""Codes that stand for nothing to be seen: spaces and joiners without width, marks of direction, variants."""
+FIRST_ODD = min(WITHOUT_WIDTH)
 
 
 @dataclass(slots=True)
@@ -169,17 +180,34 @@ def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
         if code in SPACES:
             space = max(space, 1 if _is_generated(native, index) == 1 else 2)
             continue
-        if 0xD800 <= code < 0xE000:
-            if code < 0xDC00:  # the first half of a character outside the basic plane
-                high = code
+        if code >= FIRST_ODD:
+            if 0xD800 <= code < 0xE000:
+                if code < 0xDC00:  # the first half of a character outside the basic plane
+                    high = code
+                    continue
+                if high:
+                    code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+            if code in JOINERS and not (codes and not space and _joins(codes[-1])):
                 continue
-            if high:
-                code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+            if code in WITHOUT_WIDTH:
+                if not _has_width(native, index):
+                    continue
+                code = 0xFFFD  # as of a font whose map is wrong
         members.append(index)
         codes.append(code)
         spaces.append(space)
         space = high = 0
     return members, codes, spaces
+
+
+def _has_width(native: Any, index: int) -> bool:
+    box = (ctypes.c_double * 4)()
+    _get_box(native, index, *(ctypes.byref(box, 8 * side) for side in range(4)))  # left, right, bottom, top
+    return min(box[1] - box[0], box[3] - box[2]) > FLAT
+
+
+def _joins(code: int) -> bool:
+    return any(start <= code < end for start, end in JOINING)
 
 
 def _filled(calls: Iterator[int], place: Any, kind: type) -> np.ndarray:
@@ -216,11 +244,23 @@ def character(code: int) -> str:
     return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
 
 
+def size_and_matrix(native: Any, index: int) -> tuple[float, raw.FS_MATRIX | None]:
+    """The size of a character's font and its matrix, if it has any.
+
+    A size below zero turns and mirrors what the matrix says; it is made part of the matrix.
+    """
+    size, matrix = _get_size(native, index), raw.FS_MATRIX()
+    if not _get_matrix(native, index, ctypes.byref(matrix)):
+        return abs(size), None
+    if size < 0:
+        matrix.a, matrix.b, matrix.c, matrix.d = -matrix.a, -matrix.b, -matrix.c, -matrix.d
+    return abs(size), matrix
+
+
 def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
     """The font of a character, of the text object at the address `key` (0 where there is none)."""
-    matrix = raw.FS_MATRIX()
-    size = _get_size(native, index)
-    if not _get_matrix(native, index, ctypes.byref(matrix)):
+    size, matrix = size_and_matrix(native, index)
+    if matrix is None:
         return Font("", size * frame.scale, 0, False, False, False, -1)
     high = math.hypot(matrix.c, matrix.d)
     angle = math.degrees(math.atan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise turns of the picture

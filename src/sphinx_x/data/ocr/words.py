@@ -25,6 +25,14 @@ MERGE = 0.08
 """Em; where the reader inferred a space in a narrower gap, there is none."""
 SAME_LINE, OUT_OF_ORDER = 1.5, 0.7
 """Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns)."""
+LEAST_SPACE = 0.13
+"""Em; the narrowest white space between words that are no neighbours in the text layer."""
+BEFORE = 40
+"""Parts of lines, from the top of the page, among which those of one line are looked for."""
+TRACKED, LETTERS = (0.12, 1.2), 4
+"""Em that tracked letters stand apart, and the fewest of them."""
+EVEN, EVENLY = 0.08, 0.6
+"""Em by which gaps of one tracking differ at most, and the least share of them, and of letters."""
 ACCENTS = {
     "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
@@ -50,6 +58,8 @@ class Word:
     """Top and bottom of its cells: the same for `a` and for `g`."""
     space: bool = True
     """Whether white space parts it from the word before."""
+    tracking: float = 0.0
+    """Em that its letters are set apart."""
 
 
 @dataclass(slots=True)
@@ -156,7 +166,7 @@ class Upright:
 
     def _words(self) -> Iterator[Word]:
         chars, members = self.chars, self.members
-        starts, spaced = self._groups()
+        starts, spaced, tracking = self._groups()
         places = _hulls(self.box[members], starts)
         seen = places if self.direction == 0 else _hulls(chars.box[members], starts)
         tops = np.minimum.reduceat(self.cell[members, 1], starts).tolist()
@@ -174,10 +184,10 @@ class Upright:
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
             high = (tops[word], bottoms[word])
-            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word])
+            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word], tracking[word])
 
-    def _groups(self) -> tuple[np.ndarray, list[bool]]:
-        """Where words begin among the members, and whether white space is before each."""
+    def _groups(self) -> tuple[np.ndarray, list[bool], list[float]]:
+        """Where words begin among the members, whether white space is before each, and their tracking in em."""
         members = self.members
         cell, size = self.cell[members], self.chars.size[members]
         a, b = cell[:-1], cell[1:]
@@ -186,13 +196,39 @@ class Upright:
         cjk, rtl = self.cjk[members], self.rtl[members]
         together = cjk[:-1] & cjk[1:]
         space = np.array(self.chars.space, np.int8)[members][1:]
-        spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
-        spaced |= gap > np.where(together, CJK_SPLIT, SPLIT)
         shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
         level = shared > 0.35 * np.minimum(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
+        tracking = self._tracking(gap, space, level)
+        gap = gap - tracking
+        spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
+        spaced |= gap > np.where(together, CJK_SPLIT, SPLIT)
         back = (b[:, 0] < a[:, 0] - 0.6 * em) & ~rtl[:-1] & ~rtl[1:]
         starts = np.flatnonzero(np.concatenate([[True], spaced | ~level | back]))
-        return starts, np.concatenate([[True], spaced])[starts].tolist()
+        return starts, np.concatenate([[True], spaced])[starts].tolist(), np.append(tracking, 0)[starts].tolist()
+
+    def _tracking(self, gap: np.ndarray, space: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1) between members.
+
+        Such are four letters and more in a row without a space in the file between them, all about as far apart. Gaps
+        of other widths among them part words, as do those with a space.
+        """
+        out = np.zeros(len(gap))
+        wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
+        if len(gap) < LETTERS - 1 or not (wide[2:] & wide[1:-1] & wide[:-2]).any():
+            return out
+        letters = np.array([self.chars.text[k][0].isalpha() for k in self.members.tolist()], bool)
+        inside = (wide | ((space == 2) & level & (gap < 2 * TRACKED[1]))).tolist()
+        end = 0
+        for inner, run in itertools.groupby(inside):
+            start, end = end, end + sum(1 for _ in run)
+            free = np.flatnonzero(wide[start:end]) + start
+            if not inner or len(free) < LETTERS - 1:
+                continue
+            usual = float(np.quantile(gap[free], 0.4))
+            even = np.abs(gap[free] - usual) < EVEN
+            if even.mean() > EVENLY and letters[start : end + 1].mean() > EVENLY and not self.cjk[self.members[start]]:
+                out[start:end] = usual
+        return out
 
     def _logical(self, members: list[int]) -> list[int]:
         """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
@@ -245,47 +281,48 @@ class Upright:
         p, q = a.place, b.place
         em = max(a.size, b.size)
         gap = max(q[0] - p[2], p[0] - q[2])
-        if gap > limit * em or gap < -0.7 * em:
+        if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
             return False
         first, second = a.high, b.high
         shared = min(first[1], second[1]) - max(first[0], second[0])
         return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
-        """Joins parts of one line that the file holds in another order."""
+        """Joins parts of one line that the file holds in another order, also where they stand between each other."""
         found = [(union([word.place for word in segment]), segment) for segment in segments]
         found.sort(key=lambda item: (item[0][1], item[1][0].place[0]))
         out: list[list[Word]] = []
         hulls: list[Box] = []
         for end, segment in found:
-            for number in range(len(out) - 1, max(len(out) - 12, -1), -1):
+            whole, hull = segment, end
+            for number in range(len(out) - 1, max(len(out) - BEFORE, -1), -1):
                 near = hulls[number]
-                if end[1] >= near[3] or near[1] >= end[3]:
-                    continue
-                em = max(segment[0].size, out[number][0].size)
-                gap = max(end[0] - near[2], near[0] - end[2])
-                shared = min(end[3], near[3]) - max(end[1], near[1])
-                if -0.3 * em <= gap <= OUT_OF_ORDER * em and shared > 0.5 * min(end[3] - end[1], near[3] - near[1]):
-                    out[number] = out[number] + segment
-                    hulls[number] = union((near, end))
-                    break
-            else:
-                out.append(segment)
-                hulls.append(end)
+                if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end):
+                    whole, hull = out.pop(number) + whole, union((hulls.pop(number), hull))
+            out.append(whole)
+            hulls.append(hull)
         return out
 
     def _line(self, words: list[Word]) -> Line:
         rtl = self._is_rtl(words)
         words = in_order(words, rtl)
         for a, b in itertools.pairwise(words):
-            if not b.space:
+            if b.chars[0] - a.chars[-1] != 1 and not rtl:
+                # neighbours on the page but not in the file, whose white space is between others
+                b.space = self._gap(a, b) > LEAST_SPACE and not _both_cjk(a, b)
+            elif not b.space:
                 gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
-                b.space = rtl or (gap > SPLIT * a.size and not (is_cjk(a.text[-1]) and is_cjk(b.text[0])))
+                b.space = rtl or (gap > SPLIT * a.size and not _both_cjk(a, b))
         line = Line(words, self.direction, rtl)
         last = words[-1].text
-        line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalpha()
+        line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalnum()
         line.box, line.place = union([word.box for word in words]), union([word.place for word in words])
         return line
+
+    def _gap(self, a: Word, b: Word) -> float:
+        """Em between the cells of two words."""
+        (left, right), (start, end) = ((self.cell[w.chars, 0].min(), self.cell[w.chars, 2].max()) for w in (a, b))
+        return max(start - right, left - end) / max(min(a.size, b.size), 1e-6)
 
     def _is_rtl(self, words: list[Word]) -> bool:
         """Whether most letters of a line run from right to left."""
@@ -310,6 +347,30 @@ class Upright:
             line.bold, line.mono = 2 * bold[number] > end - start, 2 * mono[number] > end - start
             line.clean = not broken[number]
             line.marks = marks[start:end]
+
+
+def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box) -> bool:
+    """Whether words of one line are among two groups of them: on one height, near each other, none on another."""
+    shared = min(around_a[3], around_b[3]) - max(around_a[1], around_b[1])
+    if shared <= 0.5 * min(around_a[3] - around_a[1], around_b[3] - around_b[1]) and not _on_one_line(a, b):
+        return False
+    em = max(a[0].size, b[0].size)
+    gap = max(around_b[0] - around_a[2], around_a[0] - around_b[2])
+    if gap >= -0.3 * em:
+        return gap <= OUT_OF_ORDER * em
+    gaps = [max(q.place[0] - p.place[2], p.place[0] - q.place[2]) for p in a for q in b]
+    return -0.3 * em <= min(gaps) <= OUT_OF_ORDER * em
+
+
+def _on_one_line(a: list[Word], b: list[Word]) -> bool:
+    """Whether letters of one size stand on one line, as a comma and a letter do without a height in common."""
+    first, second = a[0], b[0]
+    em = max(first.size, second.size)
+    return abs(first.size - second.size) < 0.1 * em and abs(first.high[1] - second.high[1]) < 0.12 * em
+
+
+def _both_cjk(a: Word, b: Word) -> bool:
+    return is_cjk(a.text[-1]) and is_cjk(b.text[0])
 
 
 def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
