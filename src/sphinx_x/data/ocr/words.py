@@ -29,10 +29,10 @@ LEAST_SPACE = 0.13
 """Em; the narrowest white space between words that are no neighbours in the text layer."""
 BEFORE = 40
 """Parts of lines, from the top of the page, among which those of one line are looked for."""
-TRACKED, LETTERS = (0.12, 1.2), 4
-"""Em that tracked letters stand apart, and the fewest of them."""
-EVEN, EVENLY = 0.08, 0.6
-"""Em by which gaps of one tracking differ at most, and the least share of them, and of letters."""
+TRACKED, PLACED = (0.12, 1.5), 8
+"""Em that tracked letters stand apart, and the fewest of them where each is placed by itself."""
+EVEN, EVENLY = 0.1, 0.6
+"""Em by which gaps of one tracking differ at most, and the least share of them that do not."""
 ACCENTS = {
     "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
@@ -209,26 +209,34 @@ class Upright:
     def _tracking(self, gap: np.ndarray, space: np.ndarray, level: np.ndarray) -> np.ndarray:
         """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1) between members.
 
-        Such are four letters and more in a row without a space in the file between them, all about as far apart. Gaps
-        of other widths among them part words, as do those with a space.
+        The reader infers no space where a text object says so; where every letter is placed by itself it does, and more
+        is asked of them. Gaps of other widths among them part words, as do those with a space in the file.
         """
         out = np.zeros(len(gap))
         wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
-        if len(gap) < LETTERS - 1 or not (wide[2:] & wide[1:-1] & wide[:-2]).any():
+        if not (wide[1:] & wide[:-1]).any():
             return out
-        letters = np.array([self.chars.text[k][0].isalpha() for k in self.members.tolist()], bool)
-        inside = (wide | ((space == 2) & level & (gap < 2 * TRACKED[1]))).tolist()
-        end = 0
-        for inner, run in itertools.groupby(inside):
-            start, end = end, end + sum(1 for _ in run)
-            free = np.flatnonzero(wide[start:end]) + start
-            if not inner or len(free) < LETTERS - 1:
-                continue
-            usual = float(np.quantile(gap[free], 0.4))
-            even = np.abs(gap[free] - usual) < EVEN
-            if even.mean() > EVENLY and letters[start : end + 1].mean() > EVENLY and not self.cjk[self.members[start]]:
-                out[start:end] = usual
+        members = self.members.tolist()
+        keys = np.array([self.chars.keys[k] for k in members], np.uint64)
+        said = wide & (space == 0) & (keys[1:] == keys[:-1]) & ~self.cjk[self.members[1:]]
+        between = level & (space > 0) & (gap < 3 * TRACKED[1])
+        glued = np.concatenate([[False], level & (gap <= TRACKED[0]), [False]])
+        for start, end in _runs(said | (between & ~said), said, 2):
+            if not glued[start] and not glued[end + 1]:
+                self._settle(out, gap, said, start, end)
+        placed = wide & (space == 1) & (out == 0)
+        for start, end in _runs(placed | (level & (space == 2) & (gap < 3 * TRACKED[1])), placed, PLACED - 1):
+            text = "".join(self.chars.text[k] for k in members[start : end + 1])
+            if text.isalpha() and list(text) != sorted(text) and not glued[start] and not glued[end + 1]:
+                self._settle(out, gap, placed, start, end)
         return out
+
+    def _settle(self, out: np.ndarray, gap: np.ndarray, wide: np.ndarray, start: int, end: int) -> None:
+        """Sets the tracking of the gaps from `start` to `end` where those that are wide are about the same."""
+        free = gap[start:end][wide[start:end]]
+        usual = float(np.quantile(free, 0.4))
+        if (np.abs(free - usual) < EVEN).mean() > EVENLY:
+            out[start:end] = usual
 
     def _logical(self, members: list[int]) -> list[int]:
         """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
@@ -371,6 +379,14 @@ def _on_one_line(a: list[Word], b: list[Word]) -> bool:
 
 def _both_cjk(a: Word, b: Word) -> bool:
     return is_cjk(a.text[-1]) and is_cjk(b.text[0])
+
+
+def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the runs of members of which so many are counted at least."""
+    sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
+    for start, end in sides.reshape(-1, 2).tolist():
+        if counted[start:end].sum() >= least:
+            yield start, end
 
 
 def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
