@@ -79,6 +79,8 @@ class Characters:
     """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
+    shy: list[bool] = field(default_factory=list)
+    """Of the soft ones, those that the file says are: the reader's own are of either kind."""
     broken: Any = None
     hidden: Any = None
     direction: Any = None
@@ -155,6 +157,7 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     members, codes, space = _members(native, count)
     out = Characters([character(code) for code in codes], space=space)
     out.soft = [code in HYPHENS for code in codes]
+    out.shy = [code == SOFT_HYPHEN for code in codes]
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
     out.keys = list(map(_get_object, repeat(native), members))

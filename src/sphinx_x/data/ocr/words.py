@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sphinx_x.data.ocr.brackets import MIRROR, exchanged
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.data.sample import Box
@@ -58,6 +59,8 @@ class Word:
     """Top and bottom of its cells: the same for `a` and for `g`."""
     space: bool = True
     """Whether white space parts it from the word before."""
+    soft: bool = False
+    """Whether it ends in a hyphen that the file says is there only because the line ends."""
     tracking: float = 0.0
     """Em that its letters are set apart."""
 
@@ -184,7 +187,7 @@ class Upright:
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
             high = (tops[word], bottoms[word])
-            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word], tracking[word])
+            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word], chars.shy[group[-1]], tracking[word])
 
     def _groups(self) -> tuple[np.ndarray, list[bool], list[float]]:
         """Where words begin among the members, whether white space is before each, and their tracking in em."""
@@ -412,11 +415,12 @@ def in_order(words: list[Word], rtl: bool) -> list[Word]:
             before = kinds[k - 1] if k else ahead
             after = next((other for other in kinds[k + 1 :] if other), ahead)
             kinds[k] = before if before == after else ahead
-    runs: list[tuple[str, list[Word]]] = []
-    for word, kind in zip(words, kinds, strict=True):
-        if runs and runs[-1][0] == kind:
-            runs[-1][1].append(word)
-        else:
-            runs.append((kind, [word]))
+    runs = [(kind, list(run)) for kind, run in itertools.groupby(zip(kinds, words, strict=True), lambda item: item[0])]
     runs = runs[::-1] if rtl else runs
-    return [word for kind, run in runs for word in (run[::-1] if kind == "R" else run)]
+    ordered = [item for kind, run in runs for item in (run[::-1] if kind == "R" else run)]
+    out = [word for _, word in ordered]
+    if any(char in MIRROR for word in out for char in word.text):
+        texts = exchanged([word.text for word in out], [kind for kind, _ in ordered], rtl)
+        for word, text in zip(out, texts, strict=True):
+            word.text = text
+    return out
