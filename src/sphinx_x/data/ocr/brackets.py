@@ -7,7 +7,7 @@ that closes elsewhere. Some files call it by its looks, others by its meaning; t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -66,12 +66,12 @@ def exchanged(texts: Sequence[str], kinds: Sequence[str], rtl: bool) -> list[str
     for kind, run in itertools.groupby(zip(texts, kinds, strict=True), key=lambda item: item[1]):
         words = [mirrored(text) if kind == "R" else text for text, _ in run]
         if (kind == "R") != rtl:
-            _turn_ends(words, mirrored)
+            _turn_ends(words)
         out += words
     return out
 
 
-def _turn_ends(words: list[str], turned: Callable[[str], str]) -> None:
+def _turn_ends(words: list[str]) -> None:
     """Brackets at the ends of a run, which the run has no other of, at its other end and the other way."""
     text = "".join(words)
     opened, closed = [], []
@@ -83,11 +83,9 @@ def _turn_ends(words: list[str], turned: Callable[[str], str]) -> None:
                 opened.pop()
             else:
                 closed.append(char)
-    first = words[0][0] if opened and words[0][0] in opened and len(text) > 1 else ""
-    last = words[-1][-1] if closed and words[-1][-1] in closed and len(text) > 1 else ""
-    if first:
-        words[0] = words[0][1:]
-    if last:
-        words[-1] = words[-1][:-1]
-    words[0], words[-1] = turned(last) + words[0], words[-1]
-    words[-1] += turned(first)
+    first = words[0][0] if words[0][0] in opened and len(words[0]) > 1 else ""
+    last = words[-1][-1] if words[-1][-1] in closed and len(words[-1]) > 1 else ""
+    words[0] = words[0][len(first) :]
+    words[-1] = words[-1][: len(words[-1]) - len(last)]
+    words[0] = mirrored(last) + words[0]
+    words[-1] += mirrored(first)

@@ -16,6 +16,7 @@ from sphinx_x.data.ocr.blocks import Block
 from sphinx_x.data.ocr.brackets import name_by_looks
 from sphinx_x.data.ocr.covers import covered
 from sphinx_x.data.ocr.drawings import Shapes, read_painted, read_shapes
+from sphinx_x.data.ocr.initials import with_initials
 from sphinx_x.data.ocr.layout import classify
 from sphinx_x.data.ocr.order import arrange
 from sphinx_x.data.ocr.structure import by_element, read_tags, trusted
@@ -226,7 +227,7 @@ def _arranged(chars: Characters, shapes: Shapes, size: tuple[int, int]) -> list[
     blocks: list[Block] = []
     figures: list[Block] = []
     for rank, direction in enumerate(order):
-        lines = Upright(chars, direction, *size).lines()
+        lines = with_initials(Upright(chars, direction, *size).lines())
         if rank == 0:
             figures, lines = _figures(shapes, lines)
             rtl = 2 * sum(line.rtl for line in lines) > len(lines)

@@ -37,6 +37,8 @@ BOLD = re.compile(
 SOFT_HYPHEN = 0xAD
 HYPHENS = (2, SOFT_HYPHEN)
 """Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
+PLAIN_HYPHENS, MANY = frozenset((0x2D, 0x2010, 0x2011)), 3
+"""Codes of any other hyphen, and so many soft ones inside of words that they are meant as such."""
 
 JOINERS = (0x200C, 0x200D)
 """Not to join, and to join, the letters on both sides: in scripts whose letters join this is seen."""
@@ -157,7 +159,7 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     members, codes, space = _members(native, count)
     out = Characters([character(code) for code in codes], space=space)
     out.soft = [code in HYPHENS for code in codes]
-    out.shy = [code == SOFT_HYPHEN for code in codes]
+    out.shy = _soft_hyphens(codes, space)
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
     out.keys = list(map(_get_object, repeat(native), members))
@@ -207,6 +209,13 @@ def _has_width(native: Any, index: int) -> bool:
     box = (ctypes.c_double * 4)()
     _get_box(native, index, *(ctypes.byref(box, 8 * side) for side in range(4)))  # left, right, bottom, top
     return min(box[1] - box[0], box[3] - box[2]) > FLAT
+
+
+def _soft_hyphens(codes: list[int], space: list[int]) -> list[bool]:
+    """Which codes are soft hyphens: none where a file has no other hyphens and many of these inside of words."""
+    shy = [code == SOFT_HYPHEN for code in codes]
+    inside = sum(one and not after for one, after in zip(shy, space[1:], strict=False))
+    return [False] * len(codes) if inside >= MANY and not PLAIN_HYPHENS & set(codes) else shy
 
 
 def _joins(code: int) -> bool:

@@ -265,6 +265,10 @@ class Upright:
             text = chars.text[k]
             if chars.soft[k] and number < len(members) - 1 and chars.box[k, 2] - chars.box[k, 0] < 0.05 * chars.size[k]:
                 continue  # a soft hyphen that is not printed
+            if chars.shy[k] and number < len(members) - 1:
+                # one that a program has printed inside a line: page and text are at odds, so nothing is asked of it
+                chars.broken[k] = True
+                continue
             if text in ACCENTS and self._over(k, members, number):
                 other = members[number + 1] if self._stacked(k, members, number + 1) else None
                 if other is None:
@@ -316,6 +320,8 @@ class Upright:
 
     def _line(self, words: list[Word]) -> Line:
         rtl = self._is_rtl(words)
+        if rtl or any(self.rtl[word.chars].any() for word in words if not word.text.isascii()):
+            self._by_sight([word for word in words if any(char in MIRROR for char in word.text)])
         words = in_order(words, rtl)
         for a, b in itertools.pairwise(words):
             if b.chars[0] - a.chars[-1] != 1 and not rtl:
@@ -329,6 +335,27 @@ class Upright:
         line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalnum()
         line.box, line.place = union([word.box for word in words]), union([word.place for word in words])
         return line
+
+    def _by_sight(self, words: list[Word]) -> None:
+        """Puts the characters of words in the order that they have on the page, those from right to left turned."""
+        for word in words:
+            clusters: list[list[int]] = []
+            for k in word.chars:
+                if clusters and unicodedata.combining(self.chars.text[k][0]):
+                    clusters[-1].append(k)
+                else:
+                    clusters.append([k])
+            clusters.sort(key=lambda cluster: self.box[cluster[0], 0] + self.box[cluster[0], 2])
+            if self.rtl[word.chars].any():
+                runs = itertools.groupby(clusters, lambda cluster: self._runs_right(cluster[0]))
+                parts = [list(run) if right else list(run)[::-1] for right, run in runs]
+                clusters = [cluster for part in reversed(parts) for cluster in part]
+            word.chars = [k for cluster in clusters for k in cluster]
+            word.text = self._text(word.chars)
+
+    def _runs_right(self, k: int) -> bool:
+        """Whether a character of a text from right to left runs to the right: letters of other scripts, digits."""
+        return self.chars.text[k][0].isalnum() and not self.rtl[k]
 
     def _gap(self, a: Word, b: Word) -> float:
         """Em between the cells of two words."""
