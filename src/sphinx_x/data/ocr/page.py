@@ -13,7 +13,6 @@ from PIL import Image
 
 from sphinx_x.data.ocr.annotations import flattened, read_annotations
 from sphinx_x.data.ocr.blocks import Block
-from sphinx_x.data.ocr.brackets import name_by_looks
 from sphinx_x.data.ocr.covers import covered
 from sphinx_x.data.ocr.drawings import Shapes, read_painted, read_shapes
 from sphinx_x.data.ocr.initials import with_initials
@@ -105,7 +104,6 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
         image = image.transpose(QUARTERS[turned - 1])
         _turn(chars, shapes, turned, frame.width, frame.height)
     chars.broken |= distrusted(chars, image)
-    name_by_looks(chars, image)
     blocks = _arranged(chars, shapes, image.size)
     tags = trusted(tags, [line for block in blocks for line in block.lines])
     blocks = by_element(blocks, tags) if tags else blocks

@@ -187,7 +187,17 @@ class Upright:
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
             high = (tops[word], bottoms[word])
-            yield Word(text, seen[word], group, places[word], sizes[word], high, spaced[word], chars.shy[group[-1]], tracking[word])
+            yield Word(
+                text,
+                seen[word],
+                group,
+                places[word],
+                sizes[word],
+                high,
+                spaced[word],
+                chars.shy[group[-1]],
+                tracking[word],
+            )
 
     def _groups(self) -> tuple[np.ndarray, list[bool], list[float]]:
         """Where words begin among the members, whether white space is before each, and their tracking in em."""
