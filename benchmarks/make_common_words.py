@@ -4,8 +4,8 @@
     python benchmarks/make_common_words.py --words TEXTS/wamerican-small/usr/share/dict/american-english-small \
         --texts TEXTS /usr/share/doc --out src/sphinx_x/data/ocr/words.txt.gz
 
-The words of small letters of a list of English (SCOWL, whose notice stands in docs/licences.md), and of the texts, which
-are technical, those that are found in many folders. The list holds facts about which words are common and no text.
+The words of small letters of a list of English (SCOWL, whose notice stands in docs/licences.md), and of the texts,
+which are technical, those that are found in many folders. The list holds facts about which words are common, no text.
 """
 
 from __future__ import annotations
@@ -20,13 +20,72 @@ from pathlib import Path
 import pypdfium2 as pdfium
 
 WORD = re.compile(r"(?<![\w./@\\-])[a-z]{3,}(?![\w/@\\-]|\.\w)")
-ENGLISH = frozenset("the of and to is that for with this are not".split())
+ENGLISH = frozenset(
+    {
+        "the",
+        "of",
+        "and",
+        "to",
+        "is",
+        "that",
+        "for",
+        "with",
+        "this",
+        "are",
+        "not",
+    }
+)
 LARGEST = 20_000_000
 FOLDERS = 12
 """In which a word must be found."""
 ENDINGS = frozenset(
-    "able al ally ance ate ated ation ed en ence er ers es est ful fully ible ic ical ing ings ion ions ism ist ity ive "
-    "ize ized less ly ment ments ness ous ship sion sions th tion tions tive ture ty ward".split()
+    [
+        "able",
+        "al",
+        "ally",
+        "ance",
+        "ate",
+        "ated",
+        "ation",
+        "ed",
+        "en",
+        "ence",
+        "er",
+        "ers",
+        "es",
+        "est",
+        "ful",
+        "fully",
+        "ible",
+        "ic",
+        "ical",
+        "ing",
+        "ings",
+        "ion",
+        "ions",
+        "ism",
+        "ist",
+        "ity",
+        "ive",
+        "ize",
+        "ized",
+        "less",
+        "ly",
+        "ment",
+        "ments",
+        "ness",
+        "ous",
+        "ship",
+        "sion",
+        "sions",
+        "th",
+        "tion",
+        "tions",
+        "tive",
+        "ture",
+        "ty",
+        "ward",
+    ]
 )
 """Parts of words that stand at the starts of lines; none is a word, or hardly."""
 

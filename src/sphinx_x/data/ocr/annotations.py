@@ -21,8 +21,8 @@ NEVER_DRAWN = (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP)
 
 @dataclass(frozen=True)
 class Annotations:
-    """fields: of a form, drawn or not; places: left, bottom, right, top in points of what is drawn; text: whether any of
-    that has text."""
+    """fields: of a form, drawn or not; places: left, bottom, right, top in points of what is drawn; text: whether any
+    of that has text."""
 
     fields: int = 0
     places: Sequence[tuple[float, float, float, float]] = ()

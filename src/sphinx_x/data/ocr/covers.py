@@ -1,7 +1,7 @@
 """Text that is drawn but not seen: under bars, pictures and other fills, and on layers that are off.
 
-What may be so is cheaply found: text over which something is drawn later, text of layers, text in forms (which may be of
-layers) that lies over other things. Only where there is any is it looked for in pixels: the page is rendered without
+What may be so is cheaply found: text over which something is drawn later, text of layers, text in forms (which may be
+of layers) that lies over other things. Only where there is any is it looked for in pixels: the page is rendered without
 that text, and that text alone. A character is seen where leaving it out changes most of the pixels that are its ink.
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
-import pypdfium2.raw as raw
 
 from sphinx_x.data.ocr.drawings import Painted
 from sphinx_x.data.ocr.text_layer import Frame, native

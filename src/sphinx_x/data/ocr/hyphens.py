@@ -22,13 +22,61 @@ OPEN_ADDRESS = re.compile(r"(?:(?:https?|ftp)://|^\W?www\.).*[/?&=_.]$", re.IGNO
 GOES_ON = re.compile(r"^[\w%~-]+[/.?&=_#-][\w%~]")
 """The last word of a line that is an address which is cut; the first one of the next that is more of an address."""
 LAST, FIRST = re.compile(r"([^\W\d_]+)-$"), re.compile(r"^[^\W\d_]+")
-PREFIXES = frozenset("anti co ex mid multi neo non post pre pro pseudo quasi self semi ultra vice".split())
+PREFIXES = frozenset(
+    {
+        "anti",
+        "co",
+        "ex",
+        "mid",
+        "multi",
+        "neo",
+        "non",
+        "post",
+        "pre",
+        "pro",
+        "pseudo",
+        "quasi",
+        "self",
+        "semi",
+        "ultra",
+        "vice",
+    }
+)
 """Parts of compounds that are no words, or hardly."""
 BEFORE_E = "re"
-OFTEN_ONE = frozenset("back down fore inter out over sub super under up".split())
+OFTEN_ONE = frozenset(
+    {
+        "back",
+        "down",
+        "fore",
+        "inter",
+        "out",
+        "over",
+        "sub",
+        "super",
+        "under",
+        "up",
+    }
+)
 """Words that make up one word with what follows more often than a compound."""
 CAMEL = re.compile("[a-z][A-Z]")
-CONJUNCTIONS = frozenset("and or to und oder bis bzw et ou en of och eller".split())
+CONJUNCTIONS = frozenset(
+    {
+        "and",
+        "or",
+        "to",
+        "und",
+        "oder",
+        "bis",
+        "bzw",
+        "et",
+        "ou",
+        "en",
+        "of",
+        "och",
+        "eller",
+    }
+)
 """Between the parts of `pre- and post-war`."""
 
 Ending = Literal["join", "keep", "blank", "either"]

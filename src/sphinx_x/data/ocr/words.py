@@ -24,8 +24,9 @@ SPLIT, CJK_SPLIT = 0.28, 0.7
 """Em; a wider gap parts words where the text layer has no space."""
 MERGE = 0.08
 """Em; where the reader inferred a space in a narrower gap, there is none."""
-SAME_LINE, OUT_OF_ORDER = 1.5, 0.7
-"""Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns)."""
+SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
+"""Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
+of one width have wider spaces)."""
 LEAST_SPACE = 0.13
 """Em; the narrowest white space between words that are no neighbours in the text layer."""
 BEFORE = 40
@@ -320,9 +321,10 @@ class Upright:
         hulls: list[Box] = []
         for end, segment in found:
             whole, hull = segment, end
+            most = MONO_OUT_OF_ORDER if self.chars.font[segment[0].chars[0]].mono else OUT_OF_ORDER
             for number in range(len(out) - 1, max(len(out) - BEFORE, -1), -1):
                 near = hulls[number]
-                if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end):
+                if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end, most):
                     whole, hull = out.pop(number) + whole, union((hulls.pop(number), hull))
             out.append(whole)
             hulls.append(hull)
@@ -397,17 +399,18 @@ class Upright:
             line.marks = marks[start:end]
 
 
-def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box) -> bool:
-    """Whether words of one line are among two groups of them: on one height, near each other, none on another."""
+def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, most: float) -> bool:
+    """Whether words of one line are among two groups of them: on one height, none on another, some at most so many em
+    from each other."""
     shared = min(around_a[3], around_b[3]) - max(around_a[1], around_b[1])
     if shared <= 0.5 * min(around_a[3] - around_a[1], around_b[3] - around_b[1]) and not _on_one_line(a, b):
         return False
     em = max(a[0].size, b[0].size)
     gap = max(around_b[0] - around_a[2], around_a[0] - around_b[2])
     if gap >= -0.3 * em:
-        return gap <= OUT_OF_ORDER * em
+        return gap <= most * em
     gaps = [max(q.place[0] - p.place[2], p.place[0] - q.place[2]) for p in a for q in b]
-    return -0.3 * em <= min(gaps) <= OUT_OF_ORDER * em
+    return -0.3 * em <= min(gaps) <= most * em
 
 
 def _on_one_line(a: list[Word], b: list[Word]) -> bool:
