@@ -119,7 +119,7 @@ def pick(kept: Path, pdfs: Path, out: Path, count: int, seed: int, only: str) ->
 def upright(document: pdfium.PdfDocument, number: int, turned: int) -> Image.Image:
     """A page's picture for the readers, its text upright."""
     page = document[number]
-    image, _ = render(page, round(max(page.get_size()) * DPI / 72))
+    image, _, _ = render(page, round(max(page.get_size()) * DPI / 72))
     page.close()
     return image.transpose(QUARTERS[turned - 1]) if turned else image
 

@@ -129,7 +129,7 @@ def test_hyphens_at_line_ends(tmp_path):
     ]
     page = page_of(tmp_path, paragraph([*lines, "Known and the s\xadoft one is gone."], 60, 700))
     assert page.text == (
-        "A hyphen that only parts a longer word goes, that of a state-of-the-art thing stays, as does well- Known "
+        "A hyphen that only parts a longer word goes, that of a state-of-the-art thing stays, as does well-Known "
         "and the s-oft one is gone."
     )
 

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sphinx_x.data.ocr.formulas import formula
+from sphinx_x.data.ocr.hyphens import Ending, ending, no_blank, settled
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line, is_cjk
 from sphinx_x.data.sample import Box
@@ -37,6 +38,8 @@ FULL = 0.8
 """Share of a column's width, from which a line fills it."""
 NEAR = 4
 """Lines before and after, whose pitch is compared."""
+EVEN = 0.6
+"""Em between the ends of lines that are set to one edge."""
 CENTRED = 0.5
 """Em between the middles of lines that are set in the middle."""
 MARKER = re.compile(
@@ -85,21 +88,36 @@ class Block:
 
 def flowing(lines: Sequence[Line]) -> str:
     """Lines as one text: hyphenation undone, no space between Chinese or Japanese, rows and code line by line."""
+    joints = _joints(lines)
     text = ""
-    for before, line in itertools.pairwise([None, *lines]):
-        new = line.text if line else ""
+    for number, line in enumerate(lines):
+        new = line.text
+        before = lines[number - 1] if number else None
         if before is None or not text or not new:
             text += new
-        elif before.mono or (line and line.cells > 1) or before.cells > 1:
+        elif before.mono or line.cells > 1 or before.cells > 1:
             text += "\n" + new
-        elif before.hyphen and new[0].isalpha() and new[0].islower() == text[-2].islower():
-            keep = "-" in text.rsplit(" ", 1)[-1][:-1]  # of a compound the last hyphen is its own
-            text = (text if keep else text[:-1]) + new
-        elif is_cjk(text[-1]) and is_cjk(new[0]):
+        elif joint := joints.get(number):
+            text = (text[:-1] if joint == "join" else text) + (" " if joint == "blank" else "") + new
+        elif (is_cjk(text[-1]) and is_cjk(new[0])) or no_blank(before.words[-1].text, line.words[0].text):
             text += new
         else:
             text += " " + new
     return text
+
+
+def _joints(lines: Sequence[Line]) -> dict[int, Ending]:
+    """What becomes of the hyphens at the ends of lines, by the number of the line after each."""
+    numbers = [k for k in range(1, len(lines)) if lines[k - 1].hyphen and lines[k].words]
+    if not numbers:
+        return {}
+    found = []
+    for k in numbers:
+        before = lines[k - 1].words[-1]
+        found.append("join" if before.soft else ending(before.text, lines[k].words[0].text))
+    ends = [line.place[2] for line in lines[:-1]]
+    even = len(ends) > 1 and max(ends) - min(ends) < EVEN * lines[0].size
+    return dict(zip(numbers, settled(found, even), strict=True))
 
 
 def entries(lines: Sequence[Line]) -> int:

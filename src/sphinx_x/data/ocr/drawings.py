@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from sphinx_x.data.ocr.tasks import union
-from sphinx_x.data.ocr.text_layer import Frame
+from sphinx_x.data.ocr.text_layer import Frame, native
 from sphinx_x.data.sample import Box
 
 MOST_OBJECTS, DEPTH = 30_000, 6
@@ -23,6 +24,8 @@ CELL = 8
 """Pixels; shapes that are nearer than this to each other belong to one drawing."""
 LEAST_SIDE, LEAST_AREA, SCAN = 24, 0.004, 0.85
 """Pixels of a figure's shorter side, its share of the page, and the share from which an image is the page itself."""
+LAYER = (ord("O"), ord("C"), 0)
+"""The name of marks of optional content."""
 IMAGE = 1000
 SHAPES = 4
 """Shapes that are no rectangles or upright lines, from which a group is a drawing and not a decoration."""
@@ -42,23 +45,51 @@ class Shapes:
     crowded: bool = False
 
 
-def read_shapes(page: pdfium.PdfPage, frame: Frame) -> Shapes:
+@dataclass
+class Painted:
+    """The objects of a page in the order in which they are drawn.
+
+    texts: of every text object, by its address, how many of the things below are drawn before it; nested: those in
+    forms; layered: those of optional content, which may be off; others: addresses of what is no text. Of what is drawn:
+    kinds, empty for what is too small to count; places: left, bottom, right, top in points; covers: whether it may hide
+    what it lies over. crowded: more of it than is looked at.
+    """
+
+    texts: dict[int, int] = field(default_factory=dict)
+    nested: set[int] = field(default_factory=set)
+    layered: set[int] = field(default_factory=set)
+    others: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    places: list[tuple[float, float, float, float]] = field(default_factory=list)
+    covers: list[bool] = field(default_factory=list)
+    crowded: bool = False
+    marks: dict[int, bool] = field(default_factory=dict)
+    """Of every mark that was met, by its address, whether it is of optional content."""
+
+
+def read_painted(page: pdfium.PdfPage, over: Sequence[tuple[float, float, float, float]] = ()) -> Painted:
+    """What is drawn on a page, in order. over: places of what is drawn over all of it (see `annotations`)."""
+    count = raw.FPDFPage_CountObjects(page)
+    native = ctypes.cast(page.raw, ctypes.c_void_p)
+    tops = (_object_of_page(native, number) for number in range(count))
+    painted = Painted()
+    _walk(painted, tops, np.eye(3), DEPTH)
+    painted.kinds += [""] * len(over)
+    painted.places += over
+    painted.covers += [True] * len(over)
+    return painted
+
+
+def read_shapes(painted: Painted, frame: Frame) -> Shapes:
     """The figures and ruled lines of a page."""
-    shapes = Shapes()
-    kinds: list[str] = []
-    places: list[tuple[float, float, float, float]] = []
-    for number, (kind, place) in enumerate(_objects(page)):
-        if number >= MOST_OBJECTS:
-            shapes.crowded = True
-            break
-        kinds.append(kind)
-        places.append(place)
-    if not places:
+    shapes = Shapes(crowded=painted.crowded)
+    named = [k for k, kind in enumerate(painted.kinds) if kind]
+    if not named:
         return shapes
-    boxes = frame.boxes(np.array(places))
+    boxes = frame.boxes(np.array([painted.places[k] for k in named]))
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, frame.width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, frame.height)
-    found = [(kind, tuple(box)) for kind, box in zip(kinds, boxes.tolist(), strict=True)]
+    found = [(painted.kinds[k], tuple(box)) for k, box in zip(named, boxes.tolist(), strict=True)]
     shapes.rules = [box for kind, box in found if kind == "rule"]
     page_area = frame.width * frame.height
     images = [box for kind, box in found if kind == "image"]
@@ -73,58 +104,101 @@ def read_shapes(page: pdfium.PdfPage, frame: Frame) -> Shapes:
     return shapes
 
 
-def _objects(page: pdfium.PdfPage) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    """Kind and bounds in points of everything on a page that is no text."""
-    count = raw.FPDFPage_CountObjects(page)
-    tops = (raw.FPDFPage_GetObject(page, number) for number in range(count))
-    yield from _walk(tops, np.eye(3), DEPTH)
+_object_of_page = native("FPDFPage_GetObject", ctypes.c_size_t)
+_object_of_form = native("FPDFFormObj_GetObject", ctypes.c_size_t)
+_get_type = native("FPDFPageObj_GetType", ctypes.c_int)
+_count_marks = native("FPDFPageObj_CountMarks", ctypes.c_int)
+_get_mark = native("FPDFPageObj_GetMark", ctypes.c_size_t)
 
 
-def _walk(handles: Iterator[Any], matrix: np.ndarray, depth: int) -> Iterator[tuple[str, tuple]]:
+def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int, layered: bool = False) -> None:
+    """Adds objects, given by their addresses, with those nested in them. layered: whether they are of a layer."""
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
-    for handle in handles:
-        kind = raw.FPDFPageObj_GetType(handle)
+    for key in keys:
+        handle = ctypes.c_void_p(key)
+        kind = _get_type(handle)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
+            painted.texts[key] = len(painted.places)
+            if depth < DEPTH:
+                painted.nested.add(key)
+            if layered or _of_layer(painted, handle):
+                painted.layered.add(key)
             continue
+        whole = ctypes.cast(handle, raw.FPDF_PAGEOBJECT)
         if kind == raw.FPDF_PAGEOBJ_FORM and depth:
             inner = raw.FS_MATRIX()
-            raw.FPDFPageObj_GetMatrix(handle, inner)
+            raw.FPDFPageObj_GetMatrix(whole, inner)
             own = np.array([[inner.a, inner.b, 0], [inner.c, inner.d, 0], [inner.e, inner.f, 1]])
-            count = raw.FPDFFormObj_CountObjects(handle)
-            children = (raw.FPDFFormObj_GetObject(handle, number) for number in range(max(count, 0)))
-            yield from _walk(children, own @ matrix, depth - 1)
+            count = raw.FPDFFormObj_CountObjects(whole)
+            children = (_object_of_form(handle, ctypes.c_ulong(number)) for number in range(max(count, 0)))
+            _walk(painted, children, own @ matrix, depth - 1, layered or _of_layer(painted, handle))
             continue
-        if not raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top):
+        painted.others.append(key)
+        if painted.crowded or not raw.FPDFPageObj_GetBounds(whole, left, bottom, right, top):
             continue
-        sides = [(x.value, y.value, 1) for x in (left, right) for y in (bottom, top)]
-        corners = np.array(sides) @ matrix
-        low, high = corners.min(0), corners.max(0)
-        place = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        named = "image" if kind == raw.FPDF_PAGEOBJ_IMAGE else _shape(handle, kind, place)
-        if named and np.isfinite(place).all():
-            yield named, place
+        place = (left.value, bottom.value, right.value, top.value)
+        place = place if depth == DEPTH else _moved(place, matrix)
+        named, covers = _shape(whole, kind, place)
+        if (named or covers) and np.isfinite(place).all():
+            painted.crowded = len(painted.places) >= MOST_OBJECTS
+            painted.kinds.append(named)
+            painted.places.append(place)
+            painted.covers.append(covers)
 
 
-def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> str | None:
-    """`rule`, `rectangle` or `curve` (whatever else is drawn); None for what draws nothing."""
+def _moved(place: tuple[float, float, float, float], matrix: np.ndarray) -> tuple[float, float, float, float]:
+    """The bounds of a place in a form, on the page."""
+    corners = np.array([(x, y, 1) for x in place[0::2] for y in place[1::2]]) @ matrix
+    low, high = corners.min(0), corners.max(0)
+    return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+
+def _of_layer(painted: Painted, handle: Any) -> bool:
+    """Whether an object is marked as optional content, which may be off; marks are looked at once each."""
+    for number in range(_count_marks(handle)):
+        mark = _get_mark(handle, ctypes.c_ulong(number))
+        if mark not in painted.marks:
+            name, size = (ctypes.c_ushort * 4)(), ctypes.c_ulong()
+            place = ctypes.cast(ctypes.c_void_p(mark), raw.FPDF_PAGEOBJECTMARK)
+            good = raw.FPDFPageObjMark_GetName(place, name, ctypes.sizeof(name), size)
+            painted.marks[mark] = bool(good) and tuple(name[:3]) == LAYER
+        if painted.marks[mark]:
+            return True
+    return False
+
+
+def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> tuple[str, bool]:
+    """`image`, `rule`, `rectangle` or `curve` (whatever else is drawn), empty for nothing; and whether it may cover
+    text: thin strokes do not."""
+    if kind == raw.FPDF_PAGEOBJ_IMAGE:
+        return "image", True
     if kind == raw.FPDF_PAGEOBJ_SHADING:
-        return "curve"
+        return "curve", True
     if kind != raw.FPDF_PAGEOBJ_PATH:
-        return None
+        return "", False
     mode, stroke = ctypes.c_int(), ctypes.c_int()
     raw.FPDFPath_GetDrawMode(handle, mode, stroke)
     if not mode.value and not stroke.value:
-        return None
+        return "", False
     wide, high = place[2] - place[0], place[3] - place[1]
+    covers = bool(mode.value) or _stroke_width(handle) > RULE_WIDTH
     if min(wide, high) <= RULE_WIDTH:
-        return "rule" if max(wide, high) >= RULE_LENGTH else None
+        return "rule" if max(wide, high) >= RULE_LENGTH else "", True
     segments = raw.FPDFPath_CountSegments(handle)
     if segments in (4, 5) and not any(
         raw.FPDFPathSegment_GetType(raw.FPDFPath_GetPathSegment(handle, k)) == raw.FPDF_SEGMENT_BEZIERTO
         for k in range(segments)
     ):
-        return "rectangle"
-    return "curve"
+        return "rectangle", covers
+    return "curve", covers
+
+
+def _stroke_width(handle: Any) -> float:
+    """Points, apart from what the forms around an object do to it."""
+    width, matrix = ctypes.c_float(), raw.FS_MATRIX()
+    raw.FPDFPageObj_GetStrokeWidth(handle, width)
+    raw.FPDFPageObj_GetMatrix(handle, matrix)
+    return width.value * max(math.hypot(matrix.a, matrix.b), math.hypot(matrix.c, matrix.d))
 
 
 def _area(box: Box) -> float:

@@ -24,7 +24,11 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
 
+from sphinx_x.data.ocr.annotations import read_annotations
+from sphinx_x.data.ocr.covers import covered
+from sphinx_x.data.ocr.drawings import read_painted
 from sphinx_x.data.ocr.tasks import Word, ask_about_line, regions_of
+from sphinx_x.data.ocr.text_layer import JOINERS, WITHOUT_WIDTH, Frame, size_and_matrix
 from sphinx_x.data.sample import Box, Sample
 from sphinx_x.errors import DataError
 
@@ -120,6 +124,7 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
     glyphs = Glyphs()
     boxes: list[Box] = []
     fonts: dict[int, Font] = {}
+    keys: list[int] = []
     loose = raw.FS_RECTF()
     x1, x2, y1, y2, ox, oy = (ctypes.c_double() for _ in range(6))
     space = False
@@ -129,6 +134,8 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
             code = 45
         if code in (9, 10, 13, 32, 160) or raw.FPDFText_IsGenerated(textpage, index):
             space = True
+            continue
+        if code in WITHOUT_WIDTH or code in JOINERS:
             continue
         handle = raw.FPDFText_GetTextObject(textpage, index)
         key = ctypes.addressof(handle.contents) if handle else 0
@@ -147,10 +154,27 @@ def read_glyphs(page: pdfium.PdfPage, width: int, height: int) -> Glyphs:
         glyphs.end.append((loose.right - left) * sx)
         glyphs.space_before.append(space)
         glyphs.font.append(font)
+        keys.append(key)
         space = False
     textpage.close()
     glyphs.box = np.array(boxes, np.float64).reshape(-1, 4)
-    return glyphs
+    painted = read_painted(page, read_annotations(page).places)
+    frame = Frame((left, bottom, right, top), 0, width, height)
+    return _without(glyphs, covered(page, frame, painted, keys, glyphs.box, SCALE))
+
+
+def _without(glyphs: Glyphs, hidden: np.ndarray) -> Glyphs:
+    """The glyphs that can be seen; where others stood between them is white space."""
+    if not hidden.any():
+        return glyphs
+    kept = np.flatnonzero(~hidden).tolist()
+    out = Glyphs(box=glyphs.box[kept])
+    for name in ("text", "baseline", "em", "start", "end", "font"):
+        values = getattr(glyphs, name)
+        setattr(out, name, [values[k] for k in kept])
+    before = [-1, *kept[:-1]]
+    out.space_before = [glyphs.space_before[k] or k - last > 1 for k, last in zip(kept, before, strict=True)]
+    return out
 
 
 def _character(code: int) -> str:
@@ -161,9 +185,8 @@ def _character(code: int) -> str:
 
 
 def _read_font(textpage: pdfium.PdfTextPage, index: int, handle: Any, scale: float) -> Font:
-    matrix = raw.FS_MATRIX()
-    size = raw.FPDFText_GetFontSize(textpage, index)
-    if not raw.FPDFText_GetMatrix(textpage, index, matrix):
+    size, matrix = size_and_matrix(ctypes.cast(textpage.raw, ctypes.c_void_p), index)
+    if matrix is None:
         return Font("", False, False, size * scale)
     upright = matrix.a > 0 and matrix.d > 0 and abs(matrix.b) < 0.01 * matrix.a
     name, mono = "", False

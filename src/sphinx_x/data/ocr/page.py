@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pypdfium2 as pdfium
-import pypdfium2.raw as raw
 from PIL import Image
 
+from sphinx_x.data.ocr.annotations import flattened, read_annotations
 from sphinx_x.data.ocr.blocks import Block
-from sphinx_x.data.ocr.drawings import Shapes, read_shapes
+from sphinx_x.data.ocr.covers import covered
+from sphinx_x.data.ocr.drawings import Shapes, read_painted, read_shapes
+from sphinx_x.data.ocr.initials import with_initials
 from sphinx_x.data.ocr.layout import classify
 from sphinx_x.data.ocr.order import arrange
 from sphinx_x.data.ocr.structure import by_element, read_tags, trusted
@@ -83,14 +85,19 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
     """
     page = document[number]
     try:
-        image, frame = render(page, long_edge)
+        image, frame, scale = render(page, long_edge)
+        annotations = read_annotations(page)
+        if annotations.text:
+            page = flattened(document, number, page)
+            image, frame, scale = render(page, long_edge)
         chars = read_characters(page, frame)
-        shapes = read_shapes(page, frame)
-        fields = count_fields(page)
+        painted = read_painted(page, () if annotations.text else annotations.places)
+        shapes = read_shapes(painted, frame)
+        under = covered(page, frame, painted, chars.keys, chars.box, scale, np.asarray(image))
         tags = read_tags(page)
     finally:
         page.close()
-    left_out = hide(chars, image.convert("L"))
+    left_out = hide(chars, image.convert("L"), under)
     mark_vertical(chars)
     turned = _turn_of(chars)
     if turned:
@@ -102,11 +109,11 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
     blocks = by_element(blocks, tags) if tags else blocks
     left_out["slanted"] += int(((chars.direction == OBLIQUE) & ~chars.hidden).sum())
     regions = classify(blocks, tags, image.height, shapes.rules)
-    return Page(image, chars, blocks, shapes, regions, turned, fields, +left_out)
+    return Page(image, chars, blocks, shapes, regions, turned, annotations.fields, +left_out)
 
 
-def render(page: pdfium.PdfPage, long_edge: int) -> tuple[Image.Image, Frame]:
-    """The picture of a page, grey where it has no colour, and the way from its points to pixels."""
+def render(page: pdfium.PdfPage, long_edge: int) -> tuple[Image.Image, Frame, float]:
+    """The picture of a page, grey where it has no colour; the way from its points to pixels; and its scale."""
     width, height = page.get_size()
     if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
         raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
@@ -117,7 +124,7 @@ def render(page: pdfium.PdfPage, long_edge: int) -> tuple[Image.Image, Frame]:
     image = _greyed(bitmap)
     bitmap.close()
     left, bottom, right, top = page.get_bbox()
-    return image, Frame((left, bottom, right, top), page.get_rotation() // 90, *image.size)
+    return image, Frame((left, bottom, right, top), page.get_rotation() // 90, *image.size), scale
 
 
 def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
@@ -137,19 +144,9 @@ def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
     return image.getchannel(0)
 
 
-def count_fields(page: pdfium.PdfPage) -> int:
-    """How many fields of a form a page has."""
-    found = 0
-    for number in range(min(raw.FPDFPage_GetAnnotCount(page), 1000)):
-        annotation = raw.FPDFPage_GetAnnot(page, number)
-        if annotation:
-            found += raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET
-            raw.FPDFPage_CloseAnnot(annotation)
-    return found
-
-
-def hide(chars: Characters, grey: Image.Image) -> Counter[str]:
-    """Marks the characters that nobody sees: invisible ones, those off the page, and those without ink in their box."""
+def hide(chars: Characters, grey: Image.Image, under: np.ndarray) -> Counter[str]:
+    """Marks the characters that nobody sees: invisible ones, those off the page, those without ink in their box, and
+    those that are covered or of layers that are off (N, `under`)."""
     counts: Counter[str] = Counter()
     counts["invisible"] = int(chars.hidden.sum())
     width, height = grey.size
@@ -164,6 +161,8 @@ def hide(chars: Characters, grey: Image.Image) -> Counter[str]:
     bare = ~chars.hidden & ~_holds(ink, low, high)
     counts["without ink"] = int(bare.sum())
     chars.hidden |= bare
+    counts["covered"] = int((under & ~chars.hidden).sum())
+    chars.hidden |= under
     return counts
 
 
@@ -226,7 +225,7 @@ def _arranged(chars: Characters, shapes: Shapes, size: tuple[int, int]) -> list[
     blocks: list[Block] = []
     figures: list[Block] = []
     for rank, direction in enumerate(order):
-        lines = Upright(chars, direction, *size).lines()
+        lines = with_initials(Upright(chars, direction, *size).lines())
         if rank == 0:
             figures, lines = _figures(shapes, lines)
             rtl = 2 * sum(line.rtl for line in lines) > len(lines)

@@ -27,15 +27,28 @@ FLAT = 1e-2
 """Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
 INVISIBLE = 3
 """The text rendering mode of what OCR programs lay over a scan."""
-SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x200B, 0x3000))
+SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x3000))
 OBLIQUE, VERTICAL = 4, 5
 """Directions besides the four quarter turns: slanted text, and columns of Chinese or Japanese read downwards."""
 BOLD = re.compile(
     r"bold|black|heavy|semib|[-_]bd\b|cmbx|cmb\d|sfbx|ecbx|cmssbx|[a-z]b8t|demi(?:\d|$|ital)|cmssdc|-medi(?:$|ital)",
     re.IGNORECASE,
 )
-HYPHENS = (2, 0xAD)
+SOFT_HYPHEN = 0xAD
+HYPHENS = (2, SOFT_HYPHEN)
 """Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
+PLAIN_HYPHENS, MANY = frozenset((0x2D, 0x2010, 0x2011)), 3
+"""Codes of any other hyphen, and so many soft ones inside of words that they are meant as such."""
+
+JOINERS = (0x200C, 0x200D)
+"""Not to join, and to join, the letters on both sides: in scripts whose letters join this is seen."""
+JOINING = ((0x600, 0xE00), (0x1F000, 0x20000))
+"""Codes of such letters: from Arabic to the scripts of India, and pictures of people."""
+WITHOUT_WIDTH = frozenset(
+    (0x34F, 0x61C, 0x115F, 0x1160, 0x200B, 0x200E, 0x200F, 0x3164, 0xFEFF, 0xFFA0, *range(0x180B, 0x1810))
+) | frozenset((*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)))
+"""Codes that stand for nothing to be seen: spaces and joiners without width, marks of direction, variants."""
+FIRST_ODD = min(WITHOUT_WIDTH)
 
 
 @dataclass(slots=True)
@@ -64,8 +77,12 @@ class Characters:
     box: Any = None
     cell: Any = None
     font: list[Font] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
+    shy: list[bool] = field(default_factory=list)
+    """Of the soft ones, those that the file says are: the reader's own are of either kind."""
     broken: Any = None
     hidden: Any = None
     direction: Any = None
@@ -110,22 +127,22 @@ class Frame:
         return np.stack([np.minimum(x, u), np.minimum(y, v), np.maximum(x, u), np.maximum(y, v)], 1)
 
 
-def _native(name: str, result: Any) -> Any:
+def native(name: str, result: Any) -> Any:
     """A function of pdfium without checks of its arguments, which are most of the cost of a small call."""
     return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
 
 
-_get_code = _native("FPDFText_GetUnicode", ctypes.c_uint)
-_get_object = _native("FPDFText_GetTextObject", ctypes.c_size_t)
-_get_box = _native("FPDFText_GetCharBox", ctypes.c_int)
-_get_cell = _native("FPDFText_GetLooseCharBox", ctypes.c_int)
-_is_generated = _native("FPDFText_IsGenerated", ctypes.c_int)
-_get_size = _native("FPDFText_GetFontSize", ctypes.c_double)
-_get_matrix = _native("FPDFText_GetMatrix", ctypes.c_int)
-_get_font = _native("FPDFTextObj_GetFont", ctypes.c_size_t)
-_get_colour = _native("FPDFPageObj_GetFillColor", ctypes.c_int)
-_get_mode = _native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
-_get_mark = _native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
+_get_code = native("FPDFText_GetUnicode", ctypes.c_uint)
+_get_object = native("FPDFText_GetTextObject", ctypes.c_size_t)
+_get_box = native("FPDFText_GetCharBox", ctypes.c_int)
+_get_cell = native("FPDFText_GetLooseCharBox", ctypes.c_int)
+_is_generated = native("FPDFText_IsGenerated", ctypes.c_int)
+_get_size = native("FPDFText_GetFontSize", ctypes.c_double)
+_get_matrix = native("FPDFText_GetMatrix", ctypes.c_int)
+_get_font = native("FPDFTextObj_GetFont", ctypes.c_size_t)
+_get_colour = native("FPDFPageObj_GetFillColor", ctypes.c_int)
+_get_mode = native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
+_get_mark = native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
 def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
@@ -142,9 +159,11 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     members, codes, space = _members(native, count)
     out = Characters([character(code) for code in codes], space=space)
     out.soft = [code in HYPHENS for code in codes]
+    out.shy = _soft_hyphens(codes, space)
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
-    for index, key in zip(members, map(_get_object, repeat(native), members), strict=True):
+    out.keys = list(map(_get_object, repeat(native), members))
+    for index, key in zip(members, out.keys, strict=True):
         font = fonts.get(key)
         if font is None:
             font = fonts[key] = _read_font(native, index, key, frame, names)
@@ -166,17 +185,41 @@ def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
         if code in SPACES:
             space = max(space, 1 if _is_generated(native, index) == 1 else 2)
             continue
-        if 0xD800 <= code < 0xE000:
-            if code < 0xDC00:  # the first half of a character outside the basic plane
-                high = code
+        if code >= FIRST_ODD:
+            if 0xD800 <= code < 0xE000:
+                if code < 0xDC00:  # the first half of a character outside the basic plane
+                    high = code
+                    continue
+                if high:
+                    code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+            if code in JOINERS and not (codes and not space and _joins(codes[-1])):
                 continue
-            if high:
-                code = 0x10000 + ((high - 0xD800) << 10) + code - 0xDC00
+            if code in WITHOUT_WIDTH:
+                if not _has_width(native, index):
+                    continue
+                code = 0xFFFD  # as of a font whose map is wrong
         members.append(index)
         codes.append(code)
         spaces.append(space)
         space = high = 0
     return members, codes, spaces
+
+
+def _has_width(native: Any, index: int) -> bool:
+    box = (ctypes.c_double * 4)()
+    _get_box(native, index, *(ctypes.byref(box, 8 * side) for side in range(4)))  # left, right, bottom, top
+    return min(box[1] - box[0], box[3] - box[2]) > FLAT
+
+
+def _soft_hyphens(codes: list[int], space: list[int]) -> list[bool]:
+    """Which codes are soft hyphens: none where a file has no other hyphens and many of these inside of words."""
+    shy = [code == SOFT_HYPHEN for code in codes]
+    inside = sum(one and not after for one, after in zip(shy, space[1:], strict=False))
+    return [False] * len(codes) if inside >= MANY and not PLAIN_HYPHENS & set(codes) else shy
+
+
+def _joins(code: int) -> bool:
+    return any(start <= code < end for start, end in JOINING)
 
 
 def _filled(calls: Iterator[int], place: Any, kind: type) -> np.ndarray:
@@ -213,11 +256,23 @@ def character(code: int) -> str:
     return "\ufffd" if unicodedata.category(char) in ("Cc", "Co", "Cn", "Cs") else char
 
 
+def size_and_matrix(native: Any, index: int) -> tuple[float, raw.FS_MATRIX | None]:
+    """The size of a character's font and its matrix, if it has any.
+
+    A size below zero turns and mirrors what the matrix says; it is made part of the matrix.
+    """
+    size, matrix = _get_size(native, index), raw.FS_MATRIX()
+    if not _get_matrix(native, index, ctypes.byref(matrix)):
+        return abs(size), None
+    if size < 0:
+        matrix.a, matrix.b, matrix.c, matrix.d = -matrix.a, -matrix.b, -matrix.c, -matrix.d
+    return abs(size), matrix
+
+
 def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
     """The font of a character, of the text object at the address `key` (0 where there is none)."""
-    matrix = raw.FS_MATRIX()
-    size = _get_size(native, index)
-    if not _get_matrix(native, index, ctypes.byref(matrix)):
+    size, matrix = size_and_matrix(native, index)
+    if matrix is None:
         return Font("", size * frame.scale, 0, False, False, False, -1)
     high = math.hypot(matrix.c, matrix.d)
     angle = math.degrees(math.atan2(-matrix.b, matrix.a)) / 90 + frame.quarters  # clockwise turns of the picture
