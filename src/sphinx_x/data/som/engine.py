@@ -283,7 +283,7 @@ def _page(
         return None
     picture = io.BytesIO()
     draw_marks(image, marked, scene.regions).save(picture, "JPEG", quality=90)
-    known = tuple(known_marks(scene, marked))
+    known = tuple(known_marks(scene, marked, image))
     return Page(f"{settings.seed} {key}", key, scene, marked, known, settings.tasks, content, picture.getvalue())
 
 
