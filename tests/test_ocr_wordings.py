@@ -91,9 +91,9 @@ def belongs(question: str, words: Wordings) -> bool:
     return any(re.fullmatch(re.escape(form).replace(r"\{\}", ".+"), question, re.DOTALL) for form in forms)
 
 
-QUESTIONS = (
-    "read_page read_part read_region find spot_page spot_region layout layout_of order order_of continue_text"
-).split()
+QUESTIONS = {one.name for one in fields(Wordings)} - {
+    *("nouns", "there_is", "there_are", "none", "words", "numbers", "conjunction", "two")
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -207,6 +207,15 @@ def test_no_faults_in_dialogues(tmp_path, name):
         assert not faults(question), question
         if name == "en" and any(part["type"] != "text" for part in answer):
             assert not faults(text), text
+
+
+def test_dots_that_lead_to_a_page_number_are_no_words(tmp_path):
+    entries = [f"Part {name} . . . . . . . . . . {k}" for k, name in enumerate(("one", "two", "six"), 7)]
+    document = pdfium.PdfDocument(Pdf([PageOf(paragraph(entries, 60, 740))]).write(tmp_path / "contents.pdf"))
+    page = read_page(document, 0, 1024)
+    (_, answer) = ask(page, QuestionSettings(weights={"spot_words": 1}), random.Random(0)).messages
+    words = [part["text"].strip(", ") for part in answer["content"] if part["type"] == "text"]
+    assert len(words) == 10 and not {".", "..."} & set(words), words
 
 
 def test_layouts_of_public_sets_agree_as_well():

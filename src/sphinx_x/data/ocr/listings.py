@@ -19,15 +19,15 @@ CELL, SAME = 1.0, 0.5
 REGULAR = 0.8
 """Share of rows with the same cells, from which rows are those of a table."""
 KEYWORDS = (
-    "if elif else for while do def class import from return raise try except finally with switch case break continue "
-    "function local var let const static public private protected void int char float double struct enum typedef "
-    "using namespace package begin end then fi done esac elsif unless echo print printf puts select insert update "
-    "create export sudo module require"
-).split()
+    "if|elif|else|for|while|do|def|class|import|from|return|raise|try|except|finally|with|switch|case|break|continue|"
+    "function|local|var|let|const|static|public|private|protected|void|int|char|float|double|struct|enum|typedef|"
+    "using|namespace|package|begin|end|then|fi|done|esac|elsif|unless|echo|print|printf|puts|select|insert|update|"
+    "create|export|sudo|module|require"
+)
 CODE = re.compile(
     r"^(?:[$#>%]\s|>>>|\.\.\.\s|#!|#include\b|#define\b|//|/\*|\*/|--\s|@\w+|<[/!?]?\w[^>]*>|\\\w+[\[{]|[\w./~-]*[$#]\s"
     r"|[-dl](?:[r-][w-][xsStT-]){3}(?=\s|$)|[-+]{3}\s|[{}()\[\]]+[;,]?$"
-    rf"|(?:{'|'.join(KEYWORDS)})\b(?!\s+[a-z]+\s+[a-z]+\s+[a-z]+\s+[a-z]+))"
+    rf"|(?:{KEYWORDS})\b(?!\s+[a-z]+\s+[a-z]+\s+[a-z]+\s+[a-z]+))"
     r"|[;{]\s*(?:(?:#|//|/\*|%|--).*)?$|^[\w.\[\]'\"]+\s*(?:[-+*/|&:]?=|:=|<-)\s*\S|^[\w.>:-]+\([^)]*\)\s*(?:[;:{#]|//|$)"
 )
 """How lines of code, of a terminal, of markup and of data begin and end."""

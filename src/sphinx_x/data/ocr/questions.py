@@ -27,6 +27,8 @@ from sphinx_x.errors import DataError
 
 KINDS = ("read_page", "read_region", "find_text", "spot_words", "layout", "reading_order", "continue_text")
 CLASSES = ("title", "text", "list", "table", "figure", "caption")
+LEADING = "._\u00b7\u2024\u2026"
+"""What leads from an entry to its page number, sometimes as words of their own."""
 REPEATED = 6
 """Characters that two answers of a dialogue may not have in common, where they are the whole of one."""
 
@@ -206,7 +208,7 @@ class _Asker:
     def _spot_words(self) -> Turn | None:
         """All words of the page where they are few, else those of a block or of lines of it."""
         limit = self.settings.words
-        every = [word for block in self.page.blocks for line in block.lines for word in line.words]
+        every = [word for block in self.page.blocks for line in block.lines for word in _spoken(line.words)]
         clean = all(block.clean for block in self.page.blocks)
         if clean and 0 < len(every) <= limit:
             return self._with_words(self.rng.choice(self.words.spot_page), every)
@@ -216,13 +218,13 @@ class _Asker:
         start = self.rng.randrange(len(block.lines))
         lines = []
         for line in block.lines[start:]:
-            if sum(len(other.words) for other in (*lines, line)) > limit:
+            if sum(len(_spoken(other.words)) for other in (*lines, line)) > limit:
                 break
             lines.append(line)
         if not lines:
             return None
         place = self._clip(union([line.box for line in lines]))
-        words = [word for line in lines for word in line.words]
+        words = [word for line in lines for word in _spoken(line.words)]
         return self._with_words(self._with_box(self.words.spot_region, place), words) if place else None
 
     def _with_words(self, question: Content, words: Sequence[Word]) -> Turn | None:
@@ -296,6 +298,11 @@ class _Asker:
 
     def _clip(self, place: Box) -> Box | None:
         return inside(place, self.page.image.size)
+
+
+def _spoken(words: Sequence[Word]) -> list[Word]:
+    """Words without the dots and strokes that lead from an entry to its page number."""
+    return [word for word in words if word.text.strip(LEADING)]
 
 
 def inside(place: Box, size: tuple[int, int]) -> Box | None:

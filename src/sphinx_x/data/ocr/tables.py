@@ -3,7 +3,8 @@
 What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
 upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
 heading within the table) that is no caption. Two columns of running text between the lines of a page's head and foot
-are no table, and neither is a listing in a frame (`listings`), but below the ruled head of a table. The rows of a table are read from left to right.
+are no table, and neither is a listing in a frame (`listings`), but below the ruled head of a table. The rows of a table
+are read from left to right.
 """
 
 from __future__ import annotations

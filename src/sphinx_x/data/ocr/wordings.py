@@ -66,7 +66,7 @@ class Wordings:
         return self.numbers[count - 2] if count - 2 < len(self.numbers) else str(count)
 
     def counted(self, places: Mapping[str, Sequence[Box]]) -> list[str | Mapping[str, Any]]:
-        """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, the most frequent class
+        """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, the commonest class
         first; of a class without a place that there is none of it."""
         order = sorted(places.items(), key=lambda item: -len(item[1]))
         if not order[0][1]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sphinx_x.data.sample import Box
 from sphinx_x.data.som.marks import Mark, Marked
-from sphinx_x.data.som.nouns import a_noun, counted_noun, is_plural
+from sphinx_x.data.som.nouns import a_noun, counted_noun, head, is_plural
 from sphinx_x.data.som.regions import Region, cut_out
 from sphinx_x.data.som.scenes import Domain, Scene
 from sphinx_x.data.som.tones import tones
@@ -85,7 +85,7 @@ class Known:
         """How it is spoken of again: `it`, `they`, `the person`."""
         if self.many:
             return "they"
-        return "it" if PEOPLE.isdisjoint(self.region.name.lower().split()) else f"the {self.region.name}"
+        return f"the {self.region.name}" if head(self.region.name.lower()) in PEOPLE else "it"
 
     @property
     def many(self) -> bool:
@@ -140,8 +140,7 @@ def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) 
     known = []
     for mark in marked.marks:
         region = scene.regions[mark.region]
-        told = image is not None and scene.domain in COLOURED
-        colours = _colours(region, image, scene.domain) if told else ()
+        colours = () if image is None else _colours(region, image, scene.domain)
         known.append(Known(mark, region, marked.size, scene.domain, colours))
     return known
 
@@ -149,7 +148,7 @@ def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) 
 def _colours(region: Region, image: Image.Image, domain: Domain) -> tuple[str, ...]:
     """The colours of the pixels of a region that is exact and named, and no person."""
     person = not PEOPLE.isdisjoint(region.name.lower().split())
-    if region.text or not region.name or person or not is_exact(region, domain):
+    if domain not in COLOURED or region.text or not region.name or person or not is_exact(region, domain):
         return ()
     cut = cut_out(region, image.size)
     height, width = cut.mask.shape

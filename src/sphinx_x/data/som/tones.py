@@ -41,7 +41,7 @@ def classes_of(pixels: np.ndarray) -> np.ndarray:
     rules = {
         "black": high < 0.2,
         "white": (saturation < 0.1) & (high >= 0.88),
-        "grey": (saturation < 0.12) & (high >= 0.25) & (high < 0.8),
+        "grey": (saturation < 0.12) & (high >= 0.25) & (high < 0.72),
         "red": strong & reddish & (saturation >= 0.55) & (high >= 0.4),
         "orange": strong & (hue >= 16) & (hue < 42) & (saturation >= 0.65) & (high >= 0.8),
         "brown": strong & (hue >= 8) & (hue < 42) & (high < 0.65),

@@ -81,7 +81,7 @@ class GroundTruthWriter:
 
 def _shares(page: Page, kinds: Sequence[Task]) -> dict[Task, list[Known]]:
     """The marks that each kind names, in the order of the page: every mark is named by one of them."""
-    naming = [kind for kind in kinds if kind != "relations"]
+    naming: list[Task] = [kind for kind in kinds if kind != "relations"]
     if len(naming) < 2:
         return {kind: [*page.known] for kind in naming}
     rng = rng_of(f"{page.key} shares")
@@ -96,7 +96,8 @@ def _shares(page: Page, kinds: Sequence[Task]) -> dict[Task, list[Known]]:
         asked = rng.randint(1, min(max(len(marks) // 2, 1), ASKED))
         cuts["questions"], cuts[first] = marks[:asked], marks[asked:]
     if len(describing) > 1 and len(cuts[first]) > 1:
-        other = next(kind for kind in describing if kind != first)
+        describing.remove(first)
+        other = describing[0]
         kept = rng.randint(1, len(cuts[first]) - ("questions" not in naming))
         cuts[first], cuts[other] = cuts[first][:kept], cuts[first][kept:]
     return {kind: [page.known[k] for k in sorted(numbers)] for kind, numbers in cuts.items()}
@@ -104,7 +105,7 @@ def _shares(page: Page, kinds: Sequence[Task]) -> dict[Task, list[Known]]:
 
 def _hand_on(shares: dict[Task, list[Known]], kinds: Sequence[Task], said: Said, page: Page) -> None:
     """Gives the marks that questions should have named and did not to the first kind of description after them."""
-    later = [kind for kind in kinds[kinds.index("questions") + 1 :] if kind in shares]
+    later: list[Task] = [kind for kind in kinds[kinds.index("questions") + 1 :] if kind in shares]
     if later:
         given = {one.label for kind in ("questions", later[0]) for one in shares.get(kind, []) if not said.named(one)}
         shares[later[0]] = [one for one in page.known if one.label in given]

@@ -128,7 +128,7 @@ UNCOUNTED = {"text": "text block", "code": "code block"}
 
 
 def counted(places: dict[str, list[Box]]) -> list:
-    """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, most frequent class first."""
+    """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, commonest class first."""
     order = sorted(places.items(), key=lambda item: -len(item[1]))
     groups = []
     for name, found in order:
