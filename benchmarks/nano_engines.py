@@ -70,7 +70,7 @@ def fetch(packages: tuple[str, ...], cache: Path, out: Path) -> None:
 
 def asked(part: PartSettings, pages: int, seed: int, *kinds: str) -> OcrSettings:
     weights = dict.fromkeys(QuestionSettings().weights, 0.0) | dict.fromkeys(kinds, 1.0)
-    questions = QuestionSettings(turns=1, answer=400, weights=weights)
+    questions = QuestionSettings(turns=1, answer=400, weights=weights, language="en")
     return OcrSettings(long_edge=LONG_EDGE, pages_per_document=pages, part=part, seed=seed, questions=questions)
 
 

@@ -69,6 +69,60 @@ def test_a_grid_is_a_table_however_short_its_rows(tmp_path):
     assert [kind for kind, _ in labels(page)] == ["text", "table", "text"]
 
 
+CODE = [
+    "def area(width, height):     # of a box",
+    "    if width < 0:            # never",
+    "        raise ValueError",
+    "    return width * height    # in pixels",
+    "x = area(3, 4)               # 12",
+    "print(x)                     # shows it",
+]
+SESSION = ["$ ls -l", "-rw-r--r--  1 ann  ann   1204 notes.txt", "drwxr-xr-x  2 ann  ann   4096 src", "$ cat notes.txt"]
+
+
+def columns(lines: Sequence[str], x: float, y: float, font: str) -> list[str]:
+    """Lines of a listing, each piece behind two blanks set at its own place."""
+    pieces = [(match, k) for k, line in enumerate(lines) for match in re.finditer(r"\S+(?: \S+)*", line)]
+    return [show(match[0], x + 5.4 * match.start(), y - 12 * k, 9, font) for match, k in pieces]
+
+
+@pytest.mark.parametrize("font", ["F1", "F3"])
+@pytest.mark.parametrize("lines", [CODE, SESSION], ids=["code", "session"])
+@pytest.mark.parametrize("frame", ["lines", "box", "title", "numbers", "bar"])
+def test_a_framed_listing_is_no_table(tmp_path, frame, lines, font):
+    foot = 692 - 12 * len(lines)
+    operators = [*columns(lines, 72, 690, font), rule(50, 400, 702), rule(50, 400, foot)]
+    if frame == "box":
+        operators[-2:] = [f"0.5 w 50 {foot} 350 {702 - foot} re S"]
+    elif frame == "title":
+        operators += [show("Listing 1", 54, 707, 9, "F2"), rule(50, 400, 718)]
+    elif frame in ("numbers", "bar"):
+        operators += [show(str(k + 1), 54, 690 - 12 * k, 9, font) for k in range(len(lines))]
+        operators += [f"0.5 w 64 {foot} m 64 702 l S"] * (frame == "bar")
+    page = page_of(tmp_path, [*paragraph(PROSE, 60, 780), *operators, *paragraph(PROSE, 60, 560)])
+    assert "table" not in {kind for kind, _ in labels(page)}
+    assert labels(page)[0] == labels(page)[-1] == ("text", TEXT)
+
+
+@pytest.mark.parametrize("font", ["F1", "F3"])
+@pytest.mark.parametrize("frame", ["lines", "head", "grid", "upright"])
+def test_a_table_in_letters_of_any_width_is_one(tmp_path, frame, font):
+    rows = [
+        ("Option", "Default", "Meaning"),
+        ("-v", "off", "say more"),
+        ("-o", "a.out", "where to"),
+        ("-q", "on", "no"),
+    ]
+    operators = [
+        show(cell, 80 + 110 * k, 690 - 14 * n, 9, font) for n, row in enumerate(rows) for k, cell in enumerate(row)
+    ]
+    heights = {"head": (702, 685.5, 645), "grid": (702, 686, 672, 658, 645)}.get(frame, (702, 645))
+    operators += [rule(70, 400, height) for height in heights]
+    operators += ["0.5 w 180 645 m 180 702 l S"] * (frame in ("grid", "upright"))
+    page = page_of(tmp_path, [*paragraph(PROSE, 60, 780), *operators, *paragraph(PROSE, 60, 560)])
+    assert [kind for kind, _ in labels(page)] == ["text", "table", "text"]
+
+
 def test_columns_between_lines_of_the_page_are_no_table(tmp_path):
     half = [line[:40] for line in PROSE[:3]] * 3
     operators = [rule(60, 520, 760), rule(60, 520, 560), *paragraph(half, 60, 740), *paragraph(half, 300, 740)]

@@ -28,9 +28,11 @@ LONG_EDGE = 1754
 ASKED = QuestionSettings(
     turns=1,
     answer=400,
+    language="en",
     weights=dict.fromkeys(QuestionSettings().weights, 0.0) | {"read_page": 6.0, "read_region": 2.0, "find_text": 2.0},
 )
-"""One question a part: a model this small learns to copy from a dialogue, and from lists of boxes to repeat itself."""
+"""One question a part: a model this small learns to copy from a dialogue, and from lists of boxes to repeat itself. In
+English whatever the page is in: its alphabet lacks what other languages ask with."""
 
 
 class PagesConfig(BaseModel):

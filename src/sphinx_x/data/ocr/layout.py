@@ -6,7 +6,7 @@ paragraph (`structure.trusted`). One that has nothing but paragraphs says where 
 they are. Else these rules, in this order, on the blocks in reading order:
 
 - figure: images, and groups of shapes that are no frames (`drawings`).
-- table: rows of cells between ruled lines (`tables`).
+- table: rows of cells between ruled lines (`tables`), where they are no listing in a frame (`listings`).
 - none: a line of its own at the upper or lower edge of the page (running heads, page numbers), the more surely where it
   has a page number or a ruled line keeps it apart; numbers of lines in the margin; a bullet alone.
 - caption: begins with the word for a figure or a table, and a number; not with a sentence about it.
@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 
 from sphinx_x.data.ocr.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_caption, is_entry
 from sphinx_x.data.ocr.listed import contents, descriptions, inner_paragraphs
+from sphinx_x.data.ocr.listings import is_listing
 from sphinx_x.data.ocr.structure import Tag, tag_of
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
@@ -176,9 +177,10 @@ def _index(block: Block, all_index: bool) -> bool:
 
 
 def is_table(block: Block) -> bool:
-    """Whether most of a block's lines are rows of several cells."""
+    """Whether most of a block's lines are rows of several cells, and no numbered lines of a listing."""
     rows, mono = sum(line.cells > 1 for line in block.lines), sum(line.mono for line in block.lines)
-    return rows >= ROW_LINES and 2 * rows >= len(block.lines) and 2 * mono < len(block.lines)
+    good = rows >= ROW_LINES and 2 * rows >= len(block.lines) and 2 * mono < len(block.lines)
+    return good and not is_listing([[(line, line.place)] for line in block.lines])
 
 
 def _title(block: Block, body: float) -> bool:

@@ -173,12 +173,12 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
     settings = job.settings
     name = f"{document.id}-{number:05d}"
     rng = random.Random(f"{settings.seed} {name}")
+    script, spoken = language(page.text)  # of the whole page: a part of it is too short to tell
     if settings.part is not None:
         page = cut_part(page, settings.part, rng)
-    asked = ask(page, settings.questions, rng)
+    asked = ask(page, settings.questions, rng, spoken)
     picture = encode(page.image, settings.image)
     text = page.text
-    script, spoken = language(text)
     regions = _regions(page, whole=settings.part is None)
     place, content = packed({"id": f"ocr/{name}", "messages": asked.messages, "regions": regions}, picture)
     data = {

@@ -10,65 +10,25 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from sphinx_x.data.ocr.blocks import Block, flowing
+from sphinx_x.data.ocr.languages import language
 from sphinx_x.data.ocr.page import Page
 from sphinx_x.data.ocr.tasks import union
+from sphinx_x.data.ocr.wordings import wordings_of
 from sphinx_x.data.ocr.words import Word, is_cjk, joined
 from sphinx_x.data.sample import Box
 from sphinx_x.data.sources.base import UnusedError
-from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listing
-from sphinx_x.data.sources.layout import counted
-from sphinx_x.data.sources.spotting import DETECT as SPOT_PAGE
+from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue
 from sphinx_x.errors import DataError
 
 KINDS = ("read_page", "read_region", "find_text", "spot_words", "layout", "reading_order", "continue_text")
 CLASSES = ("title", "text", "list", "table", "figure", "caption")
-READ_PAGE = (
-    "Read the page.",
-    "Read all the text on this page.",
-    "What is written on this page? Give the whole text in reading order.",
-)
-READ_PART = (
-    "Read the page from its beginning, {} blocks of text.",
-    "Give the first {} blocks of text on this page in reading order.",
-)
-READ_REGION = (
-    "Read the text in the region {}.",
-    "What is written in {}?",
-    "Give the text inside the box {}.",
-)
-FIND = (
-    'Where is "{}"?',
-    'Please provide the bounding box coordinate of the text "{}".',
-    'Find "{}" on the page.',
-)
-SPOT_REGION = (
-    "Detect all words in the region {} and provide their bounding box coordinates.",
-    "Give every word in {} with its box.",
-)
-LAYOUT = (
-    "Detect the layout of the document.",
-    "Detect all layout elements of the document and provide their bounding box coordinates.",
-    "What is the layout of this page? Give every kind of region with its boxes.",
-)
-LAYOUT_OF = ("Where are the {} regions?", "Detect all {} regions in the document.")
-ORDER = (
-    "In which order are the blocks of this page read? Give their boxes.",
-    "Give the boxes of all blocks in reading order.",
-)
-ORDER_OF = (
-    "In which order are these regions read: {}?",
-    "Sort these regions in reading order: {}.",
-)
-CONTINUE = (
-    'The page says "{}". How does the text go on?',
-    'Continue the text after "{}" as it stands on the page.',
-)
-
-
+LEADING = "._\u00b7\u2024\u2026"
+"""What leads from an entry to its page number, sometimes as words of their own."""
 REPEATED = 6
 """Characters that two answers of a dialogue may not have in common, where they are the whole of one."""
 
@@ -77,7 +37,8 @@ class QuestionSettings(BaseModel):
     """Which tasks are made, and how long answers may be.
 
     weights: how often each kind is drawn, 0 for never; turns: most questions per page; answer: most characters of an
-    answer; words, blocks: most of them with boxes in one answer; least: letters of what is to be found.
+    answer; words, blocks: most of them with boxes in one answer; least: letters of what is to be found; language: of
+    the questions, `page` for that of the page where it has wordings (`wordings`), else English.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +57,7 @@ class QuestionSettings(BaseModel):
     words: PositiveInt = 40
     blocks: PositiveInt = 40
     least: PositiveInt = 4
+    language: Literal["page", "en", "de", "fr", "es", "it", "pt"] = "page"
 
 
 @dataclass
@@ -110,16 +72,21 @@ class Asked:
 Turn = tuple[Content, Content]
 
 
-def ask(page: Page, settings: QuestionSettings, rng: random.Random) -> Asked:
+def ask(page: Page, settings: QuestionSettings, rng: random.Random, spoken: str | None = None) -> Asked:
     """A dialogue of up to `settings.turns` questions of different kinds; raises `UnusedError` where none can be asked.
 
     Kinds are drawn without repetition by their weights, so that every page is worth several tasks; the first question
-    carries the image. No answer says again what another one says: it would be copied from there and not read.
+    carries the image. No answer says again what another one says: it would be copied from there and not read. spoken:
+    the language of the page, by default as its text tells it.
     """
     unknown = settings.weights.keys() - set(KINDS)
     if unknown:
         raise DataError(f"no such kind of question: {min(unknown)}")
-    asker = _Asker(page, settings, rng)
+    if settings.language != "page":
+        spoken = settings.language
+    elif spoken is None:
+        spoken = language(page.text)[1]
+    asker = _Asker(page, settings, rng, spoken)
     asked = Asked([])
     turns: list[Turn] = []
     said: list[str] = []
@@ -159,8 +126,9 @@ def _text_of(content: Content) -> str:
 class _Asker:
     """The questions about one page."""
 
-    def __init__(self, page: Page, settings: QuestionSettings, rng: random.Random) -> None:
+    def __init__(self, page: Page, settings: QuestionSettings, rng: random.Random, spoken: str) -> None:
         self.page, self.settings, self.rng = page, settings, rng
+        self.words = wordings_of(spoken)
         self.blocks = [block for block in page.blocks if block.lines and block.kind != "figure"]
         self.clean = [block for block in self.blocks if block.clean]
         self.text = " ".join(page.text.split())
@@ -173,7 +141,7 @@ class _Asker:
     def _read_page(self) -> Turn | None:
         texts = [block.text for block in self.blocks]
         if all(block.clean for block in self.blocks) and sum(map(len, texts)) + len(texts) <= self.settings.answer:
-            return self.rng.choice(READ_PAGE), "\n".join(texts)
+            return self.rng.choice(self.words.read_page), "\n".join(texts)
         taken, length = [], 0
         for block, text in zip(self.blocks, texts, strict=True):
             length += len(text) + 1
@@ -182,7 +150,7 @@ class _Asker:
             taken.append(text)
         if len(taken) < 2:
             return None
-        return self.rng.choice(READ_PART).format(len(taken)), "\n".join(taken)
+        return self.rng.choice(self.words.read_part).format(self.words.number(len(taken))), "\n".join(taken)
 
     def _read_region(self) -> Turn | None:
         """A block, some lines of it, or one line."""
@@ -204,7 +172,7 @@ class _Asker:
         place = self._clip(union([line.box for line in lines]))
         if place is None or not text or len(text) > self.settings.answer:
             return None
-        return self._with_box(READ_REGION, place), text
+        return self._with_box(self.words.read_region, place), text
 
     def _find_text(self) -> Turn | None:
         for _ in range(8):
@@ -218,7 +186,7 @@ class _Asker:
             words, text = found
             place = self._clip(union([word.box for word in words]))
             if place is not None and self._unique(text):
-                return self.rng.choice(FIND).format(text), box(place)
+                return self.rng.choice(self.words.find).format(text), box(place)
         return None
 
     def _run(self, words: Sequence[Word]) -> tuple[Sequence[Word], str] | None:
@@ -240,30 +208,29 @@ class _Asker:
     def _spot_words(self) -> Turn | None:
         """All words of the page where they are few, else those of a block or of lines of it."""
         limit = self.settings.words
-        every = [word for block in self.page.blocks for line in block.lines for word in line.words]
+        every = [word for block in self.page.blocks for line in block.lines for word in _spoken(line.words)]
         clean = all(block.clean for block in self.page.blocks)
         if clean and 0 < len(every) <= limit:
-            return self.rng.choice(SPOT_PAGE), self._spotted(every)
+            return self._with_words(self.rng.choice(self.words.spot_page), every)
         block = self._pick(self.clean)
         if block is None:
             return None
         start = self.rng.randrange(len(block.lines))
         lines = []
         for line in block.lines[start:]:
-            if sum(len(other.words) for other in (*lines, line)) > limit:
+            if sum(len(_spoken(other.words)) for other in (*lines, line)) > limit:
                 break
             lines.append(line)
         if not lines:
             return None
         place = self._clip(union([line.box for line in lines]))
-        words = [word for line in lines for word in line.words]
-        return (self._with_box(SPOT_REGION, place), self._spotted(words)) if place and words else None
+        words = [word for line in lines for word in _spoken(line.words)]
+        return self._with_words(self._with_box(self.words.spot_region, place), words) if place else None
 
-    def _spotted(self, words: Sequence[Word]) -> list:
-        """`There are word[box], ... and word[box] in the image.`"""
-        verb = "is" if len(words) == 1 else "are"
+    def _with_words(self, question: Content, words: Sequence[Word]) -> Turn | None:
+        """`There are word[box], ... and word[box] in the image.`; None where not one of them is in the picture."""
         named = [[word.text, box(place)] for word in words if (place := self._clip(word.box))]
-        return [f"There {verb} ", *listing(named), " in the image."]
+        return (question, self.words.spotted(named)) if named else None
 
     def _layout(self) -> Turn | None:
         places: dict[str, list[Box]] = {}
@@ -273,15 +240,15 @@ class _Asker:
                 places.setdefault(block.label, []).append(place)
         if not places:
             return None
-        listed = {name: [list(place) for place in found] for name, found in places.items()}
-        if sum(map(len, listed.values())) <= self.settings.blocks and self.rng.random() < 0.75:
-            return self.rng.choice(LAYOUT), counted(listed)
-        few = [name for name in sorted(listed) if len(listed[name]) <= self.settings.blocks]
-        absent = sorted(set(CLASSES) - listed.keys())
+        if sum(map(len, places.values())) <= self.settings.blocks and self.rng.random() < 0.75:
+            return self.rng.choice(self.words.layout), self.words.counted(places)
+        few = [name for name in sorted(places) if len(places[name]) <= self.settings.blocks]
+        absent = sorted(set(CLASSES) - places.keys())
         if not few:
             return None
         name = self.rng.choice(absent if absent and self.rng.random() < 0.2 else few)
-        return self.rng.choice(LAYOUT_OF).format(name), counted({name: listed.get(name, [])})
+        question = self.rng.choice(self.words.layout_of).format(self.words.nouns[name].all)
+        return question, self.words.counted({name: places.get(name, [])})
 
     def _reading_order(self) -> Turn | None:
         """The boxes of all blocks in order, or some of them put in order."""
@@ -289,12 +256,12 @@ class _Asker:
         if len(places) < 3:
             return None
         if len(places) <= self.settings.blocks and self.rng.random() < 0.5:
-            return self.rng.choice(ORDER), boxes(places)
+            return self.rng.choice(self.words.order), boxes(places)
         chosen = sorted(self.rng.sample(range(len(places)), min(self.rng.randint(3, 6), len(places))))
         ordered = [places[k] for k in chosen]
         mixed = ordered[:]
         self.rng.shuffle(mixed)
-        before, after = self.rng.choice(ORDER_OF).split("{}")
+        before, after = self.rng.choice(self.words.order_of).split("{}")
         return [before, boxes(mixed), after], boxes(ordered)
 
     def _continue_text(self) -> Turn | None:
@@ -315,7 +282,7 @@ class _Asker:
         answer = glue.join(rest).strip()
         if not answer or '"' in shown or "\n" in shown or self.text.count(shown) != 1 or not shown.strip():
             return None
-        return self.rng.choice(CONTINUE).format(shown), answer
+        return self.rng.choice(self.words.continue_text).format(shown), answer
 
     def _pick(self, blocks: Sequence[Block], words: int = 1) -> Block | None:
         """A block with at least so many words, longer ones more often."""
@@ -331,6 +298,11 @@ class _Asker:
 
     def _clip(self, place: Box) -> Box | None:
         return inside(place, self.page.image.size)
+
+
+def _spoken(words: Sequence[Word]) -> list[Word]:
+    """Words without the dots and strokes that lead from an entry to its page number."""
+    return [word for word in words if word.text.strip(LEADING)]
 
 
 def inside(place: Box, size: tuple[int, int]) -> Box | None:

@@ -3,7 +3,8 @@
 What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
 upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
 heading within the table) that is no caption. Two columns of running text between the lines of a page's head and foot
-are no table. The rows of a table are read from left to right.
+are no table, and neither is a listing in a frame (`listings`), but below the ruled head of a table. The rows of a table
+are read from left to right.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 
 from sphinx_x.data.ocr.blocks import Block, is_caption
+from sphinx_x.data.ocr.listings import is_listing
 from sphinx_x.data.ocr.order import joined_row, rows_of, running_text
 from sphinx_x.data.ocr.tasks import union
 from sphinx_x.data.ocr.words import Line
@@ -74,7 +76,8 @@ def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line])
     open_frame = False
     for upper, lower in itertools.pairwise(rules):
         between = union([upper, lower])
-        several = _several(between, upright, lines)
+        headed = open_frame and frames[-1][1] > 0  # a row of several cells between two lines is the head of a table
+        several = _several(between, upright, lines, headed)
         if several is None:
             open_frame = False
         elif open_frame:
@@ -85,8 +88,9 @@ def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line])
     return [frame for frame, count in frames if count >= ROWS]
 
 
-def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line]) -> int | None:
-    """How many rows between two lines have several cells; None where that is no part of a table."""
+def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed: bool) -> int | None:
+    """How many rows between two lines have several cells; None where that is no part of a table. headed: the head of a
+    table stands above."""
     near = [line for line in lines if between[1] <= (line.place[1] + line.place[3]) / 2 <= between[3]]
     crossing = [line for line in near if line.place[0] < between[2] and line.place[2] > between[0]]
     if any(not _within(line.place, between) for line in crossing):
@@ -94,7 +98,7 @@ def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line]) -> int
     items = [(line, line.place) for line in crossing]
     rows = rows_of(items)
     several = max(sum(len(row) > 1 or row[0][0].cells > 1 for row in rows), _beside_strip(crossing, len(rows)))
-    if any(is_caption(row[0][0].text) for row in rows):
+    if any(is_caption(row[0][0].text) for row in rows) or (not headed and is_listing(rows)):
         return None
     if rows and any(_parts(box, between) for box in upright):
         return max(several, len(rows))

@@ -13,7 +13,7 @@ from sphinx_x.data.som.prompts import Request
 from sphinx_x.data.som.replies import Answer
 from sphinx_x.data.som.settings import EndpointSettings, parameters_of
 from sphinx_x.data.som.words import READY
-from sphinx_x.data.som.writing import Exchange, Failure, Page, Task, Written, ask
+from sphinx_x.data.som.writing import Exchange, Failure, Page, Task, Written, ask, in_order
 from sphinx_x.data.sources.base import UnusedError
 from sphinx_x.data.sources.dialogue import pick
 from sphinx_x.errors import DataError
@@ -42,7 +42,7 @@ class EndpointWriter:
 
         def requests() -> Iterator[Request]:
             for page in pages:
-                kinds: list[Task] = [kind for kind in page.kinds if kind != "relations" or len(page.known) > 1]
+                kinds: list[Task] = [kind for kind in in_order(page) if kind != "relations" or len(page.known) > 1]
                 asked.append((page, kinds))
                 marks = tuple((one.mark.label, one.region.text or one.region.name) for one in page.known)
                 for kind in kinds:

@@ -128,9 +128,10 @@ def _without(text: str, known: Iterable[str]) -> str:
 def check_exchange(page: Page, exchange: Exchange) -> list[str]:
     """Why what was written of a page's marks cannot be used; empty where it can.
 
-    Descriptions and relations must cite every mark, descriptions in a line of its own that fits what is known of it;
-    questions and their answers may cite none, but none that does not exist.
+    Descriptions and relations must cite every mark that they are about, descriptions in a line of its own that fits
+    what is known of it; questions and their answers may cite none, but none that does not exist.
     """
+    asked = page.labels if exchange.labels is None else exchange.labels
     free = exchange.kind == "questions"
     lines = exchange.kind in ("detailed", "short")
     names = {one.mark.label: one.region.name for one in page.known if page.scene.domain in ("natural", "document")}
@@ -140,9 +141,9 @@ def check_exchange(page: Page, exchange: Exchange) -> list[str]:
     for question, answer in exchange.turns:
         reasons += check_answer(_text_of(question), page.labels, (), said, texts)
         if lines:
-            reasons += check_answer(_text_of(answer), page.labels, page.labels, names, texts, lines)
+            reasons += check_answer(_text_of(answer), page.labels, asked, names, texts, lines)
         else:
-            reasons += check_answer(_text_of(answer), page.labels, () if free else page.labels, said, texts)
+            reasons += check_answer(_text_of(answer), page.labels, () if free else asked, said, texts)
     found = []
     for reason in reasons:
         words, colon, detail = reason.partition(": ")

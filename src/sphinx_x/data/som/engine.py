@@ -52,9 +52,10 @@ class SomSettings:
     """What samples are made of scenes.
 
     kinds: of marks, one of them is left to chance for each sample, polygons and masks only where all regions have
-    them, and masks never over text; alphabets: likewise; tasks: kinds of dialogue in every sample, in this order;
-    most_marks: of a sample; groups: samples of a scene that has more regions, at most; inside: images are copied into
-    the shards; marks: how they look (their kind, alphabet, seed and side follow from the above).
+    them, and masks never over text; alphabets: likewise; tasks: kinds of dialogue in a sample, in an order by chance
+    (a kind without anything new to say is left out); most_marks: of a sample; groups: samples of a scene that has more
+    regions, at most; inside: images are copied into the shards; marks: how they look (their kind, alphabet, seed and
+    side follow from the above).
     """
 
     seed: str = "0"
@@ -283,7 +284,7 @@ def _page(
         return None
     picture = io.BytesIO()
     draw_marks(image, marked, scene.regions).save(picture, "JPEG", quality=90)
-    known = tuple(known_marks(scene, marked))
+    known = tuple(known_marks(scene, marked, image))
     return Page(f"{settings.seed} {key}", key, scene, marked, known, settings.tasks, content, picture.getvalue())
 
 

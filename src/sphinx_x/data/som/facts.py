@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+
 from sphinx_x.data.sample import Box
 from sphinx_x.data.som.marks import Mark, Marked
-from sphinx_x.data.som.nouns import a_noun, agree, counted_noun, is_plural
-from sphinx_x.data.som.regions import Region
+from sphinx_x.data.som.nouns import a_noun, counted_noun, head, is_plural
+from sphinx_x.data.som.regions import Region, cut_out
 from sphinx_x.data.som.scenes import Domain, Scene
+from sphinx_x.data.som.tones import tones
 from sphinx_x.data.sources.dialogue import listing
 from sphinx_x.data.sources.layout import number_word
 
@@ -20,6 +24,20 @@ LARGER = 1.3
 """How many times as large a region must be to be called larger."""
 LONGEST = 120
 """Characters of a text that is quoted."""
+LEAST_SHARE = 0.01
+"""Share of the image from which it is said how much of it a region covers."""
+WIDE = 0.5
+"""Share of a side from which a region is too wide to be on one side of the image."""
+COLOURED = ("natural", "gui", "panel")
+"""Domains of which colours are told: those of writing and of pages are of paper and ink."""
+PEOPLE = frozenset(
+    """
+    person people man men woman women boy boys girl girls child children kid kids baby guy lady adult player rider
+    surfer skier skateboarder snowboarder pedestrian passenger worker crowd face head hand hands arm arms leg
+    legs skin hair
+    """.split()  # noqa: SIM905
+)
+"""Of whom no colour is told: it would be taken for that of the skin."""
 PLACES = (
     ("in the upper left of the image", "at the top of the image", "in the upper right of the image"),
     ("on the left of the image", "in the middle of the image", "on the right of the image"),
@@ -29,17 +47,26 @@ PLACES = (
 
 @dataclass(frozen=True)
 class Known:
-    """A mark with its region, in an image of this width and height and of this domain."""
+    """A mark with its region, in an image of this width and height and of this domain.
+
+    colours: that most of its pixels have, where they are its own and not those of a box around it.
+    """
 
     mark: Mark
     region: Region
     size: tuple[int, int]
     domain: Domain
+    colours: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What is written on its mark."""
+        return self.mark.label
 
     @property
     def exact(self) -> bool:
         """Whether its area is that of the thing itself, not of a box around it."""
-        return self.domain != "natural" or bool(self.region.polygons) or self.region.mask is not None
+        return is_exact(self.region, self.domain)
 
     @property
     def named(self) -> bool:
@@ -54,9 +81,11 @@ class Known:
         return a_noun(self.region.name or "region")
 
     @property
-    def called(self) -> str:
-        """What it is called when it is spoken of again: `the dog`, `the text`, `the panel`."""
-        return f"the {'text' if self.region.text else _kind_of(self) or 'region'}"
+    def again(self) -> str:
+        """How it is spoken of again: `it`, `they`, `the person`."""
+        if self.many:
+            return "they"
+        return f"the {self.region.name}" if head(self.region.name.lower()) in PEOPLE else "it"
 
     @property
     def many(self) -> bool:
@@ -70,21 +99,60 @@ class Known:
 
     @property
     def where(self) -> str:
-        """The third of the image, across and down, that its middle lies in."""
-        across, down = (min(int(3 * (self.mark.box[k] + self.mark.box[k + 2]) / 2 / self.size[k]), 2) for k in range(2))
-        return PLACES[down][across]
+        """The third of the image, across and down, that its middle lies in; empty where that would mislead.
+
+        It would where the deepest part of a region lies in another third than the middle of its box, where it reaches
+        over more than half of a side that it is said to be on, and of `in the middle` where it reaches beyond that.
+        """
+        box, point = self.mark.box, self.mark.point
+        middles = [(box[k] + box[k + 2]) / 2 / self.size[k] for k in range(2)]
+        thirds = [_third(middle) for middle in middles]
+        spans = [(box[k + 2] - box[k]) / self.size[k] for k in range(2)]
+        apart = any(_third(point[k] / self.size[k]) != thirds[k] for k in range(2))
+        wide = any(third != 1 and span > WIDE for third, span in zip(thirds, spans, strict=True))
+        beyond = any(3 * box[k] < self.size[k] or 3 * box[k + 2] > 2 * self.size[k] for k in range(2))
+        if apart or wide or (thirds == [1, 1] and beyond):
+            return ""
+        return PLACES[thirds[1]][thirds[0]]
 
     @property
-    def extent(self) -> str:
-        """How much of the image it or its box covers: `the box of the dog covers about 3% of the image`."""
-        subject = f"{self.called} {agree('covers', self.many)}" if self.exact else f"the box of {self.called} covers"
-        percent = round(100 * self.mark.share)
-        return f"{subject} {f'about {percent}%' if percent >= 1 else 'less than 1%'} of the image"
+    def share(self) -> str:
+        """How much of the image it or its box covers, `about 3% of the image`; empty below a hundredth."""
+        return f"about {round(100 * self.mark.share)}% of the image" if self.mark.share >= LEAST_SHARE else ""
+
+    @property
+    def colour(self) -> str:
+        """`mostly brown`, `mostly black and white`; empty where no colour is told."""
+        return f"mostly {' and '.join(self.colours)}" if self.colours else ""
 
 
-def known_marks(scene: Scene, marked: Marked) -> list[Known]:
-    """The marks of a scene (in pixels) with what is known of them."""
-    return [Known(mark, scene.regions[mark.region], marked.size, scene.domain) for mark in marked.marks]
+def is_exact(region: Region, domain: Domain) -> bool:
+    """Whether a region is the thing itself: of a natural image a box is only around it."""
+    return domain != "natural" or bool(region.polygons) or region.mask is not None
+
+
+def _third(part: float) -> int:
+    return min(max(int(3 * part), 0), 2)
+
+
+def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) -> list[Known]:
+    """The marks of a scene (in pixels) with what is known of them. image: RGB; without it no colours are told."""
+    known = []
+    for mark in marked.marks:
+        region = scene.regions[mark.region]
+        colours = () if image is None else _colours(region, image, scene.domain)
+        known.append(Known(mark, region, marked.size, scene.domain, colours))
+    return known
+
+
+def _colours(region: Region, image: Image.Image, domain: Domain) -> tuple[str, ...]:
+    """The colours of the pixels of a region that is exact and named, and no person."""
+    person = not PEOPLE.isdisjoint(region.name.lower().split())
+    if domain not in COLOURED or region.text or not region.name or person or not is_exact(region, domain):
+        return ()
+    cut = cut_out(region, image.size)
+    height, width = cut.mask.shape
+    return tones(np.asarray(image.crop((cut.x, cut.y, cut.x + width, cut.y + height)))[cut.mask])
 
 
 def quoted(text: str) -> str:
@@ -108,26 +176,20 @@ def directions(one: Box, other: Box) -> list[str]:
     return found
 
 
-def lies(one: Known, other: Known, first: str, second: str, many: bool = False) -> str:
-    """How a region lies to another, in words: `the dog is above and to the left of Mark 2`.
+def lies(one: Known, other: Known) -> str:
+    """How a region lies to another: `above and to the left of`, `inside`; empty where nothing is told by their boxes.
 
-    first, second: what they are called; many: the first in the plural. Of boxes that are not apart only that is said
-    which is true of boxes; it need not be true of the things in them.
+    Of boxes around things in a natural image that are not apart nothing is true of the things.
     """
-    a, b = one.mark.box, other.mark.box
-    found = directions(a, b)
+    found = directions(one.mark.box, other.mark.box)
     if found:
-        return f"{first} {agree('is', many)} {' and '.join(reversed(found))} {second}"
-    if one.domain != "natural":
-        words = "is inside" if _holds(b, a) else "encloses" if _holds(a, b) else "overlaps"
-        return f"{first} {agree(words, many)} {second}"
-    if _holds(b, a):
-        return f"{first} {agree('is', many)} within the box of {second}"
-    return f"the box of {first} {'encloses' if _holds(a, b) else 'overlaps'} that of {second}"
+        return " and ".join(reversed(found))
+    return "inside" if one.domain != "natural" and _holds(other.mark.box, one.mark.box) else ""
 
 
 def _holds(outer: Box, inner: Box) -> bool:
-    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+    around = outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+    return around and outer != inner
 
 
 def compared(one: Known, other: Known) -> int:
@@ -165,3 +227,13 @@ def counted(known: Sequence[Known]) -> str:
     if texts:
         said.append("a piece of text" if texts == 1 else f"{number_word(texts)} pieces of text")
     return "".join(map(str, listing(said)))
+
+
+def annotated(scene: Scene, known: Sequence[Known]) -> list[tuple[Known, str, Known]]:
+    """The annotated relations between regions that have marks."""
+    by_region = {one.mark.region: one for one in known}
+    return [
+        (by_region[relation.subject], relation.predicate, by_region[relation.object])
+        for relation in scene.relations
+        if relation.subject in by_region and relation.object in by_region
+    ]

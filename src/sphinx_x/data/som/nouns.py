@@ -26,7 +26,7 @@ SEVERAL = frozenset({"people", "men", "women", "children", "feet", "teeth", "mic
 
 def a_noun(name: str) -> str:
     """A class with its article: `a dog`, `an umbrella`, `skis`, `water`."""
-    if is_plural(name) or _head(name) in MASS:
+    if is_plural(name) or head(name) in MASS:
         return name
     if INITIALS.match(name):
         vowel = name[0] in "AEFHILMNORSX"
@@ -37,7 +37,7 @@ def a_noun(name: str) -> str:
 
 def is_plural(name: str) -> bool:
     """Whether a class is named in the plural already, as `skis` and `scissors` are."""
-    word = _head(name)
+    word = head(name)
     if word in UNCHANGED or word.lower() in SINGULAR:
         return False
     return word in SEVERAL or (word.endswith("s") and plural(word) == word)
@@ -45,15 +45,15 @@ def is_plural(name: str) -> bool:
 
 def several(name: str) -> str:
     """Several of a class, also of those with a label in quotation marks; what is plural or cannot be counted stays."""
-    if is_plural(name) or _head(name) in MASS:
+    if is_plural(name) or head(name) in MASS:
         return name
-    head, found, rest = name.partition(" labelled ")
-    return plural(head) + found + rest
+    first, found, rest = name.partition(" labelled ")
+    return plural(first) + found + rest
 
 
 def counted_noun(name: str, count: int) -> str:
     """So many of a class: `two dogs`, and `water` however often."""
-    return name if _head(name) in MASS else f"{number_word(count)} {several(name)}"
+    return name if head(name) in MASS else f"{number_word(count)} {several(name)}"
 
 
 def agree(phrase: str, many: bool) -> str:
@@ -62,7 +62,7 @@ def agree(phrase: str, many: bool) -> str:
     return {"is": "are", "has": "have"}.get(verb, verb.removesuffix("s")) + space + rest if many else phrase
 
 
-def _head(name: str) -> str:
+def head(name: str) -> str:
     """The noun of a name: `cup` of `cup of tea`."""
     words = re.split(r" (?:of|with|in|on|labelled)\b", name)[0].split()
     return words[-1] if words else ""

@@ -10,7 +10,7 @@ from sphinx_x.conversation import format_places
 from sphinx_x.data.som.facts import Known
 from sphinx_x.data.som.marks import Mark, Marked
 from sphinx_x.data.som.scenes import Scene
-from sphinx_x.data.sources.dialogue import Content, box, dialogue, pick, point, points
+from sphinx_x.data.sources.dialogue import Content, box, dialogue, listing, pick, point, points, rng_of
 
 Task = Literal["detailed", "short", "relations", "questions"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -22,24 +22,45 @@ QUESTIONS: dict[Task, tuple[str, ...]] = {
         "Provide a detailed description for each of the marks.",
         "Describe what is at each of the marks in detail.",
         "Please give a detailed description of every mark.",
+        "Tell me in full sentences what is at each mark.",
+        "Describe all of the marks in detail.",
     ),
     "short": (
         "Provide a short description for each of the marks.",
         "Say briefly what each mark is on.",
         "Name what is at each of the marks in a few words.",
+        "List the marks with what is there.",
+        "What is at each of the marks? Keep it short.",
     ),
     "relations": (
         "Analyze the relationships among the marks.",
         "Describe how the marks relate to each other.",
         "What are the relations between the marks?",
+        "Compare the marks with each other.",
     ),
     "questions": (
         "I will ask you questions about the image based on the given marks.",
         "Next come questions about the marks in the image. Are you ready?",
         "Please get ready to answer questions that refer to the given marks.",
+        "I want to ask you about some of the marks.",
     ),
 }
+QUESTIONS_OF: dict[Task, tuple[str, ...]] = {
+    "detailed": (
+        "Describe what is at {} in detail.",
+        "Give a detailed description of what is at {}.",
+        "Tell me in full sentences what is at {}.",
+    ),
+    "short": (
+        "Say briefly what is at {}.",
+        "Name in a few words what is at {}.",
+        "What is at {}? Keep it short.",
+    ),
+}
+"""The same for some of the marks."""
 LISTED = ("The marks are: {}.", "Here are the marks: {}.", "Marks in the image: {}.")
+LED = 0.5
+"""Share of the samples in which questions come before descriptions."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +88,12 @@ class Page:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Turns of one kind; their questions do not say yet where the marks are."""
+    """Turns of one kind; their questions do not say yet where the marks are. labels: of the marks that descriptions and
+    relations must cite, None for all of the page."""
 
     kind: Task
     turns: list[Turn]
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +126,23 @@ class Writer(Protocol):
         ...
 
 
-def ask(kind: Task, key: str) -> str:
-    """The question of a kind, in one of several wordings."""
-    return pick(QUESTIONS[kind], f"{key} {kind}")
+def in_order(page: Page) -> list[Task]:
+    """The kinds of a page in the order of its dialogue: questions first in half of the samples and last in the others,
+    the rest by chance; a single kind is what it is."""
+    rng = rng_of(f"{page.key} order")
+    rest: list[Task] = [kind for kind in page.kinds if kind != "questions"]
+    first = rng.random() < LED
+    rng.shuffle(rest)
+    asked: list[Task] = ["questions"] if "questions" in page.kinds else []
+    return [*asked, *rest] if first else [*rest, *asked]
+
+
+def ask(kind: Task, key: str, labels: Sequence[str] = ()) -> str:
+    """The question of a kind, in one of several wordings. labels: of the marks it is about, empty for all."""
+    if not labels:
+        return pick(QUESTIONS[kind], f"{key} {kind}")
+    marks = "".join(map(str, listing([cite(label) for label in labels])))
+    return pick(QUESTIONS_OF[kind], f"{key} {kind}").format(marks)
 
 
 def cite(label: str) -> str:

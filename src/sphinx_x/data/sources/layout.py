@@ -10,6 +10,7 @@ from pathlib import Path
 from sphinx_x.data.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.data.sources.coco import coco_records, name_of, said, size_of
 from sphinx_x.data.sources.dialogue import Content, box, boxes, dialogue, listing, pick, rng_of, xywh
+from sphinx_x.data.sources.names import plural
 from sphinx_x.errors import DataError
 
 DETECT = (
@@ -122,10 +123,18 @@ def layout_turns(
     return turns
 
 
+UNCOUNTED = {"text": "text block", "code": "code block"}
+"""Classes that cannot be counted, and what is counted instead."""
+
+
 def counted(places: dict[str, list[Box]]) -> list:
-    """`There are seven text[...], two figure[...] and one title[...] in the image.`, most frequent class first."""
+    """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, commonest class first."""
     order = sorted(places.items(), key=lambda item: -len(item[1]))
-    groups = [[f"{number_word(len(found))} {name}", *([boxes(found)] if found else [])] for name, found in order]
+    groups = []
+    for name, found in order:
+        noun = UNCOUNTED.get(name, name)
+        said = f"{number_word(len(found))} {plural(noun) if len(found) > 1 else noun}"
+        groups.append([said, *([boxes(found)] if found else [])])
     verb = "is" if len(order[0][1]) < 2 else "are"
     return [f"There {verb} ", *listing(groups), " in the image."]
 
