@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import sphinx_x.training.estimate as estimating
+import sphinx_x.training.workload as working
 from sphinx_x import cli
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import IMAGE_VOCABULARY, build_config, get_member
@@ -37,7 +38,7 @@ from sphinx_x.training.estimate import (
 from sphinx_x.training.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
 from sphinx_x.training.rehearsal import Load, rehearse, slice_of
 from sphinx_x.training.trial import Trial, try_steps
-from sphinx_x.training.workload import Workload, workload
+from sphinx_x.training.workload import Workload, glance, workload
 
 
 def recipe_of(member: str = "nano", **fields) -> Recipe:
@@ -214,6 +215,22 @@ def test_measured_samples_give_the_runs_own_steps(measured, tmp_path):
     assert found.heaviest.tokens <= 700 and found.heaviest.views <= 64
     other = recipe.model_copy(update={"max_tokens": 190})
     assert workload(other, config, tmp_path / "run" / "index").certainty == "bound"
+
+
+def test_a_few_samples_are_measured_where_none_were(measured, tmp_path, monkeypatch):
+    """All of a small source give the run's own numbers; some of it nearly those."""
+    recipe, trainer, config = measured
+    exact = workload(recipe, config, tmp_path / "run" / "index")
+    found = workload(recipe, config, tmp_path / "nowhere", glance(recipe, trainer.processor))
+    assert found.certainty == "sampled" and found.known.startswith("of 40 samples that were measured now")
+    assert replace(found, known=exact.known, certainty="exact") == exact
+    monkeypatch.setattr(working, "GLANCED", 12)
+    some = workload(recipe, config, None, glance(recipe, trainer.processor))
+    assert some.tokens == pytest.approx(exact.tokens, rel=0.1) and some.steps == pytest.approx(exact.steps, rel=0.1)
+    gone = recipe.model_copy(update={"folder": tmp_path / "gone"})
+    assert glance(gone, trainer.processor) is None
+    monkeypatch.setattr(working, "LARGE", 100)
+    assert glance(recipe, trainer.processor) is None
 
 
 def test_before_that_the_budgets_bound_them(measured, tmp_path):
