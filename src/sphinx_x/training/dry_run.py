@@ -13,8 +13,10 @@ import torch
 import yaml
 from pydantic import BaseModel
 
-from sphinx_x.errors import CheckpointError, DataError, RecipeError
-from sphinx_x.inference import find_adapters
+from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
+from sphinx_x.family import get_member, new_model
+from sphinx_x.inference import find_adapters, load_processor
+from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.training.estimate import Estimate, Estimator, Size, heaviest_of
 from sphinx_x.training.recipe import LoraRecipe, Recipe, SourceRecipe, shares_of
 from sphinx_x.training.trial import Trial, try_steps
@@ -252,6 +254,19 @@ def missing(recipe: Recipe) -> list[str]:
     return found
 
 
+def _processor(recipe: Recipe) -> SphinxXProcessor | None:
+    """The processor that a run would begin with, where it is here and the recipe does not change it."""
+    if recipe.padding is not None or recipe.letters:
+        return None
+    try:
+        if recipe.start is None:
+            return new_model(get_member(recipe.member))[1]
+        name = find_adapters(recipe.start)[0]
+        return load_processor(recipe.start) if isinstance(name, Path) or _in_cache(name) else None
+    except SphinxXError:  # `missing` tells it
+        return None
+
+
 def _in_cache(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
@@ -289,7 +304,7 @@ def dry_run(
     machine = look_at(chosen, getattr(torch, recipe.dtype))
     if memory is not None:
         machine = Machine(machine.device, int(memory * 1e9), machine.rate)
-    estimator = Estimator(recipe, folder / "index", chosen.type == "cpu")
+    estimator = Estimator(recipe, folder / "index", chosen.type == "cpu", _processor(recipe))
     estimate = estimator.estimate(recipe, ranks)
     if ranks == 1 and memory is None and estimate.memory.peak <= USABLE * machine.memory:
         tried = try_steps(recipe, estimator.config, heaviest_of(recipe, estimate.work), chosen, machine.rate)

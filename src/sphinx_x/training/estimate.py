@@ -20,15 +20,17 @@ from pathlib import Path
 
 import torch
 
+from sphinx_x.data.lengths import Limits
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import build_config, get_member
 from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.training.optimizer import CHUNK
 from sphinx_x.training.parts import PARTS, in_part
 from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.rehearsal import Load, Rehearsal, build, rehearse, slice_of
-from sphinx_x.training.workload import Workload, workload
+from sphinx_x.training.workload import Tables, Workload, glance, workload
 
 PROGRAM = 450_000_000
 """Bytes of a process with its libraries, before any weights (measured on a CPU)."""
@@ -209,18 +211,27 @@ def heaviest_of(recipe: Recipe, work: Workload) -> Load:
 class Estimator:
     """Estimates of a recipe and of what is made of it by small changes; rehearsals are done once each.
 
-    index: the folder with its samples' lengths; short_attention: see `rehearsal.rehearse`.
+    index: the folder with its samples' lengths; short_attention: see `rehearsal.rehearse`; processor: where a few
+    samples are to be measured if there is no such folder.
     """
 
-    def __init__(self, recipe: Recipe, index: Path | None = None, short_attention: bool = True) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        index: Path | None = None,
+        short_attention: bool = True,
+        processor: SphinxXProcessor | None = None,
+    ) -> None:
         self.config, self.index, self.short_attention = config_of(recipe), index, short_attention
+        self.processor = processor
+        self._glanced: dict[Limits, Tables | None] = {}
         self._rehearsed: dict[tuple, Rehearsal] = {}
         self._counted: dict[tuple, list[Size]] = {}
 
     def estimate(self, recipe: Recipe, ranks: int = 1) -> Estimate:
         """What the recipe needs on so many ranks; raises `RecipeError` where it cannot run on them at all."""
         data_ranks = check_ranks(recipe, ranks)
-        work = workload(recipe, self.config, self.index)
+        work = workload(recipe, self.config, self.index, self._glance(recipe))
         load = heaviest_of(recipe, work)
         whole = self._rehearse(recipe, load, 1)
         tensor = recipe.parallel.tensor
@@ -247,6 +258,13 @@ class Estimator:
         if key not in self._counted:
             self._counted[key] = sizes_of(self.config, recipe)
         return self._counted[key]
+
+    def _glance(self, recipe: Recipe) -> Tables | None:
+        if self.processor is None:
+            return None
+        if recipe.limits not in self._glanced:
+            self._glanced[recipe.limits] = glance(recipe, self.processor)
+        return self._glanced[recipe.limits]
 
     def _rehearse(self, recipe: Recipe, load: Load, tensor: int) -> Rehearsal:
         key = (tuple(recipe.freeze), repr(recipe.lora), recipe.recompute, load, tensor)

@@ -1,7 +1,7 @@
 """What a step of a recipe holds: samples, tokens, views, and how many steps there are.
 
 Exact where the lengths of the samples have been measured, which a run does first and keeps in its folder (`index/`).
-Before that only the budgets are known, and they give an upper bound.
+Before that a few samples may be measured, or only the budgets are known, and they give an upper bound.
 """
 
 from __future__ import annotations
@@ -9,18 +9,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.lengths import PIECE, Meter
+from sphinx_x.data.mixture import split_meta
 from sphinx_x.data.packs import PackPlan
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.data.tally import UNUSABLE, Tally
 from sphinx_x.model.config import SphinxXConfig
-from sphinx_x.training.recipe import Recipe, SourceRecipe
+from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.training.recipe import Recipe, SourceRecipe, shares_of
 from sphinx_x.training.rehearsal import Load
 
+GLANCED = 64
+"""Samples of a source that are measured where only a few are to be."""
+LARGE = 200_000_000
+"""Bytes of files whose lines are not counted for that."""
 WINDOWS = 64
 """Windows of the mixture that are packed at most; of a longer run these are taken evenly."""
 
@@ -39,10 +49,55 @@ class Workload:
     certainty: Literal["exact", "sampled", "bound"]
 
 
-def workload(recipe: Recipe, config: SphinxXConfig, index: Path | None = None) -> Workload:
-    """Of a recipe. index: the folder with its samples' lengths, if there may be one."""
+Tables = list[tuple[str, SourceRecipe, np.ndarray]]
+"""Of every source its name, its share, and the rows of its samples."""
+
+
+def workload(recipe: Recipe, config: SphinxXConfig, index: Path | None = None, seen: Tables | None = None) -> Workload:
+    """Of a recipe. index: the folder with its samples' lengths, if there may be one; seen: what `glance` found."""
     tables = None if index is None else _tables(recipe, index)
-    return _bounded(recipe, config) if tables is None else _measured(recipe, config, tables)
+    if tables is not None:
+        return _measured(recipe, config, tables)
+    if seen is None:
+        return _bounded(recipe, config)
+    known = f"of {sum(len(table) for _, _, table in seen)} samples that were measured now, evenly from all sources"
+    return replace(_measured(recipe, config, seen), known=known, certainty="sampled")
+
+
+def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
+    """The lengths of a few samples of every source, or None where a source is not there, none of its samples can be
+    used, or its files are so large that counting their lines takes long."""
+    found: Tables = []
+    try:
+        shares = split_meta(shares_of(recipe, recipe.sources))
+        if sum(path.stat().st_size for share in shares.values() for path in _files(share.paths)) > LARGE:
+            return None
+        for name, share in shares.items():
+            reader = SampleReader(share.paths, share.root)
+            builder, grid = processor.prompt_builder(), processor.image_processor.grid()
+            meter = Meter(name, reader, builder, grid, recipe.limits, Path())
+            numbers = sorted(set(np.linspace(0, len(reader) - 1, min(GLANCED, len(reader))).astype(int).tolist()))
+            rows = [row for number in numbers for row in _rows(meter, number)]
+            if not rows:
+                return None
+            size = len(reader) * len(rows) / len(numbers)
+            weight = share.weight if share.ratio is None else share.ratio * size
+            found.append((name, SourceRecipe(weight=weight, end=share.end), np.array(rows, PIECE)))
+    except UNUSABLE:  # the run itself says what is wrong with its sources
+        return None
+    return found
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from (file for file in path.rglob("*.jsonl")) if path.is_dir() else [path]
+
+
+def _rows(meter: Meter, number: int) -> list[tuple]:
+    try:
+        return list(meter.pieces(meter.reader[number], number, Tally()))
+    except UNUSABLE:
+        return []
 
 
 def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
@@ -69,7 +124,7 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
     )
 
 
-def _tables(recipe: Recipe, index: Path) -> list[tuple[str, SourceRecipe, np.ndarray]] | None:
+def _tables(recipe: Recipe, index: Path) -> Tables | None:
     """The lengths of every source, or None where one is not measured, or was with other limits."""
     wanted = asdict(recipe.limits)
     found = []
@@ -90,7 +145,7 @@ def _tables(recipe: Recipe, index: Path) -> list[tuple[str, SourceRecipe, np.nda
     return found
 
 
-def _measured(recipe: Recipe, config: SphinxXConfig, tables: list[tuple[str, SourceRecipe, np.ndarray]]) -> Workload:
+def _measured(recipe: Recipe, config: SphinxXConfig, tables: Tables) -> Workload:
     sources = []
     for name, source, table in tables:
         weight = source.weight if source.ratio is None else source.ratio * len(table)
