@@ -70,7 +70,11 @@ class Prompt:
 
 def load_processor(name_or_path: str | Path, base: str | Path | None = None) -> SphinxXProcessor:
     """The processor alone of what `SphinxX.load` would load; raises `CheckpointError` where it is none of ours."""
-    source, adapters = find_adapters(name_or_path, base)
+    return _processor_of(name_or_path, *find_adapters(name_or_path, base))
+
+
+def _processor_of(name_or_path: str | Path, source: str | Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
+    """The processor of what `find_adapters` found under a name."""
     source = next((a.folder for a in reversed(adapters) if (a.folder / "processor_config.json").is_file()), source)
     try:
         processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
@@ -137,7 +141,7 @@ class SphinxX:
         `MissingToolError` for a device or a package that is not there.
         """
         path, adapters = find_adapters(name_or_path, base)
-        processor = load_processor(name_or_path, base)
+        processor = _processor_of(name_or_path, path, adapters)
         if device == "auto":
             options.setdefault("device_map", "auto")
         if device in (None, "auto"):
