@@ -22,6 +22,7 @@ import typer
 from typer.exceptions import TyperException
 
 from excerpts import EXCERPTS
+from pdf_pages import PageOf, Pdf, paragraph
 from som_files import coco
 from sphinx_x import cli
 from sphinx_x.images import open_image
@@ -89,8 +90,9 @@ def project(tmp_path, tiny_folder, monkeypatch):
         shutil.copy(tmp_path / "images" / entry["file_name"], tmp_path / "train2017" / f"t{entry['file_name']}")
         entry["file_name"] = f"t{entry['file_name']}"
     (tmp_path / "instances_train2017.json").write_text(json.dumps(entries))
-    (tmp_path / "PDFS").mkdir()
-    shutil.copy(ROOT / "examples/ledger-introduction.pdf", tmp_path / "PDFS")
+    for number, word in enumerate(("plum", "walnut", "lentil")):
+        lines = [f"The {word} of row {row} weighs {17 * row + number} grams" for row in range(24)]
+        Pdf([PageOf(paragraph(lines, 60, 740))]).write(tmp_path / "PDFS" / f"{word}.pdf")
     (tmp_path / "BENCHMARK_PICTURES").mkdir()
     shutil.copy(tmp_path / "photo.jpg", tmp_path / "BENCHMARK_PICTURES" / "benchmark.jpg")
     monkeypatch.chdir(tmp_path)
