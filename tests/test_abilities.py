@@ -1,7 +1,10 @@
 """What a member says that it can take: told by its config, kept to by `chat`, and doubt of improbable answers."""
 
 import json
+import os
+import subprocess
 import sys
+from functools import partial
 
 import PIL.Image
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_x import SphinxX, cli
+from sphinx_x.cli import early
 from sphinx_x.errors import PromptError, RecipeError
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import BUILT_IN
@@ -115,6 +119,32 @@ def test_what_nano_cannot_take_is_refused_in_one_line(kind, tmp_path, capsys, mo
     place = saved(tmp_path, *size) if size else "-"
     code, out, err = chat(place, "What is this?", capsys=capsys, monkeypatch=monkeypatch)
     assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and says in err
+
+
+def test_a_refusal_does_not_wait_for_torch(tmp_path):
+    script = (
+        "import sys\nfrom sphinx_x import cli\nsys.argv = ['sphinx-x', 'chat', '-', 'Hello?']\n"
+        "try:\n    cli.main()\nexcept SystemExit as stop:\n    print(stop.code, 'torch' in sys.modules)"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout == "2 False\n" and "no text alone" in done.stderr
+
+
+def test_what_is_refused_early_is_what_is_refused_late(nano, tmp_path):
+    sizes = [(1, 1), (256, 256), (257, 256), (700, 48), (700, 49), (768, 48), (1500, 90), (1536, 96), (1537, 20)]
+    for chosen in ([], *([size] for size in sizes), [(9, 9)] * 2):
+        caught = []
+        for check in (nano.check, partial(early.refuse, "nano"), partial(early.refuse, str(BUILT_IN / "nano"))):
+            try:
+                check(chosen)
+                caught.append(None)
+            except PromptError as error:
+                caught.append(str(error))
+        assert len(set(caught)) == 1, (chosen, caught)
+    early.refuse("owner/name", [])
+    (tmp_path / "config.json").write_text("[]")
+    early.refuse(str(tmp_path), [])
 
 
 def test_a_session_of_nano_has_one_turn(nano, line, tmp_path, capsys, monkeypatch):

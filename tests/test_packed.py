@@ -89,7 +89,7 @@ def together(model: Any, samples: list[torch.Tensor], grad: bool = False) -> tor
 
 
 def compare(kind: str, fields: dict[str, Any]) -> str:
-    """"equal", how much they differ, why the model is refused, or why there is none."""
+    """ "equal", how much they differ, why the model is refused, or why there is none."""
     try:
         try:
             model = tiny_llm(kind, **fields)

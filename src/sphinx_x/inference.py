@@ -309,7 +309,7 @@ class SphinxX:
             pixel_values=views if len(views) else None,
             **{**self._defaults(generation.get("generation_config")), **generation},
         )
-        rows = out if isinstance(out, torch.Tensor) else out.sequences  # return_dict_in_generate
+        rows = getattr(out, "sequences", out)  # the former with return_dict_in_generate
         if probabilities is not None:
             ends = [tokenizer.eos_token_id, self._pad()]
             probabilities += mean_probability(out.logits, rows[:, longest:], ends)

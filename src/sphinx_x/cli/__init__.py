@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from sphinx_x import __version__
+from sphinx_x.cli import early
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.tables import family, recipes
@@ -72,14 +73,16 @@ def chat(
     picture = None if image in (None, "-") else open_image(str(image), page=page)
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
-    from sphinx_x.inference import SphinxX
+    early.refuse(model, [picture.size] if picture else [])
+    with early.imports():
+        from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits)
     session = sphinx.session()
     if question is not None:
         _stream(session, question, picture, max_new_tokens)
         return
-    sphinx.check([picture.size] if picture else [])
+    sphinx.check([picture.size] if picture else [])  # of a hub id nothing was known before
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -117,8 +120,9 @@ def read(
 
     picture = open_image(image, page=page)
     region = box_numbers(box) if box is not None else [0, 0, picture.width, picture.height]
-    from sphinx_x.inference import SphinxX
-    from sphinx_x.reading import read_region
+    with early.imports():
+        from sphinx_x.inference import SphinxX
+        from sphinx_x.reading import read_region
 
     print(read_region(SphinxX.load(model, device=device), picture, region))
 
@@ -141,8 +145,9 @@ def find(
     picture = open_image(image, page=page)
     if not text.strip():
         raise SphinxXError("the text to find is empty")
-    from sphinx_x.inference import SphinxX
-    from sphinx_x.reading import find_text
+    with early.imports():
+        from sphinx_x.inference import SphinxX
+        from sphinx_x.reading import find_text
 
     found = find_text(SphinxX.load(model, device=device), picture, text)
     if found is None:
@@ -161,7 +166,8 @@ def demo(
     from sphinx_x.drawing import picture_form
 
     picture_form(out)  # told before a model is loaded
-    from sphinx_x.demo import run_demo
+    with early.imports():
+        from sphinx_x.demo import run_demo
 
     run_demo(out, model)
 
@@ -214,7 +220,8 @@ def evaluate(
     device: Device = None,
 ) -> None:
     """Measures how well a model reads text lines, or answers samples that it was not trained on."""
-    from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
+    with early.imports():
+        from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
     if samples:
         if lines is not None:

@@ -67,7 +67,7 @@ class SphinxXPreTrainedModel(PreTrainedModel):
             prefer_exact_kernels(model)
         return loaded
 
-    register_for_auto_class = NamesItsPackage.register_for_auto_class
+    register_for_auto_class = NamesItsPackage.register_for_auto_class  # pyright: ignore[reportAssignmentType]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

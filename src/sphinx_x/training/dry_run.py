@@ -13,6 +13,7 @@ import torch
 import yaml
 from pydantic import BaseModel
 
+from sphinx_x.data.files import DataFile
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import find_adapters, load_processor
@@ -276,7 +277,8 @@ def _in_cache(name: str) -> bool:
 def _missing_files(recipe: Recipe, name: str, source: SourceRecipe) -> Iterator[str]:
     later = " yet; the run makes it (data)" if recipe.data is not None else ""
     try:
-        paths = shares_of(recipe, {name: source})[name].paths
+        given = shares_of(recipe, {name: source})[name].paths
+        paths = [path.path if isinstance(path, DataFile) else path for path in given]
         yield from (f"{path}: not there{later}" for path in paths if not path.exists())
     except DataError as error:
         yield f"{error}{later}"
