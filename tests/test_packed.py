@@ -1,4 +1,4 @@
-"""Packed attention computes what each sample alone gives, for every causal architecture of the library, or says why not."""
+"""Packed attention gives what each sample alone gives, for every causal architecture there is, or says why not."""
 
 import inspect
 from typing import Any
@@ -36,7 +36,6 @@ MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16}
 OWN: dict[str, dict[str, Any]] = {
     "bamba": MAMBA,
     "codegen": {"rotary_dim": 4},
-    "dots3_note_text": {"num_key_value_heads": 4},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]], "num_layers": 4, "window_size": 4},
     "gptj": {"rotary_dim": 4},
     "granitemoehybrid": MAMBA,
@@ -58,13 +57,12 @@ REFUSED = {
 
 
 def tiny_llm(kind: str, **fields: Any) -> Any:
-    """A tiny model of an architecture with lively weights, float32; raises whatever the library does where it cannot."""
+    """A tiny float32 model of an architecture with lively weights; raises what the library does where it cannot."""
     configuration = CONFIG_MAPPING[kind]
     known = {*inspect.signature(configuration.__init__).parameters, *configuration.__annotations__}
     known |= {*configuration.attribute_map, *getattr(configuration, "__dataclass_fields__", {})}
-    config = configuration(
-        **{name: value for name, value in {**SIZES, **OWN.get(kind, {}), **fields}.items() if name in known}
-    )
+    fields = {**SIZES, **OWN.get(kind, {}), **fields}
+    config = configuration(**{name: value for name, value in fields.items() if name in known})
     with torch.device("meta"):
         size = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
     if size > LARGEST:
