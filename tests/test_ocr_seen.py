@@ -178,8 +178,9 @@ def test_initials_begin_their_words(tmp_path, last: bool):
         ("state-of-the-", "art", "keep"), ("third-", "party", "keep"), ("pre-", "war", "keep"), ("X-", "ray", "keep"),
         ("https://a.org/path-", "with", "keep"), ("COVID-", "19", "keep"),
         ("twenty-", "one", "keep"), ("pre-", "and", "blank"), ("Ein-", "und", "blank"),
-        ("in-", "credulity", "join"), ("hyphen-", "ation", "join"), ("long-", "er", "join"), ("INTER-", "NATIONAL", "join"),
-        ("thous-", "and", "join"), ("pre-", "vent", "either"), ("co-", "operating", "either"),
+        ("in-", "credulity", "join"), ("hyphen-", "ation", "join"), ("long-", "er", "join"),
+        ("INTER-", "NATIONAL", "join"), ("thous-", "and", "join"),
+        ("pre-", "vent", "either"), ("co-", "operating", "either"),
     ],
 )  # fmt: skip
 def test_hyphens_at_line_ends(before: str, after: str, outcome: str):
