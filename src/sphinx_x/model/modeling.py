@@ -23,14 +23,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils.generic import ModelOutput
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
-from sphinx_x.model.auto import NamesItsPackage, library_objects
+from sphinx_x.model.auto import StaysInItsPackage, library_objects
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.mixture import MixtureOfVisualExperts
 from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantized, prefer_exact_kernels
 from sphinx_x.model.routing import load_balancing_loss
 
 
-class SphinxXPreTrainedModel(PreTrainedModel):
+class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
     """What both models share: names and abilities, as the library asks for them."""
 
     config: SphinxXConfig
@@ -60,8 +60,6 @@ class SphinxXPreTrainedModel(PreTrainedModel):
         if getattr(model, "is_quantized", False):
             prefer_exact_kernels(model)
         return loaded
-
-    register_for_auto_class = NamesItsPackage.register_for_auto_class
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
