@@ -116,3 +116,83 @@ def test_an_expert_that_is_none(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 50)
     with pytest.raises(CheckpointError, match="cut off or no safetensors"):
         open_expert(tmp_path)
+
+
+SMALL_CONVNEXT = {"hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "num_stages": 3}
+
+
+@pytest.mark.parametrize("form", ["model", "classifier", "file", "without scale", "own eps"])
+def test_convnext_of_the_hub(tmp_path, form):
+    """Against the library's own module, whose last norm here is taken position by position."""
+    from transformers import ConvNextConfig, ConvNextForImageClassification, ConvNextImageProcessor, ConvNextModel
+
+    more = {"layer_scale_init_value": 0.0} if form == "without scale" else {}
+    more |= {"layer_norm_eps": 1e-2} if form == "own eps" else {}
+    kind = ConvNextForImageClassification if form == "classifier" else ConvNextModel
+    theirs = randomise(kind(ConvNextConfig(**SMALL_CONVNEXT, **more)))
+    theirs.save_pretrained(tmp_path)
+    if form == "classifier":
+        ConvNextImageProcessor(image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.4]).save_pretrained(tmp_path)
+    backbone = open_expert(tmp_path / "model.safetensors" if form == "file" else tmp_path)
+    own, usual = ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    wanted = own if form == "classifier" else usual
+    assert (backbone.kind, backbone.config.mean, backbone.config.std) == ("convnext", *wanted)
+    trunk = theirs.convnext if form == "classifier" else theirs
+    pixels = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        map_BhwC = trunk(pixels).last_hidden_state.permute(0, 2, 3, 1)
+        assert torch.allclose(_rebuilt(backbone, 32)(pixels), trunk.layernorm(map_BhwC).permute(0, 3, 1, 2), atol=1e-5)
+
+
+def test_convnext_in_the_librarys_wrapper_of_timm(tmp_path):
+    """`TimmWrapperModel`: timm's names behind `timm_model.`, timm's settings in its config."""
+    import json
+
+    from sphinx_x.model.config import ConvNextConfig
+
+    fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
+    expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
+    save_file(
+        {f"timm_model.{name}": t for name, t in timm_names(expert.state_dict()).items()}, tmp_path / "model.safetensors"
+    )
+    settings = {"model_type": "timm_wrapper", "architecture": "convnext_tiny"}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    backbone = open_expert(tmp_path)
+    assert backbone.config.mean == (0.485, 0.456, 0.406)
+    assert _rebuilt(backbone, 32)(torch.ones(1, 3, 32, 32)).equal(expert.features(torch.ones(1, 3, 32, 32))[1])
+    colors = {"mean": [0.48, 0.45, 0.4], "std": [0.26, 0.26, 0.27]}
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "pretrained_cfg": colors}))
+    assert open_expert(tmp_path).config.mean == (0.48, 0.45, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("convnextv2", "a ConvNeXt V2"),
+        ("backbone", "a ConvNeXt without its last norm"),
+        ("act", "a ConvNeXt with relu"),
+        ("swin", "a swin and no DINOv2"),
+        ("vit", "a vit and no DINOv2"),
+        ("segformer", "not a visual expert that is known"),
+    ],
+)
+def test_relatives_of_convnext_are_named(tmp_path, kind, says):
+    import transformers
+
+    if kind == "swin":
+        config = transformers.SwinConfig(embed_dim=8, depths=[1], num_heads=[1], image_size=32)
+        model = transformers.SwinModel(config)
+    elif kind == "vit":
+        sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+        model = transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=32))
+    elif kind == "segformer":
+        model = transformers.SegformerModel(transformers.SegformerConfig(hidden_sizes=[8, 8, 10, 8]))
+    elif kind == "convnextv2":
+        model = transformers.ConvNextV2Model(transformers.ConvNextV2Config(**SMALL_CONVNEXT))
+    else:
+        config = transformers.ConvNextConfig(**SMALL_CONVNEXT, hidden_act="relu" if kind == "act" else "gelu")
+        model = (transformers.ConvNextBackbone if kind == "backbone" else transformers.ConvNextModel)(config)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=says) as caught:
+        open_expert(tmp_path)
+    assert "\n" not in str(caught.value)

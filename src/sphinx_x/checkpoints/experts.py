@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
-from sphinx_x.checkpoints.forms import EXPERT, form_of, read_config
+from sphinx_x.checkpoints.forms import EXPERT, EXPERTS, form_of, read_config
 from sphinx_x.checkpoints.guard import told_in_one_line
+from sphinx_x.checkpoints.llms import number
 from sphinx_x.checkpoints.parts import Backbone
-from sphinx_x.checkpoints.rules import Rule, joined, renames, weight_and_bias
+from sphinx_x.checkpoints.rules import Rule, Tensors, joined, renames, weight_and_bias
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, DinoV2Config
+from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, ConvNextConfig, DinoV2Config
 
+HUB_STEM = "embeddings.patch_embeddings.weight"
 HUB_PATCHES = "embeddings.patch_embeddings.projection.weight"
 
 
 @told_in_one_line
 def open_expert(path: str | Path) -> Backbone:
-    """A visual expert from a folder or a file: ConvNeXt of timm or open_clip, DINOv2 of its own code or of the hub,
-    CLIP's vision transformer of open_clip, the Q-Former of the hub. Raises `CheckpointError` where it is none."""
+    """A visual expert from a folder or a file: ConvNeXt of timm, open_clip or the hub, DINOv2 of its own code or of the
+    hub, CLIP's vision transformer of open_clip, the Q-Former of the hub. Raises `CheckpointError` where it is none."""
     source = WeightFiles(path)
     tensors = source.tensors()
     readers: dict[str, Callable[..., Backbone]] = {
         "stem.0.weight": _convnext,
         "patch_embed.proj.weight": _dinov2,
         HUB_PATCHES: _hub_dinov2,
+        HUB_STEM: _hub_convnext,
         "query_tokens": _qformer,
         "conv1.weight": _clip,
     }
@@ -45,12 +50,26 @@ def open_expert(path: str | Path) -> Backbone:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """What timm and open_clip say beside the weights."""
-    for name in ("open_clip_config.json", "config.json"):
-        file = path / name
-        if file.is_file():
-            return read_config(file)
-    return {}
+    """What timm, open_clip and the library say beside the weights, of a folder or of a file in one."""
+    folder = path if path.is_dir() else path.parent
+    found = [folder / name for name in ("open_clip_config.json", "config.json") if (folder / name).is_file()]
+    colors = folder / "preprocessor_config.json"
+    settings = read_config(found[0]) if found else {}
+    theirs = {"pretrained_cfg", "model_cfg"} & settings.keys() or settings.get("model_type") in EXPERTS
+    if path.is_file() and not theirs:
+        return {}  # that of something else in the same folder
+    return {**read_config(colors), **settings} if found and colors.is_file() else settings
+
+
+TIMM = "timm_model."
+"""What the library's wrapper puts before timm's names."""
+
+
+def _no_second_version(source: Any, tensors: Mapping[str, Tensor]) -> None:
+    if any(".grn." in name for name in tensors):
+        raise CheckpointError(
+            f"{source.name}: a ConvNeXt V2 (its blocks normalise responses), which no member has; take a ConvNeXt"
+        )
 
 
 def _three(source: Any, values: Any) -> tuple[float, ...]:
@@ -67,15 +86,80 @@ def _outside(prefix: str, *inside: str) -> Callable[[str], bool]:
 
 
 def _convnext(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
+    _no_second_version(source, tensors)
     config = probe.convnext(tensors, prefix)
     colors = settings.get("preprocess_cfg") or settings.get("pretrained_cfg") or {}
     if not isinstance(colors, dict):
         raise CheckpointError(f"{source.name}: its config says {str(colors)[:40]!r} about colours")
-    if not colors and not prefix:  # timm's own classifiers
+    if not colors and prefix in ("", TIMM):  # timm's own classifiers
         config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     elif "mean" in colors and "std" in colors:
         config = replace(config, mean=_three(source, colors["mean"]), std=_three(source, colors["std"]))
     return Backbone(config, source, prefix, _outside(prefix, "stem.", "stages.", "head.norm."))
+
+
+def _hub_convnext(source: Any, tensors: Mapping[str, Tensor], prefix: str, settings: dict[str, Any]) -> Backbone:
+    """As the Transformers library names and computes it: eps is 1e-6 everywhere but in the last norm."""
+    _no_second_version(source, tensors)
+    if not any(name.startswith(f"{prefix}encoder.stages.") for name in tensors):
+        kind = str(settings.get("model_type", "model"))[:40]
+        raise CheckpointError(f"{source.name}: a {kind}, which no member has")
+    if f"{prefix}layernorm.weight" not in tensors:
+        raise CheckpointError(f"{source.name}: a ConvNeXt without its last norm (a backbone for detectors)")
+    if settings.get("hidden_act", "gelu") != "gelu":
+        raise CheckpointError(f"{source.name}: a ConvNeXt with {settings['hidden_act']}, which no member has")
+    stages = probe.count(tensors, f"{prefix}encoder.stages.")
+    places = [f"{prefix}encoder.stages.{k}.downsampling_layer.1.weight" for k in range(1, stages)]
+    steps = [probe.shape(tensors, name, 4) for name in (prefix + HUB_STEM, *places)]
+    first = f"{prefix}encoder.stages.0.layers.0."
+    config = ConvNextConfig(
+        channels=tuple(step[0] for step in steps),
+        depths=tuple(probe.count(tensors, f"{prefix}encoder.stages.{k}.layers.") for k in range(stages)),
+        strides=tuple((step[2], step[3]) for step in steps),
+        kernel=probe.shape(tensors, f"{first}dwconv.weight", 4)[-1],
+        eps=1e-6,
+        final_eps=number(settings, "layer_norm_eps", 1e-12, 0, 1),
+        mean=_three(source, settings.get("image_mean") or IMAGENET_MEAN),
+        std=_three(source, settings.get("image_std") or IMAGENET_STD),
+    )
+    inside = ("embeddings.", "encoder.", "layernorm.")
+    scaled = f"{first}layer_scale_parameter" in tensors
+    rules = partial(_hub_convnext_rules, scaled=scaled)
+    return Backbone(config, source, prefix, _outside(prefix, *inside), rules)
+
+
+def _hub_convnext_rules(config: ConvNextConfig, source: str, target: str, scaled: bool) -> list[Rule]:
+    """scaled: whether its blocks have a learned scale; else ours are ones."""
+    pairs = {
+        **weight_and_bias("embeddings.patch_embeddings", "stages.0.0"),
+        **weight_and_bias("embeddings.layernorm", "stages.0.1"),
+        **weight_and_bias("layernorm", "norm"),
+    }
+    block = {"dwconv": "depthwise", "layernorm": "norm", "pwconv1": "expand", "pwconv2": "contract"}
+    rules = []
+    for stage, depth in enumerate(config.depths):
+        old, new = f"encoder.stages.{stage}", f"stages.{stage}"
+        for k in (0, 1) if stage else ():
+            pairs |= weight_and_bias(f"{old}.downsampling_layer.{k}", f"{new}.{k}")
+        for k in range(depth):
+            for theirs, ours in block.items():
+                pairs |= weight_and_bias(f"{old}.layers.{k}.{theirs}", f"{new}.{2 + k}.{ours}")
+            if scaled:
+                pairs[f"{old}.layers.{k}.layer_scale_parameter"] = f"{new}.{2 + k}.scale"
+            else:
+                bias = f"{new}.{2 + k}.contract.bias"
+                del pairs[f"{old}.layers.{k}.pwconv2.bias"]
+                targets = (f"{target}{bias}", f"{target}{new}.{2 + k}.scale")
+                rules.append(Rule((f"{source}{old}.layers.{k}.pwconv2.bias",), targets, _and_ones, _first))
+    return [*renames(pairs, source, target), *rules]
+
+
+def _and_ones(tensor: Tensor) -> Tensors:
+    return tensor, torch.ones_like(tensor)
+
+
+def _first(tensor: Tensor, _: Tensor) -> Tensors:
+    return (tensor,)
 
 
 def _dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, _: dict[str, Any]) -> Backbone:
@@ -109,6 +193,9 @@ def _hub_dinov2(source: Any, tensors: Mapping[str, Tensor], prefix: str, setting
     _no_registers(source, tensors, f"{prefix}embeddings.register_tokens")
     channels, _three, *patch = probe.shape(tensors, prefix + HUB_PATCHES, 4)
     layer = f"{prefix}encoder.layer.0."
+    if f"{layer}layer_scale1.lambda1" not in tensors:  # ViT, Swin, BEiT and others begin alike
+        kind = str(settings.get("model_type", "model"))[:40]
+        raise CheckpointError(f"{source.name}: a {kind} and no DINOv2, which no member has")
     if settings.get("num_attention_heads", channels // probe.HEAD) != channels // probe.HEAD:
         raise CheckpointError(f"{source.name}: heads that are not {probe.HEAD} wide, which no DINOv2 has")
     swiglu = f"{layer}mlp.fc2.weight" not in tensors

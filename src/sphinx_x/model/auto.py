@@ -45,18 +45,22 @@ def library_objects() -> list[ModuleType]:
     return list({id(module): module for module in named if isinstance(module, ModuleType)}.values())
 
 
-class NamesItsPackage:
+class StaysInItsPackage:
+    """Mixed into what the library may find through a folder's code."""
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = None) -> None:
+        """Called by the library when it has run `CODE_FILE`, to copy the class's own source into folders from then on:
+        ours is not copied."""
+
+
+class NamesItsPackage(StaysInItsPackage):
     """Mixed into what is saved as JSON: it names `CODE_FILE` as its code and writes that beside itself.
 
     auto_classes: the library's Auto class -> our class, as `auto_map` wants them.
     """
 
     auto_classes: dict[str, str] = {}  # noqa: RUF012 (a class default)
-
-    @classmethod
-    def register_for_auto_class(cls, auto_class: Any = None) -> None:
-        """Called by the library when it has run `CODE_FILE`, to copy the class's own source into folders from then on:
-        ours stays in its package."""
 
     def to_dict(self) -> dict[str, Any]:
         """As the library's, with `auto_map`."""

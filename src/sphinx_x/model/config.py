@@ -22,7 +22,8 @@ RESAMPLING = ("antialias", "canvas", "nearest")
 
 @dataclass(frozen=True)
 class ConvNextConfig:
-    """A ConvNeXt expert. strides: (down, across) of the stem and of the step into each later stage."""
+    """A ConvNeXt expert. strides: (down, across) of the stem and of the step into each later stage; final_eps: of the
+    last norm, where it is not `eps` as well."""
 
     kind: str = "convnext"
     height: int = 512
@@ -35,6 +36,7 @@ class ConvNextConfig:
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
     resample: str = "antialias"
+    final_eps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class ConvNext(Expert):
             blocks = [ConvNextBlock(channels, config.kernel, config.eps) for _ in range(depth)]
             self.stages.append(nn.Sequential(*step, *blocks))
             before = channels
-        self.norm = ChannelNorm(self.channels, eps=config.eps)
+        self.norm = ChannelNorm(self.channels, eps=config.eps if config.final_eps is None else config.final_eps)
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Views -> (mean of the map, map)."""

@@ -24,7 +24,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 from transformers.utils.import_utils import torch_compilable_check
 
 from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
-from sphinx_x.model.auto import NamesItsPackage, library_objects
+from sphinx_x.model.auto import StaysInItsPackage, library_objects
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.generation import Encoded, ImageGeneration, slot_features
 from sphinx_x.model.mixture import MixtureOfVisualExperts
@@ -36,7 +36,7 @@ NEVER = -(2.0**14)
 entropies, divergences) stays finite and small in every dtype, which it does not with the least finite number."""
 
 
-class SphinxXPreTrainedModel(PreTrainedModel):
+class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
     """What both models share: names and abilities, as the library asks for them."""
 
     config: SphinxXConfig
@@ -66,8 +66,6 @@ class SphinxXPreTrainedModel(PreTrainedModel):
         if getattr(model, "is_quantized", False):
             prefer_exact_kernels(model)
         return loaded
-
-    register_for_auto_class = NamesItsPackage.register_for_auto_class  # pyright: ignore[reportAssignmentType]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.files import DataFile
 from sphinx_x.data.lengths import PIECE, Meter
 from sphinx_x.data.mixture import split_meta
 from sphinx_x.data.packs import PackPlan
@@ -88,8 +89,8 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
     return found
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
+def _files(paths: Iterable[Path | DataFile]) -> Iterator[Path]:
+    for path in (given.path if isinstance(given, DataFile) else given for given in paths):
         yield from (file for file in path.rglob("*.jsonl")) if path.is_dir() else [path]
 
 
