@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sphinx_x.drawing import Mark, draw_boxes, draw_views
 from sphinx_x.errors import ImageError
+from sphinx_x.evaluation.metrics import character_error_rate
 from sphinx_x.family import get_member
+from sphinx_x.inference import SphinxX
 from sphinx_x.model.views import plan_views
 from sphinx_x.reading import find_lines, find_text, read_region
 
@@ -127,6 +129,99 @@ def test_a_text_that_is_not_there(page):
     image, boxes, _words = page
     assert find_text(Reader(image, boxes), image, "quite another phrase") is None
     assert find_text(Reader(image, boxes), Image.new("RGB", (9, 9)), "x") is None
+
+
+class Unsure(Reader):
+    """Holds only some texts probable."""
+
+    def __init__(self, page, boxes, sure):
+        super().__init__(page, boxes)
+        self.sure, self.asked = sure, 0
+
+    def probable_answers(self, pairs, max_new_tokens=0):
+        self.asked += len(pairs)
+        said = [self.known.get(self._key(image), "another size") for _, image in pairs]
+        return [(text, 0.95 if text in self.sure else 0.4) for text in said]
+
+
+def test_a_page_that_the_model_is_not_sure_of_is_refused_with_a_reason(page):
+    image, boxes, _words = page
+    unsure = Unsure(image, boxes, sure=())
+    with pytest.raises(ImageError, match=r"cannot be read: .* mean probability of 0\.40, below 0\.75 \(handwriting"):
+        read_region(unsure, image, (0, 0, *image.size))
+    assert unsure.asked == 3 * len(boxes)  # every line in three sizes
+    with pytest.raises(ImageError, match="cannot be read"):
+        find_text(unsure, image, HEADING)
+
+
+def test_letters_that_are_too_small_are_the_reason(page):
+    image, boxes, _words = page
+    small = image.resize((210, 90), Image.Resampling.LANCZOS)
+    with pytest.raises(ImageError, match=r"letters of [345] pixels are too small"):
+        read_region(Unsure(image, boxes, sure=()), small, (0, 0, 210, 90))
+
+
+def test_a_line_that_the_model_is_not_sure_of_is_left_out_of_a_page_that_it_reads(page):
+    image, boxes, _words = page
+    sure = [HEADING, *LEFT, RIGHT[0]]
+    assert read_region(Unsure(image, boxes, sure), image, (0, 0, *image.size)).splitlines() == sure
+
+
+@pytest.mark.parametrize("degrees", [-3, 2])
+def test_a_region_and_a_text_of_a_turned_page(page, degrees):
+    image, boxes, words = page
+    upright = {text: image.crop(box) for text, box in {**boxes, **words}.items()}
+    turned = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
+
+    class Alike(Unsure):
+        def probable_answers(self, pairs, max_new_tokens=0):
+            return [(self.nearest(image), 1.0) for _, image in pairs]
+
+        def nearest(self, shown):
+            ink = np.argwhere(np.asarray(shown.convert("L")) < 128)
+            (top, left), (bottom, right) = ink.min(0), ink.max(0) + 1
+            shown = shown.convert("L").crop((left, top, right, bottom))
+
+            def distance(text):
+                known = upright[text].convert("L")
+                apart = abs(known.width - shown.width) + abs(known.height - shown.height)
+                pixels = np.asarray(shown.resize(known.size), np.float32) - np.asarray(known, np.float32)
+                return apart + np.abs(pixels).mean()
+
+            return min(upright, key=distance)
+
+    def moved(box):
+        turn, centre, middle = np.radians(degrees), np.array(image.size) / 2, np.array(turned.size) / 2
+        corners = np.array([(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]) - centre
+        rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        points = corners @ rotation.T + middle
+        return (*points.min(0), *points.max(0))
+
+    reader = Alike(image, boxes, sure=())
+    assert read_region(reader, turned, moved(boxes[LEFT[1]])) == LEFT[1]
+    assert read_region(reader, turned, (0, 0, *turned.size)).splitlines() == [HEADING, *LEFT, *RIGHT]
+    found = find_text(reader, turned, "heading")
+    assert found is not None and found.read == HEADING and inside(found.box, moved(words["heading"]), slack=4)
+
+
+@pytest.mark.slow
+def test_nano_reads_a_turned_page_and_refuses_scrawl():
+    sphinx = SphinxX.load("nano")
+    texts = ["The harbour office opens at seven in the morning", "and closes when the last ferry has left."]
+    image = Image.new("RGB", (800, 300), "white")
+    for row, text in enumerate(texts):
+        ImageDraw.Draw(image).text((60, 80 + 40 * row), text, fill="black", font=FONT)
+    turned = image.rotate(3, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
+    said = read_region(sphinx, turned, (0, 0, *turned.size))
+    assert character_error_rate([said], ["\n".join(texts)]) < 0.05
+    points = np.random.default_rng(0).uniform((60, 60), (740, 240), (400, 2))
+    scrawl = Image.new("RGB", (800, 300), "white")
+    for row in range(4):
+        part = points[100 * row : 100 * row + 100]
+        part = np.stack([np.sort(part[:, 0]), 60 + 50 * row + (part[:, 1] - 60) / 6], axis=1)
+        ImageDraw.Draw(scrawl).line([tuple(p) for p in part], fill="black", width=2)
+    with pytest.raises(ImageError, match=r"cannot be read|nothing to read"):
+        read_region(sphinx, scrawl, (0, 0, 800, 300))
 
 
 def test_skipped_views_are_drawn_grey():

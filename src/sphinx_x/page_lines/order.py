@@ -8,7 +8,7 @@ from sphinx_x.page_lines.components import Ints, groups
 
 Row = list[int]
 """Numbers of pieces that are read one after the other as one line, from left to right."""
-NARROW = 7
+NARROW = 6
 """A column less wide than this, in units, holds numbers or marks: it belongs to what stands beside it."""
 PROSE_WIDTH, PROSE_FILL = 15, 0.7
 """Least width of a column of prose in units, and mean share of it that its lines fill."""
@@ -118,7 +118,7 @@ def _is_prose(column: Ints, unit: float) -> bool:
 
 
 def _sorted(around: Ints, block: Ints) -> list[int]:
-    """What is above comes first, and of columns side by side the left one, where nothing between two rows of theirs
+    """What is above comes first, and of columns side by side the left one, where nothing between two of their rows
     spans both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
     left, top, right, bottom = around.T
     middle = (top + bottom) / 2
