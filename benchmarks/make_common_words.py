@@ -1,4 +1,4 @@
-"""Makes the common words by which `sphinx_x.data.ocr.hyphens` tells whether a hyphen at the end of a line stays.
+"""Makes the common words by which `sphinx_x.engines.pdf.hyphens` tells whether a hyphen at the end of a line stays.
 
     apt-get download wamerican-small debian-policy debian-faq ...; dpkg-deb -x each into a folder of its own below TEXTS
     python benchmarks/make_common_words.py --words TEXTS/wamerican-small/usr/share/dict/american-english-small \

@@ -1,4 +1,4 @@
-"""Makes the average letters that `sphinx_x.data.ocr.shapes` compares the letters of a page with.
+"""Makes the average letters that `sphinx_x.engines.pdf.shapes` compares the letters of a page with.
 
     apt-get install fonts-liberation fonts-dejavu-core fonts-cmu
     python benchmarks/make_letter_shapes.py --fonts /usr/share/fonts/truetype --out src/sphinx_x/data/ocr/letters.npz
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from sphinx_x.data.ocr.shapes import SIDE, sampled
+from sphinx_x.engines.pdf.shapes import SIDE, sampled
 
 LATIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 GREEK = "αβγδεζηθικλμνξοπρσςτυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"

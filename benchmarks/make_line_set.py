@@ -5,9 +5,9 @@
 
 No document is of a texlive package, from which all training documents come, and no document is in both sets. The
 packages are Debian 12's at the versions named here; they are fetched with `apt-get download` (needs `apt-get update`
-once). The crops are made by the same rules as those of the training data (`sphinx_x.data.ocr.lines`: 150 dpi, a margin
-of 2 to 5 pixels, text of the text layer after NFKC with single spaces, lines whose text layer is plainly wrong left out
-by the rules named there), and by these on top, since a wrong label counts here as an error of the reader:
+once). The crops are made by the same rules as those of the training data (`sphinx_x.engines.nano.lines`: 150 dpi, a
+margin of 2 to 5 pixels, text of the text layer after NFKC with single spaces, lines whose text layer is plainly wrong
+left out by the rules named there), and by these on top, since a wrong label counts here as an error of the reader:
 
 - 6 to 90 printable ASCII characters, at least three of them letters or digits;
 - no dot leaders, whose dots nobody counts;
@@ -34,7 +34,7 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
 
-from sphinx_x.data.ocr.lines import LEADERS, MARGINS, MAX_PAGE_SIDE, SCALE, Crop, Glyphs, RenderedPage, judge_text
+from sphinx_x.engines.nano.lines import LEADERS, MARGINS, MAX_PAGE_SIDE, SCALE, Crop, Glyphs, RenderedPage, judge_text
 
 MIN_CHARS, MAX_CHARS, MIN_ALNUM = 6, 90, 3
 MIN_MONO_SPACE = 0.5

@@ -20,22 +20,22 @@ import pypdfium2 as pdfium
 
 from sphinx_x.conversation import Image as Part
 from sphinx_x.conversation import Message, Text
-from sphinx_x.data.ocr.engine import make_ocr
-from sphinx_x.data.ocr.page import read_page
-from sphinx_x.data.ocr.parts import PartSettings
-from sphinx_x.data.ocr.pdfs import OcrSettings
-from sphinx_x.data.ocr.questions import QuestionSettings
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.som.emoji import make_shard
-from sphinx_x.data.som.engine import SomSettings, make_som
-from sphinx_x.data.som.samples import SAMPLES
-from sphinx_x.data.sources.base import Raw
+from sphinx_x.engines.nano.emoji import make_shard
+from sphinx_x.engines.ocr.engine import make_ocr
+from sphinx_x.engines.ocr.parts import PartSettings
+from sphinx_x.engines.ocr.pdfs import OcrSettings
+from sphinx_x.engines.ocr.questions import QuestionSettings
+from sphinx_x.engines.pdf.page import read_page
+from sphinx_x.engines.som.engine import SomSettings, make_som
+from sphinx_x.engines.som.samples import SAMPLES
 from sphinx_x.evaluation.metrics import character_errors
 from sphinx_x.evaluation.runner import print_sample_figures
 from sphinx_x.evaluation.samples import Asked, differences, document_of, judge, rates
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ, read_region
+from sphinx_x.sources.base import Raw
 
 LATIN = (
     "debian-edu-doc-es", "debian-edu-doc-it", "debian-faq", "debian-reference-de", "debian-reference-es",

@@ -42,9 +42,9 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
 
-from sphinx_x.data.ocr.languages import language
-from sphinx_x.data.ocr.page import QUARTERS, Page, read_page, render
 from sphinx_x.data.shards import SampleReader
+from sphinx_x.engines.pdf.languages import language
+from sphinx_x.engines.pdf.page import QUARTERS, Page, read_page, render
 from sphinx_x.errors import MissingToolError
 
 LABELS = Path(__file__).with_suffix(".json")

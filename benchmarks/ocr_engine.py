@@ -29,8 +29,8 @@ import pypdfium2 as pdfium
 HERE = Path(__file__).parent
 ENGINE = """
 import sys
-from sphinx_x.data.ocr.engine import make_ocr
-from sphinx_x.data.ocr.pdfs import OcrSettings
+from sphinx_x.engines.ocr.engine import make_ocr
+from sphinx_x.engines.ocr.pdfs import OcrSettings
 make_ocr(sys.argv[1], sys.argv[2], OcrSettings(long_edge=int(sys.argv[3])), workers=1)
 """
 PEERS = ("pymupdf", "pdfplumber")

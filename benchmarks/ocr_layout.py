@@ -31,9 +31,9 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
-from sphinx_x.data.ocr.page import Page, read_page
 from sphinx_x.data.sample import Box
 from sphinx_x.drawing import draw_places
+from sphinx_x.engines.pdf.page import Page, read_page
 
 CLASSES = ("title", "text", "list", "table", "figure", "caption")
 OVERLAP = 0.5

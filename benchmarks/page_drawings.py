@@ -16,7 +16,7 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from sphinx_x.data.ocr.page import read_page
+from sphinx_x.engines.pdf.page import read_page
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 SANS, BOLD, MONO, SERIF, TIMES = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral"

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
-from sphinx_x.data.ocr import page as page_module
-from sphinx_x.data.ocr.filters import Limits, judge
-from sphinx_x.data.ocr.page import read_page
-from sphinx_x.data.ocr.text_layer import Characters, read_characters
-from sphinx_x.data.ocr.trust import BELOW, LOW, TALL
+from sphinx_x.engines.ocr.filters import Limits, judge
+from sphinx_x.engines.pdf import page as page_module
+from sphinx_x.engines.pdf.page import read_page
+from sphinx_x.engines.pdf.text_layer import Characters, read_characters
+from sphinx_x.engines.pdf.trust import BELOW, LOW, TALL
 from sphinx_x.errors import SphinxXError
 
 ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "αβγδεζηθικλμνξοπρστυφχψω", "абвгдежзийклмнопрстуфхцчшщъыьэюя")

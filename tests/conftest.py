@@ -74,7 +74,7 @@ def tiny_mixture(tiny_member):
 def tiny_folder(tiny_member, tmp_path_factory):
     """A model folder of the tiny member with random weights and a manifest."""
     from sphinx_x.family import new_model
-    from sphinx_x.jobs import write_manifest
+    from sphinx_x.work.files import write_manifest
 
     folder = tmp_path_factory.mktemp("model") / "tiny"
     model, processor = new_model(tiny_member, seed=1)

@@ -3,13 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from paths import ROOT
 from shards import write_lines
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow

@@ -22,12 +22,12 @@ import typer
 from typer.exceptions import TyperException
 
 from excerpts import EXCERPTS
+from paths import ROOT
 from pdf_pages import PageOf, Pdf, paragraph
 from som_files import coco
 from sphinx_x import cli
 from sphinx_x.images import open_image
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"(?:<!-- (?P<how>[^>]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(sphinx-x [^`]+)`")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from paths import ROOT
 from sphinx_x.errors import SphinxXError
 from sphinx_x.family import IMAGE_VOCABULARY, MEMBERS, build_config, describe, get_member, new_model
 
@@ -52,9 +53,8 @@ def test_unknown_and_weightless_members_are_refused():
 
 
 def test_the_table_of_needs_is_what_is_counted():
-    from pathlib import Path
 
-    text = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
     for member in MEMBERS.values():
         facts = describe(member)
         needs = (2 * facts.parameters / 1e9, facts.run, facts.run8, facts.run4, facts.train)

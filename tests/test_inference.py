@@ -11,7 +11,7 @@ from sphinx_x.conversation import parse_messages
 from sphinx_x.errors import CheckpointError, ImageError, PromptError
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX, find_model
-from sphinx_x.jobs import MANIFEST
+from sphinx_x.work.files import MANIFEST
 
 
 def picture(width=100, height=12):

@@ -5,15 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from sphinx_x.data.sources import SOURCES
-from sphinx_x.data.sources.table import as_markdown
+from paths import ROOT
 from sphinx_x.inference import BUILT_IN
+from sphinx_x.sources import SOURCES
+from sphinx_x.sources.table import as_markdown
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sphinx_x.errors import SphinxXError
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
 
 Box = tuple[float, float, float, float]
 COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")

@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sphinx_x.checkpoints.recognise import check_files
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import MANIFEST, check_folder
+from sphinx_x.work.files import MANIFEST, check_folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE = "base.json"

@@ -30,9 +30,9 @@ from sphinx_x.checkpoints.writer import (
     write_weights,
 )
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import write_manifest
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.tokenizer import IMAGE_TOKENS
+from sphinx_x.work.files import write_manifest
 
 
 def _config(folder: Path) -> SphinxXConfig:

@@ -16,8 +16,8 @@ from transformers.models.auto.modeling_auto import (
 from sphinx_x.checkpoints.recognise import WEIGHTS, check_file, check_files, complaint
 from sphinx_x.checkpoints.shards import SHARD
 from sphinx_x.errors import CheckpointError, plain
-from sphinx_x.jobs import check_folder
 from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.work.files import check_folder
 
 OURS, ADAPTERS, OFFICIAL, LLM, EXPERT, OTHER, NOTHING = (
     *("model folder", "adapters", "official", "language model", "visual expert", "other", "nothing"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import MANIFEST
+from sphinx_x.work.files import MANIFEST
 
 logger = logging.getLogger(__name__)
 

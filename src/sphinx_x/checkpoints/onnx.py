@@ -24,7 +24,7 @@ from transformers import AutoModelForImageTextToText, DynamicCache
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
 from sphinx_x.errors import CheckpointError, MissingToolError, one_line
-from sphinx_x.jobs import write_manifest
+from sphinx_x.work.files import write_manifest
 
 OWN_FILE = 1_500_000_000
 """Bytes from which on weights lie beside their graph: one ONNX file holds 2 GB at most."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import sync_tree, write_manifest
+from sphinx_x.work.files import sync_tree, write_manifest
 
 ORIGINAL = "original"
 """Subfolder of a model folder: what only the way back to another format needs."""

@@ -12,7 +12,7 @@ from sphinx_x.errors import SphinxXError, plain
 
 if TYPE_CHECKING:
     from sphinx_x.data.shards import SampleReader
-    from sphinx_x.data.tally import Tally
+    from sphinx_x.work.tally import Tally
 
 data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and converts data.")
 
@@ -148,8 +148,8 @@ def sources(
     markdown: Annotated[bool, typer.Option("--markdown", help="The whole table as Markdown.")] = False,
 ) -> None:
     """Lists the public sets that can be converted."""
-    from sphinx_x.data.sources import get_source
-    from sphinx_x.data.sources.table import as_markdown, details, short_table
+    from sphinx_x.sources import get_source
+    from sphinx_x.sources.table import as_markdown, details, short_table
 
     if name is not None:
         print(details(get_source(name)))
@@ -174,11 +174,11 @@ def convert(
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
 ) -> None:
     """Converts a public set into dialogue; goes on where it was stopped."""
-    from sphinx_x.data.convert import Job, check_files, check_release
-    from sphinx_x.data.convert import convert as run
-    from sphinx_x.data.engines import ENGINES
-    from sphinx_x.data.sources import get_source
-    from sphinx_x.data.sources.base import Raw
+    from sphinx_x.sources import get_source
+    from sphinx_x.sources.base import Raw
+    from sphinx_x.sources.convert import Job, check_files, check_release
+    from sphinx_x.sources.convert import convert as run
+    from sphinx_x.work.pool import ENGINES
 
     source = get_source(name)
     if engine not in ENGINES:

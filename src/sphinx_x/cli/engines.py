@@ -14,9 +14,9 @@ from sphinx_x.cli.data import MaxBad, Out, Workers, data, tell_tally
 from sphinx_x.errors import SphinxXError, one_line
 
 if TYPE_CHECKING:
-    from sphinx_x.data.som.scenes import SceneSource
-    from sphinx_x.data.sources.base import Raw
-    from sphinx_x.data.tally import Tally
+    from sphinx_x.engines.som.scenes import SceneSource
+    from sphinx_x.sources.base import Raw
+    from sphinx_x.work.tally import Tally
 
 SOURCES_OF_SCENES = (
     *("coco", "lvis", "visual-genome", "seeclick", "totaltext", "ctw1500", "icdar2013", "icdar2015"),
@@ -40,8 +40,8 @@ def ocr(
     workers: Workers = None,
 ) -> None:
     """Turns pages of PDF files into dialogue: reading, finding, spotting, layout; goes on where it was stopped."""
-    from sphinx_x.data.ocr.engine import make_ocr
-    from sphinx_x.data.ocr.pdfs import OcrSettings
+    from sphinx_x.engines.ocr.engine import make_ocr
+    from sphinx_x.engines.ocr.pdfs import OcrSettings
 
     given = {"long_edge": long_edge, "pages_per_document": pages, "benchmarks": benchmarks, "licence": licence}
     chosen = _model(OcrSettings, settings, given | {"seed": seed})
@@ -68,8 +68,8 @@ def som(
     workers: Workers = None,
 ) -> None:
     """Makes Set-of-Marks data: marks on images, and dialogue about them; goes on where it was stopped."""
-    from sphinx_x.data.som.engine import SomSettings, make_som
-    from sphinx_x.data.som.panels import panel_source
+    from sphinx_x.engines.som.engine import SomSettings, make_som
+    from sphinx_x.engines.som.panels import panel_source
 
     scenes, raw = _scenes(place, source, images or [], split, sam, str(seed))
     if licence is not None:
@@ -79,8 +79,8 @@ def som(
     chosen = _model(SomSettings, settings, {"inside": inside, "seed": str(seed)})
     writer = None
     if endpoint is not None:
-        from sphinx_x.data.som.asking import EndpointWriter
-        from sphinx_x.data.som.settings import read_settings
+        from sphinx_x.engines.som.asking import EndpointWriter
+        from sphinx_x.engines.som.settings import read_settings
 
         writer, workers = EndpointWriter(read_settings(_read(endpoint)), out / ".answers"), 1
     tally = make_som(scenes, raw, out, chosen, writer, workers, max_bad, progress=_tell(scenes.name))
@@ -90,21 +90,21 @@ def som(
 def _scenes(
     place: Path, source: str | None, images: list[Path], split: str, sam: str | None, seed: str
 ) -> tuple[SceneSource, Raw]:
-    from sphinx_x.data.sources.base import Raw
+    from sphinx_x.sources.base import Raw
 
     if sam is not None and source not in (None, "sam"):
         raise SphinxXError("--sam goes with --source sam")
     if source == "sam" or sam is not None:
-        from sphinx_x.data.som.sam import SamSettings, sam_source
+        from sphinx_x.engines.som.sam import SamSettings, sam_source
 
         if sam is None:
             raise SphinxXError("give a SAM model with --sam")
         return sam_source(SamSettings(sam)), Raw(place)
     if source == "cutouts":
-        from sphinx_x.data.som.cutouts import cutout_source
+        from sphinx_x.engines.som.cutouts import cutout_source
 
         return cutout_source(seed), Raw(place)
-    from sphinx_x.data.som.readers import open_scenes
+    from sphinx_x.engines.som.readers import open_scenes
 
     return open_scenes(place, source, images, split)
 
@@ -120,10 +120,10 @@ def mark(
     page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
 ) -> None:
     """Draws marks on an image and prints them as text, for asking about `<Mark 1>`."""
-    from sphinx_x.data.som.marks import KINDS, MarkSettings, mark_image
-    from sphinx_x.data.som.regions import Region
-    from sphinx_x.data.som.writing import written_marks
     from sphinx_x.drawing import picture_form, save_picture
+    from sphinx_x.engines.som.marks import KINDS, MarkSettings, mark_image
+    from sphinx_x.engines.som.regions import Region
+    from sphinx_x.engines.som.writing import written_marks
     from sphinx_x.images import open_image
 
     if kind not in KINDS:
@@ -134,7 +134,7 @@ def mark(
     picture = open_image(image, page=page)
     places: list[Any] = [box_numbers(text) for text in box or []]
     if sam is not None:
-        from sphinx_x.data.som.sam import SamSettings, find_masks
+        from sphinx_x.engines.som.sam import SamSettings, find_masks
 
         places += [Region(mask=rle) for rle in find_masks(picture, SamSettings(sam))]
     if not places:

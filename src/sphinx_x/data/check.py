@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sphinx_x.conversation import parse_messages
-from sphinx_x.data.engines import run
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE, Tally, reason_of
 from sphinx_x.errors import SampleError, one_line
 from sphinx_x.images import image_size, open_image
+from sphinx_x.work.pool import run
+from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 
 CHUNK = 500
 

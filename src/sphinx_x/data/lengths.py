@@ -17,15 +17,15 @@ from typing import BinaryIO
 import numpy as np
 
 from sphinx_x.conversation import Image, Message, parse_messages
-from sphinx_x.data.engines import run
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE, Tally, quarantine_lines, reason_of
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.jobs import write_atomic
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.pool import run
+from sphinx_x.work.tally import UNUSABLE, Tally, quarantine_lines, reason_of
 
 PIECE = np.dtype(
     [

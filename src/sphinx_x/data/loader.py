@@ -28,11 +28,11 @@ from sphinx_x.data.lengths import Limits, cut, images_before
 from sphinx_x.data.packs import Indices, Step
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE, reason_of
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.work.tally import UNUSABLE, reason_of
 
 
 @dataclass

@@ -9,14 +9,14 @@ from pathlib import Path
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend, Weighted
 from sphinx_x.data.dialects import Form
-from sphinx_x.data.files import DataFile, read_meta
 from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
+from sphinx_x.data.meta import DataFile, read_meta
 from sphinx_x.data.packs import Budget, PackPlan
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import Tally
 from sphinx_x.errors import DataError
 from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.work.tally import Tally
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from sphinx_x.data.keys import DIALOGUE
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
 
 BLOCK = 1 << 20
 BOM = b"\xef\xbb\xbf"

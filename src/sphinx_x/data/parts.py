@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.data.engines import run
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import write_shard
-from sphinx_x.data.tally import QUARANTINE, Tally, quarantine_lines
 from sphinx_x.errors import DataError
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.pool import run
+from sphinx_x.work.tally import QUARANTINE, Tally, quarantine_lines
 
 
 def claim(out: Path, settings: dict) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphinx_x.data.engines import run
 from sphinx_x.data.shards import SampleReader, write_shard
-from sphinx_x.data.tally import QUARANTINE, UNUSABLE, Tally, quarantine_lines, reason_of
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.pool import run
+from sphinx_x.work.tally import QUARANTINE, UNUSABLE, Tally, quarantine_lines, reason_of
 
 SHARD = 5000
 

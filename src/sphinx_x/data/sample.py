@@ -60,7 +60,7 @@ class ImageRef:
 class Sample:
     """One conversation about its images; `regions` are texts with their boxes in the first image.
 
-    source: the set it comes from; task: its kind there (`sphinx_x.data.sources` has the names of both); boxes: what its
+    source: the set it comes from; task: its kind there (`sphinx_x.sources` has the names of both); boxes: what its
     places are given in, one of `BOXES`, empty where it is not said.
     """
 

@@ -28,14 +28,14 @@ import numpy as np
 from PIL import Image
 
 from sphinx_x.data.dialects import KNOWN, Form, to_fields
-from sphinx_x.data.files import UNITS, DataFile, data_files
 from sphinx_x.data.keys import METADATA
+from sphinx_x.data.meta import UNITS, DataFile, data_files
 from sphinx_x.data.offsets import offsets_of, table_rows
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.data.sample import BOXES, ImageRef, Sample
 from sphinx_x.errors import SampleError, one_line
 from sphinx_x.images import image_size
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
 
 SKIPPED = METADATA.difference(KNOWN)
 """Columns of a table that need not be read."""

@@ -15,14 +15,14 @@ from PIL import Image
 from sphinx_x.conversation import Message, Place, Text, parse_messages
 from sphinx_x.data.loader import Example, Examples
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE
 from sphinx_x.drawing import COLORS, draw_places, draw_views
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
-from sphinx_x.jobs import write_atomic
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.tally import UNUSABLE
 
 SHOWN = 4000
 """Tokens of one message on the page."""

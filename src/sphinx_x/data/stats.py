@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from sphinx_x.conversation import parse_messages
-from sphinx_x.data.engines import run
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE, reason_of
-from sphinx_x.jobs import write_atomic
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.views import plan_views
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.pool import run
+from sphinx_x.work.tally import UNUSABLE, reason_of
 
 CHUNK = 500
 PAGE = re.compile(r"#page=\d+$")

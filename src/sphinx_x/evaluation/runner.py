@@ -12,8 +12,8 @@ from PIL import Image
 from sphinx_x.evaluation.lines import LineResult, evaluate_lines, load_line_set
 from sphinx_x.evaluation.samples import Score, differences, rates, score_samples
 from sphinx_x.inference import SphinxX
-from sphinx_x.jobs import write_atomic
 from sphinx_x.reading import READ
+from sphinx_x.work.files import write_atomic
 
 LONGEST_ANSWER = 120
 """Tokens: lines have at most 90 characters."""

@@ -11,13 +11,13 @@ import numpy as np
 import yaml
 
 from sphinx_x.data.blend import Weighted
-from sphinx_x.data.prepare import DataConfig
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE
+from sphinx_x.engines.nano.prepare import DataConfig
 from sphinx_x.inference import BUILT_IN
-from sphinx_x.jobs import write_atomic
 from sphinx_x.training.dry_run import duration
 from sphinx_x.training.recipe import Recipe
+from sphinx_x.work.files import write_atomic
+from sphinx_x.work.tally import UNUSABLE
 
 SCORES = "## Scores"
 """The card's last section; `sphinx-x eval` prints what belongs there."""

@@ -13,7 +13,7 @@ import torch
 import yaml
 from pydantic import BaseModel
 
-from sphinx_x.data.files import DataFile
+from sphinx_x.data.meta import DataFile
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import find_adapters, load_processor

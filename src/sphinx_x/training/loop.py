@@ -28,7 +28,6 @@ from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
-from sphinx_x.jobs import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 from sphinx_x.model.packed import PACKED
 from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
@@ -45,6 +44,7 @@ from sphinx_x.training.state import States, saved_states
 from sphinx_x.training.trackers import Tracker, flat, open_trackers
 from sphinx_x.training.validation import Validation
 from sphinx_x.training.world import World, join, leave
+from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 
 T = TypeVar("T")
 DRAW_EVERY = 30
@@ -396,7 +396,7 @@ def train(
     world = join(recipe.parallel, device)
     try:
         if world.first and recipe.data is not None:
-            from sphinx_x.data.prepare import prepare
+            from sphinx_x.engines.nano.prepare import prepare
 
             prepare(recipe.data, recipe.folder)
         world.wait()

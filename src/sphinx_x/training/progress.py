@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from sphinx_x.jobs import write_atomic
+from sphinx_x.work.files import write_atomic
 
 
 class Progress:

@@ -18,7 +18,7 @@ from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import shards_of
 from sphinx_x.data.mixture import Share
 from sphinx_x.data.packs import Budget
-from sphinx_x.data.prepare import DataConfig
+from sphinx_x.engines.nano.prepare import DataConfig
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
 from sphinx_x.model.abilities import Abilities

@@ -25,8 +25,8 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.jobs import MANIFEST, check_folder, sync_tree, write_manifest
 from sphinx_x.training.world import World
+from sphinx_x.work.files import MANIFEST, check_folder, sync_tree, write_manifest
 
 _PREFIX = "step-"
 

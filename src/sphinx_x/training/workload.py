@@ -17,16 +17,16 @@ from typing import Literal
 import numpy as np
 
 from sphinx_x.data.blend import Blend, Weighted
-from sphinx_x.data.files import DataFile
 from sphinx_x.data.lengths import PIECE, Meter
+from sphinx_x.data.meta import DataFile
 from sphinx_x.data.mixture import split_meta
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.data.tally import UNUSABLE, Tally
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.training.recipe import Recipe, SourceRecipe, shares_of
 from sphinx_x.training.rehearsal import Load
+from sphinx_x.work.tally import UNUSABLE, Tally
 
 GLANCED = 64
 """Samples of a source that are measured where only a few are to be."""

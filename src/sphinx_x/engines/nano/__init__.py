@@ -1,0 +1,1 @@
+"""What SPHINX-Nano learns from."""

@@ -1,0 +1,208 @@
+"""Documents are read in a process apart, which a bad one may hang, crash or fill; the reading itself is in `pdfs`.
+
+A process reads one document after another. It gets limits of CPU time for every page and of memory for every document;
+the clock decides nothing, so a busy machine gives the same samples as an idle one. It gives way to a new one when it
+has grown, has met anything that was wrong, or has read many documents. A page is blamed for the end of a process only
+where that process had read no other document: in any other, the document is read on in a new one first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.engines.ocr.pdfs import Document, Job, read_on
+from sphinx_x.engines.ocr.records import append, entries, mend, state_of
+
+CRASHES = 3
+"""Pages of one document that may crash or exhaust their process before the rest of it is given up."""
+STALLED = 600
+"""Seconds without any CPU time, after which a process that waits for nothing is ended."""
+MOST_DOCUMENTS = 100
+"""Documents that one process reads."""
+GROWN = 0.25
+"""Share of the memory that a document may use, by which a process may have grown when it begins another."""
+
+
+def read_document(job: Job, document: Document) -> list[str | None]:
+    """Reads a document to its end, with as many processes as it takes; gives of every page why it is left out, or None.
+
+    The outcome is `ID.done` in the folder of work (see `records`).
+    """
+    done, part = job.work / f"{document.id}.done", job.work / f"{document.id}.part"
+    if not done.exists():
+        killed: set[int] = set()
+        finished = state_of(part).end
+        while not finished:
+            finished = _read_once(job, document, part, killed)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(done)
+    return [entry.data.get("reason") for entry in entries(done)]
+
+
+def _read_once(job: Job, document: Document, part: Path, killed: set[int]) -> bool:
+    """Lets a process read on in a document, and blames the page that ended it; gives whether the end was reached."""
+    reader = _reader_for(job)
+    used = reader.documents > 0
+    code = reader.read(document, part)
+    if code is None:
+        return True
+    no_reader()
+    if state_of(part).end:
+        return True
+    if not used or code == -signal.SIGXCPU:
+        _blame(part, code, killed)
+    return state_of(part).end
+
+
+class _Reader:
+    """A process that reads the documents it is told to. documents: how many it has read."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.documents = job, 0
+        methods = multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+        self.link, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(job, other, self.link), daemon=True)
+        self.process.start()
+        other.close()
+
+    def read(self, document: Document, part: Path) -> int | None:
+        """Lets it read on in a document; gives the number of what ended it, or None where it did not end too soon."""
+        try:
+            self.link.send((document, part))
+            used, since = -1.0, time.monotonic()
+            while not wait([self.link, self.process.sentinel], 5):
+                now = _cpu_of(self.process.pid)
+                if now != used:
+                    used, since = now, time.monotonic()
+                elif time.monotonic() - since > STALLED:
+                    self.end()
+                    return -signal.SIGALRM
+            goes_on = self.link.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            return self.process.exitcode or 0
+        except BaseException:
+            self.end()
+            raise
+        self.documents += 1
+        if not goes_on or self.documents >= MOST_DOCUMENTS:
+            no_reader()
+        return None
+
+    def end(self) -> None:
+        """Ends the process."""
+        self.process.kill()
+        self.process.join()
+        self.link.close()
+
+
+_reader: _Reader | None = None
+
+
+def _reader_for(job: Job) -> _Reader:
+    """The process beside this one that reads documents."""
+    global _reader
+    if _reader is None or _reader.job.key != job.key:
+        no_reader()
+        _reader = _Reader(job)
+    return _reader
+
+
+def no_reader() -> None:
+    """Ends the process beside this one, if there is any."""
+    global _reader
+    if _reader is not None:
+        _reader.end()
+    _reader = None
+
+
+def _cpu_of(pid: int | None) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()  # no such table on this system, or the process is gone
+    return float(fields[11]) + float(fields[12])
+
+
+def _blame(part: Path, code: int, killed: set[int]) -> None:
+    """Writes down the page that ended its process. One that was killed from outside is tried once more."""
+    state = state_of(part)
+    left = [page for page in state.pages or [] if page not in state.read]
+    page = left[0] if left else -1
+    if code == -signal.SIGKILL and page not in killed:
+        killed.add(page)
+        return
+    what = "document" if page < 0 else "page"
+    reason = {
+        -signal.SIGXCPU: f"{what} takes too much time",
+        -signal.SIGALRM: f"{what} waits without end",
+        -signal.SIGKILL: f"{what} was killed twice",
+    }.get(code, f"{what} crashes the reader")
+    with part.open("ab") as file:
+        mend(file, state)
+        append(file, {"page": page, "reason": reason, "wrong": True, "crash": True})
+        if page < 0:
+            append(file, {"end": 1})
+        elif state.crashes + 1 >= CRASHES:
+            for other in left[1:]:
+                append(file, {"page": other, "reason": "document given up after crashes", "wrong": True})
+            append(file, {"end": 1})
+
+
+def _serve(job: Job, link: Connection, other: Connection) -> None:
+    """The body of the process: reads documents until it has grown too much or something was wrong."""
+    other.close()
+    gc.freeze()  # what the parent made stays in memory that both share
+    _end_with_parent()
+    most = _memory() + GROWN * job.settings.memory
+    goes_on = True
+    while goes_on:
+        try:
+            document, part = link.recv()
+        except EOFError:
+            return
+        _bound_memory(job.settings.memory)
+        goes_on = read_on(job, document, part) and _memory() < most
+        link.send(goes_on)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and ends this process
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _memory() -> int:
+    """Bytes of address space of this process; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import resource
+
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _bound_memory(more: int) -> None:
+    """Bounds the memory of this process to so many bytes beyond what it has."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = _memory() + more
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

@@ -1,0 +1,1 @@
+"""A PDF page -> characters, words, lines, blocks: the only reader of PDFs."""

@@ -1,0 +1,162 @@
+"""Text that is drawn but not seen: under bars, pictures and other fills, and on layers that are off.
+
+What may be so is cheaply found: text over which something is drawn later, text of layers, text in forms (which may be
+of layers) that lies over other things. Only where there is any is it looked for in pixels: the page is rendered without
+that text, and that text alone. A character is seen where leaving it out changes most of the pixels that are its ink.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pypdfium2 as pdfium
+
+from sphinx_x.engines.pdf.drawings import Painted
+from sphinx_x.engines.pdf.text_layer import Frame, native
+
+POINTS = tuple((across, down) for across in (-0.4, 0.4) for down in (-0.8, -0.4, 0, 0.4, 0.8))
+"""Shares of half a character's box from its middle: where it is looked whether anything lies over it. Most of them lie
+under what hides it, and not under ruled lines."""
+LEAST = 6.0
+"""Pixels; the least sides of the box of a character for this."""
+CELL = 2
+"""Pixels of a cell of the grid in which characters are marked."""
+FAINTEST, CHANGE, SEEN = 8, 16, 0.5
+"""Opacity, of 255, from which there is ink; steps of a channel that can be seen; share of the ink that must be."""
+THIN = 2
+"""Pixels; the sides of what is thin."""
+
+_set_active = native("FPDFPageObj_SetIsActive", ctypes.c_int)
+
+
+def covered(
+    page: pdfium.PdfPage,
+    frame: Frame,
+    painted: Painted,
+    keys: Sequence[int],
+    boxes: np.ndarray,
+    scale: float,
+    picture: np.ndarray | None = None,
+) -> np.ndarray:
+    """(N,) whether characters are drawn, but not to be seen.
+
+    keys: addresses of their text objects, 0 where there is none; boxes: (N, 4) in pixels of the rendering at `scale`
+    (that of `PdfPage.render`), which `frame` describes; picture: (H, W) or (H, W, 3) that rendering with all that is
+    drawn, where it is there already.
+    """
+    hidden = np.zeros(len(keys), bool)
+    doubtful = _doubtful(frame, painted, keys, boxes).tolist()
+    if not doubtful:
+        return hidden
+    objects = {keys[k] for k in doubtful}
+    shown = _pixels(page, scale)[..., :3] if picture is None else picture.reshape(frame.height, frame.width, -1)
+    with _without(objects):
+        bare = _pixels(page, scale)[..., : shown.shape[2]]
+    with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
+        opacity = _pixels(page, scale, alone=True)[..., 3]
+    change = np.abs(shown.astype(np.int16) - bare).max(2)
+    for k in doubtful:
+        x1, y1, x2, y2 = _whole(boxes[k], frame)
+        hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+    return hidden
+
+
+def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
+    """The share of the ink of a character that can be seen; 0 where there is none. change: of a channel without it.
+
+    Ink is what is at least half as dark as its darkest pixel, as thin strokes are grey at the size of a page.
+    """
+    darkest = int(opacity.max(initial=0))
+    if darkest < FAINTEST:
+        return 0.0
+    own = 2 * opacity.astype(int) >= darkest
+    return float((change[own] > min(CHANGE, darkest // 4)).mean())
+
+
+def _whole(box: np.ndarray, frame: Frame) -> tuple[int, int, int, int]:
+    """The pixels of a box; of a thin one also those beside it, as it may be drawn there."""
+    low, high = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    thin = (high - low < THIN).astype(int)
+    low, high = (side.clip(0, [frame.width, frame.height]) for side in (low - thin, high + thin))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.ndarray) -> np.ndarray:
+    """The numbers of the characters of which it must be looked at in pixels whether they are seen."""
+    own = set(keys) - {0}
+    if painted.crowded or own - painted.texts.keys():
+        return np.flatnonzero([key != 0 for key in keys])
+    nested = bool(own & painted.nested)
+    first = 0 if nested else min((painted.texts[key] for key in own), default=len(painted.places))
+    covers = [k for k in range(first, len(painted.places)) if painted.covers[k]]
+    if not covers and not nested and not own & painted.layered:
+        return np.zeros(0, int)
+    doubtful = np.array([key in painted.layered for key in keys], bool)
+    inner = np.array([key in painted.nested for key in keys], bool)
+    if covers:
+        orders = np.array([0 if key in painted.nested else painted.texts.get(key, 0) for key in keys])
+        last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST) / 2
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        count = np.zeros(len(keys), int)
+        for across, down in POINTS:
+            x, y = ((middle + half * (across, down)).clip(0, [frame.width - 1, frame.height - 1])).astype(int).T
+            count += last[y, x] > orders
+        doubtful |= 2 * count > len(POINTS)
+    if nested:
+        doubtful |= inner & _over_others(frame, keys, boxes)
+    return np.flatnonzero(doubtful)
+
+
+def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:
+    """(H, W) the last of the things that may cover which lies there, counted from 1; 0 where none does."""
+    grid = np.zeros((frame.height, frame.width), np.int32)
+    places = frame.boxes(np.array([painted.places[k] for k in covers]))
+    limits = [frame.width, frame.height]
+    low = np.floor(places[:, :2]).clip(0, limits).astype(int)
+    high = np.ceil(places[:, 2:]).clip(0, limits).astype(int)
+    for k, (x1, y1), (x2, y2) in zip(covers, low.tolist(), high.tolist(), strict=True):
+        grid[y1:y2, x1:x2] = k + 1
+    return grid
+
+
+def _over_others(frame: Frame, keys: Sequence[int], boxes: np.ndarray) -> np.ndarray:
+    """(N,) whether the middle of a character lies in the box of one of another text object."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), 1)}
+    own = np.array([numbers[key] for key in keys])
+    grid = np.zeros((2, frame.height // CELL + 1, frame.width // CELL + 1), np.int32)
+    low = np.round(boxes[:, :2] / CELL).clip(0).astype(int)
+    high = np.round(boxes[:, 2:] / CELL).clip(0).astype(int)
+    for way, step in enumerate((1, -1)):  # whichever of two comes last, one of the grids shows the other
+        for number, (x1, y1), (x2, y2) in zip(
+            own[::step].tolist(), low[::step].tolist(), high[::step].tolist(), strict=True
+        ):
+            grid[way, y1 : y2 + 1, x1 : x2 + 1] = number
+    x = ((boxes[:, 0] + boxes[:, 2]) / 2 / CELL).clip(0, grid.shape[2] - 1).astype(int)
+    y = ((boxes[:, 1] + boxes[:, 3]) / 2 / CELL).clip(0, grid.shape[1] - 1).astype(int)
+    return (grid[:, y, x] != own).any(0)
+
+
+@contextmanager
+def _without(objects: Iterable[int]) -> Iterator[None]:
+    """Objects, given by their addresses, are not drawn for a while."""
+    handles = [ctypes.c_void_p(key) for key in objects]
+    for handle in handles:
+        _set_active(handle, 0)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            _set_active(handle, 1)
+
+
+def _pixels(page: pdfium.PdfPage, scale: float, alone: bool = False) -> np.ndarray:
+    """(H, W, 4) the page as it is drawn, the fourth channel nothing; or its content alone, as ink with its opacity."""
+    more: dict[str, Any] = {"fill_color": (0, 0, 0, 0), "draw_annots": False, "may_draw_forms": False} if alone else {}
+    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=True, **more)  # pyright: ignore[reportArgumentType]
+    pixels = bitmap.to_numpy().copy()
+    bitmap.close()
+    return pixels

@@ -1,0 +1,256 @@
+"""Images, drawings and ruled lines of a page: what is no text, as boxes in pixels of its picture."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+from sphinx_x.data.sample import Box
+from sphinx_x.engines.nano.tasks import union
+from sphinx_x.engines.pdf.text_layer import Frame, native
+
+MOST_OBJECTS, DEPTH = 30_000, 6
+"""Objects of a page that are looked at, and how deep they may be nested in forms."""
+RULE_WIDTH, RULE_LENGTH = 2.0, 12.0
+"""Points; what is thinner and longer is a ruled line."""
+CELL = 8
+"""Pixels; shapes that are nearer than this to each other belong to one drawing."""
+LEAST_SIDE, LEAST_AREA, SCAN = 24, 0.004, 0.85
+"""Pixels of a figure's shorter side, its share of the page, and the share from which an image is the page itself."""
+LAYER = (ord("O"), ord("C"), 0)
+"""The name of marks of optional content."""
+IMAGE = 1000
+SHAPES = 4
+"""Shapes that are no rectangles or upright lines, from which a group is a drawing and not a decoration."""
+
+
+@dataclass
+class Shapes:
+    """What a page shows besides text.
+
+    figures: images and drawings, each with its number of shapes (an image has `IMAGE`); rules: ruled lines; scan: one
+    image is the page; crowded: more objects than are looked at.
+    """
+
+    figures: list[tuple[Box, int]] = field(default_factory=list)
+    rules: list[Box] = field(default_factory=list)
+    scan: bool = False
+    crowded: bool = False
+
+
+@dataclass
+class Painted:
+    """The objects of a page in the order in which they are drawn.
+
+    texts: of every text object, by its address, how many of the things below are drawn before it; nested: those in
+    forms; layered: those of optional content, which may be off; others: addresses of what is no text. Of what is drawn:
+    kinds, empty for what is too small to count; places: left, bottom, right, top in points; covers: whether it may hide
+    what it lies over. crowded: more of it than is looked at.
+    """
+
+    texts: dict[int, int] = field(default_factory=dict)
+    nested: set[int] = field(default_factory=set)
+    layered: set[int] = field(default_factory=set)
+    others: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    places: list[tuple[float, float, float, float]] = field(default_factory=list)
+    covers: list[bool] = field(default_factory=list)
+    crowded: bool = False
+    marks: dict[int, bool] = field(default_factory=dict)
+    """Of every mark that was met, by its address, whether it is of optional content."""
+
+
+def read_painted(page: pdfium.PdfPage, over: Sequence[tuple[float, float, float, float]] = ()) -> Painted:
+    """What is drawn on a page, in order. over: places of what is drawn over all of it (see `annotations`)."""
+    count = raw.FPDFPage_CountObjects(page)
+    native = ctypes.cast(page.raw, ctypes.c_void_p)
+    tops = (_object_of_page(native, number) for number in range(count))
+    painted = Painted()
+    _walk(painted, tops, np.eye(3), DEPTH)
+    painted.kinds += [""] * len(over)
+    painted.places += over
+    painted.covers += [True] * len(over)
+    return painted
+
+
+def read_shapes(painted: Painted, frame: Frame) -> Shapes:
+    """The figures and ruled lines of a page."""
+    shapes = Shapes(crowded=painted.crowded)
+    named = [k for k, kind in enumerate(painted.kinds) if kind]
+    if not named:
+        return shapes
+    boxes = frame.boxes(np.array([painted.places[k] for k in named]))
+    boxes[:, 0::2] = boxes[:, 0::2].clip(0, frame.width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(0, frame.height)
+    found = [(painted.kinds[k], tuple(box)) for k, box in zip(named, boxes.tolist(), strict=True)]
+    shapes.rules = [box for kind, box in found if kind == "rule"]
+    page_area = frame.width * frame.height
+    images = [box for kind, box in found if kind == "image"]
+    shapes.scan = any(_area(box) > SCAN * page_area for box in images)
+    images = [box for box in images if 0 < _area(box) <= SCAN * page_area]
+    drawn = [(kind, box) for kind, box in found if kind in ("curve", "rectangle") and _area(box) < 0.7 * page_area]
+    curves = [box for kind, box in drawn if kind == "curve"]
+    groups = [group for group in _groups([box for _, box in drawn], frame) if _count_in(curves, group) >= SHAPES]
+    for box in _joined(images + groups):
+        if min(box[2] - box[0], box[3] - box[1]) >= LEAST_SIDE and _area(box) >= LEAST_AREA * page_area:
+            shapes.figures.append((box, IMAGE if _count_in(images, box) else _count_in(curves, box)))
+    return shapes
+
+
+_object_of_page = native("FPDFPage_GetObject", ctypes.c_size_t)
+_object_of_form = native("FPDFFormObj_GetObject", ctypes.c_size_t)
+_get_type = native("FPDFPageObj_GetType", ctypes.c_int)
+_count_marks = native("FPDFPageObj_CountMarks", ctypes.c_int)
+_get_mark = native("FPDFPageObj_GetMark", ctypes.c_size_t)
+
+
+def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int, layered: bool = False) -> None:
+    """Adds objects, given by their addresses, with those nested in them. layered: whether they are of a layer."""
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    for key in keys:
+        handle = ctypes.c_void_p(key)
+        kind = _get_type(handle)
+        if kind == raw.FPDF_PAGEOBJ_TEXT:
+            painted.texts[key] = len(painted.places)
+            if depth < DEPTH:
+                painted.nested.add(key)
+            if layered or _of_layer(painted, handle):
+                painted.layered.add(key)
+            continue
+        whole = ctypes.cast(handle, raw.FPDF_PAGEOBJECT)
+        if kind == raw.FPDF_PAGEOBJ_FORM and depth:
+            inner = raw.FS_MATRIX()
+            raw.FPDFPageObj_GetMatrix(whole, inner)
+            own = np.array([[inner.a, inner.b, 0], [inner.c, inner.d, 0], [inner.e, inner.f, 1]])
+            count = raw.FPDFFormObj_CountObjects(whole)
+            children = (_object_of_form(handle, ctypes.c_ulong(number)) for number in range(max(count, 0)))
+            _walk(painted, children, own @ matrix, depth - 1, layered or _of_layer(painted, handle))
+            continue
+        painted.others.append(key)
+        if painted.crowded or not raw.FPDFPageObj_GetBounds(whole, left, bottom, right, top):
+            continue
+        place = (left.value, bottom.value, right.value, top.value)
+        place = place if depth == DEPTH else _moved(place, matrix)
+        named, covers = _shape(whole, kind, place)
+        if (named or covers) and np.isfinite(place).all():
+            painted.crowded = len(painted.places) >= MOST_OBJECTS
+            painted.kinds.append(named)
+            painted.places.append(place)
+            painted.covers.append(covers)
+
+
+def _moved(place: tuple[float, float, float, float], matrix: np.ndarray) -> tuple[float, float, float, float]:
+    """The bounds of a place in a form, on the page."""
+    corners = np.array([(x, y, 1) for x in place[0::2] for y in place[1::2]]) @ matrix
+    low, high = corners.min(0), corners.max(0)
+    return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+
+def _of_layer(painted: Painted, handle: Any) -> bool:
+    """Whether an object is marked as optional content, which may be off; marks are looked at once each."""
+    for number in range(_count_marks(handle)):
+        mark = _get_mark(handle, ctypes.c_ulong(number))
+        if mark not in painted.marks:
+            name, size = (ctypes.c_ushort * 4)(), ctypes.c_ulong()
+            place = ctypes.cast(ctypes.c_void_p(mark), raw.FPDF_PAGEOBJECTMARK)
+            good = raw.FPDFPageObjMark_GetName(place, name, ctypes.sizeof(name), size)
+            painted.marks[mark] = bool(good) and tuple(name[:3]) == LAYER
+        if painted.marks[mark]:
+            return True
+    return False
+
+
+def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> tuple[str, bool]:
+    """`image`, `rule`, `rectangle` or `curve` (whatever else is drawn), empty for nothing; and whether it may cover
+    text: thin strokes do not."""
+    if kind == raw.FPDF_PAGEOBJ_IMAGE:
+        return "image", True
+    if kind == raw.FPDF_PAGEOBJ_SHADING:
+        return "curve", True
+    if kind != raw.FPDF_PAGEOBJ_PATH:
+        return "", False
+    mode, stroke = ctypes.c_int(), ctypes.c_int()
+    raw.FPDFPath_GetDrawMode(handle, mode, stroke)
+    if not mode.value and not stroke.value:
+        return "", False
+    wide, high = place[2] - place[0], place[3] - place[1]
+    covers = bool(mode.value) or _stroke_width(handle) > RULE_WIDTH
+    if min(wide, high) <= RULE_WIDTH:
+        return "rule" if max(wide, high) >= RULE_LENGTH else "", True
+    segments = raw.FPDFPath_CountSegments(handle)
+    if segments in (4, 5) and not any(
+        raw.FPDFPathSegment_GetType(raw.FPDFPath_GetPathSegment(handle, k)) == raw.FPDF_SEGMENT_BEZIERTO
+        for k in range(segments)
+    ):
+        return "rectangle", covers
+    return "curve", covers
+
+
+def _stroke_width(handle: Any) -> float:
+    """Points, apart from what the forms around an object do to it."""
+    width, matrix = ctypes.c_float(), raw.FS_MATRIX()
+    raw.FPDFPageObj_GetStrokeWidth(handle, width)
+    raw.FPDFPageObj_GetMatrix(handle, matrix)
+    return width.value * max(math.hypot(matrix.a, matrix.b), math.hypot(matrix.c, matrix.d))
+
+
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+
+
+def _count_in(boxes: Sequence[Box], around: Box) -> int:
+    x1, y1, x2, y2 = around
+    return sum(x1 <= (b[0] + b[2]) / 2 <= x2 and y1 <= (b[1] + b[3]) / 2 <= y2 for b in boxes)
+
+
+def _groups(boxes: Sequence[Box], frame: Frame) -> list[Box]:
+    """Boxes around what is near each other: connected cells of a coarse grid that the boxes cover."""
+    if not boxes:
+        return []
+    grid = np.zeros((frame.height // CELL + 3, frame.width // CELL + 3), bool)
+    cells = np.floor(np.array(boxes) / CELL).astype(int)
+    for x1, y1, x2, y2 in cells.tolist():
+        grid[y1 : y2 + 2, x1 : x2 + 2] = True
+    label = np.zeros(grid.shape, int)
+    for number, seed in enumerate(dict.fromkeys((y1, x1) for x1, y1, _, _ in cells.tolist()), 1):
+        if not label[seed]:
+            _flood(grid, label, seed, number)
+    members: dict[int, list[Box]] = {}
+    for box, (x1, y1, _, _) in zip(boxes, cells.tolist(), strict=True):
+        members.setdefault(int(label[y1, x1]), []).append(box)
+    return [union(group) for group in members.values()]
+
+
+def _flood(grid: np.ndarray, label: np.ndarray, seed: tuple[int, int], number: int) -> None:
+    stack = [seed]
+    label[seed] = number
+    while stack:
+        y, x = stack.pop()
+        for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            if 0 <= near[0] < grid.shape[0] and 0 <= near[1] < grid.shape[1] and grid[near] and not label[near]:
+                label[near] = number
+                stack.append(near)
+
+
+def _joined(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes that overlap or touch become one; from top to bottom."""
+    out: list[Box] = []
+    for box in boxes:
+        while touching := [k for k, other in enumerate(out) if _touch(box, other)]:
+            box = union([box, *(out[k] for k in touching)])
+            out = [other for k, other in enumerate(out) if k not in touching]
+        out.append(box)
+    return sorted(out, key=lambda box: (box[1], box[0]))
+
+
+def _touch(a: Box, b: Box, near: float = 2) -> bool:
+    across = min(a[2], b[2]) - max(a[0], b[0])
+    down = min(a[3], b[3]) - max(a[1], b[1])
+    return across > -near and down > -near

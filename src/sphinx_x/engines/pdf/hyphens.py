@@ -1,0 +1,141 @@
+"""What becomes of a hyphen at the end of a line: whether it parts a word, or belongs to it.
+
+Names, numbers, addresses and compounds keep theirs, and what follows comes without a blank. Else two words that stand
+by themselves and are no common word together are a compound, by a list of common words of English (`words.txt.gz`, made
+by `benchmarks/make_common_words.py`); anything else was parted by the line's end. Where both may be (co-operate,
+cooperate), the other lines of the block tell, or its edge: texts with an even edge are parted by programs, others are
+not.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Literal
+
+DASHES = ("\u2013", "\u2014")
+ADDRESS = re.compile(r"(?:https?|ftp)://|^\W?www\.|\w@\w|^\W?[\w.-]+\.[a-z]{2,}/", re.IGNORECASE)
+OPEN_ADDRESS = re.compile(r"(?:(?:https?|ftp)://|^\W?www\.).*[/?&=_.]$", re.IGNORECASE)
+GOES_ON = re.compile(r"^[\w%~-]+[/.?&=_#-][\w%~]")
+"""The last word of a line that is an address which is cut; the first one of the next that is more of an address."""
+LAST, FIRST = re.compile(r"([^\W\d_]+)-$"), re.compile(r"^[^\W\d_]+")
+PREFIXES = frozenset(
+    {
+        "anti",
+        "co",
+        "ex",
+        "mid",
+        "multi",
+        "neo",
+        "non",
+        "post",
+        "pre",
+        "pro",
+        "pseudo",
+        "quasi",
+        "self",
+        "semi",
+        "ultra",
+        "vice",
+    }
+)
+"""Parts of compounds that are no words, or hardly."""
+BEFORE_E = "re"
+OFTEN_ONE = frozenset(
+    {
+        "back",
+        "down",
+        "fore",
+        "inter",
+        "out",
+        "over",
+        "sub",
+        "super",
+        "under",
+        "up",
+    }
+)
+"""Words that make up one word with what follows more often than a compound."""
+CAMEL = re.compile("[a-z][A-Z]")
+CONJUNCTIONS = frozenset(
+    {
+        "and",
+        "or",
+        "to",
+        "und",
+        "oder",
+        "bis",
+        "bzw",
+        "et",
+        "ou",
+        "en",
+        "of",
+        "och",
+        "eller",
+    }
+)
+"""Between the parts of `pre- and post-war`."""
+
+Ending = Literal["join", "keep", "blank", "either"]
+"""The hyphen goes; it stays and no blank follows; it stays and one does; it cannot be told from these two words."""
+
+
+@functools.cache
+def common_words() -> frozenset[str]:
+    """The common words of English."""
+    with (resources.files("sphinx_x.engines.ocr") / "words.txt.gz").open("rb") as file:
+        return frozenset(gzip.decompress(file.read()).decode().split())
+
+
+def ending(before: str, after: str) -> Ending:
+    """What becomes of the hyphen that the last word of a line ends in. after: the first word of the next line."""
+    inner = before[:-1]
+    if after.rstrip(".,") in CONJUNCTIONS and (_tail(inner) + after.rstrip(".,")).lower() not in common_words():
+        return "blank"
+    if ADDRESS.search(before) or before[-2].isdigit() or after[0].isdigit():
+        return "keep"
+    last, first = LAST.search(before), FIRST.match(after)
+    if last is None or first is None:
+        return "keep" if first and "-" in inner else "blank"
+    head, rest = last[1], first[0]
+    if "-" in inner or len(head) == 1 or after[len(rest) : len(rest) + 1] == "-":
+        return "keep"  # of a compound the last hyphen is its own
+    if CAMEL.search(rest) or (before[0] == "\\" and rest[0].islower()):
+        return "join"  # a name of a program, which has no hyphen of its own
+    shouted = head.isupper() and rest.isupper()
+    if not shouted and (rest[0].isupper() or head.isupper()):
+        return "keep"
+    return _by_words(head.lower(), rest.lower())
+
+
+def _tail(word: str) -> str:
+    found = LAST.search(word + "-")
+    return found[1] if found else ""
+
+
+def _by_words(head: str, rest: str) -> Ending:
+    known = common_words()
+    free = len(rest) > 2 and rest in known
+    free &= head in PREFIXES or (len(head) > 2 and head in known) or (head == BEFORE_E and rest[0] == "e")
+    if head + rest in known:
+        return "either" if free and head in PREFIXES else "join"
+    if free and head in OFTEN_ONE:
+        return "either"
+    return "keep" if free else "join"
+
+
+def settled(endings: Sequence[Ending], even: bool) -> list[Ending]:
+    """The endings of the lines of a block with those told that could be either. even: whether its lines end alike."""
+    found = set(endings)
+    other: Ending = "join" if "join" in found or (even and "keep" not in found) else "keep"
+    return [other if each == "either" else each for each in endings]
+
+
+def no_blank(before: str, after: str) -> bool:
+    """Whether the last word of a line, which has no hyphen, and the first of the next are one: dashes, addresses."""
+    if before[-1] in DASHES:
+        return len(before) > 1 and before[-2].isalnum() and after[0].isalnum()
+    return OPEN_ADDRESS.search(before) is not None and GOES_ON.match(after) is not None

@@ -1,0 +1,338 @@
+"""Reading order: lines -> columns -> blocks.
+
+A page is cut into bands by the white between them, and bands that share a white gutter are read column by column, as
+often as it takes. Where the parts on the two sides of a gutter are rows of a table (they stand on common lines and do
+not fill their columns), they are read row by row instead; columns of an index, numbers of lines and notes in the margin
+are no such rows, and the pieces of a formula no columns. Every line comes exactly once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from sphinx_x.data.sample import Box
+from sphinx_x.engines.nano.tasks import union
+from sphinx_x.engines.pdf.blocks import INDEX_LINES, MARKER, NUMBER, Block, Column, entries
+from sphinx_x.engines.pdf.formulas import formula, gathered
+from sphinx_x.engines.pdf.words import Line
+
+GUTTER = 0.8
+"""Em; the least width of the white between two columns."""
+MAIN, MOST, NOTE = 0.4, 0.6, 0.5
+"""Shares of lines that begin at one place, from which it is an edge of text, and the page's; em of white before it."""
+HEAD = 1.5
+"""Gutters of white below lines that are the page's head."""
+PROSE_FILL, PROSE_CHARS, PROSE_LINES = 0.6, 12, 3
+"""What makes a column one of running text: the median line fills so much of it, with so many characters."""
+ALIGNED = 0.7
+"""Share of lines with a partner on the same height, from which two columns may be a table's."""
+FEW, BESIDE = 0.3, 0.15
+"""Most lines of notes in the margin to one of the text; share of the page's lines that may reach into the margin."""
+DEPTH = 12
+
+Span = tuple[float, float]
+
+
+def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = ()) -> list[Block]:
+    """The blocks of lines of one direction in reading order, tables that were found before among them.
+
+    rtl: columns are read from right to left.
+    """
+    if not lines:
+        return list(tables)
+    em = statistics.median(line.size for line in lines) or 1.0
+    text, notes = (lines, []) if rtl else _beside(lines, em)
+    spans = [(line, _seen(line, rtl)) for line in (text if rtl else gathered(text))]
+    lefts = sorted(box[0] for _, box in spans)
+    whole: dict[int, Block] = {}
+    for table in tables:
+        place = Line([], size=em, box=table.box, place=table.box)
+        whole[id(place)] = table
+        spans.append((place, _tall(table.box)))
+    streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
+    blocks: list[Block] = []
+    for stream in streams:
+        for table, run in itertools.groupby(stream, key=lambda line: whole.get(id(line))):
+            blocks += Column(list(run), rtl).blocks() if table is None else [table]
+    return _with_notes(blocks, notes)
+
+
+def _tall(box: Box) -> Box:
+    """A box whose core (see `_core`) is all of a table."""
+    more = (box[3] - box[1]) / 3
+    return (box[0], box[1] - more, box[2], box[3] + more)
+
+
+def _with_notes(blocks: list[Block], notes: Sequence[Line]) -> list[Block]:
+    """Puts every note in the margin before the block it stands beside."""
+    out = list(blocks)
+    for note in Column(sorted(notes, key=lambda line: line.place[1]), False).blocks() if notes else ():
+        middle = (note.lines[0].place[1] + note.lines[0].place[3]) / 2
+        place = next((k for k, block in enumerate(out) if block.box[1] <= middle <= block.box[3]), len(out))
+        out.insert(place, note)
+    return out
+
+
+def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
+    """The lines of the text, and notes in the margin left of it.
+
+    Lines that begin left of where many begin and have a word there are parted. What ends left of where most lines begin
+    is a note, unless it is a bullet.
+    """
+    counts = Counter(round(line.place[0]) for line in lines)
+    left, _ = counts.most_common(1)[0]
+    there = sum(abs(line.place[0] - left) < 2 for line in lines)
+    if there < MAIN * len(lines):
+        return list(lines), []
+    out: list[Line] = []
+    for line in lines:
+        at = next((k for k, word in enumerate(line.words) if abs(word.place[0] - left) < 0.3 * em), 0)
+        item = at == 1 and MARKER.match(line.words[0].text)
+        if at and not item and left - line.words[at - 1].place[2] > NOTE * em:
+            out += parted(line, at)
+        else:
+            out.append(line)
+    if there < MOST * len(lines):
+        return out, []
+    notes = [line for line in out if line.place[2] < left and not MARKER.match(line.words[0].text)]
+    if len(notes) > FEW * (len(out) - len(notes)) or _prose([(line, line.place) for line in notes]):
+        return out, []
+    aside = set(map(id, notes))
+    return [line for line in out if id(line) not in aside], notes
+
+
+def _seen(line: Line, rtl: bool) -> Box:
+    """The place of a line; mirrored where columns run from right to left."""
+    x1, y1, x2, y2 = line.place
+    return (-x2, y1, -x1, y2) if rtl else (x1, y1, x2, y2)
+
+
+Item = tuple[Line, Box]
+
+
+def _streams(items: list[Item], gutter: float, margin: float, depth: int) -> list[list[Line]]:
+    """Lines by column, columns in reading order. margin: where notes beside the text end, if there are any."""
+    if len(items) < 2 or depth == 0:
+        return [[line for line, _ in sorted(items, key=_by_place)]]
+    streams: list[list[Line]] = []
+    all_bands = _bands(items)
+    head = 1 if depth == DEPTH and _apart(all_bands, gutter) else 0
+    for bands, holes in [*_runs(all_bands[:head], gutter), *_runs(all_bands[head:], gutter)]:
+        run = [item for band in bands for item in band]
+        columns = _columns(run, holes)
+        if len(columns) < 2:
+            streams.append([line for line, _ in sorted(run, key=_by_place)])
+        elif 2 * sum(formula(line) for line, _ in run) > len(run):
+            streams.append([line for row in rows_of(run) for line, _ in row])
+        elif _tabular(columns, margin):
+            streams.append([joined_row(row) for row in rows_of(run)])
+        else:
+            streams += [stream for column in columns for stream in _streams(column, gutter, margin, depth - 1)]
+    return _rejoined(streams)
+
+
+def _by_place(item: Item) -> tuple[float, float]:
+    x1, y1, _, y2 = item[1]
+    return ((y1 + y2) / 2, x1)
+
+
+def _bands(items: Sequence[Item]) -> list[list[Item]]:
+    """Items by the horizontal strips that white parts from each other, from top to bottom."""
+    bands: list[list[Item]] = []
+    bottom = 0.0
+    for item in sorted(items, key=lambda item: item[1][1]):
+        top, end = _core(item[1])
+        if bands and top < bottom:
+            bands[-1].append(item)
+            bottom = max(bottom, end)
+        else:
+            bands.append([item])
+            bottom = end
+    return bands
+
+
+def _apart(bands: Sequence[list[Item]], gutter: float) -> bool:
+    """Whether the first band stands apart from the second, as the parts of a running head do from columns."""
+    if len(bands) < 2:
+        return False
+    bottom, top = max(box[3] for _, box in bands[0]), min(box[1] for _, box in bands[1])
+    return top - bottom > HEAD * gutter and len(bands[0]) < 4
+
+
+def _core(box: Box) -> Span:
+    """The height of a line without a fifth above and below, where ascenders and descenders of others may reach."""
+    high = box[3] - box[1]
+    return box[1] + 0.2 * high, box[3] - 0.2 * high
+
+
+def _runs(bands: Sequence[list[Item]], gutter: float) -> list[tuple[list[list[Item]], list[Span]]]:
+    """Bands by runs that share gutters, with these, or that have none."""
+    runs: list[tuple[list[list[Item]], list[Span]]] = []
+    for band in bands:
+        own = _holes(band, gutter)
+        if runs:
+            members, holes = runs[-1]
+            left = _without(holes, band, gutter)
+            if (not holes and not own) or (left and not _between(band, holes)):
+                runs[-1] = ([*members, band], left)
+                continue
+        runs.append(([band], own))
+    return runs
+
+
+def _between(items: Sequence[Item], holes: Sequence[Span]) -> bool:
+    """Whether an item stands in a gutter, as a page number does below columns."""
+    return any(a < box[0] and box[2] < b for _, box in items for a, b in holes)
+
+
+def _holes(items: Sequence[Item], gutter: float) -> list[Span]:
+    """The white between the items, from left to right, that is at least as wide as a gutter."""
+    holes: list[Span] = []
+    end = None
+    for x1, x2 in sorted((box[0], box[2]) for _, box in items):
+        if end is not None and x1 - end >= gutter:
+            holes.append((end, x1))
+        end = x2 if end is None else max(end, x2)
+    return holes
+
+
+def _without(holes: Sequence[Span], items: Sequence[Item], gutter: float) -> list[Span]:
+    """What is left of holes when further items cover parts of them."""
+    left = []
+    for a, b in holes:
+        pieces = [(a, b)]
+        for _, (x1, _, x2, _) in items:
+            pieces = [piece for p, q in pieces for piece in ((p, min(q, x1)), (max(p, x2), q)) if piece[1] > piece[0]]
+        left += [(p, q) for p, q in pieces if q - p >= gutter]
+    return left
+
+
+def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
+    """Items by the columns that the gutters of their run make, from left to right."""
+    edges = [(a + b) / 2 for a, b in holes]
+    columns: list[list[Item]] = [[] for _ in range(len(edges) + 1)]
+    for item in items:
+        middle = (item[1][0] + item[1][2]) / 2
+        columns[sum(middle > edge for edge in edges)].append(item)
+    return [column for column in columns if column]
+
+
+def _tabular(columns: Sequence[Sequence[Item]], margin: float) -> bool:
+    """Whether columns are those of a table: not all of them running text, and their lines on common heights."""
+    if any(not line.words for column in columns for line, _ in column):
+        return False  # a table is read whole
+    if all(_prose(column) or _index(column) for column in columns):
+        return False
+    sizes = sorted(columns, key=len)
+    few, many = sizes[0], sizes[-1]
+    if len(columns) == 2 and (_numbers(few) and _prose(many) and not _listing(many)):
+        return False
+    if len(columns) == 2 and len(few) <= FEW * len(many) and max(box[2] for _, box in few) < margin:
+        return False
+    return _share_aligned(few, many) >= ALIGNED
+
+
+def _prose(column: Sequence[Item]) -> bool:
+    if len(column) < PROSE_LINES:
+        return False
+    wide = max(box[2] for _, box in column) - min(box[0] for _, box in column)
+    fill = statistics.median(box[2] - box[0] for _, box in column) / max(wide, 1e-6)
+    chars = statistics.median(sum(len(word.text) for word in line.words) for line, _ in column)
+    return fill >= PROSE_FILL and chars >= PROSE_CHARS
+
+
+def running_text(items: Sequence[Item]) -> bool:
+    """Whether lines stand in columns of running text or of an index, side by side."""
+    em = statistics.median(line.size for line, _ in items)
+    columns = _columns(items, _holes(items, GUTTER * em))
+    return len(columns) > 1 and all(_prose(column) or _index(column) for column in columns)
+
+
+def _index(column: Sequence[Item]) -> bool:
+    """Whether most lines are words with the numbers of pages after them."""
+    return len(column) >= INDEX_LINES and 5 * entries([line for line, _ in column]) > 3 * len(column)
+
+
+def _numbers(column: Sequence[Item]) -> bool:
+    """Whether a column holds nothing but numbers of lines."""
+    return all(len(line.words) == 1 and NUMBER.match(line.words[0].text) for line, _ in column)
+
+
+def _listing(column: Sequence[Item]) -> bool:
+    return 2 * sum(line.mono for line, _ in column) > len(column)
+
+
+def _share_aligned(few: Sequence[Item], many: Sequence[Item]) -> float:
+    heights = [_core(box) for _, box in many]
+    found = 0
+    for _, box in few:
+        a, b = _core(box)
+        found += any(min(b, q) - max(a, p) > 0.5 * min(b - a, q - p) for p, q in heights)
+    return found / len(few)
+
+
+def rows_of(items: Sequence[Item]) -> list[list[Item]]:
+    """Items by rows: those whose middle lies in the height of the row's first."""
+    rows: list[list[Item]] = []
+    for item in sorted(items, key=_by_place):
+        middle = (item[1][1] + item[1][3]) / 2
+        if rows and middle < rows[-1][0][1][3] - 0.2 * (rows[-1][0][1][3] - rows[-1][0][1][1]):
+            rows[-1].append(item)
+        else:
+            rows.append([item])
+    return [sorted(row, key=lambda item: item[1][0]) for row in rows]
+
+
+def joined_row(items: Sequence[Item]) -> Line:
+    """Cells of a row as one line."""
+    lines = [line for line, _ in items]
+    if len(lines) == 1:
+        return lines[0]
+    for line in lines[1:]:
+        line.words[0].space = True
+    first = lines[0]
+    row = Line([word for line in lines for word in line.words], first.direction, first.rtl)
+    row.bold = all(line.bold for line in lines)
+    row.mono = max((line for line in lines if not NUMBER.match(line.text)), key=_length, default=first).mono
+    row.clean = all(line.clean for line in lines)
+    row.cells = sum(line.cells for line in lines)
+    row.size = statistics.median(line.size for line in lines)
+    row.box, row.place = union([line.box for line in lines]), union([line.place for line in lines])
+    row.marks = [mark for line in lines for mark in line.marks]
+    return row
+
+
+def parted(line: Line, at: int) -> list[Line]:
+    """Two lines: the words before number `at`, and the others."""
+    out = []
+    count = sum(len(word.chars) for word in line.words[:at])
+    for words, marks in ((line.words[:at], line.marks[:count]), (line.words[at:], line.marks[count:])):
+        part = Line(words, line.direction, line.rtl, line.bold, line.mono, line.clean, size=line.size, marks=marks)
+        part.size = statistics.median(word.size for word in words)
+        part.box, part.place = union([word.box for word in words]), union([word.place for word in words])
+        out.append(part)
+    out[1].hyphen = line.hyphen
+    return out
+
+
+def _length(line: Line) -> int:
+    return len(line.marks)
+
+
+def _rejoined(streams: list[list[Line]]) -> list[list[Line]]:
+    """Neighbouring streams of one column are one, so that a paragraph is not cut by what only looked like a gutter."""
+    out: list[list[Line]] = []
+    for stream in streams:
+        if out and _same_column(out[-1], stream):
+            out[-1] = out[-1] + stream
+        else:
+            out.append(stream)
+    return out
+
+
+def _same_column(a: Sequence[Line], b: Sequence[Line]) -> bool:
+    p, q = union([line.place for line in a]), union([line.place for line in b])
+    return abs(p[0] - q[0]) < a[-1].size and p[3] <= q[1] + 0.5 * b[0].size and q[1] - p[3] < 2 * a[-1].size

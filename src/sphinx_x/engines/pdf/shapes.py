@@ -1,0 +1,107 @@
+"""Whether the letters that the text layer claims look like the letters on the page.
+
+Every letter's picture is scaled to a small square and compared with average letters of open fonts, upright and slanted
+(`letters.npz`, made by `benchmarks/make_letter_shapes.py`, which names the fonts and their licences). A single letter
+proves little at the size of a page; that most letters of a font fit better than any others proves its map.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+SIDE = 8
+"""Shapes are squares of so many cells a side."""
+ASPECT = 0.2
+"""What a difference of one in the logarithm of width over height takes from a correlation."""
+ODDEST = 1.5
+"""Differences of that logarithm count so much at most."""
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Average letters. places: of each letter in the tables; other_case: the place of its other case, or its own;
+    shapes: (F * N, SIDE * SIDE) of mean 0 and length 1, F styles of N letters; aspects: (F * N,) logarithms of width
+    over height."""
+
+    places: dict[str, int]
+    other_case: np.ndarray
+    shapes: np.ndarray
+    aspects: np.ndarray
+
+
+@functools.cache
+def known_letters() -> Letters:
+    """The letters of the package: Latin, Greek, Cyrillic and digits."""
+    with (resources.files("sphinx_x.engines.ocr") / "letters.npz").open("rb") as file, np.load(file) as table:
+        letters, shapes, aspects = str(table["letters"]), table["shapes"].astype(np.float32), table["aspects"]
+    places = {letter: k for k, letter in enumerate(letters)}
+    other = np.array([places.get(letter.swapcase(), k) for k, letter in enumerate(letters)])
+    shapes = shapes.reshape(-1, SIDE * SIDE)
+    shapes /= np.linalg.norm(shapes, axis=1, keepdims=True)
+    return Letters(places, other, shapes, aspects.astype(np.float32).ravel())
+
+
+def sampled(grey: np.ndarray, boxes: np.ndarray, both: bool = False) -> np.ndarray:
+    """(N, SIDE * SIDE) what is in boxes (N, 4) of a grey picture (H, W), scaled to squares, of mean 0 and length 1.
+
+    Dark is positive; with `both`, light is where the corners around the box are darker than what is in it. Linear
+    between pixels; pictures without any contrast are all 0.
+    """
+    height, width = grey.shape
+    steps = (np.arange(SIDE) + 0.5) / SIDE
+    x = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps - 0.5).clip(0, width - 1.001)
+    y = (boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps - 0.5).clip(0, height - 1.001)
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    u, v = (x - left).astype(np.float32)[:, None, :], (y - top).astype(np.float32)[:, :, None]
+    place = top[:, :, None] * width + left[:, None, :]
+    flat = grey.ravel()
+    upper = flat[place] * (1 - u) + flat[place + 1] * u
+    lower = flat[place + width] * (1 - u) + flat[place + width + 1] * u
+    out = (upper * (1 - v) + lower * v).reshape(len(boxes), SIDE * SIDE)
+    mean = out.mean(1, keepdims=True)
+    out = mean - out
+    if both:
+        paper = np.median(flat[_corners(boxes, width, height)], axis=1, keepdims=True)
+        out = np.where(paper >= mean, out, -out)
+    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-3)
+
+
+def _corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N, 4) places in the flat picture of the pixels diagonally outside of the corners of boxes."""
+    low = np.floor(boxes[:, :2] - 1).clip(0, [width - 1, height - 1]).astype(np.intp)
+    high = np.ceil(boxes[:, 2:]).clip(0, [width - 1, height - 1]).astype(np.intp)
+    (left, top), (right, bottom) = low.T, high.T
+    return np.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], 1)
+
+
+def misfit(
+    grey: np.ndarray, claimed: Sequence[str], boxes: Sequence[np.ndarray], both: bool = False
+) -> tuple[float, float]:
+    """How well a font's pictures fit any letters, and by how much less those that they are claimed to be.
+
+    Fit is the correlation of pictures less a fine for another ratio of sides, 1 at most; given are means over the
+    letters. Of the claimed letter either case counts, as small capitals have the shape of large ones. With a map by
+    chance the second is about 0.5. grey: (H, W) of an upright page; claimed: different known letters; boxes: (K, 4) for
+    each, up to some places where it stands; both: see `sampled`.
+    """
+    known = known_letters()
+    count = np.array([len(places) for places in boxes])
+    every = np.concatenate(list(boxes)).astype(np.float64)
+    starts = np.cumsum(count) - count
+    shapes = np.add.reduceat(sampled(grey, every, both), starts, axis=0)
+    shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-3)
+    sides = np.maximum(every[:, 2:] - every[:, :2], 0.3)
+    aspects = np.add.reduceat(np.log(sides[:, 0] / sides[:, 1]), starts) / count
+    alike = shapes @ known.shapes.T
+    off = ASPECT * np.minimum(np.abs(aspects[:, None].astype(np.float32) - known.aspects), ODDEST)
+    own = np.array([known.places[letter] for letter in claimed])
+    fit = (alike - off).reshape(len(own), -1, len(known.places)).max(1)
+    rows = np.arange(len(own))
+    claimed_fit = np.maximum(fit[rows, own], fit[rows, known.other_case[own]])
+    best = fit.max(1)
+    return float(best.mean()), float((best - claimed_fit).mean())

@@ -1,0 +1,466 @@
+"""Characters -> words -> lines: what stands together, in logical order, with accents and splits put right.
+
+All of it works on upright coordinates: text that was turned is turned back first (`upright`), and columns of Chinese or
+Japanese that are read downwards become lines.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sphinx_x.data.sample import Box
+from sphinx_x.engines.nano.tasks import union
+from sphinx_x.engines.pdf.brackets import MIRROR, exchanged
+from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
+
+SPLIT, CJK_SPLIT = 0.28, 0.7
+"""Em; a wider gap parts words where the text layer has no space."""
+MERGE = 0.08
+"""Em; where the reader inferred a space in a narrower gap, there is none."""
+SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
+"""Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
+of one width have wider spaces)."""
+LEAST_SPACE = 0.13
+"""Em; the narrowest white space between words that are no neighbours in the text layer."""
+BEFORE = 40
+"""Parts of lines, from the top of the page, among which those of one line are looked for."""
+TRACKED, PLACED = (0.12, 1.5), 8
+"""Em that tracked letters stand apart, and the fewest of them where each is placed by itself."""
+EVEN, EVENLY = 0.1, 0.6
+"""Em by which gaps of one tracking differ at most, and the least share of them that do not."""
+ACCENTS = {
+    "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
+    "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
+    "\u02c7": "\u030c", "\xb8": "\u0327", "\u02db": "\u0328", "\u0384": "\u0301", "\u1fbd": "\u0313",
+}  # fmt: skip
+"""Accents that older typesetting sets as characters of their own, over or under a letter."""
+EAST = "\u2e80"
+"""Characters before this one are none of Chinese or Japanese."""
+LEADERS = re.compile(r"(?:[.\u00b7\u2026\u2022_]\s?){4,}")
+
+
+@dataclass(slots=True)
+class Word:
+    """Text without white space, the box of its ink, and the numbers of its characters in logical order."""
+
+    text: str
+    box: Box
+    chars: list[int]
+    place: Box
+    """The box in upright coordinates."""
+    size: float
+    high: tuple[float, float]
+    """Top and bottom of its cells: the same for `a` and for `g`."""
+    space: bool = True
+    """Whether white space parts it from the word before."""
+    soft: bool = False
+    """Whether it ends in a hyphen that the file says is there only because the line ends."""
+    tracking: float = 0.0
+    """Em that its letters are set apart."""
+
+
+@dataclass(slots=True)
+class Line:
+    """Words of one line in logical order.
+
+    place: upright box; direction: as of characters; cells: of a table's row; hyphen: ends in one that parts a word.
+    """
+
+    words: list[Word]
+    direction: int = 0
+    rtl: bool = False
+    bold: bool = False
+    mono: bool = False
+    clean: bool = True
+    hyphen: bool = False
+    cells: int = 1
+    size: float = 0.0
+    box: Box = (0.0, 0.0, 0.0, 0.0)
+    place: Box = (0.0, 0.0, 0.0, 0.0)
+    marks: list[int] = field(default_factory=list)
+    """The marked contents its characters belong to."""
+
+    @property
+    def text(self) -> str:
+        """As it is printed, words parted by spaces, dot leaders shortened."""
+        return joined(self.words)
+
+
+def joined(words: Sequence[Word]) -> str:
+    """The text of words in a row."""
+    text = "".join((" " if number and word.space else "") + word.text for number, word in enumerate(words))
+    return LEADERS.sub("... ", text).strip()
+
+
+def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
+    """Boxes (N, 4) in a picture of this size after it is turned by quarters against the clock."""
+    for _ in range(quarters % 4):
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([y1, width - x2, y2, width - x1], 1)
+        width, height = height, width
+    return boxes
+
+
+def is_cjk(char: str) -> bool:
+    """Whether a character is Chinese, Japanese or their punctuation: written without spaces."""
+    code = ord(char[0])
+    return code >= 0x2E80 and (
+        0x2E80 <= code <= 0x30FF or 0x31F0 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF
+        or 0xFE30 <= code <= 0xFE4F or 0xFF00 <= code <= 0xFF9F or 0x20000 <= code <= 0x3FFFF
+    )  # fmt: skip
+
+
+def is_rtl(char: str) -> bool:
+    """Whether a character is a letter of a script that runs from right to left."""
+    return unicodedata.bidirectional(char[0]) in ("R", "AL")
+
+
+def mark_vertical(chars: Characters) -> None:
+    """Gives the direction `VERTICAL` to runs of three and more characters that stand one below the other."""
+    cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
+    if cjk.sum() < 3:
+        return
+    middle = (chars.cell[:, 0] + chars.cell[:, 2]) / 2, (chars.cell[:, 1] + chars.cell[:, 3]) / 2
+    em = np.maximum(chars.size, 1e-6)
+    below = np.diff(middle[1]) / em[1:]
+    follows = cjk[:-1] & cjk[1:] & (np.abs(np.diff(middle[0])) < 0.35 * em[1:]) & (below > 0.6) & (below < 1.7)
+    start = None
+    for k, good in enumerate([*follows, False]):
+        if good and start is None:
+            start = k
+        elif not good and start is not None:
+            if k - start >= 2:
+                chars.direction[start : k + 1] = VERTICAL
+            start = None
+
+
+class Upright:
+    """The characters of one direction, turned upright. box, cell: (N, 4) of every character, upright; members: those
+    of the direction that are seen."""
+
+    def __init__(self, chars: Characters, direction: int, width: int, height: int) -> None:
+        self.chars, self.direction = chars, direction
+        quarters = 1 if direction == VERTICAL else direction
+        self.box = turn_boxes(chars.box, quarters, width, height)
+        self.cell = turn_boxes(chars.cell, quarters, width, height)
+        self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden)
+        self.cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
+        self.rtl = np.array([text > "\u0590" and is_rtl(text) for text in chars.text], bool)
+
+    def lines(self) -> list[Line]:
+        """The lines of the direction, in no order that matters."""
+        if self.direction == OBLIQUE or not len(self.members):
+            return []
+        segments: list[list[Word]] = []
+        for word in self._words():
+            if segments and self._continues(segments[-1][-1], word, SAME_LINE):
+                segments[-1].append(word)
+            else:
+                segments.append([word])
+        lines = [self._line(segment) for segment in self._merged(segments)]
+        self._describe(lines)
+        return lines
+
+    def _words(self) -> Iterator[Word]:
+        chars, members = self.chars, self.members
+        starts, spaced, tracking = self._groups()
+        places = _hulls(self.box[members], starts)
+        seen = places if self.direction == 0 else _hulls(chars.box[members], starts)
+        tops = np.minimum.reduceat(self.cell[members, 1], starts).tolist()
+        bottoms = np.maximum.reduceat(self.cell[members, 3], starts).tolist()
+        sizes = np.maximum.reduceat(chars.size[members], starts).tolist()
+        special = np.array([text in ACCENTS for text in chars.text], bool) | np.array(chars.soft, bool) | self.rtl
+        specials = np.logical_or.reduceat(special[members], starts).tolist()
+        numbers = members.tolist()
+        first, *rest = starts.tolist()
+        for word, end in enumerate([*rest, len(numbers)]):
+            group, first = numbers[first:end], end
+            if specials[word]:
+                group = self._logical(group)
+                text = self._text(group)
+            else:
+                text = _composed("".join([chars.text[k] for k in group]))
+            high = (tops[word], bottoms[word])
+            yield Word(
+                text,
+                seen[word],
+                group,
+                places[word],
+                sizes[word],
+                high,
+                spaced[word],
+                chars.shy[group[-1]],
+                tracking[word],
+            )
+
+    def _groups(self) -> tuple[np.ndarray, list[bool], list[float]]:
+        """Where words begin among the members, whether white space is before each, and their tracking in em."""
+        members = self.members
+        cell, size = self.cell[members], self.chars.size[members]
+        a, b = cell[:-1], cell[1:]
+        em = np.maximum(np.minimum(size[:-1], size[1:]), 1e-6)
+        gap = np.maximum(b[:, 0] - a[:, 2], a[:, 0] - b[:, 2]) / em
+        cjk, rtl = self.cjk[members], self.rtl[members]
+        together = cjk[:-1] & cjk[1:]
+        space = np.array(self.chars.space, np.int8)[members][1:]
+        shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+        level = shared > 0.35 * np.minimum(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
+        tracking = self._tracking(gap, space, level)
+        gap = gap - tracking
+        spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
+        spaced |= gap > np.where(together, CJK_SPLIT, SPLIT)
+        back = (b[:, 0] < a[:, 0] - 0.6 * em) & ~rtl[:-1] & ~rtl[1:]
+        starts = np.flatnonzero(np.concatenate([[True], spaced | ~level | back]))
+        return starts, np.concatenate([[True], spaced])[starts].tolist(), np.append(tracking, 0)[starts].tolist()
+
+    def _tracking(self, gap: np.ndarray, space: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1) between members.
+
+        The reader infers no space where a text object says so; where every letter is placed by itself it does, and more
+        is asked of them. Gaps of other widths among them part words, as do those with a space in the file.
+        """
+        out = np.zeros(len(gap))
+        wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
+        if not (wide[1:] & wide[:-1]).any():
+            return out
+        members = self.members.tolist()
+        keys = np.array([self.chars.keys[k] for k in members], np.uint64)
+        said = wide & (space == 0) & (keys[1:] == keys[:-1]) & ~self.cjk[self.members[1:]]
+        between = level & (space > 0) & (gap < 3 * TRACKED[1])
+        glued = np.concatenate([[False], level & (gap <= TRACKED[0]), [False]])
+        for start, end in _runs(said | (between & ~said), said, 2):
+            if not glued[start] and not glued[end + 1]:
+                self._settle(out, gap, said, start, end)
+        placed = wide & (space == 1) & (out == 0)
+        for start, end in _runs(placed | (level & (space == 2) & (gap < 3 * TRACKED[1])), placed, PLACED - 1):
+            text = "".join(self.chars.text[k] for k in members[start : end + 1])
+            if text.isalpha() and list(text) != sorted(text) and not glued[start] and not glued[end + 1]:
+                self._settle(out, gap, placed, start, end)
+        return out
+
+    def _settle(self, out: np.ndarray, gap: np.ndarray, wide: np.ndarray, start: int, end: int) -> None:
+        """Sets the tracking of the gaps from `start` to `end` where those that are wide are about the same."""
+        free = gap[start:end][wide[start:end]]
+        usual = float(np.quantile(free, 0.4))
+        if (np.abs(free - usual) < EVEN).mean() > EVENLY:
+            out[start:end] = usual
+
+    def _logical(self, members: list[int]) -> list[int]:
+        """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
+        letters = [k for k in members if self.rtl[k] and not unicodedata.combining(self.chars.text[k][0])]
+        if len(letters) < 2 or 2 * len(letters) < len(members):
+            return members
+        middles = [self.box[k][0] + self.box[k][2] for k in letters]
+        if sum(b > a for a, b in itertools.pairwise(middles)) * 2 <= len(middles) - 1:
+            return members
+        clusters: list[list[int]] = []
+        for k in members:
+            if clusters and unicodedata.combining(self.chars.text[k][0]):
+                clusters[-1].append(k)
+            else:
+                clusters.append([k])
+        return [k for cluster in reversed(clusters) for k in cluster]
+
+    def _text(self, members: list[int]) -> str:
+        """The letters of a word, accents that were set apart put on theirs."""
+        chars, pieces = self.chars, []
+        pending = ""
+        for number, k in enumerate(members):
+            text = chars.text[k]
+            if chars.soft[k] and number < len(members) - 1 and chars.box[k, 2] - chars.box[k, 0] < 0.05 * chars.size[k]:
+                continue  # a soft hyphen that is not printed
+            if chars.shy[k] and number < len(members) - 1:
+                # one that a program has printed inside a line: page and text are at odds, so nothing is asked of it
+                chars.broken[k] = True
+                continue
+            if text in ACCENTS and self._over(k, members, number):
+                other = members[number + 1] if self._stacked(k, members, number + 1) else None
+                if other is None:
+                    pieces.append(ACCENTS[text])
+                else:
+                    pending += ACCENTS[text]
+                continue
+            base = {"\u0131": "i", "\u0237": "j"}.get(text, text) if pending else text
+            pieces.append(base + pending)
+            pending = ""
+        return _composed("".join(pieces) + pending)
+
+    def _over(self, k: int, members: list[int], number: int) -> bool:
+        return self._stacked(k, members, number + 1) or self._stacked(k, members, number - 1)
+
+    def _stacked(self, k: int, members: list[int], other: int) -> bool:
+        """Whether the accent number k stands over or under another letter."""
+        if not 0 <= other < len(members) or not self.chars.text[members[other]].isalpha():
+            return False
+        a, b = self.box[k], self.box[members[other]]
+        return min(a[2], b[2]) - max(a[0], b[0]) > 0.6 * min(a[2] - a[0], b[2] - b[0])
+
+    def _continues(self, a: Word, b: Word, limit: float) -> bool:
+        """Whether two words are neighbours in a line with at most `limit` em between them."""
+        p, q = a.place, b.place
+        em = max(a.size, b.size)
+        gap = max(q[0] - p[2], p[0] - q[2])
+        if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
+            return False
+        first, second = a.high, b.high
+        shared = min(first[1], second[1]) - max(first[0], second[0])
+        return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
+
+    def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
+        """Joins parts of one line that the file holds in another order, also where they stand between each other."""
+        found = [(union([word.place for word in segment]), segment) for segment in segments]
+        found.sort(key=lambda item: (item[0][1], item[1][0].place[0]))
+        out: list[list[Word]] = []
+        hulls: list[Box] = []
+        for end, segment in found:
+            whole, hull = segment, end
+            most = MONO_OUT_OF_ORDER if self.chars.font[segment[0].chars[0]].mono else OUT_OF_ORDER
+            for number in range(len(out) - 1, max(len(out) - BEFORE, -1), -1):
+                near = hulls[number]
+                if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end, most):
+                    whole, hull = out.pop(number) + whole, union((hulls.pop(number), hull))
+            out.append(whole)
+            hulls.append(hull)
+        return out
+
+    def _line(self, words: list[Word]) -> Line:
+        rtl = self._is_rtl(words)
+        if rtl or any(self.rtl[word.chars].any() for word in words if not word.text.isascii()):
+            self._by_sight([word for word in words if any(char in MIRROR for char in word.text)])
+        words = in_order(words, rtl)
+        for a, b in itertools.pairwise(words):
+            if b.chars[0] - a.chars[-1] != 1 and not rtl:
+                # neighbours on the page but not in the file, whose white space is between others
+                b.space = self._gap(a, b) > LEAST_SPACE and not _both_cjk(a, b)
+            elif not b.space:
+                gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
+                b.space = rtl or (gap > SPLIT * a.size and not _both_cjk(a, b))
+        line = Line(words, self.direction, rtl)
+        last = words[-1].text
+        line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalnum()
+        line.box, line.place = union([word.box for word in words]), union([word.place for word in words])
+        return line
+
+    def _by_sight(self, words: list[Word]) -> None:
+        """Puts the characters of words in the order that they have on the page, those from right to left turned."""
+        for word in words:
+            clusters: list[list[int]] = []
+            for k in word.chars:
+                if clusters and unicodedata.combining(self.chars.text[k][0]):
+                    clusters[-1].append(k)
+                else:
+                    clusters.append([k])
+            clusters.sort(key=lambda cluster: self.box[cluster[0], 0] + self.box[cluster[0], 2])
+            if self.rtl[word.chars].any():
+                runs = itertools.groupby(clusters, lambda cluster: self._runs_right(cluster[0]))
+                parts = [list(run) if right else list(run)[::-1] for right, run in runs]
+                clusters = [cluster for part in reversed(parts) for cluster in part]
+            word.chars = [k for cluster in clusters for k in cluster]
+            word.text = self._text(word.chars)
+
+    def _runs_right(self, k: int) -> bool:
+        """Whether a character of a text from right to left runs to the right: letters of other scripts, digits."""
+        return self.chars.text[k][0].isalnum() and not self.rtl[k]
+
+    def _gap(self, a: Word, b: Word) -> float:
+        """Em between the cells of two words."""
+        (left, right), (start, end) = ((self.cell[w.chars, 0].min(), self.cell[w.chars, 2].max()) for w in (a, b))
+        return max(start - right, left - end) / max(min(a.size, b.size), 1e-6)
+
+    def _is_rtl(self, words: list[Word]) -> bool:
+        """Whether most letters of a line run from right to left."""
+        if all(word.text.isascii() for word in words):
+            return False
+        letters = [k for word in words for k in word.chars if self.chars.text[k][0].isalpha()]
+        return 2 * int(self.rtl[letters].sum()) > len(letters)
+
+    def _describe(self, lines: list[Line]) -> None:
+        """Tells of every line what most of its characters are."""
+        members = [[k for word in line.words for k in word.chars] for line in lines]
+        starts = np.cumsum([0, *(len(group) for group in members[:-1])])
+        every = list(itertools.chain.from_iterable(members))
+        fonts = [self.chars.font[k] for k in every]
+        bold = np.add.reduceat([font.bold for font in fonts], starts, dtype=int).tolist()
+        mono = np.add.reduceat([font.mono for font in fonts], starts, dtype=int).tolist()
+        broken = np.logical_or.reduceat(self.chars.broken[every], starts).tolist()
+        sizes, marks = self.chars.size[every].tolist(), [font.mark for font in fonts]
+        for number, (line, start) in enumerate(zip(lines, starts.tolist(), strict=True)):
+            end = start + len(members[number])
+            line.size = statistics.median(sizes[start:end])
+            line.bold, line.mono = 2 * bold[number] > end - start, 2 * mono[number] > end - start
+            line.clean = not broken[number]
+            line.marks = marks[start:end]
+
+
+def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, most: float) -> bool:
+    """Whether words of one line are among two groups of them: on one height, none on another, some at most so many em
+    from each other."""
+    shared = min(around_a[3], around_b[3]) - max(around_a[1], around_b[1])
+    if shared <= 0.5 * min(around_a[3] - around_a[1], around_b[3] - around_b[1]) and not _on_one_line(a, b):
+        return False
+    em = max(a[0].size, b[0].size)
+    gap = max(around_b[0] - around_a[2], around_a[0] - around_b[2])
+    if gap >= -0.3 * em:
+        return gap <= most * em
+    gaps = [max(q.place[0] - p.place[2], p.place[0] - q.place[2]) for p in a for q in b]
+    return -0.3 * em <= min(gaps) <= most * em
+
+
+def _on_one_line(a: list[Word], b: list[Word]) -> bool:
+    """Whether letters of one size stand on one line, as a comma and a letter do without a height in common."""
+    first, second = a[0], b[0]
+    em = max(first.size, second.size)
+    return abs(first.size - second.size) < 0.1 * em and abs(first.high[1] - second.high[1]) < 0.12 * em
+
+
+def _both_cjk(a: Word, b: Word) -> bool:
+    return is_cjk(a.text[-1]) and is_cjk(b.text[0])
+
+
+def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the runs of members of which so many are counted at least."""
+    sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
+    for start, end in sides.reshape(-1, 2).tolist():
+        if counted[start:end].sum() >= least:
+            yield start, end
+
+
+def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
+    """The boxes around groups of boxes (N, 4). starts: where groups begin."""
+    low, high = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
+    return list(zip(*low.T.tolist(), *high.T.tolist(), strict=True))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def in_order(words: list[Word], rtl: bool) -> list[Word]:
+    """Words of a line as they are read; left-to-right words and numbers in right-to-left text keep their order."""
+    words = sorted(words, key=lambda word: word.place[0] + word.place[2])
+    mixed = rtl or any(is_rtl(char) for word in words if not word.text.isascii() for char in word.text)
+    if not mixed:
+        return words
+    kinds = ["R" if any(map(is_rtl, w.text)) else "L" if any(c.isalnum() for c in w.text) else "" for w in words]
+    ahead = "R" if rtl else "L"
+    for k, kind in enumerate(kinds):  # what has no direction takes that of both neighbours, or of the line
+        if not kind:
+            before = kinds[k - 1] if k else ahead
+            after = next((other for other in kinds[k + 1 :] if other), ahead)
+            kinds[k] = before if before == after else ahead
+    runs = [(kind, list(run)) for kind, run in itertools.groupby(zip(kinds, words, strict=True), lambda item: item[0])]
+    runs = runs[::-1] if rtl else runs
+    ordered = [item for kind, run in runs for item in (run[::-1] if kind == "R" else run)]
+    out = [word for _, word in ordered]
+    if any(char in MIRROR for word in out for char in word.text):
+        texts = exchanged([word.text for word in out], [kind for kind, _ in ordered], rtl)
+        for word, text in zip(out, texts, strict=True):
+            word.text = text
+    return out

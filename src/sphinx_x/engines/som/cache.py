@@ -1,0 +1,123 @@
+"""Answers that were paid for, kept so that none is paid twice: a log on disk that survives a kill at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.errors import DataError
+from sphinx_x.work.files import alone_in, append_line, read_lines
+
+LOG = "answers.jsonl"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an endpoint answered. finish: its own word for why it ended; refusal: what it said instead of an answer;
+    tokens: in and out as it counted them, or None where it told no numbers that can be."""
+
+    content: str
+    finish: str
+    refusal: str = ""
+    tokens: tuple[int, int] | None = None
+
+
+class Cache:
+    """The log of a folder: before a call one line with what it may cost, after it one with the answer and the cost.
+
+    Every line is on the disk before the call goes out or its answer is used. `spent` (in `spending.UNIT`ths) is what
+    all runs with this folder paid. A call of which a killed run left only the first line counts as paid in full. To be
+    opened by `opened`, by one process at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._answers: dict[str, Completion] = {}
+        self._lock = threading.Lock()
+        self.spent = 0
+        open_calls = self._read(path)
+        append_line(path, {"opened": True})  # also mends a last line that a kill cut short
+        self._file = path.open("ab", buffering=0)
+        for key, reserved in open_calls.items():
+            self.lost(key, reserved, "the run was killed before the answer came")
+
+    def _read(self, path: Path) -> dict[str, int]:
+        open_calls: dict[str, int] = {}
+        for number, line in enumerate(read_lines(path), 1):
+            try:
+                if "asked" in line:
+                    open_calls[line["asked"]] = int(line["reserved"])
+                elif "answered" in line:
+                    del open_calls[line["answered"]]
+                    self._keep(line["answered"], line["answer"], int(line["paid"]))
+                elif "lost" in line:
+                    del open_calls[line["lost"]]
+                    self.spent += int(line["paid"])
+            except (LookupError, TypeError, ValueError) as error:
+                raise DataError(f"{path}, record {number}: not a record of a call") from error
+        return open_calls
+
+    def _keep(self, key: str, answer: Mapping[str, Any], paid: int) -> None:
+        tokens = answer["tokens"]
+        self._answers[key] = Completion(**{**answer, "tokens": None if tokens is None else (tokens[0], tokens[1])})
+        self.spent += paid
+
+    def find(self, key: str) -> Completion | None:
+        """The answer of an earlier call, or None."""
+        with self._lock:
+            return self._answers.get(key)
+
+    def asked(self, key: str, name: str, reserved: int) -> None:
+        """Says that a call goes out that may cost `reserved`; name: of the request, for people."""
+        self._write({"asked": key, "id": name, "reserved": reserved})
+
+    def answered(self, key: str, answer: Completion, paid: int) -> None:
+        """Keeps an answer, and what it cost."""
+        with self._lock:
+            self._append({"answered": key, "paid": paid, "answer": asdict(answer)})
+            self._answers[key] = answer
+            self.spent += paid
+
+    def lost(self, key: str, paid: int, reason: str) -> None:
+        """Says that a call brought no answer, what it may have cost all the same, and why."""
+        self._write({"lost": key, "paid": paid, "reason": reason})
+        with self._lock:
+            self.spent += paid
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._append(record)
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        line = json.dumps(record).encode() + b"\n"
+        if self._file.closed or self._file.write(line) != len(line):
+            self._file.close()  # nothing may follow a line that is not whole
+            raise OSError(f"{self._file.name}: the disk took no whole line")
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the log."""
+        self._file.close()
+
+
+@contextmanager
+def opened(folder: str | Path) -> Iterator[Cache]:
+    """The cache of a folder, for this process alone; raises `SphinxXError` where another is at work in it."""
+    with alone_in(folder):
+        cache = Cache(Path(folder) / LOG)
+        try:
+            yield cache
+        finally:
+            cache.close()
+
+
+def key_of(parameters: Mapping[str, Any], texts: list[tuple[str, str]], image: bytes) -> str:
+    """SHA-256 of all that an answer depends on: model and parameters, roles with their texts, and the image."""
+    parts = {"parameters": parameters, "texts": texts, "image": hashlib.sha256(image).hexdigest()}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,100 @@
+"""Marks on a copy of the image: points, boxes, polygons or masks with their labels, for people and for prompting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sphinx_x.engines.som.labels import font_at, label_size, overlap
+from sphinx_x.engines.som.marks import Mark, Marked
+from sphinx_x.engines.som.regions import Polygon, Region, cut_out, inside
+
+ALPHA = 0.35
+"""How much of its colour lies over a masked region."""
+NEAR = 4
+"""Pixels between a label and its region that need no line."""
+
+
+def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) -> Image.Image:
+    """A copy of an RGB image with its marks; regions: the list that the marks were made of. Large regions come first,
+    labels last, so that nothing lies on a label."""
+    out = image.convert("RGB")
+    marks = sorted(marked.marks, key=lambda mark: -mark.share)
+    width = max(round((image.width * image.height) ** 0.5 / 250), 1)
+    for mark in marks:
+        if mark.kind == "mask":
+            _tint(out, mark, regions[mark.region])
+    draw = ImageDraw.Draw(out)
+    for mark in marks:
+        _draw_place(draw, mark, regions[mark.region], width)
+    for mark in marks:
+        if mark.moved and not overlap(mark.rect, mark.box, NEAR):
+            _draw_leader(draw, mark, width)
+    for mark in marks:
+        _draw_label(draw, mark)
+    return out
+
+
+def _tint(image: Image.Image, mark: Mark, region: Region) -> None:
+    cut = cut_out(region, image.size)
+    shade = cut.mask.astype(np.uint8) * round(255 * ALPHA)
+    image.paste(mark.colour, (cut.x, cut.y), Image.fromarray(shade))
+
+
+def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: int) -> None:
+    """The outline in its colour inside a thin one in the ink's, so that it is seen on any picture."""
+    left, top, right, bottom = mark.box
+    if mark.kind == "point":
+        x, y = mark.point
+        dot = min(1.5 * width, min(right - left, bottom - top) / 8) + 1  # letters are still read below it
+        for radius, colour in ((dot + 1, mark.ink), (dot, mark.colour)):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        return
+    pieces = [mark.polygon]
+    if mark.kind == "box":
+        pieces = [_grown(((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)), width + 1)]
+    elif mark.kind == "polygon" and min(right - left, bottom - top) < 4 * mark.font:
+        pieces = [_grown(mark.polygon, width + 1)]
+    elif mark.kind == "mask" and region.mask is None and region.polygons:
+        pieces = [inside(polygon, mark.box) for polygon in region.polygons]
+    for colour, wide in ((mark.ink, width + 2), (mark.colour, width)):
+        for corners in pieces:
+            if len(corners) > 1:
+                draw.line([*corners, corners[0], corners[1]], fill=colour, width=wide, joint="curve")
+
+
+def _grown(polygon: Polygon, pixels: float) -> Polygon:
+    """A polygon with its corners moved outwards, so that its outline hides nothing of what it is around."""
+    middle = (sum(x for x, _ in polygon) / len(polygon), sum(y for _, y in polygon) / len(polygon))
+    return tuple(
+        (x + math.copysign(pixels, x - middle[0]), y + math.copysign(pixels, y - middle[1])) for x, y in polygon
+    )
+
+
+def _draw_leader(draw: ImageDraw.ImageDraw, mark: Mark, width: int) -> None:
+    """From the label to its region, where it does not stand on it."""
+    left, top, right, bottom = mark.rect
+    start = ((left + right) / 2, (top + bottom) / 2)
+    end = mark.point if mark.kind in ("point", "mask") else _nearest(mark.box, start)
+    draw.line([start, end], fill=mark.ink, width=width + 2)
+    draw.line([start, end], fill=mark.colour, width=width)
+
+
+def _nearest(box: Sequence[float], point: tuple[float, float]) -> tuple[float, float]:
+    return min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3])
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
+    left, top, right, bottom = mark.rect
+    draw.rectangle((left, top, right - 1, bottom - 1), fill=mark.colour, outline=mark.ink)
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    draw.text(middle, mark.label, fill=mark.ink, font=font_at(mark.font), anchor="mm")
+
+
+def fits(mark: Mark) -> bool:
+    """Whether the text of a label is no larger than the label."""
+    width, height = label_size(mark.label, mark.font)
+    return width <= mark.rect[2] - mark.rect[0] and height <= mark.rect[3] - mark.rect[1]

@@ -1,0 +1,239 @@
+"""What is true of marks: what they are on, where, how large, and how they lie to each other."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.data.sample import Box
+from sphinx_x.engines.som.marks import Mark, Marked
+from sphinx_x.engines.som.nouns import a_noun, counted_noun, head, is_plural
+from sphinx_x.engines.som.regions import Region, cut_out
+from sphinx_x.engines.som.scenes import Domain, Scene
+from sphinx_x.engines.som.tones import tones
+from sphinx_x.sources.dialogue import listing
+from sphinx_x.sources.layout import number_word
+
+LARGER = 1.3
+"""How many times as large a region must be to be called larger."""
+LONGEST = 120
+"""Characters of a text that is quoted."""
+LEAST_SHARE = 0.01
+"""Share of the image from which it is said how much of it a region covers."""
+WIDE = 0.5
+"""Share of a side from which a region is too wide to be on one side of the image."""
+COLOURED = ("natural", "gui", "panel")
+"""Domains of which colours are told: those of writing and of pages are of paper and ink."""
+PEOPLE = frozenset(
+    """
+    person people man men woman women boy boys girl girls child children kid kids baby guy lady adult player rider
+    surfer skier skateboarder snowboarder pedestrian passenger worker crowd face head hand hands arm arms leg
+    legs skin hair
+    """.split()  # noqa: SIM905
+)
+"""Of whom no colour is told: it would be taken for that of the skin."""
+PLACES = (
+    ("in the upper left of the image", "at the top of the image", "in the upper right of the image"),
+    ("on the left of the image", "in the middle of the image", "on the right of the image"),
+    ("in the lower left of the image", "at the bottom of the image", "in the lower right of the image"),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A mark with its region, in an image of this width and height and of this domain.
+
+    colours: that most of its pixels have, where they are its own and not those of a box around it.
+    """
+
+    mark: Mark
+    region: Region
+    size: tuple[int, int]
+    domain: Domain
+    colours: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What is written on its mark."""
+        return self.mark.label
+
+    @property
+    def exact(self) -> bool:
+        """Whether its area is that of the thing itself, not of a box around it."""
+        return is_exact(self.region, self.domain)
+
+    @property
+    def named(self) -> bool:
+        """Whether it is known what is there."""
+        return bool(self.region.name or self.region.text)
+
+    @property
+    def noun(self) -> str:
+        """What is there, with an article: `a dog`, `the text "EXIT"`, `a region` where nothing is known."""
+        if self.region.text:
+            return f"the text {quoted(self.region.text)}"
+        return a_noun(self.region.name or "region")
+
+    @property
+    def again(self) -> str:
+        """How it is spoken of again: `it`, `they`, `the person`."""
+        if self.many:
+            return "they"
+        return f"the {self.region.name}" if head(self.region.name.lower()) in PEOPLE else "it"
+
+    @property
+    def many(self) -> bool:
+        """Whether it is spoken of in the plural."""
+        return not self.region.text and is_plural(self.region.name)
+
+    @property
+    def key(self) -> str:
+        """The same for marks on things of one kind."""
+        return self.region.text or self.region.name
+
+    @property
+    def where(self) -> str:
+        """The third of the image, across and down, that its middle lies in; empty where that would mislead.
+
+        It would where the deepest part of a region lies in another third than the middle of its box, where it reaches
+        over more than half of a side that it is said to be on, and of `in the middle` where it reaches beyond that.
+        """
+        box, point = self.mark.box, self.mark.point
+        middles = [(box[k] + box[k + 2]) / 2 / self.size[k] for k in range(2)]
+        thirds = [_third(middle) for middle in middles]
+        spans = [(box[k + 2] - box[k]) / self.size[k] for k in range(2)]
+        apart = any(_third(point[k] / self.size[k]) != thirds[k] for k in range(2))
+        wide = any(third != 1 and span > WIDE for third, span in zip(thirds, spans, strict=True))
+        beyond = any(3 * box[k] < self.size[k] or 3 * box[k + 2] > 2 * self.size[k] for k in range(2))
+        if apart or wide or (thirds == [1, 1] and beyond):
+            return ""
+        return PLACES[thirds[1]][thirds[0]]
+
+    @property
+    def share(self) -> str:
+        """How much of the image it or its box covers, `about 3% of the image`; empty below a hundredth."""
+        return f"about {round(100 * self.mark.share)}% of the image" if self.mark.share >= LEAST_SHARE else ""
+
+    @property
+    def colour(self) -> str:
+        """`mostly brown`, `mostly black and white`; empty where no colour is told."""
+        return f"mostly {' and '.join(self.colours)}" if self.colours else ""
+
+
+def is_exact(region: Region, domain: Domain) -> bool:
+    """Whether a region is the thing itself: of a natural image a box is only around it."""
+    return domain != "natural" or bool(region.polygons) or region.mask is not None
+
+
+def _third(part: float) -> int:
+    return min(max(int(3 * part), 0), 2)
+
+
+def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) -> list[Known]:
+    """The marks of a scene (in pixels) with what is known of them. image: RGB; without it no colours are told."""
+    known = []
+    for mark in marked.marks:
+        region = scene.regions[mark.region]
+        colours = () if image is None else _colours(region, image, scene.domain)
+        known.append(Known(mark, region, marked.size, scene.domain, colours))
+    return known
+
+
+def _colours(region: Region, image: Image.Image, domain: Domain) -> tuple[str, ...]:
+    """The colours of the pixels of a region that is exact and named, and no person."""
+    person = not PEOPLE.isdisjoint(region.name.lower().split())
+    if domain not in COLOURED or region.text or not region.name or person or not is_exact(region, domain):
+        return ()
+    cut = cut_out(region, image.size)
+    height, width = cut.mask.shape
+    return tones(np.asarray(image.crop((cut.x, cut.y, cut.x + width, cut.y + height)))[cut.mask])
+
+
+def quoted(text: str) -> str:
+    """A text in quotation marks, long ones cut after a word."""
+    short = shortened(text)
+    return f'"{short}"' if short == text else f'"{short} ..."'
+
+
+def shortened(text: str) -> str:
+    """As much of a text as is quoted."""
+    return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0]
+
+
+def directions(one: Box, other: Box) -> list[str]:
+    """On which sides of a box another lies with all of it: `to the left of`, `to the right of`, `above`, `below`."""
+    found = []
+    if one[2] <= other[0] or other[2] <= one[0]:
+        found.append("to the left of" if one[2] <= other[0] else "to the right of")
+    if one[3] <= other[1] or other[3] <= one[1]:
+        found.append("above" if one[3] <= other[1] else "below")
+    return found
+
+
+def lies(one: Known, other: Known) -> str:
+    """How a region lies to another: `above and to the left of`, `inside`; empty where nothing is told by their boxes.
+
+    Of boxes around things in a natural image that are not apart nothing is true of the things.
+    """
+    found = directions(one.mark.box, other.mark.box)
+    if found:
+        return " and ".join(reversed(found))
+    return "inside" if one.domain != "natural" and _holds(other.mark.box, one.mark.box) else ""
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    around = outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+    return around and outer != inner
+
+
+def compared(one: Known, other: Known) -> int:
+    """1 where a mark's region is clearly larger than another's, -1 where it is clearly smaller, else 0."""
+    ratio = one.mark.share / other.mark.share
+    return (ratio >= LARGER) - (ratio <= 1 / LARGER)
+
+
+def larger_than(one: Known, other: Known, smaller: bool = False) -> str:
+    """`is larger than`, or what of it is true where only boxes are known."""
+    word = "smaller" if smaller else "larger"
+    return f"is {word} in the image than" if one.exact and other.exact else f"has a {word} box than"
+
+
+def _kind_of(one: Known) -> str:
+    """Its class, of panels and labelled elements without what tells them apart."""
+    name = one.region.name
+    return re.split(r" with | labelled ", name)[0] if one.domain in ("panel", "gui") else name
+
+
+def distance(one: Known, other: Known) -> float:
+    """Between the middles of two boxes."""
+    a, b = one.mark.box, other.mark.box
+    return math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2
+
+
+def counted(known: Sequence[Known]) -> str:
+    """What the marks are on, in one phrase: `two people, a dog and the text "EXIT"`; long lists end in a number."""
+    counts = Counter(_kind_of(one) for one in known if not one.region.text)
+    said = [
+        a_noun(name or "region") if count == 1 else counted_noun(name or "region", count)
+        for name, count in counts.most_common()
+    ]
+    texts = sum(bool(one.region.text) for one in known)
+    if texts:
+        said.append("a piece of text" if texts == 1 else f"{number_word(texts)} pieces of text")
+    return "".join(map(str, listing(said)))
+
+
+def annotated(scene: Scene, known: Sequence[Known]) -> list[tuple[Known, str, Known]]:
+    """The annotated relations between regions that have marks."""
+    by_region = {one.mark.region: one for one in known}
+    return [
+        (by_region[relation.subject], relation.predicate, by_region[relation.object])
+        for relation in scene.relations
+        if relation.subject in by_region and relation.object in by_region
+    ]

@@ -1,0 +1,113 @@
+"""Masks of plain images by a segment-anything model of the user, through the library's mask-generation pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.engines.som.regions import Region, Rle
+from sphinx_x.engines.som.scenes import Scene, SceneSource
+from sphinx_x.errors import CheckpointError, DataError, one_line
+from sphinx_x.images import open_image
+from sphinx_x.sources.base import PICTURES, Raw, Record
+
+
+@dataclass(frozen=True)
+class SamSettings:
+    """A model folder or hub id of a SAM, where it runs, and what masks are kept (as in the library's pipeline).
+
+    most: masks of an image, the best first; overlap: of boxes, above which the worse of two masks is dropped.
+    """
+
+    model: str
+    device: str = "cpu"
+    points_per_side: int = 32
+    points_per_batch: int = 64
+    least_iou: float = 0.88
+    least_stability: float = 0.95
+    overlap: float = 0.7
+    most: int = 60
+
+
+def sam_source(settings: SamSettings, licence: str = "as the images' owner says") -> SceneSource:
+    """Every image below a folder with the masks that the model finds; they have no names.
+
+    The model is loaded once in every process that makes samples, so few workers are wanted with large ones.
+    """
+    layout = "any folder of images"
+    build = partial(_build, settings=settings)
+    return SceneSource("sam", "natural", licence, layout, read_images, build, asdict(settings))
+
+
+def read_images(raw: Raw) -> Iterator[Record]:
+    """The images of a folder, called by their path in it."""
+    found = [path for ending in PICTURES for path in (*raw.files(f"*{ending}"), *raw.files(f"*{ending.upper()}"))]
+    for path in sorted(set(found)):
+        name = path.relative_to(raw.root) if path.is_relative_to(raw.root) else path
+        yield Record(name.as_posix(), path)
+
+
+def _build(record: Record, raw: Raw, settings: SamSettings) -> Scene:
+    path: Path = record.data
+    regions = tuple(Region(mask=mask) for mask in find_masks(path, settings))
+    return Scene(record.id, path, regions, "natural")
+
+
+def find_masks(image: Any, settings: SamSettings) -> list[Rle]:
+    """The masks that the model finds in an image (whatever `open_image` takes), those it trusts most first."""
+    generator = _generator(settings)
+    try:
+        found = generator(
+            open_image(image),
+            points_per_batch=settings.points_per_batch,
+            points_per_crop=settings.points_per_side,
+            pred_iou_thresh=settings.least_iou,
+            stability_score_thresh=settings.least_stability,
+            crops_nms_thresh=settings.overlap,
+        )
+    except (RuntimeError, IndexError) as error:
+        raise DataError(f"the mask model failed: {one_line(error)}") from error
+    order = sorted(range(len(found["masks"])), key=lambda k: -float(found["scores"][k]))
+    masks = [Rle.from_coco(found["masks"][k]) for k in order]
+    return [mask for mask in masks if sum(mask.counts[1::2])][: settings.most]
+
+
+@cache
+def _generator(settings: SamSettings) -> Any:
+    from transformers import AutoModelForMaskGeneration, pipeline
+    from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+    class Processor(SamImageProcessorPil):
+        """The library's own, but for its last step, which needs torchvision and decodes masks that are kept as runs."""
+
+        def post_process_for_mask_generation(
+            self, all_masks: Any, all_scores: Any, all_boxes: Any, crops_nms_thresh: float
+        ) -> Any:
+            kept = _suppress(all_boxes.float(), all_scores, crops_nms_thresh)
+            masks = [all_masks[k] for k in kept]
+            return masks, all_scores[kept], masks, all_boxes[kept]
+
+    try:
+        model = AutoModelForMaskGeneration.from_pretrained(settings.model)
+        processor = Processor.from_pretrained(settings.model)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{settings.model}: not a model that makes masks: {one_line(error)}") from error
+    return pipeline("mask-generation", model=model, image_processor=processor, device=settings.device)
+
+
+def _suppress(boxes: Any, scores: Any, limit: float) -> list[int]:
+    """Numbers of the boxes (N, 4) that no better one overlaps by more than `limit`, best first."""
+    waiting = scores.argsort(descending=True, stable=True)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept: list[int] = []
+    while len(waiting):
+        first, waiting = int(waiting[0]), waiting[1:]
+        kept.append(first)
+        low = boxes[waiting, :2].maximum(boxes[first, :2])
+        sides = (boxes[waiting, 2:].minimum(boxes[first, 2:]) - low).clamp(min=0)
+        common = sides[:, 0] * sides[:, 1]
+        waiting = waiting[common <= limit * (areas[waiting] + areas[first] - common).clamp(min=1e-9)]
+    return kept

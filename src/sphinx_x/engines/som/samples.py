@@ -1,0 +1,65 @@
+"""Scenes from samples that are there already: those of the OCR engine, or whatever has regions with texts.
+
+Of samples whose task is `objects` a region's text is the name of what is there; of all others it is what is written
+there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from sphinx_x.data.sample import OBJECTS, RELATIVE
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.engines.som.regions import Region
+from sphinx_x.engines.som.scenes import Scene, SceneSource
+from sphinx_x.errors import SampleError, one_line
+from sphinx_x.sources.base import Malformed, Raw, Record
+from sphinx_x.work.tally import QUARANTINE
+
+
+def read_samples(raw: Raw) -> Iterator[Record]:
+    """One record for every sample of the shards *.jsonl below the folder."""
+    for path in (path for path in raw.files("*.jsonl") if path.name != QUARANTINE):
+        reader = _reader(path)
+        for index in range(len(reader)):
+            try:
+                yield Record(reader[index].id, (path, index))
+            except SampleError as error:
+                yield Record(reader.where(index), Malformed(one_line(error)))
+
+
+def build_sample(record: Record, raw: Raw) -> Scene:
+    """The regions of a sample's first image."""
+    path, index = record.data
+    reader = _reader(path)
+    sample = reader[index]
+    left_out: Counter[str] = Counter()
+    if not sample.images:
+        return Scene(record.id, b"", (), "text")
+    for field, reason in sample.problems():
+        if reason == RELATIVE:
+            raise SampleError(reader.where(index), field, reason)
+    regions: list[Region] = []
+    for region in sample.regions:
+        text, (x1, y1, x2, y2) = region["text"].strip(), region["box"]
+        if not text:
+            left_out["region without a text"] += 1
+        elif sample.task == OBJECTS:
+            regions.append(Region(text, box=(x1, y1, x2, y2)))
+        else:
+            regions.append(Region(text=text, box=(x1, y1, x2, y2)))
+    domain = "natural" if sample.task == OBJECTS else "text"
+    size = sample.images[0].width, sample.images[0].height
+    picture = reader.image_bytes(sample, 0)
+    return Scene(record.id, picture, tuple(regions), domain, size=size, left_out=left_out, licence=sample.licence)
+
+
+@lru_cache(maxsize=32)
+def _reader(path: Path) -> SampleReader:
+    return SampleReader(path)
+
+
+SAMPLES = SceneSource("samples", "text", "as each sample says", "docs/data.md, One sample", read_samples, build_sample)

@@ -1,0 +1,75 @@
+"""Scenes: an image with what is known of its regions, and the sources that they are read from (paper, section 4.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from sphinx_x.engines.som.regions import Region
+from sphinx_x.sources.base import Picture, Raw, Record
+
+Domain = Literal["natural", "gui", "text", "document", "panel"]
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What an annotator said of two regions, given by their numbers, as in `man`, `wearing`, `hat`."""
+
+    subject: int
+    predicate: str
+    object: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image and its regions before it is opened.
+
+    unit: what places are given in: None for pixels, else the length of an image's side (1 or 1000). size: width and
+    height that the annotations say. left_out: what was passed over, by reason. licence: where it is not its source's.
+    """
+
+    id: str
+    image: Picture
+    regions: tuple[Region, ...]
+    domain: Domain
+    relations: tuple[Relation, ...] = ()
+    unit: float | None = None
+    size: tuple[int, int] | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
+    licence: str = ""
+
+    def in_pixels(self, size: tuple[int, int]) -> Scene:
+        """The same scene with its places in pixels of an image of this width and height."""
+        if self.unit is None:
+            return self
+        x, y = size[0] / self.unit, size[1] / self.unit
+        return replace(self, regions=tuple(scaled(region, x, y) for region in self.regions), unit=None)
+
+
+def scaled(region: Region, x: float, y: float, left: float = 0, top: float = 0) -> Region:
+    """A region without a mask in an image that is scaled by x and y and moved to (left, top)."""
+    box = region.box
+    if box is not None:
+        box = (box[0] * x + left, box[1] * y + top, box[2] * x + left, box[3] * y + top)
+    polygons = tuple(tuple((a * x + left, b * y + top) for a, b in polygon) for polygon in region.polygons)
+    return replace(region, box=box, polygons=polygons)
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """Where scenes come from: `read` gives one record an image, `build` makes a scene of it, in parallel.
+
+    Both are as in `sphinx_x.sources.base.Source`: `build` may raise what its record is then set aside for.
+    layout: what the reader's layout was taken from; facts: what else scenes depend on, as JSON.
+    """
+
+    name: str
+    domain: Domain
+    licence: str
+    layout: str
+    read: Callable[[Raw], Iterable[Record]]
+    build: Callable[[Record, Raw], Scene]
+    facts: Mapping[str, Any] = field(default_factory=dict)

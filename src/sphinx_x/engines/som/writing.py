@@ -1,0 +1,192 @@
+"""What a writer is given and what it gives: pages with marks, and exchanges about them; the questions that all ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from sphinx_x.conversation import format_places
+from sphinx_x.engines.som.facts import Known
+from sphinx_x.engines.som.marks import Mark, Marked
+from sphinx_x.engines.som.scenes import Scene
+from sphinx_x.sources.dialogue import Content, box, dialogue, listing, pick, point, points, rng_of
+
+Task = Literal["detailed", "short", "relations", "questions"]
+TASKS: tuple[Task, ...] = get_args(Task)
+Turn = tuple[Content, Content]
+"""A question and its answer."""
+
+QUESTIONS: dict[Task, tuple[str, ...]] = {
+    "detailed": (
+        "Provide a detailed description for each of the marks.",
+        "Describe what is at each of the marks in detail.",
+        "Please give a detailed description of every mark.",
+        "Tell me in full sentences what is at each mark.",
+        "Describe all of the marks in detail.",
+    ),
+    "short": (
+        "Provide a short description for each of the marks.",
+        "Say briefly what each mark is on.",
+        "Name what is at each of the marks in a few words.",
+        "List the marks with what is there.",
+        "What is at each of the marks? Keep it short.",
+    ),
+    "relations": (
+        "Analyze the relationships among the marks.",
+        "Describe how the marks relate to each other.",
+        "What are the relations between the marks?",
+        "Compare the marks with each other.",
+    ),
+    "questions": (
+        "I will ask you questions about the image based on the given marks.",
+        "Next come questions about the marks in the image. Are you ready?",
+        "Please get ready to answer questions that refer to the given marks.",
+        "I want to ask you about some of the marks.",
+    ),
+}
+QUESTIONS_OF: dict[Task, tuple[str, ...]] = {
+    "detailed": (
+        "Describe what is at {} in detail.",
+        "Give a detailed description of what is at {}.",
+        "Tell me in full sentences what is at {}.",
+    ),
+    "short": (
+        "Say briefly what is at {}.",
+        "Name in a few words what is at {}.",
+        "What is at {}? Keep it short.",
+    ),
+}
+"""The same for some of the marks."""
+LISTED = ("The marks are: {}.", "Here are the marks: {}.", "Marks in the image: {}.")
+LED = 0.5
+"""Share of the samples in which questions come before descriptions."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An image with marks to be written about.
+
+    key: what chance depends on; name: of the sample; scene: in pixels; marked: its marks; known: the marks with what is
+    known of them; kinds: what is to be written; raw, picture: the encoded bytes of the raw and of the marked image.
+    """
+
+    key: str
+    name: str
+    scene: Scene
+    marked: Marked
+    known: tuple[Known, ...]
+    kinds: tuple[Task, ...]
+    raw: bytes
+    picture: bytes
+
+    @property
+    def labels(self) -> list[str]:
+        """Of all marks, in order."""
+        return [mark.label for mark in self.marked.marks]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Turns of one kind; their questions do not say yet where the marks are. labels: of the marks that descriptions and
+    relations must cite, None for all of the page."""
+
+    kind: Task
+    turns: list[Turn]
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no exchange of a kind; the others of its page are used all the same."""
+
+    kind: Task
+    error: Exception
+
+
+Written = list[Exchange | Failure] | Exception
+"""What a writer gives for a page: its exchanges, or why there are none at all."""
+
+
+class Writer(Protocol):
+    """Who writes the answers. It is copied into worker processes; one that cannot be wants a single worker."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    def facts(self) -> dict:
+        """What its words depend on, as JSON."""
+        ...
+
+    def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
+        """For every page in turn what was written. Errors are `UnusedError` where there is nothing to say, others of
+        `sphinx_x.work.tally.UNUSABLE` where something is wrong."""
+        ...
+
+
+def in_order(page: Page) -> list[Task]:
+    """The kinds of a page in the order of its dialogue: questions first in half of the samples and last in the others,
+    the rest by chance; a single kind is what it is."""
+    rng = rng_of(f"{page.key} order")
+    rest: list[Task] = [kind for kind in page.kinds if kind != "questions"]
+    first = rng.random() < LED
+    rng.shuffle(rest)
+    asked: list[Task] = ["questions"] if "questions" in page.kinds else []
+    return [*asked, *rest] if first else [*rest, *asked]
+
+
+def ask(kind: Task, key: str, labels: Sequence[str] = ()) -> str:
+    """The question of a kind, in one of several wordings. labels: of the marks it is about, empty for all."""
+    if not labels:
+        return pick(QUESTIONS[kind], f"{key} {kind}")
+    marks = "".join(map(str, listing([cite(label) for label in labels])))
+    return pick(QUESTIONS_OF[kind], f"{key} {kind}").format(marks)
+
+
+def cite(label: str) -> str:
+    """`<Mark 1>`."""
+    return f"<Mark {label}>"
+
+
+def place_of(mark: Mark) -> dict:
+    """The part that says where a mark is: its point, its box, or the corners of its polygon or mask."""
+    if mark.kind == "point":
+        return point(_rounded(mark.point))
+    if mark.kind == "box":
+        return box(_rounded(mark.box))
+    return points([_rounded(corner) for corner in mark.polygon])
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(number, 2) for number in numbers]
+
+
+def listed(marks: Sequence[Mark]) -> list[str | dict]:
+    """`<Mark 1> [0.56, 0.24], <Mark 2> [0.76, 0.50]`, as parts."""
+    parts: list[str | dict] = []
+    for number, mark in enumerate(marks):
+        parts += [f"{', ' if number else ''}{cite(mark.label)} ", place_of(mark)]
+    return parts
+
+
+def written_marks(marked: Marked, decimals: int = 2) -> str:
+    """The marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the padded square."""
+    side = max(marked.size)
+    said = []
+    for mark in marked.marks:
+        part = place_of(mark)
+        places = part["points"] if part["type"] == "points" else [part[part["type"]]]
+        said.append(f"{cite(mark.label)} {format_places([[n / side for n in place] for place in places], decimals)}")
+    return ", ".join(said)
+
+
+def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[dict]:
+    """The messages of a sample: all exchanges in turn, the places of the marks in the first question."""
+    turns = [turn for exchange in exchanges for turn in exchange.turns]
+    before, after = pick(LISTED, page.key).split("{}")
+    question = turns[0][0]
+    first = [*([question] if isinstance(question, str | dict) else question), f" {before}"]
+    turns[0] = ([*first, *listed(page.marked.marks), after], turns[0][1])  # pyright: ignore[reportArgumentType]
+    return dialogue(turns)

@@ -1,0 +1,310 @@
+"""What a public data set is to us: where it comes from, what its release looks like, how it becomes dialogue.
+
+A set is a `Source`: facts, and two functions. `read` goes through the release and gives one `Record` for every sample
+to be (all questions about one image are one record); it runs once, in one process, and only groups. `build` turns a
+record into a `Draft`; it runs in parallel, and may raise `DataError`, or `KeyError` and the like where a field is
+missing: the record is then set aside under that reason. Pictures are opened later, by `sphinx_x.sources.convert`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import fnmatch
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.data.parquet import ParquetRows
+from sphinx_x.errors import DataError, one_line
+
+UNVERIFIED = "layout unverified"
+"""What a source says of its layout where no public specification, loader or file could be cited."""
+
+TASKS = (
+    "dialogue",
+    "math",
+    "code",
+    "detection",
+    "pose",
+    "classification",
+    "grounding",
+    "vqa",
+    "caption",
+    "instruction",
+    "layout",
+    "spotting",
+    "agent",
+    "geometry",
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A file of the release: its name or pattern below the folder, what it is, and how many there are per split.
+
+    `{split}` stands for the split. A pattern matches at any depth: `*` is any text without a slash. optional: a
+    release is complete without it.
+    """
+
+    pattern: str
+    what: str
+    count: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that a release says about one image (or one text). id: unique in the set; count: raw records in it."""
+
+    id: str
+    data: Any
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """In place of a record's data: why it could not even be grouped with others."""
+
+    reason: str
+
+
+class UnusedError(DataError):
+    """A record in which nothing is wrong, but nothing to ask about either: it is counted as left out, not as bad."""
+
+
+def grouped(entries: Iterable[Any], *keys: str) -> Iterator[Record]:
+    """Records of all entries with the same values of `keys` (the id of their image, mostly), in order of appearance.
+
+    Entries without a key, or that are no objects, come last, each as a record that is set aside.
+    """
+    groups: dict[str, list[dict]] = {}
+    lost: list[Record] = []
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Malformed):
+            lost.append(Record(f"entry-{number}", entry))
+            continue
+        try:
+            values = [entry[key] for key in keys]
+        except KeyError as error:
+            lost.append(Record(f"entry-{number}", Malformed(f"field {error.args[0]!r} is missing")))
+        except (TypeError, IndexError):
+            lost.append(Record(f"entry-{number}", Malformed("malformed record")))
+        else:
+            groups.setdefault("/".join(map(str, values)), []).append(entry)
+    for name, members in groups.items():
+        yield Record(name, members, len(members))
+    yield from lost
+
+
+@dataclass(frozen=True)
+class PdfPage:
+    """Page `number` (from 1) of a PDF file, to be rendered."""
+
+    path: Path
+    number: int
+    dpi: int = 150
+
+
+Picture = Path | bytes | PdfPage | Callable[[], bytes]
+"""A file, the content of one, a page, or what draws the content of one when it is needed."""
+
+
+@dataclass
+class Draft:
+    """A sample before its images are opened.
+
+    unit: what boxes and points are given in: None for pixels, else the length of an image's side (1 or 1000), however
+    wide and high it is. size: width and height that the release says of the (first) image. left_out: parts of the
+    record that are not used, by reason.
+    """
+
+    messages: list[dict]
+    images: list[Picture] = field(default_factory=list)
+    unit: float | None = None
+    size: tuple[int, int] | None = None
+    licence: str | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One public set.
+
+    name: as on the command line; title: as in papers; task: one of `TASKS`; home: where to get it; licence: of the
+    annotations, and of the images where they differ; files: what a release holds; unit, count: what one raw record is
+    called and how many the release has, per split (an empty mapping: not known); layout: what the reader's layout was
+    taken from, a public specification, loader or file, or `UNVERIFIED`; prompts: the questions that are asked, with
+    `{}` where the record fills in.
+    """
+
+    name: str
+    title: str
+    task: str
+    home: str
+    licence: str
+    files: tuple[Expected, ...]
+    unit: str
+    count: Mapping[str, int]
+    layout: str
+    prompts: tuple[str, ...]
+    read: Callable[[Raw], Iterable[Record]]
+    build: Callable[[Record, Raw], Draft]
+    note: str = ""
+
+
+class Raw:
+    """The folder of a release, as its owners publish it. images: further folders to look for images in."""
+
+    def __init__(self, root: str | Path, split: str = "train", images: Iterable[str | Path] = ()) -> None:
+        self.root, self.split = Path(root), split
+        self._files: list[str] = []
+        seen: set[str] = set()
+        for folder in (self.root, *map(Path, images)):
+            if not folder.is_dir():
+                raise DataError(f"{folder}: no such folder")
+            self._files += _listing(folder, seen)
+        self._by_name: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        for path in self._files:
+            self._by_name.setdefault(os.path.basename(path), []).append(path)
+
+    def files(self, pattern: str) -> list[Path]:
+        """All files whose path ends in `pattern`, sorted; `*` does not cross a slash, `{split}` is the split."""
+        pattern = pattern.replace("{split}", self.split)
+        parts = pattern.split("/")
+        last = parts[-1]
+        if any(mark in last for mark in "*?["):
+            candidates: Iterable[str] = (
+                path for path in self._files if fnmatch.fnmatchcase(os.path.basename(path), last)
+            )
+        else:
+            candidates = self._by_name.get(last, [])
+        found = []
+        for path in candidates:
+            tail = path.split(os.sep)[-len(parts) :]
+            if len(tail) == len(parts) and all(map(fnmatch.fnmatchcase, tail, parts)):
+                found.append(Path(path))
+        return sorted(found)
+
+    def file(self, pattern: str) -> Path:
+        """The one file of this pattern; raises `DataError` where there is none, or more than one."""
+        found = self.files(pattern)
+        shown = pattern.replace("{split}", self.split)
+        if not found:
+            raise DataError(f"file missing: {shown} in {self.root}")
+        if len(found) > 1:
+            raise DataError(f"file is there several times: {found[0]}, {found[1]}")
+        return found[0]
+
+    def picture(self, name: str) -> Path:
+        """The file of an image by the name that the release gives it, with or without folders and ending.
+
+        The last folder in the name must be that of the file, and further ones decide between files that are there
+        several times; raises `DataError` where none or several fit.
+        """
+        base = os.path.basename(name)
+        candidates = self._by_name.get(base, [])
+        if not candidates:
+            if not self._by_stem:
+                for path in self._files:
+                    stem, ending = os.path.splitext(os.path.basename(path))
+                    if ending.lower() in PICTURES:
+                        self._by_stem.setdefault(stem, []).append(path)
+            candidates = self._by_stem.get(base, [])
+        folders = [part for part in os.path.dirname(name).split("/") if part not in ("", ".")]
+        for depth in range(1, len(folders) + 1):
+            tail = folders[-depth:]
+            closer = [path for path in candidates if os.path.dirname(path).split(os.sep)[-depth:] == tail]
+            if not closer and depth > 1:
+                break
+            candidates = closer
+        if not candidates:
+            raise DataError(f"image missing: {name}")
+        if len(candidates) > 1:
+            raise DataError(f"image is there several times: {name}")
+        return Path(candidates[0])
+
+    def fingerprint(self) -> str:
+        """Changes with the files of a release: those that are no pictures by size and time, pictures by their names.
+
+        Hidden files are none of it.
+        """
+        facts = []
+        for path in (path for path in self._files if not os.path.basename(path).startswith(".")):
+            picture = os.path.splitext(path)[1].lower() in PICTURES
+            state = None if picture else os.stat(path)
+            facts.append((path, state and (state.st_size, state.st_mtime_ns)))
+        return hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def json(self, pattern: str, *keys: str) -> Any:
+        """The content of the one JSON file of this pattern, or what stands under `keys` in it."""
+        return load_json(self.file(pattern), *keys)
+
+    def jsonl(self, pattern: str) -> Iterator[Any]:
+        """The records of the one JSON lines file of this pattern; a line that is no JSON is `Malformed`."""
+        path = self.file(pattern)
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                if line.strip():
+                    try:
+                        yield json.loads(line if number else line.removeprefix(codecs.BOM_UTF8))
+                    except (ValueError, RecursionError):
+                        yield Malformed("not JSON")
+
+    def table(self, pattern: str, delimiter: str = ",", columns: list[str] | None = None) -> Iterator[dict[str, str]]:
+        """The rows of the one CSV or TSV file of this pattern, by column; columns: where it has no heading."""
+        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+        path = self.file(pattern)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            try:
+                yield from csv.DictReader(file, fieldnames=columns, delimiter=delimiter)
+            except csv.Error as error:
+                raise DataError(f"{path}: {one_line(error)}") from error
+
+    def parquet(self, pattern: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of all Parquet files of this pattern, in order of their names."""
+        found = self.files(pattern)
+        if not found:
+            raise DataError(f"file missing: {pattern.replace('{split}', self.split)} in {self.root}")
+        for path in found:
+            rows = ParquetRows(path, columns)
+            yield from (rows[number] for number in range(len(rows)))
+
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jp2")
+
+
+def _listing(folder: Path, seen: set[str]) -> list[str]:
+    """All files below a folder, sorted; links to folders are followed. seen: folders that are listed already."""
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        found += [os.path.join(place, name) for name in sorted(names)]
+    return found
+
+
+def load_json(path: Path, *keys: str) -> Any:
+    """The content of a JSON file, or what stands under `keys` in it; raises `DataError` naming the file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {path}: {one_line(error)}") from error
+    except OSError as error:
+        raise DataError(f"file unreadable: {path}: {one_line(error)}") from error
+    for key in keys:
+        if not isinstance(content, dict) or key not in content:
+            raise DataError(f"field {key!r} is missing: {path}")
+        content = content[key]
+    return content

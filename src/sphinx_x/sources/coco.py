@@ -1,0 +1,74 @@
+"""COCO's JSON form, in which many sets are released: images, annotations and classes in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sphinx_x.errors import DataError
+from sphinx_x.sources.base import Malformed, Record, grouped
+
+COCO_API = "cocodataset/cocoapi PythonAPI/pycocotools/coco.py"
+LARGE_ENOUGH = 1.0
+"""Pixels that a box must be wide and high."""
+
+
+def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
+    """The images of a COCO JSON file, one record each; data: the entry of the image, and its annotations.
+
+    Annotations without an image, and entries that cannot be read, come last and are set aside.
+    """
+    annotations: dict[str, list[dict]] = {}
+    lost = []
+    for record in grouped(content["annotations"], "image_id"):
+        if isinstance(record.data, Malformed):
+            lost.append(Record(f"annotation-{record.id}", record.data, 0))
+        else:
+            annotations[record.id] = record.data
+    for record in grouped(content["images"], "id"):
+        if isinstance(record.data, Malformed):
+            yield record
+        elif record.count > 1:
+            annotations.pop(record.id, None)
+            yield Record(record.id, Malformed("image is listed twice"), record.count)
+        else:
+            yield Record(record.id, (record.data[0], annotations.pop(record.id, [])))
+    yield from lost
+    for image in annotations:
+        yield Record(f"unlisted-{image}", Malformed("annotations of an image that is not listed"), 0)
+
+
+def said(entry: Mapping[str, Any], field: str) -> bool:
+    """Whether a field of an annotation is set (`iscrowd`); some releases write `"0"`, which is a text but not true.
+
+    Raises `DataError` where it is neither 0 nor 1.
+    """
+    value = entry.get(field) or 0
+    if isinstance(value, str):
+        value = {"0": 0, "1": 1, "false": 0, "true": 1}.get(value.strip().lower(), value)
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return bool(value)
+    raise DataError(f"{field} is neither 0 nor 1: {entry[field]!r}")
+
+
+def coco_picture(image: Mapping[str, Any]) -> str:
+    """The name of an image: its own, or the end of its address with the folder (LVIS)."""
+    return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])
+
+
+def size_of(image: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of an image, as its entry says."""
+    return int(image["width"]), int(image["height"])
+
+
+def name_of(names: Mapping[int, Any], number: int) -> Any:
+    """What stands in a list of classes under this number."""
+    if number not in names:
+        raise DataError(f"class is not listed: {number}")
+    return names[number]
+
+
+def visible(place: Sequence[float], width: float, height: float, least: float = LARGE_ENOUGH) -> bool:
+    """Whether a box (x1, y1, x2, y2) has a width and a height of at least `least` inside an image of this size."""
+    x1, y1, x2, y2 = place
+    return min(x2, width) - max(x1, 0) >= least and min(y2, height) - max(y1, 0) >= least

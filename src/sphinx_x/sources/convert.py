@@ -1,0 +1,247 @@
+"""Public sets -> shards: reading a release, opening its images, writing samples, with everything accounted for.
+
+The output folder holds NAME-00000.jsonl, ..., `quarantine.jsonl` (every record that could not be used, with its
+reason) and `report.json`, written last. A conversion that was stopped goes on after its last whole shard; the same
+release gives the same bytes, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sphinx_x.conversation import PLACES
+from sphinx_x.data.parts import claim, run_parts, write_part
+from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.errors import DataError, one_line
+from sphinx_x.images import image_size, open_image
+from sphinx_x.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
+from sphinx_x.work.files import alone_in, read_lines, write_atomic
+from sphinx_x.work.tally import QUARANTINE, UNUSABLE, Tally, reason_of
+
+SHARD = 5000
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a conversion needs. inside: images are copied into the shards; verify: they are decoded."""
+
+    source: Source
+    raw: Raw
+    out: Path
+    inside: bool = False
+    verify: bool = False
+
+
+Task = tuple[int, list[Record]]
+"""The number of a shard, and the records that it is made of."""
+
+
+def convert(
+    job: Job,
+    workers: int | None = None,
+    shard_size: int = SHARD,
+    max_bad: float = 0.01,
+    engine: str = "local",
+    progress: Callable[[Tally], None] = lambda _: None,
+) -> Tally:
+    """Writes the samples of a release into `job.out`; goes on where an earlier call stopped.
+
+    max_bad: the share of samples that may be set aside; progress: called after every shard. Raises `DataError` where
+    more are bad, or where the folder holds a conversion of something else.
+    """
+    source, split = job.source, job.raw.split
+    if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
+        raise DataError(f"{source.name} has no split {split!r}")
+    settings = {"source": source.name, "split": split, "release": job.raw.fingerprint()}
+    with alone_in(job.out):
+        claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
+        return _go_on(job, workers, shard_size, max_bad, engine, progress)
+
+
+def _go_on(
+    job: Job, workers: int | None, shard_size: int, max_bad: float, engine: str, progress: Callable[[Tally], None]
+) -> Tally:
+    tasks = chunks(read_records(job.source, job.raw), shard_size)
+    total = run_parts(make_shard, job, tasks, job.out, job.source.name, max_bad, workers, engine, progress)
+    if not total.samples:
+        raise DataError(f"{job.raw.root}: no sample in the split {job.raw.split!r} ({total.records} {job.source.unit})")
+    report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
+    report |= {"expected": job.source.count.get(job.raw.split), **vars(total)}
+    write_atomic(job.out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    return total
+
+
+def make_shard(job: Job, task: Task) -> Tally:
+    """Writes one shard with its tally and what was set aside; the tally comes last and says that the shard is whole."""
+    number, records = task
+    tally, aside = Tally(), []
+    samples = built(job.source, job.raw, records, tally, aside, partial(_finished, job))
+    return write_part(job.out, job.source.name, number, samples, tally, aside)
+
+
+T = TypeVar("T")
+
+
+class Release(Protocol):
+    """What is read record by record."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def read(self) -> Callable[[Raw], Iterable[Record]]: ...
+
+
+def built(
+    source: Source,
+    raw: Raw,
+    records: Iterable[Record],
+    tally: Tally,
+    aside: list[dict],
+    finish: Callable[[Record, Draft], T],
+) -> Iterator[T]:
+    """What `finish` makes of every record's draft. Whatever becomes of a record is counted in `tally`; what cannot be
+    used is also named in `aside`."""
+    for record in records:
+        tally.records += record.count
+        try:
+            if isinstance(record.data, Malformed):
+                raise DataError(record.data.reason)
+            draft = source.build(record, raw)
+            made = finish(record, draft)
+        except UnusedError as error:
+            tally.left_out[reason_of(error)] += record.count
+            continue
+        except UNUSABLE as error:
+            reason = reason_of(error)
+            tally.set_aside[reason] += 1
+            aside.append({"source": source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
+            continue
+        tally.samples += 1
+        tally.turns += sum(message["role"] == "assistant" for message in draft.messages)
+        tally.left_out += draft.left_out
+        yield made
+
+
+Row = tuple[str, str, str, bool]
+"""What was looked at, what was expected, what was found, whether they agree."""
+
+
+def check_files(source: Source, raw: Raw) -> list[Row]:
+    """A row for every kind of file that a release should hold."""
+    rows = []
+    for file in source.files:
+        found, expected = len(raw.files(file.pattern)), file.count.get(raw.split)
+        wanted = "any" if file.optional else "some" if expected is None else f"{expected:,}"
+        good = file.optional or found == (expected or found) > 0
+        rows.append((file.pattern.replace("{split}", raw.split), wanted, f"{found:,}", good))
+    return rows
+
+
+def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
+    """Compares a release with what it should hold; nothing is written and no image is opened.
+
+    Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
+    """
+    rows, tally = check_files(source, raw), Tally()
+    for _ in built(source, raw, read_records(source, raw), tally, [], lambda *_: None):
+        pass
+    expected = source.count.get(raw.split)
+    shown = "not known" if expected is None else f"{expected:,}"
+    rows.append((source.unit, shown, f"{tally.records:,}", expected in (None, tally.records)))
+    rows += [(f"set aside: {reason}", "0", f"{count:,}", False) for reason, count in tally.set_aside.most_common()]
+    return rows, tally
+
+
+def read_records(source: Release, raw: Raw) -> Iterator[Record]:
+    """The records of a release, each id once; whatever else than a missing file stops the reader is told as well."""
+    seen: set[str] = set()
+    try:
+        for record in source.read(raw):
+            if record.id in seen:
+                record = replace(record, data=Malformed("id occurs twice"))
+            seen.add(record.id)
+            yield record
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise DataError(f"{raw.root}: not laid out as a release of {source.name}: {reason_of(error)}") from error
+
+
+def chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
+    """Records in pieces of this size, with their numbers."""
+    chunk: list[Record] = []
+    number = 0
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == size:
+            yield number, chunk
+            chunk, number = [], number + 1
+    if chunk:
+        yield number, chunk
+
+
+def read_quarantine(folder: Path) -> list[dict]:
+    """What was set aside: source, id, reason and detail of each."""
+    return read_lines(folder / QUARANTINE)
+
+
+def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[bytes]]:
+    """The sample of a draft, with the bytes of its images where they go into the shard."""
+    inside = job.inside or any(not isinstance(picture, Path) for picture in draft.images)
+    opened = [_opened(job, picture, inside) for picture in draft.images]
+    refs = [ref for ref, _ in opened]
+    if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
+        shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
+        raise DataError(f"image is not of the size that its annotations say: {shown}")
+    messages = [_placed(message, refs, draft) for message in draft.messages]
+    licence = draft.licence or job.source.licence
+    sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
+    sample = Sample.from_dict(sample.to_dict()).check()
+    return sample, [content for _, content in opened] if inside else []
+
+
+def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
+    """Where an image is and how large, and its bytes where it is to be copied."""
+    if isinstance(picture, PdfPage):
+        content = io.BytesIO()
+        open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
+        picture = content.getvalue()
+    elif not isinstance(picture, Path | bytes):
+        picture = picture()
+    if job.verify:
+        open_image(picture)
+    width, height = image_size(picture)
+    if isinstance(picture, bytes):
+        return ImageRef("-", width=width, height=height), picture
+    path = os.path.relpath(os.path.realpath(picture), os.path.realpath(job.out))
+    return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
+
+
+def _placed(message: dict, refs: list[ImageRef], draft: Draft) -> dict:
+    """A message with its boxes and points in pixels, clipped to their image."""
+    parts = []
+    for part in message["content"]:
+        kind = part["type"]
+        if kind in PLACES:
+            several = PLACES[kind][1]
+            ref = refs[part["image"]]
+            places = [_clipped(place, ref, draft.unit) for place in (part[kind] if several else [part[kind]])]
+            good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
+            if not good:
+                raise DataError("empty box")
+            draft.left_out["empty box"] += len(places) - len(good)
+            part = part | {kind: good if several else good[0]}
+        parts.append(part)
+    return message | {"content": parts}
+
+
+def _clipped(place: list[float], ref: ImageRef, unit: float | None) -> list[float]:
+    sides = (ref.width, ref.height)
+    scale = (1.0, 1.0) if unit is None else (ref.width / unit, ref.height / unit)
+    return [round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place)]

@@ -1,0 +1,253 @@
+"""Questions about photos and rendered scenes that want a word or a phrase."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.images import open_image
+from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, grouped
+from sphinx_x.sources.dialogue import SHORT, dialogue, short
+
+PROMPT = "{}\n" + SHORT
+EMPTY = "question or answer empty"
+PHRASE = 5
+"""The most words that pass for a phrase; a longer answer is asked for without the wish for a short one."""
+
+NO_ANSWER = ("", "answering does not require reading text in the image", "no text in image", "not a question")
+"""What TextVQA's annotators could say of a question in place of an answer."""
+
+ROTATIONS = "train-images-boxable-with-rotation.csv"
+
+
+def short_turns(pairs: Iterable[tuple[str, str]], left_out: Counter[str]) -> list[tuple[str, str]]:
+    """Turns of (question, answer) that ask for a word or a phrase; where either is empty, `left_out` counts it."""
+    turns = []
+    for question, answer in pairs:
+        if question.strip() and answer.strip():
+            turns.append((short(question.strip()), answer.strip()))
+        else:
+            left_out[EMPTY] += 1
+    return turns
+
+
+def most_given(answers: list[str]) -> str:
+    """The answer given most often; of equals the one that was given first."""
+    return max(answers, key=answers.count, default="")
+
+
+def joined(record: Record, data: Callable[[list[dict]], Any]) -> Record:
+    """A record of `grouped` with something else made of its entries, unless it is to be set aside."""
+    return record if isinstance(record.data, Malformed) else replace(record, data=data(record.data))
+
+
+def build_questions(record: Record, raw: Raw, picture: str) -> Draft:
+    """Entries with `question` and `answer` about one image. picture: its name, with `{split}` and `{id}`."""
+    left_out: Counter[str] = Counter()
+    turns = short_turns(((entry["question"], entry["answer"]) for entry in record.data), left_out)
+    return Draft(dialogue(turns), [raw.picture(picture.format(split=raw.split, id=record.id))], left_out=left_out)
+
+
+def read_vqa(raw: Raw, prefix: str) -> Iterator[Record]:
+    """Questions and annotations in two JSON files that share question ids; one record an image."""
+    annotations = raw.json(f"{prefix}mscoco_{{split}}2014_annotations.json", "annotations")
+    answers = {entry["question_id"]: entry for entry in annotations}
+    questions = raw.json(f"{prefix}OpenEnded_mscoco_{{split}}2014_questions.json", "questions")
+    for record in grouped(questions, "image_id"):
+        yield joined(record, lambda entries: [(entry, answers.get(entry.get("question_id"))) for entry in entries])
+
+
+def build_vqa(record: Record, raw: Raw, answer: Callable[[dict], str]) -> Draft:
+    """Question after question about one image of COCO 2014. answer: picks it from an annotation."""
+    left_out: Counter[str] = Counter()
+    known = [(entry, annotation) for entry, annotation in record.data if annotation is not None]
+    left_out["question without annotation"] += len(record.data) - len(known)
+    turns = short_turns(((entry["question"], answer(annotation)) for entry, annotation in known), left_out)
+    picture = raw.picture(f"COCO_{raw.split}2014_{int(record.id):012d}.jpg")
+    return Draft(dialogue(turns), [picture], left_out=left_out)
+
+
+def okvqa_answer(annotation: dict) -> str:
+    """The most frequent word stem, in the wording that was given most for it."""
+    stem = most_given([entry["answer"] for entry in annotation["answers"]])
+    return most_given([entry["raw_answer"] for entry in annotation["answers"] if entry["answer"] == stem])
+
+
+def read_gqa(raw: Raw) -> Iterator[Record]:
+    """The balanced questions, an object by question id; one record an image."""
+    yield from grouped(raw.json("{split}_balanced_questions.json").values(), "imageId")
+
+
+def read_visual_genome(raw: Raw) -> Iterator[Record]:
+    """The questions of every image that has any; `image_data.json` tells in which of two folders the image is."""
+    places = {entry["image_id"]: "/".join(entry["url"].split("/")[-2:]) for entry in raw.json("image_data.json")}
+    for number, entry in enumerate(raw.json("question_answers.json")):
+        try:
+            image, questions = entry["id"], entry["qas"]
+            record = Record(str(image), (places.get(image), questions), len(questions))
+        except (LookupError, TypeError):
+            record = Record(f"entry-{number}", Malformed("malformed record"))
+        if record.count:
+            yield record
+
+
+def build_visual_genome(record: Record, raw: Raw) -> Draft:
+    """Short answers in the form of VQA's, in lower case without a full stop; sentences to the bare question."""
+    place, questions = record.data
+    left_out: Counter[str] = Counter()
+    turns = []
+    for entry in questions:
+        question, answer = entry["question"].strip(), entry["answer"].strip()
+        if question and len(answer.split()) > PHRASE:
+            turns.append((question, answer))
+        else:
+            turns += short_turns([(question, answer.rstrip(". ").lower())], left_out)
+    return Draft(dialogue(turns), [raw.picture(place or f"{record.id}.jpg")], left_out=left_out)
+
+
+def read_clevr(raw: Raw) -> Iterator[Record]:
+    """All questions about one rendered scene."""
+    yield from grouped(raw.json("CLEVR_{split}_questions.json", "questions"), "image_filename")
+
+
+def read_textvqa(raw: Raw) -> Iterator[Record]:
+    """All questions about one image of OpenImages, and by how many degrees it must be turned, where that is known."""
+    rows = [] if not raw.files(ROTATIONS) else raw.table(ROTATIONS)
+    turned = {row["ImageID"]: row["Rotation"] for row in rows if row["Rotation"] not in ("", "0", "0.0")}
+    for record in grouped(raw.json("TextVQA_0.5.1_{split}.json", "data"), "image_id"):
+        yield joined(record, lambda entries, image=record.id: (entries, turned.get(image)))
+
+
+def build_textvqa(record: Record, raw: Raw) -> Draft:
+    """The answer that most of the ten annotators gave; those who gave none have no vote."""
+    entries, degrees = record.data
+    left_out: Counter[str] = Counter()
+    pairs = []
+    for entry in entries:
+        answers = [answer.strip() for answer in entry["answers"]]
+        pairs.append((entry["question"], most_given([answer for answer in answers if answer.lower() not in NO_ANSWER])))
+    path = raw.picture(f"train_images/{record.id}.jpg")
+    picture = partial(turned_picture, path, float(degrees)) if degrees else path
+    return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)
+
+
+def turned_picture(path: Path, degrees: float) -> bytes:
+    """A picture turned counter-clockwise, as JPEG."""
+    content = io.BytesIO()
+    open_image(path).rotate(degrees, expand=True).save(content, "JPEG", quality=95)
+    return content.getvalue()
+
+
+def _coco(count: dict[str, int]) -> Expected:
+    return Expected("{split}2014/COCO_{split}2014_*.jpg", "images of COCO 2014", count)
+
+
+VQA = partial(Source, task="vqa", unit="questions", prompts=(PROMPT,))
+
+SOURCES = (
+    VQA(
+        name="vqav2",
+        title="VQA v2.0",
+        home="https://visualqa.org/download.html",
+        licence="CC-BY-4.0 (annotations); COCO images under Flickr's terms",
+        files=(
+            Expected("v2_OpenEnded_mscoco_{split}2014_questions.json", "questions"),
+            Expected("v2_mscoco_{split}2014_annotations.json", "answers"),
+            _coco({"train": 82_783, "val": 40_504}),
+        ),
+        count={"train": 443_757, "val": 214_354},
+        layout="https://visualqa.org/download.html; google-research/big_vision big_vision/datasets/vqa/vqa.py",
+        read=partial(read_vqa, prefix="v2_"),
+        build=partial(build_vqa, answer=itemgetter("multiple_choice_answer")),
+        note="Images are COCO's train2014 and val2014, to be had there.",
+    ),
+    VQA(
+        name="okvqa",
+        title="OK-VQA",
+        home="https://okvqa.allenai.org/download.html",
+        licence="not stated (annotations); COCO images under Flickr's terms",
+        files=(
+            Expected("OpenEnded_mscoco_{split}2014_questions.json", "questions"),
+            Expected("mscoco_{split}2014_annotations.json", "answers of version 1.1, stemmed and raw"),
+            _coco({"train": 82_783, "val": 40_504}),
+        ),
+        count={"train": 9_009, "val": 5_046},
+        layout="google-research/big_vision big_vision/datasets/okvqa/okvqa.py; phiyodr/vqaloader README.md",
+        read=partial(read_vqa, prefix=""),
+        build=partial(build_vqa, answer=okvqa_answer),
+        note="The split `val` is the benchmark's test split. Votes are counted by stem; the answer is a raw one.",
+    ),
+    VQA(
+        name="gqa",
+        title="GQA",
+        home="https://cs.stanford.edu/people/dorarad/gqa/download.html",
+        licence="see its home page (questions); images of Visual Genome under Flickr's terms",
+        files=(
+            Expected("{split}_balanced_questions.json", "questions and answers, version 1.2"),
+            Expected("images/*.jpg", "images"),
+        ),
+        count={"train": 943_000, "val": 132_062, "testdev": 12_578},
+        layout="https://cs.stanford.edu/people/dorarad/gqa/download.html; "
+        "google-research/big_vision big_vision/datasets/gqa/gqa.py",
+        read=read_gqa,
+        build=partial(build_questions, picture="images/{id}.jpg"),
+        note="The balanced questions are used, with their short answers; scene graphs and full answers are not.",
+    ),
+    VQA(
+        name="visual-genome-qa",
+        title="Visual Genome QA",
+        home="https://homes.cs.washington.edu/~ranjay/visualgenome/",
+        licence="CC-BY-4.0 (annotations); images under Flickr's terms",
+        files=(
+            Expected("question_answers.json", "questions and answers"),
+            Expected("image_data.json", "the folder of every image"),
+            Expected("VG_100K*/*.jpg", "images, in VG_100K and VG_100K_2"),
+        ),
+        count={},
+        layout="ranjaykrishna/visual_genome_python_driver visual_genome/utils.py and local.py; "
+        "open-mmlab/mmpretrain mmpretrain/datasets/visual_genome.py",
+        prompts=(PROMPT, "{}"),
+        read=read_visual_genome,
+        build=build_visual_genome,
+        note="There is one split. Short answers are put in lower case without a full stop, as VQA's are; "
+        f"those of more than {PHRASE} words stand after the bare question.",
+    ),
+    VQA(
+        name="clevr",
+        title="CLEVR v1.0",
+        home="https://cs.stanford.edu/people/jcjohns/clevr/",
+        licence="CC-BY-4.0",
+        files=(
+            Expected("questions/CLEVR_{split}_questions.json", "questions, answers and programs"),
+            Expected("images/{split}/CLEVR_{split}_*.png", "images", {"train": 70_000, "val": 15_000}),
+        ),
+        count={"train": 699_989, "val": 149_991},
+        layout="README.txt of the release (https://huggingface.co/datasets/laion/clevr-webdataset)",
+        read=read_clevr,
+        build=partial(build_questions, picture="images/{split}/{id}"),
+        note="Programs and scenes are not used.",
+    ),
+    VQA(
+        name="textvqa",
+        title="TextVQA v0.5.1",
+        home="https://textvqa.org/dataset/",
+        licence="CC-BY-4.0 (annotations); images of OpenImages: CC-BY-2.0",
+        files=(
+            Expected("TextVQA_0.5.1_{split}.json", "questions with ten answers each"),
+            Expected("train_images/*.jpg", "images of training and validation"),
+        ),
+        count={"train": 34_602, "val": 5_000},
+        layout="google-research/big_vision big_vision/datasets/textvqa/textvqa.py; "
+        "https://huggingface.co/datasets/facebook/textvqa; phiyodr/vqaloader README.md",
+        read=read_textvqa,
+        build=build_textvqa,
+        note="Some images lie on their side. They are turned upright, and copied into the shards, where OpenImages' "
+        "train-images-boxable-with-rotation.csv is in the folder. Rosetta's OCR tokens are not used.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Files, processes and runs that may be stopped at any moment."""

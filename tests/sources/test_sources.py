@@ -1,0 +1,104 @@
+"""Converters of public sets: excerpts in the layout of the releases become the dialogue that golden files show."""
+
+import copy
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from excerpts import EXCERPTS
+from paths import TESTS
+from sphinx_x.conversation import PLACES
+from sphinx_x.data.shards import SampleReader
+from sphinx_x.errors import SphinxXError
+from sphinx_x.sources import SOURCES
+from sphinx_x.sources.base import TASKS, Raw
+from sphinx_x.sources.convert import Job, check_release, convert, read_quarantine
+
+GOLDEN = TESTS / "golden" / "sources"
+
+
+def written(sample) -> str:
+    """A sample for people to read: its images, then what is said, boxes in pixels."""
+    images = [f"{Path(i.path or str(i.archive)).name} {i.width}x{i.height}" for i in sample.images]
+    lines = [" | ".join([sample.id, *images])]
+    for message in sample.messages:
+        said = "".join(_shown(part) for part in message["content"])
+        lines.append(f"{message['role']}: " + said.replace("\n", "\n    "))
+    return "\n".join(lines) + "\n"
+
+
+def _shown(part: dict) -> str:
+    kind = part["type"]
+    if kind in PLACES:
+        places = part[kind] if PLACES[kind][1] else [part[kind]]
+        return f"<{kind} " + "; ".join(" ".join(f"{n:g}" for n in place) for place in places) + ">"
+    return part["text"] if kind == "text" else "<image>"
+
+
+def test_every_set_has_an_excerpt_and_facts():
+    assert set(EXCERPTS) == set(SOURCES)
+    for source in SOURCES.values():
+        assert source.task in TASKS, source.name
+        assert source.home.startswith("https://") and source.licence and source.layout and source.files, source.name
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_excerpts_become_dialogue(name, tmp_path):
+    EXCERPTS[name](tmp_path / "raw")
+    raw = Raw(tmp_path / "raw")
+    tally = convert(Job(SOURCES[name], raw, tmp_path / "out"), workers=1, max_bad=1)
+    assert not tally.set_aside, tally.set_aside
+    reader = SampleReader(tmp_path / "out")
+    text = "\n".join(written(reader[k]) for k in range(len(reader)))
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / f"{name}.txt").write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert all(reader[k].task == SOURCES[name].task for k in range(len(reader)))
+    rows, checked = check_release(SOURCES[name], raw)
+    assert (checked.samples, checked.turns, checked.records) == (tally.samples, tally.turns, tally.records)
+    missing = [what for what, _, found, _ in rows[: len(SOURCES[name].files)] if found == "0"]
+    assert not missing, "the excerpt lacks files that the table promises"
+
+
+def mutated(content, rng: random.Random):
+    """A JSON document with one thing in it taken away, emptied or replaced by something else."""
+    content = copy.deepcopy(content)
+    place = content
+    while True:
+        key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        inner = place[key]
+        if isinstance(inner, dict | list) and inner and rng.random() < 0.85:
+            place = inner
+            continue
+        change = rng.randrange(4)
+        if change == 0:
+            del place[key]
+        else:
+            place[key] = [None, "\u0000", -7][change - 1]
+        return content
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_broken_releases_are_told(name, tmp_path):
+    EXCERPTS[name](tmp_path / "raw")
+    rng = random.Random(name)
+    files = [path for path in sorted((tmp_path / "raw").rglob("*")) if path.suffix in (".json", ".jsonl")]
+    for round_ in range(12):
+        if not files:
+            break
+        path = rng.choice(files)
+        good = path.read_text(encoding="utf-8")
+        lines = path.suffix == ".jsonl" and good.count("\n") > 1
+        records = [json.loads(line) for line in good.splitlines()] if lines else json.loads(good)
+        changed = mutated(records, rng)
+        path.write_text("\n".join(map(json.dumps, changed)) if lines else json.dumps(changed), encoding="utf-8")
+        out = tmp_path / f"out{round_}"
+        try:
+            tally = convert(Job(SOURCES[name], Raw(tmp_path / "raw"), out), workers=1, max_bad=1)
+            assert (tally.bad, tally.samples) == (len(read_quarantine(out)), len(SampleReader(out)))
+        except SphinxXError as error:
+            assert "\n" not in str(error)
+        path.write_text(good, encoding="utf-8")
