@@ -11,21 +11,7 @@ import zlib
 import PIL.Image
 import pytest
 
-from sphinx_x import cli
-
-
-def run(*arguments: str, capsys) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command."""
-    before, sys.argv = sys.argv, ["sphinx-x", *map(str, arguments)]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = before
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from commands import one_line, run
 
 
 def gray(width=60, height=12):
@@ -89,10 +75,6 @@ UNREADABLE = {
     "broken PDF": content(b"%PDF-1.4 nothing", "a.pdf"),
     "address": lambda folder: "https://example.org/a.png",
 }
-
-
-def one_line(error: str) -> bool:
-    return error.startswith("error: ") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("kind", READABLE)

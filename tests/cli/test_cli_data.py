@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from test_cli import run
 
+from commands import run
 from excerpts import EXCERPTS
 from excerpts.files import picture
 from sphinx_x.data.shards import SampleReader

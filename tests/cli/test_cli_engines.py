@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from test_cli import run
 
+from commands import run
 from excerpts.files import picture
 from paths import ROOT
 from som_files import coco

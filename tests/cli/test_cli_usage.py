@@ -13,9 +13,9 @@ from typing import Any, get_type_hints
 import pytest
 import typer
 import yaml
-from test_cli import one_line, run
 
 import sphinx_x
+from commands import one_line, run
 from sphinx_x import cli
 from sphinx_x.family import FACTS, MEMBERS, describe, known_facts
 from sphinx_x.training.recipe import load_recipe

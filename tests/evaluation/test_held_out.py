@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from test_cli import run
 
+from commands import run
 from shards import line_sample, write_lines
 from sphinx_x.conversation import Message, Place, Text
 from sphinx_x.data.sample import ImageRef, Sample

@@ -1,6 +1,5 @@
 """Converters of public sets: excerpts in the layout of the releases become the dialogue that golden files show."""
 
-import copy
 import json
 import os
 import random
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from excerpts import EXCERPTS
+from mutations import mutated
 from paths import TESTS
 from sphinx_x.conversation import PLACES
 from sphinx_x.data.shards import SampleReader
@@ -61,24 +61,6 @@ def test_excerpts_become_dialogue(name, tmp_path):
     assert (checked.samples, checked.turns, checked.records) == (tally.samples, tally.turns, tally.records)
     missing = [what for what, _, found, _ in rows[: len(SOURCES[name].files)] if found == "0"]
     assert not missing, "the excerpt lacks files that the table promises"
-
-
-def mutated(content, rng: random.Random):
-    """A JSON document with one thing in it taken away, emptied or replaced by something else."""
-    content = copy.deepcopy(content)
-    place = content
-    while True:
-        key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
-        inner = place[key]
-        if isinstance(inner, dict | list) and inner and rng.random() < 0.85:
-            place = inner
-            continue
-        change = rng.randrange(4)
-        if change == 0:
-            del place[key]
-        else:
-            place[key] = [None, "\u0000", -7][change - 1]
-        return content
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -21,8 +21,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 import sphinx_x
-from paths import EXAMPLE, ROOT
-from pdf_pages import PageOf, Pdf, paragraph, show
+from books import WORDS, book, page_operators
+from paths import EXAMPLE
+from pdf_pages import PageOf, Pdf, show
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.ocr import pdfs
@@ -34,19 +35,7 @@ from sphinx_x.engines.pdf.page import Page, read_page
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 
-WORDS = (ROOT / "LICENSE").read_text().split()
 SMALL = OcrSettings(long_edge=640, shard_size=3, cpu_seconds=20)
-
-
-def page_operators(seed: int, lines: int = 30) -> list[str]:
-    """A page of words by chance, in paragraphs, with a heading."""
-    rng = random.Random(seed)
-    said = [" ".join(rng.choices(WORDS, k=9))[:80] for _ in range(lines)]
-    return [show(f"Page of seed {seed}", 60, 780, 16), *paragraph(said, 60, 740)]
-
-
-def book(path: Path, *seeds: int) -> Path:
-    return Pdf([PageOf(page_operators(seed)) for seed in seeds]).write(path)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pypdfium2 as pdfium
 import pytest
-from test_ocr_engine import EXAMPLE, WORDS, book
 
+from books import WORDS, book
+from paths import EXAMPLE
 from pdf_pages import PageOf, Pdf, show
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.nano.pages import MarksConfig, PagesConfig

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from test_som_endpoint import settings
 
+from som_asked import settings
 from som_files import coco
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.asking import EndpointWriter

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_sources import mutated
 
 from excerpts import EXCERPTS
+from mutations import mutated
 from som_files import coco, copies, load, visual_genome
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.engine import SomSettings, make_som
