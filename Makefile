@@ -14,7 +14,8 @@ VERSION     := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP         := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 # OpenMP threads that spin while they wait are ruinous on a busy machine.
-TEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q
+# Each process of the tests has one thread.
+TEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 .PHONY: setup demo test slow lint bench clean
 

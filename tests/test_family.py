@@ -52,6 +52,7 @@ def test_unknown_and_weightless_members_are_refused():
         new_model(get_member("plus"))
 
 
+@pytest.mark.slow
 def test_the_table_of_needs_is_what_is_counted():
 
     text = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
@@ -62,6 +63,7 @@ def test_the_table_of_needs_is_what_is_counted():
         assert row in text, row
 
 
+@pytest.mark.slow
 def test_fewer_bits_need_less():
     for member in MEMBERS.values():
         facts = describe(member)

@@ -22,8 +22,10 @@ from sphinx_x.training.recipe import load_recipe
 
 
 def verbs(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every verb of the command line with the words that call it."""
+    """Every verb of the command line with the words that call it, but for one that passes its words on."""
     below = getattr(command, "commands", None)
+    if command.context_settings.get("ignore_unknown_options"):
+        return
     if below is None:
         yield names, command
         return

@@ -187,6 +187,7 @@ def test_embeddings_in_place_of_ids(sphinx, options):
 CHUNKS = pytest.mark.skipif(not IMAGES_IN_CHUNKS, reason="needs transformers 5.23")
 
 
+@pytest.mark.slow
 @CHUNKS
 @pytest.mark.parametrize("size", [2, 7, 40, 1000])
 def test_a_prompt_in_chunks(sphinx, size):
@@ -276,7 +277,7 @@ def exported(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
     return torch.export.export(model, (), {**inputs, "use_cache": False}).module()
 
 
-@pytest.mark.parametrize("form", ["compiled", "exported"])
+@pytest.mark.parametrize("form", [pytest.param("compiled", marks=pytest.mark.slow), "exported"])
 def test_forward_is_one_graph(sphinx, form):
     """The same logits, and a mismatch of slots and images still stops."""
     inputs = inputs_of(sphinx, ROWS[:1])

@@ -274,6 +274,7 @@ def test_time_is_a_range_where_steps_were_tried():
     assert span(50, 130) == "50 seconds to 2.17 minutes" and span(1, 2) == "1 to 2 seconds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"freeze": ["experts"]}, {"start": "nano", "lora": LoraRecipe(rank=2)}])
 def test_steps_are_tried(tiny_member, change, monkeypatch):
     recipe = recipe_of(pack=PackRecipe(tokens=512, views=32), max_tokens=256, dtype="float32", freeze=[], clip=1.0)
@@ -316,7 +317,7 @@ def test_what_a_run_would_not_find_is_told(tmp_path, monkeypatch):
     validation = {"sources": {"held": {"path": "held.jsonl"}}}
     fields = {"folder": tmp_path / "data", "sources": sources, "validation": validation}
     told = missing(recipe_of(start="nobody/nothing-here", **fields))
-    assert told[0].startswith("start: nobody/nothing-here: no folder here, and no model of that id")
+    assert told[0].startswith("start: nobody/nothing-here: not fetched from the hub")
     assert [line.split(": ")[0] for line in told[1:]] == [
         "sources.b",
         "sources.c",

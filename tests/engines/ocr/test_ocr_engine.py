@@ -214,6 +214,7 @@ def test_other_seeds_ask_other_questions(folder, done, tmp_path):
     assert contents(tmp_path / "out")["ocr-00000.jsonl"] != contents(done)["ocr-00000.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(folder, done, tmp_path):
     """Stopped after every number of documents; what the kill left half written is read again."""
     for stop in range(1, 4):
