@@ -190,9 +190,9 @@ def test_streamed_and_returned_answers_have_one_probability(nano, line):
 
 @pytest.mark.parametrize("options", [{"num_beams": 2}, {"num_beams": 2, "num_return_sequences": 2}])
 def test_beams_have_no_probability(nano, line, options):
-    for given in (options, {"generation_config": GenerationConfig(**options)}):
+    for asked in (options, {"generation_config": GenerationConfig(**options)}):
         session = nano.session()
-        session.ask("Read the text.", line[0], max_new_tokens=4, **given)
+        session.ask("Read the text.", line[0], max_new_tokens=4, **asked)
         assert session.probability is None
 
 

@@ -155,9 +155,9 @@ EMPTY = [None, "", " ", [], {}, "[]", "{}", "null", [None], [""], {"a": None, "b
 @pytest.mark.parametrize("value", EMPTY, ids=repr)
 def test_what_tables_fill_in_says_nothing(tmp_path, value):
     """A set with some rows of tools, videos or boxes has empty ones in all others, in whatever form."""
-    told = {key: value for key in ("tools", "videos", "audios", "objects", "loss", "unheard_of")}
-    turn = {key: value for key in ("tool_calls", "function_call", "audio", "weight", "name")}
-    part = {key: value for key in ("image", "video", "text", "url")} | {"type": "image", "index": None}
+    told = dict.fromkeys(("tools", "videos", "audios", "objects", "loss", "unheard_of"), value)
+    turn = dict.fromkeys(("tool_calls", "function_call", "audio", "weight", "name"), value)
+    part = dict.fromkeys(("image", "video", "text", "url"), value) | {"type": "image", "index": None}
     image = [{"role": "user", "content": [part, {"type": "text", "text": "A", "image": value}]}]
     answer = [{"role": "assistant", "content": "b"}]
     records = [messages(**turn) | told, conversations(**turn) | told, {"instruction": "A", "output": "b"} | told]
