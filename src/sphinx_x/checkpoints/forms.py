@@ -19,9 +19,13 @@ from sphinx_x.errors import CheckpointError, plain
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.work.files import check_folder
 
-OURS, ADAPTERS, OFFICIAL, LLM, EXPERT, OTHER, NOTHING = (
-    *("model folder", "adapters", "official", "language model", "visual expert", "other", "nothing"),
-)
+OURS = "model folder"
+ADAPTERS = "adapters"
+OFFICIAL = "official"
+LLM = "language model"
+EXPERT = "visual expert"
+OTHER = "other"
+NOTHING = "nothing"
 WANTED = {
     OURS: "a model folder",
     ADAPTERS: "a folder of adapters",
