@@ -19,7 +19,7 @@ from sphinx_x.checkpoints.experts import open_expert
 from sphinx_x.errors import CheckpointError, SphinxXError
 from sphinx_x.family import get_member
 from sphinx_x.inference import SphinxX
-from sphinx_x.model.convnext import ConvNext
+from sphinx_x.model.experts.convnext import ConvNext
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.model.views import ViewGrid
 
@@ -146,7 +146,7 @@ def parts(tmp_path):
 
     base_llm(tmp_path / "llm", "llama")
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
-    from sphinx_x.model.config import ConvNextConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
 
     (tmp_path / "convnext").mkdir()
     state = timm_names(randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6))).state_dict())

@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 from base_weights import CONVNEXT, randomise, timm_names
 from sphinx_x.checkpoints.experts import open_expert
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.convnext import ConvNext
-from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.experts import build_expert
+from sphinx_x.model.experts.convnext import ConvNext
 
 
 @pytest.mark.parametrize("source", ["timm", "open_clip"])
 def test_convnext_of_timm_and_open_clip(tmp_path, source):
-    from sphinx_x.model.config import CLIP_MEAN, IMAGENET_MEAN, ConvNextConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
+    from sphinx_x.model.resampling import CLIP_MEAN, IMAGENET_MEAN
 
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
     expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
@@ -148,7 +149,7 @@ def test_convnext_in_the_librarys_wrapper_of_timm(tmp_path):
     """`TimmWrapperModel`: timm's names behind `timm_model.`, timm's settings in its config."""
     import json
 
-    from sphinx_x.model.config import ConvNextConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
 
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
     expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))

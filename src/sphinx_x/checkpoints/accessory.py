@@ -37,7 +37,8 @@ from sphinx_x.checkpoints.writer import (
 )
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY
-from sphinx_x.model.config import ExpertConfig, GroupConfig, ImageTokens, SphinxXConfig
+from sphinx_x.model.config import GroupConfig, ImageTokens, SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig
 from sphinx_x.model.processing import build_processor
 from sphinx_x.model.tokenizer import begin_with_bos, extend_vocabulary, read_tokenizer
 from sphinx_x.model.views import ViewGrid

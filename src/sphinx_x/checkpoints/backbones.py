@@ -26,8 +26,8 @@ from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY, Member
-from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
-from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.config import GroupConfig, SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig, build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.prompt import find_template

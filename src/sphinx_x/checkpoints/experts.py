@@ -19,7 +19,9 @@ from sphinx_x.checkpoints.parts import Backbone
 from sphinx_x.checkpoints.rules import Rule, Tensors, joined, renames, weight_and_bias
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import IMAGENET_MEAN, IMAGENET_STD, ConvNextConfig, DinoV2Config
+from sphinx_x.model.experts.convnext import ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2Config
+from sphinx_x.model.resampling import IMAGENET_MEAN, IMAGENET_STD
 
 HUB_STEM = "embeddings.patch_embeddings.weight"
 HUB_PATCHES = "embeddings.patch_embeddings.projection.weight"

@@ -12,7 +12,8 @@ from torch import Tensor
 from sphinx_x.checkpoints.rules import Rule, Source, convert, expert_rules, plan
 from sphinx_x.checkpoints.writer import TYPE_NAMES
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ExpertConfig, SphinxXConfig
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig
 
 
 @dataclass(frozen=True)

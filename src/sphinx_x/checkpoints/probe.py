@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, QFormerConfig
+from sphinx_x.model.experts.clip import ClipConfig
+from sphinx_x.model.experts.convnext import ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2Config
+from sphinx_x.model.experts.qformer import QFormerConfig
 
 HEAD = 64
 """Width of an attention head in every DINOv2, in CLIP's ViT-B and ViT-L and in the Q-Former."""

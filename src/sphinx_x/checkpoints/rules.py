@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, ExpertConfig, GroupConfig, QFormerConfig
+from sphinx_x.model.config import GroupConfig
+from sphinx_x.model.experts import ExpertConfig
+from sphinx_x.model.experts.clip import ClipConfig
+from sphinx_x.model.experts.convnext import ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2Config
+from sphinx_x.model.experts.qformer import QFormerConfig
 
 Tensors = tuple[Tensor, ...]
 LLM = "model.language_model."

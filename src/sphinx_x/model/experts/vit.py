@@ -1,19 +1,37 @@
-"""Vision transformers: DINOv2 and CLIP as experts, and the one inside the Q-Former.
+"""The vision transformer that several experts are made of: one block and one trunk serve them all.
 
-One block serves all three; what differs is told by its arguments. Plain parameter names, see `experts`.
+What differs between them is told by arguments; each expert's own file gives them.
 
 Shapes: B views, N tokens of a view (the class token first), C channels, H x W pixels, h x w positions of the map.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sphinx_x.model.attention import attend
-from sphinx_x.model.config import ClipConfig, DinoV2Config
-from sphinx_x.model.experts import Expert
+from sphinx_x.model.experts.base import Expert, ExpertConfig
+
+
+@dataclass(frozen=True)
+class VitConfig(ExpertConfig):
+    """What every vision transformer says of itself, with the sizes of a ViT-L/14.
+
+    patch: (down, across) pixels of a patch; depth: blocks; hidden: width of the feed-forward layers; positions: (rows,
+    columns) of the learned position embedding.
+    """
+
+    patch: tuple[int, int] = (14, 14)
+    channels: int = 1024
+    depth: int = 24
+    heads: int = 16
+    hidden: int = 4096
+    positions: tuple[int, int] = (16, 16)
+    eps: float = 1e-5
 
 
 class SwiGlu(nn.Module):
@@ -73,11 +91,9 @@ class VisionTransformer(Expert):
     scaled, swiglu: what DINOv2 has; pre_norm: CLIP's norm ahead of the blocks, where the patches have no bias.
     """
 
-    def __init__(
-        self, config: DinoV2Config | ClipConfig, swiglu: bool = False, scaled: bool = False, pre_norm: bool = False
-    ) -> None:
+    def __init__(self, config: VitConfig, swiglu: bool = False, scaled: bool = False, pre_norm: bool = False) -> None:
         super().__init__(config)
-        channels = self.channels = config.channels
+        channels = config.channels
         self.positions = config.positions
         self.patch_embed = nn.Conv2d(3, channels, config.patch, config.patch, bias=not pre_norm)
         self.class_token = nn.Parameter(torch.zeros(1, 1, channels))
@@ -119,17 +135,3 @@ class VisionTransformer(Expert):
         grid = F.interpolate(grid, scale_factor=factor, mode="bicubic").to(rest.dtype)
         assert grid.shape[-2:] == (h, w)
         return torch.cat([first, grid.flatten(2).transpose(1, 2)], dim=1)
-
-
-class DinoV2(VisionTransformer):
-    """DINOv2, self-supervised."""
-
-    def __init__(self, config: DinoV2Config) -> None:
-        super().__init__(config, swiglu=config.swiglu, scaled=True)
-
-
-class Clip(VisionTransformer):
-    """CLIP's vision transformer, trained with captions; its final norm covers all tokens."""
-
-    def __init__(self, config: ClipConfig) -> None:
-        super().__init__(config, pre_norm=True)
