@@ -72,8 +72,8 @@ def given_places(
 ) -> dict[int, Backbone]:
     """Which place each given expert fills, by number.
 
-    An expert without a number goes to its kind's place. Where the member has several of a kind, as many have to be given
-    as are free, and fill them in order; else each needs a number.
+    An expert without a number goes to its kind's place. Where the member has several of a kind, as many have to be
+    given as are free, and fill them in order; else each needs a number.
 
     Raises:
         CheckpointError: No place fits, two experts are for one, or it is not said which place is meant.
@@ -84,7 +84,7 @@ def given_places(
             continue
         place = next((place for place in places if place.number == expert.place), None)
         if place is None or place.kind != expert.kind:
-            there = f"is for {place.kind}" if place else f"is not there; it has {_listed(places)}"
+            there = f"is for a {place.kind}" if place else f"is not there; it has {_listed(places)}"
             raise CheckpointError(
                 f"{expert.source.name}: a {expert.kind}, and place {expert.place} of {member} {there}"
             )
@@ -147,7 +147,7 @@ def counterparts(
         if there and here and len(here) != len(there):
             raise CheckpointError(
                 f"the member to start from has {len(there)} experts of the kind {kind}, {member} wants {len(here)} of "
-                f"them; give or make new what differs (--expert NUMBER=PATH, --fresh NUMBER; {_listed(of_kind(new, kind))})"
+                f"them; give (--expert NUMBER=PATH) or make new (--fresh NUMBER) of {_listed(of_kind(new, kind))}"
             )
         found |= {place.number: other for place, other in zip(here, there, strict=False)}
     return found

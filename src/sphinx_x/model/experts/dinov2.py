@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphinx_x.model.experts.base import register
-from sphinx_x.model.experts.vit import VisionTransformer, VitConfig
+from sphinx_x.model.experts.vit import Mlp, SwiGlu, VisionTransformer, VitConfig
 from sphinx_x.model.resampling import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -30,4 +30,4 @@ class DinoV2(VisionTransformer):
     """DINOv2, self-supervised."""
 
     def __init__(self, config: DinoV2Config) -> None:
-        super().__init__(config, swiglu=config.swiglu, scaled=True)
+        super().__init__(config, SwiGlu if config.swiglu else Mlp, scaled=True)
