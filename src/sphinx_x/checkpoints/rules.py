@@ -105,13 +105,33 @@ def weight_and_bias(old: str, new: str) -> dict[str, str]:
     return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
 
 
-def joined(sources: tuple[str, ...], target: str) -> Rule:
-    """Tensors of equal height that stand above each other in one."""
+def weights_and_biases(layers: Mapping[str, str]) -> dict[str, str]:
+    """`weight_and_bias` of many layers."""
+    return {old: new for pair in layers.items() for old, new in weight_and_bias(*pair).items()}
+
+
+def numbered(count: int, old: str, new: str, layers: Mapping[str, str]) -> dict[str, str]:
+    """`weights_and_biases` of layers that lie in each of `count` blocks, whose names begin with `old`, and ours with
+    `new`."""
+    return {
+        name: ours
+        for k in range(count)
+        for name, ours in weights_and_biases({f"{old}{k}.{a}": f"{new}{k}.{b}" for a, b in layers.items()}).items()
+    }
+
+
+def joined(sources: tuple[str, ...], target: str, shares: tuple[int, ...] = ()) -> Rule:
+    """Tensors that stand above each other in one, of equal height or with these shares of it."""
 
     def join(*parts: Tensor) -> Tensors:
         return (torch.cat(parts),)
 
-    return Rule(sources, (target,), join, lambda whole: whole.chunk(len(sources)))
+    parts = shares or (1,) * len(sources)
+
+    def cut(whole: Tensor) -> Tensors:
+        return whole.split([len(whole) * share // sum(parts) for share in parts])
+
+    return Rule(sources, (target,), join, cut)
 
 
 def reshaped(source: str, target: str, old: tuple[int, ...], new: tuple[int, ...]) -> Rule:

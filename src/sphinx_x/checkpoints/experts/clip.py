@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sphinx_x.checkpoints.experts.base import HEAD, ExpertFile, Known, form, official
-from sphinx_x.checkpoints.rules import Rule, renames, reshaped, weight_and_bias
+from sphinx_x.checkpoints.rules import Rule, numbered, renames, reshaped, weight_and_bias
 from sphinx_x.model.experts.clip import ClipConfig
 
 
@@ -29,11 +29,10 @@ def rules(config: ClipConfig, source: str, target: str) -> list[Rule]:
         **weight_and_bias("ln_post", "norm"),
     }
     layers = {"ln_1": "norm1", "attn.out_proj": "out", "ln_2": "norm2", "mlp.c_fc": "mlp.up", "mlp.c_proj": "mlp.down"}
+    pairs |= numbered(config.depth, "transformer.resblocks.", "blocks.", layers)
     for k in range(config.depth):
         old, new = f"transformer.resblocks.{k}", f"blocks.{k}"
         pairs |= {f"{old}.attn.in_proj_{kind}": f"{new}.qkv.{kind}" for kind in ("weight", "bias")}
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
     channels, positions = config.channels, 1 + config.positions[0] * config.positions[1]
     return [
         reshaped(f"{source}class_embedding", f"{target}class_token", (channels,), (1, 1, channels)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from sphinx_x.checkpoints.experts.base import HEAD, ExpertFile, Known, form, official
-from sphinx_x.checkpoints.rules import Rule, joined, renames, weight_and_bias
+from sphinx_x.checkpoints.rules import Rule, joined, numbered, renames, weight_and_bias
 from sphinx_x.model.experts.dinov2 import DinoV2Config
 
 
@@ -33,10 +33,9 @@ def rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
     if not config.swiglu:
         mlp = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
     layers = {"norm1": "norm1", "attn.qkv": "qkv", "attn.proj": "out", "norm2": "norm2", **mlp}
+    pairs |= numbered(config.depth, "blocks.", "blocks.", layers)
     for k in range(config.depth):
         pairs |= {f"blocks.{k}.ls{n}.gamma": f"blocks.{k}.scale{n}" for n in (1, 2)}
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"blocks.{k}.{theirs}", f"blocks.{k}.{ours}")
     return renames(pairs, source, target)
 
 
@@ -94,12 +93,11 @@ def _hub_rules(config: DinoV2Config, source: str, target: str, newer: bool) -> l
     if not newer:
         attention = [*(f"attention.attention.{part}" for part in ("query", "key", "value")), "attention.output.dense"]
     layers = {"norm1": "norm1", attention[3]: "out", "norm2": "norm2", **mlp}
+    pairs |= numbered(config.depth, "encoder.layer.", "blocks.", layers)
     rules = []
     for k in range(config.depth):
         old, new = f"encoder.layer.{k}", f"blocks.{k}"
         pairs |= {f"{old}.layer_scale{n}.lambda1": f"{new}.scale{n}" for n in (1, 2)}
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
         for end in ("weight", "bias"):
             parts = tuple(f"{source}{old}.{part}.{end}" for part in attention[:3])
             rules.append(joined(parts, f"{target}{new}.qkv.{end}"))

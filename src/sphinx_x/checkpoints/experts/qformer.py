@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sphinx_x.checkpoints.experts.base import HEAD, ExpertFile, Known, form, official
-from sphinx_x.checkpoints.rules import Rule, renames, weight_and_bias
+from sphinx_x.checkpoints.rules import Rule, numbered, renames, weight_and_bias
 from sphinx_x.model.experts.qformer import QFormerConfig
 
 EVA_HEAD = 88
@@ -46,9 +46,7 @@ def rules(config: QFormerConfig, source: str, target: str) -> list[Rule]:
     }
     layers = {"layer_norm1": "norm1", "self_attn.qkv": "qkv", "self_attn.projection": "out", "layer_norm2": "norm2"}
     layers |= {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
-    for k in range(config.vision_depth):
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"vision_model.encoder.layers.{k}.{theirs}", f"vision.blocks.{k}.{ours}")
+    pairs |= numbered(config.vision_depth, "vision_model.encoder.layers.", "vision.blocks.", layers)
     attention = {f"attention.{part}": part for part in ("query", "key", "value")}
     attention |= {"output.dense": "out", "output.LayerNorm": "norm"}
     for k in range(config.depth):
