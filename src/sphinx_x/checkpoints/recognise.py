@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from sphinx_x.errors import CheckpointError, plain
 
@@ -53,6 +54,12 @@ def check_file(path: Path) -> None:
     what = complaint(path)
     if what:
         raise CheckpointError(f"{path}: {what}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The fields of a JSON file; raises `CheckpointError` saying what it is instead."""
+    check_file(path)
+    return json.loads(path.read_bytes())
 
 
 def check_files(folder: Path) -> None:

@@ -244,7 +244,11 @@ app.command(name="som")(mark)
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,
-    typer.Option("--expert", help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; repeatable."),
+    typer.Option(
+        "--expert",
+        help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; NUMBER=... where a member has "
+        "several of its kind; repeatable.",
+    ),
 ]
 
 
@@ -262,10 +266,10 @@ def accessory(
 ) -> None:
     """Turns an official SPHINX checkpoint into a model folder, exactly."""
     from sphinx_x.checkpoints.accessory import import_accessory
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
 
-    experts = [open_expert(fetch(path)) for path in expert or []]
+    experts = open_experts(expert or [], fetch)
     _say(import_accessory([fetch(path) for path in checkpoint], out, type, experts), out)
 
 
@@ -275,7 +279,9 @@ def backbones(
     member: Annotated[str, typer.Option(help="The member to make: its views, prompt and places for experts.")],
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
-    fresh: Annotated[list[str] | None, typer.Option(help="Make this kind of expert from nothing; repeatable.")] = None,
+    fresh: Annotated[
+        list[str] | None, typer.Option(help="Make this kind of expert, or place NUMBER, from nothing; repeatable.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
     ] = None,
@@ -287,7 +293,7 @@ def backbones(
 ) -> None:
     """Makes a fresh member from a base language model and visual experts."""
     from sphinx_x.checkpoints.backbones import import_backbones
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.writer import dtype_named
     from sphinx_x.family import get_member
@@ -296,7 +302,7 @@ def backbones(
         get_member(member),
         out,
         llm=fetch(llm) if llm else None,
-        experts=[open_expert(fetch(path)) for path in expert or []],
+        experts=open_experts(expert or [], fetch),
         fresh=fresh or [],
         start=fetch(start) if start else None,
         dtype=dtype_named(dtype) if dtype else None,
