@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.setup-*; touch -t 200001010000 $@
 	@echo "Installing PyTorch $(VERSION) ($(TORCH)) and the rest into $(VENV): a few minutes at the first time"
 	@$(install_torch)
-	@$(PIP) -e '.[train,data,quant,eval,dev]'
+	@$(PIP) -e '.[dev,docs]'
 	@touch $@
 
 # A build like 2.13.0+cpu is asked for by name: first where pip looks anyway (a local mirror, a folder of wheels), then

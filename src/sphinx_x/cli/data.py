@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sphinx_x.cli.renamed import keep_old_name
-from sphinx_x.errors import SphinxXError, plain
+from sphinx_x.errors import SphinxXError, needs_extra, plain
 
 if TYPE_CHECKING:
     from sphinx_x.data.shards import SampleReader
@@ -110,6 +110,8 @@ def stats(
     reader = _reader(files, root, boxes, ignore)
     if out is not None:
         _spare(reader.files, out)
+        with needs_extra("data", "drawing plots"):  # told before everything is counted
+            import matplotlib  # noqa: F401
     counts = count(reader, load_processor(model), workers, _counter("counted"))
     if not counts:
         raise SphinxXError(f"{files[0]}: has no samples")

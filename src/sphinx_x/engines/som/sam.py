@@ -18,7 +18,7 @@ from sphinx_x.sources.base import PICTURES, Raw, Record
 
 @dataclass(frozen=True)
 class SamSettings:
-    """A model folder, hub id or hub address of a SAM, where it runs, and what masks are kept (as in the library's pipeline).
+    """A SAM (a folder, hub id or address), where it runs, and what masks are kept (as in the library's pipeline).
 
     most: masks of an image, the best first; overlap: of boxes, above which the worse of two masks is dropped.
     """
