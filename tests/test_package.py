@@ -81,9 +81,8 @@ def test_who_only_chats_needs_no_extra():
 )
 def test_what_an_extra_brings_is_asked_for_in_one_line(code, package, extra):
     code = "from pathlib import Path\n" + code
-    said = told(
-        f"{HIDE}from sphinx_x.errors import MissingToolError\ntry: exec({code!r})\nexcept MissingToolError as e: print(e)"
-    )
+    tried = f"try: exec({code!r})\nexcept MissingToolError as error: print(error)"
+    said = told(f"{HIDE}from sphinx_x.errors import MissingToolError\n{tried}")
     assert said.stdout.count("\n") == 1 and f" needs {package}" in said.stdout, said.stderr
     assert f"pip install 'sphinx-x[{extra}]'" in said.stdout
     assert any(name.startswith(package) for name in EXTRAS[extra])
