@@ -38,6 +38,8 @@ LARGE = 1_000_000_000
 """Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
 DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
 BATCH = 32
+OTHER_STEPS = ("num_beams", "num_return_sequences", "assistant_model", "prompt_lookup_num_tokens")
+"""What makes the logits of `generate` others than those of one answer, token by token."""
 MERGE_FIRST = (
     "adapters are added to whole weights: merge them first (sphinx-x merge), then quantise or spread the result"
 )
@@ -474,12 +476,8 @@ class Session:
 
     def _watched(self, generation: dict[str, Any]) -> list[float] | None:
         """Takes the probability of an answer that the member has a measure for; beams and drafts have other steps."""
-        others = {
-            "num_beams",
-            "num_return_sequences",
-            "assistant_model",
-            "prompt_lookup_num_tokens",
-        } & generation.keys()
+        config = generation.get("generation_config")
+        others = any(generation.get(name, getattr(config, name, None)) not in (None, 1) for name in OTHER_STEPS)
         return None if others or self.sphinx.model.config.ability().probable is None else []
 
     def _keep(

@@ -70,7 +70,7 @@ WRONG = {
     ("model.safetensors", bytes(5000)): "nothing but zeros",
     ("pytorch_model.bin", zipped()[:-200]): "the table at its end is missing",
     ("pytorch_model.bin", b"GGUF" + bytes(50)): "GGUF",
-    ("model.safetensors", gzip.compress(TENSORS)): "a gzip archive: unpack it",
+    ("model.safetensors", gzip.compress(TENSORS, mtime=0)): "a gzip archive: unpack it",
     ("model.safetensors", tarred()): "a tar archive: unpack it",
     ("pytorch_model.bin", b"\x89HDF\r\n\x1a\n" + bytes(50)): "HDF5",
 }

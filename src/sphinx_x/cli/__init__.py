@@ -128,9 +128,13 @@ def read(
     region = box_numbers(box) if box is not None else [0, 0, picture.width, picture.height]
     with early.imports():
         from sphinx_x.inference import SphinxX
-        from sphinx_x.reading import read_region
+        from sphinx_x.reading import ReadLine, read_region
 
-    print(read_region(SphinxX.load(model, device=device), picture, region))
+    left_out: list[ReadLine] = []
+    print(read_region(SphinxX.load(model, device=device), picture, region, left_out))
+    if left_out:
+        what = "1 line is" if len(left_out) == 1 else f"{len(left_out)} lines are"
+        print(f"note: {what} left out, which the model held improbable", file=sys.stderr)
 
 
 @app.command()
