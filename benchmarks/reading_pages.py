@@ -1,6 +1,6 @@
 """How well `sphinx-x read` reads whole pages as people bring them: turned, noisy, framed, dark, in columns.
 
-    apt-get install tesseract-ocr; pip install "sphinx-x[eval]"
+    apt-get install tesseract-ocr; pip install rapidocr onnxruntime rapidfuzz
     python benchmarks/reading_pages.py                       # prints two Markdown tables
     python benchmarks/reading_pages.py --out runs/pages      # and writes pages, texts and answers there
     python benchmarks/reading_pages.py --receipts ../shared/data/sroie    # beside them, real receipts (SROIE's layout)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from PIL import Image
@@ -31,6 +31,8 @@ from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 Images = Source | Sequence[Source] | None
+Several = Literal[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+"""Numbers of answers (`num_return_sequences`) that a type checker knows to be several."""
 BUILT_IN = Path(__file__).parent / "weights"
 LARGE = 1_000_000_000
 """Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
@@ -191,7 +193,62 @@ class SphinxX:
                 raise MissingToolError(f"device {device}: {one_line(error)}") from error
         return cls(model, processor)
 
-    def chat(self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any) -> Any:
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Literal[1],
+        **generation: Any,
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Several,
+        **generation: Any,
+    ) -> list[str]: ...
+
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: int,
+        **generation: Any,
+    ) -> str | list[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: Literal[False] = False, **generation: Any
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, *, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]: ...
+
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]:
         """The answer to one question about one image, several, or none.
 
         image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
@@ -344,7 +401,58 @@ class Session:
     images: list[Image.Image] = field(default_factory=list)
     probability: float | None = None
 
-    def ask(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Literal[1],
+        **generation: Any,
+    ) -> str: ...
+
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Several,
+        **generation: Any,
+    ) -> list[str]: ...
+
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: int,
+        **generation: Any,
+    ) -> str | list[str]: ...
+
+    @overload
+    def ask(self, question: str, images: Images = None, stream: Literal[False] = False, **generation: Any) -> str: ...
+
+    @overload
+    def ask(
+        self, question: str, images: Images = None, *, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def ask(self, question: str, images: Images, stream: Literal[True], **generation: Any) -> Iterator[str]: ...
+
+    @overload
+    def ask(
+        self, question: str, images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]: ...
+
+    def ask(
+        self, question: str, images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]:
         """Asks the next question, with new images or none; returns the answer, or an iterator of its pieces.
 
         Of several answers (`num_return_sequences`) the first one stands in the conversation. Raises `PromptError` for

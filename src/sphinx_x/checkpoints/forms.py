@@ -46,7 +46,7 @@ class Form:
         return {
             OURS: f"it goes to --model, or to `sphinx-x import backbones --from {folder}`",
             ADAPTERS: f"`sphinx-x merge {folder} -o OUT` makes a model folder of it",
-            OFFICIAL: f"`sphinx-x import accessory {folder} -o OUT` makes a model folder of it",
+            OFFICIAL: f"`sphinx-x import official {folder} -o OUT` makes a model folder of it",
             LLM: f"`sphinx-x import backbones --llm {folder}` makes a member of it",
             EXPERT: f"it goes to `sphinx-x import backbones --expert {folder}`",
         }.get(self.kind, "")

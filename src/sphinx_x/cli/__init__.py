@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -19,6 +19,7 @@ from sphinx_x import __version__
 from sphinx_x.cli import early
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
+from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
 
@@ -46,14 +47,19 @@ def _options(
     pass
 
 
-Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A built-in name, a model folder, or the hub's owner/name or hf://...")
+]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
 Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 Device = Annotated[
     str | None,
     typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a model."),
 ]
-Bits = Annotated[int | None, typer.Option(help="4 or 8: quantises the language model, so that it fits a small GPU.")]
+Bits = Annotated[
+    Literal[4, 8] | None, typer.Option(help="Quantises the language model to these, so that it fits a small GPU.")
+]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 @app.command()
@@ -216,7 +222,7 @@ def train(
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or a hub id.")] = "nano",
+    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or the hub's owner/name.")] = "nano",
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
@@ -240,7 +246,8 @@ def evaluate(
 importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
-app.command(name="som")(mark)
+app.command()(mark)
+keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,
@@ -253,7 +260,7 @@ Experts = Annotated[
 
 
 @importing.command()
-def accessory(
+def official(
     checkpoint: Annotated[
         list[str],
         typer.Argument(
@@ -273,10 +280,23 @@ def accessory(
     _say(import_accessory([fetch(path) for path in checkpoint], out, type, experts), out)
 
 
+keep_old_name(importing, official, "accessory", "sphinx-x import official")
+
+
+def _member(name: str) -> str:
+    from sphinx_x.family import MEMBERS
+
+    if name not in MEMBERS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(MEMBERS)}")
+    return name
+
+
 @importing.command()
 def backbones(
     out: Out,
-    member: Annotated[str, typer.Option(help="The member to make: its views, prompt and places for experts.")],
+    member: Annotated[
+        str, typer.Option(callback=_member, help="The member to make: its views, prompt and places for experts.")
+    ],
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
     fresh: Annotated[
@@ -285,9 +305,7 @@ def backbones(
     start: Annotated[
         str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
     ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16; by default as the files are.")
-    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default as the files are.")] = None,
     template: Annotated[str | None, typer.Option(help="The prompt template, if not the member's own.")] = None,
     seed: Annotated[int, typer.Option(help="Of the new weights.")] = 0,
 ) -> None:
@@ -314,21 +332,26 @@ def backbones(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="A model folder or a hub id.")],
+    model: Annotated[str, typer.Argument(help="A model folder, or the hub's owner/name or hf://...")],
     out: Out,
-    format: Annotated[str, typer.Option(help="accessory (official SPHINX), llm (the language model alone) or onnx.")],
+    format: Annotated[
+        Literal["official", "llm", "onnx", "accessory"],
+        typer.Option(
+            metavar="<official|llm|onnx>", help="As official SPHINX checkpoints are, the language model alone, or ONNX."
+        ),
+    ],
     shards: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel files of an official checkpoint.")] = None,
 ) -> None:
     """Writes a model in another format."""
-    if format not in ("accessory", "llm", "onnx"):
-        raise SphinxXError(f"--format is accessory, llm or onnx, not {format!r}")
+    if format == "accessory":
+        print("note: `--format accessory` is called `--format official` now", file=sys.stderr)
     from sphinx_x.checkpoints.export import export_accessory, export_llm
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.onnx import export_onnx
     from sphinx_x.inference import find_model
 
     folder = find_model(fetch(model))
-    if format == "accessory":
+    if format in ("official", "accessory"):
         notes = export_accessory(folder, out, shards)
     else:
         notes = (export_llm if format == "llm" else export_onnx)(folder, out)
@@ -342,9 +365,7 @@ def merge(
     base: Annotated[
         str | None, typer.Option(help="The model they lie over, if not the one that the folder names.")
     ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16; by default that of the model below.")
-    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default that of the model below.")] = None,
 ) -> None:
     """Writes adapters and the model below them as one plain model folder."""
     from sphinx_x.checkpoints.writer import dtype_named
@@ -380,7 +401,7 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "sphinx-x"
     # a group without a command has printed its help already, and says nothing
-    said = " ".join(error.format_message().split()).rstrip(".") or "a command is missing"
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "") or "a command is missing"
     return plain(f"{said} (see {command} --help)")
 
 
