@@ -29,10 +29,10 @@ from sphinx_x.model import attention, moe
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import Experts
-from sphinx_x.model.packed import Pack, plan_pack, round_up
+from sphinx_x.model.packed import ROWS, TOKENS, VIEWS, Pack, plan_pack, round_up
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.objective import Objective
-from sphinx_x.training.packing import ROWS, TOKENS, VIEWS, MicroBatch
+from sphinx_x.training.packing import MicroBatch
 from sphinx_x.training.parts import freeze
 from sphinx_x.training.recipe import LoraRecipe, Recipe
 
