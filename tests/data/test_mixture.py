@@ -22,11 +22,11 @@ from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, SphinxXError
+from sphinx_x.recipe import Recipe
 from sphinx_x.sources import SOURCES, get_source
 from sphinx_x.sources.base import Raw
 from sphinx_x.sources.convert import Job, convert
 from sphinx_x.training.loop import Trainer
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.work.files import alone_in, read_lines
 
 MIXED = ("ultrachat", "vqav2", "docvqa", "chartqa", "icdar2015", "publaynet", "llava")

@@ -18,7 +18,7 @@ from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.abilities import Abilities, PictureKind
 from sphinx_x.model.config import SphinxXConfig
-from sphinx_x.training.recipe import load_recipe
+from sphinx_x.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +203,8 @@ def test_training_says_what_the_recipe_says_and_not_what_it_began_with():
 
 
 def test_adapters_do_not_say_what_the_model_below_them_says(nano, tmp_path):
+    from sphinx_x.recipe import LoraRecipe
     from sphinx_x.training.lora import add_adapters, save_adapters
-    from sphinx_x.training.recipe import LoraRecipe
 
     model = SphinxX.load("nano").model
     add_adapters(model, LoraRecipe(rank=1), 0)

@@ -6,38 +6,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-import sphinx_x.training.estimate as estimating
-import sphinx_x.training.workload as working
+import sphinx_x.planning.outline as outline
+import sphinx_x.planning.workload as working
 from sphinx_x import cli
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import IMAGE_VOCABULARY, build_config, get_member
+from sphinx_x.planning.costs import Costs, Load, Model, count_costs
+from sphinx_x.planning.estimate import CHUNK, PROGRAM, Estimate, Estimator, Memory, memory_of
+from sphinx_x.planning.machine import Machine, Trial, product_rate
+from sphinx_x.planning.outline import Size, config_of, count_parts, sizes_of, slice_of
+from sphinx_x.planning.report import alternatives, duration, format_estimate, missing, refusal, span, what_fits
+from sphinx_x.planning.workload import Workload, glance, workload
+from sphinx_x.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
 from sphinx_x.training import trial
-from sphinx_x.training.dry_run import (
-    Machine,
-    alternatives,
-    duration,
-    format_estimate,
-    missing,
-    product_rate,
-    refusal,
-    span,
-    what_fits,
-)
-from sphinx_x.training.estimate import (
-    CHUNK,
-    PROGRAM,
-    Estimate,
-    Estimator,
-    Memory,
-    Size,
-    count_parts,
-    memory_of,
-    sizes_of,
-)
-from sphinx_x.training.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
-from sphinx_x.training.rehearsal import Load, rehearse, slice_of
-from sphinx_x.training.trial import Trial, try_steps
-from sphinx_x.training.workload import Workload, glance, workload
+from sphinx_x.training.trial import try_steps
+
+
+def costs_of(config, recipe: Recipe, load: Load, short_attention: bool = True) -> Costs:
+    return count_costs(Model(config, sizes_of(config, recipe), recipe), load, short_attention)
 
 
 def recipe_of(member: str = "nano", **fields) -> Recipe:
@@ -126,14 +112,14 @@ def llm_flops(text, lengths: tuple[int, ...], rows: int, backward: int) -> int:
 @pytest.mark.parametrize(("freeze", "backward"), [(["experts"], 2), (["experts", "language_model"], 1)])
 def test_operations_by_hand(tiny_member, freeze, backward):
     config, load = build_config(tiny_member), Load((100, 90, 100), 8, 200)
-    found = rehearse(config, recipe_of(freeze=freeze), load)
+    found = costs_of(config, recipe_of(freeze=freeze), load)
     # attention goes backward to its inputs alone, twice its products, whether weights are trained or not
     text = config.text_config
     attention = text.num_hidden_layers * 4 * 3 * 128**2 * text.hidden_size
-    projector = (16 + 16) * text.hidden_size * 9 * 8 * 2  # its weights, and nothing before it
+    projector = 2 * (16 + 16) * text.hidden_size * 9 * 8 * 2  # itself and its weights, and nothing before it
     wanted = llm_flops(text, load.lengths, 256, backward) + (2 - backward) * attention + projector
     assert found.llm_flops == wanted
-    thawed = rehearse(config, recipe_of(freeze=[]), load)
+    thawed = costs_of(config, recipe_of(freeze=[]), load)
     assert thawed.vision_flops == 3 * found.vision_flops
 
 
@@ -143,7 +129,7 @@ def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member,
     config = build_config(replace(tiny_member, llm=mixture))
     config.groups = []
     text = config.text_config
-    found = rehearse(config, recipe_of(freeze=[], dtype=dtype), Load((512,), 0, 256))
+    found = costs_of(config, recipe_of(freeze=[], dtype=dtype), Load((512,), 0, 256))
     one = 3 * 3 * 2 * 512 * text.hidden_size * text.intermediate_size * text.num_hidden_layers
     router = 3 * 2 * 512 * text.hidden_size * 4 * text.num_hidden_layers
     assert found.llm_flops == llm_flops(text, (512,), 256, 2) + one + router
@@ -153,39 +139,14 @@ def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member,
 def test_shared_matrices_and_recomputed_activations():
     config, load, plain = build_config(get_member("nano")), Load((256,) * 4, 0, 256), recipe_of(freeze=[])
     config.groups, config.text_config.num_hidden_layers = [], 3
-    whole, half = (rehearse(c, plain, load) for c in (config, slice_of(config, 2)))
+    whole, half = (costs_of(c, plain, load) for c in (config, slice_of(config, 2)))
     head = 6 * 256 * config.text_config.hidden_size * config.text_config.vocab_size
     assert half.llm_flops - head == pytest.approx((whole.llm_flops - head) / 2)
     assert half.activations < whole.activations
-    again = rehearse(config, recipe_of(freeze=[], recompute=True), load)
+    again = costs_of(config, recipe_of(freeze=[], recompute=True), load)
     assert again.activations < 0.6 * whole.activations
     assert 1.25 < again.llm_flops / whole.llm_flops < 1.34
-    assert rehearse(config, plain, load, short_attention=False).activations < whole.activations
-
-
-def test_what_is_held_is_what_a_step_holds(tiny_member):
-    """The same micro-batch with real tensors, metered by the same meter: the same bytes to a few per cent."""
-    from sphinx_x.family import new_model
-    from sphinx_x.model.packed import plan_pack
-    from sphinx_x.training.objective import Objective
-    from sphinx_x.training.packing import MicroBatch
-    from sphinx_x.training.rehearsal import Meter
-
-    config, load = build_config(tiny_member), Load((150,) * 6, 16, 200)
-    found = rehearse(config, recipe_of(freeze=[], dtype="float32"), load)
-    model, _ = new_model(tiny_member)
-    objective = Objective(model.train(), None)
-    for parameter in objective.parameters():
-        parameter.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None))
-    ids, rows = torch.zeros(1, 1024, dtype=torch.int64), torch.zeros(256, dtype=torch.int64)
-    ids[0, : 16 * config.tokens_per_view] = model.config.image_token_id
-    views = torch.zeros(16, 3, 16, 64, dtype=torch.uint8)
-    pack = plan_pack(load.lengths, total=1024)
-    with Meter() as meter:
-        losses, *_ = objective(MicroBatch([], [900], ids, views, 16, rows, rows, 200, pack))
-        losses.sum().backward()
-    assert meter.peak == pytest.approx(found.activations, rel=0.03)
-    assert meter.flops == found.llm_flops + found.vision_flops
+    assert costs_of(config, plain, load, short_attention=False).activations < whole.activations
 
 
 @pytest.fixture
@@ -285,7 +246,7 @@ def test_steps_are_tried(tiny_member, change, monkeypatch):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found and found.what == "3 steps of 450 tokens" and found.fastest >= found.slowest > 0
     monkeypatch.setattr(trial, "_timed", lambda *_: [2.0, 4.0])
-    counted = rehearse(config, recipe, load)
+    counted = costs_of(config, recipe, load)
     flops = counted.llm_flops + counted.vision_flops
     found = try_steps(recipe, config, load, device, 1e11)
     assert found == Trial(flops / 2, flops / 4, "2 steps of 450 tokens")
@@ -345,7 +306,7 @@ def test_numbers_in_words():
 
 @pytest.mark.slow
 def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
-    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(outline, "get_member", lambda _: tiny_member)
     recipe = recipe_of(pack=PackRecipe(tokens=2048, views=32), max_tokens=1024, freeze=[], batch=4)
     estimator = Estimator(recipe)
     whole = estimator.estimate(recipe)
@@ -365,7 +326,7 @@ def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
 
 @pytest.mark.slow
 def test_the_command_refuses_what_cannot_fit(tiny_member, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(outline, "get_member", lambda _: tiny_member)
     text = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {}}\npack: {tokens: 1024, views: 16}\nmax_tokens: 512\n"
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
@@ -402,7 +363,7 @@ def test_tiny_in_its_true_shape():
 
 def test_a_shape_comes_from_the_folder_that_a_run_starts_from(tiny_folder, tiny):
     recipe = recipe_of(start=str(tiny_folder))
-    assert estimating.config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
-    assert estimating.config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
-    letters = estimating.config_of(recipe_of(letters="é€"))
+    assert config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
+    assert config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
+    letters = config_of(recipe_of(letters="é€"))
     assert letters.text_config.vocab_size == get_member("nano").llm["vocab_size"] + 3

@@ -14,7 +14,7 @@ from ranks import run_ranks, start_ranks
 from shards import write_lines, write_text
 from sphinx_x.errors import RecipeError
 from sphinx_x.inference import SphinxX
-from sphinx_x.training.recipe import ParallelRecipe, Recipe
+from sphinx_x.recipe import ParallelRecipe, Recipe
 from sphinx_x.training.state import saved_states
 from sphinx_x.training.world import join
 from sphinx_x.work.files import read_lines

@@ -6,8 +6,8 @@ from paths import ROOT
 from sphinx_x.data.mixture import Share, check_paths
 from sphinx_x.errors import DataError, RecipeError
 from sphinx_x.family import MEMBERS
+from sphinx_x.recipe import Recipe, load_recipe
 from sphinx_x.sources import SOURCES
-from sphinx_x.training.recipe import Recipe, load_recipe
 
 RECIPES = ROOT / "src" / "sphinx_x" / "recipes"
 PAPER = {"tiny": (2e-5, 1), "intern2": (2e-5, 1), "plus": (2e-5, 2), "plus-2k": (2e-5, 2), "moe": (5e-6, 8)}

@@ -21,12 +21,12 @@ from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
+from sphinx_x.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.card import write_card
 from sphinx_x.training.engine import Done
 from sphinx_x.training.loop import Trainer, train
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.state import saved_states
 from sphinx_x.work.files import read_lines
 

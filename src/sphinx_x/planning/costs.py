@@ -9,31 +9,32 @@ is held where the loss begins to go back (the logits of the rows that predict) o
 those of the library's Llama and Mixtral with our packed attention and grouped experts; a test counts the tensors.
 
 Visual experts are counted on their own modules without memory (PyTorch's meta device): each kind has another shape,
-and all that is asked of it is a view forward.
+and all that is asked of it is a view forward. Their backward pass is taken to be twice the forward one; PyTorch's own
+counter says more for a convolution by channel (ConvNeXt), whose gradients it counts as if every channel saw all others.
 
 Shapes: T tokens of the row (its filling included), A rows that attention gathers, R rows that predict, D width of the
-LLM, Q and K its widths of queries and of keys, I inner width, V size of the vocabulary.
+LLM, Q its width of queries, s bytes of a number.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from sphinx_x.model.attention import SHORT
-from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.config import GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import ExpertGroup
 from sphinx_x.model.packed import ROWS, TOKENS, VIEWS, plan_groups, round_up
 from sphinx_x.planning.outline import Size
-from sphinx_x.training.recipe import Recipe
+from sphinx_x.recipe import Recipe
 
 BYTES = {"float32": 4, "bfloat16": 2}
 _LAYER = re.compile(r"\.language_model\.layers\.(\d+)\.(.*)")
@@ -119,7 +120,7 @@ def count_costs(model: Model, load: Load, short_attention: bool = True) -> Costs
     """Operations and bytes of a micro-batch. short_attention: whether short sequences are attended to as on a CPU, see
     `sphinx_x.model.attention`."""
     views = round_up(load.views, VIEWS) if model.config.groups else 0
-    experts = [_look(model, k, group) for k, group in enumerate(model.config.group_configs())] if views else []
+    experts = [_look(model, group) for group in model.config.group_configs()] if views else []
     vision, projectors = _vision_flops(model, experts, views)
     llm = _llm_flops(model, load, views, short_attention) + projectors
     return Costs(vision, llm, _activations(model, load, views, experts, short_attention))
@@ -134,7 +135,7 @@ def _vision_flops(model: Model, seen: Sequence[_Seen], views: int) -> tuple[floa
     experts = (1 + back) * views * sum(s.flops for s in seen)
     passes = 1 + model.trained("projector") + model.trained("experts")
     length = model.config.tokens_per_view
-    rows = sum(g.length * s.channels for g, s in zip(model.config.group_configs(), seen, strict=True))
+    rows = sum(g.length * s.channels for g, s in zip(model.config.group_configs(), seen, strict=True)) if views else 0
     projectors = passes * 2 * views * rows * model.width
     if views and model.recipe.align.weight:
         flows = 1 + model.trained("align") + (model.trained("projector") or model.trained("experts"))
@@ -143,9 +144,9 @@ def _vision_flops(model: Model, seen: Sequence[_Seen], views: int) -> tuple[floa
 
 
 def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
+    """Of the language model's layers and its output layer."""
     T, R = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS)
     first, recompute = model.first_with_gradient(views), model.recipe.recompute
-    squares = [(len(members) * longest**2, longest) for members, longest in plan_groups(load.lengths)]
     total = 0.0
     for k, parameters in model.by_layer.items():
         begun = k < first
@@ -154,13 +155,13 @@ def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
                 continue
             flops = 2 * T * size.numbers * (model.chosen / size.experts if size.experts > 1 else 1)
             # the first layer's queries, keys and values come of what is not trained
-            ahead = k == first and any(part in name for part in ("q_proj", "k_proj", "v_proj")) and "lora_pair.1" not in name
+            ahead = k == first and re.search("[qkv]_proj", name) and "lora_B" not in name
             inputs = not begun and not (ahead and not model.has("input_layernorm", layer=k))
             # what is computed again ends with the last tensor that is kept, ahead of the last matrix
             again = recompute and not begun and (size.experts > 1 or "down_proj" not in name)
             total += flops * (1 + inputs + size.trained + again)
-        for area, longest in squares:
-            forward = 4 * model.queries * area
+        for rows, longest in _groups(load):
+            forward = 4 * model.queries * rows * longest
             back = SHORT_BACK if short and longest <= SHORT else ATTENTION_BACK
             total += forward * (1 + (0 if begun else back + recompute))
     output = 2 * R * model.width * model.vocabulary
@@ -173,8 +174,11 @@ def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
 def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], short: bool) -> float:
     """The most that is held: where the loss goes back, where a layer does, or while frozen experts look."""
     T, R, s, D = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS), model.bytes, model.width
-    kept = _kept(model, load, short)
-    layers = model.layers * (s * D * T if model.recipe.recompute else kept)
+    attention = _kept_by_attention(model, load, short)
+    kept = attention + _kept_by_feed_forward(model, T)
+    recompute = model.recipe.recompute
+    first = model.first_with_gradient(views)
+    layers = (model.layers if first < 0 else max(model.layers - first, 0)) * (s * D * T if recompute else kept)
     features = views * model.config.tokens_per_view * D * s
     vision = views * sum(x.kept for x in seen) if model.trained("experts") else 0
     base = T * (2 * s * model.head + 16) + features + vision
@@ -183,40 +187,65 @@ def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], sh
     table = s * model.vocabulary * D * model.embedding_trained
     back = table if model.config.tie_word_embeddings else 0
     norm = 24 * D * T + back
-    layer = (kept if model.recipe.recompute else 0) + _layer_back(model, T) + back
+    again = kept if recompute else 0
+    layer = again + _feed_forward_back(model, T) + back
+    attended = again + attention - kept + _attention_back(model, load, short) + back
     looking = views * max((x.held for x in seen), default=0)
-    return max(looking, base + layers + max(loss, norm, layer), base + s * D * T + table + 2 * back)
+    most = max(loss, norm, layer, attended) if layers else loss
+    return max(looking, base + layers + most, base + s * D * T + table + 2 * back)
 
 
-def _layer_back(model: Model, T: int) -> float:
+def _feed_forward_back(model: Model, T: int) -> float:
     """Gradients that are held at once while the feed-forward part of the last layer goes back."""
-    s, D, I, k = model.bytes, model.width, model.inner, model.chosen if model.experts > 1 else 1
-    own = s * model.experts * I * D * model.has("down_proj")
+    s, D, inner, k = model.bytes, model.width, model.inner, model.chosen if model.experts > 1 else 1
+    own = s * model.experts * inner * D * model.has("down_proj")
     if model.experts == 1:
-        return max(2 * s * I * T, own + s * I * T) + s * D * T
-    return max(own + s * k * (I + D) * T, 2 * own - s * k * D * T) + s * D * T
+        return max(2 * s * inner * T, own + s * inner * T) + s * D * T
+    return max(own + s * k * (inner + D) * T, 2 * own - s * k * D * T) + s * D * T
 
 
-def _kept(model: Model, load: Load, short: bool) -> float:
-    """Bytes that a decoder layer keeps."""
-    T, s, D, Q, I = round_up(load.tokens, TOKENS), model.bytes, model.width, model.queries, model.inner
-    groups = [(len(members), longest) for members, longest in plan_groups(load.lengths)]
-    total = T * (8 * D + 8)  # both norms keep their input in float32, and one number of each row
-    total += T * s * D * (model.has("input_layernorm") + model.has("post_attention_layernorm"))
-    total += T * s * D * (model.has("q_proj", "k_proj", "v_proj") + model.has("gate_proj", "up_proj", "gate."))
+def _attention_back(model: Model, load: Load, short: bool) -> float:
+    """Bytes that are held at once, beside what is kept, while attention of the last layer goes back: the longest group
+    first, each giving up what it kept for its gradients."""
+    s, Q = model.bytes, model.queries
+    most, done = 0.0, 0.0
+    for rows, longest in reversed(_groups(load)):
+        fast = short and longest <= SHORT
+        scores = 2 * s * model.heads * longest if fast else 2 * s * Q
+        most = max(most, done + rows * (2 * s * Q + scores))
+        done += rows * (s * (Q + 2 * model.keys) - _kept_by_row(model, longest, short))
+    return s * model.width * round_up(load.tokens, TOKENS) + s * Q * sum(rows for rows, _ in _groups(load)) + most
+
+
+def _groups(load: Load) -> list[tuple[int, int]]:
+    """Of each group of samples the rows that attention computes, and how many keys each of them sees."""
+    return [(len(members) * longest, longest) for members, longest in plan_groups(load.lengths)]
+
+
+def _kept_by_row(model: Model, longest: int, short: bool) -> float:
+    """Bytes that attention keeps of a row."""
+    if short and longest <= SHORT:
+        return model.bytes * (3 * model.queries + model.heads * longest)
+    return model.bytes * (2 * model.queries + 2 * model.keys) + 4 * model.heads
+
+
+def _kept_by_attention(model: Model, load: Load, short: bool) -> float:
+    """Bytes that the attention of a decoder layer keeps, with its norm."""
+    T, s, D, Q = round_up(load.tokens, TOKENS), model.bytes, model.width, model.queries
+    total = T * (4 * D + 4)  # the norm keeps its input in float32, and one number of each row
+    total += T * s * D * (model.has("input_layernorm") + model.has("q_proj", "k_proj", "v_proj"))
     total += T * s * Q * model.has("o_proj")
+    return total + sum(rows * _kept_by_row(model, longest, short) for rows, longest in _groups(load))
+
+
+def _kept_by_feed_forward(model: Model, T: int) -> float:
+    """Bytes that the feed-forward part of a decoder layer keeps, with its norm."""
+    s, D, inner = model.bytes, model.width, model.inner
+    total = T * (4 * D + 4)
+    total += T * s * D * (model.has("post_attention_layernorm") + model.has("gate_proj", "up_proj", "gate."))
     if model.experts > 1:  # copies of a row for each of its experts, and the router's scores
-        total += T * (s * D + model.chosen * (s * (2 * D + 4 * I) + 24) + 4 * model.experts + 4)
-    else:
-        total += T * s * I * (3 + model.has("down_proj"))
-    for count, longest in groups:
-        rows = count * longest
-        if short and longest <= SHORT:
-            keys = Q if model.keys != Q else model.keys
-            total += rows * (s * (Q + 2 * keys) + s * model.heads * longest)
-        else:
-            total += rows * (s * (2 * Q + 2 * model.keys) + 4 * model.heads)
-    return total
+        return total + T * (s * D + model.chosen * (s * (2 * D + 4 * inner) + 24) + 4 * model.experts + 4)
+    return total + T * s * inner * (3 + model.has("down_proj"))
 
 
 # --- visual experts
@@ -228,26 +257,36 @@ class _Seen:
     backward pass, and that are held at once without one."""
 
     channels: int
-    flops: int
-    kept: int
-    held: int
+    flops: float
+    kept: float
+    held: float
 
 
-def _look(model: Model, number: int, config: Any) -> _Seen:
-    dtype, grid = getattr(torch, model.recipe.dtype), model.config.view_grid()
+def _look(model: Model, config: GroupConfig) -> _Seen:
+    """Has a group of experts look at the views of one image, without memory, and divides by their number."""
+    grid = model.config.view_grid()
+    count = grid.cells + grid.global_view  # some members scale the whole image before it is cut
     with torch.device("meta"):
-        group = ExpertGroup(config, model.width).to(dtype)
-    view = torch.empty(1, 3, grid.view_height, grid.view_width, device="meta")
-    saved: dict[int, Tensor] = {}
-    weights = {p.data_ptr() for p in ()}
+        group = ExpertGroup(config, model.width).to(getattr(torch, model.recipe.dtype))
+        views = torch.empty(count, 3, grid.view_height, grid.view_width)
+    saved: list[Tensor] = []
+    widest = [0]
 
     def keep(tensor: Tensor) -> Tensor:
-        saved[id(tensor)] = tensor
+        saved.append(tensor)
         return tensor
 
-    own = {p.untyped_storage()._cdata for p in group.parameters()}
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda x: x):
-        tokens = torch.cat([group._tokens_of(e, view, grid) for e in group.experts], dim=-1)
-    storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in saved.values()}
-    storages = {key: size for key, size in storages.items() if key not in own}
-    return _Seen(tokens.shape[-1], counter.get_total_flops(), sum(storages.values()), 0)
+    def note(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        # beside what a layer makes: a function of it, what it was made from, and what passes the block by
+        widest[0] = max(widest[0], 2 * (given[0].nbytes + out.nbytes))
+
+    for layer in group.experts.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            layer.register_forward_hook(note)
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+        tokens = group.fuse(views, grid)
+    own = {parameter.untyped_storage()._cdata for parameter in group.parameters()}
+    kept = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in saved}
+    total = sum(size for key, size in kept.items() if key not in own)
+    held = views.nbytes + widest[0]
+    return _Seen(tokens.shape[-1], counter.get_total_flops() / count, total / count, held / count)

@@ -14,8 +14,8 @@ from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.padding import with_padding
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.lora import add_adapters
-from sphinx_x.training.recipe import Recipe
 
 
 def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:

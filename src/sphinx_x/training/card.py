@@ -14,8 +14,8 @@ from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.nano.prepare import DataConfig
 from sphinx_x.inference import BUILT_IN
-from sphinx_x.training.dry_run import duration
-from sphinx_x.training.recipe import Recipe
+from sphinx_x.planning.report import duration
+from sphinx_x.recipe import Recipe
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.tally import UNUSABLE
 

@@ -19,14 +19,14 @@ from torch.distributed.tensor import DTensor
 
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.parts import freeze, rates_of
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.meter import Sums
 from sphinx_x.training.objective import Losses, Objective
 from sphinx_x.training.optimizer import MasterOptimizer
 from sphinx_x.training.packing import MicroBatch, pack_examples, trained_tokens
 from sphinx_x.training.parallel import spread
-from sphinx_x.training.parts import freeze, rates_of
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
 

@@ -29,17 +29,18 @@ from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.model.packed import PACKED
+from sphinx_x.planning.costs import Load, Model, count_costs
+from sphinx_x.planning.machine import product_rate
+from sphinx_x.planning.outline import sizes_of, slice_of
+from sphinx_x.recipe import Recipe, shares_of
 from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
-from sphinx_x.training.dry_run import product_rate
 from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.packing import trained_tokens
 from sphinx_x.training.progress import Progress, draw_curves
-from sphinx_x.training.recipe import Recipe, shares_of
-from sphinx_x.training.rehearsal import Load, rehearse, slice_of
 from sphinx_x.training.state import States, saved_states
 from sphinx_x.training.trackers import Tracker, flat, open_trackers
 from sphinx_x.training.validation import Validation
@@ -257,19 +258,19 @@ class Trainer:
         usable = self._without_holes(packs)
         if not self.world.any(bool(usable)):
             return 0.0
-        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
         if self.world.first and self.flops is None and usable:  # it alone writes the log
             self._count_operations(usable[0])
+        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
         done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
         self._judge(done)
         return done.norm
 
     def _count_operations(self, pack: Sequence[Example]) -> None:
         """Counts what a token of this pack takes, and measures what this device can do."""
-        tensor, config = self.recipe.parallel.tensor, self.engine.objective.model.config
+        config = slice_of(self.engine.objective.model.config, self.recipe.parallel.tensor)
         lengths = tuple(len(example.ids) for example in pack)
         load = Load(lengths, sum(len(e.views) for e in pack), sum(map(trained_tokens, pack)))
-        found = rehearse(config if tensor == 1 else slice_of(config, tensor), self.recipe, load)
+        found = count_costs(Model(config, sizes_of(config, self.recipe), self.recipe), load)
         self.flops = (found.vision_flops + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from sphinx_x.planning.estimate import CHUNK
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.adamw import MOMENTS, AdamW, own_part
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
-
-CHUNK = 1 << 26
-"""Weights that are stepped at once: their gradients are float32 for that time only."""
 
 
 class MasterOptimizer:

@@ -20,8 +20,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 
 from sphinx_x.errors import RecipeError
 from sphinx_x.model.moe import Experts, fsdp_placement, share_experts
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.objective import Objective
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
 _ATTENTION = {f"self_attn.{name}_proj": ColwiseParallel for name in "qkv"} | {"self_attn.o_proj": RowwiseParallel}

@@ -11,9 +11,9 @@ from sphinx_x.data.mixture import Mixture, open_mixture
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.errors import DataError
 from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.recipe import Recipe, shares_of
 from sphinx_x.training.engine import Engine
 from sphinx_x.training.meter import Sums, record_of
-from sphinx_x.training.recipe import Recipe, shares_of
 from sphinx_x.training.world import World
 
 

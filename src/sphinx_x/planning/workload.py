@@ -24,8 +24,8 @@ from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
-from sphinx_x.training.recipe import Recipe, SourceRecipe, shares_of
-from sphinx_x.training.rehearsal import Load
+from sphinx_x.planning.costs import Load
+from sphinx_x.recipe import Recipe, SourceRecipe, shares_of
 from sphinx_x.work.tally import UNUSABLE, Tally
 
 GLANCED = 64

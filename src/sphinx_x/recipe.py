@@ -1,6 +1,6 @@
 """A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix).
 
-Parts of a model are named as `sphinx_x.training.parts` says: `experts`, `projector`, `language_model`, or a pattern.
+Parts of a model are named as `sphinx_x.model.parts` says: `experts`, `projector`, `language_model`, or a pattern.
 """
 
 from __future__ import annotations
