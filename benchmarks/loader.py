@@ -128,7 +128,7 @@ def appetite(times: int) -> str:
         folder = Path(name)
         write_lines(folder, "lines", 400)
         changes = {"align": AlignRecipe(), "folder": folder, "sources": {"lines": SourceRecipe(weight=1)}}
-        trainer = Trainer(load_recipe("nano").model_copy(update=changes | {"samples": 400}), folder / "run")
+        trainer = Trainer(load_recipe("nano").model_copy(update=changes | {"total_samples": 400}), folder / "run")
         steps = [packs for _, packs in batches(trainer.examples, trainer.mixture.plan.steps(1), 0)]
 
         def load() -> int:

@@ -70,11 +70,11 @@ def main() -> None:
     recipe = Recipe(
         member=options.member,
         start="made up",
-        samples=options.steps,
+        total_samples=options.steps,
         pack=PackRecipe(tokens=options.tokens, views=8),
         max_tokens=options.tokens,
-        moments=options.moments,
-        recompute=options.recompute,
+        optimizer_state_dtype=options.moments,
+        activation_checkpointing=options.recompute,
         lora=LoraRecipe() if options.lora else None,
         folder=Path("."),
         sources={"a": {}},  # pyright: ignore[reportArgumentType]

@@ -188,14 +188,14 @@ def recipe_of(sources: dict, samples: int, **more) -> Recipe:
         "save_every": 1000,
         "max_tokens": 2000,
     }
-    return Recipe(member="nano", folder=Path(), samples=samples, sources=sources, **settings | more)
+    return Recipe(member="nano", folder=Path(), total_samples=samples, sources=sources, **settings | more)
 
 
 def check_run(folder: Path, said: str) -> None:
     records = read_lines(folder / "log.jsonl")
     seen = {name for record in records for name in record["by_source"]}
     assert seen == {*MIXED, "lines"} and all(np.isfinite(record["loss"]) for record in records)
-    assert not (folder / "holes.jsonl").exists()
+    assert not (folder / "bad_samples.jsonl").exists()
     for name in seen:  # one sample of each, as it is learned
         line = next(line for line in said.splitlines() if line.startswith(f"{name}: ") and "tokens" in line)
         assert "[[" in line and "of them trained" in line

@@ -83,7 +83,7 @@ def test_what_is_said_survives_the_disk(tmp_path):
 def test_what_cannot_be_meant_is_refused_by_name(wrong, tmp_path):
     with pytest.raises(ValueError, match=f"abilities: {next(iter(wrong))}"):
         SphinxXConfig(abilities=wrong)
-    recipe = {"member": "nano", "folder": "a", "samples": 9, "sources": {"a": {}}, "abilities": wrong}
+    recipe = {"member": "nano", "folder": "a", "total_samples": 9, "sources": {"a": {}}, "abilities": wrong}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     with pytest.raises(RecipeError, match=f"abilities: {next(iter(wrong))}"):
         load_recipe(tmp_path / "recipe.yaml")

@@ -23,7 +23,7 @@ from sphinx_x.training.packing import MicroBatch
 
 
 def recipe_of(**fields) -> Recipe:
-    return Recipe(**{"member": "nano", "folder": "data", "samples": 1000, "sources": {"a": {}}, **fields})
+    return Recipe(**{"member": "nano", "folder": "data", "total_samples": 1000, "sources": {"a": {}}, **fields})
 
 
 def metered(member, recipe: Recipe, load: Load) -> Meter:
@@ -35,7 +35,7 @@ def metered(member, recipe: Recipe, load: Load) -> Meter:
     objective = Objective(model.train(), None)
     if recipe.lora is None:
         freeze(objective, recipe.freeze)
-    if recipe.recompute:
+    if recipe.activation_checkpointing:
         objective.recompute()
     for parameter in objective.parameters():
         if parameter.requires_grad:
@@ -78,11 +78,11 @@ def test_a_llama(tiny_member, shape, dtype):
 
 
 CHANGES = {
-    "recompute": {"recompute": True},
+    "recompute": {"activation_checkpointing": True},
     "frozen": {"freeze": ["language_model"]},
     "frozen layers": {"freeze": ["experts", "*embed_tokens*", "*layers.0.*"]},
     "frozen matrices": {"freeze": ["experts", "*mlp*"]},
-    "frozen and recomputed": {"freeze": ["experts", "*embed_tokens*", "*layers.0.*"], "recompute": True},
+    "frozen and recomputed": {"freeze": ["experts", "*embed_tokens*", "*layers.0.*"], "activation_checkpointing": True},
     "adapters": {"start": "nano", "lora": LoraRecipe(rank=4)},
     "adapters of attention": {"start": "nano", "lora": LoraRecipe(rank=4, targets=["q_proj", "v_proj"])},
 }
@@ -114,7 +114,10 @@ def test_a_mixture(tiny_member, recompute):
         "num_experts_per_tok": 2,
         "sliding_window": None,
     }
-    member, recipe = replace(tiny_member, llm=llm), recipe_of(freeze=["experts"], dtype="float32", recompute=recompute)
+    member, recipe = (
+        replace(tiny_member, llm=llm),
+        recipe_of(freeze=["experts"], dtype="float32", activation_checkpointing=recompute),
+    )
     load = Load((512,) * 4, 0, 400)
     found, wanted = counted(member, recipe, load), metered(member, recipe, load)
     # a CPU leaves room between the rows of experts, so that its kernels' shapes recur

@@ -444,8 +444,13 @@ def test_a_run_trains_adapters(tiny_folder, tmp_path):
     """What it writes lies over `start`, has learned, and changes the named layers alone."""
     write_lines(tmp_path / "data", "lines", 24)
     recipe = Recipe(
-        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4), "samples": 96},
-        **{"pack": {"tokens": 700, "views": 64, "window": 24}, "max_tokens": 200, "dtype": "float32", "clip": 1.0},
+        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4), "total_samples": 96},
+        **{
+            "pack": {"tokens": 700, "views": 64, "window": 24},
+            "max_tokens": 200,
+            "dtype": "float32",
+            "max_grad_norm": 1.0,
+        },
         **{"learning_rate": 3e-2, "folder": tmp_path / "data", "sources": {"lines": {}}, "workers": 0, "log_every": 2},
     )
     folder = Trainer(recipe, tmp_path / "run").run()

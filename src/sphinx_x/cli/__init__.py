@@ -191,6 +191,13 @@ def train(
     from sphinx_x.recipe import load_recipe
 
     loaded, folder = load_recipe(recipe), out or Path("runs") / Path(recipe).stem
+    if loaded.data is not None:
+        from sphinx_x.engines.nano.prepare import check_data
+
+        try:
+            check_data(loaded.data)
+        except SphinxXError as error:
+            raise SphinxXError(f"{recipe}: {error}") from error
     if dry_run:
         from sphinx_x.planning.report import CannotFitError
         from sphinx_x.planning.report import dry_run as tell

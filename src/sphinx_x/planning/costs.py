@@ -146,7 +146,7 @@ def _vision_flops(model: Model, seen: Sequence[_Seen], views: int) -> tuple[floa
 def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
     """Of the language model's layers and its output layer."""
     T, R = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS)
-    first, recompute = model.first_with_gradient(views), model.recipe.recompute
+    first, recompute = model.first_with_gradient(views), model.recipe.activation_checkpointing
     total = 0.0
     for k, parameters in model.by_layer.items():
         begun = k < first
@@ -176,7 +176,7 @@ def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], sh
     T, R, s, D = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS), model.bytes, model.width
     attention = _kept_by_attention(model, load, short)
     kept = attention + _kept_by_feed_forward(model, T)
-    recompute = model.recipe.recompute
+    recompute = model.recipe.activation_checkpointing
     first = model.first_with_gradient(views)
     layers = (model.layers if first < 0 else max(model.layers - first, 0)) * (s * D * T if recompute else kept)
     features = views * model.config.tokens_per_view * D * s

@@ -6,9 +6,9 @@ rest follows from how a run lays out its weights:
 - One process: weights of the recipe's dtype; of what is trained, float32 masters beside them (unless dtype is float32),
   gradients of the dtype, two moments.
 - Several: every rank has its slice of each weight (float32 where it is trained), of its gradient in float32, and of its
-  moments; gathered from them are all weights in the recipe's dtype (`keep_whole`), or those of one block and the next.
-  A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
-  `keep_whole` and several micro-batches a step, whole gradients add up in float32 as well.
+  moments; gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the
+  next. A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
+  `zero_stage: 2` and several micro-batches a step, whole gradients add up in float32 as well.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def check_ranks(recipe: Recipe, ranks: int) -> int:
 
 def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: int) -> Memory:
     """The memory of one device, by the layout that this module's head describes."""
-    size, moment = BYTES[recipe.dtype], BYTES[recipe.moments]
+    size, moment = BYTES[recipe.dtype], BYTES[recipe.optimizer_state_dtype]
     if ranks == 1:
         trained = sum(s.numbers for s in sizes if s.trained)
         largest = max((s.numbers for s in sizes if s.trained), default=0)
@@ -109,8 +109,8 @@ def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: in
     largest = max((_sliced(s, recipe, data_ranks) for s in sizes if s.trained), default=0)
     blocks = _blocks(sizes, own)
     rest, greatest = blocks.pop("", 0), max(blocks.values(), default=0)
-    whole = recipe.parallel.keep_whole
-    several = -(-recipe.batch // (data_ranks * recipe.at_once)) > 1
+    whole = recipe.parallel.zero_stage == 2
+    several = -(-recipe.packs_per_step // (data_ranks * recipe.micro_batch_size)) > 1
     gradients = 4 * trained + (4 + size) * greatest
     if whole and several:
         gradients += 4 * sum(own[s.name] for s in sizes if s.trained)
@@ -149,7 +149,7 @@ def _blocks(sizes: Sequence[Size], own: dict[str, int]) -> dict[str, int]:
 
 def heaviest_of(recipe: Recipe, work: Workload) -> Load:
     """What a rank computes at once at most."""
-    load, times = work.heaviest, recipe.at_once
+    load, times = work.heaviest, recipe.micro_batch_size
     return Load(load.lengths * times, load.views * times, load.trained * times)
 
 
@@ -182,7 +182,7 @@ class Estimator:
         part = whole if tensor == 1 else self._costs(recipe, load, tensor)
         sizes = self.sizes(recipe)
         # a pack as a step has them, from the heaviest one
-        packs, at_once = recipe.batch, recipe.at_once
+        packs, at_once = recipe.packs_per_step, recipe.micro_batch_size
         tokens = work.tokens / max(load.tokens / at_once * packs, 1)
         views = work.views / max(load.views / at_once * packs, 1)
         flops, rank_flops = (

@@ -47,7 +47,7 @@ def config_of(recipe: Recipe) -> SphinxXConfig:
     except (OSError, ValueError, TypeError) as error:
         raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
     # every byte of a letter after its first takes a row
-    config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.letters)
+    config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.extra_tokens)
     return config
 
 

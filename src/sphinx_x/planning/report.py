@@ -107,8 +107,8 @@ def _memory_lines(estimate: Estimate) -> list[tuple[str, str]]:
         "masters": "float32 masters",
         "gathered": f"whole weights ({recipe.dtype})",
         "gradients": "gradients",
-        "moments": f"moments ({recipe.moments})",
-        "activations": "activations" + (", computed again" if recipe.recompute else ""),
+        "moments": f"moments ({recipe.optimizer_state_dtype})",
+        "activations": "activations" + (", computed again" if recipe.activation_checkpointing else ""),
         "step": "or float32 gradients",
         "program": "program and libraries",
     }
@@ -126,19 +126,23 @@ def _work_lines(estimate: Estimate) -> list[tuple[str, str]]:
     recipe, work, sign = estimate.recipe, estimate.work, _sign(estimate)
     views = f", {sign}{work.views:,.0f} views" if work.views else ""
     samples = f"{sign.replace('<', '>')}{work.samples:,.0f} samples"
-    packs = f"{recipe.batch} pack{'s' if recipe.batch > 1 else ''}"
+    packs = f"{recipe.packs_per_step} pack{'s' if recipe.packs_per_step > 1 else ''}"
     return [
         ("a step", f"{packs}: {sign}{work.tokens:,.0f} tokens{views}, {samples}"),
         ("", f"{operations(estimate.flops)}, {operations(estimate.rank_flops)} a rank"),
-        ("steps", f"{sign}{work.steps:,} for {recipe.samples:,} samples"),
+        ("steps", f"{sign}{work.steps:,} for {recipe.total_samples:,} samples"),
         ("", work.known),
     ]
 
 
 def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tuple[str, Recipe, int]]:
     """What may be changed to need less memory, the least change first: in words, the recipe, the number of ranks."""
-    small, again, packs = {"moments": "bfloat16"}, {"recompute": True}, _smaller_packs(recipe)
-    kept = {"parallel": recipe.parallel.model_copy(update={"keep_whole": False})}
+    small, again, packs = (
+        {"optimizer_state_dtype": "bfloat16"},
+        {"activation_checkpointing": True},
+        _smaller_packs(recipe),
+    )
+    kept = {"parallel": recipe.parallel.model_copy(update={"zero_stage": 3})}
     counts = [ranks * 2**k for k in range(1, 7)]
     tried = [(change, ranks) for change in (small, again, small | again, small | again | packs)]
     tried += [(again, count) for count in counts]
@@ -158,10 +162,14 @@ def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tupl
 def _smaller_packs(recipe: Recipe) -> dict[str, Any]:
     """Packs that hold little more than the longest sample, and as many more of them; nothing where they do already."""
     factor = recipe.pack.tokens // recipe.max_tokens
-    if factor <= 1 and recipe.at_once == 1:
+    if factor <= 1 and recipe.micro_batch_size == 1:
         return {}
     smaller = {"tokens": recipe.pack.tokens // factor, "views": max(recipe.pack.views // factor, 1)}
-    return {"pack": recipe.pack.model_copy(update=smaller), "batch": recipe.batch * factor, "at_once": 1}
+    return {
+        "pack": recipe.pack.model_copy(update=smaller),
+        "packs_per_step": recipe.packs_per_step * factor,
+        "micro_batch_size": 1,
+    }
 
 
 def _in_words(recipe: Recipe, change: dict[str, Any], ranks: int | None) -> str:
@@ -211,7 +219,7 @@ def missing(recipe: Recipe) -> list[str]:
 
 def _processor(recipe: Recipe) -> SphinxXProcessor | None:
     """The processor that a run would begin with, where it is here and the recipe does not change it."""
-    if recipe.padding is not None or recipe.letters:
+    if recipe.padding is not None or recipe.extra_tokens:
         return None
     try:
         if recipe.start is None:

@@ -35,11 +35,11 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
     model.config.abilities = Abilities.from_dict(recipe.abilities).to_dict()
     if recipe.padding is not None:
         with_padding(model, processor, recipe.padding)
-    if recipe.letters:
+    if recipe.extra_tokens:
         try:
-            add_letters(model, processor.tokenizer, recipe.letters)
+            add_letters(model, processor.tokenizer, recipe.extra_tokens)
         except ValueError as error:
-            raise RecipeError(f"letters: {one_line(error)}") from error
+            raise RecipeError(f"extra_tokens: {one_line(error)}") from error
     if recipe.lora is not None:
         add_adapters(model, recipe.lora, recipe.seed)
     return model, processor

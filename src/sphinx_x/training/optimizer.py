@@ -43,7 +43,7 @@ class MasterOptimizer:
             for factor in dict.fromkeys(factors.values())
         ]
         settings: dict[str, Any] = {"lr": 0.0, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
-        self.moments: torch.dtype = getattr(torch, recipe.moments)
+        self.moments: torch.dtype = getattr(torch, recipe.optimizer_state_dtype)
         if self.moments == torch.float32:
             self.adamw: torch.optim.Optimizer = torch.optim.AdamW(groups, fused=True, **settings)
         else:
