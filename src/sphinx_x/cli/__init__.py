@@ -198,15 +198,23 @@ def train(
     export: Annotated[Path | None, typer.Option(help="Only write the newest state as a model folder there.")] = None,
 ) -> None:
     """Trains a member after a recipe."""
-    from sphinx_x.training.recipe import load_recipe
+    from sphinx_x.recipe import load_recipe
 
     loaded, folder = load_recipe(recipe), out or Path("runs") / Path(recipe).stem
-    if dry_run:
-        from sphinx_x.training.dry_run import CannotFitError
-        from sphinx_x.training.dry_run import dry_run as tell
+    if loaded.data is not None:
+        from sphinx_x.engines.nano.prepare import check_data
 
         try:
-            print(tell(loaded, folder, ranks, device, memory))
+            check_data(loaded.data)
+        except SphinxXError as error:
+            raise SphinxXError(f"{recipe}: {error}") from error
+    if dry_run:
+        from sphinx_x.planning.report import CannotFitError
+        from sphinx_x.planning.report import dry_run as tell
+        from sphinx_x.training.trial import try_steps
+
+        try:
+            print(tell(loaded, folder, ranks, device, memory, try_steps))
         except CannotFitError as error:
             print(error.table, flush=True)
             raise

@@ -27,8 +27,11 @@ class ExpertGroup(nn.Module):
 
     def forward(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
         """Views of `grid` -> (B, N, D)."""
-        fused_BNC = torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
-        return self.projector(fused_BNC)
+        return self.projector(self.fuse(pixels_B3HW, grid))
+
+    def fuse(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
+        """Views of `grid` -> the tokens of all experts side by side, (B, N, C)."""
+        return torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
 
     def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
         first_BC, map_BChw = expert(pixels_B3HW, grid)
