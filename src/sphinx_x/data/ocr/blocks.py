@@ -32,8 +32,8 @@ LEADING, SMALLER, INDENT = 0.55, 0.82, 0.8
 """A block ends at white of more than LEADING em above the usual, at letters of another size, at an indent."""
 SHORT, SPACED = 1.5, 1.12
 """Em that a line ends short of the column's edge, and the pitch over the usual, which together end a paragraph."""
-STEADY = 1.04
-"""The pitch over the usual up to which a line goes on, however much white its letters leave."""
+STEADY, STEADY_PITCH = 1.04, 1.5
+"""The pitch over the usual, and in em, up to which a line goes on, however much white its letters leave."""
 MOST_PITCH, BLANK = 1.7, 2.3
 """Em from one line to the next in a text that is set wide; pitch over the usual at a blank line of a listing."""
 FULL = 0.8
@@ -283,11 +283,12 @@ class Column:
         return near[len(near) // 4] if near else self.usual
 
     def _steady(self, k: int, size: float) -> bool:
-        """Whether line k follows at the usual pitch in letters of the same size, of which one of the lines has no tall
-        ones."""
+        """Whether line k follows a full or parted line at the usual pitch, in letters of the same size."""
         before, line = self.lines[k - 1], self.lines[k]
         even = abs(before.size - line.size) < 0.02 * size and before.bold == line.bold
-        return even and self.pitch[k - 1] < STEADY * self._usual_near(k, size)
+        even &= abs(self.starts[k] - self.starts[k - 1]) < 0.3 * size
+        even &= before.hyphen or self.ends[k - 1] >= self.edge - SHORT * size
+        return even and self.pitch[k - 1] < min(STEADY * self._usual_near(k, size), STEADY_PITCH * size)
 
     def _listing(self, k: int) -> bool:
         """Whether line k may be one of a listing; also its number alone."""

@@ -28,6 +28,7 @@ MERGE = 0.08
 SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
 """Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
 of one width have wider spaces)."""
+STOPS = ",.;:!?"
 NARROW = 0.175
 """Em; the narrowest white between words that are placed one by one; that of formulas is narrower."""
 SPACES_DIFFER = 0.12
@@ -257,12 +258,13 @@ class Upright:
         doubtful = (gap > NARROW) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
         if not doubtful.any():
             return doubtful
-        size = self.chars.size[self.members]
-        letters = np.array([self.chars.text[k].isalpha() for k in self.members], bool)
+        size, text, members = self.chars.size[self.members], self.chars.text, self.members
         glued = np.concatenate([[False], np.abs(gap) < MERGE, [False]])
-        even = np.abs(size[1:] - size[:-1]) < 0.02 * size[1:]
-        stop = np.array([self.chars.text[k] in ",.;:!?" for k in self.members], bool)
-        return doubtful & even & letters[1:] & (letters | stop)[:-1] & (glued[:-2] | glued[2:])
+        doubtful &= (np.abs(size[1:] - size[:-1]) < 0.02 * size[1:]) & (glued[:-2] | glued[2:])
+        for k in np.flatnonzero(doubtful).tolist():
+            before, after = text[members[k]], text[members[k + 1]]
+            doubtful[k] = after.isalpha() and (before.isalpha() or before in STOPS)
+        return doubtful
 
     def _text(self, members: list[int]) -> str:
         """The letters of a word, accents that were set apart put on theirs."""
@@ -302,10 +304,10 @@ class Upright:
         """Whether two words are neighbours in a line with at most `limit` em between them."""
         p, q = a.place, b.place
         em = max(a.size, b.size)
-        if _initial_beside(a, b):
-            return False
         gap = max(q[0] - p[2], p[0] - q[2])
         if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
+            return False
+        if _initial_beside(a, b):
             return False
         first, second = a.high, b.high
         shared = min(first[1], second[1]) - max(first[0], second[0])
@@ -435,10 +437,12 @@ def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, m
     if _initial_beside(a[0], b[0]):
         return False
     gap = max(around_b[0] - around_a[2], around_a[0] - around_b[2])
-    usual = [space for space in (_usual_space(a, em), _usual_space(b, em)) if space]
-    most = max(most, min(usual, default=0.0) + SPACES_DIFFER)
     if gap >= -0.3 * em:
+        if most * em < gap <= (SAME_LINE + SPACES_DIFFER) * em:
+            usual = [space for space in (_usual_space(a, em), _usual_space(b, em)) if space]
+            most = max(most, min(usual, default=0.0) + SPACES_DIFFER)
         return gap <= most * em
+    most = max(most, min((space for space in (_usual_space(a, em), _usual_space(b, em)) if space), default=0.0))
     gaps = [max(q.place[0] - p.place[2], p.place[0] - q.place[2]) for p in a for q in b]
     return -0.3 * em <= min(gaps) <= most * em
 
