@@ -324,6 +324,11 @@ def test_brackets_of_a_hebrew_page(tmp_path):
     assert words(page) == "\u05d0\u05d1 (\u05d2\u05d3)"
 
 
+def test_a_line_of_signs_alone(tmp_path):
+    operators = [*paragraph(PROSE, 60, 700), show("\xa7 \xb0 \xb7", 60, 600)]
+    assert words(read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))) == " ".join([*PROSE, "\xa7 \xb0 \xb7"])
+
+
 def test_the_shared_cases(shared_dir):
     cases = shared_dir / "cases/pdf"
     truth = json.loads((cases / "truth.json").read_text(encoding="utf-8"))

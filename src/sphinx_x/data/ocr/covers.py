@@ -8,6 +8,7 @@ that text, and that text alone. A character is seen where leaving it out changes
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -59,7 +60,7 @@ def covered(
             bare = _pixels(page, scale)[..., : shown.shape[2]]
         with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
             opacity = _pixels(page, scale, alone=True)[..., 3]
-        change = np.abs(shown.astype(np.int16) - bare).max(2)
+        change = _change(shown, bare)
         for k in doubtful:
             x1, y1, x2, y2 = _whole(boxes[k], frame)
             hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
@@ -78,6 +79,13 @@ def _again(painted: Painted, keys: Sequence[int], doubtful: Sequence[int], hidde
     if not partly or len(under) == len({keys[k] for k in doubtful}):
         return []
     return [k for k in doubtful if keys[k] in under]
+
+
+def _change(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(H, W) the largest difference of a channel between two pictures (H, W, C)."""
+    # one channel at a time, as numpy is slow along an axis of three
+    differences = (np.maximum(a[..., k], b[..., k]) - np.minimum(a[..., k], b[..., k]) for k in range(a.shape[2]))
+    return functools.reduce(np.maximum, differences)
 
 
 def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:

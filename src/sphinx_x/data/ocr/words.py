@@ -404,8 +404,10 @@ class Upright:
             return False
         letters = [k for word in words for k in word.chars if self.chars.text[k][0].isalpha()]
         right = self.rtl[letters]
+        if not right.any():
+            return False
         if self.mostly_rtl or 2 * int(right.sum()) > len(letters):
-            return bool(right.any())
+            return True
         places = (self.box[letters, 0] + self.box[letters, 2]).tolist()
         return bool(right[places.index(min(places))] and right[places.index(max(places))])
 
