@@ -8,6 +8,7 @@ that text, and that text alone. A character is seen where leaving it out changes
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,17 +53,39 @@ def covered(
     doubtful = _doubtful(frame, painted, keys, boxes).tolist()
     if not doubtful:
         return hidden
-    objects = {keys[k] for k in doubtful}
     shown = _pixels(page, scale)[..., :3] if picture is None else picture.reshape(frame.height, frame.width, -1)
-    with _without(objects):
-        bare = _pixels(page, scale)[..., : shown.shape[2]]
-    with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
-        opacity = _pixels(page, scale, alone=True)[..., 3]
-    change = np.abs(shown.astype(np.int16) - bare).max(2)
-    for k in doubtful:
-        x1, y1, x2, y2 = _whole(boxes[k], frame)
-        hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+    while doubtful:
+        objects = {keys[k] for k in doubtful}
+        with _without(objects):
+            bare = _pixels(page, scale)[..., : shown.shape[2]]
+        with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
+            opacity = _pixels(page, scale, alone=True)[..., 3]
+        change = _change(shown, bare)
+        for k in doubtful:
+            x1, y1, x2, y2 = _whole(boxes[k], frame)
+            hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+        doubtful = _again(painted, keys, doubtful, hidden)
     return hidden
+
+
+def _again(painted: Painted, keys: Sequence[int], doubtful: Sequence[int], hidden: np.ndarray) -> list[int]:
+    """The characters to look at once more: those of objects that may be off and look so in part.
+
+    Text of a layer that is off may lie over other text, which was left out with it: what changed there is not its own.
+    They are fewer each time, as objects of which nothing is hidden are left.
+    """
+    under = {keys[k] for k in doubtful if hidden[k]}
+    partly = {keys[k] for k in doubtful if not hidden[k]} & under & (painted.nested | painted.layered)
+    if not partly or len(under) == len({keys[k] for k in doubtful}):
+        return []
+    return [k for k in doubtful if keys[k] in under]
+
+
+def _change(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(H, W) the largest difference of a channel between two pictures (H, W, C)."""
+    # one channel at a time, as numpy is slow along an axis of three
+    differences = (np.maximum(a[..., k], b[..., k]) - np.minimum(a[..., k], b[..., k]) for k in range(a.shape[2]))
+    return functools.reduce(np.maximum, differences)
 
 
 def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
@@ -107,7 +130,8 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
             count += last[y, x] > orders
         doubtful |= 2 * count > len(POINTS)
     if nested:
-        doubtful |= inner & _over_others(frame, keys, boxes)
+        over = {keys[k] for k in np.flatnonzero(inner & _over_others(frame, keys, boxes)).tolist()}
+        doubtful |= np.array([key in over for key in keys], bool)  # a layer is on or off with all of its text
     return np.flatnonzero(doubtful)
 
 
