@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
+from PIL import Image
 
 from sphinx_x.engines.pdf.drawings import Painted
 from sphinx_x.engines.pdf.text_layer import Frame, native
@@ -41,19 +42,19 @@ def covered(
     keys: Sequence[int],
     boxes: np.ndarray,
     scale: float,
-    picture: np.ndarray | None = None,
+    picture: Image.Image | None = None,
 ) -> np.ndarray:
     """(N,) whether characters are drawn, but not to be seen.
 
     keys: addresses of their text objects, 0 where there is none; boxes: (N, 4) in pixels of the rendering at `scale`
-    (that of `PdfPage.render`), which `frame` describes; picture: (H, W) or (H, W, 3) that rendering with all that is
-    drawn, where it is there already.
+    (that of `PdfPage.render`), which `frame` describes; picture: that rendering with all that is drawn, grey or in
+    colour, where it is there already.
     """
     hidden = np.zeros(len(keys), bool)
     doubtful = _doubtful(frame, painted, keys, boxes).tolist()
     if not doubtful:
         return hidden
-    shown = _pixels(page, scale)[..., :3] if picture is None else picture.reshape(frame.height, frame.width, -1)
+    shown = _pixels(page, scale)[..., :3] if picture is None else _array(picture)
     while doubtful:
         objects = {keys[k] for k in doubtful}
         with _without(objects):
@@ -79,6 +80,10 @@ def _again(painted: Painted, keys: Sequence[int], doubtful: Sequence[int], hidde
     if not partly or len(under) == len({keys[k] for k in doubtful}):
         return []
     return [k for k in doubtful if keys[k] in under]
+
+
+def _array(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
 def _change(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -118,8 +123,7 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
     covers = [k for k in range(first, len(painted.places)) if painted.covers[k]]
     if not covers and not nested and not own & painted.layered:
         return np.zeros(0, int)
-    doubtful = np.array([key in painted.layered for key in keys], bool)
-    inner = np.array([key in painted.nested for key in keys], bool)
+    doubtful, inner = _belongs(keys, painted.layered), _belongs(keys, painted.nested)
     if covers:
         orders = np.array([0 if key in painted.nested else painted.texts.get(key, 0) for key in keys])
         last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST) / 2
@@ -131,8 +135,13 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
         doubtful |= 2 * count > len(POINTS)
     if nested:
         over = {keys[k] for k in np.flatnonzero(inner & _over_others(frame, keys, boxes)).tolist()}
-        doubtful |= np.array([key in over for key in keys], bool)  # a layer is on or off with all of its text
+        doubtful |= _belongs(keys, over)  # a layer is on or off with all of its text
     return np.flatnonzero(doubtful)
+
+
+def _belongs(keys: Sequence[int], objects: set[int]) -> np.ndarray:
+    """(N,) whether characters are of one of these text objects."""
+    return np.array([key in objects for key in keys], bool) if objects else np.zeros(len(keys), bool)
 
 
 def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:

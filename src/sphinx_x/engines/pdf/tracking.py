@@ -75,9 +75,9 @@ def _at(values: np.ndarray, share: float) -> float:
 def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
     """Start and end of the runs of members of which so many are counted at least."""
     sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
-    for start, end in sides.reshape(-1, 2).tolist():
-        if counted[start:end].sum() >= least:
-            yield start, end
+    sums = np.concatenate([[0], np.cumsum(counted)])
+    runs = sides.reshape(-1, 2)
+    yield from map(tuple, runs[sums[runs[:, 1]] - sums[runs[:, 0]] >= least].tolist())
 
 
 def placed_tracking(
