@@ -18,7 +18,6 @@ MIRROR = {
     "\u2265": "\u2264",
 }
 TABLE = str.maketrans(MIRROR)
-BRACKETS = frozenset(OPEN + CLOSE)
 
 
 def mirrored(text: str) -> str:
