@@ -23,6 +23,15 @@ def _quiet_torch() -> None:
         torch.set_flush_denormal(True)
 
 
+@pytest.fixture
+def repository() -> Path:
+    """The folder of the repository, for tests that ask git; an unpacked sdist is none."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        pytest.skip(f"{root} is no git repository")
+    return root
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder `shared` beside the repository: golden numbers and evaluation data too large for it."""

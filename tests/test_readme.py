@@ -26,7 +26,7 @@ def test_the_page_of_public_sets_is_what_the_package_says():
 
 
 @pytest.mark.slow
-def test_the_demo_runs_from_an_installed_wheel_far_from_here(tmp_path):
+def test_the_demo_runs_from_an_installed_wheel_far_from_here(tmp_path, repository):
     """Installing a wheel fetches hatchling, so this needs the network or pip's cache, as the set-up does."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     source = tmp_path / "source"
@@ -47,9 +47,9 @@ def test_the_demo_runs_from_an_installed_wheel_far_from_here(tmp_path):
     assert [path.name for path in (tmp_path / "away").iterdir()] == ["demo.png"]
 
 
-def test_make_demo_leaves_nothing_that_git_would_track():
+def test_make_demo_leaves_nothing_that_git_would_track(repository):
     said = re.search(r"sphinx-x demo --out (\S+)", (ROOT / "Makefile").read_text())
-    assert said and subprocess.run(["git", "check-ignore", "-q", said[1]], cwd=ROOT).returncode == 0
+    assert said and subprocess.run(["git", "check-ignore", "-q", said[1]], cwd=repository).returncode == 0
 
 
 @pytest.mark.slow

@@ -24,15 +24,12 @@ def test_metadata_names_the_readme_and_what_is_true():
     assert project["urls"] and all(url in readme for url in project["urls"].values())
 
 
-def test_all_that_is_tracked_is_in_the_sdist():
+def test_all_that_is_tracked_is_in_the_sdist(repository):
     """By the patterns of pyproject.toml; the slow test below builds one."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode:
-        pytest.skip("needs a git repository")
-    patterns = [
-        pattern.removeprefix("/") for pattern in PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    ]
-    for name in listed.stdout.splitlines():
+    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True).stdout
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    patterns = [pattern.removeprefix("/") for pattern in included]
+    for name in listed.splitlines():
         if name != "pyproject.toml":
             assert any(name == pattern or name.startswith(f"{pattern}/") for pattern in patterns), name
 

@@ -40,7 +40,6 @@ PIECE = np.dtype(
 """A row: the sample's number, its messages first to last - 1, tokens and views; the size of its image if it has one."""
 
 CHUNK = 5000
-POLICIES = ("split", "aside")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ FONTS = (
     "fonts-sil-charis",
 )
 EMOJI_FONT = "fonts-noto-color-emoji"
-DOCUMENT_KINDS, PICTURE_KINDS = ("lines", "words"), ("fonts", "emoji")
+DOCUMENT_KINDS = ("lines", "words")
 
 
 class Counts(BaseModel):
