@@ -123,7 +123,7 @@ MEMBERS = {
             published={"TinyLlama-1.1B": 1_100_048_384, **_EXPERTS},
         ),
         Member(
-            name="tiny-siglip",
+            name="tiny-sig",
             llm_name="TinyLlama-1.1B",
             llm=_llama(2048, 22, 32, 4, 5632, 32000, max_position_embeddings=2048),
             groups=({"experts": (SIGLIP_SO400M, DINOV2_GIANT), "tokens": (16, 16)},),
