@@ -325,7 +325,7 @@ def test_two_experts_of_one_kind_by_order_or_number(twins, parts, given, fresh, 
         (
             [None],
             ["convnext"],
-            r"1 of the kind dinov2 .* 2 free places.*1 .dinov2., 2 .dinov2.; say which: --expert NUM",
+            r"1 of the kind dinov2 .* 2 free places.*; say which: --expert NUMBER=PATH",
         ),
         ([1], ["convnext"], r"no weights for the expert 2: give --expert 2=PATH, or --fresh 2"),
         ([3], ["1", "2"], r"a dinov2, and place 3 of tiny is for a convnext"),

@@ -232,7 +232,10 @@ def test_a_siglip_for_any_shape_is_named(tmp_path):
 def test_two_experts_in_one_file_are_not_guessed_between(tmp_path):
     expert = randomise(build_expert(read_expert(CONVNEXT)))
     state = timm_names(expert.state_dict())
-    save_file({f"{who}.{k}": v for k, v in state.items() for who in ("student", "ema")}, tmp_path / "model.safetensors")
+    save_file(
+        {f"{who}.{k}": v.clone() for k, v in state.items() for who in ("student", "ema")},
+        tmp_path / "model.safetensors",
+    )
     with pytest.raises(CheckpointError, match=r"more than one visual expert \(ConvNeXt at .*student\."):
         open_expert(tmp_path)
 
