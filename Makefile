@@ -17,7 +17,7 @@ PIP         := $(BIN)/python -m pip --disable-pip-version-check install -qq -c c
 # Each process of the tests has one thread.
 TEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
-.PHONY: setup demo test slow lint bench clean
+.PHONY: setup demo test slow lint golden docs bench clean
 
 setup: $(STAMP)
 	@:
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.setup-*; touch -t 200001010000 $@
 	@echo "Installing PyTorch $(VERSION) ($(TORCH)) and the rest into $(VENV): a few minutes at the first time"
 	@$(install_torch)
-	@$(PIP) -e '.[train,data,quant,eval,dev]'
+	@$(PIP) -e '.[dev,docs]'
 	@touch $@
 
 # A build like 2.13.0+cpu is asked for by name: first where pip looks anyway (a local mirror, a folder of wheels), then
@@ -61,9 +61,18 @@ lint: setup
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# Look at the difference before it is committed: golden files are what people have found right.
+golden: setup
+	@UPDATE_GOLDEN=1 $(TEST) -m golden
+	@git --no-pager diff --stat -- tests/golden 2>/dev/null || true
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "The docs are in site/index.html"
+
 bench: setup
 	@$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build site .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

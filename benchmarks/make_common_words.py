@@ -2,7 +2,7 @@
 
     apt-get download wamerican-small debian-policy debian-faq ...; dpkg-deb -x each into a folder of its own below TEXTS
     python benchmarks/make_common_words.py --words TEXTS/wamerican-small/usr/share/dict/american-english-small \
-        --texts TEXTS /usr/share/doc --out src/sphinx_x/data/ocr/words.txt.gz
+        --texts TEXTS /usr/share/doc --out src/sphinx_x/engines/pdf/words.txt.gz
 
 The words of small letters of a list of English (SCOWL, whose notice stands in docs/licences.md), and of the texts,
 which are technical, those that are found in many folders. The list holds facts about which words are common, no text.

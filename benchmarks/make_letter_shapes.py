@@ -1,7 +1,7 @@
 """Makes the average letters that `sphinx_x.engines.pdf.shapes` compares the letters of a page with.
 
     apt-get install fonts-liberation fonts-dejavu-core fonts-cmu
-    python benchmarks/make_letter_shapes.py --fonts /usr/share/fonts/truetype --out src/sphinx_x/data/ocr/letters.npz
+    python benchmarks/make_letter_shapes.py --fonts /usr/share/fonts/truetype --out src/sphinx_x/engines/pdf/letters.npz
 
 From faces of Liberation (SIL Open Font License 1.1), DejaVu (Bitstream Vera licence) and Computer Modern Unicode (SIL
 Open Font License 1.1), Debian 12's packages. Each letter is drawn at the size of a page's text at several places

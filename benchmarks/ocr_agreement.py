@@ -1,6 +1,6 @@
 """Whether text layers of pages that the OCR engine keeps say what the pages show: beside Tesseract 5 and RapidOCR.
 
-    apt-get install tesseract-ocr tesseract-ocr-all; pip install "sphinx-x[eval]"
+    apt-get install tesseract-ocr tesseract-ocr-all; pip install rapidocr onnxruntime rapidfuzz
     sphinx-x data ocr PDFS -o data/ocr --settings two_pages_a_document.yaml     # pages_per_document: 2
     python benchmarks/ocr_agreement.py pick data/ocr PDFS runs/agreement --count 200
     python benchmarks/ocr_agreement.py read runs/agreement        # goes on where it was stopped

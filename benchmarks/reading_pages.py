@@ -1,6 +1,6 @@
 """How well `sphinx-x read` reads whole pages as people bring them: turned, noisy, framed, dark, in columns.
 
-    apt-get install tesseract-ocr; pip install "sphinx-x[eval]"
+    apt-get install tesseract-ocr; pip install rapidocr onnxruntime rapidfuzz
     python benchmarks/reading_pages.py                       # prints two Markdown tables
     python benchmarks/reading_pages.py --out runs/pages      # and writes pages, texts and answers there
     python benchmarks/reading_pages.py --receipts ../shared/data/sroie    # beside them, real receipts (SROIE's layout)
@@ -90,13 +90,14 @@ class Score:
 
 
 def measure(reader: Reader, page: Page) -> Score:
-    """Reads a page and compares."""
+    """Reads a page and compares; in capitals where the truth has no others, as SROIE's."""
     try:
         answer, refused = reader(page.image), ""
     except ImageError as error:
         answer, refused = "", str(error)
-    errors, length = character_errors(answer, page.text)
-    said, true = (Counter(normalise_text(text).split()) for text in (answer, page.text))
+    compared = answer.upper() if page.text.isupper() else answer
+    errors, length = character_errors(compared, page.text)
+    said, true = (Counter(normalise_text(text).split()) for text in (compared, page.text))
     words = 2 * (said & true).total() / max(said.total() + true.total(), 1)
     return Score(errors, length, words, answer, refused)
 

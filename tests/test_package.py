@@ -1,10 +1,18 @@
-"""What importing the package does to the process."""
+"""What importing the package does to the process, what it needs, and what it says of itself."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
 
 import pytest
+
+import sphinx_x
+from paths import EXAMPLE, ROOT, TESTS
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
@@ -41,3 +49,91 @@ def test_it_is_known_where_pytorch_was_loaded_first():
 def test_pytorchs_own_openmp_says_so():
     said = told("import sphinx_x, torch", OMP_DISPLAY_ENV="TRUE").stderr
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in said
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+HIDDEN = ("matplotlib", "sentencepiece", "isal", "pyarrow", "peft", "ray", "onnx", "onnxscript", "bitsandbytes")
+HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
+
+
+def test_who_only_chats_needs_no_extra():
+    """A package that is hidden is not imported by a chat, nor by reading a page of a PDF."""
+    said = told(
+        f"{HIDE}from sphinx_x import SphinxX\nfrom sphinx_x.images import open_image\n"
+        f"page = open_image({str(EXAMPLE)!r})\n"
+        "print(SphinxX.load('nano').chat('Read the text.', page.crop((185, 362, 1092, 389)), max_new_tokens=8))"
+    )
+    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "extra"),
+    [
+        ("from sphinx_x.training.progress import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
+        ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
+        ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
+        ("import sphinx_x.engines.ocr.engine", "isal", "data"),
+        ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
+        ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
+        ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
+        ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
+    ],
+)
+def test_what_an_extra_brings_is_asked_for_in_one_line(code, package, extra):
+    code = "from pathlib import Path\n" + code
+    tried = f"try: exec({code!r})\nexcept MissingToolError as error: print(error)"
+    said = told(f"{HIDE}from sphinx_x.errors import MissingToolError\n{tried}")
+    assert said.stdout.count("\n") == 1 and f" needs {package}" in said.stdout, said.stderr
+    assert f"pip install 'sphinx-x[{extra}]'" in said.stdout
+    assert any(name.startswith(package) for name in EXTRAS[extra])
+
+
+def test_every_extra_that_is_named_is_there():
+    """And no extra is there that nothing speaks of, but those for who works on a clone."""
+    named = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(r"needs_extra\(\s*\"(\w+)\"", text)) | set(re.findall(r"sphinx-x\[(\w+)\]", text))
+    assert named == set(EXTRAS) - {"dev", "docs"}
+
+
+def test_everything_that_is_imported_is_declared():
+    """Each package that the source imports is a need or in an extra, and each need is imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    used: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                used.add((node.module or "").split(".")[0])
+    used -= {*sys.stdlib_module_names, "sphinx_x"}
+    called = {"pillow": "PIL", "PyYAML": "yaml"}
+    needs = {called.get(name, name) for name in (re.split(r"[<>=\[]", need)[0] for need in project["dependencies"])}
+    extras = {re.split(r"[<>=\[]", need)[0] for name in EXTRAS.keys() - {"dev", "docs"} for need in EXTRAS[name]}
+    others = {"trackio"}  # a tracker that whoever wants it installs
+    assert needs <= used and used <= needs | extras | others
+
+
+def test_the_version_stands_in_one_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"] and "version" not in project["project"]
+    where = ROOT / project["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{sphinx_x.__version__}"' in where.read_text(encoding="utf-8")
+
+
+def test_every_need_is_pinned():
+    """`make setup` installs what this release was tested with."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    wanted = {re.split(r"[<>=\[]", need)[0] for need in [*project["dependencies"], *chain(*EXTRAS.values())]}
+    assert wanted - {"sphinx-x"} <= pins
+
+
+@pytest.mark.slow
+def test_type_checkers_know_what_an_answer_is():
+    """A package with `py.typed`: a string, a list of several, or an iterator of pieces."""
+    assert (Path(sphinx_x.__file__).parent / "py.typed").is_file()
+    checker = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
+    said = subprocess.run([*checker, TESTS / "helpers" / "typed_answers.py"], cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout

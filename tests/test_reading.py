@@ -164,7 +164,9 @@ def test_letters_that_are_too_small_are_the_reason(page):
 def test_a_line_that_the_model_is_not_sure_of_is_left_out_of_a_page_that_it_reads(page):
     image, boxes, _words = page
     sure = [HEADING, *LEFT, RIGHT[0]]
-    assert read_region(Unsure(image, boxes, sure), image, (0, 0, *image.size)).splitlines() == sure
+    left_out = []
+    assert read_region(Unsure(image, boxes, sure), image, (0, 0, *image.size), left_out).splitlines() == sure
+    assert len(left_out) == len(boxes) - len(sure) and all(line.probability == 0.4 for line in left_out)
 
 
 @pytest.mark.parametrize("degrees", [-3, 2])

@@ -4,6 +4,9 @@ Every error that a user can cause is a `SphinxXError`: the command line prints i
 exit code 2, Python users catch one type. Errors of our own (a broken invariant) stay ordinary exceptions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def one_line(error: Exception) -> str:
     """What an error of others says, on one line of at most 200 characters; of the system's errors only the reason."""
@@ -62,3 +65,21 @@ class MissingToolError(SphinxXError):
 
 class UnsupportedError(SphinxXError):
     """A language model that cannot be trained in the way that training works here."""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Imports of packages that only some need: `with needs_extra("data", "reading Parquet"): import pyarrow`.
+
+    Args:
+        extra: The extra of this package that brings them.
+        what: What they are for, as the beginning of the message.
+
+    Raises:
+        MissingToolError: One of them is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        name = error.name or one_line(error)
+        raise MissingToolError(f"{what} needs {name} (pip install 'sphinx-x[{extra}]')") from error

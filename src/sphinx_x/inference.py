@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from PIL import Image
@@ -31,11 +31,15 @@ from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 Images = Source | Sequence[Source] | None
+Several = Literal[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+"""Numbers of answers (`num_return_sequences`) that a type checker knows to be several."""
 BUILT_IN = Path(__file__).parent / "weights"
 LARGE = 1_000_000_000
 """Bytes of weights from which on a CPU computes in the type that they are stored in, not in float32."""
 DEFAULTS: dict[str, Any] = {"max_new_tokens": 256, "do_sample": False}
 BATCH = 32
+OTHER_STEPS = ("num_beams", "num_return_sequences", "assistant_model", "prompt_lookup_num_tokens")
+"""What makes the logits of `generate` others than those of one answer, token by token."""
 MERGE_FIRST = (
     "adapters are added to whole weights: merge them first (sphinx-x merge), then quantise or spread the result"
 )
@@ -189,7 +193,62 @@ class SphinxX:
                 raise MissingToolError(f"device {device}: {one_line(error)}") from error
         return cls(model, processor)
 
-    def chat(self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any) -> Any:
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Literal[1],
+        **generation: Any,
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Several,
+        **generation: Any,
+    ) -> list[str]: ...
+
+    @overload
+    def chat(
+        self,
+        question: str,
+        image_or_images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: int,
+        **generation: Any,
+    ) -> str | list[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: Literal[False] = False, **generation: Any
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, *, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]: ...
+
+    def chat(
+        self, question: str, image_or_images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]:
         """The answer to one question about one image, several, or none.
 
         image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
@@ -223,18 +282,14 @@ class SphinxX:
         """
         # alike in prompt and in width, so that the answers of a batch end at about the same time
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
-        answers: list[Any] = [""] * len(prompts)
-        probable = [0.0] * len(prompts)
+        found: list[Any] = []
+        means: list[float] | None = None if probabilities is None else []
         for first in range(0, len(order), batch_size):
-            chosen = order[first : first + batch_size]
-            means: list[float] | None = None if probabilities is None else []
-            found = self._answers([prompts[k] for k in chosen], means, **generation)
-            for row, (k, answer) in enumerate(zip(chosen, found, strict=True)):
-                answers[k] = answer
-                probable[k] = means[row] if means else 0.0
-        if probabilities is not None:
-            probabilities += probable
-        return answers
+            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, **generation)
+        places = sorted(range(len(order)), key=lambda row: order[row])  # where each prompt's answer is
+        if probabilities is not None and means is not None:
+            probabilities += [means[row] for row in places]
+        return [found[row] for row in places]
 
     def _answers(
         self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
@@ -346,7 +401,58 @@ class Session:
     images: list[Image.Image] = field(default_factory=list)
     probability: float | None = None
 
-    def ask(self, question: str, images: Images = None, stream: bool = False, **generation: Any) -> Any:
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Literal[1],
+        **generation: Any,
+    ) -> str: ...
+
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: Several,
+        **generation: Any,
+    ) -> list[str]: ...
+
+    @overload
+    def ask(
+        self,
+        question: str,
+        images: Images = None,
+        stream: Literal[False] = False,
+        *,
+        num_return_sequences: int,
+        **generation: Any,
+    ) -> str | list[str]: ...
+
+    @overload
+    def ask(self, question: str, images: Images = None, stream: Literal[False] = False, **generation: Any) -> str: ...
+
+    @overload
+    def ask(
+        self, question: str, images: Images = None, *, stream: Literal[True], **generation: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def ask(self, question: str, images: Images, stream: Literal[True], **generation: Any) -> Iterator[str]: ...
+
+    @overload
+    def ask(
+        self, question: str, images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]: ...
+
+    def ask(
+        self, question: str, images: Images = None, stream: bool = False, **generation: Any
+    ) -> str | list[str] | Iterator[str]:
         """Asks the next question, with new images or none; returns the answer, or an iterator of its pieces.
 
         Of several answers (`num_return_sequences`) the first one stands in the conversation. Raises `PromptError` for
@@ -366,12 +472,8 @@ class Session:
 
     def _watched(self, generation: dict[str, Any]) -> list[float] | None:
         """Takes the probability of an answer that the member has a measure for; beams and drafts have other steps."""
-        others = {
-            "num_beams",
-            "num_return_sequences",
-            "assistant_model",
-            "prompt_lookup_num_tokens",
-        } & generation.keys()
+        config = generation.get("generation_config")
+        others = any(generation.get(name, getattr(config, name, None)) not in (None, 1) for name in OTHER_STEPS)
         return None if others or self.sphinx.model.config.ability().probable is None else []
 
     def _keep(

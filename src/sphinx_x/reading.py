@@ -65,21 +65,26 @@ def _with_margin(box: Box, image: Image.Image) -> Box:
     return max(x1 - MARGIN, 0), max(y1 - MARGIN, 0), min(x2 + MARGIN, image.width), min(y2 + MARGIN, image.height)
 
 
-def read_region(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> str:
+def read_region(
+    sphinx: SphinxX, image: Image.Image, box: Sequence[float], left_out: list[ReadLine] | None = None
+) -> str:
     """The text in a box (left, top, right, bottom, pixels of the image), line by line; cells of a row on one line.
 
-    Raises `ImageError` as `read_lines` does.
+    left_out, `ImageError`: as for `read_lines`.
     """
-    return "\n".join(line.text for line in read_lines(sphinx, image, box))
+    return "\n".join(line.text for line in read_lines(sphinx, image, box, left_out))
 
 
-def read_lines(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> list[ReadLine]:
+def read_lines(
+    sphinx: SphinxX, image: Image.Image, box: Sequence[float], left_out: list[ReadLine] | None = None
+) -> list[ReadLine]:
     """The lines in a box of an image, in reading order.
 
     Args:
         sphinx: A model that reads lines.
         image: The whole page: it tells by how much its lines are turned and how large its letters are.
         box: Left, top, right and bottom in pixels of the image. A letter belongs to it if its middle does.
+        left_out: Takes what was read and left out.
 
     Returns:
         Lines with at least one letter. Specks and pictures, whose reading the model holds improbable, are left out
@@ -100,6 +105,8 @@ def read_lines(sphinx: SphinxX, image: Image.Image, box: Sequence[float]) -> lis
     _refuse_gibberish(read, page, lines)
     rows: dict[int, list[tuple[Line, tuple[str, float]]]] = {}
     for line, said in zip(lines, read, strict=True):
+        if said[1] < LEAST_LINE and left_out is not None:
+            left_out.append(_row(page, [(line, said)]))
         if said[0] and said[1] >= LEAST_LINE:
             rows.setdefault(line.row, []).append((line, said))
     return [_row(page, row) for row in rows.values()]

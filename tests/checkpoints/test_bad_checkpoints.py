@@ -161,7 +161,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, says, monkeypatch, capsys):
 
     folder = write(tmp_path / "official", llama_state(), 2)
     BROKEN[says](folder)
-    monkeypatch.setattr(sys, "argv", ["sphinx-x", "import", "accessory", str(folder), "-o", str(tmp_path / "model")])
+    monkeypatch.setattr(sys, "argv", ["sphinx-x", "import", "official", str(folder), "-o", str(tmp_path / "model")])
     with pytest.raises(SystemExit) as left:
         cli.main()
     said = capsys.readouterr().err
@@ -194,7 +194,7 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
         "from sphinx_x.cli import main; main()"
     )
     arguments = ["accessory", str(plain / "official")] if verb == "import" else [str(plain / "model")]
-    arguments += ["-o", str(tmp_path / "out"), *(["--format", "accessory"] if verb == "export" else [])]
+    arguments += ["-o", str(tmp_path / "out"), *(["--format", "official"] if verb == "export" else [])]
     done = subprocess.run([sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())
@@ -207,7 +207,7 @@ def test_a_request_to_end_leaves_nothing(plain, tmp_path, number):
         f"import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), {int(number)})\n"
         "from sphinx_x.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "import", "accessory", str(plain / "official"), "-o", str(tmp_path / "p/q")]
+    command = [sys.executable, "-c", code, "import", "official", str(plain / "official"), "-o", str(tmp_path / "p/q")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 128 + number and not done.stderr
     assert not list(tmp_path.iterdir())
@@ -328,7 +328,7 @@ def no_cache(tmp_path, monkeypatch):
 def test_an_address_of_the_hub(plain, tmp_path, monkeypatch):
     with serve_hub({"Org/Release": {"finetune/mm/tiny": plain / "official"}}) as hub:
         environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache")}
-        command = [sys.executable, "-c", "from sphinx_x.cli import main; main()", "import", "accessory"]
+        command = [sys.executable, "-c", "from sphinx_x.cli import main; main()", "import", "official"]
         command += ["hf://Org/Release/finetune/mm/tiny", "-o", str(tmp_path / "model")]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr

@@ -70,7 +70,7 @@ WRONG = {
     ("model.safetensors", bytes(5000)): "nothing but zeros",
     ("pytorch_model.bin", zipped()[:-200]): "the table at its end is missing",
     ("pytorch_model.bin", b"GGUF" + bytes(50)): "GGUF",
-    ("model.safetensors", gzip.compress(TENSORS)): "a gzip archive: unpack it",
+    ("model.safetensors", gzip.compress(TENSORS, mtime=0)): "a gzip archive: unpack it",
     ("model.safetensors", tarred()): "a tar archive: unpack it",
     ("pytorch_model.bin", b"\x89HDF\r\n\x1a\n" + bytes(50)): "HDF5",
 }
@@ -150,8 +150,8 @@ def kinds(tiny_folder, plain, tmp_path_factory):
 
 
 TOLD = {
-    ("official", "chat"): "not a model folder: holds an official checkpoint.*sphinx-x import accessory",
-    ("params", "chat"): "holds an official checkpoint.*sphinx-x import accessory",
+    ("official", "chat"): "not a model folder: holds an official checkpoint.*sphinx-x import official",
+    ("params", "chat"): "holds an official checkpoint.*sphinx-x import official",
     ("llm", "chat"): "is a llama, a language model.*import backbones --llm",
     ("expert", "train"): r"holds a visual expert \(convnext\).*--expert",
     ("llava", "chat"): "is a llava, a multi-modal model of another family",
@@ -162,7 +162,7 @@ TOLD = {
     ("llm", "accessory"): "is a llama.*--llm",
     ("adapters", "accessory"): "holds adapters.*sphinx-x merge",
     ("ours", "backbones"): "not a base language model: is a model folder of this package.*--from",
-    ("official", "backbones"): "holds an official checkpoint.*import accessory",
+    ("official", "backbones"): "holds an official checkpoint.*import official",
     ("expert", "backbones"): r"holds a visual expert.*--expert",
     ("llava", "backbones"): "is a llava",
     ("llm", "from"): "not a model folder: is a llama",

@@ -61,7 +61,7 @@ def test_stats_counts_and_draws(mine, capsys):
 
 
 def test_shard_and_convert(mine, capsys):
-    code, out, _ = run("data", "shard", mine / "good.json", "-o", mine / "shards", capsys=capsys)
+    code, out, _ = run("data", "pack", mine / "good.json", "-o", mine / "shards", capsys=capsys)
     assert code == 0 and len(SampleReader(mine / "shards")) == 3
     EXCERPTS["vqav2"](mine / "raw")
     code, out, err = run("data", "convert", "vqav2", mine / "raw", "--check", capsys=capsys)
@@ -72,7 +72,7 @@ def test_shard_and_convert(mine, capsys):
         (("vqav", mine / "raw", "-o", mine / "x"), "'vqav' is not one of"),
         (("vqav2", mine / "nowhere", "-o", mine / "x"), "no such folder"),
         (("vqav2", mine / "raw"), "give a folder to write"),
-        (("vqav2", mine / "raw", "-o", mine / "x", "--engine", "abacus"), "--engine is one of"),
+        (("vqav2", mine / "raw", "-o", mine / "x", "--engine", "abacus"), "'--engine'"),
         (("vqav2", mine / "raw", "-o", mine / "good.json"), "is a file"),
         (("vqav2", mine / "raw", "-o", "/proc/nothing"), "/proc/nothing"),
     ):

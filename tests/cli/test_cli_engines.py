@@ -44,13 +44,13 @@ def test_one_file_is_the_same_as_a_folder_with_it(tmp_path, capsys):
 def test_marks_become_samples(tmp_path, capsys):
     path = coco(tmp_path / "raw", images=6)
     licensed = ("-o", tmp_path / "som", "--licence", "CC0-1.0")
-    code, out, err = run("data", "som", path, *licensed, capsys=capsys)
+    code, out, err = run("data", "mark", path, *licensed, capsys=capsys)
     assert code == 0, err
     reader = SampleReader(tmp_path / "som")
     assert len(reader) == 6 and "6 samples" in out and reader[0].licence == "CC0-1.0"
-    code, _, err = run("data", "som", path, "-o", tmp_path / "som", capsys=capsys)
+    code, _, err = run("data", "mark", path, "-o", tmp_path / "som", capsys=capsys)
     assert code == 2 and "something else" in err, "one folder has one licence"
-    code, _, err = run("data", "som", path, "-o", tmp_path / "panels", "--panels", capsys=capsys)
+    code, _, err = run("data", "mark", path, "-o", tmp_path / "panels", "--panels", capsys=capsys)
     assert code == 0, err
     for arguments, says in (
         ((tmp_path / "raw",), "name the source"),
@@ -58,30 +58,30 @@ def test_marks_become_samples(tmp_path, capsys):
         ((path, "--source", "coco", "--sam", "x"), "--sam goes with"),
         ((path, "--endpoint", path), "endpoint settings: "),
     ):
-        code, _, err = run("data", "som", *arguments, "-o", tmp_path / "x", capsys=capsys)
+        code, _, err = run("data", "mark", *arguments, "-o", tmp_path / "x", capsys=capsys)
         assert code == 2 and says in err and err.count("\n") == 1, err
 
 
 def test_an_image_is_marked(tmp_path, capsys):
     picture(tmp_path / "a.png", 200, 100)
     boxes = ("--box", "10,10,60,60", "--box", "100,20,180,80")
-    code, out, _ = run("som", tmp_path / "a.png", *boxes, "-o", tmp_path / "m.png", capsys=capsys)
+    code, out, _ = run("mark", tmp_path / "a.png", *boxes, "-o", tmp_path / "m.png", capsys=capsys)
     assert (code, out) == (0, "<Mark 1> [0.05, 0.05, 0.30, 0.30], <Mark 2> [0.50, 0.10, 0.90, 0.40]\n")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
     code, out, _ = run(
-        "som", tmp_path / "a.png", *boxes, "--kind", "point", "--letters", "-o", tmp_path / "m.png", capsys=capsys
+        "mark", tmp_path / "a.png", *boxes, "--kind", "point", "--letters", "-o", tmp_path / "m.png", capsys=capsys
     )
     assert code == 0 and out.startswith("<Mark A> [0.1") and out.count(",") == 3
     for wrong, says in (
         ((), "nothing to mark"),
         (("--box", "1,2"), "four numbers"),
-        ((*boxes, "--kind", "star"), "--kind is"),
+        ((*boxes, "--kind", "star"), "'point', 'box', 'polygon', 'mask'"),
         ((*boxes, "-o", tmp_path / "m.xyz"), "must end in"),
         ((*boxes, "-o", tmp_path / "a.png"), "is the picture itself"),
     ):
-        code, _, err = run("som", tmp_path / "a.png", *wrong, capsys=capsys)
+        code, _, err = run("mark", tmp_path / "a.png", *wrong, capsys=capsys)
         assert code == 2 and says in err and err.count("\n") == 1
-    code, _, err = run("som", tmp_path / "a.png", "--box", "-9,-9,-1,-1", "-o", tmp_path / "none.png", capsys=capsys)
+    code, _, err = run("mark", tmp_path / "a.png", "--box", "-9,-9,-1,-1", "-o", tmp_path / "none.png", capsys=capsys)
     assert code == 2 and err.endswith("error: none of the regions could be marked\n")
     assert not (tmp_path / "none.png").exists()
 
@@ -89,17 +89,17 @@ def test_an_image_is_marked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("verb", "text", "says"),
     [
-        ("som", "most_mark: 3", "most_mark: no such setting, but alphabets, groups"),
-        ("som", "marks: {fonts: 20}", "fonts: no such setting"),
-        ("som", "marks: {kind: point}", "marks may not set kind"),
-        ("som", "inside: true", "inside: is said on the command line"),
+        ("mark", "most_mark: 3", "most_mark: no such setting, but alphabets, groups"),
+        ("mark", "marks: {fonts: 20}", "fonts: no such setting"),
+        ("mark", "marks: {kind: point}", "marks may not set kind"),
+        ("mark", "inside: true", "inside: is said on the command line"),
         ("ocr", "long_edge: 99", "long_edge: is said on the command line"),
         ("ocr", "nears: 1", "nears: no such setting"),
     ],
 )
 def test_settings_that_would_do_nothing(tmp_path, capsys, verb, text, says):
     (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-    place = coco(tmp_path / "raw", images=1) if verb == "som" else tmp_path
+    place = coco(tmp_path / "raw", images=1) if verb == "mark" else tmp_path
     code, _, err = run("data", verb, place, "-o", tmp_path / "x", "--settings", tmp_path / "s.yaml", capsys=capsys)
     assert code == 2 and says in err and err.count("\n") == 1
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
@@ -17,6 +17,7 @@ import yaml
 import sphinx_x
 from commands import one_line, run
 from sphinx_x import cli
+from sphinx_x.checkpoints.writer import dtype_named
 from sphinx_x.family import FACTS, MEMBERS, describe, known_facts
 from sphinx_x.recipe import load_recipe
 
@@ -134,9 +135,68 @@ def test_a_field_at_the_wrong_place_is_sent_to_the_right_one(tmp_path, capsys):
     assert code == 2 and one_line(err) and "pdf_folder" in err and "data: {pdf_folder: ...}" in err
 
 
-def test_all_sources_of_scenes_are_in_the_help(capsys):
+def test_fixed_values_are_those_of_the_library():
+    """The command line writes them out, so that its help needs no library."""
+    from sphinx_x.data.sample import BOXES
+    from sphinx_x.engines.som.marks import KINDS
     from sphinx_x.engines.som.readers import SCENES
+    from sphinx_x.work.pool import ENGINES
 
-    said = " ".join(run("data", "som", "--help", capsys=capsys)[1].replace("│", " ").split())
-    for name in (*SCENES, "sam", "cutouts"):
-        assert re.search(rf"{name.replace('-', '- ?')}[,.]", said), name
+    def values(option: str, *verb: str) -> set[Any]:
+        """What an option of a verb takes."""
+        hint = get_type_hints(VERBS[verb].callback)[option]
+        return {value for part in (get_args(hint) or (hint,)) for value in get_args(part) or (part,)} - {type(None)}
+
+    assert values("source", "data", "mark") == {*SCENES, "sam", "cutouts"}
+    assert values("boxes", "data", "pack") == set(BOXES)
+    assert values("kind", "mark") == set(KINDS)
+    assert values("engine", "data", "convert") == set(ENGINES)
+    assert values("bits", "chat") == {4, 8}
+    for verb in (("import", "backbones"), ("merge",)):
+        assert all(str(dtype_named(name)) == f"torch.{name}" for name in values("dtype", *verb))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "data mark x -o y --source nope",
+        "data validate x --boxes inches",
+        "data convert vqav2 x -o y --engine abacus",
+        "mark x.png --kind star",
+        "chat x.png hello --bits 5",
+        "export x -o y --format zip",
+        "merge x -o y --dtype int3",
+        "import backbones -o y --member nobody",
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_told_before_anything_is_looked_for(command, capsys):
+    code, out, err = run(*command.split(), capsys=capsys)
+    option, value = command.split()[-2:]
+    assert (code, out) == (2, "") and one_line(err), err
+    assert f"'{option}'" in err and f"'{value}' is not one of" in err and "Value error" not in err
+
+
+OLD = {
+    ("som",): ("mark",),
+    ("data", "som"): ("data", "mark"),
+    ("data", "shard"): ("data", "pack"),
+    ("import", "accessory"): ("import", "official"),
+}
+
+
+@pytest.mark.parametrize("old", OLD, ids=" ".join)
+def test_an_old_name_works_and_tells_the_new_one(old, capsys, tmp_path):
+    new = OLD[old]
+    assert VERBS[old].hidden and not VERBS[new].hidden
+    assert [p.opts for p in VERBS[old].params] == [p.opts for p in VERBS[new].params]
+    missing = tmp_path / "missing.json"
+    after = run(*new, missing, "-o", tmp_path / "out.png", capsys=capsys)
+    before = run(*old, missing, "-o", tmp_path / "out.png", capsys=capsys)
+    told, rest = before[2].split("\n", 1)
+    assert f"`sphinx-x {' '.join(new)}`" in told and (before[0], before[1], rest) == after and one_line(rest)
+
+
+def test_old_names_are_not_listed(capsys):
+    for group in ((), ("data",), ("import",)):
+        words = set(re.findall(r"^[│ ]+(\w+)", run(*group, "--help", capsys=capsys)[1], flags=re.MULTILINE))
+        assert not words & {"som", "shard", "accessory"} and words & {"mark", "pack", "official"}

@@ -150,6 +150,24 @@ def test_every_key_of_a_record_is_read_described_or_refused(tmp_path, form):
     assert [reader[k].answers for k in range(3)] == [reader[1].answers] * 3
 
 
+EMPTY = [None, "", " ", [], {}, "[]", "{}", "null", [None], [""], {"a": None, "b": []}, [{"a": [None]}]]
+
+
+@pytest.mark.parametrize("value", EMPTY, ids=repr)
+def test_what_tables_fill_in_says_nothing(tmp_path, value):
+    """A set with some rows of tools, videos or boxes has empty ones in all others, in whatever form."""
+    told = dict.fromkeys(("tools", "videos", "audios", "objects", "loss", "unheard_of"), value)
+    turn = dict.fromkeys(("tool_calls", "function_call", "audio", "weight", "name"), value)
+    part = dict.fromkeys(("image", "video", "text", "url"), value) | {"type": "image", "index": None}
+    image = [{"role": "user", "content": [part, {"type": "text", "text": "A", "image": value}]}]
+    answer = [{"role": "assistant", "content": "b"}]
+    records = [messages(**turn) | told, conversations(**turn) | told, {"instruction": "A", "output": "b"} | told]
+    reader = opened(tmp_path, *records, {"messages": image + answer, "images": ["two.png"]} | told)
+    assert [reader[k].answers for k in range(4)] == [2, 2, 1, 1]
+    assert all(message.get("train", True) for k in range(4) for message in reader[k].messages)
+    assert reader[3].images[0].path == str(tmp_path / "two.png")
+
+
 def test_a_table_loses_no_column(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

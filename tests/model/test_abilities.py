@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import GenerationConfig
 
 from sphinx_x import SphinxX, cli
 from sphinx_x.cli import early
@@ -187,10 +188,18 @@ def test_streamed_and_returned_answers_have_one_probability(nano, line):
     assert streamed.probability == returned.probability == pytest.approx(batched, abs=1e-5)
 
 
-def test_beams_have_no_probability(nano, line):
+@pytest.mark.parametrize("options", [{"num_beams": 2}, {"num_beams": 2, "num_return_sequences": 2}])
+def test_beams_have_no_probability(nano, line, options):
+    for asked in (options, {"generation_config": GenerationConfig(**options)}):
+        session = nano.session()
+        session.ask("Read the text.", line[0], max_new_tokens=4, **asked)
+        assert session.probability is None
+
+
+def test_one_beam_has_a_probability(nano, line):
     session = nano.session()
-    session.ask("Read the text.", line[0], num_beams=2)
-    assert session.probability is None
+    session.ask("Read the text.", line[0], generation_config=GenerationConfig(num_beams=1, max_new_tokens=4))
+    assert session.probability is not None
 
 
 def test_training_says_what_the_recipe_says_and_not_what_it_began_with():

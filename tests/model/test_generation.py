@@ -164,6 +164,18 @@ def test_an_assistant_sees_the_pictures_and_changes_nothing(sphinx, tiny_member,
         assert "".join(pieces) == sphinx.chat(*row, **STEPS)
 
 
+@pytest.mark.parametrize("row", range(len(ROWS)))
+def test_nothing_is_looked_up_in_an_image(sphinx, row):
+    """A prompt whose last token stands before an image as well, and one whose answer leads back to an image."""
+    inputs = inputs_of(sphinx, [ROWS[row]])
+    before = int((inputs["input_ids"][0] == sphinx.model.config.image_token_id).nonzero().min()) if row != 1 else 1
+    led = {**inputs, "input_ids": torch.cat([inputs["input_ids"], inputs["input_ids"][:, before - 1 : before]], 1)}
+    led["attention_mask"] = torch.ones_like(led["input_ids"])
+    for given in (inputs, led):
+        found = run(sphinx, given, prompt_lookup_num_tokens=4, max_matching_ngram_size=1).sequences
+        assert torch.equal(found, run(sphinx, given).sequences)
+
+
 @pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"num_return_sequences": 2, "num_beams": 2}])
 def test_embeddings_in_place_of_ids(sphinx, options):
     inputs = inputs_of(sphinx, ROWS)
@@ -266,6 +278,8 @@ def test_what_contradicts_itself_is_refused(sphinx):
             sphinx.model(**given)
     with pytest.raises(ValueError, match="not both"):
         run(sphinx, {**inputs, "mm_encoder_outputs": image})
+    with pytest.raises(ValueError, match="prefill_chunk_size cuts input_ids"):
+        run(sphinx, {"inputs_embeds": embeddings}, prefill_chunk_size=8)
 
 
 def compiled(model: Any) -> Any:

@@ -1,11 +1,9 @@
 """Prompts: golden files, label masks, and that text of users stays text."""
 
-import json
-
 import PIL.Image
 import pytest
 
-from paths import GOLDEN
+from golden import golden_json
 from sphinx_x.conversation import format_places, parse_boxes, parse_messages
 from sphinx_x.errors import PromptError
 from sphinx_x.family import get_member
@@ -46,6 +44,7 @@ def builder(template: str) -> PromptBuilder:
     return PromptBuilder(tokenizer, TEMPLATES[template], image_tokens(tokenizer), tokens_per_view=2, box_decimals=2)
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("case", CASES)
 def test_golden(template, case):
@@ -57,8 +56,8 @@ def test_golden(template, case):
         if not pieces or pieces[-1][1] != trained:
             pieces.append(["", trained])
         pieces[-1][0] += made.tokenizer.decode([number])
-    path = GOLDEN / f"{template}_{case}.json"
-    assert json.loads(path.read_text(encoding="utf-8")) == [{"text": t, "trained": b} for t, b in pieces]
+    made = [{"text": t, "trained": b} for t, b in pieces]
+    assert made == golden_json(f"{template}_{case}.json", made)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

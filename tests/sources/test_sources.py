@@ -1,23 +1,20 @@
 """Converters of public sets: excerpts in the layout of the releases become the dialogue that golden files show."""
 
 import json
-import os
 import random
 from pathlib import Path
 
 import pytest
 
 from excerpts import EXCERPTS
+from golden import golden_text
 from mutations import mutated
-from paths import TESTS
 from sphinx_x.conversation import PLACES
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import SphinxXError
 from sphinx_x.sources import SOURCES
 from sphinx_x.sources.base import TASKS, Raw
 from sphinx_x.sources.convert import Job, check_release, convert, read_quarantine
-
-GOLDEN = TESTS / "golden" / "sources"
 
 
 def written(sample) -> str:
@@ -45,6 +42,7 @@ def test_every_set_has_an_excerpt_and_facts():
         assert source.home.startswith("https://") and source.licence and source.layout and source.files, source.name
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("name", SOURCES)
 def test_excerpts_become_dialogue(name, tmp_path):
     EXCERPTS[name](tmp_path / "raw")
@@ -53,9 +51,7 @@ def test_excerpts_become_dialogue(name, tmp_path):
     assert not tally.set_aside, tally.set_aside
     reader = SampleReader(tmp_path / "out")
     text = "\n".join(written(reader[k]) for k in range(len(reader)))
-    if os.environ.get("UPDATE_GOLDEN"):
-        (GOLDEN / f"{name}.txt").write_text(text, encoding="utf-8")
-    assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert text == golden_text(f"sources/{name}.txt", text)
     assert all(reader[k].task == SOURCES[name].task for k in range(len(reader)))
     rows, checked = check_release(SOURCES[name], raw)
     assert (checked.samples, checked.turns, checked.records) == (tally.samples, tally.turns, tally.records)

@@ -23,7 +23,7 @@ from transformers import AutoModelForImageTextToText, DynamicCache
 
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
-from sphinx_x.errors import CheckpointError, MissingToolError, one_line
+from sphinx_x.errors import CheckpointError, needs_extra, one_line
 from sphinx_x.work.files import write_manifest
 
 OWN_FILE = 1_500_000_000
@@ -66,13 +66,9 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
     Raises `MissingToolError` without onnx and onnxscript, `CheckpointError` where the folder is no model with visual
     experts or is there already; then there is no `out`.
     """
-    try:
+    with needs_extra("onnx", "export to ONNX"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingToolError(
-            "ONNX export needs the packages onnx and onnxscript (pip install 'sphinx-x[onnx]')"
-        ) from error
     model = Path(model)
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)

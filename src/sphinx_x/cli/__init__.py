@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -20,6 +20,7 @@ from sphinx_x import __version__
 from sphinx_x.cli import early
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
+from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
 
@@ -47,14 +48,19 @@ def _options(
     pass
 
 
-Model = Annotated[str, typer.Option("--model", "-m", help="A built-in name, a model folder, or a hub id.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A built-in name, a model folder, or the hub's owner/name or hf://...")
+]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
 Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 Device = Annotated[
     str | None,
     typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a model."),
 ]
-Bits = Annotated[int | None, typer.Option(help="4 or 8: quantises the language model, so that it fits a small GPU.")]
+Bits = Annotated[
+    Literal[4, 8] | None, typer.Option(help="Quantises the language model to these, so that it fits a small GPU.")
+]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 @app.command()
@@ -123,9 +129,13 @@ def read(
     region = box_numbers(box) if box is not None else [0, 0, picture.width, picture.height]
     with early.imports():
         from sphinx_x.inference import SphinxX
-        from sphinx_x.reading import read_region
+        from sphinx_x.reading import ReadLine, read_region
 
-    print(read_region(SphinxX.load(model, device=device), picture, region))
+    left_out: list[ReadLine] = []
+    print(read_region(SphinxX.load(model, device=device), picture, region, left_out))
+    if left_out:
+        what = "1 line is" if len(left_out) == 1 else f"{len(left_out)} lines are"
+        print(f"note: {what} left out, which the model held improbable", file=sys.stderr)
 
 
 @app.command()
@@ -221,7 +231,7 @@ def train(
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or a hub id.")] = "nano",
+    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or the hub's owner/name.")] = "nano",
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
@@ -245,16 +255,21 @@ def evaluate(
 importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
-app.command(name="som")(mark)
+app.command()(mark)
+keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,
-    typer.Option("--expert", help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; repeatable."),
+    typer.Option(
+        "--expert",
+        help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; NUMBER=... where a member has "
+        "several of its kind; repeatable.",
+    ),
 ]
 
 
 @importing.command()
-def accessory(
+def official(
     checkpoint: Annotated[
         list[str],
         typer.Argument(
@@ -267,32 +282,45 @@ def accessory(
 ) -> None:
     """Turns an official SPHINX checkpoint into a model folder, exactly."""
     from sphinx_x.checkpoints.accessory import import_accessory
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
 
-    experts = [open_expert(fetch(path)) for path in expert or []]
+    experts = open_experts(expert or [], fetch)
     _say(import_accessory([fetch(path) for path in checkpoint], out, type, experts), out)
+
+
+keep_old_name(importing, official, "accessory", "sphinx-x import official")
+
+
+def _member(name: str) -> str:
+    from sphinx_x.family import MEMBERS
+
+    if name not in MEMBERS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(MEMBERS)}")
+    return name
 
 
 @importing.command()
 def backbones(
     out: Out,
-    member: Annotated[str, typer.Option(help="The member to make: its views, prompt and places for experts.")],
+    member: Annotated[
+        str, typer.Option(callback=_member, help="The member to make: its views, prompt and places for experts.")
+    ],
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
-    fresh: Annotated[list[str] | None, typer.Option(help="Make this kind of expert from nothing; repeatable.")] = None,
+    fresh: Annotated[
+        list[str] | None, typer.Option(help="Make this kind of expert, or place NUMBER, from nothing; repeatable.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
     ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16; by default as the files are.")
-    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default as the files are.")] = None,
     template: Annotated[str | None, typer.Option(help="The prompt template, if not the member's own.")] = None,
     seed: Annotated[int, typer.Option(help="Of the new weights.")] = 0,
 ) -> None:
     """Makes a fresh member from a base language model and visual experts."""
     from sphinx_x.checkpoints.backbones import import_backbones
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.writer import dtype_named
     from sphinx_x.family import get_member
@@ -301,7 +329,7 @@ def backbones(
         get_member(member),
         out,
         llm=fetch(llm) if llm else None,
-        experts=[open_expert(fetch(path)) for path in expert or []],
+        experts=open_experts(expert or [], fetch),
         fresh=fresh or [],
         start=fetch(start) if start else None,
         dtype=dtype_named(dtype) if dtype else None,
@@ -313,21 +341,26 @@ def backbones(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="A model folder or a hub id.")],
+    model: Annotated[str, typer.Argument(help="A model folder, or the hub's owner/name or hf://...")],
     out: Out,
-    format: Annotated[str, typer.Option(help="accessory (official SPHINX), llm (the language model alone) or onnx.")],
+    format: Annotated[
+        Literal["official", "llm", "onnx", "accessory"],
+        typer.Option(
+            metavar="<official|llm|onnx>", help="As official SPHINX checkpoints are, the language model alone, or ONNX."
+        ),
+    ],
     shards: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel files of an official checkpoint.")] = None,
 ) -> None:
     """Writes a model in another format."""
-    if format not in ("accessory", "llm", "onnx"):
-        raise SphinxXError(f"--format is accessory, llm or onnx, not {format!r}")
+    if format == "accessory":
+        print("note: `--format accessory` is called `--format official` now", file=sys.stderr)
     from sphinx_x.checkpoints.export import export_accessory, export_llm
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.onnx import export_onnx
     from sphinx_x.inference import find_model
 
     folder = find_model(fetch(model))
-    if format == "accessory":
+    if format in ("official", "accessory"):
         notes = export_accessory(folder, out, shards)
     else:
         notes = (export_llm if format == "llm" else export_onnx)(folder, out)
@@ -341,9 +374,7 @@ def merge(
     base: Annotated[
         str | None, typer.Option(help="The model they lie over, if not the one that the folder names.")
     ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16; by default that of the model below.")
-    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default that of the model below.")] = None,
 ) -> None:
     """Writes adapters and the model below them as one plain model folder."""
     from sphinx_x.checkpoints.writer import dtype_named
@@ -379,7 +410,7 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "sphinx-x"
     # a group without a command has printed its help already, and says nothing
-    said = " ".join(error.format_message().split()).rstrip(".") or "a command is missing"
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "") or "a command is missing"
     return plain(f"{said} (see {command} --help)")
 
 

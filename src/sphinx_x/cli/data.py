@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sphinx_x.errors import SphinxXError, plain
+from sphinx_x.cli.renamed import keep_old_name
+from sphinx_x.errors import SphinxXError, needs_extra, plain
 
 if TYPE_CHECKING:
     from sphinx_x.data.shards import SampleReader
@@ -18,11 +19,14 @@ data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and convert
 
 Samples = Annotated[Path, typer.Argument(help="A .jsonl, .json or .parquet file, a folder of shards, or a META .yaml.")]
 Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not beside the file.")]
-Member = Annotated[str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder or a hub id.")]
+Member = Annotated[
+    str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder, or the hub's owner/name.")
+]
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; by default one for every core.")]
 MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")]
 Boxes = Annotated[
-    str, typer.Option(help="What boxes are given in where records do not say: pixels, 0..1 or 0..1000 (of each side).")
+    Literal["pixels", "0..1", "0..1000"] | None,
+    typer.Option(help="What boxes are given in where records do not say: pixels, or shares of each side."),
 ]
 Ignore = Annotated[list[str] | None, typer.Option(help="A key of the records that does not matter; repeatable.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
@@ -32,7 +36,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
 def validate(
     file: Samples,
     root: Root = None,
-    boxes: Boxes = "",
+    boxes: Boxes = None,
     ignore: Ignore = None,
     workers: Workers = None,
     most: Annotated[int, typer.Option(min=1, help="How many findings to print.")] = 50,
@@ -58,7 +62,7 @@ def show(
     file: Samples,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("samples.html"),
     root: Root = None,
-    boxes: Boxes = "",
+    boxes: Boxes = None,
     ignore: Ignore = None,
     count: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over the file.")] = 12,
     first: Annotated[int | None, typer.Option(min=1, help="Begin at this sample instead, one after the other.")] = None,
@@ -90,7 +94,7 @@ def stats(
     files: Annotated[list[Path], typer.Argument(help="Files or folders of samples.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where plots go (PNG).")] = None,
     root: Root = None,
-    boxes: Boxes = "",
+    boxes: Boxes = None,
     ignore: Ignore = None,
     model: Member = "nano",
     workers: Workers = None,
@@ -106,6 +110,8 @@ def stats(
     reader = _reader(files, root, boxes, ignore)
     if out is not None:
         _spare(reader.files, out)
+        with needs_extra("data", "drawing plots"):  # told before everything is counted
+            import matplotlib  # noqa: F401
     counts = count(reader, load_processor(model), workers, _counter("counted"))
     if not counts:
         raise SphinxXError(f"{files[0]}: has no samples")
@@ -124,12 +130,12 @@ def stats(
 
 
 @data.command()
-def shard(
+def pack(
     file: Samples,
     out: Out,
     name: Annotated[str, typer.Option(help="What the shards' names begin with.")] = "samples",
     root: Root = None,
-    boxes: Boxes = "",
+    boxes: Boxes = None,
     ignore: Ignore = None,
     max_bad: MaxBad = 0.01,
     workers: Workers = None,
@@ -140,6 +146,9 @@ def shard(
     reader = _reader([file], root, boxes, ignore)
     tally = repack(reader, out, name, workers, max_bad=max_bad, progress=lambda t: _counter("packed")(t.records))
     tell_tally(tally, out)
+
+
+keep_old_name(data, pack, "shard", "sphinx-x data pack")
 
 
 @data.command()
@@ -171,18 +180,15 @@ def convert(
     verify: Annotated[bool, typer.Option("--verify", help="Decode every image once.")] = False,
     max_bad: MaxBad = 0.01,
     workers: Workers = None,
-    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine's cores, or a cluster.")] = "local",
 ) -> None:
     """Converts a public set into dialogue; goes on where it was stopped."""
     from sphinx_x.sources import get_source
     from sphinx_x.sources.base import Raw
     from sphinx_x.sources.convert import Job, check_files, check_release
     from sphinx_x.sources.convert import convert as run
-    from sphinx_x.work.pool import ENGINES
 
     source = get_source(name)
-    if engine not in ENGINES:
-        raise SphinxXError(f"--engine is one of {', '.join(ENGINES)}, not {engine!r}")
     release = Raw(raw, split, images or [])
     if check:
         _tell_check(*check_release(source, release), name)
@@ -204,11 +210,11 @@ def convert(
     tell_tally(tally, out)
 
 
-def _reader(files: list[Path], root: Path | None, boxes: str, ignore: list[str] | None) -> SampleReader:
+def _reader(files: list[Path], root: Path | None, boxes: str | None, ignore: list[str] | None) -> SampleReader:
     from sphinx_x.data.dialects import Form
     from sphinx_x.data.shards import SampleReader
 
-    return SampleReader(files, root, form=Form(boxes, tuple(ignore or ())))
+    return SampleReader(files, root, form=Form(boxes or "", tuple(ignore or ())))
 
 
 def _spare(files: list[Path], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The two data engines on the command line: `sphinx-x data ocr`, `sphinx-x data som`, and `sphinx-x som`."""
+"""The two data engines on the command line: `sphinx-x data ocr`, `sphinx-x data mark`, and `sphinx-x mark`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import sys
 from collections.abc import Collection
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from sphinx_x.cli.data import MaxBad, Out, Workers, data, tell_tally
+from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.errors import SphinxXError, one_line
 
 if TYPE_CHECKING:
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from sphinx_x.sources.base import Raw
     from sphinx_x.work.tally import Tally
 
-SOURCES_OF_SCENES = (
-    *("coco", "lvis", "visual-genome", "seeclick", "totaltext", "ctw1500", "icdar2013", "icdar2015"),
-    *("m6doc", "doclaynet", "publaynet", "sroie", "samples", "sam", "cutouts"),
-)
-"""What `--source` takes, named here so that the help needs none of the readers."""
+# What `--source` takes, named here so that the help needs none of the readers.
+# fmt: off
+SourceOfScenes = Literal[
+    "coco", "lvis", "visual-genome", "seeclick", "totaltext", "ctw1500", "icdar2013", "icdar2015",
+    "m6doc", "doclaynet", "publaynet", "sroie", "samples", "sam", "cutouts",
+]
+# fmt: on
 Settings = Annotated[Path | None, typer.Option(help="A YAML file with further settings (see docs/data.md).")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is left to chance.")]
 
@@ -48,14 +51,16 @@ def ocr(
     tell_tally(make_ocr(pdfs, out, chosen, workers, _tell("pages")), out)
 
 
-@data.command()
-def som(
+@data.command(name="mark")
+def mark_set(
     place: Annotated[Path, typer.Argument(help="A JSON file in COCO's form, a release, or a folder of images.")],
     out: Out,
-    source: Annotated[str | None, typer.Option(help=f"What the release is: {', '.join(SOURCES_OF_SCENES)}.")] = None,
+    source: Annotated[SourceOfScenes | None, typer.Option(help="What the release is.")] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
     split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
-    sam: Annotated[str | None, typer.Option(help="A SAM model: a folder or a hub id, for `--source sam`.")] = None,
+    sam: Annotated[
+        str | None, typer.Option(help="A SAM model: a folder, or the hub's owner/name, for `--source sam`.")
+    ] = None,
     panels: Annotated[bool, typer.Option("--panels", help="Compose images of several panels from it.")] = False,
     endpoint: Annotated[Path | None, typer.Option(help="YAML with url, model, prices and cap: who writes.")] = None,
     settings: Settings = None,
@@ -87,6 +92,9 @@ def som(
     tell_tally(tally, out)
 
 
+keep_old_name(data, mark_set, "som", "sphinx-x data mark")
+
+
 def _scenes(
     place: Path, source: str | None, images: list[Path], split: str, sam: str | None, seed: str
 ) -> tuple[SceneSource, Raw]:
@@ -113,21 +121,21 @@ def mark(
     image: Annotated[str, typer.Argument(help="An image or a PDF.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The marked picture.")] = Path("marked.png"),
     box: Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2 in pixels; repeatable.")] = None,
-    sam: Annotated[str | None, typer.Option(help="A SAM model that finds the regions: a folder or a hub id.")] = None,
-    kind: Annotated[str, typer.Option(help="point, box, polygon or mask.")] = "box",
+    sam: Annotated[
+        str | None, typer.Option(help="A SAM model that finds the regions: a folder, or the hub's owner/name.")
+    ] = None,
+    kind: Annotated[Literal["point", "box", "polygon", "mask"], typer.Option(help="How marks look.")] = "box",
     letters: Annotated[bool, typer.Option("--letters", help="Letters instead of numbers.")] = False,
     decimals: Annotated[int, typer.Option(min=1, max=4, help="Of the places in the text.")] = 2,
     page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
 ) -> None:
     """Draws marks on an image and prints them as text, for asking about `<Mark 1>`."""
     from sphinx_x.drawing import picture_form, save_picture
-    from sphinx_x.engines.som.marks import KINDS, MarkSettings, mark_image
+    from sphinx_x.engines.som.marks import MarkSettings, mark_image
     from sphinx_x.engines.som.regions import Region
     from sphinx_x.engines.som.writing import written_marks
     from sphinx_x.images import open_image
 
-    if kind not in KINDS:
-        raise SphinxXError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
     picture_form(out)
     if out.exists() and out.samefile(image):
         raise SphinxXError(f"{out}: is the picture itself, which stays as it is")

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx_x.conversation import IMAGE, PLACES
-from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, PART_METADATA, check_keys, filled, is_trained
+from sphinx_x.data.keys import (
+    FLAGS,
+    MESSAGE_METADATA,
+    METADATA,
+    PART_METADATA,
+    check_keys,
+    filled,
+    is_trained,
+    says_nothing,
+)
 from sphinx_x.data.reference import asked, preprocessed
 from sphinx_x.data.sample import BOXES
 from sphinx_x.errors import DataError, SampleError
@@ -110,7 +119,7 @@ def _trained(message: dict, role: object, where: str, field: str) -> dict[str, b
     """The `train` field of a message; empty where it is trained as its role is."""
     said = is_trained(message, where, field)
     if said and role in ("user", "system"):
-        key = next(key for key in message if key in FLAGS and message[key] is not None)
+        key = next(key for key in message if key in FLAGS and not says_nothing(message[key]))
         raise SampleError(where, f"{field}{key}", "only answers are trained")
     return {"train": False} if said is False and role == "assistant" else {}
 
@@ -224,8 +233,8 @@ def _part(part: object, inline: list[object], passed: frozenset[str], where: str
 
 def _image_part(part: dict, inline: list[object], passed: frozenset[str], where: str, field: str) -> object:
     check_keys(part, IMAGE_PART, passed, where, f"{field}.")
-    held: list[object] = [part[key] for key in ("image", "path", "url") if key in part]
-    if "base64" in part:
+    held: list[object] = [part[key] for key in ("image", "path", "url") if not says_nothing(part.get(key))]
+    if part.get("base64"):
         held.append(f"data:;base64,{part['base64']}")
     source = part.get("source")
     if isinstance(source, dict):  # Anthropic's form

@@ -53,8 +53,8 @@ REFUSED: Mapping[str, str] = {
 """Keys that change what is learned and are not known to the prompt, with the reason."""
 UNKNOWN = "unknown key; where it does not matter, say so with `ignore`"
 
-EMPTY: tuple[object, ...] = ("", [], {}, "[]", "{}")  # LLaMA-Factory keeps tools as a JSON text
-"""Values that say nothing."""
+NOTHING = frozenset(("", "null", "[]", "{}"))
+"""Texts that say nothing: LLaMA-Factory keeps tools as a JSON text."""
 
 TRAINED = ("train", "training", "trainable", "loss", "loss_mask", "weight")
 """Whether a turn is trained: axolotl, ms-swift, XTuner, Megatron, OpenAI."""
@@ -70,6 +70,15 @@ def filled(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if value is not None}
 
 
+def says_nothing(value: object) -> bool:
+    """Whether a value is empty: None, a list or an object of nothing but empty values (as tables fill them in)."""
+    if isinstance(value, Mapping):
+        return all(map(says_nothing, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(says_nothing, value))
+    return value is None or (isinstance(value, str) and value.strip() in NOTHING)
+
+
 def check_keys(
     record: Mapping[Any, Any], known: Container[str], described: Container[str], where: str, field: str = ""
 ) -> None:
@@ -83,7 +92,7 @@ def check_keys(
         field: What the record is in its sample, with a dot behind it.
     """
     for key, value in record.items():
-        if key in known or key in described or value is None or value in EMPTY:
+        if key in known or key in described or says_nothing(value):
             continue
         raise SampleError(where, f"{field}{key}", REFUSED.get(key, UNKNOWN))
 
@@ -96,7 +105,7 @@ def is_trained(record: Mapping[str, Any], where: str, field: str = "") -> bool |
     said: dict[bool, str] = {}
     for key in FLAGS & record.keys():
         value = record[key]
-        if value is None:
+        if says_nothing(value):
             continue
         if not isinstance(value, (bool, int, float)) or value not in (0, 1):
             raise SampleError(where, f"{field}{key}", "must be true or false, 1 or 0", repr(value)[:40])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,8 +23,8 @@ from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 from sphinx_x.work.files import write_atomic
-from sphinx_x.work.pool import run
-from sphinx_x.work.tally import UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.work.runs import Parts
+from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 
 PIECE = np.dtype(
     [
@@ -68,9 +67,10 @@ class Meter:
     limits: Limits
     folder: Path
 
-    def part(self, number: int, ending: str) -> Path:
-        """A file of part `number` of the table."""
-        return self.folder / f"{self.name}-{number:05d}.{ending}"
+    @property
+    def parts(self) -> Parts:
+        """The parts that the table is measured in."""
+        return Parts(self.folder, self.name, "npy", f"{self.name}.quarantine.jsonl")
 
     def pieces(self, sample: Sample, number: int, tally: Tally) -> Iterator[tuple]:
         """The rows of one sample; raises `DataError` and others where it cannot be used."""
@@ -187,17 +187,10 @@ def measure_lengths(
         write_atomic(known, json.dumps({"facts": facts}))
     if not table.exists():
         starts = range(0, len(meter.reader), CHUNK)
-        tasks = [(number, start, min(start + CHUNK, len(meter.reader))) for number, start in enumerate(starts)]
-        total, missing = Tally(), []
-        for task in tasks:
-            done = meter.part(task[0], "tally.json")
-            if done.exists():
-                total.add(Tally.from_json(done.read_text(encoding="utf-8")))
-            else:
-                missing.append(task)
-        for tally in run(measure, meter, missing, workers, engine):
-            total.add(tally)
-            progress(name, total)
+        tasks = [(k, range(start, min(start + CHUNK, len(meter.reader)))) for k, start in enumerate(starts)]
+        total = meter.parts.run(
+            measure, meter, tasks, workers=workers, engine=engine, progress=lambda done: progress(name, done)
+        )
         _gather(meter, len(tasks), total, facts)
     tally = Tally.from_json(json.dumps(json.loads(known.read_text(encoding="utf-8"))["tally"]))
     aside = folder / f"{name}.quarantine.jsonl"
@@ -219,18 +212,18 @@ def _facts_of(path: Path) -> object:
 
 def _forget(meter: Meter, but: Path | None = None) -> None:
     """Deletes the table of a source, whole or in parts."""
-    own = re.compile(re.escape(meter.name) + r"(-\d{5})?\.(json|npy|tally\.json|quarantine\.jsonl)")
-    for path in meter.folder.glob("*"):
-        if own.fullmatch(path.name) and path != but:
-            path.unlink()
+    meter.parts.forget()
+    for ending in ("json", "npy", "quarantine.jsonl"):
+        path = meter.folder / f"{meter.name}.{ending}"
+        if path != but:
+            path.unlink(missing_ok=True)
 
 
 def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
     """Joins the parts of a table; the table itself comes last."""
     folder, name = meter.folder, meter.name
-    asides, tables = ([meter.part(k, ending) for k in range(count)] for ending in ("quarantine.jsonl", "npy"))
-    write_atomic(folder / f"{name}.quarantine.jsonl", lambda file: file.writelines(p.read_bytes() for p in asides))
     write_atomic(folder / f"{name}.json", json.dumps({"facts": facts, "tally": vars(total)}))
+    tables = [folder / f"{meter.parts.part(k)}.npy" for k in range(count)]
     parts = [np.load(path, mmap_mode="r") for path in tables]
 
     def write_table(file: BinaryIO) -> None:
@@ -240,8 +233,7 @@ def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
             file.write(part.tobytes())
 
     write_atomic(folder / f"{name}.npy", write_table)
-    for path in [*asides, *tables, *(meter.part(k, "tally.json") for k in range(count))]:
-        path.unlink()
+    meter.parts.forget()
 
 
 def processor_key(processor: SphinxXProcessor) -> str:
@@ -252,11 +244,11 @@ def processor_key(processor: SphinxXProcessor) -> str:
     return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
 
 
-def measure(meter: Meter, task: tuple[int, int, int]) -> Tally:
-    """Measures the samples start to stop - 1; writes part `number` of the table, its quarantine, then its tally."""
-    number, start, stop = task
+def measure(meter: Meter, task: tuple[int, range]) -> Tally:
+    """Measures the samples of a range: writes part `number` of the table."""
+    number, samples = task
     tally, rows, aside = Tally(), [], []
-    for index in range(start, stop):
+    for index in samples:
         tally.records += 1
         name = f"{meter.name}[{index}]"
         try:
@@ -272,7 +264,5 @@ def measure(meter: Meter, task: tuple[int, int, int]) -> Tally:
         rows.append(found)
         tally.samples += len(found) > 0
     table = np.concatenate([np.empty(0, PIECE), *rows])
-    write_atomic(meter.part(number, "npy"), lambda file: np.save(file, table))
-    write_atomic(meter.part(number, "quarantine.jsonl"), quarantine_lines(aside))
-    write_atomic(meter.part(number, "tally.json"), tally.to_json())
-    return tally
+    write_atomic(meter.folder / f"{meter.parts.part(number)}.npy", lambda file: np.save(file, table))
+    return meter.parts.finish(number, tally, aside)

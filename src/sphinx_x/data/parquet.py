@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sphinx_x.errors import DataError, MissingToolError, SampleError, one_line
+from sphinx_x.errors import DataError, SampleError, needs_extra, one_line
 
 
 class ParquetRows:
@@ -27,10 +27,8 @@ class ParquetRows:
         self._held: tuple[int, list[dict[str, Any]]] = (-1, [])
 
     def _file(self) -> Any:
-        try:
+        with needs_extra("data", f"{self.path}: reading Parquet"):
             from pyarrow.parquet import ParquetFile
-        except ImportError as error:
-            raise MissingToolError(f"{self.path}: reading Parquet needs pyarrow (the extra `data`)") from error
         try:
             return ParquetFile(self.path, memory_map=True)
         except (OSError, ValueError) as error:  # pyarrow's own errors are these

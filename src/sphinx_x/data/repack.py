@@ -6,22 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphinx_x.data.shards import SampleReader, write_shard
-from sphinx_x.errors import DataError, one_line
-from sphinx_x.work.files import write_atomic
-from sphinx_x.work.pool import run
-from sphinx_x.work.tally import QUARANTINE, UNUSABLE, Tally, quarantine_lines, reason_of
+from sphinx_x.data.shards import SampleReader, write_part
+from sphinx_x.errors import one_line
+from sphinx_x.work.files import alone_in
+from sphinx_x.work.runs import Parts, claim
+from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 
 SHARD = 5000
 
 
 @dataclass(frozen=True)
 class Repacking:
-    """What every worker needs: the samples, the folder, the first part of the shards' names."""
+    """What every worker needs: the samples, where their shards go, and how many samples a shard has."""
 
     reader: SampleReader
-    out: Path
-    name: str
+    parts: Parts
     size: int
 
 
@@ -34,31 +33,23 @@ def repack(
     max_bad: float = 0.01,
     progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
-    """Writes the samples of a reader as shards NAME-00000, ... of `size` samples into an empty or new folder.
+    """Writes the samples of a reader as shards NAME-00000, ... of `size` samples; goes on where a stop left it.
 
-    What cannot be used is named in `quarantine.jsonl`; raises `DataError` where that is more than a share `max_bad`.
+    What cannot be used is named in `quarantine.jsonl`. Raises `DataError` where that is more than a share `max_bad`, or
+    where the folder holds something else.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: is not an empty folder")
-    common, total = Repacking(reader, out, name, size), Tally()
-    lines: dict[int, str] = {}
-    try:
-        for number, tally, aside in run(make_part, common, range(-(-len(reader) // size)), workers):
-            total.add(tally)
-            lines[number] = aside
-            total.check_share(max_bad, out)
-            progress(total)
-    finally:
-        write_atomic(out / QUARANTINE, "".join(lines[number] for number in sorted(lines)))
-    return total
+    job = Repacking(reader, Parts(out, name), size)
+    tasks = ((number, None) for number in range(-(-len(reader) // size)))
+    with alone_in(out):
+        claim(out, {"samples": reader.fingerprint(), "name": name, "size": size})
+        return job.parts.run(make_part, job, tasks, max_bad, workers, progress=progress)
 
 
-def make_part(common: Repacking, number: int) -> tuple[int, Tally, str]:
-    """Writes one shard; gives its number, its tally and the lines of its quarantine."""
-    reader, tally, samples, aside = common.reader, Tally(), [], []
-    first = number * common.size
-    for index in range(first, min(first + common.size, len(reader))):
+def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
+    """Writes one shard with its tally and what was set aside."""
+    reader, number, samples, aside, tally = job.reader, task[0], [], [], Tally()
+    for index in range(number * job.size, min((number + 1) * job.size, len(reader))):
         tally.records += 1
         try:
             sample = reader[index].check(reader.where(index))
@@ -68,10 +59,9 @@ def make_part(common: Repacking, number: int) -> tuple[int, Tally, str]:
         except UNUSABLE as error:
             reason, where = reason_of(error), reader.where(index)
             tally.set_aside[reason] += 1
-            aside.append({"source": common.name, "where": where, "reason": reason, "detail": one_line(error)})
+            aside.append({"source": job.parts.name, "where": where, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
         tally.turns += sample.answers
         samples.append((sample, pictures))
-    write_shard(common.out, f"{common.name}-{number:05d}", samples)
-    return number, tally, quarantine_lines(aside)
+    return write_part(job.parts, number, samples, tally, aside)

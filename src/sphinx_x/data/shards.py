@@ -36,6 +36,8 @@ from sphinx_x.data.sample import BOXES, ImageRef, Sample
 from sphinx_x.errors import SampleError, one_line
 from sphinx_x.images import image_size
 from sphinx_x.work.files import write_atomic
+from sphinx_x.work.runs import Parts
+from sphinx_x.work.tally import Tally
 
 SKIPPED = METADATA.difference(KNOWN)
 """Columns of a table that need not be read."""
@@ -87,6 +89,18 @@ def member_key(name: str, number: int) -> str:
     """
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60].strip("_-")
     return f"{number:06d}-{plain}" if plain else f"{number:06d}"
+
+
+def write_part(
+    parts: Parts,
+    number: int,
+    samples: Iterable[tuple[Sample, Sequence[bytes]]],
+    tally: Tally,
+    aside: Sequence[dict],
+) -> Tally:
+    """Writes part `number` of a run as a shard; gives its tally. samples: fill `tally` and `aside` while taken."""
+    write_shard(parts.folder, parts.part(number), samples)
+    return parts.finish(number, tally, aside)
 
 
 def _append(file: BinaryIO, archive: str, stem: str, picture: bytes, known: ImageRef) -> ImageRef:

@@ -14,6 +14,7 @@ import numpy as np
 
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.shards import SampleReader
+from sphinx_x.errors import needs_extra
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.views import plan_views
 from sphinx_x.work.files import write_atomic
@@ -127,8 +128,9 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
 
 def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
     """Tokens, views and aspect ratios of every source as a PNG."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator
+    with needs_extra("data", "drawing plots"):
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullLocator
 
     figure = Figure(figsize=(13, 1.5 + 0.45 * max(len(counts), 3)), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)

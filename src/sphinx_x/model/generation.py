@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from packaging.version import Version
 from torch import Tensor
-from transformers import GenerationMixin, __version__
+from transformers import GenerationMixin, LogitsProcessorList, SuppressTokensLogitsProcessor, __version__
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 Encoded = dict[str, BaseModelOutputWithPooling]
@@ -102,15 +102,25 @@ class ImageGeneration(GenerationMixin):
         self, input_ids: Tensor, generation_config: Any, model_kwargs: dict[str, Any], is_first_iteration: bool = True
     ) -> Any:
         """Puts the prompt in. An assistant's is never called the first one by the library, so it saw no images."""
-        if generation_config.prefill_chunk_size and model_kwargs.get("mm_encoder_outputs") and not IMAGES_IN_CHUNKS:
-            raise ValueError(f"prefill_chunk_size with images needs transformers 5.23, this is {__version__}")
         first = is_first_iteration or not _held(model_kwargs)
+        if generation_config.prefill_chunk_size:
+            if first and model_kwargs.get("inputs_embeds") is not None:
+                raise ValueError("prefill_chunk_size cuts input_ids; inputs_embeds go in as a whole")
+            if model_kwargs.get("mm_encoder_outputs") and not IMAGES_IN_CHUNKS:
+                raise ValueError(f"prefill_chunk_size with images needs transformers 5.23, this is {__version__}")
         return super()._prefill(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids, generation_config, model_kwargs, first
         )
 
     def _get_candidate_generator(self, *, model_kwargs: dict[str, Any], **kwargs: Any) -> Any:
-        """An assistant of another family member sees with its own experts; called by the library."""
+        """An assistant of another family member sees with its own experts; called by the library.
+
+        What is looked up in the prompt ends before an image: its slots would have nothing to be filled with.
+        """
+        if kwargs["generation_config"].prompt_lookup_num_tokens:
+            images = cast(Any, self).config.image_tokens().all()
+            no_image = SuppressTokensLogitsProcessor(images, device=kwargs["input_ids"].device)
+            kwargs["logits_processor"] = LogitsProcessorList([*kwargs["logits_processor"], no_image])
         assistant = kwargs.get("assistant_model")
         pixels = getattr((model_kwargs.get("mm_encoder_outputs") or {}).get("image"), "pixels", None)
         if isinstance(assistant, ImageGeneration) and assistant is not self and pixels is not None:

@@ -9,19 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sphinx_x.model.config import ExpertConfig, GroupConfig
-from sphinx_x.model.convnext import ConvNext
-from sphinx_x.model.experts import Expert
-from sphinx_x.model.qformer import QFormer
+from sphinx_x.model.config import GroupConfig
+from sphinx_x.model.experts import build_expert
 from sphinx_x.model.views import ViewGrid
-from sphinx_x.model.vit import Clip, DinoV2
-
-EXPERTS: dict[str, type[Expert]] = {"convnext": ConvNext, "dinov2": DinoV2, "clip": Clip, "qformer": QFormer}
-
-
-def build_expert(config: ExpertConfig) -> Expert:
-    """The expert that a configuration describes."""
-    return EXPERTS[config.kind](config)
 
 
 class ExpertGroup(nn.Module):

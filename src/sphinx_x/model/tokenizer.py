@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sphinx_x.conversation import IMAGE
-from sphinx_x.errors import one_line
+from sphinx_x.errors import needs_extra, one_line
 from sphinx_x.model.config import ImageTokens
 
 SLOT, START, END, SKIP = IMAGE, "<|view_start|>", "<|view_end|>", "<|skip|>"
@@ -74,7 +74,8 @@ def sentencepiece_tokenizer(path: str | Path, settings: dict[str, Any] | None = 
     padding token and its chat template are taken over. Raises ValueError where the file is no such model or cuts a text
     in another way (not BPE, or a text that is rewritten first).
     """
-    from sentencepiece import SentencePieceProcessor
+    with needs_extra("checkpoints", f"{path}: reading it"):
+        from sentencepiece import SentencePieceProcessor
 
     try:
         pieces = SentencePieceProcessor(model_file=str(path))

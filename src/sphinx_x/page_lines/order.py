@@ -8,8 +8,9 @@ from sphinx_x.page_lines.components import Ints, groups
 
 Row = list[int]
 """Numbers of pieces that are read one after the other as one line, from left to right."""
-NARROW = 6
-"""A column less wide than this, in units, holds numbers or marks: it belongs to what stands beside it."""
+NARROW, NARROW_RIGHT = 6, 10
+"""A column less wide than this, in units, holds numbers or marks: it belongs to what stands beside it. The second is
+for one that is flush right and ragged left, as prices, dates and times are."""
 PROSE_WIDTH, PROSE_FILL = 15, 0.7
 """Least width of a column of prose in units, and mean share of it that its lines fill."""
 ALIGNED = 0.8
@@ -102,12 +103,18 @@ def _is_table(one: Ints, other: Ints, pairs: int, unit: float) -> bool:
     fewer, more = sorted((len(one), len(other)))
     if pairs < ALIGNED * fewer:
         return False
-    widths = [float(column[:, 2].max() - column[:, 0].min()) for column in (one, other)]
-    if min(widths) < NARROW * unit:
+    if _is_narrow(one, unit) or _is_narrow(other, unit):
         return True
     if _is_prose(one, unit) and _is_prose(other, unit):
         return False
     return pairs == fewer == more
+
+
+def _is_narrow(column: Ints, unit: float) -> bool:
+    """Whether a column holds numbers or marks."""
+    left, right = column[:, 0], column[:, 2]
+    flush_right = np.ptp(right) < 0.4 * unit and np.ptp(left) > unit
+    return float(right.max() - left.min()) < (NARROW_RIGHT if flush_right else NARROW) * unit
 
 
 def _is_prose(column: Ints, unit: float) -> bool:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sphinx_x.conversation import PLACES
-from sphinx_x.data.parts import claim, run_parts, write_part
 from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
 from sphinx_x.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
 from sphinx_x.work.files import alone_in, read_lines, write_atomic
+from sphinx_x.work.runs import Parts, claim
 from sphinx_x.work.tally import QUARANTINE, UNUSABLE, Tally, reason_of
 
 SHARD = 5000
@@ -69,7 +70,7 @@ def _go_on(
     job: Job, workers: int | None, shard_size: int, max_bad: float, engine: str, progress: Callable[[Tally], None]
 ) -> Tally:
     tasks = chunks(read_records(job.source, job.raw), shard_size)
-    total = run_parts(make_shard, job, tasks, job.out, job.source.name, max_bad, workers, engine, progress)
+    total = _parts(job).run(make_shard, job, tasks, max_bad, workers, engine, progress)
     if not total.samples:
         raise DataError(f"{job.raw.root}: no sample in the split {job.raw.split!r} ({total.records} {job.source.unit})")
     report = {"source": job.source.name, "split": job.raw.split, "unit": job.source.unit}
@@ -83,7 +84,11 @@ def make_shard(job: Job, task: Task) -> Tally:
     number, records = task
     tally, aside = Tally(), []
     samples = built(job.source, job.raw, records, tally, aside, partial(_finished, job))
-    return write_part(job.out, job.source.name, number, samples, tally, aside)
+    return write_part(_parts(job), number, samples, tally, aside)
+
+
+def _parts(job: Job) -> Parts:
+    return Parts(job.out, job.source.name)
 
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, needs_extra
 
 SIZE, LINE, PADDING = 16, 20, 6
 """Of the letters, from line to line, and around the text of a cell; in pixels."""
@@ -71,7 +71,8 @@ def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple:
 @functools.cache
 def _font(bold: bool) -> ImageFont.FreeTypeFont:
     """DejaVu Sans as matplotlib ships it: the same everywhere, and with more letters than Pillow's own font."""
-    from matplotlib import get_data_path  # only those who draw tables wait for it
+    with needs_extra("data", "drawing tables"):
+        from matplotlib import get_data_path  # only those who draw tables wait for it
 
     path = f"{get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
     return ImageFont.truetype(path, SIZE, layout_engine=ImageFont.Layout.BASIC)

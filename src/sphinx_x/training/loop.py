@@ -27,7 +27,7 @@ from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
-from sphinx_x.errors import CheckpointError, DataError, RecipeError
+from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
 from sphinx_x.model.packed import PACKED
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import product_rate
@@ -213,6 +213,8 @@ class Trainer:
         """Trains to the end; returns the model folder."""
         recipe, at, world = self.recipe, self.at, self.world
         if world.first:
+            with needs_extra("train", "drawing the curves of a run"):  # told before hours of training
+                import matplotlib  # noqa: F401
             self._tell()
             self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"))
         steps = self.mixture.plan.steps(recipe.packs_per_step, Position(at.window, at.pack))

@@ -35,7 +35,7 @@ from sphinx_x.checkpoints.adapters import (
 )
 from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
-from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
+from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
 from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
 from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
@@ -52,12 +52,9 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
     changes: B is zero. A is drawn from the seed alone, so it is the same on every rank. Raises `RecipeError` where a
     target is no linear layer of the language model, `MissingToolError` without PEFT.
     """
-    try:
-        with _without_kernel_note():
-            from peft import LoraConfig, inject_adapter_in_model
-            from peft.tuners.lora import LoraLayer
-    except ImportError as error:
-        raise MissingToolError("lora: PEFT is missing (pip install 'sphinx-x[train]')") from error
+    with needs_extra("train", "lora"), _without_kernel_note():
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
     _check_targets(model, lora.targets)
     names = "|".join(re.escape(target) for target in sorted(set(lora.targets)))
     config = LoraConfig(

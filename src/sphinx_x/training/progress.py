@@ -12,6 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from sphinx_x.errors import needs_extra
 from sphinx_x.work.files import write_atomic
 
 
@@ -53,7 +54,8 @@ class Progress:
 
 def draw_curves(records: Sequence[dict[str, Any]], held_out: Sequence[dict[str, Any]], path: str | Path) -> None:
     """Loss, alignment loss, loss by source and validation loss over samples, as a PNG."""
-    from matplotlib.figure import Figure
+    with needs_extra("train", "drawing curves"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from sphinx_x.errors import DataError, MissingToolError
+from sphinx_x.errors import DataError, needs_extra
 
 ENGINES = ("local", "ray")
 AHEAD = 3
@@ -81,10 +81,8 @@ def _call(work: Callable[[Any, Any], Any], task: Any) -> Any:
 
 
 def _ray(work: Callable[[Any, Any], Any], common: Any, tasks: Iterable[Any], workers: int) -> Iterator[Any]:
-    try:
+    with needs_extra("cluster", "the engine `ray`"):
         import ray  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise MissingToolError("the engine `ray` needs the extra `cluster`") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     shared = ray.put(common)

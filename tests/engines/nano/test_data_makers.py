@@ -20,9 +20,10 @@ from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.engines.nano import emoji, fonts, lines
 from sphinx_x.engines.nano import prepare as preparing
-from sphinx_x.engines.nano.prepare import Counts, DataConfig, prepare, run_apart
+from sphinx_x.engines.nano.prepare import Counts, DataConfig, prepare
 from sphinx_x.engines.nano.tasks import Word, ask_about_line
 from sphinx_x.errors import DataError, MissingToolError
+from sphinx_x.work.sandbox import run_apart
 
 GOOD = ["The quick brown fox jumps over 13 lazy dogs.", "Total: $41.99 (paid in cash)", "please Read the pages again"]
 # text, x, y, rule that leaves it out

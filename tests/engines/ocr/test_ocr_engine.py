@@ -236,7 +236,7 @@ def test_a_run_that_was_stopped_goes_on(folder, done, tmp_path):
 
 
 def test_a_folder_of_something_else(folder, done, tmp_path):
-    with pytest.raises(DataError, match="other files or settings"):
+    with pytest.raises(DataError, match="with other settings"):
         make_ocr(folder, done, SMALL.model_copy(update={"seed": 5}))
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(DataError, match="not empty"):

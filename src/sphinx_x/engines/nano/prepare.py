@@ -7,18 +7,14 @@ are read in processes of their own with a limit of CPU time, so that no broken P
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import multiprocessing
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +28,8 @@ from sphinx_x.engines.nano.lines import Crop, crop_sample, read_document
 from sphinx_x.engines.nano.pages import MarksConfig, PagesConfig, make_marks, make_parts
 from sphinx_x.errors import DataError, MissingToolError, RecipeError
 from sphinx_x.work.files import write_atomic
+from sphinx_x.work.runs import claim
+from sphinx_x.work.sandbox import run_apart
 
 PACKAGES = (
     "texlive-latex-base-doc",
@@ -68,8 +66,6 @@ FONTS = (
 )
 EMOJI_FONT = "fonts-noto-color-emoji"
 DOCUMENT_KINDS, PICTURE_KINDS = ("lines", "words"), ("fonts", "emoji")
-MEMORY = 6 << 30
-"""Bytes of address space of a worker."""
 
 
 class Counts(BaseModel):
@@ -184,10 +180,7 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
     out.mkdir(parents=True, exist_ok=True)
     stock = _Stock(Path(cache) if cache else out / "cache")
     settings = config.model_dump(mode="json", exclude={"counts", "pages", "marks", "workers", "cpu_seconds"})
-    known = out / "settings.json"
-    if known.exists() and json.loads(known.read_text()) != settings:
-        raise DataError(f"{known}: this folder was made with other settings: take another folder, or delete it")
-    _write_json(known, settings)
+    claim(out, settings, "settings.json", empty=False)
     report = _Report(out / "report.json")
     wanted = config.counts.model_dump()
     for kind, count in wanted.items():
@@ -415,73 +408,3 @@ def _make_shards(kind: str, work: Callable, tasks: list[tuple], config: DataConf
         rate = new / (time.monotonic() - start)
         report.put(kind, made=made + new, asked=getattr(config.counts, kind))
         print(f"{todo[number][1]}: {made + new} of {getattr(config.counts, kind)} samples, {rate:.0f}/s", flush=True)
-
-
-def run_apart(
-    work: Callable[..., Any], tasks: Sequence[tuple], workers: int, cpu_seconds: int, first: int = 0
-) -> Generator[tuple[int, Any], None, None]:
-    """Runs each task in a process of its own and gives (number, result) in order, numbers from `first`.
-
-    A task that raises, crashes or takes more than its CPU time gives a text that says so instead of a result.
-    """
-    context: Any = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    running: dict[Connection, tuple[int, Any, float]] = {}
-    done: dict[int, Any] = {}
-    started = 0
-    try:
-        for number in range(len(tasks)):
-            while number not in done:
-                while len(running) < workers and started < min(len(tasks), number + 4 * workers):
-                    receiver, sender = context.Pipe(duplex=False)
-                    ends = [*running, receiver]
-                    arguments = (sender, ends, work, tasks[started], cpu_seconds)
-                    process = context.Process(target=_apart, args=arguments, daemon=True)
-                    process.start()
-                    sender.close()
-                    running[receiver] = (started, process, time.monotonic() + 10 * cpu_seconds)
-                    started += 1
-                for receiver in wait(list(running), timeout=5):
-                    task, process, _ = running.pop(receiver)  # type: ignore[index]
-                    done[task] = _collect(receiver, process, cpu_seconds)  # type: ignore[arg-type]
-                for receiver, (task, process, deadline) in list(running.items()):
-                    if time.monotonic() > deadline:
-                        process.kill()
-                        running.pop(receiver)
-                        done[task] = f"hung for more than {10 * cpu_seconds} seconds"
-                        process.join()
-            yield first + number, done.pop(number)
-    finally:
-        for _, process, _ in running.values():
-            process.kill()
-            process.join()
-
-
-def _collect(receiver: Connection, process: Any, cpu_seconds: int) -> Any:
-    try:
-        result = receiver.recv()
-    except EOFError:
-        process.join()
-        over = process.exitcode is not None and process.exitcode in (-24, -9)
-        result = f"took more than {cpu_seconds} s of CPU time" if over else f"crashed (exit code {process.exitcode})"
-    receiver.close()
-    process.join()
-    return result
-
-
-def _apart(sender: Connection, ends: list[Connection], work: Callable[..., Any], task: tuple, cpu_seconds: int) -> None:
-    """The body of a worker process; without copies of the parent's `ends` it stops when the parent is gone."""
-    for end in ends:
-        end.close()
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
-        if sys.platform == "linux":
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    try:
-        result = work(*task)
-    except Exception as error:  # whatever a broken document brings about is named, not passed on
-        result = f"{type(error).__name__}: {error}"
-    with contextlib.suppress(BrokenPipeError):
-        sender.send(result)
-    sender.close()

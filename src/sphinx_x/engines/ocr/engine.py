@@ -33,6 +33,7 @@ from sphinx_x.engines.pdf.languages import settle_languages
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.work.files import alone_in, write_atomic
 from sphinx_x.work.pool import run
+from sphinx_x.work.runs import WORK, claim
 from sphinx_x.work.tally import QUARANTINE, Tally, quarantine_lines
 
 NAME = "ocr"
@@ -91,11 +92,11 @@ def make_ocr(
     if not documents:
         raise DataError(f"{folder}: no PDF file there")
     with alone_in(out):
-        _claim(out, _fingerprint(documents, settings))
+        claim(out, _fingerprint(documents, settings))
         if (out / REPORT).exists():
-            shutil.rmtree(out / ".work", ignore_errors=True)
+            shutil.rmtree(out / WORK, ignore_errors=True)
             return Tally.from_json(json.dumps(_report(out)["tally"]))
-        job = Job(settings, out / ".work", Benchmarks(settings.benchmarks))
+        job = Job(settings, out / WORK, Benchmarks(settings.benchmarks))
         if job.benchmarks.unreadable:
             raise DataError(f"{job.benchmarks.unreadable[0]}: picture of a benchmark that cannot be read")
         job.work.mkdir(exist_ok=True)
@@ -156,24 +157,6 @@ def _fingerprint(documents: list[Document], settings: OcrSettings) -> dict:
             pictures.append((path.as_posix(), path.stat().st_size))
     key = hashlib.sha256(repr((facts, pictures)).encode(errors="backslashreplace")).hexdigest()[:16]
     return {"engine": NAME, "settings": settings.model_dump(mode="json"), "files": key}
-
-
-def _claim(out: Path, settings: dict) -> None:
-    """Takes a folder for one run; what a kill left half written there is removed."""
-    known = out / ".settings.json"
-    if known.exists():
-        try:
-            same = json.loads(known.read_text(encoding="utf-8")) == settings
-        except ValueError:
-            same = False
-        if not same:
-            raise DataError(f"{out}: holds what was made of other files or settings: take another folder")
-    elif any(not path.name.startswith(".") for path in out.iterdir()):
-        raise DataError(f"{out}: is not empty, and what is in it is none of this engine's")
-    for path in out.glob(".*.tmp"):
-        path.unlink()
-    if not known.exists():
-        write_atomic(known, json.dumps(settings, indent=1) + "\n")
 
 
 def _first_pass(

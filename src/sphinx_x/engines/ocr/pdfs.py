@@ -18,7 +18,6 @@ from typing import Literal
 import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
-from isal import isal_zlib
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
@@ -29,8 +28,11 @@ from sphinx_x.engines.ocr.questions import QuestionSettings, ask, inside
 from sphinx_x.engines.ocr.records import append, mend, packed, state_of
 from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.page import Page, read_page
-from sphinx_x.errors import DataError, one_line
+from sphinx_x.errors import DataError, needs_extra, one_line
 from sphinx_x.sources.base import UnusedError
+
+with needs_extra("data", "making samples of PDFs"):
+    from isal import isal_zlib
 
 MOST_PAGES = 20_000
 """Pages of a document that are read at most; a higher count is more often a lie than a book."""

@@ -8,12 +8,10 @@ where that process had read no other document: in any other, the document is rea
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 from sphinx_x.engines.ocr.pdfs import Document, Job, read_on
 from sphinx_x.engines.ocr.records import append, entries, mend, state_of
+from sphinx_x.work.sandbox import bound_memory, end_with_parent, memory_used
 
 CRASHES = 3
 """Pages of one document that may crash or exhaust their process before the rest of it is given up."""
@@ -164,45 +163,14 @@ def _serve(job: Job, link: Connection, other: Connection) -> None:
     """The body of the process: reads documents until it has grown too much or something was wrong."""
     other.close()
     gc.freeze()  # what the parent made stays in memory that both share
-    _end_with_parent()
-    most = _memory() + GROWN * job.settings.memory
+    end_with_parent()
+    most = memory_used() + GROWN * job.settings.memory
     goes_on = True
     while goes_on:
         try:
             document, part = link.recv()
         except EOFError:
             return
-        _bound_memory(job.settings.memory)
-        goes_on = read_on(job, document, part) and _memory() < most
+        bound_memory(job.settings.memory)
+        goes_on = read_on(job, document, part) and memory_used() < most
         link.send(goes_on)
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and ends this process
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _memory() -> int:
-    """Bytes of address space of this process; 0 where the system does not tell."""
-    if sys.platform != "linux":
-        return 0
-    import resource
-
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-def _bound_memory(more: int) -> None:
-    """Bounds the memory of this process to so many bytes beyond what it has."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _memory() + more
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

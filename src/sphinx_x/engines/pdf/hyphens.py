@@ -86,7 +86,7 @@ Ending = Literal["join", "keep", "blank", "either"]
 @functools.cache
 def common_words() -> frozenset[str]:
     """The common words of English."""
-    with (resources.files("sphinx_x.engines.ocr") / "words.txt.gz").open("rb") as file:
+    with (resources.files("sphinx_x.engines.pdf") / "words.txt.gz").open("rb") as file:
         return frozenset(gzip.decompress(file.read()).decode().split())
 
 

@@ -37,7 +37,7 @@ class Letters:
 @functools.cache
 def known_letters() -> Letters:
     """The letters of the package: Latin, Greek, Cyrillic and digits."""
-    with (resources.files("sphinx_x.engines.ocr") / "letters.npz").open("rb") as file, np.load(file) as table:
+    with (resources.files("sphinx_x.engines.pdf") / "letters.npz").open("rb") as file, np.load(file) as table:
         letters, shapes, aspects = str(table["letters"]), table["shapes"].astype(np.float32), table["aspects"]
     places = {letter: k for k, letter in enumerate(letters)}
     other = np.array([places.get(letter.swapcase(), k) for k, letter in enumerate(letters)])

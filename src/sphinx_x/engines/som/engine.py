@@ -18,8 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.data.parts import claim, run_parts, write_part
 from sphinx_x.data.sample import Box, ImageRef, Sample
+from sphinx_x.data.shards import write_part
 from sphinx_x.engines.som import writing
 from sphinx_x.engines.som.checks import check_exchange
 from sphinx_x.engines.som.draw import draw_marks
@@ -35,8 +35,10 @@ from sphinx_x.sources.base import Malformed, PdfPage, Picture, Raw, Record, Unus
 from sphinx_x.sources.convert import Task, chunks, read_records
 from sphinx_x.sources.dialogue import rng_of
 from sphinx_x.work.files import alone_in, write_atomic
+from sphinx_x.work.runs import Parts, claim
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 
+NAME = "som"
 MOST_BYTES = 500_000_000
 """Of a picture's file; what the limit of pixels allows is hardly ever larger."""
 
@@ -120,7 +122,7 @@ def make_som(
         for half in (job.out / "marked").glob(".*.tmp"):
             half.unlink()
         tasks = chunks(read_records(source, raw), job.settings.shard_size)
-        total = run_parts(make_shard, job, tasks, job.out, "som", max_bad, workers, engine, progress)
+        total = Parts(job.out, NAME).run(make_shard, job, tasks, max_bad, workers, engine, progress)
         if not total.samples:
             raise DataError(f"{raw.root}: no sample about marks ({total.records} images)")
         write_report(job.out, f"Set-of-Marks: {source.name}, written by {job.writer.name}", total)
@@ -133,7 +135,7 @@ def make_shard(job: SomJob, task: Task) -> Tally:
     """Writes one shard with its marked images, its tally and what was set aside; the tally comes last."""
     number, records = task
     tally, aside = Tally(), []
-    return write_part(job.out, "som", number, _samples(job, records, tally, aside), tally, aside)
+    return write_part(Parts(job.out, NAME), number, _samples(job, records, tally, aside), tally, aside)
 
 
 def _samples(

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from sphinx_x.checkpoints.hub import fetch
 from sphinx_x.engines.som.regions import Region, Rle
 from sphinx_x.engines.som.scenes import Scene, SceneSource
 from sphinx_x.errors import CheckpointError, DataError, one_line
@@ -17,7 +18,7 @@ from sphinx_x.sources.base import PICTURES, Raw, Record
 
 @dataclass(frozen=True)
 class SamSettings:
-    """A model folder or hub id of a SAM, where it runs, and what masks are kept (as in the library's pipeline).
+    """A SAM (a folder, hub id or address), where it runs, and what masks are kept (as in the library's pipeline).
 
     most: masks of an image, the best first; overlap: of boxes, above which the worse of two masks is dropped.
     """
@@ -90,9 +91,10 @@ def _generator(settings: SamSettings) -> Any:
             masks = [all_masks[k] for k in kept]
             return masks, all_scores[kept], masks, all_boxes[kept]
 
+    folder = fetch(settings.model)
     try:
-        model = AutoModelForMaskGeneration.from_pretrained(settings.model)
-        processor = Processor.from_pretrained(settings.model)
+        model = AutoModelForMaskGeneration.from_pretrained(folder)
+        processor = Processor.from_pretrained(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{settings.model}: not a model that makes masks: {one_line(error)}") from error
     return pipeline("mask-generation", model=model, image_processor=processor, device=settings.device)
