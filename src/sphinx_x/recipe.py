@@ -46,6 +46,7 @@ DATA_FIELDS = frozenset(
     {
         *("packages", "fonts", "emoji_font", "pdf_folder", "licence", "counts", "pages", "marks", "seed", "shard_size"),
         *("lines_per_page", "lines_per_document", "pages_per_document", "words_per_document", "repeats", "cpu_seconds"),
+        "workers",
     }
 )
 """Fields of a recipe's `data`, which `sphinx_x.engines.nano.prepare` reads: for a hint where one stands beside it."""

@@ -6,6 +6,7 @@ import sys
 import pytest
 import yaml
 
+from paper_mixture import realistic
 from paths import ROOT
 from sphinx_x.data.mixture import Share, check_paths
 from sphinx_x.engines.nano.prepare import DataConfig, check_data
@@ -28,7 +29,7 @@ def test_every_member_has_a_recipe_and_every_recipe_loads():
 @pytest.mark.parametrize("name", PAPER)
 def test_the_figures_of_the_paper(name):
     recipe, (rate, tensor) = load_recipe(name), PAPER[name]
-    assert (recipe.learning_rate, recipe.parallel.tensor, recipe.parallel.keep_whole) == (rate, tensor, True)
+    assert (recipe.learning_rate, recipe.parallel.tensor, recipe.parallel.zero_stage) == (rate, tensor, 2)
     assert (recipe.betas, recipe.weight_decay, recipe.warmup) == ((0.9, 0.95), 0.0, 0.01)
     assert recipe.freeze == ["experts"] and recipe.total_samples == 15_290_000 and recipe.padding is None
     grid = MEMBERS[name].views
@@ -38,8 +39,6 @@ def test_the_figures_of_the_paper(name):
 
 def test_a_step_holds_the_papers_batch():
     """Of a mixture like the paper's, by the packs that a run would form."""
-    from test_packs import realistic
-
     from sphinx_x.data.packs import Budget, PackPlan
 
     recipe = load_recipe("tiny")

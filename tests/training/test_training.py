@@ -551,7 +551,8 @@ def test_a_recipe_based_on_another_has_neither_its_name_nor_its_licence(tmp_path
 def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():
     told = load_recipe("nano-engines")
     without = load_recipe(ROOT / "benchmarks" / "nano_without_engines.yaml")
-    made = {*told.data.pages, *told.data.marks}
+    assert told.data is not None
+    made = {*told.data["pages"], *told.data["marks"]}
     assert set(told.sources) - set(without.sources) == made
     rest = {name: source for name, source in told.sources.items() if name not in made}
     # what the result says of itself follows from the data

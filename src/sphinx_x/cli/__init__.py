@@ -6,6 +6,7 @@ Heavy libraries are imported inside the verbs, so that `--help` is fast.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -413,8 +414,24 @@ def _usage(error: TyperException) -> str:
     return plain(f"{said} (see {command} --help)")
 
 
+class _Notes(logging.Handler):
+    """What the package logs, as plain lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See the base class."""
+        print(self.format(record), file=sys.stderr)
+
+
+def _log_plainly() -> None:
+    logger = logging.getLogger("sphinx_x")
+    if not any(isinstance(handler, _Notes) for handler in logger.handlers):
+        logger.addHandler(_Notes())
+    logger.setLevel(logging.INFO)
+
+
 def main() -> None:
     """Runs the command line: a user's error is one line on standard error and exit code 2."""
+    _log_plainly()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

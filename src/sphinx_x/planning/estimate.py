@@ -7,8 +7,8 @@ rest follows from how a run lays out its weights:
   gradients of the dtype, two moments.
 - Several: every rank has its slice of each weight (float32 where it is trained), of its gradient in float32, and of its
   moments; gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the
-  next. A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
-  `zero_stage: 2` and several micro-batches a step, whole gradients add up in float32 as well.
+  next. A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them.
+  With `zero_stage: 2` and several micro-batches a step, whole gradients add up in float32 as well.
 """
 
 from __future__ import annotations

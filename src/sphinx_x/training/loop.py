@@ -246,10 +246,8 @@ class Trainer:
             tracker.close()
         self._check_bad_samples()
         if at.bad_samples and world.first:
-            print(
-                f"{at.bad_samples} of {at.samples} samples were broken: {self.folder / 'bad_samples.jsonl'}",
-                file=sys.stderr,
-            )
+            where = self.folder / "bad_samples.jsonl"
+            logger.warning("%d of %d samples were broken: %s", at.bad_samples, at.samples, where)
         return self.export(self.folder / "model")
 
     def _long_unsaved(self) -> bool:
@@ -329,8 +327,8 @@ class Trainer:
         over = at.bad_samples > most * self.recipe.total_samples or at.bad_samples > max(most * at.samples, FEW)
         if over or 0 < at.bad_samples == at.samples == self.recipe.total_samples:
             raise DataError(
-                f"{at.bad_samples} of {at.samples} samples could not be used, of the {self.recipe.total_samples} of this "
-                f"run {most:.2%} may be broken (max_bad_samples); see {self.folder / 'bad_samples.jsonl'}"
+                f"{at.bad_samples} of {at.samples} samples could not be used, of the {self.recipe.total_samples} of "
+                f"this run {most:.2%} may be broken (max_bad_samples); see {self.folder / 'bad_samples.jsonl'}"
             )
 
     def _log(self, facts: dict[str, Any], sums: Sums, progress: Progress) -> None:
