@@ -48,7 +48,7 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
             return f"]({posixpath.relpath(inside, posixpath.dirname(page.file.src_uri) or '.')}{found[2]})"
         if not (Path(config.config_file_path).parent / target).exists():
             raise FileNotFoundError(f"{source} links to {found[1]}, which is not there")
-        return f"](# \"{target} in the repository\")"
+        return f'](# "{target} in the repository")'
 
     parts = FENCED.split(markdown)
     return "".join(part if part.startswith("```") else LINK.sub(led, part) for part in parts)
