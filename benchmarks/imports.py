@@ -31,7 +31,9 @@ def official_shapes(llm_layers: int, vit_layers: int, convnext_depths: tuple[int
     from sphinx_x.checkpoints.accessory import ARCHITECTURES, Checkpoint
     from sphinx_x.checkpoints.parts import disk_outline
     from sphinx_x.checkpoints.rules import convert, inverse
-    from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig, SphinxXConfig
+    from sphinx_x.model.config import GroupConfig, SphinxXConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
+    from sphinx_x.model.experts.dinov2 import DinoV2Config
 
     llm = {"hidden_size": 2048, "num_hidden_layers": llm_layers, "num_attention_heads": 32, "num_key_value_heads": 4}
     llm |= {"model_type": "llama", "intermediate_size": 5632, "vocab_size": 32004, "tie_word_embeddings": False}

@@ -32,10 +32,10 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.family import get_member
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.tokenizer import byte_tokenizer
+from sphinx_x.recipe import AlignRecipe, SourceRecipe, load_recipe
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.meter import Sums
 from sphinx_x.training.packing import pack_examples
-from sphinx_x.training.recipe import AlignRecipe, SourceRecipe, load_recipe
 
 BATCH = 16
 PACK = Budget(32_768, 128, 2048)
@@ -128,7 +128,7 @@ def appetite(times: int) -> str:
         folder = Path(name)
         write_lines(folder, "lines", 400)
         changes = {"align": AlignRecipe(), "folder": folder, "sources": {"lines": SourceRecipe(weight=1)}}
-        trainer = Trainer(load_recipe("nano").model_copy(update=changes | {"samples": 400}), folder / "run")
+        trainer = Trainer(load_recipe("nano").model_copy(update=changes | {"total_samples": 400}), folder / "run")
         steps = [packs for _, packs in batches(trainer.examples, trainer.mixture.plan.steps(1), 0)]
 
         def load() -> int:

@@ -27,9 +27,9 @@ from profile_step import profile
 
 from sphinx_x.data.loader import Example, batches
 from sphinx_x.family import get_member, new_model
+from sphinx_x.recipe import AlignRecipe, PackRecipe, load_recipe
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.meter import Sums
-from sphinx_x.training.recipe import AlignRecipe, PackRecipe, load_recipe
 from sphinx_x.work.files import read_lines
 
 BATCH = 8
@@ -41,7 +41,7 @@ def open_trainer(data: Path, folder: Path, quick: bool = False) -> Trainer:
     recipe = load_recipe("nano")
     if quick:
         recipe = recipe.model_copy(update={"pack": PackRecipe(tokens=2048, views=64)})
-    changes = {"align": AlignRecipe(), "folder": data, "data": None, "samples": 512}
+    changes = {"align": AlignRecipe(), "folder": data, "data": None, "total_samples": 512}
     sources = {name: source.model_copy(update={"end": None}) for name, source in recipe.sources.items()}
     for name, source in recipe.sources.items():  # the mixture of the end of the run
         sources[name] = source.model_copy(update={"weight": source.weight if source.end is None else source.end})
@@ -99,7 +99,7 @@ def overhead(data: Path, samples: int, quick: bool) -> str:
     """Share of a real run's time that is not forward, backward or optimizer: loading, counting, logging, saving."""
     with tempfile.TemporaryDirectory() as name:
         recipe = open_trainer(data, Path(name), quick).recipe
-        changes = {"samples": samples, "log_every": 5, "save_every": 10}
+        changes = {"total_samples": samples, "log_every": 5, "save_every": 10}
         again = Trainer(recipe.model_copy(update=changes), Path(name) / "run")
         again.run()
         records = read_lines(Path(name) / "run" / "log.jsonl")

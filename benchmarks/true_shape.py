@@ -19,10 +19,10 @@ import torch
 from sphinx_x.data.loader import Example
 from sphinx_x.family import build_config, get_member
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.recipe import LoraRecipe, PackRecipe, Recipe
 from sphinx_x.training.engine import Engine
 from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.meter import Sums
-from sphinx_x.training.recipe import LoraRecipe, PackRecipe, Recipe
 from sphinx_x.training.world import World
 
 
@@ -70,11 +70,11 @@ def main() -> None:
     recipe = Recipe(
         member=options.member,
         start="made up",
-        samples=options.steps,
+        total_samples=options.steps,
         pack=PackRecipe(tokens=options.tokens, views=8),
         max_tokens=options.tokens,
-        moments=options.moments,
-        recompute=options.recompute,
+        optimizer_state_dtype=options.moments,
+        activation_checkpointing=options.recompute,
         lora=LoraRecipe() if options.lora else None,
         folder=Path("."),
         sources={"a": {}},  # pyright: ignore[reportArgumentType]

@@ -6,7 +6,7 @@ from paths import ROOT
 from sphinx_x.errors import SphinxXError
 from sphinx_x.family import IMAGE_VOCABULARY, MEMBERS, build_config, describe, get_member, new_model
 
-PROJECTOR = {"tiny": 9.4e6, "intern2": 18.9e6, "plus": 23.6e6, "plus-2k": 23.6e6, "moe": 18.9e6}
+PROJECTOR = {"tiny": 9.4e6, "tiny-sig": 5.5e6, "intern2": 18.9e6, "plus": 23.6e6, "plus-2k": 23.6e6, "moe": 18.9e6}
 
 
 @pytest.mark.parametrize("name", PROJECTOR)

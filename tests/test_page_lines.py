@@ -117,7 +117,14 @@ def banner(pixels):
     return pixels
 
 
-@pytest.mark.parametrize("change", [dark, faint, lit, noisy, banner])
+def dusty(pixels):
+    """Specks as high as half a letter, each by itself."""
+    for x, y in [(300, 20), (560, 285), (30, 280), (610, 25)]:
+        pixels[y : y + 5, x : x + 3] = 0
+    return pixels
+
+
+@pytest.mark.parametrize("change", [dusty, dark, faint, lit, noisy, banner])
 def test_ground_light_and_noise_change_no_line(page, change):
     image, boxes = page
     pixels = change(np.asarray(image).astype(np.float32)).clip(0, 255).astype(np.uint8)

@@ -149,9 +149,23 @@ def test_a_page_that_the_model_is_not_sure_of_is_refused_with_a_reason(page):
     unsure = Unsure(image, boxes, sure=())
     with pytest.raises(ImageError, match=r"cannot be read: .* mean probability of 0\.40, below 0\.75 \(handwriting"):
         read_region(unsure, image, (0, 0, *image.size))
-    assert unsure.asked == 3 * len(boxes)  # every line in three sizes
+    assert unsure.asked == 3 * len(boxes) + 3  # every line in three sizes, and three upside down
     with pytest.raises(ImageError, match="cannot be read"):
         find_text(unsure, image, HEADING)
+
+
+def test_a_page_that_stands_on_its_head_is_refused_by_name(page):
+    """Its lines look like other letters, of which the model is fairly sure."""
+    image, boxes, _words = page
+    right_way = image.transpose(Image.Transpose.ROTATE_180)
+
+    class Fairly(Unsure):
+        def probable_answers(self, pairs, max_new_tokens=0):
+            known = [self.known.get(self._key(image)) for _, image in pairs]
+            return [(text or "~paxse", 0.95 if text else 0.82) for text in known]
+
+    with pytest.raises(ImageError, match="stands on its head"):
+        read_region(Fairly(image, boxes, sure=()), right_way, (0, 0, *image.size))
 
 
 def test_letters_that_are_too_small_are_the_reason(page):
@@ -216,6 +230,8 @@ def test_nano_reads_a_turned_page_and_refuses_scrawl():
     turned = image.rotate(3, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
     said = read_region(sphinx, turned, (0, 0, *turned.size))
     assert character_error_rate([said], ["\n".join(texts)]) < 0.05
+    with pytest.raises(ImageError, match="stands on its head"):
+        read_region(sphinx, image.transpose(Image.Transpose.ROTATE_180), (0, 0, 800, 300))
     points = np.random.default_rng(0).uniform((60, 60), (740, 240), (400, 2))
     scrawl = Image.new("RGB", (800, 300), "white")
     for row in range(4):

@@ -15,7 +15,8 @@ from sphinx_x.model.views import ViewGrid, plan_views
 
 CONVNEXT_XXL = {"kind": "convnext"}
 DINOV2_GIANT = {"kind": "dinov2"}
-"""The two experts of the big members are the defaults of `ConvNextConfig` and `DinoV2Config`."""
+SIGLIP_SO400M = {"kind": "siglip"}
+"""The experts of the big members are the defaults of `ConvNextConfig`, `DinoV2Config` and `SiglipConfig`."""
 
 CONVNEXT_SMALL = {"kind": "convnext", "channels": (48, 96, 192, 384), "depths": (2, 2, 6, 2), "eps": 1e-6}
 DINOV2_SMALL = {"kind": "dinov2", "channels": 384, "depth": 12, "heads": 6, "hidden": 1536, "swiglu": False}
@@ -120,6 +121,17 @@ MEMBERS = {
             llm_name="TinyLlama-1.1B",
             llm=_llama(2048, 22, 32, 4, 5632, 32000, max_position_embeddings=2048),
             published={"TinyLlama-1.1B": 1_100_048_384, **_EXPERTS},
+        ),
+        Member(
+            name="tiny-sig",
+            llm_name="TinyLlama-1.1B",
+            llm=_llama(2048, 22, 32, 4, 5632, 32000, max_position_embeddings=2048),
+            groups=({"experts": (SIGLIP_SO400M, DINOV2_GIANT), "tokens": (16, 16)},),
+            published={
+                "TinyLlama-1.1B": 1_100_048_384,
+                "SigLIP-SO400M/14": 428_225_600,
+                "DINOv2-g": _EXPERTS["DINOv2-g"],
+            },
         ),
         Member(
             name="intern2",

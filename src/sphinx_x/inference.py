@@ -282,18 +282,14 @@ class SphinxX:
         """
         # alike in prompt and in width, so that the answers of a batch end at about the same time
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
-        answers: list[Any] = [""] * len(prompts)
-        probable = [0.0] * len(prompts)
+        found: list[Any] = []
+        means: list[float] | None = None if probabilities is None else []
         for first in range(0, len(order), batch_size):
-            chosen = order[first : first + batch_size]
-            means: list[float] | None = None if probabilities is None else []
-            found = self._answers([prompts[k] for k in chosen], means, **generation)
-            for row, (k, answer) in enumerate(zip(chosen, found, strict=True)):
-                answers[k] = answer
-                probable[k] = means[row] if means else 0.0
-        if probabilities is not None:
-            probabilities += probable
-        return answers
+            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, **generation)
+        places = sorted(range(len(order)), key=lambda row: order[row])  # where each prompt's answer is
+        if probabilities is not None and means is not None:
+            probabilities += [means[row] for row in places]
+        return [found[row] for row in places]
 
     def _answers(
         self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any

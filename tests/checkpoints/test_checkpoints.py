@@ -15,7 +15,9 @@ from sphinx_x.checkpoints.rules import convert, inverse
 from sphinx_x.checkpoints.shards import PREFIX, merge, split
 from sphinx_x.errors import CheckpointError
 from sphinx_x.inference import SphinxX
-from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig, SphinxXConfig
+from sphinx_x.model.config import GroupConfig, SphinxXConfig
+from sphinx_x.model.experts.convnext import ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2Config
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.work.files import check_manifest
 

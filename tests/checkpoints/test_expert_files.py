@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 from base_weights import CONVNEXT, randomise, timm_names
 from sphinx_x.checkpoints.experts import open_expert
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.convnext import ConvNext
-from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.experts import build_expert, read_expert
+from sphinx_x.model.experts.convnext import ConvNext
 
 
 @pytest.mark.parametrize("source", ["timm", "open_clip"])
 def test_convnext_of_timm_and_open_clip(tmp_path, source):
-    from sphinx_x.model.config import CLIP_MEAN, IMAGENET_MEAN, ConvNextConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
+    from sphinx_x.model.resampling import CLIP_MEAN, IMAGENET_MEAN
 
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
     expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))
@@ -34,14 +35,20 @@ def test_convnext_of_timm_and_open_clip(tmp_path, source):
     assert _rebuilt(backbone, 32)(torch.ones(1, 3, 32, 32)).equal(expert.features(torch.ones(1, 3, 32, 32))[1])
 
 
-def _rebuilt(backbone, size: int):
-    """The expert that a backbone makes, as a function from normalised pixels to its map."""
+def rebuilt(backbone, size: int):
+    """The expert that a backbone makes."""
     from sphinx_x.checkpoints.rules import convert
 
     expert = build_expert(replace(backbone.config, height=size, width=size))
     part = backbone.part("")
     expert.load_state_dict(dict(convert(part.rules, part.source.read)))
-    return lambda pixels: expert.eval().features(pixels)[1]
+    return expert.eval()
+
+
+def _rebuilt(backbone, size: int):
+    """The expert that a backbone makes, as a function from normalised pixels to its map."""
+    expert = rebuilt(backbone, size)
+    return lambda pixels: expert.features(pixels)[1]
 
 
 @pytest.mark.parametrize("swiglu", [False, True])
@@ -144,11 +151,118 @@ def test_convnext_of_the_hub(tmp_path, form):
         assert torch.allclose(_rebuilt(backbone, 32)(pixels), trunk.layernorm(map_BhwC).permute(0, 3, 1, 2), atol=1e-5)
 
 
+def small_siglip(form: str):
+    """A SigLIP of the library with random weights, and its vision model."""
+    from transformers import SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel
+
+    heads = 12 if form == "unsaid heads" else 4  # 12 is the library's default, and it saves no defaults
+    sizes = {"hidden_size": 48, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": heads}
+    vision = SiglipVisionConfig(**sizes, image_size=30, patch_size=7, vision_use_head=form != "no head")
+    if form != "whole":
+        theirs = randomise(SiglipVisionModel(vision))
+        return theirs, theirs
+    text = {**sizes, "vocab_size": 20, "max_position_embeddings": 8}
+    theirs = randomise(SiglipModel(SiglipConfig(text_config=text, vision_config=vision.to_dict())))
+    return theirs, theirs.vision_model
+
+
+@pytest.mark.parametrize("form", ["vision", "whole", "no head", "unsaid heads", "timm", "open_clip"])
+@pytest.mark.parametrize("size", [30, 37])
+def test_siglip_of_the_hub_and_timm(tmp_path, form, size):
+    """Against the library's own module: its tokens, and its pooling as the global token; the patches of 7 pixels do not
+    fill the 30 of its size, as those of 14 do not fill 384."""
+    whole, theirs = small_siglip(form)
+    if form in ("timm", "open_clip"):
+        prefix = "visual.trunk." if form == "open_clip" else ""
+        state = {f"{prefix}{name}": tensor for name, tensor in timm_siglip(theirs.state_dict()).items()}
+        save_file(state, tmp_path / "model.safetensors")
+    else:
+        whole.save_pretrained(tmp_path)
+    if form in ("timm", "open_clip"):  # neither says how many heads: 48 channels would be none of 64
+        with pytest.raises(CheckpointError, match="48 channels are not 0 heads"):
+            open_expert(tmp_path)
+        (tmp_path / "config.json").write_text('{"architecture": "vit_siglip", "num_attention_heads": 4}')
+    backbone = open_expert(tmp_path)
+    config = backbone.config
+    assert (config.kind, config.positions, config.mean, config.hidden) == ("siglip", (4, 4), (0.5, 0.5, 0.5), 40)
+    expert = rebuilt(backbone, size)
+    pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = theirs(pixels, interpolate_pos_encoding=size != 30)
+        first, map_BChw = expert.features(pixels)
+    assert torch.allclose(map_BChw.flatten(2).transpose(1, 2), wanted.last_hidden_state, atol=1e-5)
+    pooled = wanted.last_hidden_state.mean(1) if form == "no head" else wanted.pooler_output
+    assert torch.allclose(first, pooled, atol=1e-5)
+
+
+def timm_siglip(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The library's tensors under timm's names: written out here, not taken from the code under test."""
+    names = {"embeddings.patch_embedding": "patch_embed.proj", "post_layernorm": "norm", "encoder.layers": "blocks"}
+    names |= {"layer_norm1": "norm1", "layer_norm2": "norm2", "self_attn.out_proj": "attn.proj"}
+    names |= {
+        "head.attention.out_proj": "attn_pool.proj",
+        "head.layernorm": "attn_pool.norm",
+        "head.mlp": "attn_pool.mlp",
+    }
+    names |= {"head.probe": "attn_pool.latent"}
+    out = {}
+    for name, tensor in state.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        out[name] = tensor
+    out["pos_embed"] = out.pop("embeddings.position_embedding.weight")[None]
+    for end in ("weight", "bias"):
+        whole = out.pop(f"head.attention.in_proj_{end}")
+        out[f"attn_pool.q.{end}"], out[f"attn_pool.kv.{end}"] = whole[:48].clone(), whole[48:].clone()
+        for k in (0, 1):
+            parts = [out.pop(f"blocks.{k}.self_attn.{x}_proj.{end}") for x in "qkv"]
+            out[f"blocks.{k}.attn.qkv.{end}"] = torch.cat(parts)
+    return out
+
+
+def test_a_siglip_for_any_shape_is_named(tmp_path):
+    from transformers import Siglip2VisionConfig, Siglip2VisionModel
+
+    sizes = {"hidden_size": 48, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4}
+    Siglip2VisionModel(Siglip2VisionConfig(**sizes, patch_size=7, num_patches=16)).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="NaFlex"):
+        open_expert(tmp_path)
+
+
+def test_two_experts_in_one_file_are_not_guessed_between(tmp_path):
+    expert = randomise(build_expert(read_expert(CONVNEXT)))
+    state = timm_names(expert.state_dict())
+    save_file(
+        {f"{who}.{k}": v.clone() for k, v in state.items() for who in ("student", "ema")},
+        tmp_path / "model.safetensors",
+    )
+    with pytest.raises(CheckpointError, match=r"more than one visual expert \(ConvNeXt at .*student\."):
+        open_expert(tmp_path)
+
+
+def test_every_rule_of_every_form_has_a_way_back(tmp_path):
+    """Import and inverse are the same tensors again, bit for bit."""
+    from sphinx_x.checkpoints.rules import convert, inverse
+
+    for form in ("vision", "timm"):
+        state = {name: tensor.clone() for name, tensor in small_siglip(form)[1].state_dict().items()}
+        state = timm_siglip(state) if form == "timm" else state
+        (tmp_path / form).mkdir()
+        save_file(state, tmp_path / form / "model.safetensors")
+        (tmp_path / form / "config.json").write_text(
+            '{"architecture": "x", "num_features": 1, "num_attention_heads": 4}'
+        )
+        part = open_expert(tmp_path / form).part("")
+        ours = dict(convert(part.rules, part.source.read))
+        back = dict(convert(inverse(part.rules), ours.__getitem__))
+        assert back.keys() == state.keys() and all(back[name].equal(state[name]) for name in state)
+
+
 def test_convnext_in_the_librarys_wrapper_of_timm(tmp_path):
     """`TimmWrapperModel`: timm's names behind `timm_model.`, timm's settings in its config."""
     import json
 
-    from sphinx_x.model.config import ConvNextConfig
+    from sphinx_x.model.experts.convnext import ConvNextConfig
 
     fields = {k: v for k, v in CONVNEXT.items() if k != "kind"}
     expert = randomise(ConvNext(ConvNextConfig(**fields, eps=1e-6)))

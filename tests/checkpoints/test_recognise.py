@@ -20,9 +20,9 @@ from sphinx_x.checkpoints.recognise import complaint
 from sphinx_x.errors import CheckpointError
 from sphinx_x.family import get_member
 from sphinx_x.inference import SphinxX
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.begin import begin
 from sphinx_x.training.lora import merge_folder
-from sphinx_x.training.recipe import Recipe
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 4096\n"
 PAGE = b"\n<!DOCTYPE html>\n<html><head><title>a model at\n main</title></head></html>"

@@ -251,8 +251,7 @@ def test_a_mistake_is_seen(loaded, golden, monkeypatch, mistake):
 
 def test_half_precision_views(golden):
     """Canvas -> views at 224, 448 and 512 pixels, in both half modes."""
-    from sphinx_x.model.config import CLIP_MEAN, CLIP_STD
-    from sphinx_x.model.resampling import half_bicubic
+    from sphinx_x.model.resampling import CLIP_MEAN, CLIP_STD, half_bicubic
 
     variant = golden("text_llama")
     numbers = np.load(variant.home / "views.npz")

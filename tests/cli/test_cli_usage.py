@@ -19,7 +19,7 @@ from commands import one_line, run
 from sphinx_x import cli
 from sphinx_x.checkpoints.writer import dtype_named
 from sphinx_x.family import FACTS, MEMBERS, describe, known_facts
-from sphinx_x.training.recipe import load_recipe
+from sphinx_x.recipe import load_recipe
 
 
 def verbs(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

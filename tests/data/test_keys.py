@@ -18,8 +18,8 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.samples import build_sample, read_samples
 from sphinx_x.errors import DataError, SampleError
+from sphinx_x.recipe import load_recipe, shares_of
 from sphinx_x.sources.base import Raw
-from sphinx_x.training.recipe import load_recipe, shares_of
 
 
 def opened(folder: Path, *records: dict, **form) -> SampleReader:

@@ -185,7 +185,7 @@ def test_validate_names_line_field_and_reason(tmp_path):
 def test_too_many_stop_the_run(tmp_path, tiny):
     path, _ = written(tmp_path)
     with pytest.raises(
-        DataError, match=r"source corpus .*quarantine.jsonl; max_holes\): \d+ of \d+ samples were set aside"
+        DataError, match=r"source corpus .*quarantine.jsonl; max_bad_samples\): \d+ of \d+ samples were set aside"
     ):
         opened(path, tiny.processor, tmp_path / "index", max_bad=0.05)
     assert len(read_lines(tmp_path / "index" / "corpus.quarantine.jsonl")) >= 200

@@ -22,11 +22,11 @@ from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, SphinxXError
+from sphinx_x.recipe import Recipe
 from sphinx_x.sources import SOURCES, get_source
 from sphinx_x.sources.base import Raw
 from sphinx_x.sources.convert import Job, convert
 from sphinx_x.training.loop import Trainer
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.work.files import alone_in, read_lines
 
 MIXED = ("ultrachat", "vqav2", "docvqa", "chartqa", "icdar2015", "publaynet", "llava")
@@ -188,14 +188,14 @@ def recipe_of(sources: dict, samples: int, **more) -> Recipe:
         "save_every": 1000,
         "max_tokens": 2000,
     }
-    return Recipe(member="nano", folder=Path(), samples=samples, sources=sources, **settings | more)
+    return Recipe(member="nano", folder=Path(), total_samples=samples, sources=sources, **settings | more)
 
 
 def check_run(folder: Path, said: str) -> None:
     records = read_lines(folder / "log.jsonl")
     seen = {name for record in records for name in record["by_source"]}
     assert seen == {*MIXED, "lines"} and all(np.isfinite(record["loss"]) for record in records)
-    assert not (folder / "holes.jsonl").exists()
+    assert not (folder / "bad_samples.jsonl").exists()
     for name in seen:  # one sample of each, as it is learned
         line = next(line for line in said.splitlines() if line.startswith(f"{name}: ") and "tokens" in line)
         assert "[[" in line and "of them trained" in line

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sphinx_x.training.recipe import Recipe
+from sphinx_x.recipe import Recipe
 
 RANK = """
 import os, pickle, sys

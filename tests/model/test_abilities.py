@@ -19,7 +19,7 @@ from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.abilities import Abilities, PictureKind
 from sphinx_x.model.config import SphinxXConfig
-from sphinx_x.training.recipe import load_recipe
+from sphinx_x.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_what_is_said_survives_the_disk(tmp_path):
 def test_what_cannot_be_meant_is_refused_by_name(wrong, tmp_path):
     with pytest.raises(ValueError, match=f"abilities: {next(iter(wrong))}"):
         SphinxXConfig(abilities=wrong)
-    recipe = {"member": "nano", "folder": "a", "samples": 9, "sources": {"a": {}}, "abilities": wrong}
+    recipe = {"member": "nano", "folder": "a", "total_samples": 9, "sources": {"a": {}}, "abilities": wrong}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     with pytest.raises(RecipeError, match=f"abilities: {next(iter(wrong))}"):
         load_recipe(tmp_path / "recipe.yaml")
@@ -212,8 +212,8 @@ def test_training_says_what_the_recipe_says_and_not_what_it_began_with():
 
 
 def test_adapters_do_not_say_what_the_model_below_them_says(nano, tmp_path):
+    from sphinx_x.recipe import LoraRecipe
     from sphinx_x.training.lora import add_adapters, save_adapters
-    from sphinx_x.training.recipe import LoraRecipe
 
     model = SphinxX.load("nano").model
     add_adapters(model, LoraRecipe(rank=1), 0)

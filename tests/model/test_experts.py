@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from sphinx_x.model.config import ConvNextConfig, DinoV2Config, GroupConfig
-from sphinx_x.model.convnext import ConvNext
+from sphinx_x.model.config import GroupConfig
+from sphinx_x.model.experts.convnext import ConvNext, ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2, DinoV2Config
 from sphinx_x.model.mixture import ExpertGroup, MixtureOfVisualExperts
 from sphinx_x.model.views import ViewGrid
-from sphinx_x.model.vit import DinoV2
 
 CONV = ConvNextConfig(height=32, width=32, channels=(8, 16), depths=(1, 1), strides=((4, 4), (2, 2)), eps=1e-6)
 DINO = DinoV2Config(height=28, width=28, patch=(7, 7), channels=24, depth=2, heads=3, hidden=40, positions=(4, 4))

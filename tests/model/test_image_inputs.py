@@ -201,6 +201,8 @@ def test_every_text_gets_its_own_images(tiny):
     rows = [[made("RGB", 1), made("RGB", 2)], [], [made("RGB", 3)]]
     together = tiny.processor(text=texts, images=rows, return_tensors=None)
     assert together["input_ids"] == tiny.processor(text=texts, images=[i for row in rows for i in row])["input_ids"]
+    without = tiny.processor(text=texts, images=[rows[0], None, rows[2]], return_tensors=None)
+    assert without["input_ids"] == together["input_ids"]
     alone = [tiny.processor(text=t, images=r, return_tensors=None) for t, r in zip(texts, rows, strict=True)]
     assert together["input_ids"] == [one["input_ids"][0] for one in alone]
     assert np.array_equal(
@@ -216,10 +218,11 @@ def test_every_text_gets_its_own_images(tiny):
         ([[0, 1, 2]], "images: 1 lists, but there are 3 texts"),
         ([0, 1], "images: 2, but the texts have 3 placeholders"),
         ([0, [1, 2]], "a mixture of both"),
+        ([None, [1, 2], [0]], "images: 0 for text 0, which has 2 placeholders"),
     ],
 )
 def test_images_of_another_text_are_refused(tiny, images, says):
     picture = made("RGB")
-    given = [[picture for _ in row] if isinstance(row, list) else picture for row in images]
+    given = [[picture for _ in row] if isinstance(row, list) else row if row is None else picture for row in images]
     with pytest.raises(PromptError, match=says):
         tiny.processor(text=["<image> and <image>", "none", "<image>"], images=given)

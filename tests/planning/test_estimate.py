@@ -6,42 +6,28 @@ from dataclasses import replace
 import pytest
 import torch
 
-import sphinx_x.training.estimate as estimating
-import sphinx_x.training.workload as working
+import sphinx_x.planning.outline as outline
+import sphinx_x.planning.workload as working
 from sphinx_x import cli
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import IMAGE_VOCABULARY, build_config, get_member
+from sphinx_x.planning.costs import Costs, Load, Model, count_costs
+from sphinx_x.planning.estimate import CHUNK, PROGRAM, Estimate, Estimator, Memory, memory_of
+from sphinx_x.planning.machine import Machine, Trial, product_rate
+from sphinx_x.planning.outline import Size, config_of, count_parts, sizes_of, slice_of
+from sphinx_x.planning.report import alternatives, duration, format_estimate, missing, refusal, span, what_fits
+from sphinx_x.planning.workload import Workload, glance, workload
+from sphinx_x.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
 from sphinx_x.training import trial
-from sphinx_x.training.dry_run import (
-    Machine,
-    alternatives,
-    duration,
-    format_estimate,
-    missing,
-    product_rate,
-    refusal,
-    span,
-    what_fits,
-)
-from sphinx_x.training.estimate import (
-    CHUNK,
-    PROGRAM,
-    Estimate,
-    Estimator,
-    Memory,
-    Size,
-    count_parts,
-    memory_of,
-    sizes_of,
-)
-from sphinx_x.training.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
-from sphinx_x.training.rehearsal import Load, rehearse, slice_of
-from sphinx_x.training.trial import Trial, try_steps
-from sphinx_x.training.workload import Workload, glance, workload
+from sphinx_x.training.trial import try_steps
+
+
+def costs_of(config, recipe: Recipe, load: Load, short_attention: bool = True) -> Costs:
+    return count_costs(Model(config, sizes_of(config, recipe), recipe), load, short_attention)
 
 
 def recipe_of(member: str = "nano", **fields) -> Recipe:
-    return Recipe(**{"member": member, "folder": "data", "samples": 1000, "sources": {"a": {}}, **fields})
+    return Recipe(**{"member": member, "folder": "data", "total_samples": 1000, "sources": {"a": {}}, **fields})
 
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("moe", marks=pytest.mark.slow)])
@@ -83,7 +69,7 @@ def test_memory_of_one_process_by_hand():
     memory = memory_of(recipe_of(), SIZES, 1, 777)
     assert memory == Memory(PROGRAM, 2 * 16_500, 4 * TRAINED, 0, 2 * TRAINED, 8 * TRAINED, 777, 4 * TRAINED)
     assert memory.peak == PROGRAM + 2 * 16_500 + 14 * TRAINED + 4 * TRAINED
-    assert memory_of(recipe_of(moments="bfloat16"), SIZES, 1, 0).moments == 4 * TRAINED
+    assert memory_of(recipe_of(optimizer_state_dtype="bfloat16"), SIZES, 1, 0).moments == 4 * TRAINED
     exact = memory_of(recipe_of(dtype="float32"), SIZES, 1, 10**6)
     assert (exact.weights, exact.masters, exact.gradients) == (4 * 16_500, 0, 4 * TRAINED)
     assert exact.peak == PROGRAM + 4 * 16_500 + 12 * TRAINED + 10**6
@@ -94,7 +80,7 @@ def test_memory_of_one_process_by_hand():
 
 
 def test_memory_of_slices_by_hand():
-    shared = recipe_of(batch=8, parallel=ParallelRecipe(tensor=2, expert=2))
+    shared = recipe_of(packs_per_step=8, parallel=ParallelRecipe(tensor=2, expert=2))
     memory = memory_of(shared, SIZES, 8, 0)  # 4 data ranks, 2 of which hold each expert
     own = {"experts": 4_000, "layers": 600 + 600 + 9_600 // 4, "head": 500}
     kept = 600 // 4 * 2 + 9_600 // 4 // 2 + 500 // 4
@@ -103,9 +89,9 @@ def test_memory_of_slices_by_hand():
     assert memory.gathered == 2 * sum(own.values())
     # slices, the block that is being summed, and whole gradients: 8 packs are two micro-batches on 4 data ranks
     assert memory.gradients == 4 * kept + 6 * 4_000 + 4 * (own["layers"] + own["head"])
-    once = memory_of(shared.model_copy(update={"batch": 4}), SIZES, 8, 0)
+    once = memory_of(shared.model_copy(update={"packs_per_step": 4}), SIZES, 8, 0)
     assert once.gradients == 4 * kept + 6 * 4_000
-    gathered = memory_of(recipe_of(parallel=ParallelRecipe(keep_whole=False)), SIZES, 4, 0).gathered
+    gathered = memory_of(recipe_of(parallel=ParallelRecipe(zero_stage=3)), SIZES, 4, 0).gathered
     assert gathered == 2 * (500 + 2 * (1_200 + 9_600))
     with pytest.raises(RecipeError, match=r"6 ranks cannot be 2 \(tensor\) x 2 \(expert\).*--ranks 4"):
         memory_of(shared, SIZES, 6, 0)
@@ -126,14 +112,14 @@ def llm_flops(text, lengths: tuple[int, ...], rows: int, backward: int) -> int:
 @pytest.mark.parametrize(("freeze", "backward"), [(["experts"], 2), (["experts", "language_model"], 1)])
 def test_operations_by_hand(tiny_member, freeze, backward):
     config, load = build_config(tiny_member), Load((100, 90, 100), 8, 200)
-    found = rehearse(config, recipe_of(freeze=freeze), load)
+    found = costs_of(config, recipe_of(freeze=freeze), load)
     # attention goes backward to its inputs alone, twice its products, whether weights are trained or not
     text = config.text_config
     attention = text.num_hidden_layers * 4 * 3 * 128**2 * text.hidden_size
-    projector = (16 + 16) * text.hidden_size * 9 * 8 * 2  # its weights, and nothing before it
+    projector = 2 * (16 + 16) * text.hidden_size * 9 * 8 * 2  # itself and its weights, and nothing before it
     wanted = llm_flops(text, load.lengths, 256, backward) + (2 - backward) * attention + projector
     assert found.llm_flops == wanted
-    thawed = rehearse(config, recipe_of(freeze=[]), load)
+    thawed = costs_of(config, recipe_of(freeze=[]), load)
     assert thawed.vision_flops == 3 * found.vision_flops
 
 
@@ -143,7 +129,7 @@ def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member,
     config = build_config(replace(tiny_member, llm=mixture))
     config.groups = []
     text = config.text_config
-    found = rehearse(config, recipe_of(freeze=[], dtype=dtype), Load((512,), 0, 256))
+    found = costs_of(config, recipe_of(freeze=[], dtype=dtype), Load((512,), 0, 256))
     one = 3 * 3 * 2 * 512 * text.hidden_size * text.intermediate_size * text.num_hidden_layers
     router = 3 * 2 * 512 * text.hidden_size * 4 * text.num_hidden_layers
     assert found.llm_flops == llm_flops(text, (512,), 256, 2) + one + router
@@ -153,39 +139,14 @@ def test_a_mixture_computes_with_as_many_experts_as_a_token_goes_to(tiny_member,
 def test_shared_matrices_and_recomputed_activations():
     config, load, plain = build_config(get_member("nano")), Load((256,) * 4, 0, 256), recipe_of(freeze=[])
     config.groups, config.text_config.num_hidden_layers = [], 3
-    whole, half = (rehearse(c, plain, load) for c in (config, slice_of(config, 2)))
+    whole, half = (costs_of(c, plain, load) for c in (config, slice_of(config, 2)))
     head = 6 * 256 * config.text_config.hidden_size * config.text_config.vocab_size
     assert half.llm_flops - head == pytest.approx((whole.llm_flops - head) / 2)
     assert half.activations < whole.activations
-    again = rehearse(config, recipe_of(freeze=[], recompute=True), load)
+    again = costs_of(config, recipe_of(freeze=[], activation_checkpointing=True), load)
     assert again.activations < 0.6 * whole.activations
     assert 1.25 < again.llm_flops / whole.llm_flops < 1.34
-    assert rehearse(config, plain, load, short_attention=False).activations < whole.activations
-
-
-def test_what_is_held_is_what_a_step_holds(tiny_member):
-    """The same micro-batch with real tensors, metered by the same meter: the same bytes to a few per cent."""
-    from sphinx_x.family import new_model
-    from sphinx_x.model.packed import plan_pack
-    from sphinx_x.training.objective import Objective
-    from sphinx_x.training.packing import MicroBatch
-    from sphinx_x.training.rehearsal import Meter
-
-    config, load = build_config(tiny_member), Load((150,) * 6, 16, 200)
-    found = rehearse(config, recipe_of(freeze=[], dtype="float32"), load)
-    model, _ = new_model(tiny_member)
-    objective = Objective(model.train(), None)
-    for parameter in objective.parameters():
-        parameter.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None))
-    ids, rows = torch.zeros(1, 1024, dtype=torch.int64), torch.zeros(256, dtype=torch.int64)
-    ids[0, : 16 * config.tokens_per_view] = model.config.image_token_id
-    views = torch.zeros(16, 3, 16, 64, dtype=torch.uint8)
-    pack = plan_pack(load.lengths, total=1024)
-    with Meter() as meter:
-        losses, *_ = objective(MicroBatch([], [900], ids, views, 16, rows, rows, 200, pack))
-        losses.sum().backward()
-    assert meter.peak == pytest.approx(found.activations, rel=0.03)
-    assert meter.flops == found.llm_flops + found.vision_flops
+    assert costs_of(config, plain, load, short_attention=False).activations < whole.activations
 
 
 @pytest.fixture
@@ -198,18 +159,18 @@ def measured(tmp_path, tiny_member, monkeypatch):
     write_lines(tmp_path / "data", "lines", 40)
     monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
     pack = PackRecipe(tokens=700, views=64, window=32)
-    fields = {"samples": 96, "pack": pack, "max_tokens": 200, "freeze": [], "batch": 2, "workers": 0}
+    fields = {"total_samples": 96, "pack": pack, "max_tokens": 200, "freeze": [], "packs_per_step": 2, "workers": 0}
     recipe = recipe_of(folder=tmp_path / "data", sources={"lines": {"ratio": 2.0}}, **fields)
     return recipe, Trainer(recipe, tmp_path / "run"), build_config(tiny_member)
 
 
 def test_measured_samples_give_the_runs_own_steps(measured, tmp_path):
     recipe, trainer, config = measured
-    steps = list(trainer.mixture.plan.steps(recipe.batch))
-    costs = trainer.examples.costs(0, recipe.samples)
+    steps = list(trainer.mixture.plan.steps(recipe.packs_per_step))
+    costs = trainer.examples.costs(0, recipe.total_samples)
     found = workload(recipe, config, tmp_path / "run" / "index")
     assert (found.steps, found.certainty) == (len(steps), "exact")
-    per_step = recipe.batch / sum(len(step.packs) for step in steps)
+    per_step = recipe.packs_per_step / sum(len(step.packs) for step in steps)
     assert (found.tokens, found.views) == pytest.approx(tuple(int(cost.sum()) * per_step for cost in costs))
     assert found.heaviest.tokens <= 700 and found.heaviest.views <= 64
     other = recipe.model_copy(update={"max_tokens": 190})
@@ -234,7 +195,7 @@ def test_a_few_samples_are_measured_where_none_were(measured, tmp_path, monkeypa
 
 def test_before_that_the_budgets_bound_them(measured, tmp_path):
     recipe, trainer, config = measured
-    steps = len(list(trainer.mixture.plan.steps(recipe.batch)))
+    steps = len(list(trainer.mixture.plan.steps(recipe.packs_per_step)))
     bound = workload(recipe, config, tmp_path / "nowhere")
     assert bound.certainty == "bound" and bound.steps >= steps
     assert bound.tokens == 2 * 700 and bound.heaviest.lengths == (200, 200, 200, 100)
@@ -246,7 +207,7 @@ MEMORY = Memory(450_000_000, 6 * 10**9, 4 * 10**9, 0, 2 * 10**9, 8 * 10**9, 3 * 
 
 
 def test_the_table():
-    estimate = Estimate(recipe_of(batch=32), 1, 1, PARTS, MEMORY, WORK, 6.5e15, 6.5e15)
+    estimate = Estimate(recipe_of(packs_per_step=32), 1, 1, PARTS, MEMORY, WORK, 6.5e15, 6.5e15)
     lines = format_estimate(estimate, Machine("cpu", 24 * 10**9, 2e11)).splitlines()
     table = {line.split("  ")[0] or line.strip(): " ".join(line.split()) for line in lines if not line.startswith("  ")}
     assert table["parameters"] == "parameters 3 B, 1 B of them trained"
@@ -277,7 +238,9 @@ def test_time_is_a_range_where_steps_were_tried():
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"freeze": ["experts"]}, {"start": "nano", "lora": LoraRecipe(rank=2)}])
 def test_steps_are_tried(tiny_member, change, monkeypatch):
-    recipe = recipe_of(pack=PackRecipe(tokens=512, views=32), max_tokens=256, dtype="float32", freeze=[], clip=1.0)
+    recipe = recipe_of(
+        pack=PackRecipe(tokens=512, views=32), max_tokens=256, dtype="float32", freeze=[], max_grad_norm=1.0
+    )
     recipe, config = recipe.model_copy(update=change), build_config(tiny_member)
     load, device = Load((200, 100, 150), 20, 60), torch.device("cpu")
     before = torch.random.get_rng_state()
@@ -285,7 +248,7 @@ def test_steps_are_tried(tiny_member, change, monkeypatch):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found and found.what == "3 steps of 450 tokens" and found.fastest >= found.slowest > 0
     monkeypatch.setattr(trial, "_timed", lambda *_: [2.0, 4.0])
-    counted = rehearse(config, recipe, load)
+    counted = costs_of(config, recipe, load)
     flops = counted.llm_flops + counted.vision_flops
     found = try_steps(recipe, config, load, device, 1e11)
     assert found == Trial(flops / 2, flops / 4, "2 steps of 450 tokens")
@@ -345,28 +308,32 @@ def test_numbers_in_words():
 
 @pytest.mark.slow
 def test_what_would_fit_is_tried_and_named(tiny_member, monkeypatch):
-    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
-    recipe = recipe_of(pack=PackRecipe(tokens=2048, views=32), max_tokens=1024, freeze=[], batch=4)
+    monkeypatch.setattr(outline, "get_member", lambda _: tiny_member)
+    recipe = recipe_of(pack=PackRecipe(tokens=2048, views=32), max_tokens=1024, freeze=[], packs_per_step=4)
     estimator = Estimator(recipe)
     whole = estimator.estimate(recipe)
     memory = whole.memory.peak - 1000
     fitting = what_fits(estimator, recipe, 1, memory)
     tried = {words: (changed, ranks) for words, changed, ranks in alternatives(recipe, 1, [])}
-    assert [words for words, _ in fitting][:2] == ["moments: bfloat16", "recompute: true"]
+    assert [words for words, _ in fitting][:2] == ["optimizer_state_dtype: bfloat16", "activation_checkpointing: true"]
     for words, peak in fitting:
         assert peak == estimator.estimate(*tried[words]).memory.peak <= memory
-    assert "moments: bfloat16, recompute: true, pack: {tokens: 1024, views: 16}, batch: 8" in tried
-    assert "lora: {}, recompute: true" in tried and "recompute: true, 2 ranks" in tried
+    assert (
+        "optimizer_state_dtype: bfloat16, activation_checkpointing: true, pack: {tokens: 1024, views: 16}, packs_per_step: 8"
+        in tried
+    )
+    assert "lora: {}, activation_checkpointing: true" in tried and "activation_checkpointing: true, 2 ranks" in tried
     text = refusal(whole, Machine("cpu", memory, 1e9), fitting)
-    assert "moments: bfloat16 (" in text and "\n" not in text
+    assert "optimizer_state_dtype: bfloat16 (" in text and "\n" not in text
     assert what_fits(estimator, recipe, 1, 10**6) == []
     assert "nothing that was tried fits" in refusal(whole, Machine("cpu", 10**6, 1e9), [])
 
 
 @pytest.mark.slow
 def test_the_command_refuses_what_cannot_fit(tiny_member, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(estimating, "get_member", lambda _: tiny_member)
-    text = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {}}\npack: {tokens: 1024, views: 16}\nmax_tokens: 512\n"
+    monkeypatch.setattr(outline, "get_member", lambda _: tiny_member)
+    text = "member: nano\nfolder: a\ntotal_samples: 96\nsources: {a: {}}\n"
+    text += "pack: {tokens: 1024, views: 16}\nmax_tokens: 512\n"
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
 
@@ -391,18 +358,18 @@ def test_the_command_refuses_what_cannot_fit(tiny_member, monkeypatch, capsys, t
 
 def test_tiny_in_its_true_shape():
     """Float32 weights, gradients and moments of the language model alone are 18 GB, as the paper's shape wants."""
-    recipe = recipe_of("tiny", recompute=True)
+    recipe = recipe_of("tiny", activation_checkpointing=True)
     sizes = sizes_of(build_config(get_member("tiny")), recipe)
     llm = [size for size in sizes if size.part == "language_model"]
     exact = memory_of(recipe.model_copy(update={"dtype": "float32"}), llm, 1, 0)
     assert exact.weights + exact.gradients + exact.moments == pytest.approx(17.6e9, rel=0.01)
-    small = memory_of(recipe.model_copy(update={"moments": "bfloat16"}), sizes, 1, 0)
+    small = memory_of(recipe.model_copy(update={"optimizer_state_dtype": "bfloat16"}), sizes, 1, 0)
     assert small.peak < 19e9 < memory_of(recipe, sizes, 1, 0).peak
 
 
 def test_a_shape_comes_from_the_folder_that_a_run_starts_from(tiny_folder, tiny):
     recipe = recipe_of(start=str(tiny_folder))
-    assert estimating.config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
-    assert estimating.config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
-    letters = estimating.config_of(recipe_of(letters="é€"))
+    assert config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
+    assert config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
+    letters = config_of(recipe_of(extra_tokens="é€"))
     assert letters.text_config.vocab_size == get_member("nano").llm["vocab_size"] + 3

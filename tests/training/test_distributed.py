@@ -14,7 +14,7 @@ from ranks import run_ranks, start_ranks
 from shards import write_lines, write_text
 from sphinx_x.errors import RecipeError
 from sphinx_x.inference import SphinxX
-from sphinx_x.training.recipe import ParallelRecipe, Recipe
+from sphinx_x.recipe import ParallelRecipe, Recipe
 from sphinx_x.training.state import saved_states
 from sphinx_x.training.world import join
 from sphinx_x.work.files import read_lines
@@ -27,14 +27,14 @@ def recipe_of(folder: Path, **changes) -> Recipe:
     settings = {
         "member": "nano",
         "folder": folder,
-        "samples": 320,
-        "batch": 4,
+        "total_samples": 320,
+        "packs_per_step": 4,
         "pack": {"tokens": 420, "views": 64, "window": 64},
         "max_tokens": 200,
         "dtype": "float32",
         "freeze": [],
         "learning_rate": 3e-3,
-        "clip": 1.0,
+        "max_grad_norm": 1.0,
         "warmup": 0.2,
         "align": {"weight": 0.5},
         "sources": {"lines": {"weight": 1}},
@@ -61,9 +61,9 @@ LAYOUTS = {
     1: {"cut in four": {}},
     2: {
         "sharded": {},
-        "sharded, gathered twice": {"parallel": {"keep_whole": False}},
+        "sharded, gathered twice": {"parallel": {"zero_stage": 3}},
         "shared matrices": {"parallel": {"tensor": 2}},
-        "recomputed": {"recompute": True, "at_once": 2},
+        "recomputed": {"activation_checkpointing": True, "micro_batch_size": 2},
     },
     4: {"sharded by four": {}, "sharded and shared": {"parallel": {"tensor": 2}}},
 }
@@ -73,7 +73,7 @@ OF_MIXTURES = {
         "sharded": {},
         "shared matrices and experts": {"parallel": {"tensor": 2}},
         "shared experts": {"parallel": {"expert": 2}},
-        "shared experts, recomputed": {"parallel": {"expert": 2, "keep_whole": False}, "recompute": True},
+        "shared experts, recomputed": {"parallel": {"expert": 2, "zero_stage": 3}, "activation_checkpointing": True},
     },
     4: {"sharded and shared experts": {"parallel": {"expert": 2}}, "all experts apart": {"parallel": {"expert": 4}}},
 }
@@ -87,7 +87,7 @@ def whole(request, tmp_path_factory, tiny_member, tiny_mixture):
     member, layouts = (tiny_member, LAYOUTS) if request.param == "llama" else (tiny_mixture, OF_MIXTURES)
     folder = tmp_path_factory.mktemp("layouts")
     write_lines(folder / "data", "lines", 60)
-    run_ranks(1, member, [(recipe_of(folder / "data", at_once=4), folder / "whole")])
+    run_ranks(1, member, [(recipe_of(folder / "data", micro_batch_size=4), folder / "whole")])
     return folder, member, layouts
 
 
@@ -122,7 +122,12 @@ def test_a_rank_without_images_or_without_samples_does_not_block_the_others(tmp_
     write_lines(tmp_path / "data", "lines", 12)
     write_text(tmp_path / "data", "text", 12)
     sources = {"lines": {"weight": 1}, "text": {"weight": 1}}
-    changes = {"sources": sources, "samples": 120, "batch": 2, "pack": {"tokens": 200, "views": 64, "window": 16}}
+    changes = {
+        "sources": sources,
+        "total_samples": 120,
+        "packs_per_step": 2,
+        "pack": {"tokens": 200, "views": 64, "window": 16},
+    }
     recipe = recipe_of(tmp_path / "data", **changes)
     run_ranks(1, tiny_member, [(recipe, tmp_path / "alone")])
     run_ranks(2, tiny_member, [(recipe, tmp_path / "two")])
@@ -151,7 +156,7 @@ def killed_until_done(folder, member, recipe, ranks, kills, seed):
 def test_killed_ten_times_the_curve_is_the_same(tmp_path, tiny_member):
     """Bit-equal with the same number of ranks; within rounding where one part of the run had another number."""
     write_lines(tmp_path / "data", "lines", 60)
-    recipe = recipe_of(tmp_path / "data", samples=2300, batch=2, save_every=7)
+    recipe = recipe_of(tmp_path / "data", total_samples=2300, packs_per_step=2, save_every=7)
     run_ranks(2, tiny_member, [(recipe, tmp_path / "straight")])
     assert len(curve(tmp_path / "straight")) >= 300
     killed_until_done(tmp_path / "killed", tiny_member, recipe, [2] * 11, 10, seed=1)
@@ -172,7 +177,7 @@ def test_ranks_that_cannot_be_shared_out_are_refused(monkeypatch):
 def test_torchrun_starts_a_run(tmp_path):
     """The command as the README has it, with SPHINX-Nano itself."""
     write_lines(tmp_path / "data", "lines", 12)
-    recipe = recipe_of(tmp_path / "data", samples=24, batch=2, dtype="bfloat16", max_tokens=400)
+    recipe = recipe_of(tmp_path / "data", total_samples=24, packs_per_step=2, dtype="bfloat16", max_tokens=400)
     recipe = recipe.model_copy(update={"pack": recipe.pack.model_copy(update={"tokens": 1200, "window": 24})})
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "sphinx_x", "train"]

@@ -23,10 +23,10 @@ from sphinx_x.evaluation.samples import rates
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.modeling import NEVER
+from sphinx_x.recipe import LoraRecipe, Recipe, load_recipe
 from sphinx_x.training import lora
 from sphinx_x.training.loop import Trainer
 from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
-from sphinx_x.training.recipe import LoraRecipe, Recipe, load_recipe
 from sphinx_x.work.files import MANIFEST, check_manifest, read_lines, write_manifest
 
 PICTURE = PIL.Image.effect_noise((100, 14), 60).convert("RGB")
@@ -444,8 +444,13 @@ def test_a_run_trains_adapters(tiny_folder, tmp_path):
     """What it writes lies over `start`, has learned, and changes the named layers alone."""
     write_lines(tmp_path / "data", "lines", 24)
     recipe = Recipe(
-        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4), "samples": 96},
-        **{"pack": {"tokens": 700, "views": 64, "window": 24}, "max_tokens": 200, "dtype": "float32", "clip": 1.0},
+        **{"member": "nano", "start": str(tiny_folder), "lora": LoraRecipe(rank=4), "total_samples": 96},
+        **{
+            "pack": {"tokens": 700, "views": 64, "window": 24},
+            "max_tokens": 200,
+            "dtype": "float32",
+            "max_grad_norm": 1.0,
+        },
         **{"learning_rate": 3e-2, "folder": tmp_path / "data", "sources": {"lines": {}}, "workers": 0, "log_every": 2},
     )
     folder = Trainer(recipe, tmp_path / "run").run()

@@ -1,13 +1,18 @@
 """The packaged recipes against the paper's figures, recipes based on others, and sources that are not there."""
 
+import subprocess
+import sys
+
 import pytest
+import yaml
 
 from paths import ROOT
 from sphinx_x.data.mixture import Share, check_paths
+from sphinx_x.engines.nano.prepare import DataConfig, check_data
 from sphinx_x.errors import DataError, RecipeError
 from sphinx_x.family import MEMBERS
+from sphinx_x.recipe import DATA_FIELDS, Recipe, load_recipe
 from sphinx_x.sources import SOURCES
-from sphinx_x.training.recipe import Recipe, load_recipe
 
 RECIPES = ROOT / "src" / "sphinx_x" / "recipes"
 PAPER = {"tiny": (2e-5, 1), "intern2": (2e-5, 1), "plus": (2e-5, 2), "plus-2k": (2e-5, 2), "moe": (5e-6, 8)}
@@ -25,7 +30,7 @@ def test_the_figures_of_the_paper(name):
     recipe, (rate, tensor) = load_recipe(name), PAPER[name]
     assert (recipe.learning_rate, recipe.parallel.tensor, recipe.parallel.keep_whole) == (rate, tensor, True)
     assert (recipe.betas, recipe.weight_decay, recipe.warmup) == ((0.9, 0.95), 0.0, 0.01)
-    assert recipe.freeze == ["experts"] and recipe.samples == 15_290_000 and recipe.padding is None
+    assert recipe.freeze == ["experts"] and recipe.total_samples == 15_290_000 and recipe.padding is None
     grid = MEMBERS[name].views
     assert recipe.pack.views >= 2 * (grid.cells + grid.global_view)
     assert recipe.max_tokens >= (grid.cells + grid.global_view) * 259 + 1000
@@ -41,7 +46,9 @@ def test_a_step_holds_the_papers_batch():
     tokens, views = realistic(4096)
     budget = Budget(recipe.pack.tokens, recipe.pack.views, recipe.pack.window)
     plan = PackPlan(lambda first, last: (tokens[first:last], views[first:last]), 4096, budget)
-    assert 4096 / sum(len(plan.window(k)) for k in range(plan.windows)) * recipe.batch == pytest.approx(256, rel=0.02)
+    assert 4096 / sum(len(plan.window(k)) for k in range(plan.windows)) * recipe.packs_per_step == pytest.approx(
+        256, rel=0.02
+    )
 
 
 def test_sources_are_what_can_be_made():
@@ -61,17 +68,17 @@ def test_a_missing_source_is_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-GOOD = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}\n"
+GOOD = "member: nano\nfolder: a\ntotal_samples: 96\nsources: {a: {weight: 1}}\n"
 
 
 def test_a_recipe_takes_what_it_does_not_give_from_its_base(tmp_path):
     (tmp_path / "first.yaml").write_text(GOOD + "seed: 3\n")
-    (tmp_path / "second.yaml").write_text("base: first.yaml\nsamples: 5\nsources: {b: {}}\n")
-    (tmp_path / "third.yaml").write_text("base: second.yaml\nbatch: 7\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\ntotal_samples: 5\nsources: {b: {}}\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\npacks_per_step: 7\n")
     recipe = load_recipe(tmp_path / "third.yaml")
-    assert (recipe.seed, recipe.samples, recipe.batch, list(recipe.sources)) == (3, 5, 7, ["b"])
-    (tmp_path / "own.yaml").write_text("base: tiny\nsamples: 5\n")
-    assert load_recipe(tmp_path / "own.yaml") == load_recipe("tiny").model_copy(update={"samples": 5})
+    assert (recipe.seed, recipe.total_samples, recipe.packs_per_step, list(recipe.sources)) == (3, 5, 7, ["b"])
+    (tmp_path / "own.yaml").write_text("base: tiny\ntotal_samples: 5\n")
+    assert load_recipe(tmp_path / "own.yaml") == load_recipe("tiny").model_copy(update={"total_samples": 5})
 
 
 @pytest.mark.parametrize(
@@ -88,3 +95,59 @@ def test_a_wrong_base_is_named(tmp_path, text, says):
     with pytest.raises(RecipeError, match=says) as caught:
         load_recipe(tmp_path / "recipe.yaml")
     assert "\n" not in str(caught.value)
+
+
+OLD = {
+    "activation_checkpointing": ("recompute", True),
+    "micro_batch_size": ("at_once", 2),
+    "packs_per_step": ("batch", 3),
+    "total_samples": ("samples", 96),
+    "max_grad_norm": ("clip", 1.5),
+    "router_aux_loss_coef": ("balance", 0.25),
+    "lr_multipliers": ("rates", {"projector": 2.0}),
+    "optimizer_state_dtype": ("moments", "bfloat16"),
+    "overflow": ("over_long", "aside"),
+    "max_bad_samples": ("max_holes", 0.5),
+    "max_nonfinite_steps": ("bad_steps", 7),
+    "extra_tokens": ("letters", "é"),
+}
+
+
+@pytest.mark.parametrize("new", OLD)
+def test_names_of_the_release_before_are_read_and_the_new_ones_are_told(tmp_path, caplog, new):
+    old, value = OLD[new]
+    needed = {"member": "nano", "folder": "d", "sources": {"a": {}}, "total_samples": 5}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in needed.items() if k != new} | {old: value}))
+    read = load_recipe(path)
+    assert getattr(read, new) == value
+    assert [record.message for record in caplog.records if new in record.message and old in record.message]
+    assert len(caplog.records) == 1
+    path.write_text(yaml.safe_dump(needed | {old: value, new: value}))
+    with pytest.raises(RecipeError, match=f"own.yaml: {old}: is called {new} now, and that is given as well"):
+        load_recipe(path)
+    path.write_text(yaml.safe_dump({"base": "nano", old: value}))  # over a base that has the new name
+    assert getattr(load_recipe(path), new) == value
+
+
+def test_the_stage_of_zero_by_its_former_name(caplog):
+    fields = {"member": "nano", "folder": "d", "sources": {"a": {}}, "total_samples": 5}
+    for whole, stage in ((True, 2), (False, 3)):
+        assert Recipe(**fields, parallel={"keep_whole": whole}).parallel.zero_stage == stage
+    assert "zero_stage" in caplog.text
+    with pytest.raises(ValueError, match="keep_whole: is called zero_stage now"):
+        Recipe(**fields, parallel={"keep_whole": True, "zero_stage": 2})
+
+
+def test_a_recipe_is_read_without_engines_and_sources():
+    code = "import sys, sphinx_x.recipe as r; r.load_recipe('nano'); print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "sphinx_x.recipe" in modules
+    assert not [name for name in modules if name.startswith(("sphinx_x.engines", "sphinx_x.sources"))]
+
+
+def test_fields_of_the_data_section_are_those_of_its_engine():
+    assert frozenset(DataConfig.model_fields) == DATA_FIELDS
+    check_data(load_recipe("nano").data or {})
+    with pytest.raises(RecipeError, match=r"data\.counts\.lines: "):
+        check_data({"counts": {"lines": "many"}})

@@ -21,12 +21,12 @@ from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
+from sphinx_x.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.card import write_card
 from sphinx_x.training.engine import Done
 from sphinx_x.training.loop import Trainer, train
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.state import saved_states
 from sphinx_x.work.files import read_lines
 
@@ -37,13 +37,13 @@ def recipe(tmp_path, tiny_member, monkeypatch):
     write_lines(tmp_path / "data", "lines", 40)
     monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
     settings = {
-        "samples": 96,
+        "total_samples": 96,
         "pack": {"tokens": 700, "views": 64, "window": 32},
         "max_tokens": 200,
         "dtype": "float32",
         "freeze": [],
         "learning_rate": 3e-3,
-        "clip": 1.0,
+        "max_grad_norm": 1.0,
     }
     more = {
         "align": {"weight": 0.5},
@@ -140,7 +140,7 @@ def test_resumed_is_bit_equal(recipe, tmp_path):
 
 @pytest.mark.slow
 def test_it_learns_and_the_result_answers(recipe, tmp_path):
-    folder = Trainer(recipe.model_copy(update={"samples": 480}), tmp_path / "run").run()
+    folder = Trainer(recipe.model_copy(update={"total_samples": 480}), tmp_path / "run").run()
     records = log(tmp_path / "run")
     assert records[-1]["loss"] < 0.7 * records[0]["loss"]
     assert records[-1]["align"] < records[0]["align"]
@@ -231,7 +231,7 @@ def test_bad_samples_are_named_and_too_many_stop_the_run(recipe, tmp_path):
     archive.write_bytes(content.replace(b"IDAT", b"JUNK"))
     with pytest.raises(DataError, match="samples could not be used"):
         Trainer(recipe, tmp_path / "run").run()
-    holes = [json.loads(line) for line in (tmp_path / "run" / "holes.jsonl").read_text().splitlines()]
+    holes = [json.loads(line) for line in (tmp_path / "run" / "bad_samples.jsonl").read_text().splitlines()]
     assert holes and all(hole["sample"].startswith("lines: ") and ": line " in hole["sample"] for hole in holes)
     assert holes[0]["error"].startswith("image unreadable: ")
 
@@ -254,9 +254,9 @@ def broken(folder: Path, name: str, count: int) -> None:
         (8, 7, 0.9, True),
     ],
 )
-def test_a_run_whose_holes_pass_max_holes_never_ends_well(recipe, tmp_path, samples, count, allowed, ends_well):
+def test_a_run_whose_holes_pass_max_bad_samples_never_ends_well(recipe, tmp_path, samples, count, allowed, ends_well):
     write_lines(recipe.folder, "few", samples)
-    few = {"samples": samples, "max_holes": allowed, "sources": {"few": {}}, "augment": {}, "align": {}}
+    few = {"total_samples": samples, "max_bad_samples": allowed, "sources": {"few": {}}, "augment": {}, "align": {}}
     recipe = Recipe.model_validate(recipe.model_dump() | few)
     trainer = Trainer(recipe, tmp_path / "run")  # the lengths are measured from heads
     broken(recipe.folder, "few", count)
@@ -266,7 +266,7 @@ def test_a_run_whose_holes_pass_max_holes_never_ends_well(recipe, tmp_path, samp
         with pytest.raises(DataError, match="samples could not be used"):
             trainer.run()
         assert not (tmp_path / "run" / "model").exists()
-    assert read_lines(tmp_path / "run" / "holes.jsonl")
+    assert read_lines(tmp_path / "run" / "bad_samples.jsonl")
 
 
 def test_a_run_is_not_judged_by_a_validation_of_holes(recipe, tmp_path):
@@ -278,7 +278,7 @@ def test_a_run_is_not_judged_by_a_validation_of_holes(recipe, tmp_path):
     with pytest.raises(DataError, match=r"validation: 4 of 4 samples could not be used"):
         trainer.run()
     assert not (tmp_path / "run" / "best").exists()
-    assert len(read_lines(tmp_path / "run" / "holes.jsonl")) == 4
+    assert len(read_lines(tmp_path / "run" / "bad_samples.jsonl")) == 4
 
 
 def test_a_state_is_saved_when_minutes_have_passed(recipe, tmp_path, monkeypatch):
@@ -312,7 +312,13 @@ def test_a_start_of_any_type_is_trained_in_any_type(recipe, tmp_path, tiny_folde
     loaded = SphinxX.load(tiny_folder, dtype=getattr(torch, start))
     loaded.model.save_pretrained(tmp_path / "start")
     loaded.processor.save_pretrained(tmp_path / "start")
-    settings = {"start": str(tmp_path / "start"), "dtype": dtype, "samples": 16, "align": {}, "moments": moments}
+    settings = {
+        "start": str(tmp_path / "start"),
+        "dtype": dtype,
+        "total_samples": 16,
+        "align": {},
+        "optimizer_state_dtype": moments,
+    }
     settings |= {"lora": {"rank": 2}} if lora else {"freeze": ["experts"]}
     trainer = Trainer(Recipe.model_validate(recipe.model_dump() | settings), tmp_path / "run")
     begun = dict(trainer.engine.objective.model.named_parameters())
@@ -334,14 +340,14 @@ def test_a_step_of_holes_alone_is_passed_over(recipe, tmp_path):
     content = bytearray((recipe.folder / "lines-00000.tar").read_bytes())
     content[content.index(b"IDAT")] ^= 1
     (recipe.folder / "lines-00000.tar").write_bytes(content)
-    few = {"samples": 40, "max_holes": 0.025}
+    few = {"total_samples": 40, "max_bad_samples": 0.025}
     alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), **few})
     trainer = Trainer(alone, tmp_path / "run")
     taken = []
     trainer.engine.step = lambda packs, *_: taken.append(packs) or Done(0.5)  # type: ignore[method-assign]
     trainer.run()
-    holes = read_lines(tmp_path / "run" / "holes.jsonl")
-    assert len(holes) == 1 and trainer.at.holes == 1 and trainer.at.samples == 40
+    holes = read_lines(tmp_path / "run" / "bad_samples.jsonl")
+    assert len(holes) == 1 and trainer.at.bad_samples == 1 and trainer.at.samples == 40
     assert all(pack for packs in taken for pack in packs)
     assert sum(len(pack) for packs in taken for pack in packs) == 39
 
@@ -383,8 +389,10 @@ def test_steps_that_are_not_finite_are_named_and_end_a_run_when_they_repeat(reci
     trainer = Trainer(recipe, tmp_path / "two")
     poisoned(trainer, 2)
     trainer.run()
-    bad = read_lines(tmp_path / "two" / "bad_steps.jsonl")
-    assert trainer.at.bad == 2 and trainer.at.bad_in_a_row == 0 and [entry["step"] for entry in bad] == [1, 2]
+    bad = read_lines(tmp_path / "two" / "nonfinite_steps.jsonl")
+    assert (
+        trainer.at.nonfinite == 2 and trainer.at.nonfinite_in_a_row == 0 and [entry["step"] for entry in bad] == [1, 2]
+    )
     assert all(len(entry["samples"]) == 1 and entry["samples"][0].startswith("lines: ") for entry in bad)
     trainer = Trainer(recipe, tmp_path / "three")
     poisoned(trainer, 3)
@@ -415,7 +423,7 @@ def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_pa
     trainer = Trainer(recipe, tmp_path / "run")
     weights_before = {n: p.clone() for n, p in trainer.engine.objective.named_parameters()}
     first, again = trainer.validation.measure(trainer.engine), trainer.validation.measure(trainer.engine)
-    assert first == again and set(first["by_source"]) == {"held"} and first["holes"] == 0
+    assert first == again and set(first["by_source"]) == {"held"} and first["bad_samples"] == 0
     assert all(torch.equal(p, weights_before[n]) for n, p in trainer.engine.objective.named_parameters())
     assert len({i for w in range(1) for pack in trainer.validation.sets[0].plan.window(w) for i in pack}) == 5
     trainer.run()
@@ -430,7 +438,7 @@ def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_pa
 @pytest.mark.slow
 def test_numbers_go_to_tensorboard(recipe, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    Trainer(recipe.model_copy(update={"trackers": ["tensorboard"], "samples": 32}), tmp_path / "run").run()
+    Trainer(recipe.model_copy(update={"trackers": ["tensorboard"], "total_samples": 32}), tmp_path / "run").run()
     found = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     found.Reload()
     records = read_lines(tmp_path / "run" / "log.jsonl")
@@ -439,7 +447,9 @@ def test_numbers_go_to_tensorboard(recipe, tmp_path):
 
 
 def test_learning_rates_by_part(recipe, tmp_path):
-    trainer = Trainer(recipe.model_copy(update={"rates": {"language_model": 0.0, "projector": 0.5}}), tmp_path / "run")
+    trainer = Trainer(
+        recipe.model_copy(update={"lr_multipliers": {"language_model": 0.0, "projector": 0.5}}), tmp_path / "run"
+    )
     before = {name: master.clone() for name, master in trainer.engine.optimizer.masters.items()}
     take_step(trainer, [range(8)], 1e-2, Sums())
     moved = {n: float((m - before[n]).abs().max()) for n, m in trainer.engine.optimizer.masters.items()}
@@ -447,14 +457,14 @@ def test_learning_rates_by_part(recipe, tmp_path):
     # Adam's first step is the learning rate itself
     assert max(far for name, far in moved.items() if ".experts." in name) == pytest.approx(1e-2, rel=1e-2)
     assert max(far for name, far in moved.items() if ".projector." in name) == pytest.approx(5e-3, rel=1e-2)
-    with pytest.raises(RecipeError, match="rates: no parameter that is trained is named nothing"):
-        Trainer(recipe.model_copy(update={"rates": {"nothing": 2.0}}), tmp_path / "other")
+    with pytest.raises(RecipeError, match="lr_multipliers: no parameter that is trained is named nothing"):
+        Trainer(recipe.model_copy(update={"lr_multipliers": {"nothing": 2.0}}), tmp_path / "other")
     with pytest.raises(RecipeError, match="freeze: no parameter is named nowhere"):
         Trainer(recipe.model_copy(update={"freeze": ["nowhere"]}), tmp_path / "other")
 
 
 def test_letters_get_a_token_and_begin_as_what_they_look_like(recipe, tmp_path, tiny_folder, tiny):
-    begun = recipe.model_copy(update={"start": str(tiny_folder), "letters": "é’\u2026", "samples": 16})
+    begun = recipe.model_copy(update={"start": str(tiny_folder), "extra_tokens": "é’\u2026", "total_samples": 16})
     trainer = Trainer(begun, tmp_path / "run")
     tokenizer, old = trainer.processor.tokenizer, tiny.processor.tokenizer
     text = "caf\u00e9\u2019s \u4e2d\u2026"
@@ -474,7 +484,9 @@ def test_recomputing_warns_of_nothing_and_changes_nothing(recipe, tmp_path):
     plain, sums = gradients(recipe, tmp_path / "plain", [range(4)])
     with warnings.catch_warnings():
         warnings.simplefilter("error", FutureWarning)
-        again, more = gradients(recipe.model_copy(update={"recompute": True}), tmp_path / "again", [range(4)])
+        again, more = gradients(
+            recipe.model_copy(update={"activation_checkpointing": True}), tmp_path / "again", [range(4)]
+        )
     assert more.loss == pytest.approx(sums.loss, rel=1e-6)
     assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
 
@@ -533,7 +545,7 @@ def test_a_recipe_based_on_another_has_neither_its_name_nor_its_licence(tmp_path
     (tmp_path / "mine.yaml").write_text("base: nano-engines\nsamples: 10\n")
     mine, base = load_recipe(tmp_path / "mine.yaml"), load_recipe("nano-engines")
     assert (base.name, base.licence) == ("SPHINX-Nano", "apache-2.0") and (mine.name, mine.licence) == (None, None)
-    assert mine == base.model_copy(update={"name": None, "licence": None, "samples": 10})
+    assert mine == base.model_copy(update={"name": None, "licence": None, "total_samples": 10})
 
 
 def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():
@@ -570,7 +582,7 @@ def start(tmp_path, member, recipe, folder, resume) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
-    recipe = recipe.model_copy(update={"samples": 1600, "save_every": 10})
+    recipe = recipe.model_copy(update={"total_samples": 1600, "save_every": 10})
     Trainer(recipe, tmp_path / "straight").run()
     folder = tmp_path / "killed"
     for _ in range(4):
@@ -598,7 +610,7 @@ def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stop_signal_to_the_whole_group_saves_first(recipe, tmp_path, tiny_member, number, workers):
     """As a terminal, a scheduler or a container sends it: to the workers of the loader too, and more than once."""
-    recipe = recipe.model_copy(update={"samples": 80000, "save_every": 10000, "workers": workers})
+    recipe = recipe.model_copy(update={"total_samples": 80000, "save_every": 10000, "workers": workers})
     folder = tmp_path / "stopped"
     process = start(tmp_path, tiny_member, recipe, folder, False)
     while not (folder / "log.jsonl").exists() and process.poll() is None:

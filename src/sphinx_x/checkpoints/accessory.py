@@ -11,7 +11,6 @@ import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from sphinx_x.checkpoints import probe
-from sphinx_x.checkpoints.forms import NOTHING, OFFICIAL, OTHER, expect, read_config
+from sphinx_x.checkpoints.experts import OFFICIAL_PARTS
+from sphinx_x.checkpoints.forms import NOTHING, OFFICIAL, OTHER, expect
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import accessory_llm_rules, text_config
-from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, plan_parts
-from sphinx_x.checkpoints.recognise import check_file
-from sphinx_x.checkpoints.rules import VISION, Rule, Source, expert_places, expert_rules, renames, weight_and_bias
+from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, plan_parts
+from sphinx_x.checkpoints.places import expert_places, of_kind
+from sphinx_x.checkpoints.recognise import check_file, read_config
+from sphinx_x.checkpoints.rules import VISION, Rule, Source, renames, weight_and_bias
 from sphinx_x.checkpoints.shards import AccessoryFolder, Overlay
 from sphinx_x.checkpoints.writer import (
     ORIGINAL,
@@ -37,7 +38,8 @@ from sphinx_x.checkpoints.writer import (
 )
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY
-from sphinx_x.model.config import ExpertConfig, GroupConfig, ImageTokens, SphinxXConfig
+from sphinx_x.model.config import GroupConfig, ImageTokens, SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig
 from sphinx_x.model.processing import build_processor
 from sphinx_x.model.tokenizer import begin_with_bos, extend_vocabulary, read_tokenizer
 from sphinx_x.model.views import ViewGrid
@@ -79,18 +81,6 @@ ARCHITECTURES: dict[str, Architecture | None] = {
     "mixtral_sparse": None,
 }
 
-PARTS = {
-    "convnext": "openclip_convnext_xxl.",
-    "dinov2": "dinov2_vitg14.",
-    "clip": "clip.visual.",
-    "qformer": "qformer.",
-}
-PROBES = {
-    "convnext": partial(probe.convnext, eps=1e-5),
-    "dinov2": probe.dinov2,
-    "clip": probe.clip,
-    "qformer": probe.qformer,
-}
 UNUSED = re.compile(
     r"clip\.(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias)"
     r"|transformer\..*|visual\.proj)|dinov2_vitg14\.mask_token|rope\.freqs|layers\.\d+\.attention\.inner_attention\.rope\.freqs"
@@ -118,7 +108,8 @@ class Checkpoint:
         for number, (group, projector) in enumerate(zip(groups, projectors[: len(groups)], strict=True)):
             for expert in group.experts:
                 if expert.kind not in apart:
-                    rules += expert_rules(expert, PARTS[expert.kind], self.place(expert.kind))
+                    part = OFFICIAL_PARTS[expert.kind]
+                    rules += part.rules(expert, part.prefix, self.place(expert.kind))
             rules += renames(
                 {**weight_and_bias("0", "0"), **weight_and_bias("1", "1")},
                 f"{projector}.",
@@ -128,10 +119,10 @@ class Checkpoint:
 
     def place(self, kind: str) -> str:
         """What our names of an expert begin with."""
-        places = expert_places(self.config.group_configs())
-        if kind not in places:
+        found = of_kind(expert_places(self.config.group_configs()), kind)
+        if not found:
             raise CheckpointError(f"an architecture {self.kind} has no expert of the kind {kind}")
-        return places[kind][1]
+        return found[0].target
 
 
 def visual_groups(
@@ -143,7 +134,7 @@ def visual_groups(
         return ()
 
     def expert(name: str, size: int, resample: str) -> Any:
-        found = (apart or {}).get(name) or PROBES[name](tensors, PARTS[name])
+        found = (apart or {}).get(name) or OFFICIAL_PARTS[name].config(tensors)
         return replace(found, height=size, width=size, resample=resample)
 
     if architecture.views.view_height == 224:
@@ -204,7 +195,7 @@ def read_settings(
     named = (_json(folder / "meta.json").get("llama_type") for folder in last_first)
     kind = kind or next((name for name in named if name is not None), None)
     if kind is None:
-        if any(name.startswith(tuple(PARTS.values())) for name in tensors):
+        if any(name.startswith(tuple(part.prefix for part in OFFICIAL_PARTS.values())) for name in tensors):
             raise CheckpointError(f"{folders[-1]}: no meta.json; name the architecture (--type)")
         kind = "mixtral" if any(".experts." in name for name in tensors) else "llama"
     return kind, settings
@@ -243,7 +234,7 @@ def import_accessory(
     disk. Raises `CheckpointError` with one line; then there is no `out`.
     """
     paths = [Path(folder) for folder in folders]
-    check_kinds(experts)
+    _check_experts(experts)
     for path in paths:
         expect(path, OFFICIAL, else_may_be=(NOTHING, OTHER))
     opened = [AccessoryFolder(path) for path in paths]
@@ -269,6 +260,19 @@ def import_accessory(
             hashes[f"{ORIGINAL}/{EXTRA}"] = write_safetensors(folder / ORIGINAL / EXTRA, unused, pairs)
         finish(folder, checkpoint.config, processor, outline["lm_head.weight"].dtype, hashes)
     return source.notes
+
+
+def _check_experts(experts: Sequence[Backbone]) -> None:
+    """Raises `CheckpointError` where two experts are of one kind, of which an architecture has one at most."""
+    kinds = [expert.kind for expert in experts]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice:
+        raise CheckpointError(f"two experts of the kind {twice} are given; one is wanted")
+    numbered = next((expert for expert in experts if expert.place is not None), None)
+    if numbered:
+        raise CheckpointError(
+            f"an official checkpoint has one expert of a kind; give {numbered.source.name} without a number"
+        )
 
 
 def _is_unused(name: str) -> bool:

@@ -18,16 +18,17 @@ from sphinx_x.checkpoints.forms import LLM as LANGUAGE_MODEL
 from sphinx_x.checkpoints.forms import check_model_folder, expect
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
-from sphinx_x.checkpoints.parts import Backbone, Part, check_kinds, convert_parts, disk_outline, plan_parts
+from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, disk_outline, plan_parts
+from sphinx_x.checkpoints.places import Place, counterparts, expert_places, fresh_places, given_places, name_of
 from sphinx_x.checkpoints.recognise import check_files
-from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, expert_places, renames
+from sphinx_x.checkpoints.rules import LLM, VISION, Rule, Source, renames
 from sphinx_x.checkpoints.templates import template_of
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.family import IMAGE_VOCABULARY, Member
-from sphinx_x.model.config import ExpertConfig, GroupConfig, SphinxXConfig
-from sphinx_x.model.mixture import build_expert
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig, build_expert
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.prompt import find_template
@@ -189,32 +190,39 @@ class StartingMember:
         names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head."))]
         return Part(self.source, renames({name: name for name in names}, "", ""), lambda _: True)
 
-    def expert(self, kind: str) -> tuple[ExpertConfig, str] | None:
-        """An expert's configuration and what its names begin with."""
-        return expert_places(self.groups).get(kind)
+    def expert(self, place: Place, target: str) -> Part:
+        """An expert of it, under other names of ours, which begin with `target`."""
+        names = [name.removeprefix(place.target) for name in self.source.tensors() if name.startswith(place.target)]
+        return Part(self.source, renames({name: name for name in names}, place.target, target), lambda _: True)
 
-    def projector(self, new: GroupConfig, target: str) -> Part | None:
-        """The projector of the group that has all experts of `new`, the columns of its other experts left out."""
-        kinds = [expert.kind for expert in new.experts]
-        for number, group in enumerate(self.groups):
-            widths = {expert.kind: width(expert) for expert in group.experts}
-            if not set(kinds) <= set(widths) or any(width(e) != widths[e.kind] for e in new.experts):
-                continue
-            old = f"{VISION}{number}.projector."
+    def projector(self, new: Sequence[ExpertConfig], old: Sequence[Place | None], target: str) -> Part | None:
+        """The projector of the group that has all of `old`, the columns of its other experts left out.
 
-            def columns(weight: Tensor, widths: dict[str, int] = widths) -> tuple[Tensor]:
-                by_kind = dict(zip(widths, weight.split(list(widths.values()), dim=1), strict=True))
-                return (torch.cat([by_kind[kind] for kind in kinds], dim=1),)
+        Args:
+            new: The experts of a group.
+            old: For each of them, the expert here whose columns it takes.
+            target: What our names of the new projector begin with.
 
-            rest = renames({name: name for name in ("0.bias", "1.weight", "1.bias")}, old, target)
-            rules = [Rule((f"{old}0.weight",), (f"{target}0.weight",), columns), *rest]
-            return Part(self.source, rules, lambda _: True)
-        return None
+        Returns:
+            Nothing where there is no such group, or where an expert is as wide no more.
+        """
+        taken = [place for place in old if place is not None]
+        if len(taken) < len(new) or len({place.group for place in taken}) != 1:
+            return None
+        if any(e.token_channels != place.config.token_channels for e, place in zip(new, taken, strict=True)):
+            return None
+        group = taken[0].group
+        whole = [place for place in expert_places(self.groups) if place.group == group]
+        widths = [place.config.token_channels for place in whole]
 
+        def columns(weight: Tensor) -> tuple[Tensor]:
+            parts = weight.split(widths, dim=1)
+            return (torch.cat([parts[whole.index(place)] for place in taken], dim=1),)
 
-def width(expert: ExpertConfig) -> int:
-    """Channels of an expert's tokens."""
-    return expert.channels[-1] if isinstance(expert.channels, tuple) else expert.channels
+        source = f"{VISION}{group}.projector."
+        rest = renames({name: name for name in ("0.bias", "1.weight", "1.bias")}, source, target)
+        rules = [Rule((f"{source}0.weight",), (f"{target}0.weight",), columns), *rest]
+        return Part(self.source, rules, lambda _: True)
 
 
 @told_in_one_line
@@ -231,11 +239,12 @@ def import_backbones(
 ) -> list[str]:
     """Makes a member from base weights and writes its model folder; returns notes for the user, one line each.
 
-    member: gives views, prompt template and the places for experts, each filled with one of `experts` by its kind, or
-    with new weights where `fresh` names the kind. llm: a folder of the library's format. start: instead of it, a model
-    folder of ours that gives language model, projector, image tokens, and the experts that are not given. dtype: of all
-    weights; by default each keeps its own, and new ones have the language model's. template: a name of `TEMPLATES`, in
-    place of the member's. seed: of new weights. Raises `CheckpointError` with one line; then there is no `out`.
+    member: gives views, prompt template and the places for experts, each filled with one of `experts`, by its kind or
+    by its `place`, or with new weights where `fresh` names the kind or the place's number. llm: a folder of the
+    library's format. start: instead of it, a model folder of ours that gives language model, projector, image tokens,
+    and the experts that are not given. dtype: of all weights; by default each keeps its own, and new ones have the
+    language model's. template: a name of `TEMPLATES`, in place of the member's. seed: of new weights. Raises
+    `CheckpointError` with one line; then there is no `out`.
     """
     if (llm is None) == (start is None):
         raise CheckpointError("give either a language model (--llm) or a member to start from (--from)")
@@ -275,32 +284,32 @@ class Assembly:
     def __init__(
         self, member: Member, given: Sequence[Backbone], fresh: Sequence[str], begun: StartingMember | None
     ) -> None:
-        self.fresh, self.begun = fresh, begun
+        self.begun = begun
         self.notes: list[str] = []
-        check_kinds(given)
-        both = next((expert.kind for expert in given if expert.kind in fresh), None)
-        if both:
-            raise CheckpointError(f"the expert {both} is given, and to be made new as well")
-        self.given = {expert.kind: expert for expert in given}
         asked = SphinxXConfig(groups=member.groups, views=member.views).group_configs()
-        kinds = [expert.kind for group in asked for expert in group.experts]
-        for kind in [*self.given, *fresh]:
-            if kind not in kinds:
-                raise CheckpointError(f"{member.name} has no expert of the kind {kind}; it has {', '.join(kinds)}")
-        self.groups = [replace(group, experts=tuple(map(self._expert, group.experts))) for group in asked]
+        self.places = expert_places(asked)
+        self.fresh = fresh_places(member.name, self.places, fresh)
+        self.given = given_places(member.name, self.places, given, self.fresh)
+        old = expert_places(begun.groups) if begun else []
+        to_fill = {place.number: place.number not in {*self.given, *self.fresh} for place in self.places}
+        self.old = counterparts(member.name, self.places, old, to_fill)
+        filled = iter([self._expert(place) for place in self.places])
+        self.groups = [replace(group, experts=tuple(next(filled) for _ in group.experts)) for group in asked]
 
-    def _expert(self, place: ExpertConfig) -> ExpertConfig:
+    def _expert(self, place: Place) -> ExpertConfig:
         """What fills a place: the size of its source, at the place's resolution."""
-        begun = self.begun.expert(place.kind) if self.begun else None
-        if place.kind in self.fresh:
-            return place
-        if place.kind in self.given:
-            found = self.given[place.kind].config
-        elif begun:
-            found = begun[0]
+        wanted, number = place.config, place.number
+        if number in self.fresh:
+            return wanted
+        if number in self.given:
+            found = self.given[number].config
+        elif number in self.old:
+            found = self.old[number].config
         else:
-            raise CheckpointError(f"no weights for the expert {place.kind}: give --expert, or --fresh {place.kind}")
-        return replace(found, height=place.height, width=place.width, resample=place.resample)
+            name = name_of(place, self.places)
+            one = "--expert" if name == place.kind else f"--expert {name}=PATH"
+            raise CheckpointError(f"no weights for the expert {name}: give {one}, or --fresh {name}")
+        return replace(found, height=wanted.height, width=wanted.width, resample=wanted.resample)
 
     def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> list[Part]:
         """Where the vision's tensors come from; what nothing is given for is made new, in `dtype`."""
@@ -312,24 +321,22 @@ class Assembly:
         parts: list[Part] = []
         modules: dict[str, nn.Module] = {}
         for number, group in enumerate(self.groups):
-            for k, expert in enumerate(group.experts):
-                target = f"{VISION}{number}.experts.{k}."
-                begun = self.begun.expert(expert.kind) if self.begun else None
-                if expert.kind in self.fresh:
-                    modules[target] = build_expert(expert)
-                    self.notes.append(f"made new: the expert {expert.kind}")
-                elif expert.kind in self.given:
-                    parts.append(self.given[expert.kind].part(target))
-                elif self.begun and begun:
-                    names = [name for name in self.begun.source.tensors() if name.startswith(begun[1])]
-                    moved = {name.removeprefix(begun[1]): name.removeprefix(begun[1]) for name in names}
-                    parts.append(Part(self.begun.source, renames(moved, begun[1], target), lambda _: True))
+            places = [place for place in self.places if place.group == number]
+            for place, expert in zip(places, group.experts, strict=True):
+                if place.number in self.fresh:
+                    modules[place.target] = build_expert(expert)
+                    self.notes.append(f"made new: the expert {name_of(place, self.places)}")
+                elif place.number in self.given:
+                    parts.append(self.given[place.number].part(place.target))
+                elif self.begun:
+                    parts.append(self.begun.expert(self.old[place.number], place.target))
             target = f"{VISION}{number}.projector."
-            taken = self.begun.projector(group, target) if self.begun else None
+            old = [self.old.get(place.number) for place in places]
+            taken = self.begun.projector(group.experts, old, target) if self.begun else None
             if taken:
                 parts.append(taken)
             else:
-                channels = sum(width(expert) for expert in group.experts)
+                channels = sum(expert.token_channels for expert in group.experts)
                 modules[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
                 self.notes.append(f"made new: the projector of group {number + 1}")
         for module in (module for whole in modules.values() for module in whole.modules()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,26 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from sphinx_x.checkpoints.recognise import WEIGHTS, check_file, check_files, complaint
+from sphinx_x.checkpoints.experts import expert_model_types
+from sphinx_x.checkpoints.recognise import WEIGHTS, check_files, complaint, read_config
 from sphinx_x.checkpoints.shards import SHARD
 from sphinx_x.errors import CheckpointError, plain
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.work.files import check_folder
 
-OURS, ADAPTERS, OFFICIAL, LLM, EXPERT, OTHER, NOTHING = (
-    *("model folder", "adapters", "official", "language model", "visual expert", "other", "nothing"),
-)
+OURS = "model folder"
+ADAPTERS = "adapters"
+OFFICIAL = "official"
+LLM = "language model"
+EXPERT = "visual expert"
+OTHER = "other"
+NOTHING = "nothing"
 WANTED = {
     OURS: "a model folder",
     ADAPTERS: "a folder of adapters",
     OFFICIAL: "an official checkpoint",
     LLM: "a base language model",
 }
-EXPERTS = ("dinov2", "convnext", "blip-2", "blip_2_qformer", "timm_wrapper")
-"""Kinds of the library whose weights `open_expert` may read."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,6 @@ def _inside(folder: Path) -> str:
     return f"; {found[-1]} has one" if found else ""
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The fields of a JSON file; raises `CheckpointError` saying what it is instead."""
-    check_file(path)
-    return json.loads(path.read_bytes())
-
-
 def _untyped(fields: dict[str, Any], official: bool) -> Form:
     if official or {"n_heads", "n_layers"} & fields.keys():
         return Form(OFFICIAL, "holds an official checkpoint (LLaMA2-Accessory's or Meta's form)")
@@ -99,7 +95,7 @@ def _typed(kind: str) -> Form:
     name = plain(kind, 40)
     if kind == SphinxXConfig.model_type:
         return Form(OURS, "is a model folder of this package")
-    if kind in EXPERTS:
+    if kind in expert_model_types():
         return Form(EXPERT, f"holds a visual expert ({name})")
     if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return Form(OTHER, f"is a {name}, a multi-modal model of another family")

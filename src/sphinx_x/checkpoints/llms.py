@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.probe import number
 from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, inverse, joined, renames
 from sphinx_x.errors import CheckpointError
 from sphinx_x.family import IMAGE_VOCABULARY
@@ -72,17 +73,6 @@ def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, An
         "router_aux_loss_coef": number(settings, "load_balancing_weight", BALANCE.get(kind, 0.1), 0, 1e3),
         "sliding_window": None,
     }
-
-
-def number(settings: dict[str, Any], name: str, default: float, least: float, most: float) -> float:
-    """A number of the settings, the default where it is not there or null; raises `CheckpointError` where it is none,
-    or outside of least to most."""
-    value = settings.get(name)
-    if value is None:
-        return float(default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise CheckpointError(f"the settings give {name} {value!r}, not a number from {least:g} to {most:g}")
-    return float(value)
 
 
 def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:

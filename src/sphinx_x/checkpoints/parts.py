@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sphinx_x.checkpoints.rules import Rule, Source, convert, expert_rules, plan
+from sphinx_x.checkpoints.rules import Rule, Source, convert, plan
 from sphinx_x.checkpoints.writer import TYPE_NAMES
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ExpertConfig, SphinxXConfig
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.experts import ExpertConfig
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,16 @@ class Part:
 class Backbone:
     """A visual expert of its own, from a file.
 
-    prefix: what its names begin with; ignore: what else lies in the file; rules: (config, prefix, target) -> rules.
+    prefix: what its names begin with; ignore: what else lies in the file; rules: (config, prefix, target) -> rules;
+    place: which of a member's places it is for, counted from 1, where that is said.
     """
 
     config: ExpertConfig
     source: Source
     prefix: str
     ignore: Callable[[str], bool]
-    rules: Callable[[Any, str, str], list[Rule]] = expert_rules
+    rules: Callable[[Any, str, str], list[Rule]]
+    place: int | None = None
 
     @property
     def kind(self) -> str:
@@ -45,14 +48,6 @@ class Backbone:
     def part(self, target: str) -> Part:
         """Its tensors as ours, which begin with `target`."""
         return Part(self.source, self.rules(self.config, self.prefix, target), self.ignore)
-
-
-def check_kinds(experts: Iterable[Backbone]) -> None:
-    """Raises `CheckpointError` where two experts are of one kind: which of them is meant?"""
-    kinds = [expert.kind for expert in experts]
-    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
-    if twice:
-        raise CheckpointError(f"two experts of the kind {twice} are given; one is wanted")
 
 
 def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor]:

@@ -6,15 +6,16 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from sphinx_x.errors import CheckpointError, plain
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
-FILES = (
-    *("config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json"),
-    *("adapter_config.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja", "manifest.json"),
-    "model.safetensors.index.json",
-)
+_FILES = """
+    config.json generation_config.json processor_config.json preprocessor_config.json adapter_config.json
+    tokenizer_config.json tokenizer.json chat_template.jinja manifest.json model.safetensors.index.json
+"""
+FILES = tuple(_FILES.split())
 """What a model folder consists of beside its weights; whatever else lies there is its owner's."""
 WHOLE_JSON = 1_000_000
 """Bytes up to which a JSON file is parsed; of a larger one (a tokenizer) only the two ends are looked at."""
@@ -53,6 +54,12 @@ def check_file(path: Path) -> None:
     what = complaint(path)
     if what:
         raise CheckpointError(f"{path}: {what}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The fields of a JSON file; raises `CheckpointError` saying what it is instead."""
+    check_file(path)
+    return json.loads(path.read_bytes())
 
 
 def check_files(folder: Path) -> None:

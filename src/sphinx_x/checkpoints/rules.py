@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError
-from sphinx_x.model.config import ClipConfig, ConvNextConfig, DinoV2Config, ExpertConfig, GroupConfig, QFormerConfig
 
 Tensors = tuple[Tensor, ...]
 LLM = "model.language_model."
@@ -106,125 +105,35 @@ def weight_and_bias(old: str, new: str) -> dict[str, str]:
     return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
 
 
-def joined(sources: tuple[str, ...], target: str) -> Rule:
-    """Tensors of equal height that stand above each other in one."""
+def weights_and_biases(layers: Mapping[str, str]) -> dict[str, str]:
+    """`weight_and_bias` of many layers."""
+    return {old: new for pair in layers.items() for old, new in weight_and_bias(*pair).items()}
+
+
+def numbered(count: int, old: str, new: str, layers: Mapping[str, str]) -> dict[str, str]:
+    """`weights_and_biases` of layers that lie in each of `count` blocks, whose names begin with `old`, and ours with
+    `new`."""
+    return {
+        name: ours
+        for k in range(count)
+        for name, ours in weights_and_biases({f"{old}{k}.{a}": f"{new}{k}.{b}" for a, b in layers.items()}).items()
+    }
+
+
+def joined(sources: tuple[str, ...], target: str, shares: tuple[int, ...] = ()) -> Rule:
+    """Tensors that stand above each other in one, of equal height or with these shares of it."""
 
     def join(*parts: Tensor) -> Tensors:
         return (torch.cat(parts),)
 
-    return Rule(sources, (target,), join, lambda whole: whole.chunk(len(sources)))
+    parts = shares or (1,) * len(sources)
+
+    def cut(whole: Tensor) -> Tensors:
+        return whole.split([len(whole) * share // sum(parts) for share in parts])
+
+    return Rule(sources, (target,), join, cut)
 
 
 def reshaped(source: str, target: str, old: tuple[int, ...], new: tuple[int, ...]) -> Rule:
     """The same numbers in another shape (-1 as PyTorch reads it)."""
     return Rule((source,), (target,), lambda x: (x.reshape(new),), lambda x: (x.reshape(old),))
-
-
-def convnext_rules(config: ConvNextConfig, source: str, target: str) -> list[Rule]:
-    """timm's names, which open_clip uses as well, without the classifier."""
-    pairs = {
-        **weight_and_bias("stem.0", "stages.0.0"),
-        **weight_and_bias("stem.1", "stages.0.1"),
-        **weight_and_bias("head.norm", "norm"),
-    }
-    block = {"conv_dw": "depthwise", "norm": "norm", "mlp.fc1": "expand", "mlp.fc2": "contract"}
-    for stage, depth in enumerate(config.depths):
-        if stage:
-            for k in (0, 1):
-                pairs |= weight_and_bias(f"stages.{stage}.downsample.{k}", f"stages.{stage}.{k}")
-        for k in range(depth):
-            old, new = f"stages.{stage}.blocks.{k}", f"stages.{stage}.{2 + k}"
-            pairs[f"{old}.gamma"] = f"{new}.scale"
-            for theirs, ours in block.items():
-                pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
-    return renames(pairs, source, target)
-
-
-def dinov2_rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
-    """The names of DINOv2's own code."""
-    pairs = {"cls_token": "class_token", "pos_embed": "position_embed"}
-    pairs |= {**weight_and_bias("patch_embed.proj", "patch_embed"), **weight_and_bias("norm", "norm")}
-    mlp = {"mlp.w12": "mlp.gate_up", "mlp.w3": "mlp.down"}
-    if not config.swiglu:
-        mlp = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
-    layers = {"norm1": "norm1", "attn.qkv": "qkv", "attn.proj": "out", "norm2": "norm2", **mlp}
-    for k in range(config.depth):
-        pairs |= {f"blocks.{k}.ls{n}.gamma": f"blocks.{k}.scale{n}" for n in (1, 2)}
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"blocks.{k}.{theirs}", f"blocks.{k}.{ours}")
-    return renames(pairs, source, target)
-
-
-def clip_rules(config: ClipConfig, source: str, target: str) -> list[Rule]:
-    """open_clip's names of the vision transformer."""
-    pairs = {
-        "conv1.weight": "patch_embed.weight",
-        **weight_and_bias("ln_pre", "pre_norm"),
-        **weight_and_bias("ln_post", "norm"),
-    }
-    layers = {"ln_1": "norm1", "attn.out_proj": "out", "ln_2": "norm2", "mlp.c_fc": "mlp.up", "mlp.c_proj": "mlp.down"}
-    for k in range(config.depth):
-        old, new = f"transformer.resblocks.{k}", f"blocks.{k}"
-        pairs |= {f"{old}.attn.in_proj_{kind}": f"{new}.qkv.{kind}" for kind in ("weight", "bias")}
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"{old}.{theirs}", f"{new}.{ours}")
-    channels, positions = config.channels, 1 + config.positions[0] * config.positions[1]
-    return [
-        reshaped(f"{source}class_embedding", f"{target}class_token", (channels,), (1, 1, channels)),
-        reshaped(
-            f"{source}positional_embedding",
-            f"{target}position_embed",
-            (positions, channels),
-            (1, positions, channels),
-        ),
-        *renames(pairs, source, target),
-    ]
-
-
-def qformer_rules(config: QFormerConfig, source: str, target: str) -> list[Rule]:
-    """The library's names of BLIP-2 without its language model."""
-    pairs = {
-        "query_tokens": "queries",
-        "vision_model.embeddings.class_embedding": "vision.class_token",
-        "vision_model.embeddings.position_embedding": "vision.position_embed",
-        **weight_and_bias("vision_model.embeddings.patch_embedding", "vision.patch_embed"),
-        **weight_and_bias("vision_model.post_layernorm", "vision.norm"),
-        **weight_and_bias("qformer.layernorm", "norm"),
-    }
-    layers = {"layer_norm1": "norm1", "self_attn.qkv": "qkv", "self_attn.projection": "out", "layer_norm2": "norm2"}
-    layers |= {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
-    for k in range(config.vision_depth):
-        for theirs, ours in layers.items():
-            pairs |= weight_and_bias(f"vision_model.encoder.layers.{k}.{theirs}", f"vision.blocks.{k}.{ours}")
-    attention = {f"attention.{part}": part for part in ("query", "key", "value")}
-    attention |= {"output.dense": "out", "output.LayerNorm": "norm"}
-    for k in range(config.depth):
-        old, new = f"qformer.encoder.layer.{k}", f"layers.{k}"
-        kinds = {"attention": "attention"} | ({"crossattention": "cross"} if k % config.cross_every == 0 else {})
-        for their_kind, kind in kinds.items():
-            for theirs, ours in attention.items():
-                pairs |= weight_and_bias(f"{old}.{their_kind}.{theirs}", f"{new}.{kind}.{ours}")
-        pairs |= weight_and_bias(f"{old}.intermediate_query.dense", f"{new}.up")
-        pairs |= weight_and_bias(f"{old}.output_query.dense", f"{new}.down")
-        pairs |= weight_and_bias(f"{old}.output_query.LayerNorm", f"{new}.norm")
-    return renames(pairs, source, target)
-
-
-def expert_places(groups: Iterable[GroupConfig]) -> dict[str, tuple[ExpertConfig, str]]:
-    """By kind, each expert of a model and what our names of its tensors begin with; of two of a kind the first."""
-    places: dict[str, tuple[ExpertConfig, str]] = {}
-    for number, group in enumerate(groups):
-        for k, expert in enumerate(group.experts):
-            places.setdefault(expert.kind, (expert, f"{VISION}{number}.experts.{k}."))
-    return places
-
-
-def expert_rules(config: ExpertConfig, source: str, target: str) -> list[Rule]:
-    """The rules of one expert from the names of the code it comes from."""
-    if isinstance(config, ConvNextConfig):
-        return convnext_rules(config, source, target)
-    if isinstance(config, DinoV2Config):
-        return dinov2_rules(config, source, target)
-    if isinstance(config, ClipConfig):
-        return clip_rules(config, source, target)
-    return qformer_rules(config, source, target)

@@ -198,15 +198,23 @@ def train(
     export: Annotated[Path | None, typer.Option(help="Only write the newest state as a model folder there.")] = None,
 ) -> None:
     """Trains a member after a recipe."""
-    from sphinx_x.training.recipe import load_recipe
+    from sphinx_x.recipe import load_recipe
 
     loaded, folder = load_recipe(recipe), out or Path("runs") / Path(recipe).stem
-    if dry_run:
-        from sphinx_x.training.dry_run import CannotFitError
-        from sphinx_x.training.dry_run import dry_run as tell
+    if loaded.data is not None:
+        from sphinx_x.engines.nano.prepare import check_data
 
         try:
-            print(tell(loaded, folder, ranks, device, memory))
+            check_data(loaded.data)
+        except SphinxXError as error:
+            raise SphinxXError(f"{recipe}: {error}") from error
+    if dry_run:
+        from sphinx_x.planning.report import CannotFitError
+        from sphinx_x.planning.report import dry_run as tell
+        from sphinx_x.training.trial import try_steps
+
+        try:
+            print(tell(loaded, folder, ranks, device, memory, try_steps))
         except CannotFitError as error:
             print(error.table, flush=True)
             raise
@@ -251,7 +259,11 @@ keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
 Experts = Annotated[
     list[str] | None,
-    typer.Option("--expert", help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; repeatable."),
+    typer.Option(
+        "--expert",
+        help="A visual expert: a folder, a file, a hub id or hf://owner/name/folder; NUMBER=... where a member has "
+        "several of its kind; repeatable.",
+    ),
 ]
 
 
@@ -269,10 +281,10 @@ def official(
 ) -> None:
     """Turns an official SPHINX checkpoint into a model folder, exactly."""
     from sphinx_x.checkpoints.accessory import import_accessory
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
 
-    experts = [open_expert(fetch(path)) for path in expert or []]
+    experts = open_experts(expert or [], fetch)
     _say(import_accessory([fetch(path) for path in checkpoint], out, type, experts), out)
 
 
@@ -295,7 +307,9 @@ def backbones(
     ],
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
-    fresh: Annotated[list[str] | None, typer.Option(help="Make this kind of expert from nothing; repeatable.")] = None,
+    fresh: Annotated[
+        list[str] | None, typer.Option(help="Make this kind of expert, or place NUMBER, from nothing; repeatable.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
     ] = None,
@@ -305,7 +319,7 @@ def backbones(
 ) -> None:
     """Makes a fresh member from a base language model and visual experts."""
     from sphinx_x.checkpoints.backbones import import_backbones
-    from sphinx_x.checkpoints.experts import open_expert
+    from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.writer import dtype_named
     from sphinx_x.family import get_member
@@ -314,7 +328,7 @@ def backbones(
         get_member(member),
         out,
         llm=fetch(llm) if llm else None,
-        experts=[open_expert(fetch(path)) for path in expert or []],
+        experts=open_experts(expert or [], fetch),
         fresh=fresh or [],
         start=fetch(start) if start else None,
         dtype=dtype_named(dtype) if dtype else None,

@@ -194,7 +194,7 @@ def measure_lengths(
     tally = Tally.from_json(json.dumps(json.loads(known.read_text(encoding="utf-8"))["tally"]))
     aside = folder / f"{name}.quarantine.jsonl"
     try:
-        tally.check_share(max_bad, f"source {name} (see {aside}; max_holes)", final=True)
+        tally.check_share(max_bad, f"source {name} (see {aside}; max_bad_samples)", final=True)
     except DataError:
         _forget(meter, but=aside)  # so that what is mended is measured again
         raise

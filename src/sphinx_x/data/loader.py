@@ -81,14 +81,14 @@ class Examples(Dataset[list[Example]]):
         return [self.example(index) for index in pack]
 
     def example(self, index: int) -> Example:
-        """The example at a global index, or the hole that it leaves."""
+        """The example at a global index, or the bad sample that stands in its place."""
         source, number = self.blend[index]
         row = self.pieces[source][number]
         name = f"{self.blend.sources[source].name}: {self.readers[source].where(int(row['sample']))}"
         try:
             return self._build(index, source, row, name)
         except UNUSABLE as error:
-            # a hole: counted and named by the training loop, never filled with another sample
+            # a bad sample: counted and named by the training loop, never filled with another sample
             empty = torch.empty(0, dtype=torch.int64)
             return Example(
                 empty, empty, self._no_views(), empty, source, name, error=f"{reason_of(error)}: {one_line(error)}"

@@ -10,111 +10,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.auto import NamesItsPackage
+from sphinx_x.model.experts.base import ExpertConfig, as_tuples, read_expert
+from sphinx_x.model.experts.convnext import ConvNextConfig
+from sphinx_x.model.experts.dinov2 import DinoV2Config
 from sphinx_x.model.views import ViewGrid
-
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-RESAMPLING = ("antialias", "canvas", "nearest")
-"""How views are brought to an expert's size, see `sphinx_x.model.resampling`; a field of every expert."""
-
-
-@dataclass(frozen=True)
-class ConvNextConfig:
-    """A ConvNeXt expert. strides: (down, across) of the stem and of the step into each later stage; final_eps: of the
-    last norm, where it is not `eps` as well."""
-
-    kind: str = "convnext"
-    height: int = 512
-    width: int = 512
-    channels: tuple[int, ...] = (384, 768, 1536, 3072)
-    depths: tuple[int, ...] = (3, 4, 30, 3)
-    strides: tuple[tuple[int, int], ...] = ((4, 4), (2, 2), (2, 2), (2, 2))
-    kernel: int = 7
-    eps: float = 1e-5
-    mean: tuple[float, ...] = CLIP_MEAN
-    std: tuple[float, ...] = CLIP_STD
-    resample: str = "antialias"
-    final_eps: float | None = None
-
-
-@dataclass(frozen=True)
-class DinoV2Config:
-    """A DINOv2 expert: a vision transformer with a class token, layer scale and, in the giant, a SwiGLU."""
-
-    kind: str = "dinov2"
-    height: int = 224
-    width: int = 224
-    patch: tuple[int, int] = (14, 14)
-    channels: int = 1536
-    depth: int = 40
-    heads: int = 24
-    hidden: int = 4096
-    swiglu: bool = True
-    positions: tuple[int, int] = (37, 37)
-    eps: float = 1e-6
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    resample: str = "antialias"
-
-
-@dataclass(frozen=True)
-class ClipConfig:
-    """CLIP's vision transformer (ViT-L/14 in the reference), without its projection to the text's space."""
-
-    kind: str = "clip"
-    height: int = 224
-    width: int = 224
-    patch: tuple[int, int] = (14, 14)
-    channels: int = 1024
-    depth: int = 24
-    heads: int = 16
-    hidden: int = 4096
-    positions: tuple[int, int] = (16, 16)
-    eps: float = 1e-5
-    mean: tuple[float, ...] = CLIP_MEAN
-    std: tuple[float, ...] = CLIP_STD
-    resample: str = "antialias"
-
-
-@dataclass(frozen=True)
-class QFormerConfig:
-    """BLIP-2's Q-Former over its own vision transformer: `queries` learned queries look at the view.
-
-    vision_*: the vision transformer (EVA-g in the reference); channels, depth, heads, hidden: the Q-Former, which looks
-    at the view in every `cross_every`-th layer.
-    """
-
-    kind: str = "qformer"
-    height: int = 224
-    width: int = 224
-    patch: tuple[int, int] = (14, 14)
-    positions: tuple[int, int] = (16, 16)
-    vision_channels: int = 1408
-    vision_depth: int = 39
-    vision_heads: int = 16
-    vision_hidden: int = 6144
-    vision_eps: float = 1e-6
-    queries: int = 32
-    channels: int = 768
-    depth: int = 12
-    heads: int = 12
-    hidden: int = 3072
-    cross_every: int = 2
-    eps: float = 1e-12
-    mean: tuple[float, ...] = CLIP_MEAN
-    std: tuple[float, ...] = CLIP_STD
-    resample: str = "antialias"
-
-
-ExpertConfig = ConvNextConfig | DinoV2Config | ClipConfig | QFormerConfig
-EXPERT_KINDS: dict[str, type[ExpertConfig]] = {
-    "convnext": ConvNextConfig,
-    "dinov2": DinoV2Config,
-    "clip": ClipConfig,
-    "qformer": QFormerConfig,
-}
 
 
 @dataclass(frozen=True)
@@ -136,26 +35,14 @@ class GroupConfig:
         return self.global_token + self.tokens[0] * self.tokens[1]
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
 def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
     if isinstance(value, GroupConfig):
         return value
-    experts = []
-    for expert in value["experts"]:
-        fields = expert if isinstance(expert, dict) else asdict(expert)
-        kind = fields.get("kind")
-        if kind not in EXPERT_KINDS:
-            raise ValueError(f"unknown kind of visual expert {kind!r}; known: {', '.join(EXPERT_KINDS)}")
-        expert = EXPERT_KINDS[kind](**{k: _tuples(v) for k, v in fields.items()})
-        if expert.resample not in RESAMPLING:
-            raise ValueError(f"resample must be one of {RESAMPLING}, not {expert.resample!r}")
-        experts.append(expert)
+    fields = [expert if isinstance(expert, dict) else asdict(expert) for expert in value["experts"]]
+    experts = tuple(read_expert(expert) for expert in fields)
     if value.get("resize", "bilinear") not in ("bilinear", "nearest"):
         raise ValueError(f"resize is bilinear or nearest, not {value['resize']!r}")
-    return GroupConfig(tuple(experts), **{k: _tuples(v) for k, v in value.items() if k != "experts"})
+    return GroupConfig(experts, **{k: as_tuples(v) for k, v in value.items() if k != "experts"})
 
 
 @dataclass(frozen=True)

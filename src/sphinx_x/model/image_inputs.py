@@ -34,7 +34,8 @@ def open_images(images: Any, channels: Any = None) -> Any:
         ImageError: Where a source is no image.
     """
     if isinstance(images, (list, tuple)):
-        return [open_images(image, channels) for image in images]
+        by_text = any(isinstance(image, (list, tuple)) for image in images)  # where None stands for a text without any
+        return [[] if by_text and image is None else open_images(image, channels) for image in images]
     if isinstance(images, str):
         return open_image(_content(images))
     axes = getattr(images, "ndim", 0)

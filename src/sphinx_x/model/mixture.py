@@ -9,19 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sphinx_x.model.config import ExpertConfig, GroupConfig
-from sphinx_x.model.convnext import ConvNext
-from sphinx_x.model.experts import Expert
-from sphinx_x.model.qformer import QFormer
+from sphinx_x.model.config import GroupConfig
+from sphinx_x.model.experts import build_expert
 from sphinx_x.model.views import ViewGrid
-from sphinx_x.model.vit import Clip, DinoV2
-
-EXPERTS: dict[str, type[Expert]] = {"convnext": ConvNext, "dinov2": DinoV2, "clip": Clip, "qformer": QFormer}
-
-
-def build_expert(config: ExpertConfig) -> Expert:
-    """The expert that a configuration describes."""
-    return EXPERTS[config.kind](config)
 
 
 class ExpertGroup(nn.Module):
@@ -37,8 +27,11 @@ class ExpertGroup(nn.Module):
 
     def forward(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
         """Views of `grid` -> (B, N, D)."""
-        fused_BNC = torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
-        return self.projector(fused_BNC)
+        return self.projector(self.fuse(pixels_B3HW, grid))
+
+    def fuse(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
+        """Views of `grid` -> the tokens of all experts side by side, (B, N, C)."""
+        return torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
 
     def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
         first_BC, map_BChw = expert(pixels_B3HW, grid)

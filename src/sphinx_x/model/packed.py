@@ -29,6 +29,11 @@ NEUTRAL = frozenset({"position_ids", "position_embeddings", "cache_position", "o
 """Options of attention functions that say nothing of how a token attends to others."""
 LAYERS = frozenset({"full_attention", "sliding_attention"})
 """Kinds of layers, as the library names them, whose tokens see others by what is computed here."""
+GROUP = 8
+"""Sequences that attention computes together at most."""
+TOKENS, VIEWS, ROWS = 512, 8, 256
+"""Rows, views and predictions of a micro-batch are filled up to multiples of these, so that shapes recur: a CPU's
+matrix library builds its kernels by shape, and building them anew in every step costs more than the filling."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +58,25 @@ def round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
+def plan_groups(lengths: Sequence[int], group_size: int = GROUP) -> list[tuple[list[int], int]]:
+    """Which sequences attention computes together, those of similar length, and the length they are padded to."""
+    order = sorted(range(len(lengths)), key=lambda k: lengths[k])
+    groups = [order[first : first + group_size] for first in range(0, len(order), group_size)]
+    return [(members, round_up(lengths[members[-1]], 32)) for members in groups]
+
+
 def plan_pack(
-    lengths: Sequence[int], group_size: int = 8, total: int | None = None, device: torch.device | str | None = None
+    lengths: Sequence[int], group_size: int = GROUP, total: int | None = None, device: torch.device | str | None = None
 ) -> Pack:
     """The plan for sequences of these lengths, lying one behind the other in a row of `total` tokens (by default as
     many as they have)."""
     total = sum(lengths) if total is None else total
     starts = torch.tensor([0, *lengths]).cumsum(0).tolist()
-    order = sorted(range(len(lengths)), key=lambda k: lengths[k])
     groups: list[tuple[int, int]] = []
     gathered: list[Tensor] = []
     put_back = torch.zeros(total, dtype=torch.int64)
     done = 0
-    for first in range(0, len(order), group_size):
-        members = order[first : first + group_size]
-        longest = round_up(lengths[members[-1]], 32)
+    for members, longest in plan_groups(lengths, group_size):
         for k in members:
             rows = torch.full((longest,), starts[k])
             rows[: lengths[k]] = torch.arange(starts[k], starts[k + 1])

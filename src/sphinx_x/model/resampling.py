@@ -13,8 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sphinx_x.model.config import CLIP_MEAN, CLIP_STD
 from sphinx_x.model.views import ViewGrid
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+RESAMPLING = ("antialias", "canvas", "nearest")
+"""How views are brought to an expert's size; a field of every expert."""
 
 
 def resample(pixels_V3HW: Tensor, size: tuple[int, int], how: str, grid: ViewGrid) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sphinx_x.page_lines.chains import chain
+from sphinx_x.page_lines.chains import Chain, chain
 from sphinx_x.page_lines.components import Components, Ints, Mask, find_components
 from sphinx_x.page_lines.ground import flatten
 from sphinx_x.page_lines.order import reading_order
@@ -30,6 +30,8 @@ WORD_GAP = 0.2
 """Least white between words, in heights of the line."""
 SPECK = 0.012
 """A component of at most this area, in squares of a usual letter's height, is dust: full stops are larger."""
+LOW, FEW = 0.7, 3
+"""A line that is lower, in heights of a usual letter, and has at most so many components is none."""
 MANY = 12_000
 """No page has so many letters: what has is a picture, or noise."""
 EDGE = 1
@@ -228,7 +230,12 @@ def _lines(text: Components, walls: Mask, unit: float) -> tuple[Line, ...]:
     if not chains:
         return ()
     rows = reading_order(np.array([piece.box for piece in chains]), unit)
-    return tuple(_numbered(chains, rows))
+    return tuple(_numbered(chains, [row for row in rows if not all(_low(chains[k], unit) for k in row)]))
+
+
+def _low(piece: Chain, unit: float) -> bool:
+    """Whether a piece of a line is so low and short that, by itself, it is dust or a dash."""
+    return piece.box[3] - piece.box[1] < LOW * unit and len(piece.members) <= FEW
 
 
 def _numbered(chains: Sequence, rows: Sequence[Sequence[int]]) -> Iterator[Line]:

@@ -14,8 +14,8 @@ from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.padding import with_padding
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.lora import add_adapters
-from sphinx_x.training.recipe import Recipe
 
 
 def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
@@ -35,11 +35,11 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
     model.config.abilities = Abilities.from_dict(recipe.abilities).to_dict()
     if recipe.padding is not None:
         with_padding(model, processor, recipe.padding)
-    if recipe.letters:
+    if recipe.extra_tokens:
         try:
-            add_letters(model, processor.tokenizer, recipe.letters)
+            add_letters(model, processor.tokenizer, recipe.extra_tokens)
         except ValueError as error:
-            raise RecipeError(f"letters: {one_line(error)}") from error
+            raise RecipeError(f"extra_tokens: {one_line(error)}") from error
     if recipe.lora is not None:
         add_adapters(model, recipe.lora, recipe.seed)
     return model, processor

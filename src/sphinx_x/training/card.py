@@ -12,10 +12,9 @@ import yaml
 
 from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.engines.nano.prepare import DataConfig
 from sphinx_x.inference import BUILT_IN
-from sphinx_x.training.dry_run import duration
-from sphinx_x.training.recipe import Recipe
+from sphinx_x.planning.report import duration
+from sphinx_x.recipe import Recipe
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.tally import UNUSABLE
 
@@ -23,8 +22,11 @@ SCORES = "## Scores"
 """The card's last section; `sphinx-x eval` prints what belongs there."""
 
 
-def _packages(data: DataConfig) -> list[str]:
-    """Where documents come from, each once."""
+def _packages(fields: dict[str, Any]) -> list[str]:
+    """Where documents come from, each once. fields: a recipe's `data`."""
+    from sphinx_x.engines.nano.prepare import check_data
+
+    data = check_data(fields)
     return list(dict.fromkeys([*data.packages, *(name for pages in data.pages.values() for name in pages.packages)]))
 
 

@@ -19,14 +19,14 @@ from torch.distributed.tensor import DTensor
 
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.parts import freeze, rates_of
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.alignment import AlignmentHead
 from sphinx_x.training.meter import Sums
 from sphinx_x.training.objective import Losses, Objective
 from sphinx_x.training.optimizer import MasterOptimizer
 from sphinx_x.training.packing import MicroBatch, pack_examples, trained_tokens
 from sphinx_x.training.parallel import spread
-from sphinx_x.training.parts import freeze, rates_of
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
 
@@ -54,16 +54,16 @@ class Engine:
         text = model.config.text_config
         torch.manual_seed(recipe.seed)
         head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames) if recipe.align.weight else None
-        self.objective = Objective(model.train(), head, recipe.balance)
+        self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef)
         if recipe.lora is None:  # else everything is frozen but the adapters
             freeze(self.objective, recipe.freeze)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
-        self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.rates))
+        self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.lr_multipliers))
 
     def micro_batches(self, packs: int) -> int:
         """How many micro-batches every rank computes in a step of so many packs."""
-        return max(-(-packs // (self.world.data_size * self.recipe.at_once)), 1)
+        return max(-(-packs // (self.world.data_size * self.recipe.micro_batch_size)), 1)
 
     def step(
         self, packs: Sequence[list[Example]], count: int, rate: float, sums: Sums, sources: Sequence[str] = ()
@@ -71,7 +71,7 @@ class Engine:
         """One optimizer step. packs: this rank's; count: micro-batches (see `micro_batches`), which may be more than
         this rank has packs for; sources: names, for `sums`."""
         began = time.monotonic()
-        at_once, sharded = self.recipe.at_once, self.world.mesh is not None
+        at_once, sharded = self.recipe.micro_batch_size, self.world.mesh is not None
         groups = [packs[k * at_once : (k + 1) * at_once] for k in range(count)]
         examples = [example for pack in packs for example in pack]
         trained, characters, tokens = self.world.total(
@@ -84,7 +84,9 @@ class Engine:
         seen: list[tuple[MicroBatch, Losses]] = []
         for number, group in enumerate(groups):
             micro = pack_examples(group, self.world.device, sharded, self.view)
-            if sharded and self.recipe.parallel.keep_whole:  # whole gradients add up, and are summed over ranks once
+            if (
+                sharded and self.recipe.parallel.zero_stage == 2
+            ):  # whole gradients add up, and are summed over ranks once
                 self.objective.set_requires_gradient_sync(number == count - 1)  # pyright: ignore[reportCallIssue]
             losses = Losses(*self.objective(micro))
             loss = losses.tokens.sum() / max(trained, 1) + self.recipe.align.weight * losses.align / max(characters, 1)
@@ -94,7 +96,7 @@ class Engine:
             seen.append((micro, Losses(*(part.detach() for part in losses))))
         norm = self.optimizer.norm()
         if math.isfinite(norm):
-            self.optimizer.step(rate, self.recipe.clip, norm)
+            self.optimizer.step(rate, self.recipe.max_grad_norm, norm)
         else:
             self.optimizer.drop_gradients()
         for micro, losses in seen:

@@ -1,19 +1,19 @@
 """The training loop: one stage, all tasks in one mixture (paper, section 3.3), on one process or many.
 
-A run lives in one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from; `holes.jsonl`
-with every sample that could not be used, and `bad_steps.jsonl` with those behind a loss that was not finite; at the end
-`model/`, and `best/` where there is a validation, are ordinary model folders. A killed run resumes bit-equal:
-everything random follows from the seed and the step.
+A run lives in one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from;
+`bad_samples.jsonl` with every sample that could not be used, and `nonfinite_steps.jsonl` with those behind a loss that
+was not finite; at the end `model/`, and `best/` where there is a validation, are ordinary model folders. A killed run
+resumes bit-equal: everything random follows from the seed and the step.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,17 +29,18 @@ from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.show import print_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
 from sphinx_x.model.packed import PACKED
+from sphinx_x.planning.costs import Load, Model, count_costs
+from sphinx_x.planning.machine import product_rate
+from sphinx_x.planning.outline import sizes_of, slice_of
+from sphinx_x.recipe import Recipe, shares_of, with_new_names
 from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
-from sphinx_x.training.dry_run import product_rate
 from sphinx_x.training.engine import Done, Engine
 from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.meter import Sums, record_of
 from sphinx_x.training.optimizer import learning_rate_at
 from sphinx_x.training.packing import trained_tokens
 from sphinx_x.training.progress import Progress, draw_curves
-from sphinx_x.training.recipe import Recipe, shares_of
-from sphinx_x.training.rehearsal import Load, rehearse, slice_of
 from sphinx_x.training.state import States, saved_states
 from sphinx_x.training.trackers import Tracker, flat, open_trackers
 from sphinx_x.training.validation import Validation
@@ -47,27 +48,36 @@ from sphinx_x.training.world import World, join, leave
 from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 DRAW_EVERY = 30
 """Seconds between two drawings of the curves."""
-FEW_HOLES = 10
-"""Holes that do not stop a run while few samples were seen; of all its samples `max_holes` counts, however few."""
-LOGS = ("log.jsonl", "validation.jsonl", "holes.jsonl", "bad_steps.jsonl")
+FEW = 10
+"""Bad samples that do not stop a run while few were seen; of all its samples `max_bad_samples` counts, however few."""
+FORMER_LOGS = {"bad_samples.jsonl": "holes.jsonl", "nonfinite_steps.jsonl": "bad_steps.jsonl"}
+"""What the release before called them."""
+LOGS = ("log.jsonl", "validation.jsonl", "bad_samples.jsonl", "nonfinite_steps.jsonl")
 
 
 @dataclass
-class Standing:
-    """Where a run stands: steps done, samples seen and holes among them, the next pack, the share that is done, steps
-    whose loss was not finite, how many of those came last in a row, the lowest validation loss."""
+class TrainState:
+    """Where a run stands: steps done, samples seen and bad ones among them, the next pack, the share that is done,
+    steps whose loss was not finite, how many of those came last in a row, the lowest validation loss."""
 
     step: int = 0
     samples: int = 0
-    holes: int = 0
+    bad_samples: int = 0
     window: int = 0
     pack: int = 0
     progress: float = 0.0
-    bad: int = 0
-    bad_in_a_row: int = 0
+    nonfinite: int = 0
+    nonfinite_in_a_row: int = 0
     best: float | None = None
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> TrainState:
+        """As it was saved, by this release or the one before."""
+        old = {"holes": "bad_samples", "bad": "nonfinite", "bad_in_a_row": "nonfinite_in_a_row"}
+        return cls(**{old.get(name, name): value for name, value in facts.items()})
 
 
 class StopSignal:
@@ -118,7 +128,7 @@ class Trainer:
         self.sources = [source.name for source in self.examples.blend.sources]
         self.validation = self._in_turn(self._validation) if recipe.validation else None
         self.data = self._data()
-        self.at = Standing()
+        self.at = TrainState()
         self.trackers: list[Tracker] = []
         self.drawn = self.saved = time.monotonic()
         self.flops: float | None = None  # of a token on this rank
@@ -143,12 +153,12 @@ class Trainer:
             self.processor,
             recipe.limits,
             recipe.budget,
-            recipe.samples,
+            recipe.total_samples,
             self.folder / "index",
             recipe.seed,
             Augmentation(**recipe.augment.model_dump()),
-            recipe.max_holes,
-            progress=lambda name, tally: print(f"measuring {name}: {tally.records} samples", file=sys.stderr),
+            recipe.max_bad_samples,
+            progress=lambda name, tally: logger.info("measuring %s: %d samples", name, tally.records),
         )
 
     def _validation(self) -> Validation:
@@ -156,23 +166,26 @@ class Trainer:
 
     def _resume(self) -> None:
         state, facts = self.states.newest()
-        if facts["recipe"] != self._facts():
+        if with_new_names(facts["recipe"], tell=False) != self._facts():
             raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
         tensors = self.engine.optimizer.tensors()
         self.states.load(state, tensors)
         self.engine.optimizer.load(tensors)
-        self.at = Standing(**facts["at"])
+        self.at = TrainState.read(facts["at"])
         if facts["data"] != self.data:
             raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
         for name in LOGS if self.world.first else ():
             path = self.folder / name
+            before = self.folder / FORMER_LOGS.get(name, name)
+            if before.exists() and not path.exists():
+                before.rename(path)
             kept = [record for record in read_lines(path) if record["step"] <= self.at.step]
             if path.exists():
                 write_atomic(path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def _facts(self) -> dict[str, Any]:
         """The recipe as the state remembers it: what may not change between the parts of a run."""
-        where = {"workers", "folder", "data", "parallel", "at_once", "recompute", "compile"}
+        where = {"workers", "folder", "data", "parallel", "micro_batch_size", "activation_checkpointing", "compile"}
         seen = {
             "name",
             "licence",
@@ -180,8 +193,8 @@ class Trainer:
             "save_minutes",
             "keep",
             "log_every",
-            "max_holes",
-            "bad_steps",
+            "max_bad_samples",
+            "max_nonfinite_steps",
             "trackers",
             "validation",
             "abilities",
@@ -204,9 +217,9 @@ class Trainer:
                 import matplotlib  # noqa: F401
             self._tell()
             self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"))
-        steps = self.mixture.plan.steps(recipe.batch, Position(at.window, at.pack))
+        steps = self.mixture.plan.steps(recipe.packs_per_step, Position(at.window, at.pack))
         sums = Sums()
-        with Progress(recipe.samples, at.samples, world.first) as progress, StopSignal() as stop:
+        with Progress(recipe.total_samples, at.samples, world.first) as progress, StopSignal() as stop:
             for step, packs in batches(self.examples, steps, recipe.workers, world.data_rank, world.data_size):
                 # the rate in the middle of the step
                 rate = learning_rate_at((at.progress + step.progress) / 2, recipe.learning_rate, recipe.warmup)
@@ -226,14 +239,17 @@ class Trainer:
                 if stopped and not last:
                     self.states.finish()
                     if world.first:
-                        print(f"stopped after step {at.step}; --resume goes on from there", file=sys.stderr)
+                        logger.warning("stopped after step %d; --resume goes on from there", at.step)
                     raise SystemExit(128 + (stop.number or signal.SIGTERM))
         self.states.finish()
         for tracker in self.trackers:
             tracker.close()
-        self._check_holes()
-        if at.holes and world.first:
-            print(f"{at.holes} of {at.samples} samples were broken: {self.folder / 'holes.jsonl'}", file=sys.stderr)
+        self._check_bad_samples()
+        if at.bad_samples and world.first:
+            print(
+                f"{at.bad_samples} of {at.samples} samples were broken: {self.folder / 'bad_samples.jsonl'}",
+                file=sys.stderr,
+            )
         return self.export(self.folder / "model")
 
     def _long_unsaved(self) -> bool:
@@ -243,81 +259,78 @@ class Trainer:
     def _tell(self) -> None:
         """What was left out of the sources, and one sample of each as it is learned, on standard error."""
         if self.world.device.type == "cpu" and not WAITING_KNOWN:
-            print(
+            logger.warning(
                 "note: PyTorch was loaded before sphinx_x, so its threads wait awake and are slow beside other work; "
-                "import sphinx_x first, or set OMP_WAIT_POLICY=passive",
-                file=sys.stderr,
+                "import sphinx_x first, or set OMP_WAIT_POLICY=passive"
             )
         for name, tally in self.mixture.tallies.items():
             for reason, count in (tally.set_aside + tally.left_out).most_common():
-                print(f"{name}: {count} of {tally.records} samples: {reason}", file=sys.stderr)
+                logger.warning("%s: %d of %d samples: %s", name, count, tally.records, reason)
         if self.at.step == 0:
             print_samples(self.examples)
 
     def _step(self, step: Step, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
         """One step of the engine on this rank's packs; gives the norm of the gradient."""
-        usable = self._without_holes(packs)
+        usable = self._usable(packs)
         if not self.world.any(bool(usable)):
             return 0.0
-        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
         if self.world.first and self.flops is None and usable:  # it alone writes the log
             self._count_operations(usable[0])
+        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
         done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
         self._judge(done)
         return done.norm
 
     def _count_operations(self, pack: Sequence[Example]) -> None:
         """Counts what a token of this pack takes, and measures what this device can do."""
-        tensor, config = self.recipe.parallel.tensor, self.engine.objective.model.config
+        config = slice_of(self.engine.objective.model.config, self.recipe.parallel.tensor)
         lengths = tuple(len(example.ids) for example in pack)
         load = Load(lengths, sum(len(e.views) for e in pack), sum(map(trained_tokens, pack)))
-        found = rehearse(config if tensor == 1 else slice_of(config, tensor), self.recipe, load)
+        found = count_costs(Model(config, sizes_of(config, self.recipe), self.recipe), load)
         self.flops = (found.vision_flops + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 
     def _judge(self, done: Done) -> None:
         """Counts and names what was behind a step that changed nothing; raises `DataError` when it repeats."""
         at = self.at
-        at.bad_in_a_row = 0 if done.finite else at.bad_in_a_row + 1
+        at.nonfinite_in_a_row = 0 if done.finite else at.nonfinite_in_a_row + 1
         if done.finite:
             return
-        at.bad += 1
+        at.nonfinite += 1
         names = [name for suspects in self.world.gathered(done.suspects) for name in suspects]
         if self.world.first:
             record = {"step": at.step, "norm": str(done.norm), "samples": names}
-            append_line(self.folder / "bad_steps.jsonl", record)
-            print(
-                f"step {at.step}: the loss or its gradient is not finite, nothing was changed: {_few(names)}",
-                file=sys.stderr,
-            )
-        if at.bad_in_a_row >= self.recipe.bad_steps:
+            append_line(self.folder / "nonfinite_steps.jsonl", record)
+            told = "step %d: the loss or its gradient is not finite, nothing was changed: %s"
+            logger.warning(told, at.step, _few(names))
+        if at.nonfinite_in_a_row >= self.recipe.max_nonfinite_steps:
             raise DataError(
-                f"the loss or its gradient was not finite in {at.bad_in_a_row} steps in a row; the last samples: "
-                f"{_few(names)}; all are in {self.folder / 'bad_steps.jsonl'} (bad_steps)"
+                f"the loss or its gradient was not finite in {at.nonfinite_in_a_row} steps in a row; the last samples: "
+                f"{_few(names)}; all are in {self.folder / 'nonfinite_steps.jsonl'} (max_nonfinite_steps)"
             )
 
-    def _without_holes(self, packs: Sequence[list[Example]]) -> list[list[Example]]:
-        """The usable examples of packs; each hole is named in `holes.jsonl`, and too many stop the run."""
+    def _usable(self, packs: Sequence[list[Example]]) -> list[list[Example]]:
+        """The usable examples of packs; each bad one is named in `bad_samples.jsonl`, and too many stop the run."""
         at = self.at
         found = [(e.name, e.error) for pack in packs for e in pack if e.error]
         if self.world.any(bool(found)):
-            for name, error in (hole for holes in self.world.gathered(found) for hole in holes):
-                at.holes += 1
+            for name, error in (bad for rank in self.world.gathered(found) for bad in rank):
+                at.bad_samples += 1
                 if self.world.first:
-                    append_line(self.folder / "holes.jsonl", {"step": at.step, "sample": name, "error": error})
-        self._check_holes()
+                    append_line(self.folder / "bad_samples.jsonl", {"step": at.step, "sample": name, "error": error})
+        self._check_bad_samples()
         usable = [[example for example in pack if not example.error] for pack in packs]
         return [pack for pack in usable if pack]
 
-    def _check_holes(self) -> None:
-        """Raises `DataError` where a run can no longer end well: more holes than a share `max_holes` of all its samples
-        or of those so far, or nothing but holes."""
-        at, most = self.at, self.recipe.max_holes
-        over = at.holes > most * self.recipe.samples or at.holes > max(most * at.samples, FEW_HOLES)
-        if over or 0 < at.holes == at.samples == self.recipe.samples:
+    def _check_bad_samples(self) -> None:
+        """Raises `DataError` where a run can no longer end well: more bad samples than a share `max_bad_samples` of all
+        its samples or of those so far, or nothing but those."""
+        at, most = self.at, self.recipe.max_bad_samples
+        over = at.bad_samples > most * self.recipe.total_samples or at.bad_samples > max(most * at.samples, FEW)
+        if over or 0 < at.bad_samples == at.samples == self.recipe.total_samples:
             raise DataError(
-                f"{at.holes} of {at.samples} samples could not be used, of the {self.recipe.samples} of this run "
-                f"{most:.2%} may be broken (max_holes); see {self.folder / 'holes.jsonl'}"
+                f"{at.bad_samples} of {at.samples} samples could not be used, of the {self.recipe.total_samples} of this "
+                f"run {most:.2%} may be broken (max_bad_samples); see {self.folder / 'bad_samples.jsonl'}"
             )
 
     def _log(self, facts: dict[str, Any], sums: Sums, progress: Progress) -> None:
@@ -337,9 +350,9 @@ class Trainer:
         assert self.validation is not None
         record = {"step": self.at.step, "samples": self.at.samples, **self.validation.measure(self.engine)}
         if self.world.first:
-            for name, error in self.validation.holes:
-                append_line(self.folder / "holes.jsonl", {"step": self.at.step, "sample": name, "error": error})
-        self.validation.check_holes(self.folder / "holes.jsonl")
+            for name, error in self.validation.bad_samples:
+                append_line(self.folder / "bad_samples.jsonl", {"step": self.at.step, "sample": name, "error": error})
+        self.validation.check_bad_samples(self.folder / "bad_samples.jsonl")
         if self.world.first:
             append_line(self.folder / "validation.jsonl", record)
             self._track(record, "validation/")
@@ -398,9 +411,9 @@ def train(
     world = join(recipe.parallel, device)
     try:
         if world.first and recipe.data is not None:
-            from sphinx_x.engines.nano.prepare import prepare
+            from sphinx_x.engines.nano.prepare import check_data, prepare
 
-            prepare(recipe.data, recipe.folder)
+            prepare(check_data(recipe.data), recipe.folder)
         world.wait()
         with alone_in(folder) if world.first else nullcontext():
             trainer = Trainer(recipe, folder, resume or export is not None, world=world)

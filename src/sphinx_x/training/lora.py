@@ -37,7 +37,7 @@ from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
 from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
-from sphinx_x.training.recipe import LoraRecipe
+from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
 
 LANGUAGE_MODEL = "model.language_model"

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from sphinx_x.planning.estimate import CHUNK
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.adamw import MOMENTS, AdamW, own_part
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
-
-CHUNK = 1 << 26
-"""Weights that are stepped at once: their gradients are float32 for that time only."""
 
 
 class MasterOptimizer:
@@ -45,7 +43,7 @@ class MasterOptimizer:
             for factor in dict.fromkeys(factors.values())
         ]
         settings: dict[str, Any] = {"lr": 0.0, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
-        self.moments: torch.dtype = getattr(torch, recipe.moments)
+        self.moments: torch.dtype = getattr(torch, recipe.optimizer_state_dtype)
         if self.moments == torch.float32:
             self.adamw: torch.optim.Optimizer = torch.optim.AdamW(groups, fused=True, **settings)
         else:

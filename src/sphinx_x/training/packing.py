@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from sphinx_x.data.loader import Example
-from sphinx_x.model.packed import Pack, plan_pack, round_up
+from sphinx_x.model.packed import ROWS, TOKENS, VIEWS, Pack, plan_pack, round_up
 
-TOKENS, VIEWS, ROWS = 512, 8, 256
-"""Rows, views and predictions of a micro-batch are filled up to multiples of these, so that shapes recur: a CPU's
-matrix library builds its kernels by shape, and building them anew in every step costs more than the filling."""
 IGNORED = -100
 
 

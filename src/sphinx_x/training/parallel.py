@@ -20,8 +20,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 
 from sphinx_x.errors import RecipeError
 from sphinx_x.model.moe import Experts, fsdp_placement, share_experts
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.objective import Objective
-from sphinx_x.training.recipe import Recipe
 from sphinx_x.training.world import World
 
 _ATTENTION = {f"self_attn.{name}_proj": ColwiseParallel for name in "qkv"} | {"self_attn.o_proj": RowwiseParallel}
@@ -34,7 +34,7 @@ def spread(objective: Objective, recipe: Recipe, world: World) -> None:
     Trained parameters are float32 then; with several ranks, frozen ones are of the recipe's dtype. Only the first
     rank's weights count: on the others the module may be on the meta device.
     """
-    if recipe.recompute:
+    if recipe.activation_checkpointing:
         objective.recompute()
     if world.mesh is None:
         objective.to(world.device)
@@ -106,7 +106,7 @@ def _share_tensors(objective: Objective, recipe: Recipe, world: World) -> None:
 
 def _shard(objective: Objective, recipe: Recipe, world: World) -> None:
     policy = MixedPrecisionPolicy(param_dtype=getattr(torch, recipe.dtype), reduce_dtype=torch.float32)
-    settings: dict[str, Any] = {"mp_policy": policy, "reshard_after_forward": not recipe.parallel.keep_whole}
+    settings: dict[str, Any] = {"mp_policy": policy, "reshard_after_forward": recipe.parallel.zero_stage == 3}
     plain = {"mesh": world.data, **settings}
     # the weights of routing stay float32; experts that ranks share have those of fewer data ranks to be summed with
     experts = plain | {"mp_policy": replace(policy, cast_forward_inputs=False), "shard_placement_fn": fsdp_placement}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,13 +16,14 @@ import torch
 from sphinx_x.data.loader import Example
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.planning.costs import Load, Model, count_costs
+from sphinx_x.planning.machine import Trial
+from sphinx_x.planning.outline import count_parts, sizes_of
+from sphinx_x.recipe import Recipe
 from sphinx_x.training.engine import Engine
-from sphinx_x.training.estimate import count_parts, sizes_of
 from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.meter import Sums
 from sphinx_x.training.packing import IGNORED
-from sphinx_x.training.recipe import Recipe
-from sphinx_x.training.rehearsal import Load, rehearse
 from sphinx_x.training.world import World
 
 LARGEST = 300_000_000
@@ -31,15 +31,6 @@ LARGEST = 300_000_000
 SECONDS = 4.0
 """How long steps are repeated, after one that is not counted."""
 FEWEST = 3
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Operations a second of the fastest and of the slowest step; what: what was tried, in words."""
-
-    fastest: float
-    slowest: float
-    what: str
 
 
 def try_steps(
@@ -62,13 +53,13 @@ def try_steps(
     whole = numbers <= LARGEST
     if not whole:
         config = _one_layer(config)
-        recipe = recipe.model_copy(update={"freeze": [], "rates": {}})
+        recipe = recipe.model_copy(update={"freeze": [], "lr_multipliers": {}})
         numbers = _parameters(config, recipe)
         if numbers > LARGEST:
             return None
-    recipe = recipe.model_copy(update={"compile": False, "at_once": 1})
+    recipe = recipe.model_copy(update={"compile": False, "micro_batch_size": 1})
     load = _part_of(load, config, rate * seconds / FEWEST / (6 * numbers))
-    found = rehearse(config, recipe, load, device.type == "cpu")
+    found = count_costs(Model(config, sizes_of(config, recipe), recipe), load, device.type == "cpu")
     took = _timed(recipe, config, load, device, seconds)
     rates = [(found.llm_flops + found.vision_flops) / step for step in took]
     of = "" if whole else " of one layer of the language model"

@@ -18,8 +18,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from sphinx_x.errors import MissingToolError, RecipeError, one_line
-from sphinx_x.training.recipe import ParallelRecipe
+from sphinx_x.errors import RecipeError
+from sphinx_x.planning.machine import chosen_device
+from sphinx_x.recipe import ParallelRecipe
 
 PATIENCE = timedelta(minutes=30)
 """How long ranks wait for each other: the first one may have much to measure."""
@@ -85,20 +86,6 @@ class World:
         """Waits for all ranks."""
         if self.mesh is not None:
             dist.barrier()
-
-
-def chosen_device(name: str | None) -> torch.device:
-    """The device of that name, by default an accelerator where there is one; with several ranks, this rank's own."""
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    try:
-        device = torch.device(name or (accelerator.type if accelerator else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise MissingToolError(f"device {name}: {one_line(error)}") from error
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    return device
 
 
 def join(parallel: ParallelRecipe, name: str | None = None) -> World:

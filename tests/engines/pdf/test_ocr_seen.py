@@ -12,7 +12,7 @@ import pytest
 
 from pdf_pages import PageOf, Pdf, paragraph, show, show_codes
 from sphinx_x.engines.nano.lines import RenderedPage, line_crops
-from sphinx_x.engines.pdf.brackets import exchanged
+from sphinx_x.engines.pdf.bidi import reading_order
 from sphinx_x.engines.pdf.hyphens import ending, no_blank, settled
 from sphinx_x.engines.pdf.page import Page, read_page
 
@@ -161,6 +161,93 @@ def test_tracked_letters_make_words(tmp_path, tracking: float, text: str):
     assert words(read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))) == " ".join([*PROSE, text])
 
 
+def set_apart(text: str, x: float, y: float, size: float, tracking: float, how: str) -> list[str]:
+    """Letters in Courier set apart: each by an object of its own, or by the offsets of one array."""
+    step = (0.6 + tracking) * size
+    if how == "letters":
+        return [show(char, x + step * k, y, size, "F3") for k, char in enumerate(text) if char != " "]
+    parts = " ".join(f"({char}) {-1000 * tracking:g}" for char in text)
+    return [f"BT /F3 {size} Tf 1 0 0 1 {x} {y} Tm [{parts}] TJ ET"]
+
+
+@pytest.mark.parametrize("how", ["letters", "array"])
+@pytest.mark.parametrize("tracking", [0.25, 0.6, 0.9, 1.2])
+@pytest.mark.parametrize(
+    "text", ["REPORT", "OLD MAP", "THE NORTH SEA", "Inhalt", "1. INTRODUCTION", "JOHN Q. PUBLIC", "Chapter 12"]
+)
+def test_letters_that_are_placed_apart_make_words(tmp_path, tracking: float, text: str, how: str):
+    operators = [*set_apart(text, 60, 790, 11, tracking, how), *paragraph(PROSE, 60, 740)]
+    path = Pdf([PageOf(operators)]).write(tmp_path / "a.pdf")
+    assert words(read(path)) == " ".join([text, *PROSE])
+    drops: Counter[str] = Counter()
+    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path)[0], 0), random.Random(1), drops, 99))
+    assert len(crops) >= 2 and all(crop.text in [text, *PROSE] for crop in crops if len(crop.text) > 3)
+
+
+def test_a_tracked_word_among_others(tmp_path):
+    operators = [
+        show("This is", 60, 740, 10, "F3"), *set_apart("very", 114, 740, 10, 0.3, "letters"),
+        show("good.", 156, 740, 10, "F3"),
+    ]  # fmt: skip
+    assert words(read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))) == "This is very good."
+
+
+@pytest.mark.parametrize("letters", ["A B C D E F", "x y z", "b c d f g", "n n y y"])
+def test_letters_that_are_no_words_stay_apart(tmp_path, letters: str):
+    operators = [*set_apart(letters.replace(" ", ""), 60, 790, 11, 0.6, "letters"), *paragraph(PROSE, 60, 740)]
+    assert words(read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))) == " ".join([letters, *PROSE])
+
+
+@pytest.mark.parametrize("space", [0.2, 0.85])
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_set_to_both_edges_with_words_in_any_order(tmp_path, space: float, seed: int):
+    """Narrow and wide spaces between words that are placed one by one, some of which are written last."""
+    rng, early, late = random.Random(seed), [], []
+    for k, line in enumerate(PROSE):
+        x = 60.0
+        for number, word in enumerate(line.split()):
+            (late if number % 4 == rng.randrange(1, 4) else early).append(show(word, x, 700 - 13 * k, 9, "F3"))
+            x += (0.6 * len(word) + space) * 9
+    assert [line.text for line in read(Pdf([PageOf(early + late)]).write(tmp_path / "a.pdf")).lines] == PROSE
+
+
+def test_a_line_of_low_letters_goes_on_its_paragraph(tmp_path):
+    """Between low letters and the tails of the line above there is no less white than before a paragraph."""
+    lines = ["They may be young, by the great quay", "or sing with joy by the long dining-", "room."]
+    page = read(Pdf([PageOf(paragraph(lines, 60, 700, lead=13))]).write(tmp_path / "a.pdf"))
+    assert page.text == " ".join(lines).replace("dining- ", "dining-")
+
+
+def test_a_layer_that_is_off_over_text_from_a_form(tmp_path):
+    """All of its letters go, also those in the white between the letters below."""
+    draft = form(show("Preliminary text over all of the page", 62, 697, 12)).replace(b"300 40", b"600 842")
+    draft = draft.replace(b"/Subtype/Form", b"/Subtype/Form/OC 1001 0 R")
+    more = "/Resources<</Font<</F1 3 0 R>>/XObject<</X 1000 0 R>>>>"
+    root = "/OCProperties<</OCGs[1001 0 R]/D<</OFF[1001 0 R]>>>>"
+    pdf = Pdf([PageOf([*paragraph(PROSE, 60, 700), "/X Do"], more=more)], root=root, objects=[draft, b"<</Type/OCG>>"])
+    assert words(read(pdf.write(tmp_path / "a.pdf"))) == " ".join(PROSE)
+
+
+@pytest.mark.parametrize("when", ["first", "between", "last"])
+@pytest.mark.parametrize("rows", [2, 3, 4])
+@pytest.mark.parametrize("letter", ["H", "\xdc", '"W'])
+def test_initials_over_lines(tmp_path, when: str, rows: int, letter: str):
+    """Beside an initial that is set close to its lines, whatever was written before it."""
+    size = {2: 25, 3: 42, 4: 58}[rows]
+    right = 62 + {"H": 0.72, "\xdc": 0.72, '"W': 1.31}[letter] * size
+    lines = [
+        "owever far the river winds between",
+        "the hills it always finds the sea",
+        "again, and those who row along its",
+    ]
+    lines += ["banks in the evenings of June hear", "the reeds whisper as they pass."]
+    operators = [show(line, right if k < rows else 60, 700 - 12.5 * k) for k, line in enumerate(lines)]
+    place = {"first": 0, "between": 1, "last": len(operators)}[when]
+    operators.insert(place, show(letter, 60, 700 - 12.5 * (rows - 1), size))
+    page = read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))
+    assert words(page) == letter + " ".join(lines)
+
+
 @pytest.mark.parametrize("last", [True, False])
 def test_initials_begin_their_words(tmp_path, last: bool):
     initial = show("T", 60, 684, 30)
@@ -179,6 +266,9 @@ def test_initials_begin_their_words(tmp_path, last: bool):
         ("twenty-", "one", "keep"), ("pre-", "and", "blank"), ("Ein-", "und", "blank"),
         ("in-", "credulity", "join"), ("hyphen-", "ation", "join"), ("long-", "er", "join"),
         ("INTER-", "NATIONAL", "join"), ("thous-", "and", "join"),
+        ("anna.smith-", "jones@example.org", "keep"), ("pH-", "value", "keep"), ("so-", "called", "keep"),
+        ("by-", "product", "keep"), ("au-", "dessus", "keep"), ("peut-", "\xeatre", "keep"), ("so-", "cial", "join"),
+        ("north-", "east", "either"),
         ("pre-", "vent", "either"), ("co-", "operating", "either"),
     ],
 )  # fmt: skip
@@ -194,20 +284,32 @@ def test_hyphens_that_may_be_either_follow_the_others():
         no_blank("1914\u2013", "1918")
         and no_blank("http://a.org/", "b/c.html")
         and not no_blank("http://a.org/", "for")
+        and no_blank("a.b@mail.", "example.org")
+        and not no_blank("mail.", "example.org")
     )
 
 
 @pytest.mark.parametrize(
-    ("texts", "kinds", "read_as"),
+    ("seen", "read_as", "rtl"),
     [
-        (["\u05d0", ")\u05d1("], "RR", ["\u05d0", "(\u05d1)"]),
-        (["\u05d0", "(\u05d1)"], "RR", ["\u05d0", "(\u05d1)"]),
-        ([")\u05d0", "(Python"], "RL", ["(\u05d0", "Python)"]),
-        (["\u05d0", "f(x)"], "RL", ["\u05d0", "f(x)"]),
+        ("(\u05d2\u05d1) \u05d0", "\u05d0 (\u05d1\u05d2)", True),
+        (")\u05d2\u05d1( \u05d0", "\u05d0 (\u05d1\u05d2)", True),
+        ("\u05d2 (USD) \u05d0", "\u05d0 (USD) \u05d2", True), ("\u05d2 )USD( \u05d0", "\u05d0 (USD) \u05d2", True),
+        ("\u05d2 f(x) \u05d0", "\u05d0 f(x) \u05d2", True), ("[4] \u05d1 (3) \u05d0", "\u05d0 (3) \u05d1 [4]", True),
+        ("\u05d2 Windows 10 \u05d0", "\u05d0 Windows 10 \u05d2", True),
+        ("Firefox \u05d1 (beta) 2.0 \u05d0", "\u05d0 2.0 (beta) \u05d1 Firefox", True),
+        ("\u05d2 Microsoft (MSFT) \u05d0", "\u05d0 Microsoft (MSFT) \u05d2", True),
+        ("12-15 \u05d0", "\u05d0 12-15", True), (":a@b.org \u05d0", "\u05d0 a@b.org:", True),
+        ("\u05d2\u05d1 1998 \u05d0", "\u05d0 1998 \u05d1\u05d2", True), ("%50 \u0627", "\u0627 50%", True),
+        ("The word \u05d1\u05d0 (peace) here", "The word \u05d0\u05d1 (peace) here", False),
+        ("and (\u05d1\u05d0) a city", "and (\u05d0\u05d1) a city", False),
+        ("see \u05d2 1998 \u05d0 now", "see \u05d0 1998 \u05d2 now", False),
     ],
-)
-def test_brackets_from_right_to_left(texts: list[str], kinds: str, read_as: list[str]):
-    assert exchanged(texts, list(kinds), rtl=True) == read_as
+)  # fmt: skip
+def test_the_order_of_signs_with_two_directions(seen: str, read_as: str, rtl: bool):
+    """What is seen was worked out by hand from Unicode's annex 9; brackets come by their looks or by their meaning."""
+    order, told = reading_order(seen, rtl)
+    assert "".join(told.get(place, seen[place]) for place in order) == read_as
 
 
 def test_brackets_of_a_hebrew_page(tmp_path):
@@ -220,6 +322,11 @@ def test_brackets_of_a_hebrew_page(tmp_path):
     ]
     page = read(Pdf([PageOf(operators)], meanings).write(tmp_path / "a.pdf"))
     assert words(page) == "\u05d0\u05d1 (\u05d2\u05d3)"
+
+
+def test_a_line_of_signs_alone(tmp_path):
+    operators = [*paragraph(PROSE, 60, 700), show("\xa7 \xb0 \xb7", 60, 600)]
+    assert words(read(Pdf([PageOf(operators)]).write(tmp_path / "a.pdf"))) == " ".join([*PROSE, "\xa7 \xb0 \xb7"])
 
 
 def test_the_shared_cases(shared_dir):

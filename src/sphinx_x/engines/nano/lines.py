@@ -62,6 +62,8 @@ BELOW_LINE = frozenset("gpqy")
 LOW = frozenset("acemnorsuvwxz")
 TALL = frozenset("bdhkl")
 LEADERS = re.compile(r"(?:\. ?){5,}|(\S)\1{5,}|(?:(\S) ){4}\2")
+APART = re.compile(r"(?:^| )[A-Za-z] [A-Za-z] [A-Za-z](?: |$)")
+"""Three words of one letter: those of one word that are tracked, mostly."""
 COMMON = frozenset(".,:;!?'\"()-/ ")
 
 
@@ -249,6 +251,8 @@ def judge_text(glyphs: Glyphs, line: list[int], rng: random.Random) -> str | Non
             return "font without a name"
         if SYMBOL_FONT.search(font.name) and glyphs.text[index] not in SYMBOLS_ALLOWED:
             return "symbol font"
+    if APART.search(text):
+        return "letters set apart"
     common = sum(char.isalnum() or char in COMMON for char in text)
     if common < 0.6 * len(text) or not any(char.isalnum() for char in text):
         return "few letters and digits"

@@ -14,11 +14,11 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader, write_shard
@@ -26,7 +26,7 @@ from sphinx_x.engines.nano import emoji
 from sphinx_x.engines.nano import fonts as rendered
 from sphinx_x.engines.nano.lines import Crop, crop_sample, read_document
 from sphinx_x.engines.nano.pages import MarksConfig, PagesConfig, make_marks, make_parts
-from sphinx_x.errors import DataError, MissingToolError
+from sphinx_x.errors import DataError, MissingToolError, RecipeError
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.runs import claim
 from sphinx_x.work.sandbox import run_apart
@@ -162,6 +162,16 @@ class _Report:
 
 def _write_json(path: Path, data: object) -> None:
     write_atomic(path, json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def check_data(fields: Mapping[str, Any]) -> DataConfig:
+    """The `data` of a recipe; raises `RecipeError` naming the field that is wrong."""
+    try:
+        return DataConfig.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(("data", *map(str, first["loc"])))
+        raise RecipeError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None) -> Path:

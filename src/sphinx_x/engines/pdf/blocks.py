@@ -32,6 +32,8 @@ LEADING, SMALLER, INDENT = 0.55, 0.82, 0.8
 """A block ends at white of more than LEADING em above the usual, at letters of another size, at an indent."""
 SHORT, SPACED = 1.5, 1.12
 """Em that a line ends short of the column's edge, and the pitch over the usual, which together end a paragraph."""
+STEADY, STEADY_PITCH = 1.04, 1.5
+"""The pitch over the usual, and in em, up to which a line goes on, however much white its letters leave."""
 MOST_PITCH, BLANK = 1.7, 2.3
 """Em from one line to the next in a text that is set wide; pitch over the usual at a blank line of a listing."""
 FULL = 0.8
@@ -213,7 +215,10 @@ class Column:
             return abs(white) > LEADING * size and self.pitch[k - 1] > MOST_PITCH * size
         if (before.cells > 1) != (line.cells > 1):
             return not _table_goes_on([self.lines[n] for n in group], line)
-        if white > LEADING * size + max(self.usual - 1.25 * size, 0) or white < -0.6 * (line.place[3] - line.place[1]):
+        low = self._steady(k, size)  # lines of low letters alone have more white between them
+        if (white > LEADING * size + max(self.usual - 1.25 * size, 0) and not low) or white < -0.6 * (
+            line.place[3] - line.place[1]
+        ):
             return True
         if min(before.size, line.size) < SMALLER * size:
             return True
@@ -276,6 +281,14 @@ class Column:
         """The usual pitch of the lines around line k."""
         near = sorted(step for step in self.pitch[max(k - NEAR, 0) : k + NEAR] if step > 0.5 * size)
         return near[len(near) // 4] if near else self.usual
+
+    def _steady(self, k: int, size: float) -> bool:
+        """Whether line k follows a full or parted line at the usual pitch, in letters of the same size."""
+        before, line = self.lines[k - 1], self.lines[k]
+        even = abs(before.size - line.size) < 0.02 * size and before.bold == line.bold
+        even &= abs(self.starts[k] - self.starts[k - 1]) < 0.3 * size
+        even &= before.hyphen or self.ends[k - 1] >= self.edge - SHORT * size
+        return even and self.pitch[k - 1] < min(STEADY * self._usual_near(k, size), STEADY_PITCH * size)
 
     def _listing(self, k: int) -> bool:
         """Whether line k may be one of a listing; also its number alone."""

@@ -8,12 +8,14 @@ that text, and that text alone. A character is seen where leaving it out changes
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
+from PIL import Image
 
 from sphinx_x.engines.pdf.drawings import Painted
 from sphinx_x.engines.pdf.text_layer import Frame, native
@@ -40,29 +42,55 @@ def covered(
     keys: Sequence[int],
     boxes: np.ndarray,
     scale: float,
-    picture: np.ndarray | None = None,
+    picture: Image.Image | None = None,
 ) -> np.ndarray:
     """(N,) whether characters are drawn, but not to be seen.
 
     keys: addresses of their text objects, 0 where there is none; boxes: (N, 4) in pixels of the rendering at `scale`
-    (that of `PdfPage.render`), which `frame` describes; picture: (H, W) or (H, W, 3) that rendering with all that is
-    drawn, where it is there already.
+    (that of `PdfPage.render`), which `frame` describes; picture: that rendering with all that is drawn, grey or in
+    colour, where it is there already.
     """
     hidden = np.zeros(len(keys), bool)
     doubtful = _doubtful(frame, painted, keys, boxes).tolist()
     if not doubtful:
         return hidden
-    objects = {keys[k] for k in doubtful}
-    shown = _pixels(page, scale)[..., :3] if picture is None else picture.reshape(frame.height, frame.width, -1)
-    with _without(objects):
-        bare = _pixels(page, scale)[..., : shown.shape[2]]
-    with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
-        opacity = _pixels(page, scale, alone=True)[..., 3]
-    change = np.abs(shown.astype(np.int16) - bare).max(2)
-    for k in doubtful:
-        x1, y1, x2, y2 = _whole(boxes[k], frame)
-        hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+    shown = _pixels(page, scale)[..., :3] if picture is None else _array(picture)
+    while doubtful:
+        objects = {keys[k] for k in doubtful}
+        with _without(objects):
+            bare = _pixels(page, scale)[..., : shown.shape[2]]
+        with _without([*painted.others, *(key for key in painted.texts if key not in objects)]):
+            opacity = _pixels(page, scale, alone=True)[..., 3]
+        change = _change(shown, bare)
+        for k in doubtful:
+            x1, y1, x2, y2 = _whole(boxes[k], frame)
+            hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+        doubtful = _again(painted, keys, doubtful, hidden)
     return hidden
+
+
+def _again(painted: Painted, keys: Sequence[int], doubtful: Sequence[int], hidden: np.ndarray) -> list[int]:
+    """The characters to look at once more: those of objects that may be off and look so in part.
+
+    Text of a layer that is off may lie over other text, which was left out with it: what changed there is not its own.
+    They are fewer each time, as objects of which nothing is hidden are left.
+    """
+    under = {keys[k] for k in doubtful if hidden[k]}
+    partly = {keys[k] for k in doubtful if not hidden[k]} & under & (painted.nested | painted.layered)
+    if not partly or len(under) == len({keys[k] for k in doubtful}):
+        return []
+    return [k for k in doubtful if keys[k] in under]
+
+
+def _array(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)
+
+
+def _change(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(H, W) the largest difference of a channel between two pictures (H, W, C)."""
+    # one channel at a time, as numpy is slow along an axis of three
+    differences = (np.maximum(a[..., k], b[..., k]) - np.minimum(a[..., k], b[..., k]) for k in range(a.shape[2]))
+    return functools.reduce(np.maximum, differences)
 
 
 def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
@@ -95,8 +123,7 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
     covers = [k for k in range(first, len(painted.places)) if painted.covers[k]]
     if not covers and not nested and not own & painted.layered:
         return np.zeros(0, int)
-    doubtful = np.array([key in painted.layered for key in keys], bool)
-    inner = np.array([key in painted.nested for key in keys], bool)
+    doubtful, inner = _belongs(keys, painted.layered), _belongs(keys, painted.nested)
     if covers:
         orders = np.array([0 if key in painted.nested else painted.texts.get(key, 0) for key in keys])
         last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST) / 2
@@ -107,8 +134,14 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
             count += last[y, x] > orders
         doubtful |= 2 * count > len(POINTS)
     if nested:
-        doubtful |= inner & _over_others(frame, keys, boxes)
+        over = {keys[k] for k in np.flatnonzero(inner & _over_others(frame, keys, boxes)).tolist()}
+        doubtful |= _belongs(keys, over)  # a layer is on or off with all of its text
     return np.flatnonzero(doubtful)
+
+
+def _belongs(keys: Sequence[int], objects: set[int]) -> np.ndarray:
+    """(N,) whether characters are of one of these text objects."""
+    return np.array([key in objects for key in keys], bool) if objects else np.zeros(len(keys), bool)
 
 
 def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:

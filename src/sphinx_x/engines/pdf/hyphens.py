@@ -19,6 +19,7 @@ from typing import Literal
 DASHES = ("\u2013", "\u2014")
 ADDRESS = re.compile(r"(?:https?|ftp)://|^\W?www\.|\w@\w|^\W?[\w.-]+\.[a-z]{2,}/", re.IGNORECASE)
 OPEN_ADDRESS = re.compile(r"(?:(?:https?|ftp)://|^\W?www\.).*[/?&=_.]$", re.IGNORECASE)
+OPEN_MAIL = re.compile(r"\w@(?:[\w-]+\.)+$")
 GOES_ON = re.compile(r"^[\w%~-]+[/.?&=_#-][\w%~]")
 """The last word of a line that is an address which is cut; the first one of the next that is more of an address."""
 LAST, FIRST = re.compile(r"([^\W\d_]+)-$"), re.compile(r"^[^\W\d_]+")
@@ -44,6 +45,12 @@ PREFIXES = frozenset(
 )
 """Parts of compounds that are no words, or hardly."""
 BEFORE_E = "re"
+SMALL_WORDS = frozenset({"by", "no", "on", "so"})
+"""Words of two letters that begin compounds, and hardly a word that is parted before another word."""
+COMPASS = frozenset({"north", "south"})
+"""Parts of north-east and its like, which are written in both ways."""
+FRENCH = frozenset({"delà", "dessous", "dessus", "même", "mêmes", "être"})
+"""Second parts of compounds of French (au-dessus, peut-être, elle-même) with which no parted word goes on."""
 OFTEN_ONE = frozenset(
     {
         "back",
@@ -95,7 +102,7 @@ def ending(before: str, after: str) -> Ending:
     inner = before[:-1]
     if after.rstrip(".,") in CONJUNCTIONS and (_tail(inner) + after.rstrip(".,")).lower() not in common_words():
         return "blank"
-    if ADDRESS.search(before) or before[-2].isdigit() or after[0].isdigit():
+    if ADDRESS.search(before) or ADDRESS.search(after) or before[-2].isdigit() or after[0].isdigit():
         return "keep"
     last, first = LAST.search(before), FIRST.match(after)
     if last is None or first is None:
@@ -106,7 +113,7 @@ def ending(before: str, after: str) -> Ending:
     if CAMEL.search(rest) or (before[0] == "\\" and rest[0].islower()):
         return "join"  # a name of a program, which has no hyphen of its own
     shouted = head.isupper() and rest.isupper()
-    if not shouted and (rest[0].isupper() or head.isupper()):
+    if not shouted and (rest[0].isupper() or head[-1].isupper()):
         return "keep"
     return _by_words(head.lower(), rest.lower())
 
@@ -118,10 +125,17 @@ def _tail(word: str) -> str:
 
 def _by_words(head: str, rest: str) -> Ending:
     known = common_words()
+    if rest in FRENCH:
+        return "keep"
     free = len(rest) > 2 and rest in known
-    free &= head in PREFIXES or (len(head) > 2 and head in known) or (head == BEFORE_E and rest[0] == "e")
+    free &= (
+        head in PREFIXES
+        or (len(head) > 2 and head in known)
+        or (head == BEFORE_E and rest[0] == "e")
+        or head in SMALL_WORDS
+    )
     if head + rest in known:
-        return "either" if free and head in PREFIXES else "join"
+        return "either" if free and (head in PREFIXES or head in COMPASS) else "join"
     if free and head in OFTEN_ONE:
         return "either"
     return "keep" if free else "join"
@@ -138,4 +152,4 @@ def no_blank(before: str, after: str) -> bool:
     """Whether the last word of a line, which has no hyphen, and the first of the next are one: dashes, addresses."""
     if before[-1] in DASHES:
         return len(before) > 1 and before[-2].isalnum() and after[0].isalnum()
-    return OPEN_ADDRESS.search(before) is not None and GOES_ON.match(after) is not None
+    return bool(OPEN_ADDRESS.search(before) or OPEN_MAIL.search(before)) and GOES_ON.match(after) is not None

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 from sphinx_x.engines.nano.tasks import union
 from sphinx_x.engines.pdf.hyphens import common_words
-from sphinx_x.engines.pdf.words import Line, Word
+from sphinx_x.engines.pdf.words import LARGE, Line, Word, is_initial
 
-LARGE = 1.7
-"""Size of an initial over that of the letters beside it."""
 NEAR = 1.6
 """Em of these letters that they stand beside it at most."""
 WORDS = frozenset("AIO")
@@ -38,7 +36,7 @@ def with_initials(lines: Sequence[Line]) -> list[Line]:
 
 
 def _initial(word: Word, usual: float) -> bool:
-    return len(word.text) == 1 and word.text.isalpha() and word.text.isupper() and word.size > LARGE * usual
+    return is_initial(word.text) and word.size > LARGE * usual
 
 
 def _without_first(line: Line) -> Line:

@@ -93,7 +93,7 @@ def read_page(document: pdfium.PdfDocument, number: int, long_edge: int) -> Page
         chars = read_characters(page, frame)
         painted = read_painted(page, () if annotations.text else annotations.places)
         shapes = read_shapes(painted, frame)
-        under = covered(page, frame, painted, chars.keys, chars.box, scale, np.asarray(image))
+        under = covered(page, frame, painted, chars.keys, chars.box, scale, image)
         tags = read_tags(page)
     finally:
         page.close()

@@ -214,6 +214,8 @@ def _has_width(native: Any, index: int) -> bool:
 def _soft_hyphens(codes: list[int], space: list[int]) -> list[bool]:
     """Which codes are soft hyphens: none where a file has no other hyphens and many of these inside of words."""
     shy = [code == SOFT_HYPHEN for code in codes]
+    if SOFT_HYPHEN not in codes:
+        return shy
     inside = sum(one and not after for one, after in zip(shy, space[1:], strict=False))
     return [False] * len(codes) if inside >= MANY and not PLAIN_HYPHENS & set(codes) else shy
 

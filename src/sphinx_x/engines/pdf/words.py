@@ -17,8 +17,9 @@ import numpy as np
 
 from sphinx_x.data.sample import Box
 from sphinx_x.engines.nano.tasks import union
-from sphinx_x.engines.pdf.brackets import MIRROR, exchanged
+from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
+from sphinx_x.engines.pdf.tracking import tracked
 
 SPLIT, CJK_SPLIT = 0.28, 0.7
 """Em; a wider gap parts words where the text layer has no space."""
@@ -27,14 +28,19 @@ MERGE = 0.08
 SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
 """Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
 of one width have wider spaces)."""
-LEAST_SPACE = 0.13
+STOPS = ",.;:!?"
+NARROW = 0.175
+"""Em; the narrowest white between words that are placed one by one; that of formulas is narrower."""
+SPACES_DIFFER = 0.12
+"""Em by which the white between parts of a line may be wider than that between the words of these parts."""
+LEAST_SPACE = 0.1
 """Em; the narrowest white space between words that are no neighbours in the text layer."""
+LARGE = 1.7
+"""Size of an initial over that of the letters beside it."""
+QUOTES = "\"'\xab\u2018\u201c\u201e\u2039"
+"""What may stand before an initial and be as large."""
 BEFORE = 40
 """Parts of lines, from the top of the page, among which those of one line are looked for."""
-TRACKED, PLACED = (0.12, 1.5), 8
-"""Em that tracked letters stand apart, and the fewest of them where each is placed by itself."""
-EVEN, EVENLY = 0.1, 0.6
-"""Em by which gaps of one tracking differ at most, and the least share of them that do not."""
 ACCENTS = {
     "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
@@ -117,6 +123,12 @@ def is_cjk(char: str) -> bool:
     )  # fmt: skip
 
 
+def is_initial(text: str) -> bool:
+    """Whether a text may be an initial: a large letter, or one with a quote before it."""
+    letter = text.lstrip(QUOTES)
+    return len(letter) == 1 and letter.isalpha() and letter.isupper()
+
+
 def is_rtl(char: str) -> bool:
     """Whether a character is a letter of a script that runs from right to left."""
     return unicodedata.bidirectional(char[0]) in ("R", "AL")
@@ -153,6 +165,12 @@ class Upright:
         self.members = np.flatnonzero((chars.direction == direction) & ~chars.hidden)
         self.cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
         self.rtl = np.array([text > "\u0590" and is_rtl(text) for text in chars.text], bool)
+        self.mostly_rtl = bool(self.rtl.any()) and self._mostly_rtl()
+
+    def _mostly_rtl(self) -> bool:
+        """Whether most letters of the direction run from right to left: then lines do that have any."""
+        letters = [k for k in self.members if self.chars.text[k][0].isalpha()]
+        return 2 * int(self.rtl[letters].sum()) > len(letters)
 
     def lines(self) -> list[Line]:
         """The lines of the direction, in no order that matters."""
@@ -176,14 +194,13 @@ class Upright:
         tops = np.minimum.reduceat(self.cell[members, 1], starts).tolist()
         bottoms = np.maximum.reduceat(self.cell[members, 3], starts).tolist()
         sizes = np.maximum.reduceat(chars.size[members], starts).tolist()
-        special = np.array([text in ACCENTS for text in chars.text], bool) | np.array(chars.soft, bool) | self.rtl
+        special = np.array([text in ACCENTS for text in chars.text], bool) | np.array(chars.soft, bool)
         specials = np.logical_or.reduceat(special[members], starts).tolist()
         numbers = members.tolist()
         first, *rest = starts.tolist()
         for word, end in enumerate([*rest, len(numbers)]):
             group, first = numbers[first:end], end
             if specials[word]:
-                group = self._logical(group)
                 text = self._text(group)
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
@@ -212,61 +229,42 @@ class Upright:
         space = np.array(self.chars.space, np.int8)[members][1:]
         shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
         level = shared > 0.35 * np.minimum(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
-        tracking = self._tracking(gap, space, level)
+        keys = np.array(self.chars.keys, np.uint64)[members]
+        tracking = tracked(self.chars.text, keys, members, gap, space, level, cjk)
         gap = gap - tracking
         spaced = (space == 2) | ((space == 1) & (gap > np.where(together, CJK_SPLIT, MERGE)))
         spaced |= gap > np.where(together, CJK_SPLIT, SPLIT)
+        spaced |= self._between_objects(gap, keys)
         back = (b[:, 0] < a[:, 0] - 0.6 * em) & ~rtl[:-1] & ~rtl[1:]
-        starts = np.flatnonzero(np.concatenate([[True], spaced | ~level | back]))
+        starts = np.flatnonzero(np.concatenate([[True], spaced | ~level | back | self._beside_initials(em)]))
         return starts, np.concatenate([[True], spaced])[starts].tolist(), np.append(tracking, 0)[starts].tolist()
 
-    def _tracking(self, gap: np.ndarray, space: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1) between members.
+    def _beside_initials(self, em: np.ndarray) -> np.ndarray:
+        """(N - 1,) whether one of two neighbours among the members is set as an initial is beside the other, which
+        belongs to any of the lines beside it. em: of the smaller one."""
+        size = self.chars.size[self.members]
+        large = size > LARGE * np.median(size)
+        if not large.any():
+            return np.zeros(len(em), bool)
+        large &= [self.chars.text[k].isupper() or self.chars.text[k] in QUOTES for k in self.members]
+        return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE * em)
 
-        The reader infers no space where a text object says so; where every letter is placed by itself it does, and more
-        is asked of them. Gaps of other widths among them part words, as do those with a space in the file.
+    def _between_objects(self, gap: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """(N - 1,) whether words that are placed one by one end between neighbours among the members.
+
+        Lines that are set to both edges have narrow spaces, for which the reader infers none. Letters that are placed
+        one by one stand apart on both sides.
         """
-        out = np.zeros(len(gap))
-        wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
-        if not (wide[1:] & wide[:-1]).any():
-            return out
-        members = self.members.tolist()
-        keys = np.array([self.chars.keys[k] for k in members], np.uint64)
-        said = wide & (space == 0) & (keys[1:] == keys[:-1]) & ~self.cjk[self.members[1:]]
-        between = level & (space > 0) & (gap < 3 * TRACKED[1])
-        glued = np.concatenate([[False], level & (gap <= TRACKED[0]), [False]])
-        for start, end in _runs(said | (between & ~said), said, 2):
-            if not glued[start] and not glued[end + 1]:
-                self._settle(out, gap, said, start, end)
-        placed = wide & (space == 1) & (out == 0)
-        for start, end in _runs(placed | (level & (space == 2) & (gap < 3 * TRACKED[1])), placed, PLACED - 1):
-            text = "".join(self.chars.text[k] for k in members[start : end + 1])
-            if text.isalpha() and list(text) != sorted(text) and not glued[start] and not glued[end + 1]:
-                self._settle(out, gap, placed, start, end)
-        return out
-
-    def _settle(self, out: np.ndarray, gap: np.ndarray, wide: np.ndarray, start: int, end: int) -> None:
-        """Sets the tracking of the gaps from `start` to `end` where those that are wide are about the same."""
-        free = gap[start:end][wide[start:end]]
-        usual = float(np.quantile(free, 0.4))
-        if (np.abs(free - usual) < EVEN).mean() > EVENLY:
-            out[start:end] = usual
-
-    def _logical(self, members: list[int]) -> list[int]:
-        """Right-to-left letters that the file holds in the order of sight are put into that of reading."""
-        letters = [k for k in members if self.rtl[k] and not unicodedata.combining(self.chars.text[k][0])]
-        if len(letters) < 2 or 2 * len(letters) < len(members):
-            return members
-        middles = [self.box[k][0] + self.box[k][2] for k in letters]
-        if sum(b > a for a, b in itertools.pairwise(middles)) * 2 <= len(middles) - 1:
-            return members
-        clusters: list[list[int]] = []
-        for k in members:
-            if clusters and unicodedata.combining(self.chars.text[k][0]):
-                clusters[-1].append(k)
-            else:
-                clusters.append([k])
-        return [k for cluster in reversed(clusters) for k in cluster]
+        doubtful = (gap > NARROW) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
+        if not doubtful.any():
+            return doubtful
+        size, text, members = self.chars.size[self.members], self.chars.text, self.members
+        glued = np.concatenate([[False], np.abs(gap) < MERGE, [False]])
+        doubtful &= (np.abs(size[1:] - size[:-1]) < 0.02 * size[1:]) & (glued[:-2] | glued[2:])
+        for k in np.flatnonzero(doubtful).tolist():
+            before, after = text[members[k]], text[members[k + 1]]
+            doubtful[k] = after.isalpha() and (before.isalpha() or before in STOPS)
+        return doubtful
 
     def _text(self, members: list[int]) -> str:
         """The letters of a word, accents that were set apart put on theirs."""
@@ -309,6 +307,8 @@ class Upright:
         gap = max(q[0] - p[2], p[0] - q[2])
         if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
             return False
+        if _initial_beside(a, b):
+            return False
         first, second = a.high, b.high
         shared = min(first[1], second[1]) - max(first[0], second[0])
         return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
@@ -333,41 +333,64 @@ class Upright:
     def _line(self, words: list[Word]) -> Line:
         rtl = self._is_rtl(words)
         if rtl or any(self.rtl[word.chars].any() for word in words if not word.text.isascii()):
-            self._by_sight([word for word in words if any(char in MIRROR for char in word.text)])
-        words = in_order(words, rtl)
+            return self._finished(self._as_read(words, rtl), rtl)
+        words = sorted(words, key=lambda word: word.place[0] + word.place[2])
         for a, b in itertools.pairwise(words):
-            if b.chars[0] - a.chars[-1] != 1 and not rtl:
+            if b.chars[0] - a.chars[-1] != 1:
                 # neighbours on the page but not in the file, whose white space is between others
                 b.space = self._gap(a, b) > LEAST_SPACE and not _both_cjk(a, b)
             elif not b.space:
                 gap = max(b.place[0] - a.place[2], a.place[0] - b.place[2])
-                b.space = rtl or (gap > SPLIT * a.size and not _both_cjk(a, b))
+                b.space = gap > SPLIT * a.size and not _both_cjk(a, b)
+        return self._finished(words, rtl)
+
+    def _finished(self, words: list[Word], rtl: bool) -> Line:
         line = Line(words, self.direction, rtl)
         last = words[-1].text
         line.hyphen = len(last) > 1 and last.endswith("-") and last[-2].isalnum()
         line.box, line.place = union([word.box for word in words]), union([word.place for word in words])
         return line
 
-    def _by_sight(self, words: list[Word]) -> None:
-        """Puts the characters of words in the order that they have on the page, those from right to left turned."""
-        for word in words:
-            clusters: list[list[int]] = []
-            for k in word.chars:
-                if clusters and unicodedata.combining(self.chars.text[k][0]):
-                    clusters[-1].append(k)
-                else:
-                    clusters.append([k])
-            clusters.sort(key=lambda cluster: self.box[cluster[0], 0] + self.box[cluster[0], 2])
-            if self.rtl[word.chars].any():
-                runs = itertools.groupby(clusters, lambda cluster: self._runs_right(cluster[0]))
-                parts = [list(run) if right else list(run)[::-1] for right, run in runs]
-                clusters = [cluster for part in reversed(parts) for cluster in part]
-            word.chars = [k for cluster in clusters for k in cluster]
-            word.text = self._text(word.chars)
+    def _as_read(self, words: list[Word], rtl: bool) -> list[Word]:
+        """The words of a line with letters from right to left made anew, from where its characters are."""
+        texts, tracking = self.chars.text, min(word.tracking for word in words)
+        groups = [cluster for word in words for cluster in clusters(self._sorted(word.chars), texts)]
+        groups.sort(key=lambda cluster: self.box[cluster[0], 0] + self.box[cluster[0], 2])
+        signs, members = [texts[groups[0][0]]], [groups[0]]
+        for a, b in itertools.pairwise(groups):
+            gap = (self.cell[b[0], 0] - self.cell[a[0], 2]) / max(self.chars.size[b[0]], 1e-6) - tracking
+            if gap > LEAST_SPACE:
+                signs.append(SPACE)
+                members.append([])
+            signs.append(texts[b[0]])
+            members.append(b)
+        order, told = reading_order(signs, rtl)
+        for place, bracket in told.items():
+            texts[members[place][0]] = bracket
+        parts = itertools.groupby(order, lambda place: signs[place] == SPACE)
+        return [self._word([k for place in part for k in members[place]]) for space, part in parts if not space]
 
-    def _runs_right(self, k: int) -> bool:
-        """Whether a character of a text from right to left runs to the right: letters of other scripts, digits."""
-        return self.chars.text[k][0].isalnum() and not self.rtl[k]
+    def _sorted(self, members: Sequence[int]) -> Sequence[int]:
+        """Characters with what is set on a letter after it, as the file may have it the other way."""
+        marks = [k for k in members if unicodedata.combining(self.chars.text[k][0])]
+        if not marks:
+            return members
+        letters = [k for k in members if not unicodedata.combining(self.chars.text[k][0])]
+        if not letters:
+            return members
+        over = {k: [k] for k in letters}
+        for mark in marks:
+            middle = self.box[mark, 0] + self.box[mark, 2]
+            near = min(letters, key=lambda k: abs(self.box[k, 0] + self.box[k, 2] - middle))
+            over[near].append(mark)
+        return [k for letter in letters for k in over[letter]]
+
+    def _word(self, members: list[int]) -> Word:
+        """A word of characters in the order in which they are read."""
+        place, seen = (union([tuple(box) for box in boxes[members].tolist()]) for boxes in (self.box, self.chars.box))
+        high = (float(self.cell[members, 1].min()), float(self.cell[members, 3].max()))
+        size = float(self.chars.size[members].max())
+        return Word(self._text(members), seen, members, place, size, high, soft=self.chars.shy[members[-1]])
 
     def _gap(self, a: Word, b: Word) -> float:
         """Em between the cells of two words."""
@@ -375,11 +398,18 @@ class Upright:
         return max(start - right, left - end) / max(min(a.size, b.size), 1e-6)
 
     def _is_rtl(self, words: list[Word]) -> bool:
-        """Whether most letters of a line run from right to left."""
+        """Whether a line runs from right to left: most of its letters do, or the words at both of its ends, or some of
+        it where most of the page does."""
         if all(word.text.isascii() for word in words):
             return False
         letters = [k for word in words for k in word.chars if self.chars.text[k][0].isalpha()]
-        return 2 * int(self.rtl[letters].sum()) > len(letters)
+        right = self.rtl[letters]
+        if not right.any():
+            return False
+        if self.mostly_rtl or 2 * int(right.sum()) > len(letters):
+            return True
+        places = (self.box[letters, 0] + self.box[letters, 2]).tolist()
+        return bool(right[places.index(min(places))] and right[places.index(max(places))])
 
     def _describe(self, lines: list[Line]) -> None:
         """Tells of every line what most of its characters are."""
@@ -406,11 +436,29 @@ def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, m
     if shared <= 0.5 * min(around_a[3] - around_a[1], around_b[3] - around_b[1]) and not _on_one_line(a, b):
         return False
     em = max(a[0].size, b[0].size)
+    if _initial_beside(a[0], b[0]):
+        return False
     gap = max(around_b[0] - around_a[2], around_a[0] - around_b[2])
     if gap >= -0.3 * em:
+        if most * em < gap <= (SAME_LINE + SPACES_DIFFER) * em:
+            usual = [space for space in (_usual_space(a, em), _usual_space(b, em)) if space]
+            most = max(most, min(usual, default=0.0) + SPACES_DIFFER)
         return gap <= most * em
+    most = max(most, min((space for space in (_usual_space(a, em), _usual_space(b, em)) if space), default=0.0))
     gaps = [max(q.place[0] - p.place[2], p.place[0] - q.place[2]) for p in a for q in b]
     return -0.3 * em <= min(gaps) <= most * em
+
+
+def _usual_space(words: list[Word], em: float) -> float:
+    """Em between words that are neighbours in the file; in lines set to both edges it may be wide. 0 for one word."""
+    gaps = [b.place[0] - a.place[2] for a, b in itertools.pairwise(words) if b.chars[0] - a.chars[-1] == 1]
+    return min(statistics.median(gaps) / em, SAME_LINE) if gaps else 0.0
+
+
+def _initial_beside(a: Word, b: Word) -> bool:
+    """Whether one of two words is an initial beside smaller letters: see `initials`."""
+    small, large = (a, b) if a.size < b.size else (b, a)
+    return large.size > LARGE * small.size and is_initial(large.text)
 
 
 def _on_one_line(a: list[Word], b: list[Word]) -> bool:
@@ -424,14 +472,6 @@ def _both_cjk(a: Word, b: Word) -> bool:
     return is_cjk(a.text[-1]) and is_cjk(b.text[0])
 
 
-def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
-    """Start and end of the runs of members of which so many are counted at least."""
-    sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
-    for start, end in sides.reshape(-1, 2).tolist():
-        if counted[start:end].sum() >= least:
-            yield start, end
-
-
 def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
     """The boxes around groups of boxes (N, 4). starts: where groups begin."""
     low, high = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
@@ -440,27 +480,3 @@ def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
 
 def _composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def in_order(words: list[Word], rtl: bool) -> list[Word]:
-    """Words of a line as they are read; left-to-right words and numbers in right-to-left text keep their order."""
-    words = sorted(words, key=lambda word: word.place[0] + word.place[2])
-    mixed = rtl or any(is_rtl(char) for word in words if not word.text.isascii() for char in word.text)
-    if not mixed:
-        return words
-    kinds = ["R" if any(map(is_rtl, w.text)) else "L" if any(c.isalnum() for c in w.text) else "" for w in words]
-    ahead = "R" if rtl else "L"
-    for k, kind in enumerate(kinds):  # what has no direction takes that of both neighbours, or of the line
-        if not kind:
-            before = kinds[k - 1] if k else ahead
-            after = next((other for other in kinds[k + 1 :] if other), ahead)
-            kinds[k] = before if before == after else ahead
-    runs = [(kind, list(run)) for kind, run in itertools.groupby(zip(kinds, words, strict=True), lambda item: item[0])]
-    runs = runs[::-1] if rtl else runs
-    ordered = [item for kind, run in runs for item in (run[::-1] if kind == "R" else run)]
-    out = [word for _, word in ordered]
-    if any(char in MIRROR for word in out for char in word.text):
-        texts = exchanged([word.text for word in out], [kind for kind, _ in ordered], rtl)
-        for word, text in zip(out, texts, strict=True):
-            word.text = text
-    return out

@@ -1,16 +1,36 @@
-"""ConvNeXt as a visual expert. Plain parameter names, see `experts`.
+"""ConvNeXt as a visual expert (CLIP's trunk in the big members).
 
 Shapes: B views, C channels, H x W pixels, h x w positions of the map.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sphinx_x.model.config import ConvNextConfig
-from sphinx_x.model.experts import Expert
+from sphinx_x.model.experts.base import Expert, ExpertConfig, register
+
+
+@dataclass(frozen=True)
+class ConvNextConfig(ExpertConfig):
+    """A ConvNeXt expert, by default CLIP's xxlarge.
+
+    channels, depths: of each stage; strides: (down, across) of the stem and of the step into each later stage;
+    final_eps: of the last norm, where it is not `eps` as well.
+    """
+
+    kind: str = "convnext"
+    height: int = 512
+    width: int = 512
+    channels: tuple[int, ...] = (384, 768, 1536, 3072)
+    depths: tuple[int, ...] = (3, 4, 30, 3)
+    strides: tuple[tuple[int, int], ...] = ((4, 4), (2, 2), (2, 2), (2, 2))
+    kernel: int = 7
+    eps: float = 1e-5
+    final_eps: float | None = None
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -37,12 +57,12 @@ class ConvNextBlock(nn.Module):
         return x_BChw + y_BhwC.permute(0, 3, 1, 2)
 
 
+@register(ConvNextConfig)
 class ConvNext(Expert):
-    """ConvNeXt (CLIP's trunk in the big members); its global token is the mean of its map."""
+    """ConvNeXt; its global token is the mean of its map."""
 
     def __init__(self, config: ConvNextConfig) -> None:
         super().__init__(config)
-        self.channels = config.channels[-1]
         self.stages = nn.ModuleList()
         before = 3
         for number, (channels, depth, stride) in enumerate(

@@ -1,10 +1,13 @@
 """A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix).
 
-Parts of a model are named as `sphinx_x.training.parts` says: `experts`, `projector`, `language_model`, or a pattern.
+Parts of a model are named as `sphinx_x.model.parts` says: `experts`, `projector`, `language_model`, or a pattern.
+Settings have the names that the field uses; those of the release before are still read, with a line that says the new
+name.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -18,10 +21,58 @@ from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import shards_of
 from sphinx_x.data.mixture import Share
 from sphinx_x.data.packs import Budget
-from sphinx_x.engines.nano.prepare import DataConfig
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
 from sphinx_x.model.abilities import Abilities
+
+logger = logging.getLogger(__name__)
+
+RENAMED = {
+    "recompute": "activation_checkpointing",
+    "at_once": "micro_batch_size",
+    "batch": "packs_per_step",
+    "samples": "total_samples",
+    "clip": "max_grad_norm",
+    "balance": "router_aux_loss_coef",
+    "rates": "lr_multipliers",
+    "moments": "optimizer_state_dtype",
+    "over_long": "overflow",
+    "max_holes": "max_bad_samples",
+    "bad_steps": "max_nonfinite_steps",
+    "letters": "extra_tokens",
+}
+"""What a recipe's fields were called before, and are called now."""
+DATA_FIELDS = frozenset(
+    {
+        *("packages", "fonts", "emoji_font", "pdf_folder", "licence", "counts", "pages", "marks", "seed", "shard_size"),
+        *("lines_per_page", "lines_per_document", "pages_per_document", "words_per_document", "repeats", "cpu_seconds"),
+    }
+)
+"""Fields of a recipe's `data`, which `sphinx_x.engines.nano.prepare` reads: for a hint where one stands beside it."""
+
+
+def with_new_names(fields: Mapping[str, Any], tell: bool = True) -> dict[str, Any]:
+    """Fields of a recipe under the names that they have now.
+
+    Args:
+        fields: As they were written.
+        tell: Whether a line is logged for each old name.
+
+    Returns:
+        The same values in the same order.
+
+    Raises:
+        ValueError: Where a field stands there under both of its names.
+    """
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        new = RENAMED.get(name, name)
+        if new != name and new in fields:
+            raise ValueError(f"{name}: is called {new} now, and that is given as well")
+        if new != name and tell:
+            logger.warning("recipe: %s is called %s now; the old name will not be read any more one day", name, new)
+        found[new] = value
+    return found
 
 
 class Strict(BaseModel):
@@ -90,12 +141,26 @@ class ParallelRecipe(Strict):
 
     tensor: ranks that share every layer's matrices; expert: ranks that share a mixture's experts out among themselves
     and send each other tokens; all others share data, and every rank of those holds a slice of weights and moments.
-    keep_whole: weights stay whole between forward and backward (ZeRO-2), else they are gathered twice (ZeRO-3).
+    zero_stage: 2, weights stay whole between forward and backward; 3, they are gathered twice.
     """
 
     tensor: int = Field(default=1, ge=1)
     expert: int = Field(default=1, ge=1)
-    keep_whole: bool = True
+    zero_stage: Literal[2, 3] = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping) or "keep_whole" not in fields:
+            return fields
+        if "zero_stage" in fields:
+            raise ValueError("keep_whole: is called zero_stage now, and that is given as well")
+        whole = fields["keep_whole"]
+        if not isinstance(whole, bool):
+            raise ValueError("keep_whole: must be true or false; it is called zero_stage now (2 or 3)")
+        stage = 2 if whole else 3
+        logger.warning("recipe: parallel.keep_whole is called zero_stage now (%s: %d)", str(whole).lower(), stage)
+        return {name: value for name, value in fields.items() if name != "keep_whole"} | {"zero_stage": stage}
 
 
 class LoraRecipe(Strict):
@@ -129,18 +194,21 @@ class Recipe(Strict):
 
     What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
     (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
-    `sphinx_x.model.padding`; letters: they get a token of their own each, see `sphinx_x.model.letters`; freeze: parts
-    that are not trained; rates: factors of the learning rate by part; lora: adapters are trained instead; abilities:
-    what the result says that it can take, see `sphinx_x.model.abilities` (what `start` says of itself is not taken on).
+    `sphinx_x.model.padding`; extra_tokens: letters that get a token of their own each, see `sphinx_x.model.letters`;
+    freeze: parts that are not trained; lr_multipliers: factors of the learning rate by part; lora: adapters are trained
+    instead; abilities: what the result says that it can take, see `sphinx_x.model.abilities` (what `start` says of
+    itself is not taken on).
 
-    On what. samples: how many samples of the mixture are seen; pack: what is computed as one row; batch: packs a step,
-    of all ranks together; at_once: packs that a rank computes at once; max_tokens: longest sample, over_long: what
-    becomes of longer ones; max_holes: share of a run's samples that may be unusable.
+    On what. total_samples: how many samples of the mixture are seen; pack: what is computed as one row; packs_per_step:
+    packs a step, of all ranks together; micro_batch_size: packs that a rank computes at once; max_tokens: longest
+    sample, overflow: what becomes of longer ones; max_bad_samples: share of a run's samples that may be unusable; data:
+    what is made before the run, as `sphinx_x.engines.nano.prepare.DataConfig` (checked there).
 
-    How. warmup: share of the run in which the learning rate rises; clip: largest norm of the gradient; dtype: what is
-    computed in (weights are float32 besides); moments: what Adam remembers in; balance: weight of a mixture's
-    load-balancing loss, by default the model's own; recompute: activations are computed again in the backward pass
-    instead of being kept; compile: layers are compiled; bad_steps: steps in a row without a finite loss that end a run.
+    How. warmup: share of the run in which the learning rate rises; max_grad_norm: largest norm of the gradient; dtype:
+    what is computed in (weights are float32 besides); optimizer_state_dtype: what Adam remembers in;
+    router_aux_loss_coef: weight of a mixture's load-balancing loss, by default the model's own;
+    activation_checkpointing: activations are computed again in the backward pass instead of being kept; compile: layers
+    are compiled; max_nonfinite_steps: steps in a row without a finite loss that end a run.
 
     What is kept. save_every, save_minutes: a state after so many steps, and after so many minutes without one; keep:
     how many states stay; log_every: steps between two lines of the log.
@@ -151,33 +219,33 @@ class Recipe(Strict):
     licence: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     start: str | None = None
     padding: Literal["corner", "center"] | None = None
-    letters: str = ""
+    extra_tokens: str = ""
     seed: int = Field(default=0, ge=0)
-    samples: int = Field(gt=0)
-    batch: int = Field(default=1, gt=0)
-    at_once: int = Field(default=1, gt=0)
+    total_samples: int = Field(gt=0)
+    packs_per_step: int = Field(default=1, gt=0)
+    micro_batch_size: int = Field(default=1, gt=0)
     pack: PackRecipe = PackRecipe()
     max_tokens: int = Field(default=4096, gt=0)
-    over_long: Literal["split", "aside"] = "split"
+    overflow: Literal["split", "aside"] = "split"
     learning_rate: float = Field(default=2e-5, gt=0)
-    rates: dict[str, Annotated[float, Field(ge=0)]] = {}
+    lr_multipliers: dict[str, Annotated[float, Field(ge=0)]] = {}
     warmup: float = Field(default=0.01, ge=0, lt=1)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
-    clip: float = Field(default=8.0, gt=0)
+    max_grad_norm: float = Field(default=8.0, gt=0)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    moments: Literal["float32", "bfloat16"] = "float32"
+    optimizer_state_dtype: Literal["float32", "bfloat16"] = "float32"
     freeze: list[str] = ["experts"]
     lora: LoraRecipe | None = None
     abilities: dict[str, Any] | None = None
-    balance: float | None = Field(default=None, ge=0)
-    recompute: bool = False
+    router_aux_loss_coef: float | None = Field(default=None, ge=0)
+    activation_checkpointing: bool = False
     compile: bool = False
     parallel: ParallelRecipe = ParallelRecipe()
     align: AlignRecipe = AlignRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     folder: Path
-    data: DataConfig | None = None
+    data: dict[str, Any] | None = None
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
     validation: ValidationRecipe | None = None
     workers: int = Field(default=1, ge=0)
@@ -186,13 +254,18 @@ class Recipe(Strict):
     keep: int = Field(default=2, gt=0)
     log_every: int = Field(default=10, gt=0)
     trackers: list[Literal["tensorboard", "trackio"]] = []
-    max_holes: float = Field(default=0.001, ge=0, le=1)
-    bad_steps: int = Field(default=3, gt=0)
+    max_bad_samples: float = Field(default=0.001, ge=0, le=1)
+    max_nonfinite_steps: int = Field(default=3, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, fields: Any) -> Any:
+        return with_new_names(fields) if isinstance(fields, Mapping) else fields
 
     @property
     def limits(self) -> Limits:
         """How long a sample may be."""
-        return Limits(self.max_tokens, self.pack.views, self.over_long)
+        return Limits(self.max_tokens, self.pack.views, self.overflow)
 
     @property
     def budget(self) -> Budget:
@@ -205,8 +278,8 @@ class Recipe(Strict):
             raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
         if self.lora and self.start is None:
             raise ValueError("lora: adapters need a model to lie over (start)")
-        if self.lora and self.letters:
-            raise ValueError("lora: adapters cannot hold the new rows of the embedding table that letters need")
+        if self.lora and self.extra_tokens:
+            raise ValueError("lora: adapters cannot hold the new rows of the embedding table that extra_tokens need")
         if self.lora and self.abilities:
             raise ValueError("lora: a folder of adapters has no config that could hold abilities")
         Abilities.from_dict(self.abilities)
@@ -238,7 +311,7 @@ def load_recipe(path: str | Path) -> Recipe:
         first = error.errors()[0]
         field = ".".join(str(name) for name in first["loc"])
         says = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden" and field in DataConfig.model_fields:
+        if first["type"] == "extra_forbidden" and field in DATA_FIELDS:
             says += f"; it belongs to `data`: data: {{{field}: ...}}"
         raise RecipeError(": ".join(filter(None, (str(path), field, says)))) from error
     if recipe.member not in MEMBERS:
@@ -259,6 +332,10 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{path}: not YAML: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"{path}: not a recipe")
+    try:
+        fields = with_new_names(fields)  # before a file is laid over its base, which may have the other name
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from error
     if "base" not in fields:
         return fields
     base = fields.pop("base")

@@ -44,6 +44,6 @@ def rates_of(names: Iterable[str], rates: Mapping[str, float]) -> dict[str, floa
     for part, factor in rates.items():
         found = [name for name in factors if in_part(part, name)]
         if not found:
-            raise RecipeError(f"rates: no parameter that is trained is named {part}")
+            raise RecipeError(f"lr_multipliers: no parameter that is trained is named {part}")
         factors.update(dict.fromkeys(found, factor))
     return factors

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,64 +15,20 @@ from sphinx_x.data.meta import DataFile
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
 from sphinx_x.family import get_member, new_model
 from sphinx_x.inference import find_adapters, load_processor
+from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
-from sphinx_x.training.estimate import Estimate, Estimator, Size, heaviest_of
-from sphinx_x.training.recipe import LoraRecipe, Recipe, SourceRecipe, shares_of
-from sphinx_x.training.trial import Trial, try_steps
-from sphinx_x.training.world import chosen_device
+from sphinx_x.planning.costs import Load
+from sphinx_x.planning.estimate import Estimate, Estimator, heaviest_of
+from sphinx_x.planning.machine import Machine, Trial, chosen_device, look_at
+from sphinx_x.planning.outline import Size
+from sphinx_x.recipe import LoraRecipe, Recipe, SourceRecipe, shares_of
 
-SIDE = 2048
-"""Rows and columns of the matrices whose product is timed."""
 MOST_OFFERED = 6
 USABLE = 0.95
 """Share of a device's memory that a run may take: the rest is for the system, and for what an estimate misses."""
-
-
 SLOWER = 1.5
 """What a run may take beside the slowest step that was tried: reading samples, saving, measuring."""
 MOST_MISSING = 5
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One device. memory: bytes; rate: operations a second of a matrix product in the recipe's dtype; trial: steps that
-    were tried on it, if any were."""
-
-    device: str
-    memory: int
-    rate: float
-    trial: Trial | None = None
-
-
-def look_at(device: torch.device, dtype: torch.dtype) -> Machine:
-    """Memory and speed of a device; the speed is measured, in well under a second."""
-    return Machine(device.type, memory_of_device(device), product_rate(device, dtype))
-
-
-def memory_of_device(device: torch.device) -> int:
-    """Bytes that a device has in all; on a CPU those of the machine, or of the group of processes it is limited to."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory()
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        if limit.is_file() and limit.read_text().strip().isdigit():
-            total = min(total, int(limit.read_text()))
-    return total
-
-
-def product_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
-    """Operations a second of a large matrix product: the best of as many as fit into that time, two at least."""
-    side = SIDE if device.type != "cpu" else SIDE // 2
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    best, began = float("inf"), time.perf_counter()
-    (a @ b).sum().item()  # kernels are built at the first call
-    while best == float("inf") or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        (a @ b)[0, 0].item()  # waits for the device
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
 
 
 def number(value: float, giga: str = "B") -> str:
@@ -153,8 +107,8 @@ def _memory_lines(estimate: Estimate) -> list[tuple[str, str]]:
         "masters": "float32 masters",
         "gathered": f"whole weights ({recipe.dtype})",
         "gradients": "gradients",
-        "moments": f"moments ({recipe.moments})",
-        "activations": "activations" + (", computed again" if recipe.recompute else ""),
+        "moments": f"moments ({recipe.optimizer_state_dtype})",
+        "activations": "activations" + (", computed again" if recipe.activation_checkpointing else ""),
         "step": "or float32 gradients",
         "program": "program and libraries",
     }
@@ -172,19 +126,23 @@ def _work_lines(estimate: Estimate) -> list[tuple[str, str]]:
     recipe, work, sign = estimate.recipe, estimate.work, _sign(estimate)
     views = f", {sign}{work.views:,.0f} views" if work.views else ""
     samples = f"{sign.replace('<', '>')}{work.samples:,.0f} samples"
-    packs = f"{recipe.batch} pack{'s' if recipe.batch > 1 else ''}"
+    packs = f"{recipe.packs_per_step} pack{'s' if recipe.packs_per_step > 1 else ''}"
     return [
         ("a step", f"{packs}: {sign}{work.tokens:,.0f} tokens{views}, {samples}"),
         ("", f"{operations(estimate.flops)}, {operations(estimate.rank_flops)} a rank"),
-        ("steps", f"{sign}{work.steps:,} for {recipe.samples:,} samples"),
+        ("steps", f"{sign}{work.steps:,} for {recipe.total_samples:,} samples"),
         ("", work.known),
     ]
 
 
 def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tuple[str, Recipe, int]]:
     """What may be changed to need less memory, the least change first: in words, the recipe, the number of ranks."""
-    small, again, packs = {"moments": "bfloat16"}, {"recompute": True}, _smaller_packs(recipe)
-    kept = {"parallel": recipe.parallel.model_copy(update={"keep_whole": False})}
+    small, again, packs = (
+        {"optimizer_state_dtype": "bfloat16"},
+        {"activation_checkpointing": True},
+        _smaller_packs(recipe),
+    )
+    kept = {"parallel": recipe.parallel.model_copy(update={"zero_stage": 3})}
     counts = [ranks * 2**k for k in range(1, 7)]
     tried = [(change, ranks) for change in (small, again, small | again, small | again | packs)]
     tried += [(again, count) for count in counts]
@@ -204,10 +162,14 @@ def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tupl
 def _smaller_packs(recipe: Recipe) -> dict[str, Any]:
     """Packs that hold little more than the longest sample, and as many more of them; nothing where they do already."""
     factor = recipe.pack.tokens // recipe.max_tokens
-    if factor <= 1 and recipe.at_once == 1:
+    if factor <= 1 and recipe.micro_batch_size == 1:
         return {}
     smaller = {"tokens": recipe.pack.tokens // factor, "views": max(recipe.pack.views // factor, 1)}
-    return {"pack": recipe.pack.model_copy(update=smaller), "batch": recipe.batch * factor, "at_once": 1}
+    return {
+        "pack": recipe.pack.model_copy(update=smaller),
+        "packs_per_step": recipe.packs_per_step * factor,
+        "micro_batch_size": 1,
+    }
 
 
 def _in_words(recipe: Recipe, change: dict[str, Any], ranks: int | None) -> str:
@@ -257,7 +219,7 @@ def missing(recipe: Recipe) -> list[str]:
 
 def _processor(recipe: Recipe) -> SphinxXProcessor | None:
     """The processor that a run would begin with, where it is here and the recipe does not change it."""
-    if recipe.padding is not None or recipe.letters:
+    if recipe.padding is not None or recipe.extra_tokens:
         return None
     try:
         if recipe.start is None:
@@ -292,14 +254,34 @@ def _with_missing(table: str, found: list[str]) -> str:
     return "\n".join([*(f"missing: {what}" for what in [*found[:MOST_MISSING], *more]), table])
 
 
-def dry_run(
-    recipe: Recipe, folder: Path, ranks: int | None = None, device: str | None = None, memory: float | None = None
-) -> str:
-    """The table of a recipe, below what it would not find. folder: of the run, where its samples may have been
-    measured; ranks: by default one, or as many as the recipe's `parallel` needs; memory: GB of each device, by default
-    those of this machine's. A few steps are tried where the run is one of this machine alone.
+TrySteps = Callable[[Recipe, SphinxXConfig, Load, torch.device, float], Trial | None]
+"""Takes a few steps of a recipe, see `sphinx_x.training.trial.try_steps`."""
 
-    Raises `CannotFitError` where it cannot fit, with what would.
+
+def dry_run(
+    recipe: Recipe,
+    folder: Path,
+    ranks: int | None = None,
+    device: str | None = None,
+    memory: float | None = None,
+    try_steps: TrySteps | None = None,
+) -> str:
+    """Tells what a recipe needs, below what it would not find.
+
+    Args:
+        recipe: What is to be trained.
+        folder: Of the run, where its samples may have been measured.
+        ranks: By default one, or as many as the recipe's `parallel` needs.
+        device: By default an accelerator where there is one.
+        memory: GB of each device, by default those of this machine's.
+        try_steps: Takes a few steps where the run is one of this machine alone (`sphinx_x.training.trial.try_steps`);
+            without it, the time is a floor.
+
+    Returns:
+        The table.
+
+    Raises:
+        CannotFitError: Where it cannot fit, with what would.
     """
     ranks = ranks or recipe.parallel.tensor * recipe.parallel.expert
     chosen = chosen_device(device)
@@ -308,7 +290,7 @@ def dry_run(
         machine = Machine(machine.device, int(memory * 1e9), machine.rate)
     estimator = Estimator(recipe, folder / "index", chosen.type == "cpu", _processor(recipe))
     estimate = estimator.estimate(recipe, ranks)
-    if ranks == 1 and memory is None and estimate.memory.peak <= USABLE * machine.memory:
+    if try_steps and ranks == 1 and memory is None and estimate.memory.peak <= USABLE * machine.memory:
         tried = try_steps(recipe, estimator.config, heaviest_of(recipe, estimate.work), chosen, machine.rate)
         machine = replace(machine, trial=tried)
     table = _with_missing(format_estimate(estimate, machine), missing(recipe))

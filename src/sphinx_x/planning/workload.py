@@ -24,8 +24,8 @@ from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
-from sphinx_x.training.recipe import Recipe, SourceRecipe, shares_of
-from sphinx_x.training.rehearsal import Load
+from sphinx_x.planning.costs import Load
+from sphinx_x.recipe import Recipe, SourceRecipe, shares_of
 from sphinx_x.work.tally import UNUSABLE, Tally
 
 GLANCED = 64
@@ -108,17 +108,17 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
     together = pack.tokens // recipe.max_tokens
     if config.groups:
         together = max(min(together, pack.views // (grid.cells + grid.global_view)), 1)
-    windows = math.ceil(recipe.samples / pack.window)
-    packs = min(math.ceil(recipe.samples / together) + windows, recipe.samples)
+    windows = math.ceil(recipe.total_samples / pack.window)
+    packs = min(math.ceil(recipe.total_samples / together) + windows, recipe.total_samples)
     full = [recipe.max_tokens] * (pack.tokens // recipe.max_tokens)
     rest = pack.tokens - sum(full)
     lengths = tuple(full + ([rest] if rest else []))
     views = pack.views if config.groups else 0
     return Workload(
-        math.ceil(packs / recipe.batch),
-        recipe.batch * together,
-        recipe.batch * pack.tokens,
-        recipe.batch * views,
+        math.ceil(packs / recipe.packs_per_step),
+        recipe.packs_per_step * together,
+        recipe.packs_per_step * pack.tokens,
+        recipe.packs_per_step * views,
         Load(lengths, views, pack.tokens),
         "by the budgets: the samples have not been measured yet",
         "bound",
@@ -151,7 +151,7 @@ def _measured(recipe: Recipe, config: SphinxXConfig, tables: Tables) -> Workload
     for name, source, table in tables:
         weight = source.weight if source.ratio is None else source.ratio * len(table)
         sources.append(Weighted(name, len(table), 1.0 if weight is None else weight, source.end))
-    blend = Blend(sources, recipe.samples, recipe.seed)
+    blend = Blend(sources, recipe.total_samples, recipe.seed)
 
     def costs(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         chosen, numbers = blend.lookup(first, last)
@@ -163,14 +163,14 @@ def _measured(recipe: Recipe, config: SphinxXConfig, tables: Tables) -> Workload
         return tokens, views
 
     budget = recipe.budget
-    plan = PackPlan(costs, recipe.samples, budget, recipe.seed)
+    plan = PackPlan(costs, recipe.total_samples, budget, recipe.seed)
     chosen = sorted(set(np.linspace(0, plan.windows - 1, min(WINDOWS, plan.windows)).astype(int).tolist()))
     packs, samples, tokens, views = 0, 0, 0, 0
     heaviest: tuple[int, ...] = ()
     most_views, slots = 0, config.tokens_per_view + 2
     for window in chosen:
         first = window * budget.window
-        own_tokens, own_views = costs(first, min(first + budget.window, recipe.samples))
+        own_tokens, own_views = costs(first, min(first + budget.window, recipe.total_samples))
         found = plan.window(window)
         packs, samples = packs + len(found), samples + len(own_tokens)
         tokens, views = tokens + int(own_tokens.sum()), views + int(own_views.sum())
@@ -178,13 +178,13 @@ def _measured(recipe: Recipe, config: SphinxXConfig, tables: Tables) -> Workload
             lengths = tuple(own_tokens[[k - first for k in pack]].tolist())
             heaviest = max(heaviest, lengths, key=sum)
             most_views = max(most_views, int(own_views[[k - first for k in pack]].sum()))
-    steps = math.ceil(packs * recipe.samples / samples / recipe.batch)
+    steps = math.ceil(packs * recipe.total_samples / samples / recipe.packs_per_step)
     whole = len(chosen) == plan.windows
     resized = tuple(recipe.augment.scale) != (1.0, 1.0) or recipe.augment.margin > 0
     known = (
         "of the samples' measured lengths" if whole else f"of {len(chosen)} of {plan.windows} windows of the mixture"
     )
-    per_step = recipe.batch / packs
+    per_step = recipe.packs_per_step / packs
     learned = max(sum(heaviest) - int(views / max(samples, 1) * slots) * len(heaviest), len(heaviest))
     return Workload(
         steps,

@@ -5,14 +5,40 @@ Shapes: B views, N tokens of a view, Q queries, C channels of the Q-Former, H x 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sphinx_x.model.attention import attend
-from sphinx_x.model.config import ClipConfig, QFormerConfig
-from sphinx_x.model.experts import Expert
-from sphinx_x.model.vit import VisionTransformer
+from sphinx_x.model.experts.base import Expert, ExpertConfig, register
+from sphinx_x.model.experts.vit import VisionTransformer, VitConfig
+
+
+@dataclass(frozen=True)
+class QFormerConfig(ExpertConfig):
+    """BLIP-2's Q-Former over its own vision transformer: `queries` learned queries look at the view.
+
+    vision_*: the vision transformer (EVA-g in the reference); channels, depth, heads, hidden: the Q-Former, which looks
+    at the view in every `cross_every`-th layer.
+    """
+
+    kind: str = "qformer"
+    patch: tuple[int, int] = (14, 14)
+    positions: tuple[int, int] = (16, 16)
+    vision_channels: int = 1408
+    vision_depth: int = 39
+    vision_heads: int = 16
+    vision_hidden: int = 6144
+    vision_eps: float = 1e-6
+    queries: int = 32
+    channels: int = 768
+    depth: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    cross_every: int = 2
+    eps: float = 1e-12
 
 
 class Attention(nn.Module):
@@ -51,14 +77,14 @@ class Layer(nn.Module):
         return self.norm(x_BQC + self.down(F.gelu(self.up(x_BQC))))
 
 
+@register(QFormerConfig)
 class QFormer(Expert):
     """The queries' outputs stand in a column as its map; its global token is their mean."""
 
     def __init__(self, config: QFormerConfig) -> None:
         super().__init__(config)
-        self.channels = config.channels
         self.vision = VisionTransformer(
-            ClipConfig(
+            VitConfig(
                 height=config.height,
                 width=config.width,
                 patch=config.patch,

@@ -1,14 +1,14 @@
 """What a recipe needs, before anything is loaded: parameters, memory of a device, operations, steps, time.
 
-Parameters are counted on a model without memory, and so are operations and activations (`rehearsal`); the rest follows
-from how a run lays out its weights:
+Parameters are counted on a model without memory (`outline`), operations and activations in closed form (`costs`); the
+rest follows from how a run lays out its weights:
 
 - One process: weights of the recipe's dtype; of what is trained, float32 masters beside them (unless dtype is float32),
   gradients of the dtype, two moments.
 - Several: every rank has its slice of each weight (float32 where it is trained), of its gradient in float32, and of its
-  moments; gathered from them are all weights in the recipe's dtype (`keep_whole`), or those of one block and the next.
-  A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
-  `keep_whole` and several micro-batches a step, whole gradients add up in float32 as well.
+  moments; gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the
+  next. A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them. With
+  `zero_stage: 2` and several micro-batches a step, whole gradients add up in float32 as well.
 """
 
 from __future__ import annotations
@@ -18,42 +18,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import torch
-
 from sphinx_x.data.lengths import Limits
 from sphinx_x.errors import RecipeError
-from sphinx_x.family import build_config, get_member
-from sphinx_x.inference import BUILT_IN
-from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
-from sphinx_x.training.optimizer import CHUNK
-from sphinx_x.training.parts import PARTS, in_part
-from sphinx_x.training.recipe import Recipe
-from sphinx_x.training.rehearsal import Load, Rehearsal, build, rehearse, slice_of
-from sphinx_x.training.workload import Tables, Workload, glance, workload
+from sphinx_x.planning.costs import BYTES, Costs, Load, Model, count_costs
+from sphinx_x.planning.outline import Size, config_of, count_parts, sizes_of, slice_of
+from sphinx_x.planning.workload import Tables, Workload, glance, workload
+from sphinx_x.recipe import Recipe
 
+CHUNK = 1 << 26
+"""Weights that the optimizer steps at once: their gradients are float32 for that time only."""
 PROGRAM = 450_000_000
 """Bytes of a process with its libraries, before any weights (measured on a CPU)."""
 SCRATCH = 1.2
 """What activations come to with what matrix libraries and allocators take besides (measured on a CPU with SPHINX-Nano
 and SPHINX-Smol: docs/training.md)."""
-BYTES = {"float32": 4, "bfloat16": 2}
 _BLOCK = re.compile(r"(.*(?:\.layers|\.blocks|\.stages\.\d+)\.\d+)\.")
-
-
-@dataclass(frozen=True)
-class Size:
-    """A parameter: its full name in the objective, its part, how many numbers it has, whether it is trained.
-
-    split: whether tensor-parallel ranks share it; experts: of how many experts of a mixture it holds the matrices.
-    """
-
-    name: str
-    part: str
-    numbers: int
-    trained: bool
-    split: bool = False
-    experts: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,41 +77,6 @@ class Estimate:
         return sum(trained for _, trained in self.parts.values())
 
 
-def config_of(recipe: Recipe) -> SphinxXConfig:
-    """The shape of what a recipe trains: that of the folder it starts from, where it is there, else its member's."""
-    folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
-    folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
-    try:
-        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(get_member(recipe.member))
-    except (OSError, ValueError, TypeError) as error:
-        raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
-    # every byte of a letter after its first takes a row
-    config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.letters)
-    return config
-
-
-def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
-    """The parameters of what a recipe trains, each once."""
-    with torch.device("meta"):
-        objective = build(config, recipe)
-    experts = getattr(config.text_config, "num_local_experts", 1)
-    sizes = []
-    for name, parameter in objective.named_parameters():
-        mixture = experts if ".experts." in name and ".vision." not in name else 1
-        part = "lora" if ".lora_pair." in name else next((part for part in PARTS if in_part(part, name)), "other")
-        split = part == "language_model" and ".layers." in name and parameter.dim() > 1
-        sizes.append(Size(name, part, parameter.numel(), parameter.requires_grad, split, mixture))
-    return sizes
-
-
-def count_parts(sizes: Sequence[Size]) -> dict[str, tuple[int, int]]:
-    """Part -> its parameters, and those that are trained."""
-    return {
-        part: tuple(sum(s.numbers for s in sizes if s.part == part and (s.trained or both)) for both in (True, False))
-        for part in dict.fromkeys(size.part for size in sizes)
-    }  # pyright: ignore[reportReturnType]
-
-
 def check_ranks(recipe: Recipe, ranks: int) -> int:
     """How many ranks have data of their own; raises `RecipeError` where so many cannot be shared out."""
     parallel = recipe.parallel
@@ -145,7 +90,7 @@ def check_ranks(recipe: Recipe, ranks: int) -> int:
 
 def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: int) -> Memory:
     """The memory of one device, by the layout that this module's head describes."""
-    size, moment = BYTES[recipe.dtype], BYTES[recipe.moments]
+    size, moment = BYTES[recipe.dtype], BYTES[recipe.optimizer_state_dtype]
     if ranks == 1:
         trained = sum(s.numbers for s in sizes if s.trained)
         largest = max((s.numbers for s in sizes if s.trained), default=0)
@@ -164,8 +109,8 @@ def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: in
     largest = max((_sliced(s, recipe, data_ranks) for s in sizes if s.trained), default=0)
     blocks = _blocks(sizes, own)
     rest, greatest = blocks.pop("", 0), max(blocks.values(), default=0)
-    whole = recipe.parallel.keep_whole
-    several = -(-recipe.batch // (data_ranks * recipe.at_once)) > 1
+    whole = recipe.parallel.zero_stage == 2
+    several = -(-recipe.packs_per_step // (data_ranks * recipe.micro_batch_size)) > 1
     gradients = 4 * trained + (4 + size) * greatest
     if whole and several:
         gradients += 4 * sum(own[s.name] for s in sizes if s.trained)
@@ -204,14 +149,14 @@ def _blocks(sizes: Sequence[Size], own: dict[str, int]) -> dict[str, int]:
 
 def heaviest_of(recipe: Recipe, work: Workload) -> Load:
     """What a rank computes at once at most."""
-    load, times = work.heaviest, recipe.at_once
+    load, times = work.heaviest, recipe.micro_batch_size
     return Load(load.lengths * times, load.views * times, load.trained * times)
 
 
 class Estimator:
-    """Estimates of a recipe and of what is made of it by small changes; rehearsals are done once each.
+    """Estimates of a recipe and of what is made of it by small changes.
 
-    index: the folder with its samples' lengths; short_attention: see `rehearsal.rehearse`; processor: where a few
+    index: the folder with its samples' lengths; short_attention: see `costs.count_costs`; processor: where a few
     samples are to be measured if there is no such folder.
     """
 
@@ -225,7 +170,6 @@ class Estimator:
         self.config, self.index, self.short_attention = config_of(recipe), index, short_attention
         self.processor = processor
         self._glanced: dict[Limits, Tables | None] = {}
-        self._rehearsed: dict[tuple, Rehearsal] = {}
         self._counted: dict[tuple, list[Size]] = {}
 
     def estimate(self, recipe: Recipe, ranks: int = 1) -> Estimate:
@@ -233,12 +177,12 @@ class Estimator:
         data_ranks = check_ranks(recipe, ranks)
         work = workload(recipe, self.config, self.index, self._glance(recipe))
         load = heaviest_of(recipe, work)
-        whole = self._rehearse(recipe, load, 1)
+        whole = self._costs(recipe, load)
         tensor = recipe.parallel.tensor
-        part = whole if tensor == 1 else self._rehearse(recipe, load, tensor)
+        part = whole if tensor == 1 else self._costs(recipe, load, tensor)
         sizes = self.sizes(recipe)
         # a pack as a step has them, from the heaviest one
-        packs, at_once = recipe.batch, recipe.at_once
+        packs, at_once = recipe.packs_per_step, recipe.micro_batch_size
         tokens = work.tokens / max(load.tokens / at_once * packs, 1)
         views = work.views / max(load.views / at_once * packs, 1)
         flops, rank_flops = (
@@ -249,14 +193,14 @@ class Estimator:
         return Estimate(recipe, ranks, data_ranks, count_parts(sizes), memory, work, flops, rank_flops)
 
     def least(self, recipe: Recipe, ranks: int = 1) -> int:
-        """Bytes that a device needs without activations: quick, since nothing is rehearsed for it."""
+        """Bytes that a device needs without activations."""
         return memory_of(recipe, self.sizes(recipe), ranks, 0).peak
 
-    def sizes(self, recipe: Recipe) -> list[Size]:
-        """The parameters of a recipe."""
-        key = (tuple(recipe.freeze), repr(recipe.lora))
+    def sizes(self, recipe: Recipe, tensor: int = 1) -> list[Size]:
+        """The parameters of a recipe, or those that each of `tensor` ranks computes with that share matrices."""
+        key = (tuple(recipe.freeze), repr(recipe.lora), tensor)
         if key not in self._counted:
-            self._counted[key] = sizes_of(self.config, recipe)
+            self._counted[key] = sizes_of(slice_of(self.config, tensor), recipe)
         return self._counted[key]
 
     def _glance(self, recipe: Recipe) -> Tables | None:
@@ -266,9 +210,6 @@ class Estimator:
             self._glanced[recipe.limits] = glance(recipe, self.processor)
         return self._glanced[recipe.limits]
 
-    def _rehearse(self, recipe: Recipe, load: Load, tensor: int) -> Rehearsal:
-        key = (tuple(recipe.freeze), repr(recipe.lora), recipe.recompute, load, tensor)
-        if key not in self._rehearsed:
-            config = self.config if tensor == 1 else slice_of(self.config, tensor)
-            self._rehearsed[key] = rehearse(config, recipe, load, self.short_attention)
-        return self._rehearsed[key]
+    def _costs(self, recipe: Recipe, load: Load, tensor: int = 1) -> Costs:
+        model = Model(slice_of(self.config, tensor), self.sizes(recipe, tensor), recipe)
+        return count_costs(model, load, self.short_attention)

@@ -1,19 +1,38 @@
-"""Vision transformers: DINOv2 and CLIP as experts, and the one inside the Q-Former.
+"""The vision transformer that several experts are made of: one block and one trunk serve them all.
 
-One block serves all three; what differs is told by its arguments. Plain parameter names, see `experts`.
+What differs between them is told by arguments; each expert's own file gives them.
 
 Shapes: B views, N tokens of a view (the class token first), C channels, H x W pixels, h x w positions of the map.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sphinx_x.model.attention import attend
-from sphinx_x.model.config import ClipConfig, DinoV2Config
-from sphinx_x.model.experts import Expert
+from sphinx_x.model.experts.base import Expert, ExpertConfig
+
+
+@dataclass(frozen=True)
+class VitConfig(ExpertConfig):
+    """What every vision transformer says of itself, with the sizes of a ViT-L/14.
+
+    patch: (down, across) pixels of a patch; depth: blocks; hidden: width of the feed-forward layers; positions: (rows,
+    columns) of the learned position embedding.
+    """
+
+    patch: tuple[int, int] = (14, 14)
+    channels: int = 1024
+    depth: int = 24
+    heads: int = 16
+    hidden: int = 4096
+    positions: tuple[int, int] = (16, 16)
+    eps: float = 1e-5
 
 
 class SwiGlu(nn.Module):
@@ -30,22 +49,27 @@ class SwiGlu(nn.Module):
 
 
 class Mlp(nn.Module):
-    """The ordinary feed-forward layer."""
+    """The ordinary feed-forward layer. gelu: "none" for the exact one, "tanh" for its approximation."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, gelu: str = "none") -> None:
         super().__init__()
+        self.gelu = gelu
         self.up = nn.Linear(channels, hidden)
         self.down = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x)))
+        return self.down(F.gelu(self.up(x), approximate=self.gelu))
+
+
+MakeMlp = Callable[[int, int], nn.Module]
+"""(channels, hidden width) -> a feed-forward layer."""
 
 
 class Block(nn.Module):
     """Pre-norm attention and feed-forward, each with a learned scale where `scaled`."""
 
     def __init__(
-        self, channels: int, heads: int, hidden: int, eps: float, swiglu: bool = False, scaled: bool = False
+        self, channels: int, heads: int, hidden: int, eps: float, mlp: MakeMlp = Mlp, scaled: bool = False
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -53,7 +77,7 @@ class Block(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.norm2 = nn.LayerNorm(channels, eps=eps)
-        self.mlp = SwiGlu(channels, hidden) if swiglu else Mlp(channels, hidden)
+        self.mlp = mlp(channels, hidden)
         self.scale1 = nn.Parameter(torch.ones(channels)) if scaled else None
         self.scale2 = nn.Parameter(torch.ones(channels)) if scaled else None
 
@@ -68,37 +92,52 @@ class Block(nn.Module):
 
 
 class VisionTransformer(Expert):
-    """Patches and a class token through blocks and a final norm; its global token is the class token.
+    """Patches, behind a class token, through blocks and a final norm; its global token is the class token.
 
-    scaled, swiglu: what DINOv2 has; pre_norm: CLIP's norm ahead of the blocks, where the patches have no bias.
+    mlp: makes a block's feed-forward layer; scaled: DINOv2's layer scale; pre_norm: CLIP's norm ahead of the blocks,
+    where the patches have no bias; class_token: without one, a subclass says what the global token is.
     """
 
+    stretch = 0.1
+    """Added to the map's size where the position embedding is resampled, as DINOv2 does it."""
+
     def __init__(
-        self, config: DinoV2Config | ClipConfig, swiglu: bool = False, scaled: bool = False, pre_norm: bool = False
+        self,
+        config: VitConfig,
+        mlp: MakeMlp = Mlp,
+        scaled: bool = False,
+        pre_norm: bool = False,
+        class_token: bool = True,
     ) -> None:
         super().__init__(config)
-        channels = self.channels = config.channels
+        channels = config.channels
         self.positions = config.positions
         self.patch_embed = nn.Conv2d(3, channels, config.patch, config.patch, bias=not pre_norm)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, channels))
+        self.class_token = nn.Parameter(torch.zeros(1, 1, channels)) if class_token else None
         rows, columns = config.positions
-        self.position_embed = nn.Parameter(torch.zeros(1, 1 + rows * columns, channels))
+        self.position_embed = nn.Parameter(torch.zeros(1, class_token + rows * columns, channels))
         self.pre_norm = nn.LayerNorm(channels, eps=config.eps) if pre_norm else None
-        block = (channels, config.heads, config.hidden, config.eps, swiglu, scaled)
+        block = (channels, config.heads, config.hidden, config.eps, mlp, scaled)
         self.blocks = nn.ModuleList(Block(*block) for _ in range(config.depth))
         self.norm = nn.LayerNorm(channels, eps=config.eps)
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Views -> (class token, map of patch tokens)."""
+        """Views -> (global token, map of patch tokens)."""
         x_BNC = self.encode(pixels_B3HW)
         h, w = (n // p for n, p in zip(pixels_B3HW.shape[-2:], self.patch_embed.kernel_size, strict=True))
-        return x_BNC[:, 0], x_BNC[:, 1:].transpose(1, 2).unflatten(2, (h, w))
+        return self.pool(x_BNC), x_BNC[:, -h * w :].transpose(1, 2).unflatten(2, (h, w))
+
+    def pool(self, x_BNC: Tensor) -> Tensor:
+        """Tokens -> global token (B, C)."""
+        return x_BNC[:, 0]
 
     def encode(self, pixels_B3HW: Tensor) -> Tensor:
         """Normalised views -> tokens (B, N, C), the class token first."""
         map_BChw = self.patch_embed(pixels_B3HW)
         B, _, h, w = map_BChw.shape
-        x_BNC = torch.cat([self.class_token.expand(B, -1, -1), map_BChw.flatten(2).transpose(1, 2)], dim=1)
+        x_BNC = map_BChw.flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x_BNC = torch.cat([self.class_token.expand(B, -1, -1), x_BNC], dim=1)
         x_BNC = x_BNC + self._positions(h, w)
         if self.pre_norm is not None:
             x_BNC = self.pre_norm(x_BNC)
@@ -109,27 +148,18 @@ class VisionTransformer(Expert):
     def _positions(self, h: int, w: int) -> Tensor:
         """The position embedding, resampled where the map has another size.
 
-        As DINOv2 does it: bicubic, not antialiased, by the factor (size + 0.1) / positions.
+        As DINOv2 does it: bicubic, not antialiased, by the factor (size + 0.1) / positions; without a stretch, to the
+        size itself.
         """
         if (h, w) == self.positions:
             return self.position_embed
-        first, rest = self.position_embed[:, :1], self.position_embed[:, 1:]
+        places = self.positions[0] * self.positions[1]
+        first, rest = self.position_embed[:, :-places], self.position_embed[:, -places:]
         grid = rest.reshape(1, *self.positions, -1).permute(0, 3, 1, 2).float()
-        factor = (h + 0.1) / self.positions[0], (w + 0.1) / self.positions[1]
-        grid = F.interpolate(grid, scale_factor=factor, mode="bicubic").to(rest.dtype)
+        if self.stretch:
+            factor = (h + self.stretch) / self.positions[0], (w + self.stretch) / self.positions[1]
+            grid = F.interpolate(grid, scale_factor=factor, mode="bicubic").to(rest.dtype)
+        else:
+            grid = F.interpolate(grid, (h, w), mode="bicubic").to(rest.dtype)
         assert grid.shape[-2:] == (h, w)
         return torch.cat([first, grid.flatten(2).transpose(1, 2)], dim=1)
-
-
-class DinoV2(VisionTransformer):
-    """DINOv2, self-supervised."""
-
-    def __init__(self, config: DinoV2Config) -> None:
-        super().__init__(config, swiglu=config.swiglu, scaled=True)
-
-
-class Clip(VisionTransformer):
-    """CLIP's vision transformer, trained with captions; its final norm covers all tokens."""
-
-    def __init__(self, config: ClipConfig) -> None:
-        super().__init__(config, pre_norm=True)

@@ -56,9 +56,9 @@ def syncs(monkeypatch) -> list[str]:
 
 def killed(code: str, *arguments: object) -> None:
     """Runs code in a process of its own that kills itself with SIGKILL."""
-    head = "import os, signal, sys\nfrom pathlib import Path\nfrom sphinx_x import jobs\n"
+    head = "import os, signal, sys\nfrom pathlib import Path\nfrom sphinx_x.work import files as jobs\n"
     head += "die = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
-    path = os.pathsep.join([str(Path(jobs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(jobs.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
     assert subprocess.run(command, env={**os.environ, "PYTHONPATH": path}).returncode == -signal.SIGKILL
 

@@ -1,0 +1,130 @@
+"""Letters that are set apart on purpose: words, or words of one letter?
+
+Where a text object says how far its letters stand apart they are words. Where each is placed by itself the text layer
+has white space between all of them: they are one tracked text where their gaps are about the same, wider ones part
+them, and what is between those looks like words.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sphinx_x.engines.pdf.hyphens import common_words
+
+TRACKED = (0.12, 1.5)
+"""Em that tracked letters stand apart."""
+EVEN, EVENLY, SAID = 0.1, 0.75, 0.6
+"""Em by which gaps of one tracking differ at most, as letters are kerned, and the least shares of them that do not:
+where each letter is placed by itself, and where the text object says how far they stand apart."""
+WIDER = 0.13
+"""Em by which the gap between words is wider than that between their letters."""
+SHORT, LONG = 3, 4
+"""Letters of a word that must be a common one of English, and of one that only has to look like a word."""
+VOWELS = frozenset(
+    "aeiouy\xe6\xf8\u0153\u0131\u0430\u0435\u0438\u043e\u0443\u044b\u044d\u044e\u044f\u0454\u0456\u03b1\u03b5\u03b7\u03b9\u03bf\u03c5\u03c9"
+)
+
+
+def tracked(
+    texts: list[str],
+    keys: np.ndarray,
+    members: np.ndarray,
+    gap: np.ndarray,
+    space: np.ndarray,
+    level: np.ndarray,
+    cjk: np.ndarray,
+) -> np.ndarray:
+    """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1,) between members.
+
+    texts: of all characters; keys, cjk: of members, their text objects and whether they are Chinese or Japanese; space:
+    before each but the first, as of `Characters`; level: whether neighbours stand on one height. The reader infers no
+    space where a text object says so; where every letter is placed by itself it does. Gaps of other widths among them
+    part words, as do those with a space in the file.
+    """
+    out = np.zeros(len(gap))
+    wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
+    if not (wide[1:] & wide[:-1]).any():
+        return out
+    said = wide & (space == 0) & (keys[1:] == keys[:-1]) & ~cjk[1:]
+    between = level & (space > 0) & (gap < 3 * TRACKED[1])
+    glued = np.concatenate([[False], level & (gap <= TRACKED[0]), [False]])
+    for start, end in _runs(said | (between & ~said), said, 2):
+        free = gap[start:end][said[start:end]]
+        usual = _at(free, 0.4)
+        if not glued[start] and not glued[end + 1] and (np.abs(free - usual) < EVEN).mean() > SAID:
+            out[start:end] = usual
+    placed = between & (out == 0) & (gap > TRACKED[0])
+    for start, end in _runs(placed, placed & wide, 2):
+        letters = [str(texts[k]) for k in members[start : end + 1].tolist()]
+        found = placed_tracking(letters, gap[start:end], space[start:end] == 2, glued[start], glued[end + 1])
+        if found is not None:
+            first, last = found[1]
+            out[start + first : start + last] = found[0]
+    return out
+
+
+def _at(values: np.ndarray, share: float) -> float:
+    """The value that so large a share of the values is not above; of few values `np.quantile` takes far longer."""
+    return float(np.sort(values)[int(share * (len(values) - 1) + 0.5)])
+
+
+def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the runs of members of which so many are counted at least."""
+    sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
+    sums = np.concatenate([[0], np.cumsum(counted)])
+    runs = sides.reshape(-1, 2)
+    yield from map(tuple, runs[sums[runs[:, 1]] - sums[runs[:, 0]] >= least].tolist())
+
+
+def placed_tracking(
+    letters: Sequence[str], gaps: np.ndarray, spaced: np.ndarray, glued_before: bool, glued_after: bool
+) -> tuple[float, tuple[int, int]] | None:
+    """The tracking in em, and the first and last (not counted) of the gaps that have it; None for words of one letter.
+
+    letters: N + 1 neighbours on one line; gaps: (N,) em between them; spaced: (N,) whether the file has white space
+    there; glued: whether the one at an end has a neighbour close by, and so is the end of an ordinary word.
+    """
+    free = gaps[~spaced]
+    if len(free) < 2:
+        return None
+    usual = _at(free, 0.3)
+    parts = spaced | (gaps > usual + WIDER)
+    low, high = 0, len(gaps)
+    if glued_before:  # the first letter is the last one of another word
+        if not parts[0]:
+            return None
+        low = 1
+    if glued_after:
+        if not parts[-1]:
+            return None
+        high -= 1
+    inner = ~parts[low:high]
+    if inner.sum() < 2 or (np.abs(gaps[low:high][inner] - usual) < EVEN).mean() < EVENLY:
+        return None
+    words = list(_words(letters[low : high + 1], parts[low:high]))
+    many = sum(map(len, words))
+    strong = sum(len(word) for word in words if looks_like_word(word))
+    return (usual, (low, high)) if 2 * strong > many else None
+
+
+def _words(letters: Sequence[str], parts: np.ndarray) -> Iterator[str]:
+    """The letters of each word, without what else is in it."""
+    starts = [0, *(np.flatnonzero(parts) + 1).tolist(), len(letters)]
+    for start, end in itertools.pairwise(starts):
+        yield "".join(letter for letter in letters[start:end] if letter.isalpha())
+
+
+def looks_like_word(text: str) -> bool:
+    """Whether letters may be a word: they are in no order of their own, of one case, and have a vowel."""
+    if len(text) < SHORT or not (text[1:].islower() or text.isupper() or text.lower() == text.upper()):
+        return False
+    low = text.lower()
+    if VOWELS.isdisjoint(unicodedata.normalize("NFD", low)):
+        return False
+    if low in common_words():
+        return any(ord(b) - ord(a) != 1 for a, b in itertools.pairwise(low))  # xyz and the like
+    return len(text) >= LONG and list(low) != sorted(low)

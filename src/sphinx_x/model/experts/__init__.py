@@ -1,0 +1,11 @@
+"""The visual experts, one file each: its configuration and its module. A file that is put here is found."""
+
+import importlib
+import pkgutil
+
+from sphinx_x.model.experts.base import Expert, ExpertConfig, build_expert, find_expert, read_expert, register
+
+__all__ = ["Expert", "ExpertConfig", "build_expert", "find_expert", "read_expert", "register"]
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

@@ -1,0 +1,117 @@
+"""The outline of what a recipe trains: the shape of its model, and its parameters by name, without any weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sphinx_x.errors import RecipeError
+from sphinx_x.family import build_config, get_member
+from sphinx_x.inference import BUILT_IN
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.packed import check_packable
+from sphinx_x.model.parts import PARTS, freeze, in_part
+from sphinx_x.recipe import LoraRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Size:
+    """A parameter: its full name in the objective, its part, how many numbers it has, whether it is trained.
+
+    split: whether tensor-parallel ranks share it; experts: of how many experts of a mixture it holds the matrices;
+    matrix: whether rows are multiplied by it.
+    """
+
+    name: str
+    part: str
+    numbers: int
+    trained: bool
+    split: bool = False
+    experts: int = 1
+    matrix: bool = False
+
+
+def config_of(recipe: Recipe) -> SphinxXConfig:
+    """The shape of what a recipe trains: that of the folder it starts from, where it is there, else its member's."""
+    folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
+    folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
+    try:
+        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(get_member(recipe.member))
+    except (OSError, ValueError, TypeError) as error:
+        raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
+    # every byte of a letter after its first takes a row
+    config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.extra_tokens)
+    return config
+
+
+def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
+    """The parameters of what a recipe trains, each once, as the run freezes them.
+
+    Raises `RecipeError` where a part that is to be frozen, or a layer that is to be adapted, is not there.
+    """
+    text: Any = config.text_config
+    with torch.device("meta"):
+        model = SphinxXForConditionalGeneration(config)
+        check_packable(model.model.language_model)
+        trained = nn.ModuleDict({"model": model})
+        if recipe.align.weight:
+            scores = nn.Linear(text.hidden_size, recipe.align.frames * text.vocab_size)
+            trained["align"] = nn.ModuleDict({"scores": scores})
+    if recipe.lora is None:
+        freeze(trained, recipe.freeze)
+    else:
+        model.requires_grad_(False)
+    experts = getattr(text, "num_local_experts", 1)
+    sizes = [_size_of(name, parameter, experts) for name, parameter in trained.named_parameters()]
+    return sizes if recipe.lora is None else [*sizes, *_adapters(model.model.language_model, recipe.lora)]
+
+
+def _size_of(name: str, parameter: nn.Parameter, experts: int) -> Size:
+    mixture = experts if ".experts." in name and ".vision." not in name else 1
+    part = next((part for part in PARTS if in_part(part, name)), "other")
+    split = part == "language_model" and ".layers." in name and parameter.dim() > 1
+    return Size(name, part, parameter.numel(), parameter.requires_grad, split, mixture, parameter.dim() > 1)
+
+
+def _adapters(language_model: nn.Module, lora: LoraRecipe) -> Iterator[Size]:
+    """The two matrices of each adapter. Raises `RecipeError` where there is no such layer."""
+    found = set[str]()
+    for name, layer in language_model.named_modules():
+        target = name.rpartition(".")[2]
+        if isinstance(layer, nn.Linear) and target in lora.targets:
+            found.add(target)
+            for half, width in (("lora_A", layer.in_features), ("lora_B", layer.out_features)):
+                full = f"model.model.language_model.{name}.{half}.weight"
+                yield Size(full, "lora", lora.rank * width, True, matrix=True)
+    missing = [target for target in lora.targets if target not in found]
+    if missing or not found:
+        raise RecipeError(f"lora.targets: {', '.join(missing) or 'nothing'}: no linear layer of this language model")
+
+
+def count_parts(sizes: Sequence[Size]) -> dict[str, tuple[int, int]]:
+    """Part -> its parameters, and those that are trained."""
+    return {
+        part: tuple(sum(s.numbers for s in sizes if s.part == part and (s.trained or both)) for both in (True, False))
+        for part in dict.fromkeys(size.part for size in sizes)
+    }  # pyright: ignore[reportReturnType]
+
+
+def slice_of(config: SphinxXConfig, ranks: int) -> SphinxXConfig:
+    """The model as one of `ranks` ranks computes it that share the matrices of every layer: fewer heads, fewer hidden
+    units. Embedding and output layer stay whole."""
+    if ranks == 1:
+        return config
+    config = copy.deepcopy(config)
+    text: Any = config.text_config
+    text.head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    text.num_attention_heads = max(text.num_attention_heads // ranks, 1)
+    text.num_key_value_heads = max(text.num_key_value_heads // ranks, 1)
+    text.intermediate_size = max(text.intermediate_size // ranks, 1)
+    return config
