@@ -33,9 +33,9 @@ from sphinx_x.family import get_member
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.tokenizer import byte_tokenizer
 from sphinx_x.recipe import AlignRecipe, SourceRecipe, load_recipe
-from sphinx_x.training.loop import Trainer
-from sphinx_x.training.meter import Sums
-from sphinx_x.training.packing import pack_examples
+from sphinx_x.training.metrics import Sums
+from sphinx_x.training.objective import pack_examples
+from sphinx_x.training.trainer import Trainer
 
 BATCH = 16
 PACK = Budget(32_768, 128, 2048)

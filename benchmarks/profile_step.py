@@ -11,8 +11,8 @@ from torch.profiler import profile as recorded
 from torch.utils.flop_counter import FlopCounterMode
 
 from sphinx_x.data.loader import batches
-from sphinx_x.training.loop import Trainer
-from sphinx_x.training.meter import Sums
+from sphinx_x.training.metrics import Sums
+from sphinx_x.training.trainer import Trainer
 
 SIDE = 2048
 """Rows and columns of the matrices whose product gives the machine's rate."""

@@ -28,8 +28,8 @@ from profile_step import profile
 from sphinx_x.data.loader import Example, batches
 from sphinx_x.family import get_member, new_model
 from sphinx_x.recipe import AlignRecipe, PackRecipe, load_recipe
-from sphinx_x.training.loop import Trainer
-from sphinx_x.training.meter import Sums
+from sphinx_x.training.metrics import Sums
+from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import read_lines
 
 BATCH = 8

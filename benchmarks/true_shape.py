@@ -20,10 +20,10 @@ from sphinx_x.data.loader import Example
 from sphinx_x.family import build_config, get_member
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.recipe import LoraRecipe, PackRecipe, Recipe
+from sphinx_x.training.distributed import World
 from sphinx_x.training.engine import Engine
 from sphinx_x.training.lora import add_adapters
-from sphinx_x.training.meter import Sums
-from sphinx_x.training.world import World
+from sphinx_x.training.metrics import Sums
 
 
 def made_up(name: str) -> SphinxXForConditionalGeneration:

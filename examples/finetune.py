@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sphinx_x import SphinxX
 from sphinx_x.evaluation.samples import Score, rates, score_samples
 from sphinx_x.recipe import LoraRecipe, load_recipe
-from sphinx_x.training.loop import train
+from sphinx_x.training.trainer import train
 
 DATA, RUN = Path("data/labels"), Path("runs/labels")
 QUESTION = "Write down the label."

@@ -69,7 +69,7 @@ def test_who_only_chats_needs_no_extra():
 @pytest.mark.parametrize(
     ("code", "package", "extra"),
     [
-        ("from sphinx_x.training.progress import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
+        ("from sphinx_x.training.metrics import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
         ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
         ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
         ("import sphinx_x.engines.ocr.engine", "isal", "data"),

@@ -206,8 +206,10 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
         raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}")
     tokenizer = byte_tokenizer()
     config = build_config(member, image_tokens(tokenizer))
-    torch.manual_seed(seed)
-    return SphinxXForConditionalGeneration(config), new_processor(member, tokenizer, config.tokens_per_view)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SphinxXForConditionalGeneration(config)
+    return model, new_processor(member, tokenizer, config.tokens_per_view)
 
 
 def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:

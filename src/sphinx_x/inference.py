@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -110,16 +111,28 @@ def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter])
     return processor
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of the library while it is entered."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _load_model(
     path: Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
 ) -> SphinxXForConditionalGeneration:
     """A model from its files, all of them and no others."""
-    logging.disable_progress_bar()
     try:
         options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, **options
-        )
+        with _without_bars():
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                path, dtype=dtype, output_loading_info=True, **options
+            )
         model, report = loaded
     except ImportError as error:
         raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error

@@ -131,7 +131,7 @@ class AugmentRecipe(Strict):
 
 
 class AlignRecipe(Strict):
-    """The alignment loss: see `sphinx_x.training.alignment`. weight 0 leaves it out."""
+    """The alignment loss: see `sphinx_x.training.objective`. weight 0 leaves it out."""
 
     weight: float = Field(default=0.0, ge=0)
     frames: int = Field(default=2, ge=1)

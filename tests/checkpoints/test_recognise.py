@@ -21,7 +21,7 @@ from sphinx_x.errors import CheckpointError
 from sphinx_x.family import get_member
 from sphinx_x.inference import SphinxX
 from sphinx_x.recipe import Recipe
-from sphinx_x.training.begin import begin
+from sphinx_x.training.engine import begin
 from sphinx_x.training.lora import merge_folder
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 4096\n"

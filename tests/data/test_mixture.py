@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sphinx_x.training.begin as begin
+import sphinx_x.training.engine as training_engine
 from excerpts import EXCERPTS
 from excerpts.files import picture, put
 from shards import write_lines
@@ -26,7 +26,7 @@ from sphinx_x.recipe import Recipe
 from sphinx_x.sources import SOURCES, get_source
 from sphinx_x.sources.base import Raw
 from sphinx_x.sources.convert import Job, convert
-from sphinx_x.training.loop import Trainer
+from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import alone_in, read_lines
 
 MIXED = ("ultrachat", "vqav2", "docvqa", "chartqa", "icdar2015", "publaynet", "llava")
@@ -204,7 +204,7 @@ def check_run(folder: Path, said: str) -> None:
 
 @pytest.mark.slow
 def test_eight_sources_in_one_run(six, tmp_path, tiny_member, monkeypatch, capsys):
-    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(training_engine, "get_member", lambda _: tiny_member)
     Trainer(recipe_of(six, 120, dtype="float32"), tmp_path / "run").run()
     check_run(tmp_path / "run", capsys.readouterr().err)
 

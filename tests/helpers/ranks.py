@@ -14,14 +14,14 @@ RANK = """
 import os, pickle, sys
 import torch
 torch.set_num_threads(1)
-import sphinx_x.training.begin as begin, sphinx_x.training.loop as loop
+import sphinx_x.training.engine as engine, sphinx_x.training.trainer as trainer
 member, runs, change = pickle.load(open(sys.argv[1], "rb"))
 if member is not None:
-    begin.get_member = lambda _: member
+    engine.get_member = lambda _: member
 exec(change)
 for recipe, folder, resume, port in runs:
     os.environ["MASTER_PORT"] = str(port)
-    loop.train(recipe, folder, resume=resume)
+    trainer.train(recipe, folder, resume=resume)
 """
 
 

@@ -203,7 +203,7 @@ def test_one_beam_has_a_probability(nano, line):
 
 
 def test_training_says_what_the_recipe_says_and_not_what_it_began_with():
-    from sphinx_x.training.begin import begin
+    from sphinx_x.training.engine import begin
 
     recipe = load_recipe("finetune-nano")
     assert recipe.start == "nano" and begin(recipe)[0].config.abilities is None

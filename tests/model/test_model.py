@@ -15,7 +15,7 @@ from sphinx_x.data.loader import Example
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.packed import PACKED, plan_pack
-from sphinx_x.training.packing import pack_examples
+from sphinx_x.training.objective import pack_examples
 
 QUESTION = "<|bos|><|user|><image>Read the text.<|assistant|>"
 

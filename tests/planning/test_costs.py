@@ -18,8 +18,7 @@ from sphinx_x.planning.costs import Costs, Load, Model, count_costs
 from sphinx_x.planning.outline import sizes_of
 from sphinx_x.recipe import LoraRecipe, Recipe
 from sphinx_x.training.lora import add_adapters
-from sphinx_x.training.objective import Objective
-from sphinx_x.training.packing import MicroBatch
+from sphinx_x.training.objective import MicroBatch, Objective
 
 
 def recipe_of(**fields) -> Recipe:

@@ -152,12 +152,12 @@ def test_shared_matrices_and_recomputed_activations():
 @pytest.fixture
 def measured(tmp_path, tiny_member, monkeypatch):
     """A recipe whose samples have been measured, and the plan of its run."""
-    import sphinx_x.training.begin as begin
+    import sphinx_x.training.engine as engine
     from shards import write_lines
-    from sphinx_x.training.loop import Trainer
+    from sphinx_x.training.trainer import Trainer
 
     write_lines(tmp_path / "data", "lines", 40)
-    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(engine, "get_member", lambda _: tiny_member)
     pack = PackRecipe(tokens=700, views=64, window=32)
     fields = {"total_samples": 96, "pack": pack, "max_tokens": 200, "freeze": [], "packs_per_step": 2, "workers": 0}
     recipe = recipe_of(folder=tmp_path / "data", sources={"lines": {"ratio": 2.0}}, **fields)

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from sphinx_x.training import adamw
-from sphinx_x.training.adamw import AdamW, round_by_chance_
+from sphinx_x.training import optim
+from sphinx_x.training.optim import AdamW, round_by_chance_
 
 
 def parameters(seed: int = 0) -> list[torch.nn.Parameter]:
@@ -24,7 +24,7 @@ def run(optimizer: torch.optim.Optimizer, weights: list[torch.nn.Parameter], fir
 
 @pytest.mark.parametrize("piece", [1 << 20, 4])
 def test_with_float32_moments_it_is_torchs_own(piece, monkeypatch):
-    monkeypatch.setattr(adamw, "PIECE", piece)
+    monkeypatch.setattr(optim, "PIECE", piece)
     mine, theirs = parameters(), parameters()
     settings = {"betas": (0.9, 0.95), "weight_decay": 0.1, "eps": 1e-8}
     groups = [[{"params": w[:2], "lr": 3e-2}, {"params": w[2:], "lr": 1e-3}] for w in (mine, theirs)]
@@ -71,7 +71,7 @@ def test_a_second_moment_too_slow_for_bfloat16_is_followed(monkeypatch):
         optimizer.step()
     truth = 1 - 0.999**500
     assert optimizer.state[weight]["exp_avg_sq"].float().mean().item() == pytest.approx(truth, rel=1e-2)
-    monkeypatch.setattr(adamw, "round_by_chance_", lambda values, _: values)
+    monkeypatch.setattr(optim, "round_by_chance_", lambda values, _: values)
     other = AdamW([weight], lr=0.0, betas=(0.9, 0.999))
     for _ in range(500):
         other.step()
@@ -97,7 +97,7 @@ def test_both_moments_of_both_halves_get_chances_of_their_own():
     weight.grad = torch.full((1001,), 0.37)
     for _ in range(3):
         optimizer.step()
-    mean, square = (optimizer.state[weight][name].float() for name in adamw.MOMENTS)
+    mean, square = (optimizer.state[weight][name].float() for name in optim.MOMENTS)
     up = torch.stack([mean > mean.mean(), square > square.mean()]).float()
     assert 0.2 < up[0].mean() < 0.8 and 0.2 < up[1].mean() < 0.8
     assert abs(torch.corrcoef(up)[0, 1]) < 0.15

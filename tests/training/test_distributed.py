@@ -15,8 +15,8 @@ from shards import write_lines, write_text
 from sphinx_x.errors import RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.recipe import ParallelRecipe, Recipe
-from sphinx_x.training.state import saved_states
-from sphinx_x.training.world import join
+from sphinx_x.training.checkpoint import saved_states
+from sphinx_x.training.distributed import join
 from sphinx_x.work.files import read_lines
 
 CLOCK = ("seconds", "tokens_per_s", "views_per_s", "busy", "mfu")
@@ -77,7 +77,7 @@ OF_MIXTURES = {
     },
     4: {"sharded and shared experts": {"parallel": {"expert": 2}}, "all experts apart": {"parallel": {"expert": 4}}},
 }
-BROKEN = "import sphinx_x.training.world as w; w.World.total = lambda self, numbers: list(numbers)"
+BROKEN = "import sphinx_x.training.distributed as w; w.World.total = lambda self, numbers: list(numbers)"
 """Each rank divides by its own tokens."""
 
 

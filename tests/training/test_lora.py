@@ -25,8 +25,8 @@ from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.recipe import LoraRecipe, Recipe, load_recipe
 from sphinx_x.training import lora
-from sphinx_x.training.loop import Trainer
 from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
+from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import MANIFEST, check_manifest, read_lines, write_manifest
 
 PICTURE = PIL.Image.effect_noise((100, 14), 60).convert("RGB")

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-import sphinx_x.training.begin as begin
+import sphinx_x.training.engine as engine
 from paths import ROOT
 from shards import write_lines
 from sphinx_x.data.blend import Weighted
@@ -23,11 +23,11 @@ from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.recipe import PackRecipe, Recipe, load_recipe
 from sphinx_x.training.card import write_card
-from sphinx_x.training.engine import Done
-from sphinx_x.training.loop import Trainer, train
-from sphinx_x.training.meter import Sums, record_of
-from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.state import saved_states
+from sphinx_x.training.checkpoint import saved_states
+from sphinx_x.training.engine import StepResult
+from sphinx_x.training.metrics import Sums, record_of
+from sphinx_x.training.optim import learning_rate_at
+from sphinx_x.training.trainer import Trainer, train
 from sphinx_x.work.files import read_lines
 
 
@@ -35,7 +35,7 @@ from sphinx_x.work.files import read_lines
 def recipe(tmp_path, tiny_member, monkeypatch):
     """A run of 12 steps of a tiny member on 40 drawn lines."""
     write_lines(tmp_path / "data", "lines", 40)
-    monkeypatch.setattr(begin, "get_member", lambda _: tiny_member)
+    monkeypatch.setattr(engine, "get_member", lambda _: tiny_member)
     settings = {
         "total_samples": 96,
         "pack": {"tokens": 700, "views": 64, "window": 32},
@@ -284,7 +284,7 @@ def test_a_run_is_not_judged_by_a_validation_of_holes(recipe, tmp_path):
 def test_a_state_is_saved_when_minutes_have_passed(recipe, tmp_path, monkeypatch):
     """By time as well as by steps: a short recipe with a large `save_every` is not lost."""
     clock = [0.0]
-    monkeypatch.setattr("sphinx_x.training.loop.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("sphinx_x.training.trainer.time.monotonic", lambda: clock[0])
     trainer = Trainer(recipe.model_copy(update={"save_every": 1000, "save_minutes": 2.5, "keep": 99}), tmp_path / "run")
     steps, saved = trainer.engine.step, []
 
@@ -344,7 +344,7 @@ def test_a_step_of_holes_alone_is_passed_over(recipe, tmp_path):
     alone = recipe.model_copy(update={"pack": PackRecipe(tokens=200, views=64, window=40), **few})
     trainer = Trainer(alone, tmp_path / "run")
     taken = []
-    trainer.engine.step = lambda packs, *_: taken.append(packs) or Done(0.5)  # type: ignore[method-assign]
+    trainer.engine.step = lambda packs, *_: taken.append(packs) or StepResult(0.5)  # type: ignore[method-assign]
     trainer.run()
     holes = read_lines(tmp_path / "run" / "bad_samples.jsonl")
     assert len(holes) == 1 and trainer.at.bad_samples == 1 and trainer.at.samples == 40
@@ -562,11 +562,11 @@ def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone()
 RUN = """
 import signal, sys, dataclasses, pickle
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests run under
-import sphinx_x.training.begin as begin
-import sphinx_x.training.loop as loop
+import sphinx_x.training.engine as engine
+import sphinx_x.training.trainer as trainer
 member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
-begin.get_member = lambda _: member
-loop.Trainer(recipe, folder, resume=resume).run()
+engine.get_member = lambda _: member
+trainer.Trainer(recipe, folder, resume=resume).run()
 """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.work.files import MANIFEST
+from sphinx_x.work.quiet import only_above
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,6 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
-    hub_logging.get_logger().setLevel(50)  # what goes wrong is told once, below
     revision = revision or written
     cached = partial(_cached, repository, revision, inner, options.get("cache_dir"))
     if local_files_only or constants.HF_HUB_OFFLINE:
@@ -54,7 +54,8 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
             raise CheckpointError(f"{text}: not in the hub's cache, and the hub is not to be asked ({why})")
         return folder / inner
     try:
-        folder = _download(repository, revision, inner, options)
+        with only_above(hub_logging.get_logger().name, logging.CRITICAL):  # what goes wrong is told once, below
+            folder = _download(repository, revision, inner, options)
     except GatedRepoError as error:
         raise CheckpointError(f"{text}: {repository} is gated: ask for access there, and `hf auth login`") from error
     except RevisionNotFoundError as error:

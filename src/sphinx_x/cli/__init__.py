@@ -222,7 +222,7 @@ def train(
         return
     if ranks is not None or memory is not None:
         raise SphinxXError("--ranks and --memory go with --dry-run; torchrun starts the ranks of a run")
-    from sphinx_x.training.loop import train as run
+    from sphinx_x.training.trainer import train as run
 
     trained = run(loaded, folder, resume, device, export)
     if os.environ.get("RANK", "0") == "0":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-import sys
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, plan_views
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.tally import UNUSABLE
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 4000
 """Tokens of one message on the page."""
@@ -84,8 +86,8 @@ def _decoded(ids: Sequence[int], builder: PromptBuilder) -> str:
     return str(builder.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
 
-def print_samples(examples: Examples) -> None:
-    """One sample of each source as it is learned, on standard error: what is trained stands in [[ ]]."""
+def log_samples(examples: Examples) -> None:
+    """One sample of each source as it is learned: what is trained stands in [[ ]]."""
     seen: set[int] = set()
     for index in range(len(examples)):
         source, _ = examples.blend[index]
@@ -93,7 +95,7 @@ def print_samples(examples: Examples) -> None:
             seen.add(source)
             example = examples.example(index)
             name = examples.blend.sources[source].name
-            print(f"{name}: {described(example, examples.builder)}", file=sys.stderr)
+            logger.info("%s: %s", name, described(example, examples.builder))
         if len(seen) == sum(s.weight > 0 or bool(s.end) for s in examples.blend.sources):
             break
 

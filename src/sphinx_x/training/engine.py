@@ -2,6 +2,7 @@
 
 The loss of a step is the sum over its trained tokens divided by their number, however they are packed, cut into
 micro-batches and spread over ranks.
+A run begins (`begin`) with fresh weights or a model that is there, changed as the recipe asks.
 """
 
 from __future__ import annotations
@@ -18,20 +19,52 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.tensor import DTensor
 
 from sphinx_x.data.loader import Example
+from sphinx_x.errors import RecipeError, one_line
+from sphinx_x.family import get_member, new_model
+from sphinx_x.inference import SphinxX, find_adapters, load_processor
+from sphinx_x.model.abilities import Abilities
+from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+from sphinx_x.model.padding import with_padding
 from sphinx_x.model.parts import freeze, rates_of
 from sphinx_x.recipe import Recipe
-from sphinx_x.training.alignment import AlignmentHead
-from sphinx_x.training.meter import Sums
-from sphinx_x.training.objective import Losses, Objective
-from sphinx_x.training.optimizer import MasterOptimizer
-from sphinx_x.training.packing import MicroBatch, pack_examples, trained_tokens
-from sphinx_x.training.parallel import spread
-from sphinx_x.training.world import World
+from sphinx_x.training.distributed import World, spread
+from sphinx_x.training.lora import add_adapters
+from sphinx_x.training.metrics import Sums
+from sphinx_x.training.objective import AlignmentHead, Losses, MicroBatch, Objective, pack_examples, trained_tokens
+from sphinx_x.training.optim import MasterOptimizer
+
+
+def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
+    """Model, in the type of its weights, and processor.
+
+    whole: with weights; else on the meta device, for ranks that get slices of them.
+    """
+    if recipe.start is None:
+        model, processor = new_model(get_member(recipe.member), recipe.seed)
+    elif whole:
+        loaded = SphinxX.load(recipe.start, dtype="auto", device="cpu")
+        model, processor = loaded.model, loaded.processor
+    else:
+        processor = load_processor(recipe.start)
+        with torch.device("meta"):
+            model = SphinxXForConditionalGeneration(SphinxXConfig.from_pretrained(find_adapters(recipe.start)[0]))
+    model.config.abilities = Abilities.from_dict(recipe.abilities).to_dict()
+    if recipe.padding is not None:
+        with_padding(model, processor, recipe.padding)
+    if recipe.extra_tokens:
+        try:
+            add_letters(model, processor.tokenizer, recipe.extra_tokens)
+        except ValueError as error:
+            raise RecipeError(f"extra_tokens: {one_line(error)}") from error
+    if recipe.lora is not None:
+        add_adapters(model, recipe.lora, recipe.seed)
+    return model, processor
 
 
 @dataclass(frozen=True)
-class Done:
+class StepResult:
     """What a step came to. norm: of the gradient; suspects: where it is not finite and nothing was changed, the names
     of this rank's samples whose loss is not finite, or of all, where each of their losses is."""
 
@@ -52,8 +85,10 @@ class Engine:
         grid = model.config.view_grid()
         self.view = grid.view_height, grid.view_width
         text = model.config.text_config
-        torch.manual_seed(recipe.seed)
-        head = AlignmentHead(text.hidden_size, text.vocab_size, recipe.align.frames) if recipe.align.weight else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            frames = recipe.align.frames
+            head = AlignmentHead(text.hidden_size, text.vocab_size, frames) if recipe.align.weight else None
         self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef)
         if recipe.lora is None:  # else everything is frozen but the adapters
             freeze(self.objective, recipe.freeze)
@@ -67,7 +102,7 @@ class Engine:
 
     def step(
         self, packs: Sequence[list[Example]], count: int, rate: float, sums: Sums, sources: Sequence[str] = ()
-    ) -> Done:
+    ) -> StepResult:
         """One optimizer step. packs: this rank's; count: micro-batches (see `micro_batches`), which may be more than
         this rank has packs for; sources: names, for `sums`."""
         began = time.monotonic()
@@ -102,7 +137,7 @@ class Engine:
         for micro, losses in seen:
             sums.count(micro, losses, sources)
         sums.busy += time.monotonic() - began
-        return Done(norm, [] if math.isfinite(norm) else _suspects(seen))
+        return StepResult(norm, [] if math.isfinite(norm) else _suspects(seen))
 
     @torch.no_grad()
     def look(self, examples: list[Example], sums: Sums, sources: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +38,8 @@ from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
 from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
 from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
+
+logger = logging.getLogger(__name__)
 
 LANGUAGE_MODEL = "model.language_model"
 ADAPTER = "default"
@@ -170,7 +171,7 @@ def merge_folder(
     out: str | Path,
     base: str | Path | None = None,
     dtype: torch.dtype | None = None,
-    tell: Callable[[str], None] = lambda note: print(f"note: {note}", file=sys.stderr),
+    tell: Callable[[str], None] = lambda note: logger.info("note: %s", note),
 ) -> Path:
     """Writes a folder of adapters and the model below them as one plain model folder.
 

@@ -1,25 +1,162 @@
-"""What a step of training minimises: a micro-batch of packed examples -> the loss of every trained token.
+"""What a step of training minimises: packs of examples -> one row on the device -> the loss of every trained token.
+
+Beside it stands the alignment loss: visual tokens learn early which characters they show. A vision-language model made
+from nothing first learns the language of its labels and finds the image late. This loss reads the text of a line off
+the visual tokens themselves, by connectionist temporal classification (CTC): each token of the line's map, from left to
+right, yields a few frames of character scores. It only shapes the visual tokens: its one linear layer is dropped when
+training ends, and answers come from the LLM alone.
 
 One module holds the model and the alignment head, so that sharding, which gathers the weights of a module when it is
 called, sees one call for all of it.
 
-Shapes: V views, N tokens of a view, n trained tokens, D width of the LLM.
+Shapes: V views, N tokens of a view, n trained tokens, T tokens of the row, D width of the LLM, F frames of a view, S
+size of the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
-from sphinx_x.model.packed import PACKED, check_packable
+from sphinx_x.model.packed import PACKED, ROWS, TOKENS, VIEWS, Pack, check_packable, plan_pack, round_up
 from sphinx_x.model.routing import balance_from, recorded_routing, routing_sums
-from sphinx_x.training.alignment import AlignmentHead
-from sphinx_x.training.packing import IGNORED, MicroBatch
+
+BLANK = 0
+"""The CTC blank: the id of the padding token, which no text holds."""
+
+
+class AlignmentHead(nn.Module):
+    """One linear layer from a visual token to `frames` frames of vocabulary scores."""
+
+    def __init__(self, width: int, vocabulary: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.scores = nn.Linear(width, frames * vocabulary)
+
+    def forward(self, features_VND: Tensor, examples: Sequence[Example]) -> tuple[Tensor, int]:
+        """Features of the examples' views, in order -> (summed loss, number of characters it is over)."""
+        # the global token comes first in a view and shows no place of the line
+        scores_VFS = self.scores(features_VND[:, 1:]).unflatten(-1, (self.frames, -1)).flatten(1, 2)
+        counts = [len(example.views) for example in examples]
+        pieces = scores_VFS[: sum(counts)].split(counts)
+        chosen = [k for k, example in enumerate(examples) if len(example.line)]
+        if not chosen:
+            return 0.0 * scores_VFS.float().sum(), 0  # reaches the layer's weights, as it must on every rank
+        scores = nn.utils.rnn.pad_sequence([pieces[k].flatten(0, 1) for k in chosen])
+        texts = [examples[k].line for k in chosen]
+        loss = F.ctc_loss(
+            scores.float().log_softmax(-1),
+            torch.cat(texts).to(scores.device),
+            torch.tensor([counts[k] * scores_VFS.shape[1] for k in chosen]),
+            torch.tensor([len(text) for text in texts]),
+            blank=BLANK,
+            reduction="sum",
+            zero_infinity=True,
+        )
+        return loss, sum(len(text) for text in texts)
+
+
+IGNORED = -100
+
+
+@dataclass
+class MicroBatch:
+    """Examples in one row of T tokens, filled up at its end.
+
+    pools: tokens of each pack that is in the row; ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of
+    them real; rows, targets: the positions that predict a trained token, and that token, the first `trained` of them
+    real (the rest ignored).
+    """
+
+    examples: list[Example]
+    pools: list[int]
+    ids: Tensor
+    views: Tensor
+    view_count: int
+    rows: Tensor
+    targets: Tensor
+    trained: int
+    pack: Pack
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens of the row."""
+        return sum(len(example.ids) for example in self.examples)
+
+    def by_example(self, losses: Tensor) -> Iterator[tuple[Example, Tensor]]:
+        """Each example with the losses of its trained tokens, of those of all, (trained,)."""
+        return zip(self.examples, losses.split([trained_tokens(e) for e in self.examples]), strict=True)
+
+    @property
+    def characters(self) -> int:
+        """Characters that the alignment loss learns from."""
+        return sum(len(example.line) for example in self.examples)
+
+    @property
+    def attended(self) -> int:
+        """Rows that attention computes, its padding included."""
+        return sum(count * longest for count, longest in self.pack.groups)
+
+
+def trained_tokens(example: Example) -> int:
+    """How many tokens are learned."""
+    return int((example.labels != IGNORED).sum())
+
+
+def pack_examples(
+    packs: Sequence[Sequence[Example]],
+    device: torch.device,
+    always_views: bool = False,
+    view: tuple[int, int] = (48, 384),
+) -> MicroBatch:
+    """Lays the examples of packs into one row, on `device`; no examples make a row that nothing is learned from.
+
+    always_views: where no example has an image, black views (height and width `view`) are there all the same, so that
+    ranks that wait for each other all go the same way.
+    """
+    examples = [example for pack in packs for example in pack]
+    none = torch.empty(0, dtype=torch.int64)
+    ids, labels = torch.cat([none, *(e.ids for e in examples)]), torch.cat([none, *(e.labels for e in examples)])
+    views = _joined([e.views for e in examples], view, 1 if always_views else 0)
+    # an example begins with a token that is never trained, so no position predicts across examples
+    rows = (labels[1:] != IGNORED).nonzero()[:, 0]
+    targets = labels[1:][rows]
+    return MicroBatch(
+        examples,
+        [sum(len(example.ids) for example in pack) for pack in packs],
+        _filled(ids, TOKENS, 0)[None].to(device),
+        views.to(device),
+        sum(len(e.views) for e in examples),
+        _filled(rows, ROWS, 0).to(device),
+        _filled(targets, ROWS, IGNORED).to(device),
+        len(rows),
+        plan_pack([len(e.ids) for e in examples] or [1], total=max(round_up(len(ids), TOKENS), TOKENS), device=device),
+    )
+
+
+def _joined(views: list[Tensor], size: tuple[int, int], least: int) -> Tensor:
+    """All views in one tensor, filled up with black ones; each is copied once, in the order it lies in memory."""
+    count = sum(map(len, views))
+    shape = (round_up(max(count, least), VIEWS), 3, *(views[0].shape[2:] if views else size))
+    out = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+    if count:
+        torch.cat(views, out=out[:count])
+    out[count:] = 0
+    return out
+
+
+def _filled(tensor: Tensor, multiple: int, value: int) -> Tensor:
+    """The tensor, its first dimension filled up to a multiple, to one at least."""
+    missing = max(round_up(len(tensor), multiple), multiple) - len(tensor)
+    return torch.cat([tensor, tensor.new_full((missing, *tensor.shape[1:]), value)]) if missing else tensor
 
 
 class Losses(NamedTuple):

@@ -20,11 +20,11 @@ from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import Trial
 from sphinx_x.planning.outline import count_parts, sizes_of
 from sphinx_x.recipe import Recipe
+from sphinx_x.training.distributed import World
 from sphinx_x.training.engine import Engine
 from sphinx_x.training.lora import add_adapters
-from sphinx_x.training.meter import Sums
-from sphinx_x.training.packing import IGNORED
-from sphinx_x.training.world import World
+from sphinx_x.training.metrics import Sums
+from sphinx_x.training.objective import IGNORED
 
 LARGEST = 300_000_000
 """Parameters of the largest model that steps are tried with."""

@@ -25,10 +25,12 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.training.world import World
+from sphinx_x.training.distributed import World
 from sphinx_x.work.files import MANIFEST, check_folder, sync_tree, write_manifest
+from sphinx_x.work.quiet import only_above
 
 _PREFIX = "step-"
+NOISY = "torch.distributed.checkpoint"
 
 
 def saved_states(folder: Path) -> list[Path]:
@@ -45,7 +47,6 @@ class States:
         self.group: Any = dist.new_group(backend="gloo") if world.mesh is not None else None
         self.thread = ThreadPoolExecutor(1)
         self.running: tuple[Path, Path, Future[Any]] | None = None
-        logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
 
     def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Begins to write the state after `step` steps; the tensors may change as soon as it returns."""
@@ -61,7 +62,8 @@ class States:
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
             written: Callable[[], object] = partial(_write, copies, temporary)
         else:
-            future: Any = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
+            with only_above(NOISY, logging.ERROR):
+                future: Any = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
             written = future.result
         self.running = target, temporary, self.thread.submit(self._complete, written, temporary)
 
@@ -104,12 +106,12 @@ class States:
         """Reads a state into tensors, whatever layout it was written from; raises `CheckpointError`."""
         alone = self.world.mesh is None
         try:
-            with warnings.catch_warnings(action="ignore"):
+            with warnings.catch_warnings(action="ignore"), only_above(NOISY, logging.ERROR):
                 load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
         except Exception as error:  # the library's own kinds, which carry those of all ranks
             raise CheckpointError(f"{state}: is not the state of this model: {one_line(error)}") from error
 
 
 def _write(tensors: dict[str, Tensor], folder: Path) -> None:
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"), only_above(NOISY, logging.ERROR):
         save(tensors, checkpoint_id=folder, no_dist=True)

@@ -26,29 +26,26 @@ from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
-from sphinx_x.data.show import print_samples
+from sphinx_x.data.show import log_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
 from sphinx_x.model.packed import PACKED
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import product_rate
 from sphinx_x.planning.outline import sizes_of, slice_of
 from sphinx_x.recipe import Recipe, shares_of, with_new_names
-from sphinx_x.training.begin import begin
 from sphinx_x.training.card import write_card
-from sphinx_x.training.engine import Done, Engine
+from sphinx_x.training.checkpoint import States, saved_states
+from sphinx_x.training.distributed import World, join, leave
+from sphinx_x.training.engine import Engine, StepResult, begin
 from sphinx_x.training.lora import write_adapters
-from sphinx_x.training.meter import Sums, record_of
-from sphinx_x.training.optimizer import learning_rate_at
-from sphinx_x.training.packing import trained_tokens
-from sphinx_x.training.progress import Progress, draw_curves
-from sphinx_x.training.state import States, saved_states
-from sphinx_x.training.trackers import Tracker, flat, open_trackers
-from sphinx_x.training.validation import Validation
-from sphinx_x.training.world import World, join, leave
+from sphinx_x.training.metrics import Progress, Sums, Tracker, Validation, draw_curves, flat, open_trackers, record_of
+from sphinx_x.training.objective import trained_tokens
+from sphinx_x.training.optim import learning_rate_at
 from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 DRAW_EVERY = 30
 """Seconds between two drawings of the curves."""
 FEW = 10
@@ -210,7 +207,12 @@ class Trainer:
         return {s.name: [s.size, int(t["tokens"].sum(dtype="int64"))] for s, t in zip(sources, tables, strict=True)}
 
     def run(self) -> Path:
-        """Trains to the end; returns the model folder."""
+        """Trains to the end; returns the model folder. The caller's random numbers stay as they were."""
+        device = self.world.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            return self._run()
+
+    def _run(self) -> Path:
         recipe, at, world = self.recipe, self.at, self.world
         if world.first:
             with needs_extra("train", "drawing the curves of a run"):  # told before hours of training
@@ -265,7 +267,7 @@ class Trainer:
             for reason, count in (tally.set_aside + tally.left_out).most_common():
                 logger.warning("%s: %d of %d samples: %s", name, count, tally.records, reason)
         if self.at.step == 0:
-            print_samples(self.examples)
+            log_samples(self.examples)
 
     def _step(self, step: Step, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
         """One step of the engine on this rank's packs; gives the norm of the gradient."""
@@ -288,7 +290,7 @@ class Trainer:
         self.flops = (found.vision_flops + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 
-    def _judge(self, done: Done) -> None:
+    def _judge(self, done: StepResult) -> None:
         """Counts and names what was behind a step that changed nothing; raises `DataError` when it repeats."""
         at = self.at
         at.nonfinite_in_a_row = 0 if done.finite else at.nonfinite_in_a_row + 1
