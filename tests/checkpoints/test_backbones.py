@@ -366,8 +366,7 @@ def test_the_command_line_takes_numbers(twins, parts):
 
 def test_a_member_made_here_in_the_official_format(member, parts):
     """Only one that looks at images as the reference does can be written so."""
-    from sphinx_x.checkpoints.accessory import ARCHITECTURES, import_accessory
-    from sphinx_x.checkpoints.export import export_accessory
+    from sphinx_x.checkpoints.accessory import ARCHITECTURES, export_accessory, import_accessory
 
     import_backbones(member, parts / "corner", parts / "llm", fresh=["convnext", "dinov2"])
     with pytest.raises(CheckpointError, match="none of the reference's architectures"):

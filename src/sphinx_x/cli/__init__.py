@@ -318,7 +318,8 @@ def export(
     """Writes a model in another format."""
     if format not in ("accessory", "llm", "onnx"):
         raise SphinxXError(f"--format is accessory, llm or onnx, not {format!r}")
-    from sphinx_x.checkpoints.export import export_accessory, export_llm
+    from sphinx_x.checkpoints.accessory import export_accessory
+    from sphinx_x.checkpoints.export import export_llm
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.onnx import export_onnx
     from sphinx_x.inference import find_model
