@@ -47,7 +47,7 @@ def official_shapes(llm_layers: int, vit_layers: int, convnext_depths: tuple[int
 
 def make_checkpoint(folder: Path, shapes: dict[str, tuple[int, ...]], shards: int, tokenizer: Path) -> None:
     """A checkpoint folder with random weights of a sane size."""
-    from sphinx_x.checkpoints.shards import split
+    from sphinx_x.checkpoints.accessory.shards import split
 
     folder.mkdir(parents=True)
     torch.manual_seed(0)

@@ -357,6 +357,27 @@ def test_starting_from_a_member_with_two_of_a_kind(twins, member, parts):
         import_backbones(member, parts / "x", start=parts / "first")
 
 
+def test_a_member_with_siglip(member, parts):
+    """As `tiny-sig` is made: a kind that no other file names, from its own folder to an answer."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    sizes = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4}
+    theirs = randomise(SiglipVisionModel(SiglipVisionConfig(**sizes, image_size=30, patch_size=7)))
+    theirs.save_pretrained(parts / "siglip")
+    groups = ({"experts": ({"kind": "siglip", "height": 30, "width": 30}, DINOV2), "tokens": (3, 3)},)
+    experts = [open_expert(parts / "dinov2"), open_expert(parts / "siglip")]
+    import_backbones(replace(member, groups=groups), parts / "out", parts / "llm", experts)
+    sphinx = SphinxX.load(parts / "out", dtype=torch.float32)
+    expert = sphinx.model.model.vision.groups[0].experts[0]
+    pixels = torch.rand(2, 3, 30, 30, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first, map_BChw = expert(pixels, ViewGrid(2, 2, 30, 30))
+        wanted = theirs((pixels - 0.5) / 0.5)
+    assert torch.allclose(first, wanted.pooler_output, atol=1e-5)
+    assert torch.allclose(map_BChw.flatten(2).transpose(1, 2), wanted.last_hidden_state, atol=1e-5)
+    assert isinstance(sphinx.chat("What?", PIL.Image.new("RGB", (50, 20)), max_new_tokens=3), str)
+
+
 def test_the_command_line_takes_numbers(twins, parts):
     from sphinx_x.checkpoints.experts import open_experts
 
@@ -366,8 +387,7 @@ def test_the_command_line_takes_numbers(twins, parts):
 
 def test_a_member_made_here_in_the_official_format(member, parts):
     """Only one that looks at images as the reference does can be written so."""
-    from sphinx_x.checkpoints.accessory import ARCHITECTURES, import_accessory
-    from sphinx_x.checkpoints.export import export_accessory
+    from sphinx_x.checkpoints.accessory import ARCHITECTURES, export_accessory, import_accessory
 
     import_backbones(member, parts / "corner", parts / "llm", fresh=["convnext", "dinov2"])
     with pytest.raises(CheckpointError, match="none of the reference's architectures"):

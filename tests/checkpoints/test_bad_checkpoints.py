@@ -19,8 +19,7 @@ import torch
 
 from hub_server import serve_hub
 from official import ROWS, WIDTH, llama_state, same, weights, write
-from sphinx_x.checkpoints.accessory import import_accessory
-from sphinx_x.checkpoints.export import export_accessory
+from sphinx_x.checkpoints.accessory import export_accessory, import_accessory
 from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.inference import SphinxX
 

@@ -8,11 +8,18 @@ import pytest
 import torch
 
 from official import HIDDEN, ROWS, TOKENIZER, WIDTH, llama_state, same, weights, write
-from sphinx_x.checkpoints.accessory import ARCHITECTURES, UNUSED, Checkpoint, import_accessory, understand
-from sphinx_x.checkpoints.export import export_accessory
+from sphinx_x.checkpoints.accessory import (
+    ARCHITECTURES,
+    UNUSED,
+    Checkpoint,
+    export_accessory,
+    import_accessory,
+    understand,
+)
+from sphinx_x.checkpoints.accessory.shards import merge, split
 from sphinx_x.checkpoints.parts import Part, disk_outline, plan_parts
+from sphinx_x.checkpoints.pth import PREFIX
 from sphinx_x.checkpoints.rules import convert, inverse
-from sphinx_x.checkpoints.shards import PREFIX, merge, split
 from sphinx_x.errors import CheckpointError
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.config import GroupConfig, SphinxXConfig

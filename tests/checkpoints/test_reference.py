@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from golden_reference import IMAGES, SUBSET, Variant, cpu_half_bicubic, greedy, inputs_of, logits_of, tokens_of
-from sphinx_x.checkpoints.accessory import import_accessory
-from sphinx_x.checkpoints.export import export_accessory
+from sphinx_x.checkpoints.accessory import export_accessory, import_accessory
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.processing import render_views
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from paths import REFERENCE
-from sphinx_x.checkpoints.shards import PREFIX, split
+from sphinx_x.checkpoints.accessory.shards import split
+from sphinx_x.checkpoints.pth import PREFIX
 
 TOKENIZER = REFERENCE / "tokenizer" / "tokenizer.model"
 ROWS, WIDTH, HIDDEN = 512, 32, 48

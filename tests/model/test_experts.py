@@ -72,6 +72,42 @@ def test_global_token_first_then_the_map_row_by_row():
     assert torch.equal(tokens[:, 1 + 4 * 2 + 3], grid[:, :, 2, 3])
 
 
+def test_a_kind_is_one_file_on_each_side_and_registers_itself():
+    """Nothing else in the package has to name a kind: what is in the one folder is in the other, and is known."""
+    import pkgutil
+
+    from sphinx_x.checkpoints import experts as files
+    from sphinx_x.model import experts
+
+    modules = {module.name for module in pkgutil.iter_modules(experts.__path__)} - {"base", "vit"}
+    assert modules == {module.name for module in pkgutil.iter_modules(files.__path__)} - {"base"}
+    assert {"convnext", "dinov2", "clip", "qformer", "siglip"} <= modules
+    for kind in modules:
+        config = experts.read_expert({"kind": kind})
+        with torch.device("meta"):
+            expert = experts.build_expert(config)
+        assert type(expert).config_class is type(config) and expert.channels == config.token_channels
+
+
+def test_a_kind_that_is_taken_or_not_known_is_refused():
+    from dataclasses import dataclass
+
+    from sphinx_x.model.experts import Expert, ExpertConfig, read_expert, register
+
+    @dataclass(frozen=True)
+    class AgainConfig(ExpertConfig):
+        kind: str = "convnext"
+
+    with pytest.raises(ValueError, match="Again needs a kind of its own, not 'convnext'"):
+        register(AgainConfig)(type("Again", (Expert,), {}))
+    with pytest.raises(ValueError, match="needs a kind of its own"):
+        register(ExpertConfig)(Expert)
+    with pytest.raises(ValueError, match="unknown kind of visual expert 'vit'; known: clip, convnext, dinov2"):
+        read_expert({"kind": "vit"})
+    with pytest.raises(ValueError, match="resample must be one of"):
+        read_expert({"kind": "clip", "resample": "area"})
+
+
 def test_each_expert_has_its_own_size_and_colours():
     conv = ConvNext(CONV)
     seen = {}

@@ -286,8 +286,7 @@ def test_merging_says_the_type_and_how_far_the_logits_are(tiny_folder, tmp_path,
 
 
 def test_an_official_model_goes_back_with_its_adapters(plain, tmp_path):
-    from sphinx_x.checkpoints.accessory import import_accessory
-    from sphinx_x.checkpoints.export import export_accessory
+    from sphinx_x.checkpoints.accessory import export_accessory, import_accessory
 
     sphinx = SphinxX.load(plain / "model")
     add_adapters(sphinx.model, LORA)

@@ -6,18 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from sphinx_x.checkpoints import probe
 from sphinx_x.checkpoints.forms import LLM as LANGUAGE_MODEL
 from sphinx_x.checkpoints.forms import check_model_folder, expect
 from sphinx_x.checkpoints.guard import told_in_one_line
-from sphinx_x.checkpoints.llms import embedding_rule, internlm2_rules, output_rule
+from sphinx_x.checkpoints.llms.internlm2 import internlm2_config, internlm2_rules
+from sphinx_x.checkpoints.llms.rows import embedding_rule, output_rule
 from sphinx_x.checkpoints.parts import Backbone, Part, convert_parts, disk_outline, plan_parts
 from sphinx_x.checkpoints.places import Place, counterparts, expert_places, fresh_places, given_places, name_of
 from sphinx_x.checkpoints.recognise import check_files
@@ -80,7 +79,7 @@ def llm_config(folder: Path) -> PreTrainedConfig:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         internlm2 = fields.get("model_type") == "internlm2"
-        config = _internlm2_config(fields) if internlm2 else AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = internlm2_config(fields) if internlm2 else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file}: no configuration of a language model ({one_line(error)})") from error
     for name, neutral in OUTPUT_FACTORS.items():
@@ -98,22 +97,6 @@ def llm_config(folder: Path) -> PreTrainedConfig:
 MOST_LAYERS = 10_000
 OUTPUT_FACTORS = {"logits_scaling": 1, "logit_scale": 1, "final_logit_softcapping": 0, "lm_head_multiplier": 1}
 """What some language models do to their logits (Granite, Cohere, Gemma 2, Falcon-H1), and when it is nothing."""
-
-
-def _internlm2_config(fields: dict[str, Any]) -> PreTrainedConfig:
-    """Raises ValueError for an InternLM2 that is none of the released ones, KeyError where a field is missing."""
-    if fields.get("bias"):
-        raise ValueError("an InternLM2 with biases")
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": float(fields.get("rope_theta", 1e4))}
-    scaling = fields.get("rope_scaling")
-    if scaling:
-        rope |= {"rope_type": scaling.get("rope_type") or scaling["type"], "factor": scaling["factor"]}
-    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    more = ("num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "initializer_range")
-    config: dict[str, Any] = {name: fields[name] for name in names}
-    config |= {name: fields[name] for name in more if name in fields}
-    config |= {"rope_parameters": rope, "tie_word_embeddings": bool(fields.get("tie_word_embeddings", False))}
-    return CONFIG_MAPPING["llama"](**config)
 
 
 class BaseLLM:

@@ -13,8 +13,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from sphinx_x.checkpoints.experts import expert_model_types
-from sphinx_x.checkpoints.recognise import WEIGHTS, check_files, complaint, read_config
-from sphinx_x.checkpoints.shards import SHARD
+from sphinx_x.checkpoints.recognise import SHARD, WEIGHTS, check_files, complaint, read_config
 from sphinx_x.errors import CheckpointError, plain
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.work.files import check_folder

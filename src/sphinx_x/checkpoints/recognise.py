@@ -17,6 +17,8 @@ _FILES = """
 """
 FILES = tuple(_FILES.split())
 """What a model folder consists of beside its weights; whatever else lies there is its owner's."""
+SHARD = re.compile(r"consolidated\.(\d+)(?:-of-(\d+)\.model(-diff)?)?\.pth")
+"""A file of an official checkpoint: its number, of how many, whether it is a difference."""
 WHOLE_JSON = 1_000_000
 """Bytes up to which a JSON file is parsed; of a larger one (a tokenizer) only the two ends are looked at."""
 AGAIN = "fetch it again"

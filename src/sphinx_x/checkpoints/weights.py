@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sphinx_x.checkpoints.pth import open_pth
 from sphinx_x.checkpoints.recognise import WEIGHTS, check_file, complaint
-from sphinx_x.checkpoints.shards import open_shard
 from sphinx_x.checkpoints.writer import TYPE_NAMES
 from sphinx_x.errors import CheckpointError, one_line
 
@@ -43,7 +43,7 @@ class WeightFiles:
                 held: Mapping[str, Any] = dict.fromkeys(opened.keys(), opened)
                 where: dict[str, Any] = self._files
             else:
-                held, where = open_shard(file, inner=("model", "state_dict", "teacher")), self._pickled
+                held, where = open_pth(file, inner=("model", "state_dict", "teacher")), self._pickled
             twice = next((name for name in held if name in where), None)
             if twice:
                 raise CheckpointError(f"{file}: {twice} lies in another file as well")

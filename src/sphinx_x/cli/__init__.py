@@ -354,7 +354,8 @@ def export(
     """Writes a model in another format."""
     if format == "accessory":
         print("note: `--format accessory` is called `--format official` now", file=sys.stderr)
-    from sphinx_x.checkpoints.export import export_accessory, export_llm
+    from sphinx_x.checkpoints.accessory import export_accessory
+    from sphinx_x.checkpoints.export import export_llm
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.onnx import export_onnx
     from sphinx_x.inference import find_model

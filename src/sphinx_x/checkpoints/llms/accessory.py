@@ -1,4 +1,4 @@
-"""Language models: the reference's own names, and those of the hub, as ours. Ours are the library's.
+"""Language models of the reference: its names as ours, which are the library's.
 
 The reference turns neighbouring pairs of a head's channels by the rotary angle, the library the first half against the
 second: the rows of its query and key matrices change places, nothing is computed.
@@ -13,18 +13,15 @@ import torch
 from torch import Tensor
 
 from sphinx_x.checkpoints import probe
+from sphinx_x.checkpoints.llms.rows import embedding_rule, output_rule
 from sphinx_x.checkpoints.probe import number
 from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, inverse, joined, renames
 from sphinx_x.errors import CheckpointError
-from sphinx_x.family import IMAGE_VOCABULARY
 
-EMBEDDING, OUTPUT = f"{LLM}embed_tokens.weight", "lm_head.weight"
 CONTEXT = 4096
 """The reference's longest sequence where a checkpoint does not name its own."""
 BALANCE = {"mixtral_sparse_ens5": 0.01}
 """Weight of the load-balancing loss where a checkpoint does not name its own: 0.1 but for these."""
-BLOCK = 64
-"""Numbers that share one scale in 4-bit quantisation."""
 
 
 def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -106,44 +103,6 @@ def _half_rotation(heads: int) -> tuple[Any, Any]:
     return to_halves, to_pairs
 
 
-def embedding_rule(source: str, vocabulary: int, learned: tuple[str, ...] = ()) -> Rule:
-    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip.
-
-    learned: names of the learned start and end of a view and, where there is one, of the skip token, (1, 1, D) each;
-    without that it lies between the two.
-    """
-    if not learned:
-        return Rule((source,), (EMBEDDING,), lambda table: (_below(table),), lambda table: (table[:vocabulary],))
-
-    def with_rows(table: Tensor, *rows: Tensor) -> Tensors:
-        start, end, *skip = (row.reshape(1, -1).to(table.dtype) for row in rows)
-        skip = skip or [((start.float() + end.float()) / 2).to(table.dtype)]
-        return (torch.cat([table, torch.zeros_like(start), start, end, *skip]),)
-
-    def without(table: Tensor) -> Tensors:
-        return table[:vocabulary], *(table[vocabulary + 1 + k].reshape(1, 1, -1) for k in range(len(learned)))
-
-    return Rule((source, *learned), (EMBEDDING,), with_rows, without)
-
-
-def _below(table: Tensor) -> Tensor:
-    return torch.cat([table, table.new_zeros(IMAGE_VOCABULARY, table.shape[1])])
-
-
-def output_rule(source: str, vocabulary: int) -> Rule:
-    """The output layer with rows for the image tokens, whose logits nobody sees.
-
-    4-bit quantisation stores scales relative to their mean; the new rows are filled so that the mean, and with it every
-    old row, stays what it is without them.
-    """
-
-    def extended(rows: Tensor) -> Tensors:
-        scales = rows.float().reshape(-1, BLOCK).abs().amax(1) if rows.numel() % BLOCK == 0 else rows.float().abs()
-        return (torch.cat([rows, scales.mean().to(rows.dtype).expand(IMAGE_VOCABULARY, rows.shape[1])]),)
-
-    return Rule((source,), (OUTPUT,), extended, lambda rows: (rows[:vocabulary],))
-
-
 def accessory_llm_rules(kind: str, config: Any, vocabulary: int, images: bool) -> list[Rule]:
     """The reference's names <-> ours. images: whether there are a start and an end of views."""
     if kind == "internlm":
@@ -203,31 +162,3 @@ def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
         pairs |= {f"mlp.w{n}.weight": f"mlp.{name}_proj.weight" for n, name in ((1, "gate"), (2, "up"), (3, "down"))}
         rules += renames(pairs, old, new)
     return [*rules, Rule(("norm.weight",), (f"{LLM}norm.weight",)), output_rule("head.weight", vocabulary)]
-
-
-def internlm2_rules(config: Any, prefix: str) -> list[Rule]:
-    """InternLM2's names on the hub; the first rules (embedding) and the last (output) are not among them.
-
-    Its `wqkv` holds for each key-value head the queries that belong to it, then the key, then the value.
-    """
-    rules = []
-    width = config.hidden_size // config.num_attention_heads
-    queries = config.num_attention_heads // config.num_key_value_heads
-
-    def apart(whole: Tensor) -> Tensors:
-        groups = whole.unflatten(0, (-1, queries + 2, width))
-        return tuple(part.flatten(0, 2) for part in groups.split([queries, 1, 1], dim=1))
-
-    def together(*parts: Tensor) -> Tensors:
-        groups = [part.unflatten(0, (config.num_key_value_heads, -1, width)) for part in parts]
-        return (torch.cat(groups, dim=1).flatten(0, 2),)
-
-    for k in range(config.num_hidden_layers):
-        old, new = f"{prefix}layers.{k}.", f"{LLM}layers.{k}."
-        targets = tuple(f"{new}self_attn.{letter}_proj.weight" for letter in "qkv")
-        rules.append(Rule((f"{old}attention.wqkv.weight",), targets, apart, together))
-        pairs = {"attention.wo": "self_attn.o_proj", "attention_norm": "input_layernorm"}
-        pairs |= {"ffn_norm": "post_attention_layernorm"}
-        pairs |= {f"feed_forward.w{n}": f"mlp.{name}_proj" for n, name in ((1, "gate"), (2, "down"), (3, "up"))}
-        rules += renames({f"{theirs}.weight": f"{ours}.weight" for theirs, ours in pairs.items()}, old, new)
-    return [*rules, Rule((f"{prefix}norm.weight",), (f"{LLM}norm.weight",))]

@@ -1,0 +1,1 @@
+"""Language models: their names as ours, which are the library's; what has those already needs no file here."""

@@ -1,0 +1,51 @@
+"""The rows that image tokens have in a language model's embedding table and in its output layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sphinx_x.checkpoints.rules import LLM, Rule, Tensors
+from sphinx_x.family import IMAGE_VOCABULARY
+
+EMBEDDING, OUTPUT = f"{LLM}embed_tokens.weight", "lm_head.weight"
+BLOCK = 64
+"""Numbers that share one scale in 4-bit quantisation."""
+
+
+def embedding_rule(source: str, vocabulary: int, learned: tuple[str, ...] = ()) -> Rule:
+    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip.
+
+    learned: names of the learned start and end of a view and, where there is one, of the skip token, (1, 1, D) each;
+    without that it lies between the two.
+    """
+    if not learned:
+        return Rule((source,), (EMBEDDING,), lambda table: (_below(table),), lambda table: (table[:vocabulary],))
+
+    def with_rows(table: Tensor, *rows: Tensor) -> Tensors:
+        start, end, *skip = (row.reshape(1, -1).to(table.dtype) for row in rows)
+        skip = skip or [((start.float() + end.float()) / 2).to(table.dtype)]
+        return (torch.cat([table, torch.zeros_like(start), start, end, *skip]),)
+
+    def without(table: Tensor) -> Tensors:
+        return table[:vocabulary], *(table[vocabulary + 1 + k].reshape(1, 1, -1) for k in range(len(learned)))
+
+    return Rule((source, *learned), (EMBEDDING,), with_rows, without)
+
+
+def _below(table: Tensor) -> Tensor:
+    return torch.cat([table, table.new_zeros(IMAGE_VOCABULARY, table.shape[1])])
+
+
+def output_rule(source: str, vocabulary: int) -> Rule:
+    """The output layer with rows for the image tokens, whose logits nobody sees.
+
+    4-bit quantisation stores scales relative to their mean; the new rows are filled so that the mean, and with it every
+    old row, stays what it is without them.
+    """
+
+    def extended(rows: Tensor) -> Tensors:
+        scales = rows.float().reshape(-1, BLOCK).abs().amax(1) if rows.numel() % BLOCK == 0 else rows.float().abs()
+        return (torch.cat([rows, scales.mean().to(rows.dtype).expand(IMAGE_VOCABULARY, rows.shape[1])]),)
+
+    return Rule((source,), (OUTPUT,), extended, lambda rows: (rows[:vocabulary],))
