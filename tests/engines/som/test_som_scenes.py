@@ -164,6 +164,17 @@ def tiny_sam(tmp_path_factory):
     return folder
 
 
+def test_a_mask_model_may_be_named_by_an_address(tiny_sam, monkeypatch):
+    """As every model: what the hub's address names is fetched first, and read from the folder."""
+    from sphinx_x.engines.som import sam
+
+    asked = []
+    monkeypatch.setattr(sam, "fetch", lambda address: asked.append(address) or tiny_sam)
+    settings = sam.SamSettings("hf://owner/name@main/sub/folder", points_per_side=2, least_iou=-9, least_stability=0)
+    assert sam.find_masks(Image.new("RGB", (64, 48), "white"), settings) is not None
+    assert asked == [settings.model]
+
+
 def test_masks_of_a_model(tiny_sam, tmp_path):
     from sphinx_x.engines.som.sam import SamSettings, sam_source
 
