@@ -1,6 +1,7 @@
 """Training: sums that do not depend on how a batch is cut, runs that survive a kill, errors that name the sample."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from transformers.utils.logging import is_progress_bar_enabled
 
 import sphinx_x.training.engine as engine
 from paths import ROOT
@@ -21,14 +23,14 @@ from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
-from sphinx_x.recipe import PackRecipe, Recipe, load_recipe
+from sphinx_x.recipe import RENAMED, PackRecipe, Recipe, load_recipe
 from sphinx_x.training.card import write_card
 from sphinx_x.training.checkpoint import saved_states
 from sphinx_x.training.engine import StepResult
 from sphinx_x.training.metrics import Sums, record_of
 from sphinx_x.training.optim import learning_rate_at
 from sphinx_x.training.trainer import Trainer, train
-from sphinx_x.work.files import read_lines
+from sphinx_x.work.files import read_lines, write_manifest
 
 
 @pytest.fixture
@@ -627,3 +629,44 @@ def test_a_stop_signal_to_the_whole_group_saves_first(recipe, tmp_path, tiny_mem
     assert len(saved_states(folder / "state")) == 1
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
         os.killpg(process.pid, 0)
+
+
+def test_a_run_begun_with_the_names_of_the_release_before_is_resumed(recipe, tmp_path):
+    """Its state and its logs as that release wrote them: the same weights come out."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    Trainer(recipe, whole).run()
+    stopped = Trainer(recipe, part)
+    steps = stopped.engine.step
+
+    def until_the_sixth(*arguments):
+        if stopped.at.step > 6:
+            raise KeyboardInterrupt
+        return steps(*arguments)
+
+    stopped.engine.step = until_the_sixth  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    stopped.states.finish()
+    state = saved_states(part / "state")[-1]
+    facts = json.loads((state / "state.json").read_text())
+    former = {new: old for old, new in RENAMED.items()}
+    facts["recipe"] = {former.get(name, name): value for name, value in facts["recipe"].items()}
+    at = {"bad_samples": "holes", "nonfinite": "bad", "nonfinite_in_a_row": "bad_in_a_row"}
+    facts["at"] = {at.get(name, name): value for name, value in facts["at"].items()}
+    assert {"samples", "clip", "moments"} <= set(facts["recipe"]) and {"holes", "bad"} <= set(facts["at"])
+    (state / "state.json").write_text(json.dumps(facts))
+    write_manifest(state)
+    (part / "holes.jsonl").write_text(json.dumps({"step": 1, "sample": "a", "error": "b"}) + "\n")
+    Trainer(recipe, part, resume=True).run()
+    assert [record["sample"] for record in read_lines(part / "bad_samples.jsonl")] == ["a"]
+    first, second = weights(whole), weights(part)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_leaves_other_libraries_as_they_were(recipe, tmp_path):
+    loggers = [logging.getLogger(name) for name in ("torch.distributed.checkpoint", "transformers", "huggingface_hub")]
+    before = torch.random.get_rng_state(), [logger.level for logger in loggers], is_progress_bar_enabled()
+    folder = Trainer(recipe.model_copy(update={"total_samples": 16}), tmp_path / "run").run()
+    SphinxX.load(folder)
+    after = torch.random.get_rng_state(), [logger.level for logger in loggers], is_progress_bar_enabled()
+    assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
