@@ -203,7 +203,8 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_to_end_leaves_nothing(plain, tmp_path, number):
     code = (
-        f"import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), {int(number)})\n"
+        "import os, sphinx_x.checkpoints.accessory.importing as a\n"
+        f"a.finish = lambda *_: os.kill(os.getpid(), {int(number)})\n"
         "from sphinx_x.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "import", "official", str(plain / "official"), "-o", str(tmp_path / "p/q")]
@@ -305,7 +306,7 @@ def test_code_in_a_model_folder_is_never_run(plain, tmp_path, monkeypatch, where
 @pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
     code = (
-        "import os, sphinx_x.checkpoints.accessory as a; a.finish = lambda *_: os.kill(os.getpid(), 9)\n"
+        "import os, sphinx_x.checkpoints.accessory.importing as a; a.finish = lambda *_: os.kill(os.getpid(), 9)\n"
         f"a.import_accessory([{str(plain / 'official')!r}], {str(tmp_path / 'model')!r})"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9

@@ -206,7 +206,7 @@ def test_conversation_and_batch(loaded, golden, monkeypatch, name):
     told = facts["generate_response"]
     (first, answer), (second, _) = told["qas"]
     session = sphinx.session()
-    session._keep(*_turn(first, variant.image(told["image"])), answer)
+    session._keep(*_turn(first, variant.image(told["image"])), answer, None)
     prompt = sphinx.prompt([*session.messages, *_turn(second)[0]], session.images)
     assert sphinx._generate([prompt], max_new_tokens=told["max_gen_len"], eos_token_id=None)[0] == told["token_ids"]
     batch = facts["generate_batch"]
