@@ -14,8 +14,8 @@ VERSION     := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP         := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 # OpenMP threads that spin while they wait are ruinous on a busy machine.
-# Each process of the tests has one thread.
-TEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n auto --maxprocesses 4
+# Each process of the tests has one thread, and all of them collect the same tests in the same order.
+TEST := OMP_WAIT_POLICY=passive PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 .PHONY: setup demo test slow lint golden docs bench clean
 
