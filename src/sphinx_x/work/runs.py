@@ -38,9 +38,9 @@ def claim(out: Path, settings: dict[str, Any], name: str = SETTINGS, empty: bool
     """
     known = out / name
     told = json.dumps(settings, indent=1)
-    visible = any(not path.name.startswith(".") for path in out.iterdir() if path != known)
-    # a run that was refused before its first part has made nothing
-    begun = visible or any(out.glob(".*.tally.json")) or (out / WORK).exists()
+    visible = {path.name for path in out.iterdir() if not path.name.startswith(".")} - {name}
+    # a run that was refused before its first part has made nothing but an empty list of what it set aside
+    begun = bool(visible - {QUARANTINE}) or any(out.glob(".*.tally.json")) or (out / WORK).exists()
     if not known.exists() and empty and visible:
         raise DataError(f"{out}: is not empty, and what is in it was made by no such run")
     if known.exists() and begun and _read(known) != json.loads(told):
