@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -15,7 +14,6 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
-from transformers.utils import logging
 
 from sphinx_x import conversation
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, is_adapter, read_adapter
@@ -30,6 +28,7 @@ from sphinx_x.model.processing import SphinxXProcessor, render_views
 from sphinx_x.model.quantized import quantization_options
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
+from sphinx_x.work.quiet import without_bars
 
 Images = Source | Sequence[Source] | None
 Several = Literal[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
@@ -111,25 +110,13 @@ def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter])
     return processor
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """No progress bars of the library while it is entered."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _load_model(
     path: Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
 ) -> SphinxXForConditionalGeneration:
     """A model from its files, all of them and no others."""
     try:
         options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
-        with _without_bars():
+        with without_bars():
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=dtype, output_loading_info=True, **options
             )

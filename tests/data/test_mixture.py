@@ -203,16 +203,18 @@ def check_run(folder: Path, said: str) -> None:
 
 
 @pytest.mark.slow
-def test_eight_sources_in_one_run(six, tmp_path, tiny_member, monkeypatch, capsys):
+def test_eight_sources_in_one_run(six, tmp_path, tiny_member, monkeypatch, caplog):
+    caplog.set_level("INFO", "sphinx_x")
     monkeypatch.setattr(training_engine, "get_member", lambda _: tiny_member)
     Trainer(recipe_of(six, 120, dtype="float32"), tmp_path / "run").run()
-    check_run(tmp_path / "run", capsys.readouterr().err)
+    check_run(tmp_path / "run", "\n".join(caplog.messages))
 
 
 @pytest.mark.slow
-def test_eight_sources_train_nano(six, tmp_path, capsys):
+def test_eight_sources_train_nano(six, tmp_path, caplog):
+    caplog.set_level("INFO", "sphinx_x")
     Trainer(recipe_of(six, 60, pack={"tokens": 6000, "views": 256}), tmp_path / "run").run()
-    check_run(tmp_path / "run", capsys.readouterr().err)
+    check_run(tmp_path / "run", "\n".join(caplog.messages))
 
 
 def long_dialogue(turns: int, words: int) -> dict:

@@ -38,6 +38,7 @@ from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
 from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
 from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
+from sphinx_x.work.quiet import without_bars
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +207,8 @@ def merge_folder(
         why = f"as those of {below} (--dtype writes another)" if dtype is None else "as asked"
         tell(f"weights are {', '.join(types)}, {why}")
         tell(_difference(wanted, _probed(sphinx)))
-        model.save_pretrained(folder)
+        with without_bars():
+            model.save_pretrained(folder)
         sphinx.processor.save_pretrained(folder)
         if (Path(below) / ORIGINAL).is_dir():  # what the way back to the reference's format needs
             shutil.copytree(Path(below) / ORIGINAL, folder / ORIGINAL)

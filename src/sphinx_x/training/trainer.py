@@ -42,6 +42,7 @@ from sphinx_x.training.metrics import Progress, Sums, Tracker, Validation, draw_
 from sphinx_x.training.objective import trained_tokens
 from sphinx_x.training.optim import learning_rate_at
 from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
+from sphinx_x.work.quiet import without_bars
 
 logger = logging.getLogger(__name__)
 
@@ -381,7 +382,8 @@ class Trainer:
                 if adapters is not None and recipe.start is not None:
                     write_adapters(model, temporary, recipe.start, adapters)
                 else:
-                    model.save_pretrained(temporary)
+                    with without_bars():
+                        model.save_pretrained(temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
                 facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
