@@ -151,7 +151,8 @@ def test_any_form_is_packed_into_shards(forms, tmp_path, workers):
             assert [reader.image_bytes(before, k) for k in range(len(before.images))] == [
                 again.image_bytes(after, k) for k in range(len(after.images))
             ]
-    with pytest.raises(DataError, match="is not empty"):
+    assert repack(reader, out, "mine", workers, size=2) == tally  # it is whole already
+    with pytest.raises(DataError, match="with other settings"):
         repack(reader, out, "mine")
     (forms / "pictures" / "red.png").unlink()
     tally = repack(SampleReader(forms / "llava.json", forms / "pictures"), tmp_path / "less", "mine", max_bad=1)
