@@ -192,7 +192,7 @@ def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))\n"
         "from sphinx_x.cli import main; main()"
     )
-    arguments = ["accessory", str(plain / "official")] if verb == "import" else [str(plain / "model")]
+    arguments = ["official", str(plain / "official")] if verb == "import" else [str(plain / "model")]
     arguments += ["-o", str(tmp_path / "out"), *(["--format", "official"] if verb == "export" else [])]
     done = subprocess.run([sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
