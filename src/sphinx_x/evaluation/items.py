@@ -1,0 +1,139 @@
+"""What a benchmark asks, and what became of an answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from sphinx_x.errors import ImageError, one_line
+
+
+class Picture(Protocol):
+    """A picture that a benchmark shows: opened when its batch is asked, and not kept."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the report."""
+        ...
+
+    def read(self) -> bytes:
+        """The file's content. Raises `ImageError` where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture in a file of its own, looked for below each of several folders, the first one that has it."""
+
+    name: str
+    folders: tuple[Path, ...] = ()
+
+    def find(self) -> Path | None:
+        """Where it lies; None if nowhere."""
+        return next((path for folder in self.folders if (path := folder / self.name).is_file()), None)
+
+    def read(self) -> bytes:
+        """The file's content. Raises `ImageError` where there is no such file."""
+        path = self.find()
+        if path is None:
+            raise ImageError(f"{self.name}: no such picture in {' or '.join(map(str, self.folders)) or 'any folder'}")
+        return path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMember:
+    """A picture in a zip archive."""
+
+    archive: Path
+    name: str
+
+    def read(self) -> bytes:
+        """The member's content. Raises `ImageError` where the archive has no such member."""
+        try:
+            with zipfile.ZipFile(self.archive) as members:
+                return members.read(self.name)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ImageError(f"{self.archive}: {self.name}: {one_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """A picture as base64 text at a place of a larger file (a column of a table): read from there each time.
+
+    start, length: bytes of the text in the file.
+    """
+
+    file: Path
+    name: str
+    start: int
+    length: int
+
+    def read(self) -> bytes:
+        """The decoded content. Raises `ImageError` where the text is no base64."""
+        with self.file.open("rb") as file:
+            file.seek(self.start)
+            text = file.read(self.length)
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ImageError(f"{self.file}: {self.name}: {one_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a benchmark.
+
+    Attributes:
+        index: Position in the annotation file, from 0: what saved answers are told apart by.
+        id: The benchmark's own name for it.
+        question: The text that the task's template is filled with.
+        pictures: The images, in the order in which the question means them.
+        references: All true answers; the first one is shown in reports.
+        kind: What the benchmark sorts its scores by (category, answer type); empty where it does not.
+        cluster: What items with like errors have in common: the image, the document. Intervals are over clusters.
+        options: The texts of a multiple-choice question by their letters.
+        box: The true box in pixels of the image (x1, y1, x2, y2).
+        size: Width and height of the image, where the annotation tells them.
+        facts: Whatever else the task's scoring needs.
+    """
+
+    index: int
+    question: str
+    pictures: tuple[Picture, ...] = ()
+    references: tuple[str, ...] = ()
+    id: str = ""
+    kind: str = ""
+    cluster: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    box: tuple[float, ...] | None = None
+    size: tuple[int, int] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What duplicated items share: the pictures' names, the question and the id."""
+        parts = [*(picture.name for picture in self.pictures), self.question, self.id]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer is worth. score: from 0 to 1; said: what was read in the answer, None where it cannot be read (its
+    score is 0 then: nothing is guessed)."""
+
+    score: float
+    said: str | None
+
+    @property
+    def readable(self) -> bool:
+        """Whether an answer could be read at all."""
+        return self.said is not None
+
+
+UNREADABLE = Verdict(0.0, None)

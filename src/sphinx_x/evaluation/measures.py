@@ -1,0 +1,217 @@
+"""From verdicts to scores: each is a function of sums over clusters, so that draws of clusters give its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sphinx_x.evaluation.items import Item, Verdict
+
+DRAWS = 2000
+SEED = 0
+Judged = tuple[Item, Verdict]
+
+
+class Measure(Protocol):
+    """A way to sum up verdicts.
+
+    `columns` gives every item's contribution to a few sums; `scores` makes the scores of such sums. The first score is
+    the headline. Items that are scored together (the two questions of an MME image, the rotations of an MMBench
+    question) have to be in one cluster.
+    """
+
+    @property
+    def scale(self) -> float:
+        """What a perfect headline is: 1 for shares, 100 for per cent, 2800 for MME."""
+        ...
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """(items, columns)."""
+        ...
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """(..., columns) -> (...) by the name of each score, the headline first."""
+        ...
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below, and 0 where below is 0."""
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) != 0)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean score of the items. name: what it is called; scale: what is shown for 1; digits: decimals to which the
+    benchmark rounds it."""
+
+    name: str = "accuracy"
+    scale: float = 1.0
+    digits: int | None = None
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """Scores, and ones."""
+        return np.array([(verdict.score, 1.0) for _, verdict in rows]).reshape(-1, 2)
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Their mean."""
+        mean = self.scale * ratio(sums[..., 0], sums[..., 1])
+        return {self.name: mean if self.digits is None else np.round(mean, self.digits)}
+
+
+@dataclass(frozen=True)
+class YesNo:
+    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE). What cannot be read is wrong and
+    is no `yes`. headline: which of them comes first."""
+
+    headline: str = "accuracy"
+    scale: float = 1.0
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """Right, said yes, truly yes, both, and ones."""
+        found = []
+        for item, verdict in rows:
+            said, true = verdict.said == "yes", item.references[0].strip().lower() == "yes"
+            found.append((verdict.score, said, true, said and true, 1))
+        return np.array(found, np.float64).reshape(-1, 5)
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """All five."""
+        right, said, true, both, count = np.moveaxis(sums, -1, 0)
+        precision, recall = ratio(both, said), ratio(both, true)
+        found = {
+            "accuracy": ratio(right, count),
+            "precision": precision,
+            "recall": recall,
+            "f1": ratio(2 * precision * recall, precision + recall),
+            "yes share": ratio(said, count),
+        }
+        return {self.headline: found[self.headline], **found}
+
+
+@dataclass(frozen=True)
+class Together:
+    """The share of groups of items all of which are right (circular evaluation, fact pairs).
+
+    group: what the items of one group have in common; name: what this score is called. The mean over single items comes
+    second, as `plain`.
+    """
+
+    group: Callable[[Item], str]
+    name: str = "circular"
+    scale: float = 1.0
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """Groups that are all right and groups, told at the last item of each; scores, and ones."""
+        last = {self.group(item): number for number, (item, _) in enumerate(rows)}
+        right: dict[str, bool] = {}
+        for item, verdict in rows:
+            right[self.group(item)] = right.get(self.group(item), True) and verdict.score == 1
+        found = np.zeros((len(rows), 4))
+        for group, number in last.items():
+            found[number, :2] = right[group], 1
+        found[:, 2] = [verdict.score for _, verdict in rows]
+        found[:, 3] = 1
+        return found
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Groups, then items."""
+        return {
+            self.name: self.scale * ratio(sums[..., 0], sums[..., 1]),
+            "plain": self.scale * ratio(sums[..., 2], sums[..., 3]),
+        }
+
+
+@dataclass(frozen=True)
+class ByKind:
+    """The mean over kinds of the mean over items (a macro average), with the mean of every kind.
+
+    kinds: their names, in order; weights: what each counts, 1 by default.
+    """
+
+    kinds: tuple[str, ...]
+    name: str = "mean of kinds"
+    scale: float = 1.0
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """For every kind scores, and ones."""
+        found = np.zeros((len(rows), len(self.kinds), 2))
+        for number, (item, verdict) in enumerate(rows):
+            found[number, self.kinds.index(item.kind)] = verdict.score, 1
+        return found.reshape(len(rows), -1)
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """The macro average over the kinds that occur, then each."""
+        table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
+        means = self.scale * ratio(table[..., 0], table[..., 1])
+        there = (table[..., 1] > 0).sum(axis=-1)
+        return {self.name: ratio(means.sum(axis=-1), there)} | {k: means[..., n] for n, k in enumerate(self.kinds)}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A score with its 95 % interval over draws of clusters."""
+
+    value: float
+    low: float
+    high: float
+
+
+def cluster_sums(measure: Measure, rows: Sequence[Judged]) -> np.ndarray:
+    """(clusters, columns) in the order in which the clusters first occur."""
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(item.cluster or f"#{item.index}", len(numbers)) for item, _ in rows]
+    columns = measure.columns(rows)
+    sums = np.zeros((len(numbers), columns.shape[1]))
+    np.add.at(sums, places, columns)
+    return sums
+
+
+def figures(measure: Measure, rows: Sequence[Judged]) -> dict[str, Figure]:
+    """Every score of some verdicts with its interval, the headline first."""
+    sums = cluster_sums(measure, rows)
+    values = measure.scores(sums.sum(axis=0))
+    drawn = measure.scores(drawn_sums(sums))
+    return {name: Figure(float(value), *_interval(drawn[name])) for name, value in values.items()}
+
+
+def drawn_sums(sums: np.ndarray, draws: int = DRAWS) -> np.ndarray:
+    """(clusters, columns) -> (draws, columns): sums over as many clusters, drawn with replacement, always the same."""
+    generator = np.random.default_rng(SEED)
+    found = np.empty((draws, sums.shape[1]))
+    for number in range(draws):
+        found[number] = np.bincount(generator.integers(len(sums), size=len(sums)), minlength=len(sums)) @ sums
+    return found
+
+
+def difference(measure: Measure, first: Sequence[Judged], second: Sequence[Judged]) -> dict[str, Figure]:
+    """Scores of the second less those of the first, on the same items, over the same draws of clusters."""
+    sums = np.concatenate([cluster_sums(measure, first), cluster_sums(measure, second)], axis=1)
+    width = sums.shape[1] // 2
+
+    def both(table: np.ndarray) -> Mapping[str, np.ndarray]:
+        before, after = measure.scores(table[..., :width]), measure.scores(table[..., width:])
+        return {name: after[name] - before[name] for name in before}
+
+    values, drawn = both(sums.sum(axis=0)), both(drawn_sums(sums))
+    return {name: Figure(float(value), *_interval(drawn[name])) for name, value in values.items()}
+
+
+def _interval(drawn: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def calibration_error(probabilities: Sequence[float], right: Sequence[float], bins: int = 10) -> float:
+    """Expected calibration error (Guo et al. 2017): the mean distance between how sure answers are and how often they
+    are right, over equally wide bins of the probability."""
+    sure, true = np.asarray(probabilities, float), np.asarray(right, float)
+    places = np.minimum((sure * bins).astype(int), bins - 1)
+    total = 0.0
+    for number in range(bins):
+        here = places == number
+        if here.any():
+            total += abs(sure[here].mean() - true[here].mean()) * here.sum()
+    return float(total / len(sure))

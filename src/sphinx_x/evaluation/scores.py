@@ -1,0 +1,182 @@
+"""Scoring saved answers of any model, without loading one: what `sphinx-x score` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sphinx_x.errors import DataError
+from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
+from sphinx_x.evaluation.measures import Figure, figures
+from sphinx_x.evaluation.readers import load
+from sphinx_x.evaluation.task import Chosen, Reading
+
+FEW = 10
+"""Names that a message tells at most."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A benchmark's answers with their verdicts, in the order of its items.
+
+    answers: None where there is none; repeated: indices that were answered twice, in the same words; doubled: items
+    that the benchmark itself has twice.
+    """
+
+    chosen: Chosen
+    how: Reading
+    items: Sequence[Item]
+    answers: Sequence[str | None]
+    verdicts: Sequence[Verdict]
+    repeated: tuple[int, ...] = ()
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> tuple[str, Figure]:
+        """The name and the value of the benchmark's own score."""
+        return next(iter(self.figures.items()))
+
+    @property
+    def missing(self) -> list[int]:
+        """Items without an answer: they count as wrong."""
+        return [item.index for item, answer in zip(self.items, self.answers, strict=True) if answer is None]
+
+    @property
+    def empty(self) -> list[int]:
+        """Items with an empty answer."""
+        pairs = zip(self.items, self.answers, strict=True)
+        return [item.index for item, answer in pairs if answer is not None and not answer.strip()]
+
+    @property
+    def unreadable(self) -> list[int]:
+        """Items with an answer in which nothing can be read."""
+        return [
+            item.index
+            for item, answer, verdict in zip(self.items, self.answers, self.verdicts, strict=True)
+            if answer is not None and not verdict.readable
+        ]
+
+    @property
+    def doubled(self) -> list[int]:
+        """Items that stand in the benchmark a second time; both count."""
+        seen: set[str] = set()
+        found = []
+        for item in self.items:
+            if item.key in seen:
+                found.append(item.index)
+            seen.add(item.key)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: the headline in the benchmark's own scale, items from 0 to 1 in the order of the annotation file."""
+        name, headline = self.headline
+        return {
+            "task": self.chosen.name,
+            "metric": name,
+            "rule": self.how.rule,
+            "score": headline.value,
+            "interval": [headline.low, headline.high],
+            "scores": {key: figure.value for key, figure in self.figures.items()},
+            "items": len(self.items),
+            "clusters": len({item.cluster or f"#{item.index}" for item in self.items}),
+            "unreadable": self.unreadable,
+            "empty": self.empty,
+            "missing": self.missing,
+            "repeated": list(self.repeated),
+            "doubled": self.doubled,
+            "per_item": [verdict.score for verdict in self.verdicts],
+        }
+
+
+def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
+    """The questions' file of a task that a path means, and the folders of its pictures.
+
+    path: the file itself, or a folder: the benchmark's own, or one that holds `annotation.json`. Raises `DataError`.
+    """
+    if path.is_file():
+        return path, chosen.files.folders(path.parent, path)
+    if not path.is_dir():
+        raise DataError(f"{path}: no such file or folder")
+    listed = path / "annotation.json"
+    found = listed if listed.is_file() else chosen.files.find(path)
+    if found is None:
+        wanted = " or ".join(chosen.files.annotations)
+        raise DataError(f"{path}: holds no questions of {chosen.name} ({wanted}, or annotation.json)")
+    return found, chosen.files.folders(path, found)
+
+
+def read_items(chosen: Chosen, path: Path) -> list[Item]:
+    """All items of a split. Raises `DataError` where there are none."""
+    items = list(chosen.task.read(*locate(chosen, path)))
+    if not items:
+        raise DataError(f"{path}: holds no questions of {chosen.name}")
+    return items
+
+
+def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...]]:
+    """Answers by their `index` from JSON lines or a JSON list, and the indices that stand twice with the same answer.
+
+    Raises `DataError` for an entry without index or answer, an index that no item has, and two different answers to
+    one question.
+    """
+    if path.suffix == ".json":
+        rows = load(path)
+        if not isinstance(rows, list):
+            raise DataError(f"{path}: holds no list of answers")
+    else:
+        rows = _lines(path)
+    found: dict[int, str] = {}
+    repeated: list[int] = []
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, answer {number}"
+        if not isinstance(row, Mapping) or "index" not in row or "answer" not in row:
+            raise DataError(f"{where}: needs index and answer")
+        index, answer = row["index"], row["answer"]
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
+            raise DataError(f"{where}: index {index!r} is not from 0 to {count - 1}, the items of the annotation")
+        if answer is not None and not isinstance(answer, str):
+            raise DataError(f"{where}: the answer must be a text, not {answer!r}")
+        if index in found:
+            if found[index] != (answer or ""):
+                raise DataError(f"{where}: another answer to item {index}, which was answered before")
+            repeated.append(index)
+        found[index] = answer or ""
+    return found, tuple(repeated)
+
+
+def _lines(path: Path) -> list[Any]:
+    import json
+
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: not JSON") from error
+    return rows
+
+
+def score_answers(
+    chosen: Chosen,
+    items: Sequence[Item],
+    answers: Mapping[int, str],
+    how: Reading | None = None,
+    repeated: tuple[int, ...] = (),
+) -> Scored:
+    """Verdicts and scores. answers: by the index of the item; one that is not there counts as wrong."""
+    how = how or Reading()
+    chosen.task.check_rule(how.rule)
+    said = [answers.get(item.index) for item in items]
+    verdicts = [
+        UNREADABLE if answer is None else chosen.task.score(item, answer, how)
+        for item, answer in zip(items, said, strict=True)
+    ]
+    found = figures(chosen.task.measure, list(zip(items, verdicts, strict=True)))
+    return Scored(chosen, how, items, said, verdicts, repeated, found)

@@ -1,0 +1,76 @@
+"""Where is what a phrase describes: RefCOCO, RefCOCO+, RefCOCOg."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sphinx_x.errors import DataError
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.measures import Mean
+from sphinx_x.evaluation.prompts import BOX
+from sphinx_x.evaluation.readers import Folders, published_item, reader
+from sphinx_x.evaluation.scoring import verdicts
+from sphinx_x.evaluation.task import Files, Task
+
+_SIZE = re.compile(r"height(\d+)_width(\d+)")
+
+
+def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
+    """A phrase with its box; the picture's size stands in the id."""
+    made = published_item(row, number, folders)
+    box = tuple(float(corner) for corner in row["gt_answers"])
+    size = _SIZE.fullmatch(made.id)
+    if len(box) != 4 or size is None:
+        raise DataError("gt_answers must be four numbers and question_id height<H>_width<W>")
+    shown = ", ".join(f"{corner:g}" for corner in box)
+    return replace(made, box=box, size=(int(size[2]), int(size[1])), references=(shown,))
+
+
+def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, Mapping[str, float]], licence: str) -> Task:
+    return Task(
+        name,
+        title,
+        {split: Files((f"**/{name}_{split}.json",), ("coco/train2014", "train2014"), count) for split, count in counts.items()},
+        reader(published=item),
+        verdicts.box,
+        Mean("IoU >= 0.5"),
+        prompt=BOX,
+        max_new_tokens=30,
+        licence=licence,
+        address="https://github.com/lichengunc/refer",
+        layout="the reference repository's lists",
+        paper=paper,
+        note="boxes in the one frame that a model declares; of an answer the first pair of brackets counts",
+    )
+
+
+def _paper(*splits: str) -> dict[str, dict[str, float]]:
+    """Scores of the paper's table 5: a split and the scores of Tiny, Intern2, Plus and MoE."""
+    rows = (row.split() for row in splits)
+    return {split: dict(zip(("tiny", "intern2", "plus", "moe"), map(float, scores), strict=True)) for split, *scores in rows}
+
+
+TASKS = [
+    _task(
+        "refcoco",
+        "RefCOCO",
+        {"val": 10834, "testA": 5657, "testB": 5095},
+        _paper("val 82.89 86.08 92.44 90.64", "testA 86.89 89.70 94.22 93.74", "testB 77.91 81.78 90.06 86.85"),
+        "Apache-2.0 (refer), images of COCO",
+    ),
+    _task(
+        "refcoco+",
+        "RefCOCO+",
+        {"val": 10758, "testA": 5726, "testB": 4889},
+        _paper("val 71.34 76.80 87.59 85.50", "testA 78.49 84.86 92.08 90.48", "testB 63.71 69.01 82.96 79.88"),
+        "Apache-2.0 (refer), images of COCO",
+    ),
+    _task(
+        "refcocog",
+        "RefCOCOg",
+        {"val": 4896, "test": 9602},
+        _paper("val 78.50 83.99 90.11 88.26", "test 78.86 83.40 90.56 88.51"),
+        "Apache-2.0 (refer), images of COCO",
+    ),
+]
