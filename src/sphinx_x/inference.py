@@ -56,6 +56,8 @@ class Prompt:
     grid: ViewGrid
     padding_color: Sequence[int]
     tokens_per_view: int
+    text: str = ""
+    """The prompt as it is written, with `<image>` where images stand between its words."""
 
     @property
     def views(self) -> torch.Tensor:
@@ -312,10 +314,10 @@ class SphinxX:
         """A conversation of several turns."""
         return Session(self)
 
-    def prompt_for(self, question: str, images: Images = None) -> Prompt:
-        """One question about images -> what the model takes."""
+    def prompt_for(self, question: str, images: Images = None, answer_begins: str = "") -> Prompt:
+        """One question about images -> what the model takes. answer_begins: as for `prompt`."""
         listed = _listed(images)
-        return self.prompt([_question(question, len(listed))], listed)
+        return self.prompt([_question(question, len(listed))], listed, answer_begins)
 
     def check(self, sizes: Sequence[tuple[int, int]], turn: int = 1) -> None:
         """Raises `PromptError` where the member says that it takes no such conversation (see `Abilities.refusal`)."""
@@ -323,18 +325,20 @@ class SphinxX:
         if refusal is not None:
             raise PromptError(refusal)
 
-    def prompt(self, messages: Sequence[Message], images: Sequence[Source]) -> Prompt:
+    def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
         """Messages and images -> what the model takes, ending where the answer begins. Only sizes are read here.
 
-        Raises `PromptError` where the model has no visual experts, or images and placeholders differ in number, and
-        `ImageError` for what is no image.
+        answer_begins: words that the answer goes on from; they are no part of what is returned. Raises `PromptError`
+        where the model has no visual experts, or images and placeholders differ in number, and `ImageError` for what
+        is no image.
         """
         if images and not self.model.config.groups:
             raise PromptError("this model has no visual experts: it takes text only")
         layouts = [plan_views(*picture_size(image), self._grid) for image in images]
-        encoded = self._builder.encode(messages, layouts, answer_next=True)
+        encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
         color = self.processor.image_processor.padding_color
-        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view)
+        text = self._builder.written(messages, layouts, answer_begins)
+        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view, text)
 
     @torch.inference_mode()
     def _generate(

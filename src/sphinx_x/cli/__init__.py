@@ -20,6 +20,7 @@ from sphinx_x import __version__
 from sphinx_x.cli import early
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
+from sphinx_x.cli.evaluation import evaluation, score
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
@@ -229,32 +230,11 @@ def train(
         print(f"model written to {trained}")
 
 
-@app.command(name="eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or the hub's owner/name.")] = "nano",
-    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
-    samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
-    against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where every answer is written (JSON lines).")] = None,
-    device: Device = None,
-) -> None:
-    """Measures how well a model reads text lines, or answers samples that it was not trained on."""
-    with early.imports():
-        from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
-
-    if samples:
-        if lines is not None:
-            raise SphinxXError("give --lines or --samples, not both")
-        print_sample_figures(model, against, samples, out, device)
-        return
-    if against is not None:
-        raise SphinxXError("--against goes with --samples")
-    print_line_figures(model, lines, out, device)
-
-
 importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
+app.add_typer(evaluation, name="eval")
+app.command()(score)
 app.command()(mark)
 keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]

@@ -24,6 +24,11 @@ class Measure(Protocol):
     """
 
     @property
+    def headline(self) -> str:
+        """The name of the score that comes first."""
+        ...
+
+    @property
     def scale(self) -> float:
         """What a perfect headline is: 1 for shares, 100 for per cent, 2800 for MME."""
         ...
@@ -44,10 +49,10 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean score of the items. name: what it is called; scale: what is shown for 1; digits: decimals to which the
+    """The mean score of the items. headline: what it is called; scale: what is shown for 1; digits: decimals to which the
     benchmark rounds it."""
 
-    name: str = "accuracy"
+    headline: str = "accuracy"
     scale: float = 1.0
     digits: int | None = None
 
@@ -58,7 +63,7 @@ class Mean:
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Their mean."""
         mean = self.scale * ratio(sums[..., 0], sums[..., 1])
-        return {self.name: mean if self.digits is None else np.round(mean, self.digits)}
+        return {self.headline: mean if self.digits is None else np.round(mean, self.digits)}
 
 
 @dataclass(frozen=True)
@@ -95,12 +100,12 @@ class YesNo:
 class Together:
     """The share of groups of items all of which are right (circular evaluation, fact pairs).
 
-    group: what the items of one group have in common; name: what this score is called. The mean over single items comes
+    group: what the items of one group have in common; headline: what this score is called. The mean over single items comes
     second, as `plain`.
     """
 
     group: Callable[[Item], str]
-    name: str = "circular"
+    headline: str = "circular"
     scale: float = 1.0
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
@@ -119,7 +124,7 @@ class Together:
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Groups, then items."""
         return {
-            self.name: self.scale * ratio(sums[..., 0], sums[..., 1]),
+            self.headline: self.scale * ratio(sums[..., 0], sums[..., 1]),
             "plain": self.scale * ratio(sums[..., 2], sums[..., 3]),
         }
 
@@ -132,7 +137,7 @@ class ByKind:
     """
 
     kinds: tuple[str, ...]
-    name: str = "mean of kinds"
+    headline: str = "mean of kinds"
     scale: float = 1.0
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
@@ -140,14 +145,14 @@ class ByKind:
         found = np.zeros((len(rows), len(self.kinds), 2))
         for number, (item, verdict) in enumerate(rows):
             found[number, self.kinds.index(item.kind)] = verdict.score, 1
-        return found.reshape(len(rows), -1)
+        return found.reshape(len(rows), 2 * len(self.kinds))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """The macro average over the kinds that occur, then each."""
         table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
         means = self.scale * ratio(table[..., 0], table[..., 1])
         there = (table[..., 1] > 0).sum(axis=-1)
-        return {self.name: ratio(means.sum(axis=-1), there)} | {k: means[..., n] for n, k in enumerate(self.kinds)}
+        return {self.headline: ratio(means.sum(axis=-1), there)} | {k: means[..., n] for n, k in enumerate(self.kinds)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from sphinx_x.evaluation.items import Item, Picture, PictureFile, PictureText
 from sphinx_x.work.files import read_lines
 
 Folders = tuple[Path, ...]
+Reader = Callable[[Path, Folders], Iterator[Item]]
+"""Takes the questions' file and the folders of the pictures; gives the items in the order of the file."""
 Make = Callable[[Mapping[str, Any], int, Folders], Item]
 PUBLISHED = "gt_answers"
-"""The key that tells a list of the reference repository (image_path, question, question_id, dataset_name, gt_answers)."""
-BESIDE = ("annotation.json", "annotations.json")
+"""The key that tells a list of the reference repository: image_path, question, question_id, dataset_name and this."""
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def items_of(path: Path, rows: Iterable[Mapping[str, Any]], folders: Folders, ma
             yield make(row, number, folders)
 
 
-def reader(*keys: str, own: Make | None = None, published: Make | None = None) -> Callable[[Path, Folders], Iterator[Item]]:
+def reader(*keys: str, own: Make | None = None, published: Make | None = None) -> Reader:
     """A reader of JSON files in a benchmark's own form, or of the reference repository's list.
 
     Args:

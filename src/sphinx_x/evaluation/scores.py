@@ -180,3 +180,34 @@ def score_answers(
     ]
     found = figures(chosen.task.measure, list(zip(items, verdicts, strict=True)))
     return Scored(chosen, how, items, said, verdicts, repeated, found)
+
+
+def as_text(scored: Scored) -> str:
+    """The scores in words, and what was wrong with the answers."""
+    scale = scored.chosen.task.measure.scale
+    lines = [f"{name}: {shown_figure(figure, scale)}" for name, figure in scored.figures.items()]
+    lines.append(f"{len(scored.items)} items; rule {scored.how.rule}; in brackets 95 % intervals over draws of images")
+    facts = {
+        "unreadable answers, counted as wrong": scored.unreadable,
+        "items without an answer, counted as wrong": scored.missing,
+        "empty answers": scored.empty,
+        "answers that stand twice, the same, counted once": list(scored.repeated),
+        "items that the benchmark has twice, both counted": scored.doubled,
+    }
+    return "\n".join([*lines, *(f"{len(k)} {what}: {some(k)}" for what, k in facts.items() if k)])
+
+
+def some(numbers: Sequence[int]) -> str:
+    """The first few of some numbers."""
+    return ", ".join(map(str, numbers[:FEW])) + (" ..." if len(numbers) > FEW else "")
+
+
+def shown_number(value: float, scale: float) -> str:
+    """A score as it is printed: shares as per cent."""
+    return f"{100 * value:.1f} %" if scale == 1 else f"{value:.1f}"
+
+
+def shown_figure(figure: Figure, scale: float) -> str:
+    """A score with its interval."""
+    low, high = shown_number(figure.low, scale), shown_number(figure.high, scale)
+    return f"{shown_number(figure.value, scale)} ({low} to {high})"

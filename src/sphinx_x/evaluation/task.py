@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Literal
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.measures import Mean, Measure
+from sphinx_x.evaluation.readers import Reader
 from sphinx_x.model.views import ViewGrid
 
 Rule = Literal["official", "script", "strict"]
@@ -20,6 +21,7 @@ Rule = Literal["official", "script", "strict"]
 what is written as it was asked for counts."""
 RULES: tuple[Rule, ...] = ("official", "script", "strict")
 UNVERIFIED = "layout unverified"
+ACCURACY = Mean()
 SQUARE = ViewGrid(padding="center")
 """The frame of the boxes that the released SPHINX models write: shares of the centred square around the picture."""
 
@@ -55,10 +57,6 @@ class Files:
         return tuple(dict.fromkeys([*named, beside, root]))
 
 
-Reader = Callable[[Path, tuple[Path, ...]], Iterator[Item]]
-"""Takes the questions' file and the folders of the pictures; gives the items in the order of the file."""
-
-
 @dataclass(frozen=True)
 class Task:
     """A benchmark.
@@ -89,7 +87,7 @@ class Task:
     splits: Mapping[str, Files]
     read: Reader
     score: Callable[[Item, str, Reading], Verdict]
-    measure: Measure = Mean()
+    measure: Measure = ACCURACY
     prompt: str = "{}"
     prefix: str = ""
     max_new_tokens: int = 10

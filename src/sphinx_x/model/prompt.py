@@ -151,10 +151,13 @@ class PromptBuilder:
     tokens_per_view: int
     box_decimals: int = 2
 
-    def encode(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_next: bool = False) -> Encoded:
+    def encode(
+        self, messages: Sequence[Message], layouts: Sequence[Layout], answer_next: bool = False, answer_begins: str = ""
+    ) -> Encoded:
         """Messages and the layouts of their images -> ids and label mask.
 
-        answer_next: end with the opening of an assistant's turn, ready to generate. Raises `PromptError` where
+        answer_next: end with the opening of an assistant's turn, ready to generate. answer_begins: the words that stand
+        there already, for the answer to go on from. Raises `PromptError` where
         images and placeholders differ in number or a question is empty.
         """
         self._check(messages, layouts)
@@ -178,7 +181,21 @@ class PromptBuilder:
             out.add(self.control(self.template.after[message.role]), trained=answer)
         if answer_next:
             out.add(self.control(self.template.before["assistant"]))
+            out.add(self.text(self.template.lead + answer_begins if answer_begins else ""))
         return out
+
+    def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:
+        """What `encode` with `answer_next` writes, as text: what a prompt is known by. Without the first token, and
+        with a placeholder for each image, but where all images stand ahead of the text."""
+        self._check(messages, layouts)
+        if messages and messages[0].role != "system" and self.template.system:
+            messages = [Message("system", (Text(self.template.system),)), *messages]
+        said = ""
+        for message in messages:
+            runs = (IMAGE if run is None else run for run in self._runs(message, layouts))
+            said += f"{self.template.before[message.role]}{''.join(runs)}{self.template.after[message.role]}"
+        begins = self.template.lead + answer_begins if answer_begins else ""
+        return f"{said}{self.template.before['assistant']}{begins}"
 
     def control(self, text: str, first: bool = False) -> list[int]:
         """The template's own text: control tokens count as such. first: nothing but images stands before it."""

@@ -24,4 +24,3 @@ def read_box(answer: str) -> tuple[float, float, float, float] | None:
     except ValueError:
         return None
     return x1, y1, x2, y2
-

@@ -12,7 +12,8 @@ from typing import Literal
 
 Rule = Literal["official", "script"]
 
-NUMBERS = dict(zip("none zero one two three four five six seven eight nine ten".split(), "0 0 1 2 3 4 5 6 7 8 9 10".split(), strict=True))
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+NUMBERS = {"none": "0"} | {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())}
 ARTICLES = frozenset(("a", "an", "the"))
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
@@ -20,7 +21,7 @@ _FULL_STOP = re.compile(r"\.(?!\d)")
 _MOST_STOPS = 32
 """Full stops that the released script takes out at most."""
 
-_CONTRACTIONS = """
+_WORDS = """
 ain't aren't can't could've couldn't couldn'tve couldnt've didn't doesn't don't hadn't hadnt've hadn'tve hasn't haven't
 he'd he'dve he's how'd how'll how's I'd've I'dve I'm I've isn't it'd it'dve it'll let's ma'am mightn't mightnt've
 mightn'tve might've mustn't must've needn't not've o'clock oughtn't ow's'at 'ow's'at shan't she'd've she'dve she's
@@ -30,8 +31,8 @@ thered've there'dve there're there's they'd theyd've they'dve they'll they're th
 weren't what'll what're what's what've when's where'd where's where've who'd whod've who'dve who'll who's who've why'll
 why're why's won't would've wouldn't wouldnt've wouldn'tve y'all y'all'll y'allll y'all'd've y'alld've y'all'dve you'd
 youd've you'dve you'll you're you've
-""".split()
-CONTRACTIONS = {word.replace("'", ""): word for word in _CONTRACTIONS if word != word.replace("'", "")}
+"""
+CONTRACTIONS = {word.replace("'", ""): word for word in _WORDS.split() if word != word.replace("'", "")}
 """Apostrophes that the benchmark adds where they are missing. Keys keep their capitals, so "im" stays as it is."""
 
 

@@ -14,7 +14,9 @@ from sphinx_x.evaluation.task import Files, Task
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """A question of the release (imgname, query, label)."""
     name = text_of(row, "imgname")
-    return Item(number, text_of(row, "query"), picture(name, folders), texts(row["label"]), f"{name}-{number}", cluster=name)
+    return Item(
+        number, text_of(row, "query"), picture(name, folders), texts(row["label"]), f"{name}-{number}", cluster=name
+    )
 
 
 IMAGES = ("**/ChartQA Dataset/test/png", "chartqa/test/png")

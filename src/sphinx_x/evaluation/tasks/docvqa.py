@@ -57,7 +57,13 @@ TASKS = [
     Task(
         "docvqa",
         "DocVQA",
-        {"val": Files(("**/val_v1.0*.json", "**/docvqa_val.json", "**/official_gt.json"), ("docvqa/val", "docvqa", "val"), 5349)},
+        {
+            "val": Files(
+                ("**/val_v1.0*.json", "**/docvqa_val.json", "**/official_gt.json"),
+                ("docvqa/val", "docvqa", "val"),
+                5349,
+            )
+        },
         read,
         verdicts.anls,
         Mean("ANLS"),

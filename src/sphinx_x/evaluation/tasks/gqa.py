@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item
-from sphinx_x.evaluation.measures import Mean
 from sphinx_x.evaluation.prompts import SHORT
 from sphinx_x.evaluation.readers import Folders, entry, load, picture, reader
 from sphinx_x.evaluation.scoring import verdicts
@@ -31,7 +30,13 @@ TASKS = [
     Task(
         "gqa",
         "GQA",
-        {"testdev": Files(("**/testdev_balanced_questions.json", "**/gqa_testdev_balanced.json"), ("**/gqa/images", "**/GQA/images"), 12578)},
+        {
+            "testdev": Files(
+                ("**/testdev_balanced_questions.json", "**/gqa_testdev_balanced.json"),
+                ("**/gqa/images", "**/GQA/images"),
+                12578,
+            )
+        },
         read,
         verdicts.same_text,
         prompt=SHORT,

@@ -25,6 +25,7 @@ ENDINGS = (".jpg", ".png", ".jpeg")
 class Scores:
     """MME's sums: of every category 100 x share of right questions + 100 x share of images with both right."""
 
+    headline: str = "sum"
     scale: float = 2800.0
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
@@ -39,14 +40,14 @@ class Scores:
             found[number, place, :2] = verdict.score, 1
             if last[item.cluster] == number:
                 found[number, place, 2:] = right[item.cluster], 1
-        return found.reshape(len(rows), -1)
+        return found.reshape(len(rows), 4 * len(CATEGORIES))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """The sum of both parts, each part, each category."""
         table = sums.reshape(*sums.shape[:-1], len(CATEGORIES), 4)
         each = 100 * ratio(table[..., 0], table[..., 1]) + 100 * ratio(table[..., 2], table[..., 3])
         perception, cognition = each[..., : len(PERCEPTION)].sum(-1), each[..., len(PERCEPTION) :].sum(-1)
-        found = {"sum": perception + cognition, "perception": perception, "cognition": cognition}
+        found = {self.headline: perception + cognition, "perception": perception, "cognition": cognition}
         return found | {name: each[..., number] for number, name in enumerate(CATEGORIES)}
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_option
 from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.prompts import LETTER
 from sphinx_x.evaluation.readers import Folders, lettered, listing, picture, reader, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
 from sphinx_x.evaluation.tasks.scienceqa import listed_item
-from sphinx_x.evaluation.prompts import LETTER
 
 
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
@@ -20,14 +20,22 @@ def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     if len(letters) != 1:
         raise DataError(f"the answer {row['correct_ans']!r} is not one of the options")
     question = f"{text_of(row, 'question')}\n{listing(options)}\n{LETTER}"
-    return Item(number, question, picture(name, folders), (letters[0],), f"{name}-{number}", cluster=name, options=options)
+    return Item(
+        number, question, picture(name, folders), (letters[0],), f"{name}-{number}", cluster=name, options=options
+    )
 
 
 TASKS = [
     Task(
         "qbench",
         "Q-Bench (dev)",
-        {"dev": Files(("**/llvisionqa_dev.json", "**/Qbench_dev.json"), ("**/llvisionqa/images", "**/qbench/images", "**/qbench/dev"), 1495)},
+        {
+            "dev": Files(
+                ("**/llvisionqa_dev.json", "**/Qbench_dev.json"),
+                ("**/llvisionqa/images", "**/qbench/images", "**/qbench/dev"),
+                1495,
+            )
+        },
         reader(own=own_item, published=listed_item),
         verdicts.option,
         chance=guessed_option,

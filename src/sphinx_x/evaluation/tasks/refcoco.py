@@ -13,6 +13,7 @@ from sphinx_x.evaluation.readers import Folders, published_item, reader
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
 
+MEMBERS = ("tiny", "intern2", "plus", "moe")
 _SIZE = re.compile(r"height(\d+)_width(\d+)")
 
 
@@ -27,17 +28,18 @@ def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     return replace(made, box=box, size=(int(size[2]), int(size[1])), references=(shown,))
 
 
-def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, Mapping[str, float]], licence: str) -> Task:
+def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, Mapping[str, float]]) -> Task:
+    images = ("coco/train2014", "train2014")
     return Task(
         name,
         title,
-        {split: Files((f"**/{name}_{split}.json",), ("coco/train2014", "train2014"), count) for split, count in counts.items()},
+        {split: Files((f"**/{name}_{split}.json",), images, count) for split, count in counts.items()},
         reader(published=item),
         verdicts.box,
         Mean("IoU >= 0.5"),
         prompt=BOX,
         max_new_tokens=30,
-        licence=licence,
+        licence="Apache-2.0 (refer), images of COCO",
         address="https://github.com/lichengunc/refer",
         layout="the reference repository's lists",
         paper=paper,
@@ -48,7 +50,7 @@ def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, 
 def _paper(*splits: str) -> dict[str, dict[str, float]]:
     """Scores of the paper's table 5: a split and the scores of Tiny, Intern2, Plus and MoE."""
     rows = (row.split() for row in splits)
-    return {split: dict(zip(("tiny", "intern2", "plus", "moe"), map(float, scores), strict=True)) for split, *scores in rows}
+    return {split: dict(zip(MEMBERS, map(float, scores), strict=True)) for split, *scores in rows}
 
 
 TASKS = [
@@ -57,20 +59,17 @@ TASKS = [
         "RefCOCO",
         {"val": 10834, "testA": 5657, "testB": 5095},
         _paper("val 82.89 86.08 92.44 90.64", "testA 86.89 89.70 94.22 93.74", "testB 77.91 81.78 90.06 86.85"),
-        "Apache-2.0 (refer), images of COCO",
     ),
     _task(
         "refcoco+",
         "RefCOCO+",
         {"val": 10758, "testA": 5726, "testB": 4889},
         _paper("val 71.34 76.80 87.59 85.50", "testA 78.49 84.86 92.08 90.48", "testB 63.71 69.01 82.96 79.88"),
-        "Apache-2.0 (refer), images of COCO",
     ),
     _task(
         "refcocog",
         "RefCOCOg",
         {"val": 4896, "test": 9602},
         _paper("val 78.50 83.99 90.11 88.26", "test 78.86 83.40 90.56 88.51"),
-        "Apache-2.0 (refer), images of COCO",
     ),
 ]

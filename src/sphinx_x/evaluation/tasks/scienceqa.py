@@ -9,7 +9,17 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_option
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.prompts import LETTER_PREFIX
-from sphinx_x.evaluation.readers import Folders, entry, is_published, items_of, lettered, listing, load, picture, published_item
+from sphinx_x.evaluation.readers import (
+    Folders,
+    entry,
+    is_published,
+    items_of,
+    lettered,
+    listing,
+    load,
+    picture,
+    published_item,
+)
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.scoring.choice import listed_options
 from sphinx_x.evaluation.task import Files, Task
@@ -39,9 +49,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
     for number, (key, row) in enumerate(chosen):
         with entry(path, number):
             options = lettered(row["choices"])
-            question = (
-                f"Context:\n{row['hint']}\nQuestion:\n{row['question']}\nChoices:\n{listing(options)}\n{ASK}"
-            )
+            question = f"Context:\n{row['hint']}\nQuestion:\n{row['question']}\nChoices:\n{listing(options)}\n{ASK}"
             letter, name = list(options)[row["answer"]], f"{key}/{row['image']}"
             pictures = picture(name, folders)
             yield Item(number, question, pictures, (letter,), key, row["subject"], name, options)
@@ -51,7 +59,13 @@ TASKS = [
     Task(
         "scienceqa",
         "ScienceQA (image)",
-        {"test_img": Files(("**/scienceqa/problems.json", "**/scienceqa_test_img.json"), ("scienceqa/images/test", "scienceqa/test"), 2017)},
+        {
+            "test_img": Files(
+                ("**/scienceqa/problems.json", "**/scienceqa_test_img.json"),
+                ("scienceqa/images/test", "scienceqa/test"),
+                2017,
+            )
+        },
         read,
         verdicts.option,
         prefix=LETTER_PREFIX,

@@ -80,7 +80,8 @@ def _task(name: str, title: str, split: str, files: Files, **more: Any) -> Task:
 
 
 def _files(folder: str, official: str, listed: str, images: str, items: int) -> Files:
-    return Files((f"{folder}/{official}", official, f"**/{listed}", f"{folder}/annotations.json"), (f"{folder}/{images}", images, f"coco/{images}"), items)
+    questions = (f"{folder}/{official}", official, f"**/{listed}", f"{folder}/annotations.json")
+    return Files(questions, (f"{folder}/{images}", images, f"coco/{images}"), items)
 
 
 TASKS = [

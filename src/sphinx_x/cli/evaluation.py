@@ -1,0 +1,181 @@
+"""`sphinx-x eval` and `sphinx-x score`: models on benchmarks, and saved answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from sphinx_x.cli import early
+from sphinx_x.errors import SphinxXError
+
+RUN = "run"
+Rules = Literal["official", "script", "strict"]
+RuleOption = Annotated[
+    Rules,
+    typer.Option(help="official: the benchmark's definition; script: its released program; strict: only as asked for."),
+]
+
+
+class RunByDefault(TyperGroup):
+    """`eval MODEL ...` is `eval run MODEL ...`; a model folder that is called like a command is `./tasks`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts the name of the default command in front where none is named."""
+        if not args or args[0] not in self.commands:
+            args = [RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+evaluation = typer.Typer(cls=RunByDefault, help="Measures a model on benchmarks, text lines or held-out samples.")
+
+
+@evaluation.command(
+    name=RUN,
+    hidden=True,
+    epilog="sphinx-x eval tasks lists the benchmarks; sphinx-x eval compare RUN_A RUN_B tells how two runs differ.",
+)
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or the hub's owner/name.")] = "nano",
+    tasks: Annotated[
+        str | None, typer.Option("--tasks", "-t", help="Benchmarks with commas between (see eval tasks).")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder below which the benchmarks' files lie.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The run's folder (report, every answer); of --lines and --samples a file."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items of a benchmark at most, spread over it.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="A row without any image as well.")] = False,
+    shuffled: Annotated[bool, typer.Option("--shuffled", help="A row with another item's image as well.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions at once; it changes no answer.")] = 8,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="In place of the benchmarks' own limits.")] = None,
+    rule: RuleOption = "official",
+    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
+    samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
+    device: Annotated[str | None, typer.Option(help="As PyTorch names it, by default an accelerator.")] = None,
+) -> None:
+    """Measures a model on benchmarks (--tasks), on text lines, or on samples that it was not trained on."""
+    if sum(chosen is not None and chosen != [] for chosen in (tasks, lines, samples)) > 1:
+        raise SphinxXError("give one of --tasks, --lines and --samples")
+    if against is not None and not samples:
+        raise SphinxXError("--against goes with --samples")
+    if tasks is None:
+        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled}
+        for option, value in {**given, "--max-new-tokens": max_new_tokens}.items():
+            if value:
+                raise SphinxXError(f"{option} goes with --tasks")
+        _without_tasks(model, against, samples, lines, out, device)
+        return
+    if tasks == "list":
+        list_tasks()
+        return
+    if data is None or out is None:
+        raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
+    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device)
+
+
+def _without_tasks(
+    model: str,
+    against: str | None,
+    samples: list[Path] | None,
+    lines: Path | None,
+    out: Path | None,
+    device: str | None,
+) -> None:
+    with early.imports():
+        from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
+
+    if samples:
+        print_sample_figures(model, against, samples, out, device)
+    else:
+        print_line_figures(model, lines, out, device)
+
+
+def _run_tasks(
+    model: str,
+    tasks: str,
+    data: Path,
+    out: Path,
+    limit: int | None,
+    blind: bool,
+    shuffled: bool,
+    batch_size: int,
+    longest: int | None,
+    rule: Rules,
+    device: str | None,
+) -> None:
+    with early.imports():
+        from sphinx_x.evaluation.ranks import joined
+        from sphinx_x.evaluation.report import write_report
+        from sphinx_x.evaluation.run import choose, evaluate
+        from sphinx_x.inference import SphinxX
+
+    chosen = choose([name for name in tasks.split(",") if name.strip()], data)
+    shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
+    with joined() as rank, _progress(rank.number == 0) as told:
+        sphinx = SphinxX.load(model, device=rank.device(device))
+        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, progress=told)
+    if run is not None:
+        write_report(run, out)
+        print((out / "report.md").read_text("utf-8"), end="")
+        print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar with the time left on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown or not sys.stderr.isatty()) as bars:
+        numbers: dict[str, Any] = {}
+
+        def tell(name: str, done: int, total: int) -> None:
+            if name not in numbers:
+                numbers[name] = bars.add_task(name, total=total)
+            bars.update(numbers[name], completed=done, total=total)
+
+        yield tell
+
+
+@evaluation.command(name="tasks")
+def list_tasks(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with everything that is declared.")] = False,
+) -> None:
+    """Lists the benchmarks: items, prompt, metric, release, and the paper's scores."""
+    with early.imports():
+        from sphinx_x.evaluation.listing import as_table, described
+
+    if as_json:
+        print(json.dumps(described(), indent=1, ensure_ascii=False))
+    else:
+        as_table()
+
+
+def score(
+    task: Annotated[str, typer.Argument(help="A benchmark or one of its splits (see eval tasks).")],
+    annotation: Annotated[Path, typer.Argument(help="Its file of questions, or the folder that has it.")],
+    predictions: Annotated[Path, typer.Argument(help="Answers as JSON lines: index (position in it) and answer.")],
+    rule: RuleOption = "official",
+    as_json: Annotated[bool, typer.Option("--json", help="Score, figures and every item as JSON.")] = False,
+) -> None:
+    """Scores saved answers of any model, without loading one."""
+    with early.imports():
+        from sphinx_x.evaluation.scores import as_text, read_answers, read_items, score_answers
+        from sphinx_x.evaluation.task import Reading, find_task
+
+    chosen = find_task(task)[0]
+    chosen.task.check_rule(rule)
+    items = read_items(chosen, annotation)
+    answers, repeated = read_answers(predictions, len(items))
+    scored = score_answers(chosen, items, answers, Reading(rule), repeated)
+    print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))

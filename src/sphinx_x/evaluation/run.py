@@ -1,0 +1,151 @@
+"""A run: a model on some tasks, its answers kept, scored and reported. What `sphinx-x eval MODEL --tasks ...` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sphinx_x.errors import DataError
+from sphinx_x.evaluation.answers import Answer, Store, model_digest
+from sphinx_x.evaluation.asking import Asking, Shown, ask, shown_items
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.measures import calibration_error
+from sphinx_x.evaluation.ranks import Rank
+from sphinx_x.evaluation.scores import Scored, read_items, score_answers
+from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
+from sphinx_x.inference import SphinxX
+from sphinx_x.work.files import alone_in
+
+SCORER = 1
+"""The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
+verdicts, so nothing is asked again for a new one."""
+ANSWERS = "answers"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: a split, what the model was shown, and what came out."""
+
+    shown: Shown
+    scored: Scored
+    answers: Sequence[Answer]
+
+    @property
+    def refused(self) -> dict[int, str]:
+        """Items that could not be asked, with the reason: they count as wrong."""
+        return {answer.index: answer.refused for answer in self.answers if answer.refused}
+
+    @property
+    def calibration(self) -> float | None:
+        """Expected calibration error; None where no answer has a probability."""
+        pairs = [
+            (answer.probability, verdict.score)
+            for answer, verdict in zip(self.answers, self.scored.verdicts, strict=True)
+            if answer.probability is not None
+        ]
+        return calibration_error([sure for sure, _ in pairs], [right for _, right in pairs]) if pairs else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished evaluation. limit: items of a task at most, spread over it."""
+
+    model: str
+    digest: str
+    rows: Sequence[Row]
+    limit: int | None = None
+    rule: Rule = "official"
+
+
+def choose(names: Sequence[str], root: Path) -> list[Chosen]:
+    """The splits that names of tasks mean, those whose files are below a folder.
+
+    Raises `DataError` for an unknown name, and where not one split of a task is there.
+    """
+    found: list[Chosen] = []
+    for name in names:
+        meant = find_task(name)
+        there = [chosen for chosen in meant if chosen.files.find(root) is not None]
+        if not there:
+            wanted = "; ".join(" or ".join(chosen.files.annotations) for chosen in meant)
+            raise DataError(f"{root}: holds no questions of {name} ({wanted})")
+        found += [chosen for chosen in there if chosen not in found]
+    return found
+
+
+def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """`limit` items spread evenly over all; all without a limit."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    if limit < 1:
+        raise DataError(f"--limit must be at least 1, not {limit}")
+    step = len(items) / limit
+    return [items[int(number * step)] for number in range(limit)]
+
+
+def evaluate(
+    sphinx: SphinxX,
+    tasks: Sequence[Chosen],
+    root: Path,
+    out: Path,
+    name: str = "",
+    shown: Sequence[Shown] = ("images",),
+    limit: int | None = None,
+    batch_size: int = 8,
+    rule: Rule = "official",
+    longest: int | None = None,
+    rank: Rank | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Run | None:
+    """Asks a model the questions of some tasks and scores its answers, which are kept in `out/answers`.
+
+    Args:
+        sphinx: The model.
+        tasks: Splits of tasks (`choose`).
+        root: The folder of the benchmarks' files.
+        out: The folder of the run. Answers of an earlier run with the same model, prompts, pictures and settings are
+            taken from there.
+        name: What the report calls the model.
+        shown: What it sees: a row of the report each.
+        limit: Items of a task at most, spread over it.
+        batch_size: Questions that are asked at once; it changes no answer.
+        rule: How answers are scored where a benchmark's definition and its program differ.
+        longest: Tokens of an answer, in place of the tasks' own limits.
+        rank: This process among several (`ranks.joined`); the first one scores and reports.
+        progress: Told the name of the task, how many items of how many this rank has done.
+
+    Returns:
+        The run, on the first rank; None on others.
+
+    Raises:
+        DataError: Questions that cannot be read, or a rule that a task does not have.
+    """
+    rank = rank or Rank()
+    for chosen in tasks:
+        chosen.task.check_rule(rule)
+    how, grid = Asking(sphinx, model_digest(sphinx), batch_size, longest), sphinx.model.config.view_grid()
+    folder = out / ANSWERS
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    with alone_in(folder) if rank.number == 0 else nullcontext():
+        rank.wait()
+        for chosen in tasks:
+            items = limited(read_items(chosen, root), limit)
+            for kind in shown:
+                store = Store(folder, chosen.name if kind == "images" else f"{chosen.name}.{kind}")
+                told = partial(progress, store.name)
+                found = ask(how, chosen.task, shown_items(items, kind), store, told, rank.number, rank.count)
+                store.hand_in(rank.number, found.values())
+                rank.wait()
+                if rank.number == 0:
+                    rows.append(scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid)))
+    return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
+
+
+def scored_row(chosen: Chosen, items: Sequence[Item], shown: Shown, answers: Sequence[Answer], how: Reading) -> Row:
+    """The verdicts about kept answers, in the order of the items."""
+    said = {answer.index: answer.answer for answer in answers if not answer.refused}
+    return Row(shown, score_answers(chosen, items, said, how), answers)
