@@ -49,8 +49,10 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean score of the items. headline: what it is called; scale: what is shown for 1; digits: decimals to which the
-    benchmark rounds it."""
+    """The mean score of the items.
+
+    headline: what it is called; scale: what is shown for 1; digits: decimals to which the benchmark rounds it.
+    """
 
     headline: str = "accuracy"
     scale: float = 1.0
@@ -100,8 +102,8 @@ class YesNo:
 class Together:
     """The share of groups of items all of which are right (circular evaluation, fact pairs).
 
-    group: what the items of one group have in common; headline: what this score is called. The mean over single items comes
-    second, as `plain`.
+    group: what the items of one group have in common; headline: what this score is called. The mean over single items
+    comes second, as `plain`.
     """
 
     group: Callable[[Item], str]

@@ -59,7 +59,7 @@ TASKS = [
         "DocVQA",
         {
             "val": Files(
-                ("**/val_v1.0*.json", "**/docvqa_val.json", "**/official_gt.json"),
+                ("**/val_v1.0*.json", "**/docvqa_val.json"),
                 ("docvqa/val", "docvqa", "val"),
                 5349,
             )
