@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sphinx_x.boxes import (
     Box,
     area,
+    around,
     centre,
     clip,
     contains,
@@ -63,6 +64,13 @@ def test_union_is_the_least_box_around(some: list) -> None:
         assert not all(encloses(smaller, box) for box in some)
 
 
+@given(st.lists(points, min_size=1, max_size=5))
+def test_around_points(some: list) -> None:
+    found = around(some)
+    assert all(contains(found, point) for point in some)
+    assert found == union([(*point, *point) for point in some])
+
+
 def test_union_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError):
         union([])
@@ -98,6 +106,22 @@ def test_shares(one: tuple, other: tuple) -> None:
 def test_shares_of_empty_boxes(one: tuple, other: tuple) -> None:
     if not pixels(one):
         assert iou(one, other) == iou(one, one) == share_within(one, other) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ((0, 0, 2, 2), (0, 0, 2, 2), 1.0),
+        ((0, 0, 2, 2), (1, 0, 3, 2), 1 / 3),
+        ((0, 0, 4, 4), (1, 1, 3, 3), 0.25),
+        ((0, 0, 1, 1), (1, 0, 2, 1), 0.0),
+        ((0, 0, 1, 1), (5, 5, 6, 6), 0.0),
+        ((1, 1, 1, 1), (1, 1, 1, 1), 0.0),
+    ],
+)
+def test_iou(first: tuple, second: tuple, wanted: float) -> None:
+    assert iou(first, second) == pytest.approx(wanted)
+    assert iou(second, first) == pytest.approx(wanted)
 
 
 @given(boxes, boxes)
