@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paths import ROOT
 from sphinx_x.boxes import (
     Box,
     area,
@@ -168,3 +170,15 @@ def test_numbers_stay_what_they_are(box: Box, written: str) -> None:
 def test_lists_are_taken() -> None:
     assert union([[0, 0, 1, 1], [2, 2, 3, 3]]) == (0, 0, 3, 3)
     assert clip([0, 0, 9, 9], [4, 5]) == (0, 0, 4, 5)
+
+
+def test_there_is_one_kind_of_box() -> None:
+    another = re.compile(
+        r"^(?:Box|Rect) = |^\w+ = (?:tuple\[(?:int|float)(?:, (?:int|float)){3}\]|list\[float\])$", re.M
+    )
+    found = {
+        path.name: another.findall(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "src" / "sphinx_x").rglob("*.py")
+        if path.name != "boxes.py"
+    }
+    assert not {name: lines for name, lines in found.items() if lines}

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from sphinx_x.boxes import centre, nearest, overlaps, sides
 from sphinx_x.engines.som.labels import font_at, label_size
 from sphinx_x.engines.som.marks import Mark, Marked
-from sphinx_x.engines.som.regions import Polygon, Region, cut_out, inside
+from sphinx_x.engines.som.regions import Polygon, Region, clamped, cut_out
 
 ALPHA = 0.35
 """How much of its colour lies over a masked region."""
@@ -60,7 +60,7 @@ def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: in
     elif mark.kind == "polygon" and min(sides(mark.box)) < 4 * mark.font:
         pieces = [_grown(mark.polygon, width + 1)]
     elif mark.kind == "mask" and region.mask is None and region.polygons:
-        pieces = [inside(polygon, mark.box) for polygon in region.polygons]
+        pieces = [clamped(polygon, mark.box) for polygon in region.polygons]
     for colour, wide in ((mark.ink, width + 2), (mark.colour, width)):
         for corners in pieces:
             if len(corners) > 1:

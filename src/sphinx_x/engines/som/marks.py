@@ -20,7 +20,7 @@ from sphinx_x.engines.som.colours import Colour, choose, ink_on, palette
 from sphinx_x.engines.som.labels import NO_ROOM, font_of, place_labels
 from sphinx_x.engines.som.outlines import area_of, outline, simplify
 from sphinx_x.engines.som.overlaps import Kept, resolve
-from sphinx_x.engines.som.regions import Polygon, Region, inside
+from sphinx_x.engines.som.regions import Polygon, Region, clamped
 from sphinx_x.errors import DataError
 from sphinx_x.images import Source, open_image
 
@@ -166,7 +166,7 @@ def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
         polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
     if len(polygon) > 3 and polygon[0] == polygon[-1]:
         polygon = polygon[:-1]
-    return inside(simplify(polygon, corners), box)
+    return clamped(simplify(polygon, corners), box)
 
 
 def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[Region]:

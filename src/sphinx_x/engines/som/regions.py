@@ -106,7 +106,7 @@ def pixels_of(mask: np.ndarray | Rle, size: tuple[int, int] | None = None) -> np
     return mask.mask() if isinstance(mask, Rle) else np.asarray(mask, bool)
 
 
-def inside(polygon: Polygon, box: Box) -> Polygon:
+def clamped(polygon: Polygon, box: Box) -> Polygon:
     """A polygon with the corners that lie outside of a box moved to its border."""
     return tuple(nearest(box, corner) for corner in polygon)
 
