@@ -32,7 +32,8 @@ from sphinx_x.boxes import (
 
 coordinates = st.integers(-6, 6)
 any_boxes = st.tuples(coordinates, coordinates, coordinates, coordinates)
-boxes = any_boxes.filter(lambda box: box[0] < box[2] and box[1] < box[3])
+lengths = st.integers(1, 8)
+boxes = st.builds(lambda x, y, width, height: (x, y, x + width, y + height), coordinates, coordinates, lengths, lengths)
 points = st.tuples(coordinates, coordinates)
 
 
