@@ -24,7 +24,7 @@ class Prompt:
         images: The images, as the caller gave them.
         layouts: Where each image lies on its canvas.
         grid: The model's canvas and sub-images.
-        padding_color: Color of the canvas around an image, RGB from 0 to 255.
+        padding_color: Colour of the canvas around an image, RGB from 0 to 255.
         tokens_per_view: Visual tokens of one view, without its start and end tokens.
     """
 
