@@ -28,7 +28,7 @@ class Mark:
 
 
 def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Image.Image:
-    """Draw boxes on a copy of an image, each in its own colour, with its label in the free space left of or above it."""
+    """Draw boxes on a copy of an image, each in its own colour, with its label in free space left of or above it."""
     out = image.convert("RGB")
     draw = ImageDraw.Draw(out)
     font = ImageFont.load_default(size=max(12, image.width // 60))
