@@ -202,6 +202,6 @@ def _settings(model: Path, text: Any) -> dict[str, Any]:
     if text.model_type == "mixtral":
         moe = {"num_experts_per_tok": text.num_experts_per_tok, "num_experts": text.num_local_experts}
         return {**settings, "hidden_dim": text.intermediate_size, "moe": moe}
-    # the reference rounds its own width up to a multiple of this: here, of the wanted width
+    # the reference rounds its width up to a multiple of `multiple_of`, which is therefore the wanted width itself
     share = min(1.0, text.intermediate_size / int(8 * text.hidden_size / 3))
     return {**settings, "multiple_of": text.intermediate_size, "ffn_dim_multiplier": share}

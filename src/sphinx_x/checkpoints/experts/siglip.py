@@ -10,7 +10,7 @@ from sphinx_x.model.experts.siglip import SiglipConfig
 ENDS = ("weight", "bias")
 MLP = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
 HEADS = {1152: 16, 1536: 16}
-"""Head widths of SO400M and of the giant, which are larger than the usual 64."""
+"""Number of heads by width, for SO400M and the giant, whose heads are wider than the usual 64."""
 DEFAULT_HEADS = 12
 """The library's default where its configuration has no value."""
 
