@@ -45,7 +45,7 @@ class Size:
 
 
 def config_of(recipe: Recipe) -> SphinxXConfig:
-    """The shape of what a recipe trains: that of the folder it starts from, where it is there, else its member's."""
+    """Return the configuration of what a recipe trains: that of the folder it starts from, or its member's."""
     folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
     folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
     try:

@@ -91,7 +91,7 @@ class AdamW(torch.optim.Optimizer):
             _update(weight, slope.float() * scale, mean, square, step, group, generator)
 
     def _generator(self, parameter: Tensor, step: int) -> torch.Generator:
-        """The chances of one parameter in one step. Copies of the same shard on several ranks round alike."""
+        """Return the random generator for one parameter and step; copies of a shard on several ranks round alike."""
         offset: tuple[int, ...] = ()
         if isinstance(parameter, DTensor):
             _, offset = compute_local_shape_and_global_offset(
