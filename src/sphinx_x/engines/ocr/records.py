@@ -31,8 +31,15 @@ class Entry:
 
 @dataclass(slots=True)
 class State:
-    """How far a document is read. pages: those to be read, None before it was opened; read: those done; crashes: how
-    many of them ended their process; end: whether nothing is left to do; length: bytes that are whole."""
+    """How far a document has been read.
+
+    Attributes:
+        pages: Pages to read, None before it is opened.
+        read: Pages done.
+        crashes: How many of them ended their process.
+        end: Whether nothing is left to do.
+        length: Number of complete bytes.
+    """
 
     pages: list[int] | None = None
     read: set[int] = field(default_factory=set)

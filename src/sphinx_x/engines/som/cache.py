@@ -20,8 +20,14 @@ LOG = "answers.jsonl"
 
 @dataclass(frozen=True)
 class Completion:
-    """What an endpoint answered. finish: its own word for why it ended; refusal: what it said instead of an answer;
-    tokens: in and out as it counted them, or None where it told no numbers that can be."""
+    """An endpoint's answer.
+
+    Attributes:
+        content: The text.
+        finish: The endpoint's reason for the end of the text.
+        refusal: A refusal in place of an answer.
+        tokens: Numbers of tokens in and out, or None if the endpoint gave no plausible numbers.
+    """
 
     content: str
     finish: str

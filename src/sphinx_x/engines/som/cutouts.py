@@ -59,6 +59,7 @@ class Collage:
     pastes: tuple[Paste, ...]
 
     def __call__(self) -> bytes:
+        """Return the composed image as an encoded file."""
         picture = Image.new("RGB", self.size, self.background)
         for paste in self.pastes:
             image = paste.image()

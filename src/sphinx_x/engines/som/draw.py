@@ -19,8 +19,10 @@ NEAR = 4
 
 
 def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) -> Image.Image:
-    """A copy of an RGB image with its marks; regions: the list that the marks were made of. Large regions come first,
-    labels last, so that nothing lies on a label."""
+    """Draw the marks made of `regions` on a copy of an RGB image.
+
+    Large regions come first and labels last, so that nothing covers a label.
+    """
     out = image.convert("RGB")
     marks = sorted(marked.marks, key=lambda mark: -mark.share)
     width = max(round((image.width * image.height) ** 0.5 / 250), 1)

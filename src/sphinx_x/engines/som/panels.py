@@ -41,6 +41,7 @@ class Board:
     background: tuple[int, int, int]
 
     def __call__(self) -> bytes:
+        """Return the composed image as an encoded file."""
         board = Image.new("RGB", self.size, self.background)
         for picture, (left, top, right, bottom) in zip(self.pictures, self.boxes, strict=True):
             image = open_picture(picture).resize((right - left, bottom - top), Image.Resampling.LANCZOS)
