@@ -289,7 +289,7 @@ class Raw:
                         yield Malformed("not JSON")
 
     def table(self, pattern: str, delimiter: str = ",", columns: list[str] | None = None) -> Iterator[dict[str, str]]:
-        """The rows of the one CSV or TSV file of this pattern, by column; columns: where it has no heading."""
+        """Yield the rows of the one CSV or TSV file of this pattern by column; `columns` replaces a missing heading."""
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
         path = self.file(pattern)
         with path.open(encoding="utf-8-sig", newline="") as file:
