@@ -13,9 +13,9 @@ from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.regions import Polygon, Region, cut_out, inside
 
 ALPHA = 0.35
-"""How much of its colour lies over a masked region."""
+"""Opacity of the colour over a masked region."""
 NEAR = 4
-"""Pixels between a label and its region that need no line."""
+"""Largest distance in pixels between a label and its region without a connecting line."""
 
 
 def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) -> Image.Image:
@@ -47,11 +47,11 @@ def _tint(image: Image.Image, mark: Mark, region: Region) -> None:
 
 
 def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: int) -> None:
-    """The outline in its colour inside a thin one in the ink's, so that it is seen on any picture."""
+    """Draw the outline in its colour inside a thin one in the ink's, so that it is visible on any image."""
     left, top, right, bottom = mark.box
     if mark.kind == "point":
         x, y = mark.point
-        dot = min(1.5 * width, min(right - left, bottom - top) / 8) + 1  # letters are still read below it
+        dot = min(1.5 * width, min(right - left, bottom - top) / 8) + 1  # letters below it stay readable
         for radius, colour in ((dot + 1, mark.ink), (dot, mark.colour)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         return
@@ -69,7 +69,7 @@ def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: in
 
 
 def _grown(polygon: Polygon, pixels: float) -> Polygon:
-    """A polygon with its corners moved outwards, so that its outline hides nothing of what it is around."""
+    """Return a polygon with its corners moved outwards, so that its outline hides nothing of its content."""
     middle = (sum(x for x, _ in polygon) / len(polygon), sum(y for _, y in polygon) / len(polygon))
     return tuple(
         (x + math.copysign(pixels, x - middle[0]), y + math.copysign(pixels, y - middle[1])) for x, y in polygon
@@ -77,7 +77,7 @@ def _grown(polygon: Polygon, pixels: float) -> Polygon:
 
 
 def _draw_leader(draw: ImageDraw.ImageDraw, mark: Mark, width: int) -> None:
-    """From the label to its region, where it does not stand on it."""
+    """Draw a line from the label to its region, if it is not on it."""
     left, top, right, bottom = mark.rect
     start = ((left + right) / 2, (top + bottom) / 2)
     end = mark.point if mark.kind in ("point", "mask") else _nearest(mark.box, start)
@@ -97,6 +97,6 @@ def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
 
 
 def fits(mark: Mark) -> bool:
-    """Whether the text of a label is no larger than the label."""
+    """Return whether the text of a label is no larger than the label."""
     width, height = label_size(mark.label, mark.font)
     return width <= mark.rect[2] - mark.rect[0] and height <= mark.rect[3] - mark.rect[1]
