@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from sphinx_x.boxes import Box, BoxOf, area, centre, intersection, sides
 from sphinx_x.errors import SphinxXError
 from sphinx_x.work.files import write_atomic
 
-Box = tuple[float, float, float, float]
 COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 SKIPPED, GRID = (128, 128, 128, 150), (60, 60, 60, 255)
@@ -76,7 +76,7 @@ def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str,
         spot = _free_spot(box, size, gray, taken)
         taken.append(spot)
         draw.rectangle(spot, fill=color)
-        draw.text(((spot[0] + spot[2]) / 2, (spot[1] + spot[3]) / 2), label, "white", font, "mm")
+        draw.text(centre(spot), label, "white", font, "mm")
     return out
 
 
@@ -92,22 +92,13 @@ def _free_spot(box: Box, size: tuple[int, int], gray: np.ndarray, taken: Sequenc
     for x, y in corners:
         x, y = min(max(x, 0), max(width - w - 1, 0)), min(max(y, 0), max(height - h - 1, 0))
         spot = (x, y, x + w, y + h)
-        covered = sum(_shared(spot, other) for other in taken) * 255 + _shared(spot, box)
+        covered = sum(area(intersection(spot, other)) for other in taken) * 255 + area(intersection(spot, box))
         ink = float(gray[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].std())
         spots.append((covered + 5 * ink + 2 * len(spots), len(spots), spot))
     return min(spots)[2]
 
 
-def _shared(first: Box, second: Box) -> float:
-    """Return the area of the intersection of two boxes."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(width, 0) * max(height, 0)
-
-
-def draw_views(
-    image: Image.Image, canvas: int, content: tuple[int, int, int, int], cells: Sequence[tuple[Box, bool]]
-) -> Image.Image:
+def draw_views(image: Image.Image, canvas: int, content: BoxOf[int], cells: Sequence[tuple[Box, bool]]) -> Image.Image:
     """Draw the padded square that a model sees.
 
     Args:
@@ -117,7 +108,7 @@ def draw_views(
         cells: Box of each sub-image, and whether it is kept; skipped ones are greyed and crossed out.
     """
     out = Image.new("RGB", (canvas, canvas), "white")
-    out.paste(image.convert("RGB").resize((content[2] - content[0], content[3] - content[1])), content[:2])
+    out.paste(image.convert("RGB").resize(sides(content)), content[:2])
     draw = ImageDraw.Draw(out, "RGBA")
     for (x1, y1, x2, y2), kept in cells:
         if not kept:

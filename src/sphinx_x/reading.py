@@ -13,9 +13,10 @@ from difflib import SequenceMatcher
 
 from PIL import Image
 
+from sphinx_x.boxes import BoxOf, clip, grown, sides, union
 from sphinx_x.errors import ImageError
 from sphinx_x.inference import SphinxX
-from sphinx_x.page_lines.page import MARGIN, Box, FlatPage, Line, lay_flat
+from sphinx_x.page_lines.page import MARGIN, FlatPage, Line, lay_flat
 
 READ = "Read the text."
 SURE = 0.9
@@ -46,8 +47,8 @@ class Found:
         likeness: Share of the text that it matches, 0 to 1.
     """
 
-    box: Box
-    line: Box
+    box: BoxOf[int]
+    line: BoxOf[int]
     read: str
     likeness: float
 
@@ -62,23 +63,18 @@ class ReadLine:
         probability: The model's probability of the text, averaged over tokens.
     """
 
-    box: Box
+    box: BoxOf[int]
     text: str
     probability: float
 
 
-def find_lines(image: Image.Image) -> list[Box]:
+def find_lines(image: Image.Image) -> list[BoxOf[int]]:
     """Return the boxes (left, top, right, bottom) of an image's text lines in reading order, in pixels.
 
     Lines of a rotated page get the upright boxes around them.
     """
     page = lay_flat(image)
-    return [_with_margin(page.line_box(line), image) for line in page.lines]
-
-
-def _with_margin(box: Box, image: Image.Image) -> Box:
-    x1, y1, x2, y2 = box
-    return max(x1 - MARGIN, 0), max(y1 - MARGIN, 0), min(x2 + MARGIN, image.width), min(y2 + MARGIN, image.height)
+    return [clip(grown(page.line_box(line), MARGIN), image.size) for line in page.lines]
 
 
 def read_region(
@@ -109,12 +105,11 @@ def read_lines(
     Raises:
         ImageError: The box has no area inside the image, is empty, or contains nothing that can be read.
     """
-    x1, y1, x2, y2 = (round(n) for n in box)
-    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, image.width), min(y2, image.height)
-    if x2 <= x1 or y2 <= y1:
+    place = clip([round(n) for n in box], image.size)
+    if min(sides(place)) <= 0:
         raise ImageError(f"the box {[round(n) for n in box]} has no area in an image of {image.width} x {image.height}")
     page = lay_flat(image)
-    lines = page.within((x1, y1, x2, y2))
+    lines = page.within(place)
     if not lines:
         raise ImageError(f"the box {[round(n) for n in box]} holds nothing to read")
     read = _read(sphinx, page, lines)
@@ -130,8 +125,7 @@ def read_lines(
 
 def _row(page: FlatPage, cells: Sequence[tuple[Line, tuple[str, float]]]) -> ReadLine:
     """Return the cells of a row as one line."""
-    boxes = [page.line_box(line) for line, _ in cells]
-    box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+    box = union(page.line_box(line) for line, _ in cells)
     return ReadLine(box, " ".join(text for _, (text, _) in cells), min(p for _, (_, p) in cells))
 
 
@@ -227,9 +221,8 @@ def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7
         return wanted.ratio()
 
     first, end = max(((a, b + 1) for a in range(len(words)) for b in range(a, len(words))), key=score)
-    boxes = [page.line_box(word) for word in words[first:end]]
-    box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
-    return Found(box, _with_margin(page.line_box(line), image), read[best][0], likeness[best])
+    box = union(page.line_box(word) for word in words[first:end])
+    return Found(box, clip(grown(page.line_box(line), MARGIN), image.size), read[best][0], likeness[best])
 
 
 def _likeness(text: str, line: str) -> float:

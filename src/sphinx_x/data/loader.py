@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sphinx_x.boxes import centre
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.augment import Augmentation, Change
 from sphinx_x.data.blend import Blend
@@ -175,7 +176,7 @@ class Examples(Dataset[list[Example]]):
             return []
         columns = self.grid.columns
         boxes = [region["box"] for region in sample.regions]
-        beside = all(b[0] >= (a[0] + a[2]) / 2 for a, b in pairwise(boxes))  # otherwise they are several lines
+        beside = all(b[0] >= centre(a)[0] for a, b in pairwise(boxes))  # otherwise they are several lines
         if any(layouts[0].kept[columns:]) or not beside:
             return []
         return self.builder.text(" ".join(region["text"] for region in sample.regions))

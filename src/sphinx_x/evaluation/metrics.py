@@ -1,4 +1,4 @@
-"""How far an answer is from the truth: characters of a text, overlap of two boxes."""
+"""How far an answer is from the truth, in characters, and how sure a rate is."""
 
 from __future__ import annotations
 
@@ -51,19 +51,6 @@ def character_error_rate(predictions: Sequence[str], references: Sequence[str]) 
     if not length:
         raise DataError("the references hold no characters, so there is no error rate")
     return sum(pair[0] for pair in pairs) / length
-
-
-def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return intersection over union of two boxes (x1, y1, x2, y2); 0 for boxes without area."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    union = _area(first) + _area(second) - common
-    return common / union if union > 0 else 0.0
-
-
-def _area(box: Sequence[float]) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
 
 
 def drawn_rates(table: np.ndarray) -> np.ndarray:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sphinx_x.boxes import iou
 from sphinx_x.conversation import Image, Message, Place, Text, parse_boxes, parse_messages
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.words import READY
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, iou, normalise_text
+from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
 from sphinx_x.inference import Prompt, SphinxX
 
 OVERLAP = 0.5

@@ -75,12 +75,6 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
     return [round(float(number), 6) for number in numbers]
 
 
-def xywh(numbers: Sequence[float]) -> list[float]:
-    """Convert COCO's (x, y, width, height) to (x1, y1, x2, y2)."""
-    x, y, width, height = numbers
-    return [x, y, x + width, y + height]
-
-
 def short(question: str) -> str:
     """Return a question that asks for a word or a phrase, in the benchmarks' wording."""
     return f"{question}\n{SHORT}"

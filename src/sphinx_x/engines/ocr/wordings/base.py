@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.sources.dialogue import Content, boxes
 
 Texts = tuple[str, ...]
