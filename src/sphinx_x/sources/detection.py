@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
+from sphinx_x.conversation import Part
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, said, size_of, visible
 from sphinx_x.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
@@ -90,9 +91,9 @@ def _area(place: Sequence[float]) -> float:
     return (place[2] - place[0]) * (place[3] - place[1])
 
 
-def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | dict]:
+def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | Part]:
     """All classes with their boxes, `dog[...; ...], cat[...]`; the class of the largest box first."""
-    parts: list[str | dict] = []
+    parts: list[str | Part] = []
     for name in sorted(places, key=lambda name: _area(places[name][0]), reverse=True):
         parts += [f", {name}" if parts else name, boxes(places[name])]
     return parts
