@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -80,6 +80,10 @@ class Sample:
     regions: list[dict] = field(default_factory=list)
     task: str = ""
     boxes: str = ""
+
+    def __post_init__(self) -> None:
+        if any(isinstance(message, Mapping) for message in self.messages):  # as they are written
+            self.messages = parse_messages(self.messages)  # pyright: ignore[reportArgumentType]
 
     def to_dict(self) -> dict:
         """As JSON, the line of a shard."""
