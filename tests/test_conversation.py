@@ -11,7 +11,7 @@ from sphinx_x.conversation import Image, Message, MessageError, Place, Text, par
 from sphinx_x.data.sample import Sample
 from sphinx_x.errors import SampleError
 
-NUMBER = st.integers(0, 500) | st.floats(0, 500)
+NUMBER = st.integers(0, 500) | st.floats(0, 500, allow_subnormal=False)
 POINT = st.tuples(NUMBER, NUMBER).map(list)
 BOX = st.tuples(*[NUMBER] * 4).map(lambda n: [n[0], n[1], n[0] + n[2] + 1, n[1] + n[3] + 1])
 PLACED = [("box", BOX), ("point", POINT), ("boxes", st.lists(BOX, min_size=1)), ("points", st.lists(POINT, min_size=1))]
