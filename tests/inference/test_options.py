@@ -51,14 +51,22 @@ def test_stop_texts_hold_in_every_way(sphinx):
 
 
 def test_a_stop_text_ends_the_work(sphinx):
-    whole, trace = sphinx.chat("Read.", PAGE, **LONG), Trace()
-    stop = whole[4:6]
-    sphinx._generate([sphinx.prompt_for("Read.", PAGE)], trace=trace, stop=[stop], **LONG)
-    assert trace.finish == "stop" and len(trace.ids) < LONG["max_new_tokens"]
-    assert stop in sphinx._text(trace.ids) and stop not in sphinx._text(trace.ids[:-1])
-    trace = Trace()
-    sphinx._generate([sphinx.prompt_for("Read.", PAGE)], trace=trace, **LONG)
-    assert trace.finish == "length" and len(trace.ids) == LONG["max_new_tokens"]
+    stop = sphinx.chat("Read.", PAGE, **LONG)[4:6]
+    answer = sphinx.answer("Read.", PAGE, stop=[stop], **LONG)
+    assert answer.finish_reason == "stop" and answer.generated_tokens < LONG["max_new_tokens"]
+    whole = sphinx.answer("Read.", PAGE, **LONG)
+    assert whole.finish_reason == "length" and whole.generated_tokens == LONG["max_new_tokens"]
+
+
+def test_each_answer_of_a_batch_ends_by_itself(sphinx):
+    stop = sphinx.chat("Read.", PAGE, **LONG)[4:6]
+    traces: list[Trace] = []
+    prompts = [sphinx.prompt_for(*pair) for pair in PAIRS]
+    sphinx.answers(prompts, traces=traces, stop=stop, **LONG)
+    for trace, pair in zip(traces, PAIRS, strict=True):
+        answer = sphinx.answer(*pair, stop=stop, **LONG)
+        assert (len(trace.ids), trace.finish) == (answer.generated_tokens, answer.finish_reason)
+    assert {trace.finish for trace in traces} == {"stop", "length"}
 
 
 def test_the_first_of_several_stop_texts_counts():

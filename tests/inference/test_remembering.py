@@ -36,13 +36,13 @@ def sphinx(member):
     return new_memory(member)
 
 
-def ids_of(sphinx: SphinxX, prompt: Any, trace: Trace | None = None) -> list[int]:
-    return sphinx._generate([prompt], trace=trace, **STEPS)[0]
+def ids_of(sphinx: SphinxX, prompt: Any, traces: Any = None) -> list[int]:
+    return sphinx._generate([prompt], traces=traces, **STEPS)[0]
 
 
 def asked(sphinx: SphinxX, question: str, images: Any) -> tuple[list[int], Trace]:
-    trace = Trace()
-    return ids_of(sphinx, sphinx.prompt_for(question, images), trace), trace
+    traces: list[Trace] = []
+    return ids_of(sphinx, sphinx.prompt_for(question, images), traces), traces[0]
 
 
 def encoded_as(image: PIL.Image.Image, form: str, **options: Any) -> bytes:
@@ -58,11 +58,11 @@ def test_a_session_says_what_each_turn_says_afresh(sphinx):
         text = "<image>" * (len(images) - question.count("<image>")) + question
         messages = parse_messages([*told, {"role": "user", "content": text}])
         shown = [*session.images, *images]
-        trace = Trace()
-        found = ids_of(sphinx, sphinx.prompt(messages, shown), trace)
+        traces: list[Trace] = []
+        found = ids_of(sphinx, sphinx.prompt(messages, shown), traces)
         assert found == ids_of(fresh, fresh.prompt(messages, shown))
         assert session.ask(question, images, **STEPS) == sphinx._text(found)
-        held.append(trace.held_tokens)
+        held.append(traces[0].held_tokens)
     assert held == sorted(held) and held[0] == 0 and held[-1] > 150
 
 
@@ -144,9 +144,9 @@ def test_the_padding_and_the_grid_count(sphinx):
     prompt = sphinx.prompt_for("Read.", noise(100, 30, 1))
     ids_of(sphinx, prompt)
     dark = replace(prompt, padding_color=(0, 0, 0))
-    trace = Trace()
-    assert ids_of(sphinx, dark, trace) == ids_of(forgetful(sphinx), dark)
-    assert trace.encoded_images == 1
+    traces: list[Trace] = []
+    assert ids_of(sphinx, dark, traces) == ids_of(forgetful(sphinx), dark)
+    assert traces[0].encoded_images == 1
 
 
 def test_other_weights_remember_nothing(tiny_member):
@@ -259,10 +259,10 @@ def test_a_mixture_goes_on_as_well(tiny_mixture):
 def test_other_ways_to_generate_do_not_reuse(sphinx, option):
     page, fresh = noise(100, 30, 1), forgetful(sphinx)
     sphinx.chat("Read.", page, **STEPS)
-    trace = Trace()
-    found = sphinx._generate([sphinx.prompt_for("Read.", page)], trace=trace, **STEPS, **option)
+    traces: list[Trace] = []
+    found = sphinx._generate([sphinx.prompt_for("Read.", page)], traces=traces, **STEPS, **option)
     assert found == fresh._generate([fresh.prompt_for("Read.", page)], **STEPS, **option)
-    assert trace.no_reuse == f"the option {next(iter(option))}" and trace.held_tokens == 0
+    assert traces[0].no_reuse == f"the option {next(iter(option))}" and traces[0].held_tokens == 0
 
 
 def test_an_assistant_still_sees(sphinx, tiny_member):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from transformers import LogitsProcessorList
@@ -13,7 +13,7 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from sphinx_x.confidence import mean_probability
-from sphinx_x.inference.features import Features, Look
+from sphinx_x.inference.features import Features
 from sphinx_x.inference.generation import DEFAULTS, Clock, EndsWith, Says
 from sphinx_x.inference.options import Options, cut
 from sphinx_x.inference.prefix import Prefixes, Start, Tokens, unheld, why_not
@@ -23,9 +23,9 @@ from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.sampling import SeededChoice
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trace:
-    """How one answer came about; filled while it is made.
+    """How one answer came about; of several that were made together, numbers and times are those of all.
 
     Attributes:
         ids: Ids of the answer, with those that end it.
@@ -38,8 +38,8 @@ class Trace:
         decode_seconds: Time for all further tokens.
     """
 
-    ids: list[int] = field(default_factory=list)
-    finish: str = ""
+    ids: tuple[int, ...] = ()
+    finish: Literal["stop", "length"] = "stop"
     held_tokens: int = 0
     encoded_images: int = 0
     no_reuse: str | None = None
@@ -73,7 +73,7 @@ class Runner:
         prompts: Sequence[Prompt],
         options: Options,
         probabilities: list[float] | None = None,
-        trace: Trace | None = None,
+        traces: list[Trace] | None = None,
     ) -> list[list[int]]:
         """Return the generated ids, one row for each answer: those to the first prompt, those to the second, ...
 
@@ -81,12 +81,14 @@ class Runner:
             prompts: The prompts of one batch.
             options: Options of the answers.
             probabilities: A list to which the mean token probability of each row is added.
-            trace: Filled with how the first row came about.
+            traces: A list to which is added how each row came about.
         """
-        trace, clock, began = trace or Trace(), Clock(), time.perf_counter()
+        clock, began = Clock(), time.perf_counter()
         longest = max(len(prompt.ids) for prompt in prompts)
         ids, mask = self._padded(prompts, longest)
-        inputs, start = self._seen(prompts, options, trace)
+        inputs, start, trace = self._seen(prompts, options)
+        if traces is not None and ids.device.type != "cpu":
+            torch.accelerator.synchronize()  # so that the experts' time is theirs
         looked = time.perf_counter()
         settings = self._settings(options, longest, clock, len(prompts))
         if probabilities is not None:
@@ -102,10 +104,11 @@ class Runner:
         made = [row[longest:].tolist() for row in rows.cpu()]
         if start is not None:
             self.prefixes.keep(start, made[0])
-        first = clock.first or ended
-        trace.encode_seconds, trace.prefill_seconds = looked - began, first - looked
-        trace.decode_seconds = ended - first
-        self._finish(trace, made[0], options)
+        if traces is not None:
+            first = clock.first or ended
+            times = {"prefill_seconds": first - looked, "decode_seconds": ended - first}
+            trace = replace(trace, encode_seconds=looked - began, **times)
+            traces += [self._finished(trace, row, options, len(made) > 1) for row in made]
         return made
 
     def text(self, ids: Sequence[int], stops: Sequence[str] = ()) -> str:
@@ -135,41 +138,38 @@ class Runner:
             mask[row, longest - len(prompt.ids) :] = 1
         return ids.to(self.device()), mask.to(self.device())
 
-    def _seen(self, prompts: Sequence[Prompt], options: Options, trace: Trace) -> tuple[dict[str, Any], Start | None]:
+    def _seen(self, prompts: Sequence[Prompt], options: Options) -> tuple[dict[str, Any], Start | None, Trace]:
         """Return what goes into the model besides the ids, and where a prompt goes on from, if it is one alone."""
         if options.library.get("assistant_model") is not None:
             # an assistant has experts of its own, which need the pixels
-            trace.no_reuse = "the option assistant_model"
             views = torch.cat([prompt.views for prompt in prompts]).to(self.device()).float().div_(255)
-            trace.encoded_images = sum(len(prompt.images) for prompt in prompts)
-            return {"pixel_values": views} if len(views) else {}, None
+            images = sum(len(prompt.images) for prompt in prompts)
+            trace = Trace(encoded_images=images, no_reuse="the option assistant_model")
+            return {"pixel_values": views} if images else {}, None, trace
         seen = self.features.look(prompts)
         own = self.model.generation_config  # pyright: ignore[reportAttributeAccessIssue]
-        trace.no_reuse = (
+        no_reuse = (
             self.prefixes.refusal
             or why_not(options.library, own, options.library.get("generation_config"))
             or ("several prompts at once" if len(prompts) > 1 else None)
         )
-        if trace.no_reuse is not None:
-            features = self._features(seen, trace)
-            return {} if features is None else _encoded(features), None
-        image_ids = self.model.config.image_tokens().all()
-        start = self.prefixes.begin(Tokens.of(prompts[0], [one.pixels for one in seen], image_ids))
-        trace.held_tokens = start.held
-        new = [
-            one
-            for one, (first, length, _) in zip(seen, start.tokens.images, strict=True)
-            if first + length > start.held
-        ]
-        features = self._features(new, trace)
-        if features is not None:
+        start, inputs, held = None, {}, 0
+        if no_reuse is None:
+            image_ids = self.model.config.image_tokens().all()
+            start = self.prefixes.begin(Tokens.of(prompts[0], [one.pixels for one in seen], image_ids))
+            inputs["past_key_values"], held = start.cache, start.held
+            ends = [first + length for first, length, _ in start.tokens.images]
+            seen = [one for one, end in zip(seen, ends, strict=True) if end > held]
+        features = self.features.of(seen, self.device())
+        if features is not None and held:
             slots = torch.tensor(prompts[0].ids) == self.model.config.image_token_id
-            features = unheld(features, slots, start.held)
-        return {"past_key_values": start.cache} | ({} if features is None else _encoded(features)), start
-
-    def _features(self, seen: Sequence[Look], trace: Trace) -> torch.Tensor | None:
-        trace.encoded_images = len({one.key for one in seen if one.features is None})
-        return self.features.of(seen, self.device())
+            features = unheld(features, slots, held)
+        if features is not None:
+            # as the library passes on encoded images
+            image = BaseModelOutputWithPooling(pooler_output=features)  # pyright: ignore[reportArgumentType]
+            inputs["mm_encoder_outputs"] = {"image": image}
+        encoded = len({one.key for one in seen if one.features is None})
+        return inputs, start, Trace(held_tokens=held, encoded_images=encoded, no_reuse=no_reuse)
 
     def _settings(self, options: Options, longest: int, clock: Clock, prompts: int) -> dict[str, Any]:
         """Return the settings for `generate`; those of the call come before those of its `generation_config`."""
@@ -191,17 +191,15 @@ class Runner:
             settings["logits_processor"] = LogitsProcessorList(processors)
         return settings
 
-    def _finish(self, trace: Trace, ids: list[int], options: Options) -> None:
-        """Note an answer's ids, without what its row is filled up with, and whether it ended by itself."""
+    def _finished(self, trace: Trace, ids: list[int], options: Options, filled: bool) -> Trace:
+        """Add an answer's ids, without what its row may be filled up with, and whether it ended by itself."""
         given = options.library.get("eos_token_id", self.tokenizer.eos_token_id)
         ends = set(given if isinstance(given, list | tuple) else [given]) - {None}
         length = next((k + 1 for k, number in enumerate(ids) if number in ends), 0)
+        if length:
+            return replace(trace, ids=tuple(ids[:length]), finish="stop")
+        while filled and ids and ids[-1] == self.pad():
+            ids = ids[:-1]
         stop = self.builder.stop_ids()
-        by_itself = length or ids[-len(stop) :] == stop or any(one in self.decode(ids) for one in options.stops)
-        trace.ids = ids[:length] if length else ids
-        trace.finish = "stop" if by_itself else "length"
-
-
-def _encoded(features: torch.Tensor) -> dict[str, Any]:
-    """Return features (V, N, D) as the library passes encoded images on."""
-    return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=features)}}  # pyright: ignore[reportArgumentType]
+        by_itself = ids[-len(stop) :] == stop or any(one in self.decode(ids) for one in options.stops)
+        return replace(trace, ids=tuple(ids), finish="stop" if by_itself else "length")

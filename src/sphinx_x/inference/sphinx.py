@@ -12,6 +12,7 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 from sphinx_x.conversation import Message
 from sphinx_x.errors import PromptError
 from sphinx_x.images import Source, picture_size
+from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
 from sphinx_x.inference.features import Features
@@ -99,7 +100,9 @@ class SphinxX:
             question: The question; `<image>` marks where images go, by default in front.
             images: Anything that `open_image` takes, or a list of such.
             stream: Return an iterator of pieces of text instead of the whole answer.
-            generation: Options for the library's `generate` (by default greedy, with max_new_tokens=256).
+            generation: Options for the library's `generate` (by default greedy, with max_new_tokens=256). A
+                `temperature` above 0 or a `top_p` below 1 draws the tokens. Besides there are `stop`, a text or several
+                of which nothing is given out, nor of what follows, and `seed` for what is drawn.
 
         Returns:
             The answer, or an iterator of its pieces. With `num_return_sequences` above 1, a list of answers.
@@ -110,6 +113,10 @@ class SphinxX:
             ImageError: An image cannot be read.
         """
         return self.session().ask(question, images, stream, **generation)
+
+    def answer(self, question: str, images: Images = None, **generation: Any) -> Answer:
+        """Answer one question as `chat` does, and return what the answer points at and what it took as well."""
+        return self.session().answer(question, images, **generation)
 
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[Any]:
         """Answer many (question, image or images) pairs: as one by one, but faster.
@@ -190,6 +197,7 @@ class SphinxX:
         prompts: Sequence[Prompt],
         batch_size: int = BATCH,
         probabilities: list[float] | None = None,
+        traces: list[Trace] | None = None,
         **generation: Any,
     ) -> list[Any]:
         """Answer prompts, with memory and `generation` as for `chat_batch`.
@@ -199,6 +207,7 @@ class SphinxX:
             batch_size: Number of prompts that are answered at once.
             probabilities: A list to which the mean token probability of each answer is added, in the order of the
                 prompts; only for one answer each.
+            traces: A list to which is added how each answer came about, likewise.
             generation: As for `chat`.
 
         Returns:
@@ -208,18 +217,22 @@ class SphinxX:
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
         found: list[Any] = []
         means: list[float] | None = None if probabilities is None else []
+        made: list[Trace] | None = None if traces is None else []
         for first in range(0, len(order), batch_size):
-            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, **generation)
+            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, made, **generation)
         places = sorted(range(len(order)), key=lambda row: order[row])  # where each prompt's answer is
         if probabilities is not None and means is not None:
             probabilities += [means[row] for row in places]
+        if traces is not None and made is not None:
+            several = len(made) // max(len(order), 1)
+            traces += [trace for row in places for trace in made[row * several : (row + 1) * several]]
         return [found[row] for row in places]
 
     def stream(
         self,
         prompt: Prompt,
         probabilities: list[float] | None = None,
-        trace: Trace | None = None,
+        traces: list[Trace] | None = None,
         **generation: Any,
     ) -> Generator[str, None, str]:
         """Answer one prompt piece by piece, while a thread generates; the generator's return value is the whole answer.
@@ -227,7 +240,7 @@ class SphinxX:
         Args:
             prompt: A prompt made by `prompt` or `prompt_for`.
             probabilities: A list to which the mean token probability of the answer is added.
-            trace: Filled with how the answer came about, once it is complete.
+            traces: A list to which is added how the answer came about.
             generation: As for `chat`.
 
         Yields:
@@ -239,7 +252,7 @@ class SphinxX:
         def work() -> None:
             try:
                 self._generate(
-                    [prompt], probabilities, trace, streamer=stream, stopping_criteria=criteria, **generation
+                    [prompt], probabilities, traces, streamer=stream, stopping_criteria=criteria, **generation
                 )
             except BaseException as error:  # raised again in the reading thread
                 stream.fail(error)
@@ -274,12 +287,12 @@ class SphinxX:
         self,
         prompts: Sequence[Prompt],
         probabilities: list[float] | None = None,
-        trace: Trace | None = None,
+        traces: list[Trace] | None = None,
         **generation: Any,
     ) -> list[Any]:
         """Answer the prompts of one batch with texts, or with lists of texts where several answers are asked for."""
         stops = read_options(generation).stops
-        texts = [self._text(ids, stops) for ids in self._generate(prompts, probabilities, trace, **generation)]
+        texts = [self._text(ids, stops) for ids in self._generate(prompts, probabilities, traces, **generation)]
         several = len(texts) // len(prompts)
         return texts if several == 1 else [texts[k : k + several] for k in range(0, len(texts), several)]
 
@@ -287,11 +300,11 @@ class SphinxX:
         self,
         prompts: Sequence[Prompt],
         probabilities: list[float] | None = None,
-        trace: Trace | None = None,
+        traces: list[Trace] | None = None,
         **generation: Any,
     ) -> list[list[int]]:
         """Return the generated ids, one row for each answer (see `Runner.run`)."""
-        return self._runner.run(prompts, read_options(generation), probabilities, trace)
+        return self._runner.run(prompts, read_options(generation), probabilities, traces)
 
     def _text(self, ids: Sequence[int], stops: Sequence[str] = ()) -> str:
         return self._runner.text(ids, stops)
