@@ -59,6 +59,16 @@ Device = Annotated[
     typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
 ]
 Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, help="Draw tokens at this temperature; 0, and by default: the most probable.")
+]
+TopP = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Draw from the most probable tokens with this share together.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of what is drawn.")]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="End the answer before this text (as it is: no escapes); repeatable.")
+]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -68,15 +78,27 @@ def chat(
     question: Annotated[str | None, typer.Argument(help="The question; without one, a chat of several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Draw what the answer points at into this image.")
+    ] = None,
     max_new_tokens: Tokens = 256,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    stop: Stop = None,
     device: Device = None,
     bits: Bits = None,
 ) -> None:
-    """Ask about an image and stream the answer."""
+    """Ask about an image, stream the answer, and list what it points at (in pixels; a PDF: at 150 dpi)."""
+    from sphinx_x.drawing import picture_form
     from sphinx_x.images import open_image
 
     # faults in the input are reported before the model is loaded
     picture = None if image in (None, "-") else open_image(str(image), page=page)
+    if out is not None:
+        picture_form(out)
+        if picture is None:
+            raise SphinxXError("--out draws into the image, and there is none")
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
     early.refuse(model, [picture.size] if picture else [])
@@ -84,9 +106,11 @@ def chat(
         from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits)
+    given = {"temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or None}
+    options = {"max_new_tokens": max_new_tokens} | {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()
     if question is not None:
-        _stream(session, question, picture, max_new_tokens)
+        _stream(session, question, picture, out, options)
         return
     sphinx.check([picture.size] if picture else [])  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
@@ -97,17 +121,25 @@ def chat(
             break
         if not question.strip():
             break
-        _stream(session, question, picture, max_new_tokens)
-        picture = None
+        _stream(session, question, None if session.images else picture, out, options)
 
 
-def _stream(session: Any, question: str, picture: Any, max_new_tokens: int) -> None:
-    for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
+def _stream(session: Any, question: str, picture: Any, out: Path | None, options: dict[str, Any]) -> None:
+    from sphinx_x.drawing import save_picture
+    from sphinx_x.inference.showing import describe_places, draw_answer
+
+    for piece in session.ask(question, picture, stream=True, **options):
         print(piece, end="", flush=True)
     print(flush=True)
+    for line in describe_places(session.last):
+        print(line, flush=True)
     doubt = session.sphinx.model.config.ability().doubt(session.probability)
     if doubt is not None:
         print(f"note: {doubt}", file=sys.stderr)
+    if out is not None and session.last.points_at_something:
+        save_picture(draw_answer(session.images[0], session.last), out)
+    elif out is not None:
+        print(f"note: the answer points at nothing, {out} is not written", file=sys.stderr)
 
 
 Document = Annotated[str, typer.Argument(help="An image or a PDF.")]
