@@ -166,6 +166,29 @@ def test_other_weights_remember_nothing(tiny_member):
     assert found == asked(forgetful(sphinx), "Read.", page)[0]
 
 
+def test_adapters_that_are_switched_off_remember_nothing(tiny_member):
+    """PEFT changes no weight for that."""
+    peft = pytest.importorskip("peft")
+    sphinx = lively(tiny_member)
+    config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    torch.manual_seed(1)
+    sphinx.model.add_adapter(config)
+    page, found = noise(100, 30, 1), []
+    for _ in range(2):
+        for switch in (sphinx.model.enable_adapters, sphinx.model.disable_adapters):
+            switch()
+            found.append(asked(sphinx, "Read.", page)[0])
+            assert found[-1] == asked(forgetful(sphinx), "Read.", page)[0]
+    assert found[0] != found[1]
+
+
+def test_everything_is_forgotten_on_request(sphinx):
+    asked(sphinx, "Read.", noise(100, 30, 1))
+    sphinx.forget()
+    _, trace = asked(sphinx, "Read.", noise(100, 30, 1))
+    assert (trace.encoded_images, trace.held_tokens) == (1, 0)
+
+
 def test_a_failure_is_not_remembered(sphinx, tmp_path):
     path = tmp_path / "page.png"
     noise(200, 100, 1).save(path)

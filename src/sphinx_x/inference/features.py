@@ -29,10 +29,14 @@ CACHE_BYTES = 256 * 2**20
 def weights_key(module: nn.Module) -> bytes:
     """Return what identifies the weights of this very object: they are others once one is replaced or changed.
 
-    In-place changes count as well (an optimiser's step, `load_state_dict`), but for those that go around PyTorch's own
-    count (through `.data` or NumPy).
+    In-place changes count as well (an optimiser's step, `load_state_dict`), and so does which adapters are in use. What
+    goes around PyTorch's own count (`.data`, NumPy, hooks) does not: `SphinxX.forget` is for that.
     """
     said = hashlib.sha256()
+    for part in module.modules():
+        own = vars(part)
+        if "_disable_adapters" in own:  # PEFT switches adapters by these alone
+            said.update(repr((own["_disable_adapters"], own.get("_active_adapter"))).encode())
     for tensor in [*module.parameters(), *module.buffers()]:
         version = -1 if tensor.is_inference() else tensor._version  # the former has no count
         said.update(f"{tensor.data_ptr()} {version} {tensor.dtype} {tensor.device} {tuple(tensor.shape)};".encode())

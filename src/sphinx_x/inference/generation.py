@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -118,3 +118,30 @@ class TokenStream(BaseStreamer):
             if isinstance(item, BaseException):
                 raise item
             yield item
+
+
+def pieces(
+    ids: Iterable[int], text_of: Callable[[Sequence[int]], str], ends: Sequence[str]
+) -> Generator[str, None, str]:
+    """Yield an answer in pieces, each as soon as it is certain, and return the whole answer.
+
+    A character of several bytes, or the beginning of a text that ends the answer, is held back until it is complete.
+
+    Args:
+        ids: Its ids, as they arrive.
+        text_of: From its ids so far to its text so far.
+        ends: Texts that end it.
+    """
+    so_far: list[int] = []
+    said = ""
+    for number in ids:
+        so_far.append(number)
+        text = text_of(so_far)
+        begun = max((k for end in ends for k in range(1, len(end) + 1) if text.endswith(end[:k])), default=0)
+        text = text[: len(text) - begun]
+        if len(text) > len(said) and not text.endswith("\ufffd"):
+            yield text[len(said) :]
+            said = text
+    answer = text_of(so_far)
+    yield answer[len(said) :]
+    return answer

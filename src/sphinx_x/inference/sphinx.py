@@ -16,7 +16,7 @@ from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
 from sphinx_x.inference.features import Features
-from sphinx_x.inference.generation import Left, TokenStream
+from sphinx_x.inference.generation import Left, TokenStream, pieces
 from sphinx_x.inference.loading import load_parts
 from sphinx_x.inference.options import read_options
 from sphinx_x.inference.prefix import CACHE_BYTES as PREFIX_BYTES
@@ -153,6 +153,11 @@ class SphinxX:
         """Start a conversation of several turns."""
         return Session(self)
 
+    def forget(self) -> None:
+        """Forget all images and conversations, such as after a change of the model that is none of its weights."""
+        self.features.kept.clear()
+        self.prefixes.kept.clear()
+
     def check(self, sizes: Sequence[tuple[int, int]], turn: int = 1) -> None:
         """Check a conversation against what the member declares that it takes (see `Abilities.refusal`).
 
@@ -260,27 +265,11 @@ class SphinxX:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         try:
-            answer = yield from self._pieces(stream, stops)
+            ends = [self._builder.stop_text(), *stops]
+            answer = yield from pieces(stream, lambda ids: self._text(ids, stops), ends)
         finally:  # also where the reader leaves before the end
             left.event.set()
         thread.join()
-        return answer
-
-    def _pieces(self, stream: TokenStream, stops: Sequence[str]) -> Generator[str, None, str]:
-        """Yield pieces of text as soon as they are certain, and return the whole text."""
-        ids: list[int] = []
-        said, ends = "", [self._builder.stop_text(), *stops]
-        for number in stream:
-            ids.append(number)
-            text = self._text(ids, stops)
-            # A character of several bytes, or the beginning of a stop text, is held back until it is complete.
-            begun = max((k for end in ends for k in range(1, len(end) + 1) if text.endswith(end[:k])), default=0)
-            text = text[: len(text) - begun]
-            if len(text) > len(said) and not text.endswith("\ufffd"):
-                yield text[len(said) :]
-                said = text
-        answer = self._text(ids, stops)
-        yield answer[len(said) :]
         return answer
 
     def _answers(
