@@ -24,6 +24,8 @@ from sphinx_x.evaluation.task import Chosen, Reading, Rule
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
 
+Questions = Sequence[tuple[Chosen, list[Item]]]
+"""The items of each task."""
 FOLDER = "routing"
 FEW = 8
 """Experts up to which every number of them is tried (Mixtral's), beyond only powers of two."""
@@ -187,38 +189,38 @@ class Analyst:
                 pass
         weights = model_digest(self.sphinx)
         how = Asking(self.sphinx, weights, self.batch_size, self.longest)
-        items = {chosen: limited(read_items(chosen, self.root), self.limit) for chosen in self.tasks}
-        usage, own = self._watched(how, routers, items)
-        found = [own, *(self._varied(how, routers, items, varied) for varied in variations)]
+        asked = [(chosen, limited(read_items(chosen, self.root), self.limit)) for chosen in self.tasks]
+        usage, own = self._watched(how, routers, asked)
+        found = [own, *(self._varied(how, routers, asked, varied) for varied in variations)]
         if self.rank.number:
             return None
         active = sorted((one for one in found if not one.removed), key=lambda one: one.active)
         removed = tuple(one for one in found if one.removed)
         return Analysis(name or "model", weights, routers, usage, tuple(active), removed, self.limit)
 
-    def _watched(self, how: Asking, routers: Routers, items: dict[Chosen, list[Item]]) -> tuple[Groups, Varied]:
+    def _watched(self, how: Asking, routers: Routers, asked: Questions) -> tuple[Groups, Varied]:
         """The usage of the model as it is, and its scores."""
         layers, experts = len(routers.layers), routers.experts
         groups, rows = Groups.empty(layers, experts), []
         with watched(self.sphinx, routers) as watcher, self._alone(self.out / ANSWERS) as folder:
-            for chosen, asked in items.items():
+            for chosen, items in asked:
                 counts = UsageStore(self.out / FOLDER / "usage", chosen.name, layers, experts)
                 store = WatchedStore(folder, store_name(chosen, "images"), counts)
                 counting = replace(how, around=Counting(watcher, counts, self.rank.number))
-                rows += self._asked(counting, chosen, asked, store, f"{chosen.name} watched")
+                rows += self._asked(counting, chosen, items, store, f"{chosen.name} watched")
                 if self.rank.number == 0:
                     known, keys = counts.read(), {answer.index: answer.key for answer in rows[-1].answers}
-                    for item in asked:
+                    for item in items:
                         groups.add(chosen.name, item, known.get(keys[item.index]))
         return groups, Varied(routers.active, rows=tuple(rows))
 
-    def _varied(self, how: Asking, routers: Routers, items: dict[Chosen, list[Item]], varied: Varied) -> Varied:
+    def _varied(self, how: Asking, routers: Routers, asked: Questions, varied: Varied) -> Varied:
         """The scores of a varied model. Its answers have keys of their own."""
         how, rows = replace(how, model=digest(how.model, varied.identity)), []
         with varied.applied(routers), self._alone(self.out / FOLDER / ANSWERS) as folder:
-            for chosen, asked in items.items():
+            for chosen, items in asked:
                 store = Store(folder, f"{chosen.name}.{varied.name}")
-                rows += self._asked(how, chosen, asked, store, f"{chosen.name} {varied.name}")
+                rows += self._asked(how, chosen, items, store, f"{chosen.name} {varied.name}")
         return replace(varied, rows=tuple(rows))
 
     def _asked(self, how: Asking, chosen: Chosen, items: list[Item], store: Store, told: str) -> list[Row]:

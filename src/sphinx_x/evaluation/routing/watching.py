@@ -118,8 +118,11 @@ class Watcher:
         """Begin a pass; called before the model's trunk."""
         if self._passes is None:
             return
-        ids, mask = given["input_ids"], given["attention_mask"]
-        self._passes.append(_Pass(ids.detach(), mask[:, -ids.shape[1] :].bool()))
+        ids, mask = given["input_ids"].detach(), given.get("attention_mask")
+        # the library leaves out a mask that hides nothing
+        real = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask[:, -ids.shape[1] :].bool()
+        assert real.shape == ids.shape, "a mask of another form than generate gives"
+        self._passes.append(_Pass(ids, real))
 
     def record(self, _: Any, __: Any, output: Any) -> None:
         """Keep what a router says; called after each router."""
