@@ -17,11 +17,13 @@ from transformers import AutoConfig, AutoModel
 
 from commands import one_line, run
 from sphinx_x.errors import DataError
+from sphinx_x.evaluation import asking
 from sphinx_x.evaluation.answers import model_digest
-from sphinx_x.evaluation.asking import prepare
+from sphinx_x.evaluation.asking import Asking, prepare
+from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.routing.analysis import Analysis, Analyst, Plan, drawn
 from sphinx_x.evaluation.routing.routers import active_experts, find_routers, without_experts
-from sphinx_x.evaluation.routing.tables import as_dict, write_analysis
+from sphinx_x.evaluation.routing.tables import as_dict, as_markdown
 from sphinx_x.evaluation.routing.usage import entropies, shares
 from sphinx_x.evaluation.routing.watching import MODALITIES, Usage, watched
 from sphinx_x.evaluation.run import choose, evaluate
@@ -104,8 +106,6 @@ WATCH = Plan(active=(), removed=())
 
 def prompts_of(sphinx: SphinxX, data: Path) -> list[tuple[str, Any]]:
     """The kind and the prompt of every question."""
-    from sphinx_x.evaluation.asking import Asking
-
     [chosen] = choose(["mme"], data)
     how = Asking(sphinx, "")
     asked = [prepare(how, chosen.task, item) for item in read_items(chosen, data)]
@@ -332,23 +332,23 @@ def counted_calls(sphinx: SphinxX, monkeypatch: pytest.MonkeyPatch, stops_after:
 PLAN = Plan(active=(1, 3), removed=(1, 2), runs=2)
 
 
-def written(analysis: Analysis, out: Path) -> dict[str, bytes]:
-    write_analysis(analysis, out)
-    return {path.name: path.read_bytes() for path in sorted(out.glob("routing*")) if path.is_file()}
+def told(analysis: Analysis) -> tuple[str, str]:
+    """All that is told of an analysis."""
+    return json.dumps(as_dict(analysis)), as_markdown(analysis)
 
 
 def test_a_repeated_run_costs_nothing_and_no_answer_is_taken_for_another(
     known: SphinxX, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = model_digest(known)
-    first = written(analysed(known, data, tmp_path / "run", PLAN), tmp_path / "run")
+    first = told(analysed(known, data, tmp_path / "run", PLAN))
     files = sorted((tmp_path / "run" / "routing" / "answers").glob("*.jsonl"))
     assert len(files) == 2 + 2 * 2
     keys = [json.loads(line)["key"] for path in files for line in path.read_text().splitlines()]
     keys += [json.loads(line)["key"] for line in (tmp_path / "run/answers/mme.jsonl").read_text().splitlines()]
     assert len(set(keys)) == len(keys) == 7 * 12
     calls = counted_calls(known, monkeypatch)
-    assert written(analysed(known, data, tmp_path / "run", PLAN), tmp_path / "run") == first
+    assert told(analysed(known, data, tmp_path / "run", PLAN)) == first
     assert evaluate(known, choose(["mme"], data), data, tmp_path / "run") is not None
     assert calls == []
     # one more number costs its own pass alone
@@ -359,20 +359,37 @@ def test_a_repeated_run_costs_nothing_and_no_answer_is_taken_for_another(
     for path in (tmp_path / "run/routing/usage").glob("*"):
         path.unlink()
     calls.clear()
-    assert written(analysed(known, data, tmp_path / "run", PLAN), tmp_path / "run") == first
+    assert told(analysed(known, data, tmp_path / "run", PLAN)) == first
     assert sum(calls) == 12
 
 
 def test_a_killed_analysis_goes_on(known: SphinxX, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = written(analysed(known, data, tmp_path / "whole", PLAN), tmp_path / "whole")
+    whole = told(analysed(known, data, tmp_path / "whole", PLAN))
     for stops_after in (0, 1, 2, 4, 9):
         with monkeypatch.context() as patched:
             counted_calls(known, patched, stops_after)
             with pytest.raises(KeyboardInterrupt):
                 analysed(known, data, tmp_path / "killed", PLAN)
     calls = counted_calls(known, monkeypatch)
-    assert written(analysed(known, data, tmp_path / "killed", PLAN), tmp_path / "killed") == whole
+    assert told(analysed(known, data, tmp_path / "killed", PLAN)) == whole
     assert sum(calls) < 7 * 12
+
+
+def test_ranks_share_the_work_and_change_nothing(
+    folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = analysed(SphinxX.load(folder, device="cpu"), data, tmp_path / "alone", PLAN)
+    monkeypatch.setattr(Rank, "wait", lambda self: None)
+    monkeypatch.setattr(asking, "WINDOW", 1)
+    found = None
+    for number in (1, 0):
+        # after one another: the first one, which puts together what both did, comes last
+        sphinx = SphinxX.load(folder, device="cpu")
+        calls = counted_calls(sphinx, monkeypatch)
+        two = analyst(sphinx, data, tmp_path / "two", rank=Rank(number, 2), batch_size=3)
+        found = two.analyse(PLAN, "known")
+        assert sum(calls) == 7 * 6
+    assert found is not None and told(found) == told(alone)
 
 
 def test_questions_that_cannot_be_asked_are_counted(known: SphinxX, data: Path, tmp_path: Path) -> None:
@@ -386,7 +403,7 @@ def test_questions_that_cannot_be_asked_are_counted(known: SphinxX, data: Path, 
     found = analysed(known, copied, tmp_path / "run", WATCH)
     assert found.usage.missing == 4
     assert "mme: OCR" not in found.usage.domains
-    assert "4 questions could not be asked" in written(found, tmp_path / "run")["routing.md"].decode()
+    assert "4 questions could not be asked" in as_markdown(found)
 
 
 def test_usage_of_another_model_is_named(known: SphinxX, data: Path, tmp_path: Path) -> None:
@@ -485,15 +502,15 @@ def test_the_command(folder: Path, data: Path, tmp_path: Path, capsys: Any) -> N
         capsys=capsys,
     )  # fmt: skip
     assert code == 0
-    told = json.loads((out / "routing.json").read_text())
-    assert (told["experts"], told["active experts"], told["layers"]) == (4, 2, [0, 1])
-    assert [one["active"] for one in told["active"]] == [1, 2, 4]
-    assert [(one["removed"], one["run"], len(one["experts"])) for one in told["removed"]] == [(2, 0, 2), (2, 1, 2)]
-    image = told["usage"]["modality"]["image"]
+    said = json.loads((out / "routing.json").read_text())
+    assert (said["experts"], said["active experts"], said["layers"]) == (4, 2, [0, 1])
+    assert [one["active"] for one in said["active"]] == [1, 2, 4]
+    assert [(one["removed"], one["run"], len(one["experts"])) for one in said["removed"]] == [(2, 0, 2), (2, 1, 2)]
+    image = said["usage"]["modality"]["image"]
     assert image["layers"][0]["share"] == [0.5, 0.5, 0, 0] and image["layers"][0]["entropy"] == 0.5
     assert image["layers"][1]["tokens"] == [image["tokens"], image["tokens"], 0, 0]
     report = json.loads((out / "report.json").read_text())
-    assert told["active"][1]["scores"]["mme"]["score"] == report["rows"][0]["score"]
+    assert said["active"][1]["scores"]["mme"]["score"] == report["rows"][0]["score"]
     text = (out / "routing.md").read_text()
     assert re.search(r"^\| 0 \| 0\.500 \| 50\.0 \([\d.]+\) \| 50\.0 \([\d.]+\) \| 0\.0 \(0\.0\) \|", text, re.M)
     assert "2 (the model's own)" in text
@@ -537,10 +554,10 @@ def test_numbers_out_of_range(plan: Plan, message: str, known: SphinxX, data: Pa
 
 
 def test_the_json_has_everything(known: SphinxX, data: Path, tmp_path: Path) -> None:
-    told = as_dict(analysed(known, data, tmp_path, WATCH))
-    total = sum(group["tokens"] for group in told["usage"]["modality"].values())
-    assert told["usage"]["domain"]["mme"]["tokens"] == total
-    for groups in told["usage"].values():
+    said = as_dict(analysed(known, data, tmp_path, WATCH))
+    total = sum(group["tokens"] for group in said["usage"]["modality"].values())
+    assert said["usage"]["domain"]["mme"]["tokens"] == total
+    for groups in said["usage"].values():
         for group in groups.values():
             for layer in group["layers"]:
                 assert sum(layer["tokens"]) == 2 * group["tokens"]
