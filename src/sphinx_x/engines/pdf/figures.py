@@ -1,0 +1,64 @@
+"""Figures of a page: which lines are inside them, and where they stand among the blocks of the text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sphinx_x.data.sample import Box
+from sphinx_x.engines.pdf.blocks import Block
+from sphinx_x.engines.pdf.drawings import Shapes
+from sphinx_x.engines.pdf.words import Line
+
+IN_FIGURE = 0.5
+"""Share of a line's box inside a figure, from which the line belongs to it."""
+TEXT_IN_DRAWING = 0.35
+"""Share of a drawing that text may cover; beyond it, it is a decoration of the text."""
+
+
+def with_lines(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
+    """Figures with the lines inside them, and the lines that are in none."""
+    figures = []
+    rest = list(lines)
+    for box, count in shapes.figures:
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        inside = [line for line in rest if _share_inside(line.box, box) > IN_FIGURE]
+        covered = sum((line.box[2] - line.box[0]) * (line.box[3] - line.box[1]) for line in inside)
+        if covered > TEXT_IN_DRAWING * area or 2 * sum(len(line.words) for line in inside) > count:
+            continue  # framed text
+        figures.append(Block(inside, box, "figure"))
+        taken = set(map(id, inside))
+        rest = [line for line in rest if id(line) not in taken]
+    return figures, rest
+
+
+def taken(figures: Sequence[Block], lines: Sequence[Line]) -> list[Line]:
+    """Gives lines of other directions to the figures they are in; returns the others."""
+    rest = []
+    for line in lines:
+        around = next((figure for figure in figures if _share_inside(line.box, figure.box) > IN_FIGURE), None)
+        (rest if around is None else around.lines).append(line)
+    return rest
+
+
+def _share_inside(box: Box, other: Box) -> float:
+    across = min(box[2], other[2]) - max(box[0], other[0])
+    down = min(box[3], other[3]) - max(box[1], other[1])
+    return max(across, 0) * max(down, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
+
+
+def placed(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
+    """Puts every figure before the block that follows it in its column."""
+    out = list(blocks)
+    for figure in figures:
+        best, place = math.inf, len(out)
+        for number, block in enumerate(out):
+            across = min(block.box[2], figure.box[2]) - max(block.box[0], figure.box[0])
+            below = block.box[1] - figure.box[3]
+            if across > 0 and -0.3 * (figure.box[3] - figure.box[1]) <= below < best:
+                best, place = below, number
+        if place == len(out) and out:  # nothing below it: after the last block above
+            above = [n for n, b in enumerate(out) if min(b.box[2], figure.box[2]) > max(b.box[0], figure.box[0])]
+            place = max(above, default=len(out) - 1) + 1
+        out.insert(place, figure)
+    return out

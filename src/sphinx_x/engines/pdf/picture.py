@@ -1,0 +1,59 @@
+"""The picture of a page, grey where it has no colour, and the way from its points to pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pypdfium2 as pdfium
+from PIL import Image
+
+from sphinx_x.engines.pdf.text_layer import Frame
+from sphinx_x.sources.base import UnusedError
+
+COLOUR = 24
+"""Difference between the channels from which a page is kept in colour."""
+STRIP = 64
+"""Rows that are looked at together: few enough to stay in the processor's cache."""
+SIDES = (20.0, 14_400.0)
+"""Points; what a page's sides may measure."""
+LEAST_PIXELS = 16
+"""Pixels that the shorter side of a picture has at least."""
+
+
+def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
+    """Pixels per point that give a page a long side of `long_edge` pixels.
+
+    Raises `UnusedError` for a page of an odd size.
+    """
+    width, height = page.get_size()
+    if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+    scale = (long_edge - 1e-3) / max(width, height)
+    if min(width, height) * scale < LEAST_PIXELS:
+        raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
+    return scale
+
+
+def render(page: pdfium.PdfPage, scale: float) -> tuple[Image.Image, Frame]:
+    """The picture of a page at so many pixels per point, and where its points are in it."""
+    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=True)  # pyright: ignore[reportArgumentType]
+    image = _greyed(bitmap)
+    bitmap.close()
+    left, bottom, right, top = page.get_bbox()
+    return image, Frame((left, bottom, right, top), page.get_rotation() // 90, *image.size)
+
+
+def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
+    """A picture of red, green, blue and nothing -> a copy: one channel where no colour can be seen, else three.
+
+    Most pages are exactly grey, which is seen fastest by comparing the bytes of whole pixels.
+    """
+    image, pixels = bitmap.to_pil(), bitmap.to_numpy()
+    whole = pixels.view("<u4")[..., 0]
+    for top in range(0, len(whole), STRIP):
+        strip = whole[top : top + STRIP]
+        odd = ((strip >> 8) ^ strip) & 0xFFFF != 0
+        if odd.any():
+            channels = pixels[top : top + STRIP][odd].astype(np.int16)
+            if np.abs(channels[:, 1:3] - channels[:, :1]).max() > COLOUR:
+                return image.convert("RGB")
+    return image.getchannel(0)
