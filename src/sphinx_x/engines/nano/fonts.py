@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader, write_shard
-from sphinx_x.engines.nano.lines import DPI, MARGINS, MAX_CHARS, MAX_WIDTH, MIN_CHARS, MIN_HEIGHT, encode
+from sphinx_x.engines.nano.judging import DPI, MAX_CHARS, MIN_CHARS
+from sphinx_x.engines.nano.lines import MARGINS, MAX_WIDTH, MIN_HEIGHT, encode
 from sphinx_x.engines.nano.tasks import Word, ask_about_line, regions_of
 from sphinx_x.errors import DataError
 

@@ -20,7 +20,9 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-MONO = re.compile(r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt", re.IGNORECASE)
+MONO = re.compile(
+    r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt|menlo|monaco", re.IGNORECASE
+)
 NAMELESS = "#"
 """What the names of fonts without one begin with; these are bitmap fonts, mostly."""
 FLAT = 1e-2
@@ -68,14 +70,16 @@ class Font:
 class Characters:
     """N characters in the order of the text layer, without white space.
 
-    text: one character, or the letters of a ligature; box: (N, 4) ink and advance: (N, 4) cell, pixels of the picture;
-    space: white space before it (2 where the file has it, 1 where the reader inferred it, 0 none); broken: no text that
-    can be trusted; hidden: invisible or transparent.
+    text: one character, or the letters of a ligature; box: (N, 4) ink and cell: (N, 4) advance, pixels of the picture;
+    origin: (N, 2) where each stands on its line, None where it was not asked for; space: white space before it (2 where
+    the file has it, 1 where the reader inferred it, 0 none); broken: no text that can be trusted; hidden: invisible or
+    transparent.
     """
 
     text: list[str] = field(default_factory=list)
     box: Any = None
     cell: Any = None
+    origin: Any = None
     font: list[Font] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
@@ -136,6 +140,7 @@ _get_code = native("FPDFText_GetUnicode", ctypes.c_uint)
 _get_object = native("FPDFText_GetTextObject", ctypes.c_size_t)
 _get_box = native("FPDFText_GetCharBox", ctypes.c_int)
 _get_cell = native("FPDFText_GetLooseCharBox", ctypes.c_int)
+_get_origin = native("FPDFText_GetCharOrigin", ctypes.c_int)
 _is_generated = native("FPDFText_IsGenerated", ctypes.c_int)
 _get_size = native("FPDFText_GetFontSize", ctypes.c_double)
 _get_matrix = native("FPDFText_GetMatrix", ctypes.c_int)
@@ -145,16 +150,19 @@ _get_mode = native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
 _get_mark = native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
-def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
-    """The characters of a page's text layer. Raises `PdfiumError` where pdfium cannot read it."""
+def read_characters(page: pdfium.PdfPage, frame: Frame, origins: bool = False) -> Characters:
+    """The characters of a page's text layer, with their origins where these are asked for.
+
+    Raises `PdfiumError` where pdfium cannot read it.
+    """
     textpage = page.get_textpage()
     try:
-        return _read(textpage, frame)
+        return _read(textpage, frame, origins)
     finally:
         textpage.close()
 
 
-def _read(textpage: Any, frame: Frame) -> Characters:
+def _read(textpage: Any, frame: Frame, origins: bool) -> Characters:
     native, count = ctypes.cast(textpage.raw, ctypes.c_void_p), textpage.count_chars()
     members, codes, space = _members(native, count)
     out = Characters([character(code) for code in codes], space=space)
@@ -173,6 +181,10 @@ def _read(textpage: Any, frame: Frame) -> Characters:
     out.box = frame.boxes(_filled(map(_get_box, repeat(native), members, *map(repeat, corners)), box, np.float64))
     cells = _filled(map(_get_cell, repeat(native), members, repeat(ctypes.byref(cell))), cell, np.float32)
     out.cell = frame.boxes(cells[:, [0, 3, 2, 1]])
+    if origins:
+        x, y = (ctypes.byref(box, 8 * side) for side in (0, 1))
+        places = _filled(map(_get_origin, repeat(native), members, repeat(x), repeat(y)), box, np.float64)
+        out.origin = np.stack(frame.points(places[:, 0], places[:, 1]), 1)
     _finish(out)
     return out
 

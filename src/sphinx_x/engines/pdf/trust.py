@@ -30,7 +30,7 @@ ENOUGH = 40
 """Characters that a font must have to be judged by its words or its pictures."""
 SYMBOLS = re.compile(
     r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
-    r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)",
+    r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)|wingd|webd|awesome|lasy|ornament|braille|barcode|ean13",
     re.IGNORECASE,
 )
 """Fonts of symbols, whose codes are those of letters where the file has no map."""

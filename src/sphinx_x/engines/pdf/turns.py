@@ -30,6 +30,8 @@ def turn_of(chars: Characters) -> int:
 
 def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
     chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
+    if chars.origin is not None:
+        chars.origin = turn_boxes(np.tile(chars.origin, 2), quarters, width, height)[:, :2]
     straight = chars.direction < 4
     chars.direction[straight] = (chars.direction[straight] - quarters) % 4
     turned = _turned_boxes([box for box, _ in shapes.figures], quarters, width, height)
