@@ -31,7 +31,7 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.drawing import draw_places
 from sphinx_x.engines.pdf.page import Page, read_page
 

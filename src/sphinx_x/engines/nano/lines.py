@@ -18,10 +18,11 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
 
-from sphinx_x.data.sample import Box, Sample
+from sphinx_x.boxes import Box
+from sphinx_x.data.sample import BoxedText, Sample, regions_of
 from sphinx_x.engines.nano.judging import SCALE, judge_ink, judge_text
 from sphinx_x.engines.nano.line_pieces import Piece, pieces_of
-from sphinx_x.engines.nano.tasks import Word, ask_about_line, regions_of
+from sphinx_x.engines.nano.tasks import ask_about_line
 from sphinx_x.engines.pdf.page import TO_LINES, State, characters, run_stages, with_stage
 from sphinx_x.engines.pdf.text_layer import read_characters
 from sphinx_x.errors import DataError
@@ -41,7 +42,7 @@ class Crop:
     """One text line or run of words as a picture."""
 
     png: bytes
-    words: list[Word]
+    words: list[BoxedText]
     page: int
     width: int
     height: int
@@ -93,7 +94,7 @@ class RenderedPage:
         if rule:
             return rule
         words = [
-            Word(text, self._word_box(members, x1, y1, x2, y2))
+            BoxedText(text, self._word_box(members, x1, y1, x2, y2))
             for text, members in zip(chosen.texts, chosen.chars, strict=True)
         ]
         coloured = part.ndim == 3 and int((part.max(axis=2).astype(int) - part.min(axis=2)).max()) > COLOUR

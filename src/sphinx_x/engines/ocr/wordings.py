@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.sources.dialogue import Content, boxes
 from sphinx_x.sources.layout import DETECT, NUMBERS
 from sphinx_x.sources.spotting import DETECT as SPOT_PAGE

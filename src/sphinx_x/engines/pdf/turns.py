@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.engines.pdf.drawings import Shapes
 from sphinx_x.engines.pdf.text_layer import Characters
 from sphinx_x.engines.pdf.words import turn_boxes

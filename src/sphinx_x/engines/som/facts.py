@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.nouns import a_noun, counted_noun, head, is_plural
 from sphinx_x.engines.som.regions import Region, cut_out

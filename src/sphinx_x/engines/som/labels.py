@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import ImageFont
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.engines.som.overlaps import Kept
 
 SMALLEST = 10

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.engines.som.colours import Colour, choose, ink_on, palette
 from sphinx_x.engines.som.labels import NO_ROOM, Rect, font_of, overlap, place_labels
 from sphinx_x.engines.som.outlines import area_of, outline, simplify

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box
 from sphinx_x.engines.som.nouns import a_noun
 from sphinx_x.engines.som.regions import Region
 from sphinx_x.engines.som.scenes import Scene, SceneSource
