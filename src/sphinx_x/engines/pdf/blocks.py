@@ -75,11 +75,17 @@ class Block:
     label: str = ""
     parts: list[Block] = field(default_factory=list)
     """What a figure or list is made of, where that is known."""
+    _text: tuple[int, str] = field(default=(0, ""), init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """The text as a reader would type it: words that a line end parted are whole again."""
-        return flowing(self.lines)
+        """The text as a reader would type it: words that a line end parted are whole again.
+
+        Lines may be added to a block, but stay as they are once this was asked for.
+        """
+        if self._text[0] != len(self.lines):
+            self._text = (len(self.lines), flowing(self.lines))
+        return self._text[1]
 
     @property
     def clean(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
@@ -35,11 +37,30 @@ def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
 
 def render(page: pdfium.PdfPage, scale: float) -> tuple[Image.Image, Frame]:
     """The picture of a page at so many pixels per point, and where its points are in it."""
-    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=True)  # pyright: ignore[reportArgumentType]
+    bitmap = page.render(  # pyright: ignore[reportArgumentType]
+        scale=scale,  # pyright: ignore[reportArgumentType]
+        rev_byteorder=True,
+        prefer_bgrx=True,
+        bitmap_maker=_bitmap,
+    )
     image = _greyed(bitmap)
     bitmap.close()
     left, bottom, right, top = page.get_bbox()
     return image, Frame((left, bottom, right, top), page.get_rotation() // 90, *image.size)
+
+
+_memory = bytearray()
+"""What the pixels of one page after the other lie in: the system gives new memory slower than pages are drawn."""
+
+
+def _bitmap(width: int, height: int, format: int, rev_byteorder: bool) -> pdfium.PdfBitmap:
+    """A bitmap that is good until the next one is asked for."""
+    global _memory
+    size = width * height * 4
+    if len(_memory) < size:
+        _memory = bytearray(size)
+    pixels = (ctypes.c_ubyte * size).from_buffer(_memory)
+    return pdfium.PdfBitmap.new_native(width, height, format, rev_byteorder, pixels)
 
 
 def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
@@ -47,13 +68,16 @@ def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
 
     Most pages are exactly grey, which is seen fastest by comparing the bytes of whole pixels.
     """
-    image, pixels = bitmap.to_pil(), bitmap.to_numpy()
+    pixels = bitmap.to_numpy()
     whole = pixels.view("<u4")[..., 0]
+    unlike = np.empty((STRIP, whole.shape[1]), whole.dtype)
     for top in range(0, len(whole), STRIP):
         strip = whole[top : top + STRIP]
-        odd = ((strip >> 8) ^ strip) & 0xFFFF != 0
-        if odd.any():
-            channels = pixels[top : top + STRIP][odd].astype(np.int16)
+        apart = unlike[: len(strip)]
+        np.right_shift(strip, 8, out=apart)
+        np.bitwise_xor(apart, strip, out=apart)
+        if np.bitwise_or.reduce(apart, axis=None) & 0xFFFF:
+            channels = pixels[top : top + STRIP][apart & 0xFFFF != 0].astype(np.int16)
             if np.abs(channels[:, 1:3] - channels[:, :1]).max() > COLOUR:
-                return image.convert("RGB")
-    return image.getchannel(0)
+                return Image.frombytes("RGB", (bitmap.width, bitmap.height), pixels, "raw", "RGBX")
+    return bitmap.to_pil().getchannel(0)

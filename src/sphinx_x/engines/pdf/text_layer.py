@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,8 @@ class Characters:
     font: list[Font] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
+    runs: list[int] = field(default_factory=list)
+    """Where characters of another text object begin; all up to the next have one font."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
     shy: list[bool] = field(default_factory=list)
@@ -171,11 +173,14 @@ def _read(textpage: Any, frame: Frame, origins: bool) -> Characters:
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
     out.keys = list(map(_get_object, repeat(native), members))
-    for index, key in zip(members, out.keys, strict=True):
+    objects = np.array(out.keys, np.uint64)
+    out.runs = [0, *(np.flatnonzero(objects[1:] != objects[:-1]) + 1).tolist()] if members else []
+    for start, end in pairwise([*out.runs, len(members)]):
+        key = out.keys[start]
         font = fonts.get(key)
         if font is None:
-            font = fonts[key] = _read_font(native, index, key, frame, names)
-        out.font.append(font)
+            font = fonts[key] = _read_font(native, members[start], key, frame, names)
+        out.font += [font] * (end - start)
     box, cell = (ctypes.c_double * 4)(), raw.FS_RECTF()
     corners = (ctypes.byref(box, 8 * side) for side in (0, 2, 1, 3))  # pdfium gives left, right, bottom, top
     out.box = frame.boxes(_filled(map(_get_box, repeat(native), members, *map(repeat, corners)), box, np.float64))
@@ -247,9 +252,11 @@ def _finish(out: Characters) -> None:
     empty = sides.min(1, initial=math.inf) < FLAT
     out.box[empty] = out.cell[empty]
     out.broken = np.array([text == "\ufffd" for text in out.text], bool)
-    out.hidden = np.array([font.hidden for font in out.font], bool)
-    out.direction = np.array([font.direction for font in out.font], np.int8)
-    out.size = np.array([font.size for font in out.font], np.float64)
+    counts = np.diff([*out.runs, len(out)])
+    fonts = [out.font[start] for start in out.runs]
+    out.hidden = np.repeat(np.array([font.hidden for font in fonts], bool), counts)
+    out.direction = np.repeat(np.array([font.direction for font in fonts], np.int8), counts)
+    out.size = np.repeat(np.array([font.size for font in fonts], np.float64), counts)
     high = np.where(out.direction % 2 == 1, out.cell[:, 2] - out.cell[:, 0], out.cell[:, 3] - out.cell[:, 1])
     unknown = out.size < 0.3 * high  # bitmap fonts have units of their own
     out.size[unknown] = 0.75 * high[unknown]

@@ -20,7 +20,8 @@ from sphinx_x.engines.pdf.shapes import known_letters, misfit
 from sphinx_x.engines.pdf.text_layer import NAMELESS, Characters
 
 LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdhkl")
-JUDGED = LOW | BELOW | TALL
+KINDS = (LOW, BELOW, TALL)
+KIND_OF = {letter: kind for kind, letters in enumerate(KINDS, 1) for letter in letters}
 LETTERS, WORDS = 12, 8
 """Letters and words that a font must have to be judged."""
 WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\d_a-zA-Z]{2,}")
@@ -64,8 +65,9 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
     page, upright.
     """
     fonts: dict[str, list[int]] = {}
-    for k, font in enumerate(chars.font):
-        fonts.setdefault(font.name, []).append(k)
+    for start, end in pairwise([*chars.runs, len(chars)]):
+        fonts.setdefault(chars.font[start].name, []).extend(range(start, end))
+    kinds = _kinds(chars)
     words: dict[str, list[str]] = {name: [] for name in fonts}
     for name, word in _words(chars):
         words[name].append(word)
@@ -78,7 +80,7 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
             misread(words[name])
             or jumbled(words[name])
             or (nameless and garbled(words[name]))
-            or shapes_wrong(chars, members)
+            or shapes_wrong(chars, members, kinds)
         ):
             wrong[members] = True
     if MARKED.search("".join(chars.text)):
@@ -158,23 +160,30 @@ def _places(chars: Characters, members: Sequence[int]) -> dict[str, list[int]]:
 
 def _words(chars: Characters) -> Iterator[tuple[str, str]]:
     """Words of one font each, by the white space of the text layer."""
-    word = ""
-    for k, text in enumerate(chars.text):
-        if word and (chars.space[k] or chars.font[k].name != chars.font[k - 1].name):
-            yield chars.font[k - 1].name, word
-            word = ""
-        word += text
-    if word:
-        yield chars.font[-1].name, word
+    changes = [k for k in chars.runs[1:] if chars.font[k].name != chars.font[k - 1].name]
+    starts = sorted({0, *changes, *(k for k, space in enumerate(chars.space) if space)}) if len(chars) else []
+    for start, end in pairwise([*starts, len(chars)]):
+        yield chars.font[start].name, "".join(chars.text[start:end])
 
 
-def shapes_wrong(chars: Characters, members: list[int]) -> bool:
+def _kinds(chars: Characters) -> np.ndarray:
+    """(N,) of upright characters: which of `KINDS` they are, counted from 1; 0 for all others."""
+    kinds = np.array([KIND_OF.get(text, 0) for text in chars.text], np.int8)
+    kinds[chars.direction != 0] = 0
+    return kinds
+
+
+def shapes_wrong(chars: Characters, members: Sequence[int], kinds: np.ndarray) -> bool:
     """Whether most Latin letters of a font have ink that does not fit them, by the font's own height of small letters.
 
-    A `p` goes below the line, an `o` does not; a `d` is higher than an `x`.
+    A `p` goes below the line, an `o` does not; a `d` is higher than an `x`. kinds: of all characters.
     """
-    letters = [k for k in members if chars.direction[k] == 0 and chars.text[k] in JUDGED]
-    low = [k for k in letters if chars.text[k] in LOW]
+    if len(members) < LETTERS:
+        return False
+    letters = np.array(members)
+    letters = letters[kinds[letters] > 0]
+    kind = kinds[letters]
+    low = letters[kind == 1]
     if len(letters) < LETTERS or len(low) < LETTERS // 2:
         return False
     lift = float(np.median(chars.cell[low, 3] - chars.box[low, 3]))  # of the line over the lower end of a cell
@@ -183,12 +192,10 @@ def shapes_wrong(chars: Characters, members: list[int]) -> bool:
     high = float(np.median(chars.box[low, 3] - chars.box[low, 1]))
     if high <= 0:
         return True
-    bad = 0
-    for k, down, up in zip(letters, (below / high).tolist(), (above / high).tolist(), strict=True):
-        text = chars.text[k]
-        bad += (down < 0.12) if text in BELOW else (down > 0.3)
-        bad += (text in LOW and up > 1.5) or (text in TALL and up < 1.12)
-    return bad > HALF * len(letters)
+    down, up = below / high, above / high
+    bad = np.where(kind == 2, down < 0.12, down > 0.3).sum()
+    bad += (((kind == 1) & (up > 1.5)) | ((kind == 3) & (up < 1.12))).sum()
+    return bool(bad > HALF * len(letters))
 
 
 def misread(words: list[str]) -> bool:

@@ -91,16 +91,21 @@ class Line:
     place: Box = (0.0, 0.0, 0.0, 0.0)
     marks: list[int] = field(default_factory=list)
     """The marked contents its characters belong to."""
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """As it is printed, words parted by spaces, dot leaders shortened."""
-        return joined(self.words)
+        """As it is printed, words parted by spaces, dot leaders shortened; its words stay as they are from then on."""
+        if self._text is None:
+            self._text = joined(self.words)
+        return self._text
 
 
 def joined(words: Sequence[Word]) -> str:
     """The text of words in a row."""
-    text = "".join((" " if number and word.space else "") + word.text for number, word in enumerate(words))
+    text = "".join([f" {word.text}" if word.space else word.text for word in words])
+    if words and words[0].space:
+        text = text[1:]
     return LEADERS.sub("... ", text).strip()
 
 
@@ -201,6 +206,8 @@ class Upright:
             group, first = numbers[first:end], end
             if specials[word]:
                 text = self._text(group)
+            elif group[-1] - group[0] == len(group) - 1:  # nothing hidden, nor of another direction, between them
+                text = _composed("".join(chars.text[group[0] : group[-1] + 1]))
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
             high = (tops[word], bottoms[word])
@@ -301,16 +308,18 @@ class Upright:
 
     def _continues(self, a: Word, b: Word, limit: float) -> bool:
         """Whether two words are neighbours in a line with at most `limit` em between them."""
+        # called for every word: comparisons are several times as fast as calls of min and max
         p, q = a.place, b.place
-        em = max(a.size, b.size)
-        gap = max(q[0] - p[2], p[0] - q[2])
-        if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
+        em = a.size if a.size > b.size else b.size
+        after, before = q[0] - p[2], p[0] - q[2]
+        gap = after if after > before else before
+        if gap < -0.7 * em or gap > (limit + 2 * (a.tracking if a.tracking < b.tracking else b.tracking)) * em:
             return False
-        if _initial_beside(a, b):
+        if a.size != b.size and _initial_beside(a, b):
             return False
-        first, second = a.high, b.high
-        shared = min(first[1], second[1]) - max(first[0], second[0])
-        return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
+        (top, bottom), (other_top, other_bottom) = a.high, b.high
+        shared = (bottom if bottom < other_bottom else other_bottom) - (top if top > other_top else other_top)
+        return shared > 0.45 * min(bottom - top, other_bottom - other_top)
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
         """Joins parts of one line that the file holds in another order, also where they stand between each other."""
