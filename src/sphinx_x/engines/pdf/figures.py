@@ -8,12 +8,8 @@ from collections.abc import Sequence
 from sphinx_x.boxes import area, intersection, share_within, sides
 from sphinx_x.engines.pdf.blocks import Block
 from sphinx_x.engines.pdf.drawings import Shapes
+from sphinx_x.engines.pdf.tuned import IN_FIGURE, TEXT_IN_DRAWING
 from sphinx_x.engines.pdf.words import Line
-
-IN_FIGURE = 0.5
-"""Share of a line's box inside a figure, from which the line belongs to it."""
-TEXT_IN_DRAWING = 0.35
-"""Share of a drawing that text may cover; beyond it, it is a decoration of the text."""
 
 
 def with_lines(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:

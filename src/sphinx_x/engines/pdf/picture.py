@@ -9,16 +9,8 @@ import pypdfium2 as pdfium
 from PIL import Image
 
 from sphinx_x.engines.pdf.text_layer import Frame
+from sphinx_x.engines.pdf.tuned import LEAST_PIXELS, PAGE_COLOUR, PAGE_SIDES, STRIP_OF_PICTURE
 from sphinx_x.sources.base import UnusedError
-
-COLOUR = 24
-"""Difference between the channels from which a page is kept in colour."""
-STRIP = 64
-"""Rows that are looked at together: few enough to stay in the processor's cache."""
-SIDES = (20.0, 14_400.0)
-"""Points; what a page's sides may measure."""
-LEAST_PIXELS = 16
-"""Pixels that the shorter side of a picture has at least."""
 
 
 def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
@@ -27,7 +19,7 @@ def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
     Raises `UnusedError` for a page of an odd size.
     """
     width, height = page.get_size()
-    if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
+    if not all(PAGE_SIDES[0] <= side <= PAGE_SIDES[1] for side in (width, height)):
         raise UnusedError(f"page of an odd size: {width:.0f} x {height:.0f} points")
     scale = (long_edge - 1e-3) / max(width, height)
     if min(width, height) * scale < LEAST_PIXELS:
@@ -70,14 +62,14 @@ def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
     """
     pixels = bitmap.to_numpy()
     whole = pixels.view("<u4")[..., 0]
-    unlike = np.empty((STRIP, whole.shape[1]), whole.dtype)
-    for top in range(0, len(whole), STRIP):
-        strip = whole[top : top + STRIP]
+    unlike = np.empty((STRIP_OF_PICTURE, whole.shape[1]), whole.dtype)
+    for top in range(0, len(whole), STRIP_OF_PICTURE):
+        strip = whole[top : top + STRIP_OF_PICTURE]
         apart = unlike[: len(strip)]
         np.right_shift(strip, 8, out=apart)
         np.bitwise_xor(apart, strip, out=apart)
         if np.bitwise_or.reduce(apart, axis=None) & 0xFFFF:
-            channels = pixels[top : top + STRIP][apart & 0xFFFF != 0].astype(np.int16)
-            if np.abs(channels[:, 1:3] - channels[:, :1]).max() > COLOUR:
+            channels = pixels[top : top + STRIP_OF_PICTURE][apart & 0xFFFF != 0].astype(np.int16)
+            if np.abs(channels[:, 1:3] - channels[:, :1]).max() > PAGE_COLOUR:
                 return Image.frombytes("RGB", (bitmap.width, bitmap.height), pixels, "raw", "RGBX")
     return bitmap.to_pil().getchannel(0)

@@ -8,9 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sphinx_x.engines.pdf.text_layer import Characters
-
-EDGE = 6
-"""Steps of grey between neighbours, in a picture of half the size, that are ink and not noise."""
+from sphinx_x.engines.pdf.tuned import INK_EDGE
 
 
 def hide(chars: Characters, grey: Image.Image, under: np.ndarray) -> Counter[str]:
@@ -60,4 +58,4 @@ def _ink(image: Image.Image) -> np.ndarray:
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.maximum(a, b) - np.minimum(a, b) > EDGE
+    return np.maximum(a, b) - np.minimum(a, b) > INK_EDGE

@@ -20,13 +20,13 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from sphinx_x.engines.pdf.tuned import FLAT
+
 MONO = re.compile(
     r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt|menlo|monaco", re.IGNORECASE
 )
 NAMELESS = "#"
 """What the names of fonts without one begin with; these are bitmap fonts, mostly."""
-FLAT = 1e-2
-"""Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
 INVISIBLE = 3
 """The text rendering mode of what OCR programs lay over a scan."""
 SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x3000))

@@ -18,17 +18,30 @@ from PIL import Image
 from sphinx_x.engines.pdf.languages import COMMON
 from sphinx_x.engines.pdf.shapes import known_letters, misfit
 from sphinx_x.engines.pdf.text_layer import NAMELESS, Characters
+from sphinx_x.engines.pdf.tuned import (
+    DIFFERENT_LETTERS,
+    FIRST_LETTERS,
+    FITTING,
+    HALF,
+    JUDGED_CHARACTERS,
+    JUDGED_LETTERS,
+    JUDGED_WORDS,
+    LETTER_PLACES,
+    LOWEST_LETTERS,
+    MANY_SCRIPTS,
+    SOME,
+    SUFFICIENT_LETTERS,
+    UNLIKE,
+    VOUCHED_SHARE,
+    VOUCHED_WORDS,
+)
 
 LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdhkl")
 KINDS = (LOW, BELOW, TALL)
 KIND_OF = {letter: kind for kind, letters in enumerate(KINDS, 1) for letter in letters}
-LETTERS, WORDS = 12, 8
-"""Letters and words that a font must have to be judged."""
 WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\d_a-zA-Z]{2,}")
 """A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
 LONG = re.compile(r"[^\W\d_]{3,}")
-ENOUGH = 40
-"""Characters that a font must have to be judged by its words or its pictures."""
 SYMBOLS = re.compile(
     r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
     r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)|wingd|webd|awesome|lasy|ornament|braille|barcode|ean13",
@@ -36,25 +49,10 @@ SYMBOLS = re.compile(
 )
 """Fonts of symbols, whose codes are those of letters where the file has no map."""
 ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
-HALF, SOME = 0.5, 0.4
-MANY = 4
-"""Scripts that no word is written in at once."""
 MARKED = re.compile("[\u0620-\u06d3][\u0363-\u036f]")
 """A mark that is a small Latin letter, on an Arabic letter."""
-DIFFERENT, SUFFICIENT, PLACES = 10, 20, 2
-"""Different letters that a font must have to be compared with pictures, with how many letters and digits it is at
-most, and at how many places each is looked at."""
-LOWEST = 3.0
-"""Median height of the letters, in pixels, from which their pictures can be told apart."""
-UNLIKE = 0.26
-"""Misfit (see `shapes`) from which a map is wrong. Of 626 fonts of real pages 98 % of those with a right map had less
-than 0.21; with a map permuted by chance none had less than 0.34, where letters of one form changed places 5 % had."""
-FEW, FITTING = 12, 0.1
-"""So many letters are looked at first, and below this misfit of theirs the others need not be."""
 SHIFTS = tuple((across, down) for across in (-0.7, 0, 0.7) for down in (-0.7, 0, 0.7) if across or down)
 """Pixels, right and down, by which the boxes of a font may all be off."""
-VOUCHED, VOUCHED_SHARE = 3, 0.04
-"""Different words that are a language's commonest, and their share, from which a font's letters are surely right."""
 
 
 def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
@@ -102,7 +100,7 @@ def unvouched(words: Mapping[str, Sequence[str]]) -> list[str]:
     for name in sorted(words, key=lambda name: -len(words[name])):
         long = LONG.findall(" ".join(words[name]).lower())
         found = [word for word in long if word in known]
-        if len(found) > VOUCHED_SHARE * len(long) and len(set(found)) >= VOUCHED:
+        if len(found) > VOUCHED_SHARE * len(long) and len(set(found)) >= VOUCHED_WORDS:
             known.update(long)
         else:
             doubtful.append(name)
@@ -113,7 +111,7 @@ def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -
     """Those of the fonts, given by their characters, whose letters look like others than the text layer says."""
     grey: np.ndarray | None = None
     for members in fonts:
-        places = _places(chars, members) if len(members) >= ENOUGH else {}
+        places = _places(chars, members) if len(members) >= JUDGED_CHARACTERS else {}
         if places:
             grey = np.asarray(image.convert("L")) if grey is None else grey
             if unlike(grey, list(places), [chars.box[seen] for seen in places.values()]):
@@ -126,7 +124,7 @@ def unlike(grey: np.ndarray, letters: Sequence[str], boxes: Sequence[np.ndarray]
     grey: (H, W); boxes: (K, 4) of each letter. Light letters on dark are tried as well, and boxes that are all a little
     off, as those of bitmap fonts may be: both the boxes as they are and what looks most like letters must misfit.
     """
-    if misfit(grey, letters[:FEW], [places[:1] for places in boxes[:FEW]])[1] < FITTING:
+    if misfit(grey, letters[:FIRST_LETTERS], [places[:1] for places in boxes[:FIRST_LETTERS]])[1] < FITTING:
         return False
     plain = [misfit(grey, letters, boxes, both) for both in (False, True)]
     if min(less for _, less in plain) < UNLIKE:
@@ -146,16 +144,16 @@ def _places(chars: Characters, members: Sequence[int]) -> dict[str, list[int]]:
         text = chars.text[k]
         if text in known and chars.direction[k] == 0 and not chars.hidden[k]:
             seen = places.setdefault(text, [])
-            if len(seen) < PLACES:
+            if len(seen) < LETTER_PLACES:
                 seen.append(k)
-            if len(places) >= SUFFICIENT:
+            if len(places) >= SUFFICIENT_LETTERS:
                 break
-    if sum(text.isalpha() for text in places) < DIFFERENT:
+    if sum(text.isalpha() for text in places) < DIFFERENT_LETTERS:
         return {}
     first = [seen[0] for seen in places.values()]
     inked = (chars.box[first] != chars.cell[first]).any(1)  # else pdfium did not know where the ink is
     high = chars.box[first, 3] - chars.box[first, 1]
-    return places if inked.mean() > HALF and np.median(high) >= LOWEST else {}
+    return places if inked.mean() > HALF and np.median(high) >= LOWEST_LETTERS else {}
 
 
 def _words(chars: Characters) -> Iterator[tuple[str, str]]:
@@ -178,13 +176,13 @@ def shapes_wrong(chars: Characters, members: Sequence[int], kinds: np.ndarray) -
 
     A `p` goes below the line, an `o` does not; a `d` is higher than an `x`. kinds: of all characters.
     """
-    if len(members) < LETTERS:
+    if len(members) < JUDGED_LETTERS:
         return False
     letters = np.array(members)
     letters = letters[kinds[letters] > 0]
     kind = kinds[letters]
     low = letters[kind == 1]
-    if len(letters) < LETTERS or len(low) < LETTERS // 2:
+    if len(letters) < JUDGED_LETTERS or len(low) < JUDGED_LETTERS // 2:
         return False
     lift = float(np.median(chars.cell[low, 3] - chars.box[low, 3]))  # of the line over the lower end of a cell
     base = chars.cell[letters, 3] - lift
@@ -206,7 +204,7 @@ def misread(words: list[str]) -> bool:
     bad = sum(
         sum("\xc0" <= char <= "\xff" for char in word) > 0.6 * sum(char.isalpha() for char in word) for word in long
     )
-    return len(long) >= WORDS and bad > SOME * len(long)
+    return len(long) >= JUDGED_WORDS and bad > SOME * len(long)
 
 
 def jumbled(words: list[str]) -> bool:
@@ -220,7 +218,7 @@ def jumbled(words: list[str]) -> bool:
         kinds.update(found)
         pairs += max(len(found) - 1, 0)
         changes += sum(a != b for a, b in pairwise(found))
-    return sum(count > 1 for count in kinds.values()) >= MANY and changes > SOME * pairs
+    return sum(count > 1 for count in kinds.values()) >= MANY_SCRIPTS and changes > SOME * pairs
 
 
 @functools.cache
@@ -236,7 +234,7 @@ def garbled(words: list[str]) -> bool:
     text = "".join(char for char in text if not unicodedata.combining(char))
     total = sum(char.isalnum() or char == "\ufffd" for char in text)
     good = sum(len(run) for run in WORDLIKE.findall(text) if run.isdigit() or _sounded(run))
-    return total >= ENOUGH and good < HALF * total
+    return total >= JUDGED_CHARACTERS and good < HALF * total
 
 
 def _sounded(run: str) -> bool:

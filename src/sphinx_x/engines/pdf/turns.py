@@ -10,10 +10,9 @@ from PIL import Image
 from sphinx_x.boxes import Box
 from sphinx_x.engines.pdf.drawings import Shapes
 from sphinx_x.engines.pdf.text_layer import Characters
+from sphinx_x.engines.pdf.tuned import TURNED
 from sphinx_x.engines.pdf.words import turn_boxes
 
-TURNED = 0.8
-"""Share of the characters that run in one other direction, from which the whole page is turned."""
 QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 """Turns against the clock."""
 

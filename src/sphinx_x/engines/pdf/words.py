@@ -19,27 +19,23 @@ from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.engines.pdf.tracking import tracked
+from sphinx_x.engines.pdf.tuned import (
+    CJK_SPLIT,
+    LARGE_INITIAL,
+    LEAST_SPACE,
+    MERGE,
+    MONO_OUT_OF_ORDER,
+    NARROW_SPACE,
+    OUT_OF_ORDER,
+    PARTS_BEFORE,
+    SAME_LINE,
+    SPACES_DIFFER,
+    SPLIT,
+)
 
-SPLIT, CJK_SPLIT = 0.28, 0.7
-"""Em; a wider gap parts words where the text layer has no space."""
-MERGE = 0.08
-"""Em; where the reader inferred a space in a narrower gap, there is none."""
-SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
-"""Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
-of one width have wider spaces)."""
 STOPS = ",.;:!?"
-NARROW = 0.175
-"""Em; the narrowest white between words that are placed one by one; that of formulas is narrower."""
-SPACES_DIFFER = 0.12
-"""Em by which the white between parts of a line may be wider than that between the words of these parts."""
-LEAST_SPACE = 0.1
-"""Em; the narrowest white space between words that are no neighbours in the text layer."""
-LARGE = 1.7
-"""Size of an initial over that of the letters beside it."""
 QUOTES = "\"'\xab\u2018\u201c\u201e\u2039"
 """What may stand before an initial and be as large."""
-BEFORE = 40
-"""Parts of lines, from the top of the page, among which those of one line are looked for."""
 ACCENTS = {
     "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
@@ -249,11 +245,11 @@ class Upright:
         """(N - 1,) whether one of two neighbours among the members is set as an initial is beside the other, which
         belongs to any of the lines beside it. em: of the smaller one."""
         size = self.chars.size[self.members]
-        large = size > LARGE * np.median(size)
+        large = size > LARGE_INITIAL * np.median(size)
         if not large.any():
             return np.zeros(len(em), bool)
         large &= [self.chars.text[k].isupper() or self.chars.text[k] in QUOTES for k in self.members]
-        return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE * em)
+        return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE_INITIAL * em)
 
     def _between_objects(self, gap: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """(N - 1,) whether words that are placed one by one end between neighbours among the members.
@@ -261,7 +257,7 @@ class Upright:
         Lines that are set to both edges have narrow spaces, for which the reader infers none. Letters that are placed
         one by one stand apart on both sides.
         """
-        doubtful = (gap > NARROW) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
+        doubtful = (gap > NARROW_SPACE) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
         if not doubtful.any():
             return doubtful
         size, text, members = self.chars.size[self.members], self.chars.text, self.members
@@ -330,7 +326,7 @@ class Upright:
         for end, segment in found:
             whole, hull = segment, end
             most = MONO_OUT_OF_ORDER if self.chars.font[segment[0].chars[0]].mono else OUT_OF_ORDER
-            for number in range(len(out) - 1, max(len(out) - BEFORE, -1), -1):
+            for number in range(len(out) - 1, max(len(out) - PARTS_BEFORE, -1), -1):
                 near = hulls[number]
                 if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end, most):
                     whole, hull = out.pop(number) + whole, union((hulls.pop(number), hull))
@@ -466,7 +462,7 @@ def _usual_space(words: list[Word], em: float) -> float:
 def _initial_beside(a: Word, b: Word) -> bool:
     """Whether one of two words is an initial beside smaller letters: see `initials`."""
     small, large = (a, b) if a.size < b.size else (b, a)
-    return large.size > LARGE * small.size and is_initial(large.text)
+    return large.size > LARGE_INITIAL * small.size and is_initial(large.text)
 
 
 def _on_one_line(a: list[Word], b: list[Word]) -> bool:
