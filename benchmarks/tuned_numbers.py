@@ -4,7 +4,7 @@
 
 Reads every fourth page of the PDFs below FOLDER up to its characters, and passes it through the stages after that once
 with each number of `sphinx_x.engines.pdf.tuned` as it is, at 0.8 and at 1.25 times its value. A page changes where the
-text, the class or the box of a block does. The figures in that table are of six manuals of Debian 12, 56 pages:
+text, the class or the box of a block does. The figures in that table are of six manuals of Debian 12, 55 pages:
 crc, fontconfig-user, ledger (`examples`), libtasn1, nettle, shared-mime-info-spec. Numbers that are used before lines
 are made, and those that are no plain numbers, are not looked at. Prints JSON: name, pages at 0.8, pages at 1.25.
 """

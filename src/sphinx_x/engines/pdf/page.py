@@ -143,7 +143,8 @@ def seen(state: State) -> State:
     """Characters that nobody sees are hidden."""
     chars = state.chars
     under = covered(state.source, state.frame, state.painted, chars.keys, chars.box, state.scale, state.image)
-    state.left_out += hide(chars, state.image.convert("L"), under)
+    grey = state.image if state.image.mode == "L" else state.image.convert("L")
+    state.left_out += hide(chars, grey, under)
     return state
 
 

@@ -51,6 +51,7 @@ WITHOUT_WIDTH = frozenset(
 ) | frozenset((*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)))
 """Codes that stand for nothing to be seen: spaces and joiners without width, marks of direction, variants."""
 FIRST_ODD = min(WITHOUT_WIDTH)
+PLAIN_SPACES = tuple(code for code in sorted(SPACES) if code < FIRST_ODD)
 
 
 @dataclass(slots=True)
@@ -167,8 +168,9 @@ def read_characters(page: pdfium.PdfPage, frame: Frame, origins: bool = False) -
 def _read(textpage: Any, frame: Frame, origins: bool) -> Characters:
     native, count = ctypes.cast(textpage.raw, ctypes.c_void_p), textpage.count_chars()
     members, codes, space = _members(native, count)
-    out = Characters([character(code) for code in codes], space=space)
-    out.soft = [code in HYPHENS for code in codes]
+    out = Characters(list(map(character, codes)), space=space)
+    any_soft = any(code in codes for code in HYPHENS)
+    out.soft = [code in HYPHENS for code in codes] if any_soft else [False] * len(codes)
     out.shy = _soft_hyphens(codes, space)
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
@@ -198,7 +200,20 @@ def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
     """Numbers and codes of the characters that are not white space, and the white space before each."""
     members, codes, spaces = [], [], []
     space, high = 0, 0
-    for index, code in enumerate(map(_get_code, repeat(native), range(count))):
+    every = list(map(_get_code, repeat(native), range(count)))
+    told = np.array(every, np.uint32)
+    special = np.flatnonzero((told >= FIRST_ODD) | np.isin(told, PLAIN_SPACES)).tolist()
+    begin = 0
+    for index in [*special, count]:
+        if index > begin:  # letters of which nothing is to be settled: most of them in Latin
+            members += range(begin, index)
+            codes += every[begin:index]
+            spaces += [space, *[0] * (index - begin - 1)]
+            space = high = 0
+        begin = index + 1
+        if index == count:
+            break
+        code = every[index]
         if code in SPACES:
             space = max(space, 1 if _is_generated(native, index) == 1 else 2)
             continue

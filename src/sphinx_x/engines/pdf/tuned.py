@@ -119,157 +119,157 @@ ODDEST_ASPECT = 1.5
 TRACKED = (0.12, 1.5)
 """Em that tracked letters stand apart [tests; -]"""
 TRACKING_EVEN = 0.1
-"""Em by which gaps of one tracking differ at most, as letters are kerned [tests; -]"""
+"""Em by which gaps of one tracking differ at most, as letters are kerned [tests; 0, 0]"""
 TRACKING_PLACED = 0.75
-"""Share of such gaps where each letter is placed by itself [tests; -]"""
+"""Share of such gaps where each letter is placed by itself [tests; 0, 1]"""
 TRACKING_SAID = 0.6
-"""The same where the text object says how far letters stand apart [tests; -]"""
+"""The same where the text object says how far letters stand apart [tests; 0, 0]"""
 WORDS_WIDER = 0.13
-"""Em by which the gap between tracked words is wider than that between letters [tests; -]"""
+"""Em by which the gap between tracked words is wider than that between letters [tests; 0, 0]"""
 SHORT_WORD = 3
-"""Letters of a word that must be a common one of English [tests; -]"""
+"""Letters of a word that must be a common one of English [tests; 1, 2]"""
 LONG_WORD = 4
-"""Letters of a word that only has to look like one [tests; -]"""
+"""Letters of a word that only has to look like one [tests; 1, 0]"""
 
 # Words and lines (`words`)
 SPLIT = 0.28
-"""Em; a wider gap parts words where the text layer has no space [agreement; -]"""
+"""Em; a wider gap parts words where the text layer has no space [agreement; 0, 0]"""
 CJK_SPLIT = 0.7
-"""Em; the same between Chinese or Japanese [agreement; -]"""
+"""Em; the same between Chinese or Japanese [agreement; 0, 0]"""
 MERGE = 0.08
-"""Em; where the reader inferred a space in a narrower gap, there is none [agreement; -]"""
+"""Em; where the reader inferred a space in a narrower gap, there is none [agreement; 4, 0]"""
 SAME_LINE = 1.5
-"""Em; the widest gap in a line between neighbours in the text layer's order [agreement; -]"""
+"""Em; the widest gap in a line between neighbours in the text layer's order [agreement; 5, 5]"""
 OUT_OF_ORDER = 0.7
-"""Em; the same between others: narrower than what parts columns [agreement; -]"""
+"""Em; the same between others: narrower than what parts columns [agreement; 0, 0]"""
 MONO_OUT_OF_ORDER = 0.95
-"""Em; the same for letters of one width, whose spaces are wider [agreement; -]"""
+"""Em; the same for letters of one width, whose spaces are wider [agreement; 0, 0]"""
 NARROW_SPACE = 0.175
-"""Em; the narrowest white between words placed one by one; that of formulas is narrower [agreement; -]"""
+"""Em; the narrowest white between words placed one by one; that of formulas is narrower [agreement; 0, 0]"""
 SPACES_DIFFER = 0.12
-"""Em by which the white between parts of a line may be wider than between their words [agreement; -]"""
+"""Em by which the white between parts of a line may be wider than between their words [agreement; 0, 0]"""
 LEAST_SPACE = 0.1
-"""Em; the narrowest white space between words that are no neighbours in the text layer [agreement; -]"""
+"""Em; the narrowest white space between words that are no neighbours in the text layer [agreement; 0, 0]"""
 LARGE_INITIAL = 1.7
-"""Size of an initial over that of the letters beside it [tests; -]"""
+"""Size of an initial over that of the letters beside it [tests; 0, 0]"""
 PARTS_BEFORE = 40
-"""Parts of lines, from the top, among which those of one line are looked for [speed]"""
+"""Parts of lines, from the top, among which those of one line are looked for [speed; 0, 0]"""
 
 # Initials (`initials`)
 INITIAL_NEAR = 1.6
-"""Em of small letters that they stand beside an initial at most [tests; -]"""
+"""Em of small letters that they stand beside an initial at most [tests; 0, 0]"""
 
 # Formulas (`formulas`)
 FORMULA_LONGEST = 120
-"""Characters of a line that may be a formula [layout; -]"""
+"""Characters of a line that may be a formula [layout; 0, 0]"""
 FORMULA_PIECE = 16
-"""Characters of a piece without words [layout; -]"""
+"""Characters of a piece without words [layout; 0, 0]"""
 FORMULA_SMALL = 0.82
-"""Size of a piece's letters to those of its line [layout; -]"""
+"""Size of a piece's letters to those of its line [layout; 1, 13]"""
 FORMULA_REACH = 0.15
-"""Share of a piece's height inside the height of its line [layout; -]"""
+"""Share of a piece's height inside the height of its line [layout; 0, 0]"""
 FORMULA_NEAR = 0.15
-"""Em of white to its line where a piece's letters are smaller [layout; -]"""
+"""Em of white to its line where a piece's letters are smaller [layout; 0, 0]"""
 FORMULA_BESIDE = 1.0
-"""Em beside a formula, where its pieces may stand as well [layout; -]"""
+"""Em beside a formula, where its pieces may stand as well [layout; 0, 2]"""
 FORMULA_WINDOW = 24
-"""Lines, from the piece upwards, among which its line is looked for [speed]"""
+"""Lines, from the piece upwards, among which its line is looked for [speed; 0, 0]"""
 FORMULA_HIGHEST = 6.0
-"""Em; a taller line takes no pieces [layout; -]"""
+"""Em; a taller line takes no pieces [layout; 0, 0]"""
 
 # Figures (`figures`)
 IN_FIGURE = 0.5
-"""Share of a line's box inside a figure, from which the line belongs to it [layout; -]"""
+"""Share of a line's box inside a figure, from which the line belongs to it [layout; 0, 0]"""
 TEXT_IN_DRAWING = 0.35
-"""Share of a drawing that text may cover; beyond it, it decorates the text [layout; -]"""
+"""Share of a drawing that text may cover; beyond it, it decorates the text [layout; 0, 0]"""
 
 # Ruled tables (`tables`)
 SAME_ENDS = 4.0
-"""Pixels between ends of ruled lines of one width [layout; -]"""
+"""Pixels between ends of ruled lines of one width [layout; 0, 0]"""
 RULE_GAP = 4.0
-"""Pixels between pieces of one ruled line [layout; -]"""
+"""Pixels between pieces of one ruled line [layout; 0, 0]"""
 RULE_OF_TABLE = 40.0
-"""Pixels of a table's ruled line, at least [layout; -]"""
+"""Pixels of a table's ruled line, at least [layout; 0, 0]"""
 TABLE_ROWS = 2
-"""Rows of several cells in a ruled table, at least [layout; -]"""
+"""Rows of several cells in a ruled table, at least [layout; 0, 0]"""
 TABLE_SHARE = 1 / 3
-"""Their share of the rows between two ruled lines [layout; -]"""
+"""Their share of the rows between two ruled lines [layout; 0, 0]"""
 CELL_STRIP = 0.5
-"""Em of white that parts the cells of a narrow table [layout; -]"""
+"""Em of white that parts the cells of a narrow table [layout; 0, 0]"""
 STRIP_ROWS = 3
-"""Rows in which it does so, at least [layout; -]"""
+"""Rows in which it does so, at least [layout; 0, 0]"""
 MOST_RULES = 400
-"""Ruled lines of a page that are looked at [limit]"""
+"""Ruled lines of a page that are looked at [limit; 0, 0]"""
 
 # Listings (`listings`)
 LISTING_ROWS = 2
-"""Rows of a listing, at least [layout; -]"""
+"""Rows of a listing, at least [layout; 0, 0]"""
 LISTING_SHARE = 0.6
-"""Share of its rows that are set, or read, like code [layout; -]"""
+"""Share of its rows that are set, or read, like code [layout; 1, 0]"""
 CODE_CELL = 1.0
-"""Em of white between two cells of a row [layout; -]"""
+"""Em of white between two cells of a row [layout; 1, 1]"""
 CODE_ALIGNED = 0.5
-"""Em between places that are one below the other [layout; -]"""
+"""Em between places that are one below the other [layout; 0, 0]"""
 REGULAR_ROWS = 0.8
-"""Share of rows with the same cells, from which rows are those of a table [layout; -]"""
+"""Share of rows with the same cells, from which rows are those of a table [layout; 0, 0]"""
 
 # Columns and reading order (`order`)
 GUTTER = 0.8
-"""Em; the least width of the white between two columns [layout; -]"""
+"""Em; the least width of the white between two columns [layout; 0, 3]"""
 MAIN_EDGE = 0.4
-"""Share of lines that begin at one place, from which it is an edge of text [layout; -]"""
+"""Share of lines that begin at one place, from which it is an edge of text [layout; 2, 3]"""
 PAGE_EDGE = 0.6
-"""The same, from which it is the page's edge [layout; -]"""
+"""The same, from which it is the page's edge [layout; 2, 1]"""
 NOTE_WHITE = 0.5
-"""Em of white between a note in the margin and the edge [layout; -]"""
+"""Em of white between a note in the margin and the edge [layout; 0, 2]"""
 HEAD_WHITE = 1.5
-"""Gutters of white below lines that are the page's head [layout; -]"""
+"""Gutters of white below lines that are the page's head [layout; 0, 0]"""
 PROSE_FILL = 0.6
-"""Share of a column of running text that its median line fills [layout; -]"""
+"""Share of a column of running text that its median line fills [layout; 0, 1]"""
 PROSE_CHARS = 12
-"""Characters of that line, at least [layout; -]"""
+"""Characters of that line, at least [layout; 7, 0]"""
 PROSE_LINES = 3
-"""Lines of such a column, at least [layout; -]"""
+"""Lines of such a column, at least [layout; 0, 1]"""
 ALIGNED = 0.7
-"""Share of lines with a partner on the same height, from which columns may be a table's [layout; -]"""
+"""Share of lines with a partner on the same height, from which columns may be a table's [layout; 1, 0]"""
 NOTES_TO_LINES = 0.3
-"""Most lines of notes in the margin to one of the text [layout; -]"""
+"""Most lines of notes in the margin to one of the text [layout; 0, 0]"""
 IN_MARGIN = 0.15
-"""Share of the page's lines that may reach into the margin [layout; -]"""
+"""Share of the page's lines that may reach into the margin [layout; 0, 0]"""
 COLUMN_DEPTH = 12
-"""How often columns are cut into columns [limit]"""
+"""How often columns are cut into columns [limit; 0, 0]"""
 
 # Blocks (`blocks`)
 ROW_LINES = 3
-"""Rows from which a block of rows may be a table [layout; -]"""
+"""Rows from which a block of rows may be a table [layout; 3, 0]"""
 LEADING = 0.55
-"""Em of white above the usual, from which a block ends [layout; -]"""
+"""Em of white above the usual, from which a block ends [layout; 8, 12]"""
 SMALLER = 0.82
-"""Size of letters to those before, from which a block ends [layout; -]"""
+"""Size of letters to those before, from which a block ends [layout; 1, 53]"""
 INDENT = 0.8
-"""Em of an indent [layout; -]"""
+"""Em of an indent [layout; 1, 0]"""
 SHORT_LINE = 1.5
-"""Em that a line ends short of the column's edge [layout; -]"""
+"""Em that a line ends short of the column's edge [layout; 0, 0]"""
 SPACED = 1.12
-"""Pitch over the usual that ends a paragraph after such a line [layout; -]"""
+"""Pitch over the usual that ends a paragraph after such a line [layout; 20, 6]"""
 STEADY = 1.04
-"""Pitch over the usual up to which a line goes on, whatever white its letters leave [layout; -]"""
+"""Pitch over the usual up to which a line goes on, whatever white its letters leave [layout; 0, 1]"""
 STEADY_PITCH = 1.5
-"""The same in em [layout; -]"""
+"""The same in em [layout; 0, 1]"""
 MOST_PITCH = 1.7
-"""Em from one line to the next in a text that is set wide [layout; -]"""
+"""Em from one line to the next in a text that is set wide [layout; 2, 2]"""
 BLANK_LINE = 2.3
-"""Pitch over the usual at a blank line of a listing [layout; -]"""
+"""Pitch over the usual at a blank line of a listing [layout; 7, 0]"""
 FULL_LINE = 0.8
-"""Share of a column's width, from which a line fills it [layout; -]"""
+"""Share of a column's width, from which a line fills it [layout; 0, 6]"""
 PITCHES_NEAR = 4
-"""Lines before and after, whose pitch is compared [layout; -]"""
+"""Lines before and after, whose pitch is compared [layout; 2, 3]"""
 EVEN_EDGE = 0.6
-"""Em between the ends of lines that are set to one edge [layout; -]"""
+"""Em between the ends of lines that are set to one edge [layout; 0, 0]"""
 CENTRED = 0.5
-"""Em between the middles of lines that are set in the middle [layout; -]"""
+"""Em between the middles of lines that are set in the middle [layout; 0, 0]"""
 INDEX_LINES = 5
-"""Lines from which a column may be one of an index [layout; -]"""
+"""Lines from which a column may be one of an index [layout; 0, 0]"""
 
 # Tagged files (`structure`)
 TAG_DEPTH = 64
@@ -285,33 +285,33 @@ TAGS_PER_LINE = 0.8
 
 # Classes of layout (`layout`)
 LARGER_TITLE = 1.125
-"""Size of a title's letters over that of most letters [layout; -]"""
+"""Size of a title's letters over that of most letters [layout; 49, 6]"""
 SENTENCE = 60
-"""Characters from which what ends like a sentence is no title, however large [layout; -]"""
+"""Characters from which what ends like a sentence is no title, however large [layout; 0, 0]"""
 EDGE = 0.09
-"""Share of the page's height at its edges where lines of their own stand [layout; -]"""
+"""Share of the page's height at its edges where lines of their own stand [layout; 0, 0]"""
 HEAD_EDGE = 0.14
-"""The same for those with a page number or a ruled line [layout; -]"""
+"""The same for those with a page number or a ruled line [layout; 0, 0]"""
 NUMBER_EDGE = 0.2
-"""The same for bare page numbers [layout; -]"""
+"""The same for bare page numbers [layout; 0, 0]"""
 APART = 1.2
-"""Em; the least white between a running head and the rest, and the most between items of a list [layout; -]"""
+"""Em; the least white between a running head and the rest, and the most between items of a list [layout; 0, 0]"""
 
 # Lists without bullets (`listed`)
 CONTENTS_LINES = 3
-"""Lines of a table of contents, at least [layout; -]"""
+"""Lines of a table of contents, at least [layout; 0, 0]"""
 CONTENTS_WHITE = 4.0
-"""Em; the most white between them [layout; -]"""
+"""Em; the most white between them [layout; 0, 0]"""
 SAME_START = 0.4
-"""Em between starts that are the same [layout; -]"""
+"""Em between starts that are the same [layout; 0, 0]"""
 DEEP = 1.4
-"""Em that a description is indented at least [layout; -]"""
+"""Em that a description is indented at least [layout; 0, 1]"""
 DEEPEST = 12.0
-"""Em that it is indented at most [layout; -]"""
+"""Em that it is indented at most [layout; 0, 0]"""
 CLOSE_BELOW = 0.9
-"""Em; the most white between a term and the description below it [layout; -]"""
+"""Em; the most white between a term and the description below it [layout; 2, 0]"""
 ITEMS = 2
-"""Items of a list without bullets, at least [layout; -]"""
+"""Items of a list without bullets, at least [layout; 20, 13]"""
 
 # Annotations (`annotations`)
 MOST_ANNOTATIONS = 1000

@@ -417,14 +417,17 @@ class Upright:
 
     def _describe(self, lines: list[Line]) -> None:
         """Tells of every line what most of its characters are."""
-        members = [[k for word in line.words for k in word.chars] for line in lines]
+        if not lines:
+            return
+        members = [list(itertools.chain.from_iterable([word.chars for word in line.words])) for line in lines]
         starts = np.cumsum([0, *(len(group) for group in members[:-1])])
         every = list(itertools.chain.from_iterable(members))
-        fonts = [self.chars.font[k] for k in every]
-        bold = np.add.reduceat([font.bold for font in fonts], starts, dtype=int).tolist()
-        mono = np.add.reduceat([font.mono for font in fonts], starts, dtype=int).tolist()
+        fonts = [self.chars.font[start] for start in self.chars.runs]
+        facts = np.array([(font.bold, font.mono, font.mark) for font in fonts], int)
+        facts = np.repeat(facts, np.diff([*self.chars.runs, len(self.chars)]), axis=0)[every]
+        bold, mono = np.add.reduceat(facts[:, :2], starts).T.tolist()
         broken = np.logical_or.reduceat(self.chars.broken[every], starts).tolist()
-        sizes, marks = self.chars.size[every].tolist(), [font.mark for font in fonts]
+        sizes, marks = self.chars.size[every].tolist(), facts[:, 2].tolist()
         for number, (line, start) in enumerate(zip(lines, starts.tolist(), strict=True)):
             end = start + len(members[number])
             line.size = statistics.median(sizes[start:end])
