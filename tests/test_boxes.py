@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paths import ROOT
 from sphinx_x.boxes import (
     Box,
     area,
+    around,
     centre,
     clip,
     contains,
@@ -29,7 +32,8 @@ from sphinx_x.boxes import (
 
 coordinates = st.integers(-6, 6)
 any_boxes = st.tuples(coordinates, coordinates, coordinates, coordinates)
-boxes = any_boxes.filter(lambda box: box[0] < box[2] and box[1] < box[3])
+lengths = st.integers(1, 8)
+boxes = st.builds(lambda x, y, width, height: (x, y, x + width, y + height), coordinates, coordinates, lengths, lengths)
 points = st.tuples(coordinates, coordinates)
 
 
@@ -61,6 +65,13 @@ def test_union_is_the_least_box_around(some: list) -> None:
         smaller = [*around]
         smaller[side] += step
         assert not all(encloses(smaller, box) for box in some)
+
+
+@given(st.lists(points, min_size=1, max_size=5))
+def test_around_points(some: list) -> None:
+    found = around(some)
+    assert all(contains(found, point) for point in some)
+    assert found == union([(*point, *point) for point in some])
 
 
 def test_union_of_nothing_is_an_error() -> None:
@@ -98,6 +109,22 @@ def test_shares(one: tuple, other: tuple) -> None:
 def test_shares_of_empty_boxes(one: tuple, other: tuple) -> None:
     if not pixels(one):
         assert iou(one, other) == iou(one, one) == share_within(one, other) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ((0, 0, 2, 2), (0, 0, 2, 2), 1.0),
+        ((0, 0, 2, 2), (1, 0, 3, 2), 1 / 3),
+        ((0, 0, 4, 4), (1, 1, 3, 3), 0.25),
+        ((0, 0, 1, 1), (1, 0, 2, 1), 0.0),
+        ((0, 0, 1, 1), (5, 5, 6, 6), 0.0),
+        ((1, 1, 1, 1), (1, 1, 1, 1), 0.0),
+    ],
+)
+def test_iou(first: tuple, second: tuple, wanted: float) -> None:
+    assert iou(first, second) == pytest.approx(wanted)
+    assert iou(second, first) == pytest.approx(wanted)
 
 
 @given(boxes, boxes)
@@ -144,3 +171,15 @@ def test_numbers_stay_what_they_are(box: Box, written: str) -> None:
 def test_lists_are_taken() -> None:
     assert union([[0, 0, 1, 1], [2, 2, 3, 3]]) == (0, 0, 3, 3)
     assert clip([0, 0, 9, 9], [4, 5]) == (0, 0, 4, 5)
+
+
+def test_there_is_one_kind_of_box() -> None:
+    another = re.compile(
+        r"^(?:Box|Rect) = |^\w+ = (?:tuple\[(?:int|float)(?:, (?:int|float)){3}\]|list\[float\])$", re.M
+    )
+    found = {
+        path.name: another.findall(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "src" / "sphinx_x").rglob("*.py")
+        if path.name != "boxes.py"
+    }
+    assert not {name: lines for name, lines in found.items() if lines}

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
 Number = TypeVar("Number", int, float)
-Same = tuple[Number, Number, Number, Number]
-"""A box of the numbers that were given."""
+BoxOf = tuple[Number, Number, Number, Number]
+"""A box of numbers of one kind: `BoxOf[int]` is one of whole pixels."""
+Box = BoxOf[float]
+"""Left, top, right, bottom."""
 
 
-def from_xywh(numbers: Sequence[Number]) -> Same[Number]:
+def from_xywh(numbers: Sequence[Number]) -> BoxOf[Number]:
     """Left, top, width and height, as COCO writes boxes, as a box."""
     x, y, width, height = numbers
     return (x, y, x + width, y + height)
@@ -41,13 +41,19 @@ def centre(box: Sequence[float]) -> tuple[float, float]:
     return ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
 
 
-def union(boxes: Iterable[Sequence[Number]]) -> Same[Number]:
+def union(boxes: Iterable[Sequence[Number]]) -> BoxOf[Number]:
     """The smallest box around all boxes, of which there must be one at least."""
     x1, y1, x2, y2 = zip(*boxes, strict=True)
     return (min(x1), min(y1), max(x2), max(y2))
 
 
-def intersection(one: Sequence[Number], other: Sequence[Number]) -> Same[Number]:
+def around(points: Iterable[Sequence[Number]]) -> BoxOf[Number]:
+    """The smallest box around all points (x, y), of which there must be one at least."""
+    x, y = zip(*points, strict=True)
+    return (min(x), min(y), max(x), max(y))
+
+
+def intersection(one: Sequence[Number], other: Sequence[Number]) -> BoxOf[Number]:
     """What two boxes have in common: an empty box, its `sides` below zero by the gap, where they are apart."""
     return (max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
 
@@ -84,18 +90,18 @@ def nearest(box: Sequence[float], point: Sequence[float]) -> tuple[float, float]
     return (min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3]))
 
 
-def clip(box: Sequence[Number], size: Sequence[Number]) -> Same[Number]:
+def clip(box: Sequence[Number], size: Sequence[Number]) -> BoxOf[Number]:
     """What of a box lies in a picture of this width and height: an empty box where nothing does."""
     x1, y1, x2, y2 = box
     # the zero of a number's own kind: whole pixels stay whole, and JSON has 0.0 among fractions
     return (max(x1, type(x1)(0)), max(y1, type(y1)(0)), min(x2, size[0]), min(y2, size[1]))
 
 
-def moved(box: Sequence[Number], x: Number, y: Number) -> Same[Number]:
+def moved(box: Sequence[Number], x: Number, y: Number) -> BoxOf[Number]:
     """A box moved to the right by `x` and down by `y`."""
     return (box[0] + x, box[1] + y, box[2] + x, box[3] + y)
 
 
-def grown(box: Sequence[Number], margin: Number) -> Same[Number]:
+def grown(box: Sequence[Number], margin: Number) -> BoxOf[Number]:
     """A box with a margin on all sides; a negative one makes it smaller."""
     return (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)

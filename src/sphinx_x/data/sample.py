@@ -194,7 +194,7 @@ class Sample:
         if not self.boxes:
             found += [(name, RELATIVE) for name in dict.fromkeys(self._relative())]
         for name, image, place in self._places():
-            if not _inside(place, self.images[image]):
+            if not _in_picture(place, self.images[image]):
                 found.append((name, f"{'box' if len(place) == 4 else 'point'} outside its image"))
         return found
 
@@ -250,7 +250,8 @@ def _says(message: dict) -> bool:
     return any(part["type"] in PLACES or part.get("text", "").strip() for part in content)
 
 
-def _inside(place: list, image: ImageRef) -> bool:
+def _in_picture(place: list, image: ImageRef) -> bool:
+    """Whether a box or point lies in its image, or as little outside as annotators round."""
     limits = (image.width, image.height)
     if not all(limits):  # unknown
         return True
