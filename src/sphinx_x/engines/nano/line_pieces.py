@@ -18,8 +18,10 @@ LEVEL = (0.06, 0.3)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words of one line that stand on one baseline. chars: of each, the numbers of its characters in the page; leaders:
-    whether some of them were shortened."""
+    """Words of one line that stand on one baseline.
+
+    chars: of each word, the numbers of its characters in the page; leaders: whether some of them were shortened.
+    """
 
     line: Line
     texts: Sequence[str]

@@ -111,8 +111,10 @@ class RenderedPage:
         return "wider than 1400 px" if x2 - x1 > MAX_WIDTH else None
 
     def _judge_others(self, members: Sequence[int], tight: tuple) -> str | None:
-        """Characters that are none of a piece may not reach well into its box, nor stand right beside it, as they do in
-        formulas and in the TeX logo."""
+        """The rule against other characters that reach well into a piece's box, or stand right beside it.
+
+        They do so in formulas and in the TeX logo.
+        """
         box = self.chars.box
         others = self.shown.copy()
         others[members] = False

@@ -28,6 +28,7 @@ def turn_of(chars: Characters) -> int:
 
 
 def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
+    """Turns what is on a page of this size, in pixels, by quarters against the clock."""
     chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
     if chars.origin is not None:
         chars.origin = turn_boxes(np.tile(chars.origin, 2), quarters, width, height)[:, :2]
