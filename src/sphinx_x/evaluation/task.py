@@ -39,8 +39,8 @@ class Reading:
 class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
-    annotations: of the questions' file; images: folders of the pictures (the data folder itself and that of the
-    questions are looked through as well); items: how many questions the release has.
+    annotations: of the questions' file; images: folders of the pictures (the data folder itself, that of the
+    questions and `images` there are looked through as well); items: how many questions the release has.
     """
 
     annotations: tuple[str, ...]
@@ -57,7 +57,7 @@ class Files:
         """The folders in which pictures are looked for."""
         beside = annotation if annotation.is_dir() else annotation.parent
         named = [path for pattern in self.images for path in sorted(root.glob(pattern)) if path.is_dir()]
-        return tuple(dict.fromkeys([*named, beside, root]))
+        return tuple(dict.fromkeys([*named, beside, beside / "images", root]))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_group
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import Together, each
-from sphinx_x.evaluation.prompts import LETTER
+from sphinx_x.evaluation.prompts import OPTIONS
 from sphinx_x.evaluation.readers import Folders, entry, picture, table
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
@@ -25,7 +25,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
             answer = row["Correct Answer"].strip().strip("()").upper()
             if answer not in options:
                 raise DataError(f"the answer {row['Correct Answer']!r} is none of the options {row['Options']!r}")
-            question = f"{row['Question']} {row['Options']}\n{LETTER}"
+            question = f"{row['Question']} {row['Options']}"
             pair = str((index - 1) // 2)
             pictures = picture(f"{index}.jpg", folders)
             yield Item(number, question, pictures, (answer,), str(index), cluster=f"pair {pair}", options=options)
@@ -39,6 +39,7 @@ TASKS = [
         read,
         verdicts.option,
         Together({"pairs": lambda item: item.cluster, "accuracy": each}),
+        prompt=OPTIONS,
         chance=guessed_group(lambda item: item.cluster),
         rules=("strict",),
         licence="MIT",

@@ -53,7 +53,7 @@ TASKS = [
         prompt="In this UI screenshot, what is the position of the element corresponding to the command "
         '"{}" (with point)?',
         max_new_tokens=30,
-        licence="Apache-2.0",
+        licence="see the address",
         address="https://github.com/njucckevin/SeeClick",
         layout="SeeClick's release and its screenspot_test.py",
         paper={split: {"moe": score} for split, score in (("mobile", 55.1), ("desktop", 50.5), ("web", 37.3))},
