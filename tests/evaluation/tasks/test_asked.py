@@ -1,8 +1,8 @@
 """A model is asked the made releases: pictures from tables, Parquet files and folders, several of them or none."""
 
 import pytest
-from benchmarks import write_release
 
+from benchmarks import write_release
 from sphinx_x.evaluation import run as running
 from sphinx_x.evaluation.report import as_dict, as_markdown
 from sphinx_x.evaluation.run import choose, evaluate

@@ -1,11 +1,15 @@
-"""Letters of options: MMBench, CCBench, SEED-Bench, IconQA, MMVP, AesBench, AI2D."""
+"""Letters of options: MMBench, CCBench, SEED-Bench, IconQA, MMVP, AesBench, Q-Bench."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import made_items, made_splits, scores_of, write_release
 from releases.files import base64_picture, pixels, put, put_tsv
 from releases.options import mmbench_row
 from sphinx_x.errors import DataError, ImageError
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.run import limited
 from sphinx_x.evaluation.task import all_tasks
 
 
@@ -18,6 +22,28 @@ def test_a_question_of_mmbench_counts_where_all_of_its_rotations_are_right(tmp_p
     # always the same letter is right once at most
     scored = scores_of("mmbench", tmp_path, dict.fromkeys(range(5), "A"))
     assert {name: figure.value for name, figure in scored.figures.items()} == {"circular": 0.0, "plain": 0.5}
+
+
+def test_a_limit_takes_questions_with_all_of_their_rotations(tmp_path):
+    """Clusters of three and of two rows: a limit of four holds one of them, never a part of both."""
+    write_release("mmbench", tmp_path)
+    items = made_items("mmbench", tmp_path)
+    taken = {limit: [item.index for item in limited(items, limit, whole=True)] for limit in range(1, 7)}
+    assert taken[4] == taken[3] == taken[1] == [0, 2, 3]
+    assert taken[5] == taken[6] == [0, 1, 2, 3, 4]
+    assert all(all_tasks()[name].whole for name in ("mmbench", "ccbench", "mmvp", "hallusion_bench", "mme"))
+    assert not all_tasks()["mmbench_plain"].whole
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=30), limit=st.integers(1, 60))
+def test_whole_clusters_are_as_many_as_go_into_the_limit(sizes, limit):
+    clusters = [str(number) for number, size in enumerate(sizes) for _ in range(size)]
+    items = [Item(index, "", cluster=cluster) for index, cluster in enumerate(clusters)]
+    taken = limited(items, limit, whole=True)
+    assert [item.index for item in taken] == sorted({item.index for item in taken})
+    kept = {item.cluster for item in taken}
+    assert taken == [item for item in items if item.cluster in kept]
+    assert len(taken) <= limit or len(kept) == 1
 
 
 def test_chance_of_a_circular_question_is_that_of_all_rotations(tmp_path):
@@ -130,28 +156,12 @@ def test_aesbench_without_its_answers_says_where_they_belong(tmp_path):
         made_items("aesbench", tmp_path)
 
 
-def test_ai2d_takes_the_text_of_an_option_before_its_letter(tmp_path):
-    """Options of the first question: D, B, C, A. "A" is the text of the fourth and the letter of the first."""
-    question = {"abcLabel": True, "answerTexts": ["D", "B", "C", "A"], "correctAnswer": 3, "questionId": "1.png-0"}
-    other = {"abcLabel": False, "answerTexts": ["owl", "cow"], "correctAnswer": 1, "questionId": "1.png-1"}
-    put(tmp_path / "questions" / "1.png.json", {"imageName": "1.png", "questions": {"Which?": question, "Who?": other}})
-    put(tmp_path / "ai2d_test_ids.csv", "1\n")
-    for first, second, scores in (("A", "cow", [1, 1]), ("D", "B", [0, 1]), ("the root", "A", [0, 0])):
-        scored = scores_of("ai2d", tmp_path, {0: first, 1: second})
-        assert [verdict.score for verdict in scored.verdicts] == scores
-
-
 @pytest.mark.parametrize("options", ["no", 3, None, [True, False], {"A": "no"}])
 def test_options_that_are_no_list_of_texts_are_named(tmp_path, options):
     row = {"img_path": "1.jpg", "question": "Blurred?", "candidates": options, "correct_ans": "no"}
     put(tmp_path / "llvisionqa_dev.json", [row])
     with pytest.raises(DataError, match=r"llvisionqa_dev.json, entry 0: "):
         made_items("qbench", tmp_path)
-
-
-def test_ai2d_asks_about_the_images_of_the_test_only(tmp_path):
-    write_release("ai2d", tmp_path)
-    assert [item.id for item in made_items("ai2d", tmp_path)] == ["11.png-0", "11.png-1", "10.png-0"]
 
 
 def test_pictures_lie_in_a_folder_images_beside_the_questions(tmp_path):

@@ -46,6 +46,7 @@ TASKS = [
         address="https://github.com/tsb0601/MMVP",
         layout="MMVP's release and its evaluate_mllm.py; the request for a letter is lmms-eval's",
         paper={"": {"moe": 49.3}},
+        whole=True,
         note="the release has answers judged by GPT-4, here the letter is read. As released: the answers to 99, 100, "
         "279 and 280 are held to be swapped (issue 30 there)",
     )
