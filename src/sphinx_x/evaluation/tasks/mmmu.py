@@ -134,8 +134,8 @@ TASKS = [
         chance=guessed_option,
         licence="Apache-2.0",
         address="https://mmmu-benchmark.github.io",
-        layout="MMMU's release (a folder a subject, Parquet), its prompts and the files of its evaluation; the reference "
-        "repository's list",
+        layout="MMMU's release (a folder a subject, Parquet), its prompts and the files of its evaluation; the "
+        "reference repository's list",
         paper={"": {"moe": 31.1}},
         aliases=("mmmu_val_single",),
         note="the released reader, without its random letters: unreadable answers are wrong. The reference's list has "
