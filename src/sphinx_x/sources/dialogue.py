@@ -1,4 +1,4 @@
-"""Building blocks of the dialogue that public sets become, and the instructions that the benchmarks use as well."""
+"""Building blocks of the dialogue that public sets become, and instructions shared with the benchmarks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ FIND = "Please provide the bounding box coordinate of the region this sentence d
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 Content = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-"""What is said: a text, a part, or a list of both. A text is taken as it is: `<image>` in it is no image."""
+"""The content of a message: a text, a part, or a list of both. Text is literal: `<image>` in it is not an image."""
 
 
 def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: str = "") -> list[dict]:
-    """Messages of questions and answers in turn; all `images` stand before the first question.
+    """Return messages of alternating questions and answers, with all `images` before the first question.
 
-    Raises `UnusedError` where there is no turn, `DataError` where a question or an answer is empty.
+    Raises:
+        UnusedError: There is no turn.
+        DataError: A question or an answer is empty.
     """
     if not turns:
         raise UnusedError("nothing to ask about")
@@ -38,7 +40,7 @@ def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: 
 
 
 def _parts(content: Content) -> list[dict]:
-    """Parts, neighbouring texts joined."""
+    """Return the parts, with adjacent texts joined."""
     parts: list[dict] = []
     for item in [content] if isinstance(content, str | Mapping) else content:
         part = {"type": "text", "text": item} if isinstance(item, str) else dict(item)
@@ -50,22 +52,22 @@ def _parts(content: Content) -> list[dict]:
 
 
 def box(xyxy: Sequence[float]) -> dict:
-    """A box part, (x1, y1, x2, y2)."""
+    """Return a box part (x1, y1, x2, y2)."""
     return {"type": "box", "image": 0, "box": _rounded(xyxy)}
 
 
 def boxes(places: Sequence[Sequence[float]]) -> dict:
-    """Several boxes in one pair of brackets."""
+    """Return several boxes in one pair of brackets."""
     return {"type": "boxes", "image": 0, "boxes": [_rounded(place) for place in places]}
 
 
 def point(xy: Sequence[float]) -> dict:
-    """A point part, (x, y)."""
+    """Return a point part (x, y)."""
     return {"type": "point", "image": 0, "point": _rounded(xy)}
 
 
 def points(places: Sequence[Sequence[float]]) -> dict:
-    """Several points, or the corners of a polygon, in one pair of brackets."""
+    """Return several points, or the corners of a polygon, in one pair of brackets."""
     return {"type": "points", "image": 0, "points": [_rounded(place) for place in places]}
 
 
@@ -74,7 +76,7 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
 
 
 def short(question: str) -> str:
-    """A question that wants a word or a phrase, as the benchmarks ask it."""
+    """Return a question that asks for a word or a phrase, in the benchmarks' wording."""
     return f"{question}\n{SHORT}"
 
 
