@@ -1,4 +1,4 @@
-"""Letters of options: MMBench, CCBench, SEED-Bench, IconQA, MMVP, AesBench, Q-Bench."""
+"""Letters of options: MMBench, CCBench, SEED-Bench, IconQA, MMVP, AesBench, AI2D."""
 
 import pytest
 from hypothesis import given
@@ -156,12 +156,28 @@ def test_aesbench_without_its_answers_says_where_they_belong(tmp_path):
         made_items("aesbench", tmp_path)
 
 
+def test_ai2d_takes_the_text_of_an_option_before_its_letter(tmp_path):
+    """Options of the first question: D, B, C, A. "A" is the text of the fourth and the letter of the first."""
+    question = {"abcLabel": True, "answerTexts": ["D", "B", "C", "A"], "correctAnswer": 3, "questionId": "1.png-0"}
+    other = {"abcLabel": False, "answerTexts": ["owl", "cow"], "correctAnswer": 1, "questionId": "1.png-1"}
+    put(tmp_path / "questions" / "1.png.json", {"imageName": "1.png", "questions": {"Which?": question, "Who?": other}})
+    put(tmp_path / "ai2d_test_ids.csv", "1\n")
+    for first, second, scores in (("A", "cow", [1, 1]), ("D", "B", [0, 1]), ("the root", "A", [0, 0])):
+        scored = scores_of("ai2d", tmp_path, {0: first, 1: second})
+        assert [verdict.score for verdict in scored.verdicts] == scores
+
+
 @pytest.mark.parametrize("options", ["no", 3, None, [True, False], {"A": "no"}])
 def test_options_that_are_no_list_of_texts_are_named(tmp_path, options):
     row = {"img_path": "1.jpg", "question": "Blurred?", "candidates": options, "correct_ans": "no"}
     put(tmp_path / "llvisionqa_dev.json", [row])
     with pytest.raises(DataError, match=r"llvisionqa_dev.json, entry 0: "):
         made_items("qbench", tmp_path)
+
+
+def test_ai2d_asks_about_the_images_of_the_test_only(tmp_path):
+    write_release("ai2d", tmp_path)
+    assert [item.id for item in made_items("ai2d", tmp_path)] == ["11.png-0", "11.png-1", "10.png-0"]
 
 
 def test_pictures_lie_in_a_folder_images_beside_the_questions(tmp_path):

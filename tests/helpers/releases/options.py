@@ -122,6 +122,27 @@ def _qbench(root: Path) -> None:
         picture(root / "qbench" / "images" / row["img_path"])
 
 
+def _ai2d(root: Path) -> None:
+    def questions(name: str, asked: dict[str, tuple[list[str], int]]) -> None:
+        rows = {
+            text: {
+                "abcLabel": False,
+                "answerTexts": answers,
+                "correctAnswer": true,
+                "questionId": f"{name}-{number}",
+            }
+            for number, (text, (answers, true)) in enumerate(asked.items())
+        }
+        content = {"questions": rows, "imageName": name, "nonQuestions": {}}
+        put(root / "ai2d" / "questions" / f"{name}.json", content)
+        picture(root / "ai2d" / "images" / name)
+
+    questions("10.png", {"What eats grass?": (["owl", "cow", "fox", "none of these"], 1)})
+    questions("11.png", {"Which is the root?": (["A", "B", "C", "D"], 0), "How many?": (["3", "2", "1", "4"], 3)})
+    questions("12.png", {"Of the training part?": (["a", "b", "c", "d"], 0)})
+    put(root / "ai2d" / "ai2d_test_ids.csv", "11\n10\n")
+
+
 def _scienceqa(root: Path) -> None:
     problem = {
         "question": "Which is a metal?",
@@ -147,5 +168,6 @@ RELEASES = {
     "mmvp": _mmvp,
     "aesbench": _aesbench,
     "qbench": _qbench,
+    "ai2d": _ai2d,
     "scienceqa": _scienceqa,
 }

@@ -1,5 +1,7 @@
-"""MMBench and CCBench: one letter of two to six options; a question counts where it is answered rightly in every
-rotation of its options (circular evaluation)."""
+"""MMBench and CCBench: one letter of two to six options.
+
+A question counts where it is answered rightly in every rotation of its options (circular evaluation).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -48,8 +48,11 @@ def listed_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
 
 
 def own_item(row: Mapping[str, Any], cells: Mapping[str, Picture], subject: str) -> Item:
-    """A row of the release: `options` is a list written in Python. Texts name images as <image 1>; those that they name
-    are shown, in the order of their numbers, and all where they name none."""
+    """A row of the release: `options` is a list written in Python.
+
+    Texts name images as <image 1>; those that they name are shown, in the order of their numbers, and all where they
+    name none.
+    """
     options = lettered(texts(ast.literal_eval(text_of(row, "options"))))
     references = _true(text_of(row, "answer"))
     asked = text_of(row, "question")
@@ -82,8 +85,11 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
 
 
 def _listed(path: Path, folders: Folders) -> Iterator[Item]:
-    """The reference's list, or what the release's own evaluation reads: a model's output with the true answers, or
-    the answers alone (`answer_dict_val.json`). Those have no questions: answers can be scored, a model not be asked."""
+    """The reference's list, or what the release's own evaluation reads.
+
+    That is a model's output with the true answers, or the answers alone (`answer_dict_val.json`). They have no
+    questions: answers can be scored, a model not be asked.
+    """
     content = load(path)
     if isinstance(content, Mapping):
         content = [{"id": name, **row} for name, row in content.items() if isinstance(row, Mapping)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.items import Item, PictureFile
 from sphinx_x.evaluation.measures import ByKind
@@ -17,18 +18,18 @@ KINDS = ("text", "icon")
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """An element of the release: bbox is its left, top, width and height in pixels."""
     name, kind = text_of(row, "img_filename"), text_of(row, "data_type")
-    left, top, width, height = (float(number) for number in row["bbox"])
+    box = from_xywh([float(corner) for corner in row["bbox"]])
     if kind not in KINDS:
         raise DataError(f"data_type must be text or icon, not {kind!r}")
     return Item(
         index=number,
         question=text_of(row, "instruction"),
         pictures=(PictureFile(name, folders),),
-        references=(f"{left:g}, {top:g}, {left + width:g}, {top + height:g}",),
+        references=(", ".join(f"{corner:g}" for corner in box),),
         id=str(number),
         kind=kind,
         cluster=name,
-        box=(left, top, left + width, top + height),
+        box=box,
         size=_size(PictureFile(name, folders)),
         facts={"source": row.get("data_source", "")},
     )
