@@ -140,6 +140,28 @@ def test_a_pair_of_mmvp_counts_where_both_are_right(tmp_path):
     assert all_tasks()["mmvp"].chance(scored.items) == 0.25
 
 
+def test_the_heading_of_mmvp_may_be_spelt_rightly(tmp_path):
+    write_release("mmvp", tmp_path)
+    released = made_items("mmvp", tmp_path)
+    file = tmp_path / "MMVP" / "Questions.csv"
+    file.write_text(file.read_text().replace("lndex", "Index"))
+    assert made_items("mmvp", tmp_path) == released
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,Open?,(a) Open (b) Closed,(c)", "entry 0: the answer '.c.' is none of the options"),
+        ("one,Open?,(a) Open (b) Closed,(a)", "entry 0: invalid literal"),
+        ("1,Open?,(a) Open (b) Closed", "row 2: 3 values for 4 columns"),
+    ],
+)
+def test_broken_lines_of_mmvp_are_named(tmp_path, line, message):
+    put(tmp_path / "Questions.csv", f"Index,Question,Options,Correct Answer\n{line}\n")
+    with pytest.raises(DataError, match=f"Questions.csv, {message}"):
+        made_items("mmvp", tmp_path)
+
+
 def test_aesbench_has_three_parts(tmp_path):
     """Two images, three questions each; the answer to the first is another for the second image."""
     write_release("aesbench", tmp_path)

@@ -20,7 +20,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
     """Questions.csv: Index, Question, Options ("(a) Open (b) Closed"), Correct Answer; two rows in turn are a pair."""
     for number, (row, _) in enumerate(table(path, ",")):
         with entry(path, number):
-            index = int(row["Index"])
+            index = int(row["lndex"] if "lndex" in row else row["Index"])  # so the released heading is spelt
             options = {letter.upper(): text for letter, text in _OPTION.findall(row["Options"])}
             answer = row["Correct Answer"].strip().strip("()").upper()
             if answer not in options:
