@@ -27,8 +27,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Asking:
-    """How a model is asked. model: its digest; longest: tokens of an answer, in place of the task's own limit; around:
-    a context for each batch while it is answered."""
+    """How a model is asked.
+
+    model: its digest; longest: tokens of an answer, in place of the task's own limit; around: makes a context for each
+    batch, in which it is answered.
+    """
 
     sphinx: SphinxX
     model: str

@@ -113,6 +113,11 @@ def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> li
     return sorted((item for group in chosen for item in group), key=lambda item: item.index)
 
 
+def asked_items(chosen: Chosen, root: Path, limit: int | None) -> list[Item]:
+    """The items of a split that a run asks."""
+    return limited(read_items(chosen, root), limit, chosen.task.whole)
+
+
 def _spread(count: int, chosen: int) -> list[int]:
     """Places of `chosen` of `count` things, evenly spread."""
     step = count / chosen
@@ -166,7 +171,7 @@ def evaluate(
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items = limited(read_items(chosen, root), limit, chosen.task.whole)
+            items = asked_items(chosen, root, limit)
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)

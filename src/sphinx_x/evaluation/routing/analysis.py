@@ -18,8 +18,7 @@ from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.routing.routers import Routers, active_experts, find_routers, without_experts
 from sphinx_x.evaluation.routing.usage import Counting, Groups, UsageStore, WatchedStore
 from sphinx_x.evaluation.routing.watching import watched
-from sphinx_x.evaluation.run import ANSWERS, Row, limited, scored_row, store_name
-from sphinx_x.evaluation.scores import read_items
+from sphinx_x.evaluation.run import ANSWERS, Row, asked_items, scored_row, store_name
 from sphinx_x.evaluation.task import Chosen, Reading, Rule
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
@@ -182,6 +181,8 @@ class Analyst:
         Raises:
             DataError: The model has no experts, or a number of the plan is out of its range.
         """
+        for chosen in self.tasks:
+            chosen.task.check_rule(self.rule)
         routers = find_routers(self.sphinx.model.model.language_model)
         variations = plan.variations(routers)
         for varied in variations:  # what cannot be done is told before hours of work
@@ -189,7 +190,7 @@ class Analyst:
                 pass
         weights = model_digest(self.sphinx)
         how = Asking(self.sphinx, weights, self.batch_size, self.longest)
-        asked = [(chosen, limited(read_items(chosen, self.root), self.limit)) for chosen in self.tasks]
+        asked = [(chosen, asked_items(chosen, self.root, self.limit)) for chosen in self.tasks]
         usage, own = self._watched(how, routers, asked)
         found = [own, *(self._varied(how, routers, asked, varied) for varied in variations)]
         if self.rank.number:

@@ -102,8 +102,15 @@ class Counting:
 
 @dataclass
 class Groups:
-    """Usage summed over questions: by domain (task, and kind within a task) and by modality; `missing`: questions
-    without any, because they could not be asked."""
+    """Usage summed over questions.
+
+    Attributes:
+        layers: Number of layers with experts.
+        experts: Number of experts of a layer.
+        domains: Usage by task, and by kind within a task (`mme`, `mme: OCR`).
+        modalities: Usage by modality.
+        missing: Number of questions without usage, because they could not be asked.
+    """
 
     layers: int
     experts: int
