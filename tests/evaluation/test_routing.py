@@ -315,6 +315,37 @@ def test_varied_answers_are_those_of_models_made_so(known: SphinxX, data: Path, 
     assert len({tuple(own), tuple(without), tuple(answers_in(answers / "mme.k1.jsonl"))}) == 3
 
 
+def test_scores_are_those_of_the_varied_answers(known: SphinxX, tmp_path: Path) -> None:
+    """True answers are what the model says with one expert for each token, told by the routers' attribute alone."""
+    place = tmp_path / "docvqa" / "val"
+    place.mkdir(parents=True)
+    rows = []
+    for number in range(8):
+        Image.effect_noise((50 + 20 * number, 40), 90).convert("RGB").save(place / f"{number}.png")
+        rows.append({"questionId": number, "question": f"Line {number}?", "image": f"{number}.png", "answers": ["?"]})
+    (place / "val_v1.0.json").write_text(json.dumps({"data": rows}))
+    [chosen] = choose(["docvqa"], tmp_path)
+    layers = known.model.model.language_model.layers
+    for layer in layers:
+        layer.mlp.gate.top_k = 1
+    for row, item in zip(rows, read_items(chosen, tmp_path), strict=True):
+        prompt = prepare(Asking(known, ""), chosen.task, item).prompt
+        assert prompt is not None
+        row["answers"] = known.answers([prompt], max_new_tokens=chosen.task.max_new_tokens)
+        assert row["answers"][0].strip()
+    for layer in layers:
+        layer.mlp.gate.top_k = 2
+    (place / "val_v1.0.json").write_text(json.dumps({"data": rows}))
+    found = Analyst(known, [chosen], tmp_path, tmp_path / "run").analyse(Plan(active=(1, 3), removed=(1,), runs=1))
+    assert found is not None
+    scores = {one.name: one.rows[0].scored.headline[1].value for one in (*found.active, *found.removed)}
+    assert scores["k1"] == 1
+    assert max(scores["k2"], scores["k3"], scores["without1.run0"]) < 0.5
+    assert [row.name for row in found.active[0].rows] == [chosen.name]
+    said = as_markdown(found)
+    assert re.search(r"^\| 1 \| ANLS 100\.0 % \(100\.0 % to 100\.0 %\) \|$", said, re.M)
+
+
 def counted_calls(sphinx: SphinxX, monkeypatch: pytest.MonkeyPatch, stops_after: int = 10**9) -> list[int]:
     """The sizes of the batches that are asked from now on."""
     true, calls = sphinx.answers, []

@@ -61,25 +61,27 @@ def _usage_figure(analysis: Analysis, groups: Sequence[Mapping[str, Usage]]) -> 
     heights = [1.2 + 0.34 * max(len(by), 1) for by in groups]
     figure = _figure(3 + 3.6 * len(places), sum(heights))
     axes = figure.subplots(len(groups), len(places), squeeze=False, sharey="row", height_ratios=heights)
-    for row, by in zip(axes, groups, strict=True):
-        table = np.stack([shares(part.counts) for part in by.values()]) if by else np.zeros((0, len(layers), 1))
+    tables = [np.array([shares(part.counts) for part in by.values()]) for by in groups]
+    most = max((float(table.max()) for table in tables if table.size), default=1.0)
+    for row, by, table in zip(axes, groups, tables, strict=True):
         for axis, place in zip(row, places, strict=True):
-            _heat(axis, table[:, place], list(by))
+            _heat(axis, table[:, place] if table.size else table, list(by), most)
             axis.set_title(f"layer {layers[place]}", fontsize="medium")
-            axis.set_xlabel("expert", fontsize="small")
+            axis.set_xlabel("expert (share of the choices, per cent)", fontsize="small")
     return figure
 
 
-def _heat(axis: Axes, table: np.ndarray, names: list[str]) -> None:
+def _heat(axis: Axes, table: np.ndarray, names: list[str], most: float) -> None:
+    """Draw shares (groups, experts), in shades up to the largest of the whole figure."""
     if not names:
         axis.set_axis_off()
         return
-    axis.imshow(table, cmap="Blues", vmin=0, vmax=max(float(table.max()), 1e-9), aspect="auto")
+    axis.imshow(table, cmap="Blues", vmin=0, vmax=most, aspect="auto")
     axis.set_yticks(range(len(names)), names, fontsize="small")
     axis.set_xticks(range(0, table.shape[1], max(table.shape[1] // ANNOTATED, 1)))
     if table.shape[1] <= ANNOTATED:
         for (line, expert), share in np.ndenumerate(table):
-            color = "white" if share > 0.6 * table.max() else "black"
+            color = "white" if share > 0.6 * most else "black"
             axis.text(expert, line, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize="x-small")
 
 
@@ -110,8 +112,8 @@ def _score_figure(analysis: Analysis) -> Figure:
     left.axvline(analysis.routers.active, color="gray", linewidth=0.8, linestyle="--")
     left.set(xlabel="active experts (dashed: the model's own)", ylabel="score, per cent of the largest")
     right.set(xlabel="experts removed from each layer (a cross for each run)")
+    left.set_ylim(bottom=0)
     for axis in (left, right):
-        axis.xaxis.get_major_locator().set_params(integer=True)
         _finish(axis)
     return figure
 
@@ -127,6 +129,7 @@ def _score(one: Varied, place: int) -> float:
 
 
 def _finish(axis: Any) -> None:
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize="x-small", ncols=2)
