@@ -10,7 +10,7 @@ Shapes: T tokens, E experts, k experts a token goes to, D width.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ def find_routers(language_model: nn.Module) -> Routers:
     held = {id(child): block for block in language_model.modules() for child in block.children()}
     found = [(name, module) for name, module in language_model.named_modules() if _is_router(module)]
     if not found:
-        experts = any(getattr(config, name, 0) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
+        experts = _has_experts(config.to_dict())
         reason = "its routers are of no kind that can be watched" if experts else "it has no sparse mixture of experts"
         raise DataError(f"--routing: the language model is a {config.model_type}: {reason}")
     modules: list[Any] = [module for _, module in found]
@@ -76,6 +76,13 @@ def find_routers(language_model: nn.Module) -> Routers:
 def _is_router(module: Any) -> bool:
     weight = dict(module.named_parameters(recurse=False)).get("weight")
     return weight is not None and weight.ndim == 2 and isinstance(getattr(module, "top_k", None), int)
+
+
+def _has_experts(settings: Mapping[str, Any]) -> bool:
+    """Return whether a configuration speaks of several experts, under whatever name (Dbrx has it in `ffn_config`)."""
+    parts = [value for value in settings.values() if isinstance(value, Mapping)]
+    numbers = [value for name, value in settings.items() if "experts" in str(name) and isinstance(value, int)]
+    return max(numbers, default=0) > 1 or any(map(_has_experts, parts))
 
 
 def _admitted(router: Any, experts: int) -> int:

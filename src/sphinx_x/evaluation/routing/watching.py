@@ -88,6 +88,15 @@ class _Pass:
     routed: list[_Routed] = field(default_factory=list)
 
 
+class _Counted(NamedTuple):
+    """A pass on the CPU: ids and real (B, T), experts and weights (L, B, T, k)."""
+
+    ids: np.ndarray
+    real: np.ndarray
+    chosen: np.ndarray
+    weights: np.ndarray
+
+
 class Watcher:
     """Counts the experts of the batches that are answered within `batch`; made by `watched`."""
 
@@ -135,9 +144,20 @@ class Watcher:
         now.routed.append(_Routed(chosen.detach().flatten(0, -2), weights.detach().flatten(0, -2)))
 
     def _usages(self, prompts: Sequence[Prompt]) -> list[Usage]:
-        passes = [_on_cpu(one, len(self.routers.modules)) for one in self._passes or ()]
+        passes = [self._on_cpu(one) for one in self._passes or ()]
         assert passes, "nothing was computed"
         return [self._usage(row, prompt.ids, passes) for row, prompt in enumerate(prompts)]
+
+    def _on_cpu(self, one: _Pass) -> _Counted:
+        if len(one.routed) != len(self.routers.modules):
+            kind = self.routers.config.model_type
+            raise DataError(
+                f"--routing: a {kind} cannot be watched: it does not call each router once for a token"
+            )
+        shape = (len(one.routed), *one.ids.shape, -1)
+        chosen = torch.stack([routed.chosen.cpu() for routed in one.routed]).view(shape)
+        weights = torch.stack([routed.weights.cpu() for routed in one.routed]).view(shape)
+        return _Counted(one.ids.cpu().numpy(), one.real.cpu().numpy(), chosen.numpy(), weights.double().numpy())
 
     def _usage(self, row: int, prompt: Sequence[int], passes: Sequence[_Counted]) -> Usage:
         """The usage by one row of a batch."""
@@ -158,23 +178,6 @@ class Watcher:
             if any(list(said[max(place + 1 - len(end), 0) : place + 1]) == end for end in self._ends):
                 return place - start
         return len(said) - start
-
-
-class _Counted(NamedTuple):
-    """A pass on the CPU: ids and real (B, T), experts and weights (L, B, T, k)."""
-
-    ids: np.ndarray
-    real: np.ndarray
-    chosen: np.ndarray
-    weights: np.ndarray
-
-
-def _on_cpu(one: _Pass, layers: int) -> _Counted:
-    assert len(one.routed) == layers, "a router was not called once in a pass"
-    shape = (layers, *one.ids.shape, -1)
-    chosen = torch.stack([routed.chosen.cpu() for routed in one.routed]).view(shape)
-    weights = torch.stack([routed.weights.cpu() for routed in one.routed]).view(shape)
-    return _Counted(one.ids.cpu().numpy(), one.real.cpu().numpy(), chosen.numpy(), weights.double().numpy())
 
 
 @contextmanager
