@@ -1,9 +1,9 @@
-"""CIDEr (Vedantam et al. 2015): how much a sentence shares with others about the same picture, rare phrases counting more.
+"""CIDEr (Vedantam et al. 2015): what a sentence shares with others about the same picture, rare phrases above all.
 
 As pycocoevalcap computes it (CIDEr-D with sigma 6, n-grams up to 4), whose package brings 100 MB of Java programs for
 one function. Its tokenizer is Stanford's PTBTokenizer, a Java program; the one here follows its rules for what English
-sentences hold (tests/golden/captions.json has its own output to compare with). Names of chemicals, telephone numbers and the
-like may be cut differently.
+sentences hold (tests/golden/captions.json has its own output to compare with). Telephone numbers, tags and the like
+may be cut differently.
 """
 
 from __future__ import annotations
