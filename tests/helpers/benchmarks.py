@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import releases
-
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.scores import Scored, read_items, score_answers
 from sphinx_x.evaluation.task import Chosen, Reading, all_tasks

@@ -1,10 +1,10 @@
-"""CIDEr and its words against the released programs, whose output on made sentences is recorded in golden/captions.json."""
+"""CIDEr and its words against the released programs: their output on made sentences is in golden/captions.json."""
 
 import json
 
 import pytest
-from paths import GOLDEN
 
+from paths import GOLDEN
 from sphinx_x.evaluation.scoring.captions import Rarity, cider, words_of
 
 RECORDED = json.loads((GOLDEN / "captions.json").read_text("utf-8"))

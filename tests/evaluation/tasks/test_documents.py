@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+
 from benchmarks import made_items, scores_of, write_release
 from releases.documents import due_tabfact, due_wikitablequestions, ureader_deepform
 from releases.files import put, put_lines
-
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.task import Reading
 

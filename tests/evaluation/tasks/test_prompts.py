@@ -1,9 +1,9 @@
 """What every benchmark asks of its made release: golden files, so that a change of a prompt is seen in review."""
 
 import pytest
+
 from benchmarks import RELEASES, made_splits, prompts_text, write_release
 from golden import golden_text
-
 from sphinx_x.evaluation.scores import read_items
 from sphinx_x.evaluation.task import all_tasks
 

@@ -61,7 +61,7 @@ def words_of(sentence: str) -> list[str]:
         if ending and ending[1]:
             words += [ending[1], ending[2]]
         else:
-            words += _TWO.get(low, (_BRACKETS.get(low, low),))
+            words += _TWO[low] if low in _TWO else [_BRACKETS.get(low, low)]
     return words
 
 
