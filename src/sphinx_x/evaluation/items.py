@@ -29,14 +29,19 @@ class Picture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """A picture in a file of its own, looked for below each of several folders, the first one that has it."""
+    """A picture in a file of its own, looked for below each of several folders, the first one that has it.
+
+    others: further names that it may have, where downloads differ.
+    """
 
     name: str
     folders: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
 
     def find(self) -> Path | None:
         """Where it lies; None if nowhere."""
-        return next((path for folder in self.folders if (path := folder / self.name).is_file()), None)
+        paths = (folder / name for name in (self.name, *self.others) for folder in self.folders)
+        return next((path for path in paths if path.is_file()), None)
 
     def read(self) -> bytes:
         """The file's content. Raises `ImageError` where there is no such file."""

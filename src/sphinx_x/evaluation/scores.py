@@ -109,7 +109,7 @@ def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
 
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
-    items = list(chosen.task.read(*locate(chosen, path)))
+    items = list(chosen.read(*locate(chosen, path)))
     if not items:
         raise DataError(f"{path}: holds no questions of {chosen.name}")
     return items

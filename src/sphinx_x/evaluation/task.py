@@ -39,12 +39,14 @@ class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
     annotations: of the questions' file; images: folders of the pictures (the data folder itself and that of the
-    questions are looked through as well); items: how many questions the release has.
+    questions are looked through as well); items: how many questions the release has; read: reads this split, where the
+    task's own reader cannot tell it (one file of all splits).
     """
 
     annotations: tuple[str, ...]
     images: tuple[str, ...] = ()
     items: int | None = None
+    read: Reader | None = None
 
     def find(self, root: Path) -> Path | None:
         """The file (or folder) of the questions below a folder; None where there is none."""
@@ -141,6 +143,11 @@ class Chosen:
     def files(self) -> Files:
         """Where its files lie."""
         return self.task.splits[self.split]
+
+    @property
+    def read(self) -> Reader:
+        """Reads its file of questions."""
+        return self.files.read or self.task.read
 
 
 def find_task(name: str) -> list[Chosen]:

@@ -54,14 +54,14 @@ def words_of(sentence: str) -> list[str]:
     """The words of a sentence in lower case, as in the Penn Treebank (`do n't`, `man 's`), without punctuation."""
     words: list[str] = []
     for token in _TOKEN.findall(sentence.translate(_SIGNS)):
-        low = token.lower()
+        low: str = token.lower()
         if low in _DROPPED or set(low) <= {"."} or set(low) <= {"-"} or low == '"':
             continue
         ending = _ENDING.fullmatch(low)
         if ending and ending[1]:
-            words += [ending[1], ending[2]]
+            words.extend((ending[1], ending[2]))
         else:
-            words += _TWO[low] if low in _TWO else [_BRACKETS.get(low, low)]
+            words.extend(_TWO.get(low) or (_BRACKETS.get(low, low),))
     return words
 
 
