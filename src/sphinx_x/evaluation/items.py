@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from sphinx_x.boxes import Box
 from sphinx_x.errors import ImageError, one_line
 
 
@@ -116,7 +117,7 @@ class Item:
     kind: str = ""
     cluster: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    box: tuple[float, ...] | None = None
+    box: Box | None = None
     size: tuple[int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 

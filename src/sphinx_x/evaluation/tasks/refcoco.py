@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import Mean
@@ -14,7 +15,6 @@ from sphinx_x.evaluation.prompts import BOX
 from sphinx_x.evaluation.readers import Folders, entry, picture, published_item, reader, rows_of, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
-from sphinx_x.sources.dialogue import xywh
 from sphinx_x.sources.grounding import load_pickle
 
 MEMBERS = ("tiny", "intern2", "plus", "moe")
@@ -24,10 +24,11 @@ _SIZE = re.compile(r"height(\d+)_width(\d+)")
 def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """A phrase with its box; the picture's size stands in the id."""
     made = published_item(row, number, folders)
-    box = tuple(float(corner) for corner in row["gt_answers"])
     size = _SIZE.fullmatch(made.id)
-    if len(box) != 4 or size is None:
+    if len(row["gt_answers"]) != 4 or size is None:
         raise DataError("gt_answers must be four numbers and question_id height<H>_width<W>")
+    x1, y1, x2, y2 = (float(corner) for corner in row["gt_answers"])
+    box = (x1, y1, x2, y2)
     shown = ", ".join(f"{corner:g}" for corner in box)
     return replace(made, box=box, size=(int(size[2]), int(size[1])), references=(shown,))
 
@@ -47,7 +48,7 @@ def read(path: Path, folders: Folders, split: str) -> Iterator[Item]:
                 continue
             if ref["ann_id"] not in boxes or ref["image_id"] not in images:
                 raise DataError(f"object {ref['ann_id']} in image {ref['image_id']} is not in {instances.name}")
-            image, corners = images[ref["image_id"]], xywh(boxes[ref["ann_id"]]["bbox"])
+            image, corners = images[ref["image_id"]], from_xywh(boxes[ref["ann_id"]]["bbox"])
             for sentence in ref["sentences"]:
                 yield _phrase(count, text_of(sentence, "sent"), image, corners, str(sentence["sent_id"]), folders)
                 count += 1
