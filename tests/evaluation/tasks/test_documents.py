@@ -164,6 +164,14 @@ def test_infographics_have_the_similarity_of_the_closest_answer(tmp_path):
     assert figures(scores_of("infographicsvqa", tmp_path, {0: "facebook"})) == {"ANLS": 0}
 
 
+def test_lines_without_their_canonical_forms_are_named(tmp_path):
+    write_release("wikitablequestions", tmp_path)
+    path = next(tmp_path.rglob("*.tagged"))
+    path.write_text("\n".join(path.read_text("utf-8").splitlines()[:-1]) + "\n", "utf-8")
+    with pytest.raises(DataError, match=r"pristine-unseen-tables\.tsv, entry 2: has no 'nu-2'"):
+        made_items("wikitablequestions", tmp_path)
+
+
 BROKEN = {
     "deepform": "document.jsonl",
     "kleister_charity": "document.jsonl",

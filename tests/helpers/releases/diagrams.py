@@ -25,4 +25,4 @@ def _ai2d(root: Path) -> None:
     put(root / "ai2d_test_ids.csv", "7\n12\n")
 
 
-RELEASES = {"ai2d": _ai2d, "ai2d_letters": _ai2d}
+RELEASES = {"ai2d_letters": _ai2d}

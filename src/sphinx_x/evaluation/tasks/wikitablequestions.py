@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.evaluation.documents import LAYOUT, document_reader, due_files, due_images
 from sphinx_x.evaluation.drawn import PictureDrawn
 from sphinx_x.evaluation.items import Item, Picture, Verdict
@@ -20,25 +20,34 @@ NAMES = "pristine-unseen-tables"
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """The release (tagged or plain lines, tables as CSV files), or another form."""
-    return _release(path) if path.suffix in (".tsv", ".tagged") else document_reader(of_document)(path, folders)
+    """The release (lines with tabs, tables as CSV files), or another form."""
+    return _release(path) if path.suffix == ".tsv" else document_reader(of_document)(path, folders)
 
 
 def _release(path: Path) -> Iterator[Item]:
-    """Tagged lines, where they are there, have the values' canonical forms, as the release's evaluator takes them."""
-    folder = path.parent.parent.parent if path.suffix == ".tagged" else path.parent.parent
+    """The values' canonical forms are those of the tagged lines, where they are there, as the release's evaluator has
+    them."""
+    folder = path.parent.parent
     tagged = folder / "tagged" / "data" / f"{path.stem}.tagged"
-    number = -1
-    for number, row in enumerate(wikitable_questions(tagged if tagged.is_file() else path)):
+    forms = {row["id"]: wikitable_values(row["targetCanon"]) for row in _lines(tagged)} if tagged.is_file() else {}
+    for number, row in enumerate(_lines(path)):
         with entry(path, number):
             name, values = row["context"], wikitable_values(row["targetValue"])
-            canonical = wikitable_values(row["targetCanon"]) if "targetCanon" in row else []
+            canonical = forms[row["id"]] if forms else []
             if canonical and len(canonical) != len(values):
                 raise DataError(f"{len(canonical)} canonical forms of {len(values)} values")
             table = PictureDrawn(name, partial(draw_wikitable, folder / name))
             yield _item(number, wikitable_text(row["utterance"]), (table,), values, canonical, row["id"], name)
-    if number < 0:
-        raise DataError(f"{path}: holds no questions")
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        rows = list(wikitable_questions(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {one_line(error)}") from error
+    if not rows or "targetValue" not in rows[0]:
+        raise DataError(f"{path}: holds no lines of questions with a heading")
+    return rows
 
 
 def of_document(row: Mapping[str, Any], pages: tuple[Picture, ...]) -> Iterator[Item]:
@@ -76,7 +85,6 @@ TASKS = [
                 (
                     *due_files("WikiTableQuestions", "WikiTableQuestions"),
                     f"**/data/{NAMES}.tsv",
-                    f"**/tagged/data/{NAMES}.tagged",
                 ),
                 due_images("WikiTableQuestions"),
                 4344,
