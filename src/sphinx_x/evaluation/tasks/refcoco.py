@@ -59,7 +59,8 @@ def read(path: Path, folders: Folders, split: str) -> Iterator[Item]:
 def _phrase(
     number: int, phrase: str, image: Mapping[str, Any], corners: Sequence[float], name: str, folders: Folders
 ) -> Item:
-    box = tuple(float(corner) for corner in corners)
+    x1, y1, x2, y2 = (float(corner) for corner in corners)
+    box = (x1, y1, x2, y2)
     size = (int(image["width"]), int(image["height"]))
     shown, file = ", ".join(f"{corner:g}" for corner in box), text_of(image, "file_name")
     return Item(number, phrase, picture(file, folders), (shown,), name, cluster=file, box=box, size=size)
