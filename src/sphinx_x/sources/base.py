@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sphinx_x.conversation import Message
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.errors import DataError, one_line
 
@@ -125,7 +126,7 @@ class Draft:
     record that are not used, by reason.
     """
 
-    messages: list[dict]
+    messages: list[Message]
     images: list[Picture] = field(default_factory=list)
     unit: float | None = None
     size: tuple[int, int] | None = None

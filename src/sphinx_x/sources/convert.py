@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sphinx_x.conversation import PLACES
+from sphinx_x.conversation import Numbers, Place
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
@@ -130,7 +130,7 @@ def built(
             aside.append({"source": source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
-        tally.turns += sum(message["role"] == "assistant" for message in draft.messages)
+        tally.turns += sum(message.role == "assistant" for message in draft.messages)
         tally.left_out += draft.left_out
         yield made
 
@@ -204,7 +204,7 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
     if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
         shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
         raise DataError(f"image is not of the size that its annotations say: {shown}")
-    messages = [_placed(message, refs, draft) for message in draft.messages]
+    messages = [message.moved(partial(_placed, refs, draft)) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
     sample = Sample.from_dict(sample.to_dict()).check()
@@ -228,25 +228,18 @@ def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
     return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
 
 
-def _placed(message: dict, refs: list[ImageRef], draft: Draft) -> dict:
-    """A message with its boxes and points in pixels, clipped to their image."""
-    parts = []
-    for part in message["content"]:
-        kind = part["type"]
-        if kind in PLACES:
-            several = PLACES[kind][1]
-            ref = refs[part["image"]]
-            places = [_clipped(place, ref, draft.unit) for place in (part[kind] if several else [part[kind]])]
-            good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
-            if not good:
-                raise DataError("empty box")
-            draft.left_out["empty box"] += len(places) - len(good)
-            part = part | {kind: good if several else good[0]}
-        parts.append(part)
-    return message | {"content": parts}
+def _placed(refs: list[ImageRef], draft: Draft, part: Place) -> Place:
+    """Boxes or points in pixels, clipped to their image."""
+    ref = refs[part.image]
+    places = [_clipped(place, ref, draft.unit) for place in part.places]
+    good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
+    if not good:
+        raise DataError("empty box")
+    draft.left_out["empty box"] += len(places) - len(good)
+    return replace(part, places=tuple(good))
 
 
-def _clipped(place: list[float], ref: ImageRef, unit: float | None) -> list[float]:
+def _clipped(place: Numbers, ref: ImageRef, unit: float | None) -> Numbers:
     sides = (ref.width, ref.height)
     scale = (1.0, 1.0) if unit is None else (ref.width / unit, ref.height / unit)
-    return [round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place)]
+    return tuple(round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place))

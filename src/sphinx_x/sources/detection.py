@@ -15,6 +15,7 @@ from functools import partial
 from itertools import groupby
 
 from sphinx_x.boxes import area, from_xywh
+from sphinx_x.conversation import Part
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, said, size_of, visible
 from sphinx_x.sources.dialogue import Content, boxes, dialogue, pick, rng_of
@@ -87,9 +88,9 @@ class Scene:
         return chosen
 
 
-def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | dict]:
+def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | Part]:
     """All classes with their boxes, `dog[...; ...], cat[...]`; the class of the largest box first."""
-    parts: list[str | dict] = []
+    parts: list[str | Part] = []
     for name in sorted(places, key=lambda name: area(places[name][0]), reverse=True):
         parts += [f", {name}" if parts else name, boxes(places[name])]
     return parts

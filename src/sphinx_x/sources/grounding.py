@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sphinx_x.boxes import from_xywh
+from sphinx_x.conversation import Part
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
 from sphinx_x.sources.coco import size_of, visible
@@ -227,9 +228,9 @@ def build_flickr30k(record: Record, raw: Raw) -> Draft:
     return Draft(dialogue(turns), [raw.picture(f"{record.id}.jpg")], size=size, left_out=left_out)
 
 
-def _grounded(pieces: Pieces, places: Places) -> list[str | dict]:
+def _grounded(pieces: Pieces, places: Places) -> list[str | Part]:
     """`<p>A man</p>[...] in <p>a red hat</p>[...].`; phrases without boxes are plain text."""
-    parts: list[str | dict] = []
+    parts: list[str | Part] = []
     for text, chain in pieces:
         parts += [f"<p>{text}</p>", boxes(places[chain])] if chain in places else [text]
     return parts

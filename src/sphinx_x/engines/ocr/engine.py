@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sphinx_x.conversation import parse_messages
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.engines.ocr.alike import HASHES, Benchmarks, near_duplicates
@@ -266,7 +267,8 @@ def _samples(job: Job, pages: list[tuple[Document, Entry]]) -> Iterator[tuple[Sa
         data, picture = sample_of(_done(job, document), entry)
         source = f"{document.name}#page={entry.page + 1}"
         size = ImageRef(width=entry.data["width"], height=entry.data["height"])
-        sample = Sample(data["id"], [size], data["messages"], source, job.settings.licence, data["regions"], "ocr")
+        messages = parse_messages(data["messages"])
+        sample = Sample(data["id"], [size], messages, source, job.settings.licence, data["regions"], "ocr")
         yield sample, [picture]
 
 

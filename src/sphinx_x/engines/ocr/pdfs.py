@@ -182,7 +182,9 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
     picture = encode(page.image, settings.image)
     text = page.text
     regions = _regions(page, whole=settings.part is None)
-    place, content = packed({"id": f"ocr/{name}", "messages": asked.messages, "regions": regions}, picture)
+    place, content = packed(
+        {"id": f"ocr/{name}", "messages": [m.to_dict() for m in asked.messages], "regions": regions}, picture
+    )
     data = {
         "page": number,
         "kinds": asked.kinds,

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from sphinx_x.boxes import Box, clip, sides, union
+from sphinx_x.conversation import Message
 from sphinx_x.engines.ocr.wordings import wordings_of
 from sphinx_x.engines.pdf.blocks import Block, flowing
 from sphinx_x.engines.pdf.languages import language
@@ -22,7 +23,7 @@ from sphinx_x.engines.pdf.page import Page
 from sphinx_x.engines.pdf.words import Word, is_cjk, joined
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
-from sphinx_x.sources.dialogue import Content, box, boxes, dialogue
+from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, items_of
 
 KINDS = ("read_page", "read_region", "find_text", "spot_words", "layout", "reading_order", "continue_text")
 CLASSES = ("title", "text", "list", "table", "figure", "caption")
@@ -63,7 +64,7 @@ class QuestionSettings(BaseModel):
 class Asked:
     """A dialogue about a page; kinds: of its turns; left_out: kinds that the page does not allow, by reason."""
 
-    messages: list[dict]
+    messages: list[Message]
     kinds: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -118,8 +119,7 @@ def repeats(one: str, other: str) -> bool:
 
 
 def _text_of(content: Content) -> str:
-    parts = content if isinstance(content, list) else [content]
-    return "".join(part for part in parts if isinstance(part, str))
+    return "".join(part for part in items_of(content) if isinstance(part, str))
 
 
 class _Asker:

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 from sphinx_x.engines.som.facts import shortened
 from sphinx_x.engines.som.writing import Exchange, Page
-from sphinx_x.sources.dialogue import Content
+from sphinx_x.sources.dialogue import Content, items_of
 from sphinx_x.sources.names import plural
 
 CITED = re.compile(r"<\s*mark\s+([A-Za-z0-9]+)\s*>|\bmarks?\s+(\d+|[A-Z]{1,3})\b", re.IGNORECASE)
@@ -152,8 +152,7 @@ def check_exchange(page: Page, exchange: Exchange) -> list[str]:
 
 
 def _text_of(content: Content) -> str:
-    parts = [content] if isinstance(content, str | Mapping) else content
-    return "".join(part if isinstance(part, str) else str(part.get("text", "[]")) for part in parts)
+    return "".join(part if isinstance(part, str) else "[]" for part in items_of(content))
 
 
 def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
