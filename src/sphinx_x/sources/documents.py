@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Malformed, PdfPage, Raw, Record, Source, grouped
-from sphinx_x.sources.dialogue import SHORT, dialogue, short
+from sphinx_x.sources.dialogue import SHORT, answer_of, dialogue, short
 from sphinx_x.sources.tables import draw_table, drawable
 from sphinx_x.sources.vqa import EMPTY, short_turns
 
@@ -55,7 +55,7 @@ def read_pages(raw: Raw, pattern: str, image: str) -> Iterator[Record]:
 def build_page(record: Record, raw: Raw) -> Draft:
     """The first of the answers given; the others are spellings of it. The record's id is the name of the image."""
     left_out: Counter[str] = Counter()
-    pairs = [(entry["question"], entry["answers"][0] if entry["answers"] else "") for entry in record.data]
+    pairs = [(entry["question"], answer_of((entry["answers"] or [""])[0], entry["answers"])) for entry in record.data]
     picture = raw.picture(record.id.rsplit("/", 1)[-1])  # downloads differ in their folders
     return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)
 
@@ -86,19 +86,20 @@ def read_due(raw: Raw, folder: str) -> Iterator[Record]:
 def build_keys(record: Record, raw: Raw, keys: tuple[str, ...]) -> Draft:
     """A question for every key that a document of this set may have; `None` where this one has no value for it."""
     left_out: Counter[str] = Counter()
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for annotation in (annotation for document in record.data for annotation in document["annotations"]):
         key = annotation["key"]
         for value in annotation["values"]:
             if key not in keys:
                 left_out["value of an unknown key"] += 1
-            elif key in found:
-                left_out["further value of a key"] += 1
             else:
-                found[key] = value["value"]
+                if key in found:
+                    left_out["further value of a key"] += 1
+                found.setdefault(key, []).extend([value["value"], *value.get("value_variants", ())])
     if not found:
         raise DataError("no value for any key")
-    turns = [(VALUE.format(key), found.get(key, NO_VALUE)) for key in keys]
+    texts = {key: found.get(key, [NO_VALUE]) for key in keys}
+    turns = [(VALUE.format(key), answer_of(values[0], dict.fromkeys(values))) for key, values in texts.items()]
     document = raw.file(record.id.removesuffix(".pdf") + ".pdf")
     return Draft(dialogue(turns), [PdfPage(document, 1)], left_out=left_out)
 
