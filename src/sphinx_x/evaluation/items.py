@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sphinx_x.boxes import Box
+from sphinx_x.conversation import Message
 from sphinx_x.errors import DataError, ImageError, one_line
 
 
@@ -130,6 +131,7 @@ class Item:
         box: The true box in pixels of the image (x1, y1, x2, y2).
         size: Width and height of the image, where the annotation tells them.
         facts: Whatever else the task's scoring needs.
+        messages: The dialogue that is asked in place of the question alone: all before the answer.
     """
 
     index: int
@@ -143,6 +145,7 @@ class Item:
     box: Box | None = None
     size: tuple[int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
 
     @property
     def key(self) -> str:
