@@ -219,8 +219,10 @@ class Sample:
         return found
 
     def _relative(self) -> Iterator[str]:
-        """Fields of boxes and points that plainly are shares of a side, not pixels: boxes of no more than a pixel in
-        the corner, points that all lie there and some between pixels."""
+        """Yield the fields of boxes and points that are clearly fractions of a side, not pixels.
+
+        These are boxes of at most a pixel in the corner, and points that all lie there, some between pixels.
+        """
         points: list[tuple[str, Numbers]] = []
         for name, image, place in self._places():
             ref = self.images[image]

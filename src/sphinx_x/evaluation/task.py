@@ -84,6 +84,8 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
+        whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
+            clusters then.
         judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
     """
 
@@ -104,6 +106,7 @@ class Task:
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     note: str = ""
+    whole: bool = False
     judged: bool = False
 
     def ask(self, item: Item) -> str:

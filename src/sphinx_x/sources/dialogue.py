@@ -1,4 +1,4 @@
-"""Building blocks of the dialogue that public sets become, and the instructions that the benchmarks use as well."""
+"""Building blocks of the dialogue that public sets become, and instructions shared with the benchmarks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIND = "Please provide the bounding box coordinate of the region this sentence d
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 Content = str | Part | Sequence[str | Part]
-"""What is said: a text, a part, or a list of both. A text is taken as it is: `<image>` in it is no image."""
+"""The content of a message: a text, a part, or a list of both. Text is literal: `<image>` in it is not an image."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class Answer:
 
 
 def answer_of(said: str, references: Iterable[str]) -> str | Answer:
-    """An answer, with all that is true where the release has more than the one, without white space around."""
+    """Return an answer, with all that is true where the release has more than the one, without white space around."""
     found = tuple(text for reference in references if (text := reference.strip()))
     return said if found in ((), (said.strip(),)) else Answer(said, found)
 
 
 def dialogue(turns: Sequence[tuple[Content, Content | Answer]], images: int = 1, system: str = "") -> list[Message]:
-    """Messages of questions and answers in turn; all `images` stand before the first question.
+    """Return messages of alternating questions and answers, with all `images` before the first question.
 
-    Raises `UnusedError` where there is no turn, `DataError` where a question or an answer is empty.
+    Raises:
+        UnusedError: There is no turn.
+        DataError: A question or an answer is empty.
     """
     if not turns:
         raise UnusedError("nothing to ask about")
@@ -54,12 +56,12 @@ def dialogue(turns: Sequence[tuple[Content, Content | Answer]], images: int = 1,
 
 
 def items_of(content: Content) -> list[str | Part]:
-    """What is said as a list."""
+    """Return the content as a list."""
     return list(content) if isinstance(content, list | tuple) else [content]  # pyright: ignore[reportReturnType]
 
 
 def _parts(content: Content) -> tuple[Part, ...]:
-    """Parts, neighbouring texts joined."""
+    """Return the parts, with adjacent texts joined."""
     parts: list[Part] = []
     for item in items_of(content):
         part = Text(item) if isinstance(item, str) else item
@@ -71,22 +73,22 @@ def _parts(content: Content) -> tuple[Part, ...]:
 
 
 def box(xyxy: Sequence[float]) -> Place:
-    """A box part, (x1, y1, x2, y2)."""
+    """Return a box part (x1, y1, x2, y2)."""
     return Place(0, (_rounded(xyxy),))
 
 
 def boxes(places: Sequence[Sequence[float]]) -> Place:
-    """Several boxes in one pair of brackets."""
+    """Return several boxes in one pair of brackets."""
     return Place(0, tuple(_rounded(place) for place in places), several=True)
 
 
 def point(xy: Sequence[float]) -> Place:
-    """A point part, (x, y)."""
+    """Return a point part (x, y)."""
     return Place(0, (_rounded(xy),))
 
 
 def points(places: Sequence[Sequence[float]]) -> Place:
-    """Several points, or the corners of a polygon, in one pair of brackets."""
+    """Return several points, or the corners of a polygon, in one pair of brackets."""
     return Place(0, tuple(_rounded(place) for place in places), several=True)
 
 
@@ -95,7 +97,7 @@ def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
 
 
 def short(question: str) -> str:
-    """A question that wants a word or a phrase, as the benchmarks ask it."""
+    """Return a question that asks for a word or a phrase, in the benchmarks' wording."""
     return f"{question}\n{SHORT}"
 
 

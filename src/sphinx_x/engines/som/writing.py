@@ -88,8 +88,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Turns of one kind; their questions do not say yet where the marks are. labels: of the marks that descriptions and
-    relations must cite, None for all of the page."""
+    """Turns of one kind, whose questions do not say yet where the marks are.
+
+    Attributes:
+        labels: Labels of the marks that descriptions and relations must cite, None for all of the page.
+    """
 
     kind: Task
     turns: list[Turn]
@@ -121,14 +124,18 @@ class Writer(Protocol):
         ...
 
     def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
-        """For every page in turn what was written. Errors are `UnusedError` where there is nothing to say, others of
-        `sphinx_x.work.tally.UNUSABLE` where something is wrong."""
+        """Yield what was written for every page in turn.
+
+        Errors are `UnusedError` if there is nothing to say, or others of `sphinx_x.work.tally.UNUSABLE`.
+        """
         ...
 
 
 def in_order(page: Page) -> list[Task]:
-    """The kinds of a page in the order of its dialogue: questions first in half of the samples and last in the others,
-    the rest by chance; a single kind is what it is."""
+    """Return the kinds of a page in the order of its dialogue.
+
+    Questions come first in half of the samples and last in the others, and the rest at random.
+    """
     rng = rng_of(f"{page.key} order")
     rest: list[Task] = [kind for kind in page.kinds if kind != "questions"]
     first = rng.random() < LED

@@ -37,8 +37,7 @@ class Shards(Files):
 
 @dataclass(frozen=True)
 class Errors:
-    """The mean score of the answers, and for every kind that occurs how much is wrong: of texts characters, of others
-    answers."""
+    """The mean score, and for every kind that occurs how much is wrong: of texts characters, of others answers."""
 
     headline: str = "mean score"
     scale: float = 1.0

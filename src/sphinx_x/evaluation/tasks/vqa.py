@@ -16,8 +16,10 @@ from sphinx_x.evaluation.task import Files, Task
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """Official answers (with the questions' file beside them, where it is), a list with its answers, or a list of the
-    reference repository, which keeps one answer of the ten: the official file beside it has all."""
+    """Official answers with the questions' file beside them, a list with its answers, or the reference repository's.
+
+    That keeps one answer of the ten: the official file beside it has all.
+    """
     rows = rows_of(path, "annotations", "data")
     if is_published(rows):
         return _published(path, rows, folders)
