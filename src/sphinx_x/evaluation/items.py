@@ -130,7 +130,8 @@ class Item:
         options: The texts of a multiple-choice question by their letters.
         box: The true box in pixels of the image (x1, y1, x2, y2).
         size: Width and height of the image, where the annotation tells them.
-        facts: Whatever else the task's scoring needs.
+        facts: Whatever else the task's scoring needs, as JSON: it is kept with the results.
+        shared: What scoring needs of all items together (how rare a phrase is in all references); not kept.
         messages: The dialogue that is asked in place of the question alone: all before the answer.
     """
 
@@ -145,6 +146,7 @@ class Item:
     box: Box | None = None
     size: tuple[int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    shared: Any = field(default=None, compare=False, repr=False)
     messages: tuple[Message, ...] = ()
 
     @property

@@ -18,7 +18,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
     rows = rows_of(path)
     items = list(_pages(path, folders) if "qa_data" in rows[0] else document_reader()(path, folders))
     rarity = captions.Rarity.among(item.references for item in items)
-    return (replace(item, facts={"rarity": rarity}) for item in items)
+    return (replace(item, shared=rarity) for item in items)
 
 
 def _pages(path: Path, folders: Folders) -> Iterator[Item]:
@@ -35,7 +35,7 @@ def _pages(path: Path, folders: Folders) -> Iterator[Item]:
 
 def cider(item: Item, answer: str, how: Reading) -> Verdict:
     """CIDEr as a share of 10."""
-    return graded(captions.cider(answer, item.references, item.facts["rarity"]) / captions.SCALE, answer)
+    return graded(captions.cider(answer, item.references, item.shared) / captions.SCALE, answer)
 
 
 TASKS = [

@@ -25,7 +25,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
 
 
 def _release(path: Path) -> Iterator[Item]:
-    """Values with the canonical forms of the tagged lines, where they are there, as the release's evaluator has them."""
+    """Values with the canonical forms of the tagged lines, where these are, as the release's evaluator has them."""
     folder = path.parent.parent
     tagged = folder / "tagged" / "data" / f"{path.stem}.tagged"
     forms = {row["id"]: wikitable_values(row["targetCanon"]) for row in _lines(tagged)} if tagged.is_file() else {}
