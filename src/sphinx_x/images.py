@@ -56,7 +56,8 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
 
     `source` is the path of a file, its bytes, a Pillow image, a NumPy array or a PyTorch tensor. A PDF, known by its
     content, gives its page number `page` (from 1) rendered at `dpi` dots per inch; of a file with many frames (TIFF,
-    GIF) `page` picks one; everything else has page 1 only. Addresses are not fetched.
+    GIF) `page` picks one; everything else has page 1 only. A video gives the frame in its middle (see `video`; it needs
+    the extra of that name). Addresses are not fetched.
 
     Arrays and tensors are (H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W), tensors (4, H, W) as well,
     of uint8, of uint16 (0..65535), or of floats from 0 to 1. Where the first and the last axis could both be the
@@ -65,7 +66,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     The EXIF orientation is applied, transparency is laid on white, and 16-bit values 0..65535 become 0..255. Raises
     `ImageError`, one line with the file's name, for whatever cannot be read or has more than `MAX_PIXELS` pixels.
     """
-    name = _name(source)
+    name = source_name(source)
     if page < 1:
         raise ImageError(f"{name}: there is no page {page}, pages count from 1")
     if not (dpi > 0 and math.isfinite(dpi)):
@@ -78,7 +79,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
         if isinstance(source, bytes):
             return _open_stream(io.BytesIO(source), name, page, dpi)
         if isinstance(source, str | Path):
-            with _open_file(source, name) as stream:
+            with open_file(source, name) as stream:
                 return _open_stream(stream, name, page, dpi)
     except ImageError:
         raise
@@ -95,13 +96,13 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
 
     Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
     """
-    name = _name(source)
+    name = source_name(source)
     try:
         with (
-            io.BytesIO(source) if isinstance(source, bytes) else _open_file(source, name) as stream,
+            io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name) as stream,
             Image.open(stream, formats=FORMATS) as image,
         ):
-            _check_size(name, image.size)
+            check_size(name, image.size)
             if image.format == "PNG":  # its orientation may stand behind the pixels
                 with contextlib.suppress(Exception):  # one that is cut short has a size all the same
                     image.load()
@@ -122,12 +123,12 @@ def picture_size(source: Source) -> tuple[int, int]:
         with contextlib.suppress(ImageError):
             return image_size(source)
     elif isinstance(source, Image.Image) and source.mode != "F" and _orientation(source) == 1:
-        _check_size(_name(source), source.size)
+        check_size(source_name(source), source.size)
         return source.size
     return open_image(source).size  # a PDF, a turned picture, an array; or it raises in its own words
 
 
-def _name(source: Source) -> str:
+def source_name(source: Source) -> str:
     """How messages call a source: one line of at most some 200 characters."""
     if isinstance(source, str | Path):
         text = str(source)
@@ -147,7 +148,7 @@ def _too_large(name: str, pixels: int, size: tuple[int, int] | None = None) -> I
     return ImageError(f"{name}: {shape}{pixels:,} pixels are more than the limit of {MAX_PIXELS:,}")
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
+def check_size(name: str, size: tuple[int, int]) -> None:
     pixels = size[0] * size[1]
     if pixels > MAX_PIXELS:
         raise _too_large(name, pixels, size)
@@ -160,7 +161,7 @@ def _check_page(name: str, page: int, pages: int) -> None:
         raise ImageError(f"{name}: there is no page {page}, the last one is {pages}")
 
 
-def _open_file(source: str | Path, name: str) -> BinaryIO:
+def open_file(source: str | Path, name: str) -> BinaryIO:
     if re.match(r"https?:/", str(source), re.IGNORECASE):
         raise ImageError(f"{name}: addresses are not fetched; download the file and give its path")
     path = Path(source)
@@ -174,17 +175,23 @@ def _open_file(source: str | Path, name: str) -> BinaryIO:
 
 
 def _open_stream(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
+    from sphinx_x import video  # which opens its frames here
+
     head = stream.read(1024)
     stream.seek(0)
     if not head:
         raise ImageError(f"{name}: is empty")
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"%PDF-"):
         return _render_pdf(stream, name, page, dpi)
+    if video.is_video(head):
+        _check_page(name, page, 1)
+        return video.middle_frame(stream, name)
     try:
         image = Image.open(stream, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
-        raise ImageError(f"{name}: not an image of a known kind ({kinds} or PDF), or its head is broken") from error
+        known = f"not an image of a known kind ({kinds}, PDF or a video)"
+        raise ImageError(f"{name}: {known}, or its head is broken") from error
     with image:
         if page > 1:  # frames are counted only where asked for: it means reading the whole file
             _check_page(name, page, getattr(image, "n_frames", 1))
@@ -200,7 +207,7 @@ def _single(image: Image.Image, name: str, page: int) -> Image.Image:
 
 def _finish(image: Image.Image, name: str) -> Image.Image:
     """Checks the size before anything is decoded, then makes the new picture; leaves `image` as it is."""
-    _check_size(name, image.size)
+    check_size(name, image.size)
     image.load()
     upright = _UPRIGHT.get(_orientation(image))
     rgb = _to_rgb(image if upright is None else image.transpose(upright), name)
@@ -262,7 +269,7 @@ def _from_array(source: np.ndarray | torch.Tensor, name: str) -> Image.Image:
         if in_front and not (at_end and last_wins):
             array = np.moveaxis(array, 0, 2)
         array = array[..., 0] if array.shape[2] == 1 else array
-    _check_size(name, (array.shape[1], array.shape[0]))
+    check_size(name, (array.shape[1], array.shape[0]))
     return Image.fromarray(np.ascontiguousarray(_eight_bits(array, refused)))
 
 
@@ -294,7 +301,7 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
         stack.callback(sheet.close)
         scale = dpi / 72  # PDF units are points, 72 to the inch
         width, height = sheet.get_size()
-        _check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
+        check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
         bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
         stack.callback(bitmap.close)
         return bitmap.to_pil().convert("RGB")  # a copy: the bitmap's memory ends here
