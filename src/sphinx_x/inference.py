@@ -253,10 +253,11 @@ class SphinxX:
     ) -> str | list[str] | Iterator[str]:
         """The answer to one question about one image, several, or none.
 
-        image_or_images: anything `open_image` takes, or a list of such. `<image>` in the question says where images
-        stand; without it they stand in front. stream: an iterator of pieces of text instead. generation: as for the
-        library's `generate` (max_new_tokens 256 and greedy by default); with `num_return_sequences` above 1 a list of
-        answers is returned. Raises `PromptError` for what the member says that it does not take (see `check`).
+        image_or_images: anything `open_image` takes, or a list of such; of a video the frame in its middle is shown
+        (`video.sample_frames` gives more of it). `<image>` in the question says where images stand; without it they
+        stand in front. stream: an iterator of pieces of text instead. generation: as for the library's `generate`
+        (max_new_tokens 256 and greedy by default); with `num_return_sequences` above 1 a list of answers is returned.
+        Raises `PromptError` for what the member says that it does not take (see `check`).
         """
         return self.session().ask(question, image_or_images, stream, **generation)
 

@@ -179,7 +179,7 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[tuple[InputContainer, Video
             # a song's cover is a video of one picture
             moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not moving:
-                raise ImageError(f"{name}: has no video in it")
+                raise ImageError(f"{name}: has no video in it, or is broken or cut short before one")
             images.check_size(name, (moving[0].codec_context.width, moving[0].codec_context.height))
             moving[0].thread_type = "AUTO"
             yield container, moving[0]
