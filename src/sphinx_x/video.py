@@ -1,4 +1,4 @@
-"""Frames of videos as pictures: evenly sampled, upright, decoded one by one. PyAV reads the files (extra `video`)."""
+"""Frames of videos as images: evenly sampled, upright, decoded one by one. PyAV reads the files (extra `video`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SLACK = 0.5  # seconds by which the head of a file may promise more than it hol
 
 
 def is_video(source: Video) -> bool:
-    """Whether a file, or what begins with these bytes, is a video of a kind that is read here; by its first bytes."""
+    """Return whether a file, or what begins with these bytes, is a video of a supported kind, by its first bytes."""
     if isinstance(source, bytes):
         head = source[:1024]
     else:
@@ -70,7 +70,7 @@ def is_video(source: Video) -> bool:
 
 
 def sample_frames(video: Video, count: int = 1, start: float = 0.0, end: float | None = None) -> list[Image.Image]:
-    """Frames spread evenly over a video: what is on the screen in the middle of each of `count` equal parts of it.
+    """Return frames spread evenly over a video: those on screen in the middle of each of `count` equal parts.
 
     One frame is the one in the middle, which is what SPHINX-X's paper shows a model of a video. What counts is when
     frames are shown, so that a varying frame rate does not matter; one that is on the screen for several parts is given
@@ -94,12 +94,12 @@ def sample_frames(video: Video, count: int = 1, start: float = 0.0, end: float |
 def sample_frame(
     video: Video, number: int, count: int = 1, start: float = 0.0, end: float | None = None
 ) -> Image.Image:
-    """Frame `number` (from 0) of those that `sample_frames` gives, without the others."""
+    """Return frame `number` (from 0) of those that `sample_frames` returns, without the others."""
     return next(_frames(video, [number], count, start, end))
 
 
 def middle_frame(stream: BinaryIO, name: str) -> Image.Image:
-    """The frame in the middle of an opened file. name: of the file, in messages."""
+    """Return the middle frame of an opened file. name: the file's, in messages."""
     timeline = _read_timeline(stream, name)
     stream.seek(0)
     return next(_decoded(stream, name, timeline.wanted(name, [0], 1, 0.0, None), timeline))
@@ -117,11 +117,11 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """How long the video is."""
+        """The video's length."""
         return float((self.end - self.shown[0]) * self.base)
 
     def wanted(self, name: str, numbers: Sequence[int], count: int, start: float, end: float | None) -> list[int]:
-        """The ticks of frames `numbers` of `count`. Raises `ImageError` for a clip in which nothing is."""
+        """Return the ticks of frames `numbers` of `count`. Raises `ImageError` for an empty clip."""
         if count < 1:
             raise ImageError(f"{name}: 1 frame at least, not {count}")
         stop = self.seconds if end is None else min(end, self.seconds)
@@ -136,7 +136,7 @@ class Timeline:
 
 
 def read_timeline(video: Video) -> Timeline:
-    """When the frames of a video are shown, without decoding any. Raises as `sample_frames` does."""
+    """Return when the frames of a video are shown, without decoding any. Raises as `sample_frames` does."""
     if isinstance(video, bytes):
         return _read_timeline(io.BytesIO(video), "video bytes")
     with images.open_file(video, images.source_name(video)):
@@ -162,7 +162,7 @@ def _frames(video: Video, numbers: Sequence[int], count: int, start: float, end:
 
 @contextlib.contextmanager
 def _opened(stream: BinaryIO, name: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its video; what goes wrong in here is an `ImageError`."""
+    """Open the container and its video stream; FFmpeg's errors within become an `ImageError`."""
     with needs_extra("video", "reading videos"):
         import av
         from av.error import FFmpegError
@@ -222,7 +222,7 @@ def _read_timeline(stream: BinaryIO, name: str) -> Timeline:
 
 
 def _decoded(stream: BinaryIO, name: str, wanted: Sequence[int], timeline: Timeline) -> Iterator[Image.Image]:
-    """The frames that are shown from some ticks on, in their order."""
+    """Decode the frames shown from some ticks on, in their order."""
     with _opened(stream, name) as (container, video):
         decoder = _Decoder(container, video, timeline)
         for tick in wanted:
@@ -234,7 +234,7 @@ def _decoded(stream: BinaryIO, name: str, wanted: Sequence[int], timeline: Timel
 
 
 class _Decoder:
-    """Decodes on from where it is, and jumps to a key frame where one lies between. Holds two frames at most."""
+    """Decode onwards, jumping to a key frame where one lies between. Holds two frames at most."""
 
     def __init__(self, container: InputContainer, video: VideoStream, timeline: Timeline) -> None:
         self.container, self.video, self.timeline = container, video, timeline
@@ -243,7 +243,7 @@ class _Decoder:
         self.next: VideoFrame | None = None
 
     def at(self, tick: int) -> VideoFrame | None:
-        """The frame that is shown at a tick; None where it is not to be had."""
+        """Return the frame shown at a tick; None where it cannot be decoded."""
         keys = self.timeline.keys
         place = bisect_right(keys, tick) - 1
         now = self._now()
@@ -258,7 +258,7 @@ class _Decoder:
         return self.held
 
     def _now(self) -> int | None:
-        """The tick of the frame in hand."""
+        """Return the tick of the current frame."""
         self.held = self.held or self._read()
         return None if self.held is None else self.held.pts
 
@@ -270,7 +270,7 @@ class _Decoder:
         self.frames, self.held, self.next = self.container.decode(self.video), None, None
 
     def _advance(self, tick: int) -> bool:
-        """Takes one frame more in hand, if it is shown at the tick."""
+        """Step to the next frame if it is shown by the tick."""
         self.held = self.held or self._read()
         if self.held is None or self.held.pts == tick:
             return False
@@ -282,7 +282,7 @@ class _Decoder:
 
 
 def _picture(frame: VideoFrame, name: str, aspect: Fraction | None) -> Image.Image:
-    """A frame as an upright RGB picture with square pixels."""
+    """Return a frame as an upright RGB image with square pixels."""
     images.check_size(name, (frame.width, frame.height))
     form = "rgba" if any(part.is_alpha for part in frame.format.components) else "rgb24"
     picture = Image.fromarray(frame.to_ndarray(format=form))
