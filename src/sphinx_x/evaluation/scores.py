@@ -10,7 +10,7 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
-from sphinx_x.evaluation.readers import load
+from sphinx_x.evaluation.readers import json_lines, load
 from sphinx_x.evaluation.task import Chosen, Reading
 
 FEW = 10
@@ -109,9 +109,10 @@ def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
 
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
-    items = list(chosen.task.read(*locate(chosen, path)))
+    questions, folders = locate(chosen, path)
+    items = list(chosen.task.read(questions, folders))
     if not items:
-        raise DataError(f"{path}: holds no questions of {chosen.name}")
+        raise DataError(f"{questions}: holds no questions of {chosen.name}")
     return items
 
 
@@ -126,7 +127,7 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
         if not isinstance(rows, list):
             raise DataError(f"{path}: holds no list of answers")
     else:
-        rows = _lines(path)
+        rows = json_lines(path)
     found: dict[int, str] = {}
     repeated: list[int] = []
     for number, row in enumerate(rows, 1):
@@ -144,23 +145,6 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
             repeated.append(index)
         found[index] = answer or ""
     return found, tuple(repeated)
-
-
-def _lines(path: Path) -> list[Any]:
-    import json
-
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: not JSON") from error
-    return rows
 
 
 def score_answers(

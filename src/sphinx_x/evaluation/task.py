@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -38,8 +39,8 @@ class Reading:
 class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
-    annotations: of the questions' file; images: folders of the pictures (the data folder itself and that of the
-    questions are looked through as well); items: how many questions the release has.
+    annotations: of the questions' file; images: folders of the pictures (the data folder itself, that of the
+    questions and `images` there are looked through as well); items: how many questions the release has.
     """
 
     annotations: tuple[str, ...]
@@ -47,14 +48,16 @@ class Files:
     items: int | None = None
 
     def find(self, root: Path) -> Path | None:
-        """The file (or folder) of the questions below a folder; None where there is none."""
-        return next((path for pattern in self.annotations for path in sorted(root.glob(pattern))), None)
+        """The file (or folder) of the questions below a folder, or that folder itself; None where there is none."""
+        below = (path for pattern in self.annotations for path in sorted(root.glob(pattern)))
+        meant = any(fnmatchcase(root.resolve().name, pattern.rsplit("/", 1)[-1]) for pattern in self.annotations)
+        return next(below, root if meant and root.is_dir() else None)
 
     def folders(self, root: Path, annotation: Path) -> tuple[Path, ...]:
         """The folders in which pictures are looked for."""
         beside = annotation if annotation.is_dir() else annotation.parent
         named = [path for pattern in self.images for path in sorted(root.glob(pattern)) if path.is_dir()]
-        return tuple(dict.fromkeys([*named, beside, root]))
+        return tuple(dict.fromkeys([*named, beside, beside / "images", root]))
 
 
 @dataclass(frozen=True)

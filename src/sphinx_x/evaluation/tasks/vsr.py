@@ -21,7 +21,12 @@ TASKS = [
     Task(
         "vsr",
         "VSR",
-        {"val": Files(("**/vsr/test.jsonl", "**/vsr_val.json"), ("coco/train2017", "coco/val2017", "**/vsr/images"))},
+        {
+            "val": Files(
+                ("**/vsr/test.jsonl", "**/splits/random/test.jsonl", "**/vsr_val.json"),
+                ("coco/train2017", "coco/val2017", "**/vsr/images"),
+            )
+        },
         reader(own=own_item),
         verdicts.same_text,
         chance=lambda items: 0.5,
