@@ -82,6 +82,7 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
+        video: Whether its pictures are frames of videos (`--frames`).
         judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
     """
 
@@ -103,6 +104,7 @@ class Task:
     aliases: tuple[str, ...] = ()
     note: str = ""
     judged: bool = False
+    video: bool = False
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""
