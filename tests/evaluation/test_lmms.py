@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sphinx_x.errors import MissingToolError, SphinxXError
+from sphinx_x.inference import SphinxX
 from videos import make_video, need_av
 
 INSTALLED = importlib.util.find_spec("lmms_eval") is not None
-QUESTIONS = ["What colour is it?", "Read the text.", "How many?", "Is there a dog?\nAnswer yes or no.", "Where?"]
+QUESTIONS = ["Read the text."] * 3 + ["What is the text?", "What does it say?"]
 LENGTH = 8
 
 
@@ -57,8 +57,17 @@ def plugin(monkeypatch):
 
 
 def pictures() -> list[Image.Image]:
-    noise = np.random.default_rng(0).integers(0, 256, (5, 40, 90, 3), dtype=np.uint8)
-    return [Image.fromarray(one[:, : 30 + 12 * number]) for number, one in enumerate(noise)]
+    """Lines of print: of others SPHINX-Nano says little."""
+    found = []
+    for text in ("hello world", "A cat, a dog", "12.50 EUR", "Nothing", "Rue 14"):
+        found.append(Image.new("RGB", (40 + 10 * len(text), 20), "white"))
+        ImageDraw.Draw(found[-1]).text((4, 4), text, fill="black")
+    return found
+
+
+@pytest.fixture(scope="module")
+def nano() -> SphinxX:
+    return SphinxX.load("nano", device="cpu")
 
 
 def as_messages(doc: dict) -> list[dict]:
@@ -72,19 +81,19 @@ def requests(count: int, generation: dict | None = None, messages=as_messages) -
     return [SimpleNamespace(args=("", messages, dict(given), number, "made", "test")) for number in range(count)]
 
 
-def model(plugin, folder, docs, **more):
-    found = plugin.LmmsSphinxX(pretrained=str(folder), device="cpu", **more)
+def model(plugin, docs, **more):
+    found = plugin.LmmsSphinxX(pretrained="nano", device="cpu", **more)
     found.task_dict = {"made": {"test": docs}}
     return found
 
 
 @pytest.mark.parametrize("size", [1, "2", 16])
-def test_answers_are_those_of_chat_batch(plugin, tiny, tiny_folder, size):
+def test_answers_are_those_of_chat_batch(plugin, nano, size):
     docs = [{"question": q, "images": [image]} for q, image in zip(QUESTIONS, pictures(), strict=True)]
     docs.append({"question": "And both?", "images": pictures()[:2]})
-    expected = tiny.chat_batch([(doc["question"], doc["images"]) for doc in docs], max_new_tokens=LENGTH)
-    said = model(plugin, tiny_folder, docs, batch_size=size).generate_until(requests(len(docs)))
-    assert said == [answer.split("\n\n")[0] for answer in expected]
+    expected = nano.chat_batch([(doc["question"], doc["images"]) for doc in docs], max_new_tokens=LENGTH)
+    said = model(plugin, docs, batch_size=size).generate_until(requests(len(docs)))
+    assert said == [answer.split("\n\n")[0] for answer in expected] and sum(map(bool, said)) > 4
 
 
 def test_the_manifest_names_the_class(plugin):
@@ -96,18 +105,18 @@ def test_the_manifest_names_the_class(plugin):
     assert plugin.LmmsSphinxX.is_simple is False
 
 
-def test_requests_with_different_options_keep_their_order(plugin, tiny, tiny_folder):
+def test_requests_with_different_options_keep_their_order(plugin, nano):
     docs = [{"question": q, "images": []} for q in QUESTIONS]
     asked = requests(5)
     for number in (1, 3):
         asked[number].args[2]["max_new_tokens"] = 3
-    said = model(plugin, tiny_folder, docs, batch_size=4).generate_until(asked)
+    said = model(plugin, docs, batch_size=4).generate_until(asked)
     for number, question in enumerate(QUESTIONS):
         length = 3 if number in (1, 3) else LENGTH
-        assert said[number] == tiny.chat_batch([(question, None)], max_new_tokens=length)[0].split("\n\n")[0]
+        assert said[number] == nano.chat_batch([(question, None)], max_new_tokens=length)[0].split("\n\n")[0]
 
 
-def test_a_conversation_with_examples_is_asked_as_it_stands(plugin, tiny, tiny_folder):
+def test_a_conversation_with_examples_is_asked_as_it_stands(plugin, nano):
     first, second = pictures()[:2]
     messages = [
         {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
@@ -120,12 +129,12 @@ def test_a_conversation_with_examples_is_asked_as_it_stands(plugin, tiny, tiny_f
     read = [
         {**m, "content": [{"type": "image"} if p["type"] == "image" else p for p in m["content"]]} for m in messages
     ]
-    expected = tiny.answers([tiny.prompt(parse_messages(read), [first, second])], max_new_tokens=LENGTH)
-    found = model(plugin, tiny_folder, [{}]).generate_until(requests(1, messages=lambda _: messages))
+    expected = nano.answers([nano.prompt(parse_messages(read), [first, second])], max_new_tokens=LENGTH)
+    found = model(plugin, [{}]).generate_until(requests(1, messages=lambda _: messages))
     assert found == [expected[0].split("\n\n")[0]]
 
 
-def test_of_a_video_the_frames_are_shown_that_were_asked_for(plugin, tiny, tiny_folder, tmp_path):
+def test_of_a_video_the_frames_are_shown_that_were_asked_for(plugin, nano, tmp_path):
     from sphinx_x.video import sample_frames
 
     need_av()
@@ -134,8 +143,8 @@ def test_of_a_video_the_frames_are_shown_that_were_asked_for(plugin, tiny, tiny_
     messages = [{"role": "user", "content": [content, {"type": "text", "text": "What happens?"}]}]
     for count in (1, 3):
         frames = sample_frames(clip, count, 0.5)
-        expected = tiny.chat_batch([("What happens?", frames)], max_new_tokens=LENGTH)[0]
-        found = model(plugin, tiny_folder, [{}], frames=count)
+        expected = nano.chat_batch([("What happens?", frames)], max_new_tokens=LENGTH)[0]
+        found = model(plugin, [{}], frames=count)
         assert found.generate_until(requests(1, messages=lambda _: messages)) == [expected.split("\n\n")[0]]
 
 
@@ -171,8 +180,8 @@ def test_answers_end_at_the_first_stop(plugin):
     assert plugin.cut("yes", []) == plugin.cut("yes", ["x"]) == "yes"
 
 
-def test_what_is_not_answered_is_refused_in_one_line(plugin, tiny_folder):
-    asked = model(plugin, tiny_folder, [{"question": "What?", "images": []}])
+def test_what_is_not_answered_is_refused_in_one_line(plugin):
+    asked = model(plugin, [{"question": "What?", "images": []}])
     with pytest.raises(SphinxXError, match="max_words: no option of generate"):
         asked.generate_until(requests(1, {"max_words": 3}))
     sound = [{"role": "user", "content": [{"type": "audio", "url": "x.wav"}]}]
@@ -183,7 +192,7 @@ def test_what_is_not_answered_is_refused_in_one_line(plugin, tiny_folder):
             refused([])
     for size in ("auto", 0, -1):
         with pytest.raises(SphinxXError, match="batch_size"):
-            model(plugin, tiny_folder, [], batch_size=size)
+            model(plugin, [], batch_size=size)
 
 
 @pytest.mark.skipif(INSTALLED, reason="lmms-eval is installed")
@@ -215,8 +224,13 @@ metric_list:
     higher_is_better: true
 """
 CODE = """\
+import io
+
+from PIL import Image, ImageDraw
+
+
 def doc_to_visual(doc):
-    return [doc["image"].convert("RGB")]
+    return [Image.open(io.BytesIO(doc["image"]))]
 
 
 def doc_to_text(doc):
@@ -229,7 +243,7 @@ def process_results(doc, results):
 
 
 @pytest.mark.slow
-def test_a_run_of_lmms_eval_gives_the_answers_of_chat_batch(tiny, tiny_folder, tmp_path):
+def test_a_run_of_lmms_eval_gives_the_answers_of_chat_batch(nano, tmp_path):
     """A task of its own, offline: the true answers of half of the questions are those of the member."""
     if not INSTALLED:
         pytest.skip("needs lmms-eval (an environment of 2.5 GB: the extra `lmms-eval`)")
@@ -238,24 +252,21 @@ def test_a_run_of_lmms_eval_gives_the_answers_of_chat_batch(tiny, tiny_folder, t
     import pyarrow
     import pyarrow.parquet
 
-    expected = tiny.chat_batch(list(zip(QUESTIONS, pictures(), strict=True)), max_new_tokens=LENGTH)
+    expected = nano.chat_batch(list(zip(QUESTIONS, pictures(), strict=True)), max_new_tokens=LENGTH)
     expected = [answer.split("\n\n")[0].strip() for answer in expected]
+    assert all(expected)
     rows = []
     for number, (question, image) in enumerate(zip(QUESTIONS, pictures(), strict=True)):
         content = io.BytesIO()
         image.save(content, "PNG")
         answer = expected[number] if number % 2 else "something else"
-        rows.append({"question": question, "image": {"bytes": content.getvalue(), "path": None}, "answer": answer})
-    table = pyarrow.Table.from_pylist(rows)
-    features = {"info": {"features": {"question": {"dtype": "string", "_type": "Value"}, "image": {"_type": "Image"}}}}
-    features["info"]["features"]["answer"] = {"dtype": "string", "_type": "Value"}
-    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+        rows.append({"question": question, "image": content.getvalue(), "answer": answer})
     tasks = tmp_path / "tasks"
     tasks.mkdir()
-    pyarrow.parquet.write_table(table, tasks / "test.parquet")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tasks / "test.parquet")
     (tasks / "made_colours.yaml").write_text(TASK.format(file=tasks / "test.parquet"))
     (tasks / "colours.py").write_text(CODE)
-    command = [sys.executable, "-m", "lmms_eval", "--model", "sphinx_x", "--model_args", f"pretrained={tiny_folder}"]
+    command = [sys.executable, "-m", "lmms_eval", "--model", "sphinx_x", "--model_args", "pretrained=nano"]
     command += ["--tasks", "made_colours", "--include_path", str(tasks), "--batch_size", "2", "--log_samples"]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
     done = subprocess.run(
@@ -265,9 +276,9 @@ def test_a_run_of_lmms_eval_gives_the_answers_of_chat_batch(tiny, tiny_folder, t
         text=True,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "out").is_dir(), done.stderr[-3000:]  # it leaves with 0 after errors as well
     (samples,) = Path(tmp_path / "out").rglob("*samples_made_colours.jsonl")
     lines = sorted(map(json.loads, samples.read_text().splitlines()), key=lambda line: line["doc_id"])
-    assert [line["filtered_resps"][0] for line in lines] == expected
+    assert [line["filtered_resps"] for line in lines] == expected
     (result,) = Path(tmp_path / "out").rglob("*results.json")
     assert json.loads(result.read_text())["results"]["made_colours"]["right,none"] == pytest.approx(2 / 5)
