@@ -1,8 +1,5 @@
 """Frames of videos that the tests make: which one is shown when is known by construction."""
 
-import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -239,11 +236,3 @@ def test_only_what_is_asked_for_is_decoded(clip, monkeypatch):
     monkeypatch.setattr(video._Decoder, "_read", lambda self: read.append(1) or plain(self))
     assert seen(sample_frame(clip, 18, 20)) == 18
     assert len(read) < 8  # frame 16 is a key frame
-
-
-def test_without_pyav_one_line_names_the_extra(clip, tmp_path):
-    (tmp_path / "av.py").write_text("raise ModuleNotFoundError(\"No module named 'av'\", name='av')\n")
-    code = f"from sphinx_x.video import sample_frames; sample_frames({str(clip)!r})"
-    path = os.pathsep.join([str(tmp_path), *sys.path])
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True)
-    assert b"reading videos needs av (pip install 'sphinx-x[video]')" in done.stderr
