@@ -162,6 +162,20 @@ def test_a_video_that_is_cut_short_is_refused_and_not_taken_for_a_shorter_one(tm
         assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
+def test_damaged_bytes_give_frames_or_one_line(tmp_path, ending):
+    content = make_video(tmp_path / f"clip.{ending}", **KINDS[ending]).read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in generator.integers(4, len(content), generator.choice((1, 5, 50))):
+            damaged[place] = generator.integers(256)
+        try:
+            assert len(sample_frames(bytes(damaged), 2)) == 2
+        except ImageError as error:
+            assert "\n" not in str(error)
+
+
 def test_what_is_no_video_is_refused_in_one_line(tmp_path, clip):
     path = tmp_path / "clip.mp4"
     for content, message in (

@@ -180,7 +180,10 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[tuple[InputContainer, Video
             moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not moving:
                 raise ImageError(f"{name}: has no video in it, or is broken or cut short before one")
-            images.check_size(name, (moving[0].codec_context.width, moving[0].codec_context.height))
+            codec: Any = moving[0].codec_context
+            if codec is None:
+                raise ImageError(f"{name}: is encoded in a way that FFmpeg does not know, or its head is broken")
+            images.check_size(name, (codec.width, codec.height))
             moving[0].thread_type = "AUTO"
             yield container, moving[0]
     except FFmpegError as error:
