@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from sphinx_x.errors import DataError
@@ -26,6 +26,11 @@ verdicts, so nothing is asked again for a new one."""
 ANSWERS = "answers"
 
 
+def store_name(chosen: Chosen, shown: Shown) -> str:
+    """Name the files of a row: `docvqa`, `docvqa.blind`."""
+    return chosen.name if shown == "images" else f"{chosen.name}.{shown}"
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the report: a split, what the model was shown, and what came out."""
@@ -35,6 +40,16 @@ class Row:
     answers: Sequence[Answer]
     frames: int | None = None
     """Frames of each video; None where no videos are asked about."""
+
+    @property
+    def name(self) -> str:
+        """What the row and its files are called."""
+        return store_name(self.scored.chosen, self.shown)
+
+    @cached_property
+    def shown_items(self) -> list[Item]:
+        """The items with the pictures that the model saw."""
+        return shown_items(self.scored.items, self.shown)
 
     @property
     def refused(self) -> dict[int, str]:
@@ -79,14 +94,32 @@ def choose(names: Sequence[str], root: Path) -> list[Chosen]:
     return found
 
 
-def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """`limit` items spread evenly over all; all without a limit."""
+def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> list[Item]:
+    """`limit` items spread evenly over all; all without a limit.
+
+    whole: as many whole clusters as have no more items together, one at least: of a question of MMBench with four
+    rotations one alone would pass for all.
+    """
     if limit is None or limit >= len(items):
         return list(items)
     if limit < 1:
         raise DataError(f"--limit must be at least 1, not {limit}")
-    step = len(items) / limit
-    return [items[int(number * step)] for number in range(limit)]
+    if not whole:
+        return [items[place] for place in _spread(len(items), limit)]
+    clusters: dict[str, list[Item]] = {}
+    for item in items:
+        clusters.setdefault(item.cluster or f"#{item.index}", []).append(item)
+    groups = list(clusters.values())
+    counts = range(min(limit, len(groups)), 0, -1)
+    draws = ([groups[place] for place in _spread(len(groups), count)] for count in counts)
+    chosen = next((draw for draw in draws if sum(map(len, draw)) <= limit), groups[:1])
+    return sorted((item for group in chosen for item in group), key=lambda item: item.index)
+
+
+def _spread(count: int, chosen: int) -> list[int]:
+    """Places of `chosen` of `count` things, evenly spread."""
+    step = count / chosen
+    return [int(number * step) for number in range(chosen)]
 
 
 def evaluate(
@@ -141,11 +174,11 @@ def evaluate(
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items = limited(read_items(chosen, root), limit)
+            items = limited(read_items(chosen, root), limit, chosen.task.whole)
             count = (frames or MIDDLE) if chosen.task.video else None
             items = with_frames(items, count) if count else items
             for kind in shown:
-                store = Store(folder, chosen.name if kind == "images" else f"{chosen.name}.{kind}")
+                store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
                 found = ask(how, chosen.task, shown_items(items, kind), store, told, rank.number, rank.count)
                 store.hand_in(rank.number, found.values())

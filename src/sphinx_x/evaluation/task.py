@@ -83,6 +83,8 @@ class Task:
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
         video: Whether its pictures are frames of videos (`--frames`).
+        whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
+            clusters then.
         judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
     """
 
@@ -103,6 +105,7 @@ class Task:
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     note: str = ""
+    whole: bool = False
     judged: bool = False
     video: bool = False
 

@@ -4,10 +4,11 @@ import pytest
 
 from benchmarks import made_items, scores_of, write_release
 from releases.courses import mmmu_row
-from releases.files import put_parquet
+from releases.files import put, put_parquet
 from sphinx_x.errors import DataError
+from sphinx_x.evaluation.scores import read_items, score_answers
 from sphinx_x.evaluation.scoring import cmmmu
-from sphinx_x.evaluation.task import Reading
+from sphinx_x.evaluation.task import Chosen, Reading, all_tasks
 
 OPTIONS = {"A": "红", "B": "黄", "C": "蓝", "D": "绿"}
 
@@ -40,6 +41,29 @@ def test_broken_rows_of_mmmu_are_named(tmp_path, row, message):
     put_parquet(tmp_path / "MMMU" / "Art" / "validation-00000-of-00001.parquet", [row])
     with pytest.raises(DataError, match=message):
         made_items("mmmu", tmp_path)
+
+
+def test_mmmu_is_scored_with_the_files_of_its_evaluation_alone(tmp_path):
+    """A model's output with options, and the dictionary of answers, which has no options."""
+    entry = {"id": "validation_Art_Theory_1", "question_type": "multiple-choice", "answer": "B"}
+    options = {"index2ans": {"A": "a vase", "B": "a bronze tripod"}, "all_choices": ["A", "B"], "response": "A"}
+    gap = {"id": "validation_Art_Theory_2", "question_type": "short-answer", "answer": ["30", "30 watts"]}
+    put(tmp_path / "output.json", [entry | options, gap])
+    chosen = Chosen(all_tasks()["mmmu"], "val")
+    items = read_items(chosen, tmp_path / "output.json")
+    answers = {0: "I think that it must be a bronze tripod", 1: "It is 30.0"}
+    assert [verdict.score for verdict in score_answers(chosen, items, answers).verdicts] == [1, 1]
+    assert [item.kind for item in items] == ["Art_Theory", "Art_Theory"]
+    alone = {
+        "validation_Art_Theory_1": {"question_type": "multiple-choice", "ground_truth": "F"},
+        "validation_Art_Theory_2": {"question_type": "short-answer", "ground_truth": ["30", "30 watts"]},
+    }
+    put(tmp_path / "answer_dict_val.json", alone)
+    items = read_items(chosen, tmp_path / "answer_dict_val.json")
+    scored = score_answers(chosen, items, {0: "The answer is F", 1: "29"})
+    assert [verdict.score for verdict in scored.verdicts] == [1, 0]
+    unread = score_answers(chosen, items, {0: "this is something else that nobody knows"})
+    assert unread.unreadable == [0]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Letters of options: MMBench, CCBench, SEED-Bench, IconQA, MMVP, AesBench, AI2D."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import made_items, made_splits, scores_of, write_release
 from releases.files import base64_picture, pixels, put, put_tsv
 from releases.options import mmbench_row
 from sphinx_x.errors import DataError, ImageError
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.run import limited
 from sphinx_x.evaluation.task import all_tasks
 
 
@@ -18,6 +22,28 @@ def test_a_question_of_mmbench_counts_where_all_of_its_rotations_are_right(tmp_p
     # always the same letter is right once at most
     scored = scores_of("mmbench", tmp_path, dict.fromkeys(range(5), "A"))
     assert {name: figure.value for name, figure in scored.figures.items()} == {"circular": 0.0, "plain": 0.5}
+
+
+def test_a_limit_takes_questions_with_all_of_their_rotations(tmp_path):
+    """Clusters of three and of two rows: a limit of four holds one of them, never a part of both."""
+    write_release("mmbench", tmp_path)
+    items = made_items("mmbench", tmp_path)
+    taken = {limit: [item.index for item in limited(items, limit, whole=True)] for limit in range(1, 7)}
+    assert taken[4] == taken[3] == taken[1] == [0, 2, 3]
+    assert taken[5] == taken[6] == [0, 1, 2, 3, 4]
+    assert all(all_tasks()[name].whole for name in ("mmbench", "ccbench", "mmvp", "hallusion_bench", "mme"))
+    assert not all_tasks()["mmbench_plain"].whole
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=30), limit=st.integers(1, 60))
+def test_whole_clusters_are_as_many_as_go_into_the_limit(sizes, limit):
+    clusters = [str(number) for number, size in enumerate(sizes) for _ in range(size)]
+    items = [Item(index, "", cluster=cluster) for index, cluster in enumerate(clusters)]
+    taken = limited(items, limit, whole=True)
+    assert [item.index for item in taken] == sorted({item.index for item in taken})
+    kept = {item.cluster for item in taken}
+    assert taken == [item for item in items if item.cluster in kept]
+    assert len(taken) <= limit or len(kept) == 1
 
 
 def test_chance_of_a_circular_question_is_that_of_all_rotations(tmp_path):
@@ -112,6 +138,28 @@ def test_a_pair_of_mmvp_counts_where_both_are_right(tmp_path):
     scored = scores_of("mmvp", tmp_path, {0: "(a) Open", 1: "(b)", 2: "Right", 3: "(b)"})
     assert {name: figure.value for name, figure in scored.figures.items()} == {"pairs": 0.5, "accuracy": 0.75}
     assert all_tasks()["mmvp"].chance(scored.items) == 0.25
+
+
+def test_the_heading_of_mmvp_may_be_spelt_rightly(tmp_path):
+    write_release("mmvp", tmp_path)
+    released = made_items("mmvp", tmp_path)
+    file = tmp_path / "MMVP" / "Questions.csv"
+    file.write_text(file.read_text().replace("lndex", "Index"))
+    assert made_items("mmvp", tmp_path) == released
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,Open?,(a) Open (b) Closed,(c)", "entry 0: the answer '.c.' is none of the options"),
+        ("one,Open?,(a) Open (b) Closed,(a)", "entry 0: invalid literal"),
+        ("1,Open?,(a) Open (b) Closed", "row 2: 3 values for 4 columns"),
+    ],
+)
+def test_broken_lines_of_mmvp_are_named(tmp_path, line, message):
+    put(tmp_path / "Questions.csv", f"Index,Question,Options,Correct Answer\n{line}\n")
+    with pytest.raises(DataError, match=f"Questions.csv, {message}"):
+        made_items("mmvp", tmp_path)
 
 
 def test_aesbench_has_three_parts(tmp_path):

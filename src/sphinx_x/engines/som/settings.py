@@ -92,8 +92,10 @@ def back_off(number: int, key: str, settings: EndpointSettings) -> float:
 
 
 def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
-    """What an answer depends on besides texts and image. How JSON is asked for is not among it: all forms are checked
-    alike."""
+    """Return what an answer depends on besides texts and image.
+
+    How JSON is requested is not part of it: all forms are checked alike.
+    """
     return settings.model_dump(include={"model", "max_tokens", "temperature", "detail", "extra"})
 
 

@@ -1,5 +1,7 @@
-"""MMBench and CCBench: one letter of two to six options; a question counts where it is answered rightly in every
-rotation of its options (circular evaluation)."""
+"""MMBench and CCBench: one letter of two to six options.
+
+A question counts where it is answered rightly in every rotation of its options (circular evaluation).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -115,6 +117,7 @@ def _tasks(
         layout="the released tables as VLMEvalKit and lmms-eval read them; LLaVA's prompt",
         paper={"circular": scores},
         aliases=(f"{name}_circular",),
+        whole=True,
         note="no option is read by a language model; rotations that the table lacks are made and asked after its rows",
     )
     alone = replace(
@@ -127,6 +130,7 @@ def _tasks(
         chance=guessed_option,
         paper={},
         aliases=(),
+        whole=False,
         note="no option is read by a language model; rotations in the table are left out, `index` counts what is left",
     )
     return [both, alone]
