@@ -154,6 +154,7 @@ def _too_large(name: str, pixels: int, size: tuple[int, int] | None = None) -> I
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:
+    """Raise `ImageError` for more than `MAX_PIXELS` pixels, and for none."""
     pixels = size[0] * size[1]
     if pixels > MAX_PIXELS:
         raise _too_large(name, pixels, size)
@@ -167,6 +168,7 @@ def _check_page(name: str, page: int, pages: int) -> None:
 
 
 def open_file(source: str | Path, name: str) -> BinaryIO:
+    """Open a regular file. Raises `ImageError` for anything else; name: the source's, in messages."""
     if re.match(r"https?:/", str(source), re.IGNORECASE):
         raise ImageError(f"{name}: addresses are not fetched; download the file and give its path")
     path = Path(source)

@@ -107,8 +107,14 @@ def middle_frame(stream: BinaryIO, name: str) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """When the frames of a video are shown. shown, keys: ticks of the time base at which a frame, or one that can be
-    decoded without others, appears, in order; end: where the last one ends; base: seconds of a tick."""
+    """When the frames of a video are shown, in ticks of its time base.
+
+    Attributes:
+        shown: When each frame appears, in order.
+        keys: The same for frames that can be decoded without others.
+        end: When the last frame ends.
+        base: Seconds of a tick.
+    """
 
     shown: Sequence[int]
     keys: Sequence[int]

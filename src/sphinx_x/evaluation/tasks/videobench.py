@@ -31,8 +31,10 @@ COUNTS = ("", "one", "two", "three", "four", "five", "six")
 
 @dataclass(frozen=True)
 class Scores(ByKind):
-    """The mean over the parts, as the paper prints it; the levels and their mean with the weights of the release's
-    program; every part."""
+    """The mean over the parts, as the paper prints it, and what it is made of.
+
+    The levels, and their mean, have the weights of the release's program.
+    """
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """The mean of the parts, that of the levels, each level, each part; of those that occur."""
