@@ -56,6 +56,10 @@ def evaluate(
     shuffled: Annotated[bool, typer.Option("--shuffled", help="A row with another item's image as well.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions at once; it changes no answer.")] = 8,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="In place of the benchmarks' own limits.")] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of videos: so many, spread evenly; by default the one in the middle."),
+    ] = None,
     rule: RuleOption = "official",
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
@@ -69,7 +73,7 @@ def evaluate(
         raise SphinxXError("--against goes with --samples")
     if tasks is None:
         given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled}
-        for option, value in {**given, "--max-new-tokens": max_new_tokens}.items():
+        for option, value in {**given, "--max-new-tokens": max_new_tokens, "--frames": frames}.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
         _without_tasks(model, against, samples, lines, out, device)
@@ -79,7 +83,7 @@ def evaluate(
         return
     if data is None or out is None:
         raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
-    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device)
+    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, frames)
 
 
 def _without_tasks(
@@ -111,6 +115,7 @@ def _run_tasks(
     longest: int | None,
     rule: Rules,
     device: str | None,
+    frames: int | None,
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
@@ -124,7 +129,7 @@ def _run_tasks(
     shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, device=rank.device(device))
-        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, progress=told)
+        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, told, frames)
     if run is not None:
         write_results(run, out)
         write_report(run, out)

@@ -116,11 +116,13 @@ def ask(
     """Answers of this rank by the index of the item; those that the store has are not asked again.
 
     Windows of batches go to the ranks in turn, so that memory holds the pictures of one window at most, encoded, and
-    the views of one batch. Every answer is in the store before the next batch begins.
+    the views of one batch; where items have several pictures, a window has fewer batches. Every answer is in the store
+    before the next batch begins.
     """
     known = store.read()
     found: dict[int, Answer] = {}
-    windows = list(batched(items, WINDOW * how.batch_size))
+    most = max((len(item.pictures) for item in items), default=1)
+    windows = list(batched(items, max(1, WINDOW // max(1, most)) * how.batch_size))
     mine = windows[rank::ranks]
     total = sum(map(len, mine))
     for window in mine:

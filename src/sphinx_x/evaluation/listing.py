@@ -28,6 +28,7 @@ def _described(task: Task) -> dict[str, Any]:
         "rules": ["official", *task.rules],
         "chance": task.chance is not None,
         "judged": task.judged,
+        "video": task.video,
         "licence": task.licence,
         "address": task.address,
         "layout": task.layout,

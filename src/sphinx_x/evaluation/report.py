@@ -45,6 +45,7 @@ def _row_dict(row: Row) -> dict[str, Any]:
     return {
         **row.scored.to_dict(),
         "shown": row.shown,
+        **({} if row.frames is None else {"frames": row.frames}),
         "figures": figures,
         "chance": task.chance(row.scored.items) if task.chance else None,
         "calibration error": row.calibration,
@@ -92,7 +93,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     chance = shown_number(task.chance(scored.items), task.measure.scale) if task.chance else ""
     calibration = row.calibration
     return (
-        scored.chosen.name + SHOWN[row.shown],
+        scored.chosen.name + SHOWN[row.shown] + _frames(row),
         name,
         shown_figure(figure, task.measure.scale),
         chance,
@@ -103,6 +104,13 @@ def _cells(row: Row) -> tuple[str, ...]:
         "" if calibration is None else f"{calibration:.3f}",
         _paper(row) if row.shown == "images" else "",
     )
+
+
+def _frames(row: Row) -> str:
+    """What was shown of every video."""
+    if row.frames is None or row.shown == "blind":
+        return ""
+    return " (middle frame)" if row.frames == 1 else f" ({row.frames} frames)"
 
 
 def _paper(row: Row) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.answers import Answer, Store, model_digest
 from sphinx_x.evaluation.asking import Asking, Shown, ask, shown_items
+from sphinx_x.evaluation.clips import MIDDLE, with_frames
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import calibration_error
 from sphinx_x.evaluation.ranks import Rank
@@ -37,6 +38,8 @@ class Row:
     shown: Shown
     scored: Scored
     answers: Sequence[Answer]
+    frames: int | None = None
+    """Frames of each video; None where no videos are asked about."""
 
     @property
     def name(self) -> str:
@@ -132,6 +135,7 @@ def evaluate(
     longest: int | None = None,
     rank: Rank | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
+    frames: int | None = None,
 ) -> Run | None:
     """Asks a model the questions of some tasks and scores its answers, which are kept in `out/answers`.
 
@@ -149,13 +153,17 @@ def evaluate(
         longest: Tokens of an answer, in place of the tasks' own limits.
         rank: This process among several (`ranks.joined`); the first one scores and reports.
         progress: Told the name of the task, how many items of how many this rank has done.
+        frames: Frames of a video, spread evenly; by default the one in its middle, as in the paper.
 
     Returns:
         The run, on the first rank; None on others.
 
     Raises:
-        DataError: Questions that cannot be read, or a rule that a task does not have.
+        DataError: Questions that cannot be read, a rule that a task does not have, or frames where none asks about
+            videos.
     """
+    if frames is not None and not any(chosen.task.video for chosen in tasks):
+        raise DataError(f"--frames {frames}: none of the tasks is about videos")
     rank = rank or Rank()
     for chosen in tasks:
         chosen.task.check_rule(rule)
@@ -167,6 +175,8 @@ def evaluate(
         rank.wait()
         for chosen in tasks:
             items = limited(read_items(chosen, root), limit, chosen.task.whole)
+            count = (frames or MIDDLE) if chosen.task.video else None
+            items = with_frames(items, count) if count else items
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
@@ -174,7 +184,8 @@ def evaluate(
                 store.hand_in(rank.number, found.values())
                 rank.wait()
                 if rank.number == 0:
-                    rows.append(scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid)))
+                    row = scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid))
+                    rows.append(replace(row, frames=count))
     return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
 
 

@@ -84,6 +84,7 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
+        video: Whether its pictures are frames of videos (`--frames`).
         whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
             clusters then.
         judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
@@ -108,6 +109,7 @@ class Task:
     note: str = ""
     whole: bool = False
     judged: bool = False
+    video: bool = False
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""

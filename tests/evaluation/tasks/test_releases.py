@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from benchmarks import RELEASES, made_splits, write_release
-from releases import courses, general, options, yes_no
+from releases import courses, general, options, videos, yes_no
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.items import PictureCell, PictureFile
 from sphinx_x.evaluation.scores import read_items, score_answers
@@ -13,7 +13,7 @@ from sphinx_x.evaluation.task import UNVERIFIED, all_tasks
 
 EXACT = [
     name
-    for group in (courses, general, options, yes_no)
+    for group in (courses, general, options, videos, yes_no)
     for name in group.RELEASES
     if name != "screenspot"  # its answers are places in the model's frame
 ]
