@@ -21,12 +21,14 @@ LOG = "answers.jsonl"
 @dataclass(frozen=True)
 class Completion:
     """What an endpoint answered. finish: its own word for why it ended; refusal: what it said instead of an answer;
-    tokens: in and out as it counted them, or None where it told no numbers that can be."""
+    tokens: in and out as it counted them, or None where it told no numbers that can be; model: the one that answered,
+    by the endpoint's own name for its version."""
 
     content: str
     finish: str
     refusal: str = ""
     tokens: tuple[int, int] | None = None
+    model: str = ""
 
 
 class Cache:
