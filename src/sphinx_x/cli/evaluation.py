@@ -115,6 +115,7 @@ def _run_tasks(
     with early.imports():
         from sphinx_x.evaluation.ranks import joined
         from sphinx_x.evaluation.report import write_report
+        from sphinx_x.evaluation.results import write_results
         from sphinx_x.evaluation.run import choose, evaluate
         from sphinx_x.inference import SphinxX
 
@@ -124,6 +125,7 @@ def _run_tasks(
         sphinx = SphinxX.load(model, device=rank.device(device))
         run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, progress=told)
     if run is not None:
+        write_results(run, out)
         write_report(run, out)
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
@@ -159,6 +161,21 @@ def list_tasks(
         print(json.dumps(described(), indent=1, ensure_ascii=False))
     else:
         as_table()
+
+
+@evaluation.command(name="compare")
+def compare_runs(
+    first: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="That of another on the same items.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every item that changed.")] = False,
+) -> None:
+    """Tells how two runs differ: paired differences with intervals, and the items that changed."""
+    with early.imports():
+        from sphinx_x.evaluation.compare import as_text, compare
+
+    changes = compare(first, second)
+    told = json.dumps([change.to_dict() for change in changes], indent=1, ensure_ascii=False)
+    print(told if as_json else as_text(changes))
 
 
 def score(

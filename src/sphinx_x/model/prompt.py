@@ -186,8 +186,7 @@ class PromptBuilder:
 
     def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:
         """What `encode` with `answer_next` writes, as text: what a prompt is known by. Without the first token, and
-        with a placeholder for each image, but where all images stand ahead of the text."""
-        self._check(messages, layouts)
+        with a placeholder for each image, but where all images stand ahead of the text. Nothing is checked here."""
         if messages and messages[0].role != "system" and self.template.system:
             messages = [Message("system", (Text(self.template.system),)), *messages]
         said = ""
