@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -15,12 +15,22 @@ from typer.core import TyperGroup
 from sphinx_x.cli import early
 from sphinx_x.errors import SphinxXError
 
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
+
 RUN = "run"
+JUDGEMENTS = "judgements"
 Rules = Literal["official", "script", "strict"]
 RuleOption = Annotated[
     Rules,
     typer.Option(help="official: the benchmark's definition; script: its released program; strict: only as asked for."),
 ]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option("--judge", help="Judges free answers: https://host/v1 (OpenAI-compatible), a settings FILE, or none."),
+]
+JudgeModel = Annotated[str | None, typer.Option("--judge-model", help="The judge's name at its endpoint.")]
+JudgeKey = Annotated[str | None, typer.Option("--judge-key", help="The environment VARIABLE that holds its key.")]
 
 
 class RunByDefault(TyperGroup):
@@ -57,6 +67,9 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Questions at once; it changes no answer.")] = 8,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="In place of the benchmarks' own limits.")] = None,
     rule: RuleOption = "official",
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
@@ -68,7 +81,7 @@ def evaluate(
     if against is not None and not samples:
         raise SphinxXError("--against goes with --samples")
     if tasks is None:
-        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled}
+        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled, "--judge": judge}
         for option, value in {**given, "--max-new-tokens": max_new_tokens}.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
@@ -79,7 +92,8 @@ def evaluate(
         return
     if data is None or out is None:
         raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
-    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device)
+    asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
+    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, asked)
 
 
 def _without_tasks(
@@ -111,6 +125,7 @@ def _run_tasks(
     longest: int | None,
     rule: Rules,
     device: str | None,
+    judge: Judge | None,
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.ranks import joined
@@ -121,14 +136,36 @@ def _run_tasks(
 
     chosen = choose([name for name in tasks.split(",") if name.strip()], data)
     shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
-    with joined() as rank, _progress(rank.number == 0) as told:
-        sphinx = SphinxX.load(model, device=rank.device(device))
-        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, progress=told)
+    try:
+        with joined() as rank, _progress(rank.number == 0) as told:
+            sphinx = SphinxX.load(model, device=rank.device(device))
+            run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, judge, told)
+    finally:
+        tell_judge(judge)
     if run is not None:
         write_results(run, out)
         write_report(run, out)
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+
+
+def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
+    """The judge that the options name; None for none."""
+    if place in (None, "none"):
+        for option, value in {"--judge-model": model, "--judge-key": key}.items():
+            if value is not None:
+                raise SphinxXError(f"{option} goes with --judge")
+        return None
+    with early.imports():
+        from sphinx_x.evaluation.judge import read_judge
+
+    return read_judge(place, model, key, folder)
+
+
+def tell_judge(judge: Judge | None) -> None:
+    """Says what judging cost."""
+    if judge is not None:
+        print(judge.account(), file=sys.stderr)
 
 
 @contextmanager
@@ -183,6 +220,12 @@ def score(
     annotation: Annotated[Path, typer.Argument(help="Its file of questions, or the folder that has it.")],
     predictions: Annotated[Path, typer.Argument(help="Answers as JSON lines: index (position in it) and answer.")],
     rule: RuleOption = "official",
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="The folder where a judge's words are kept, by default beside the answers.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Score, figures and every item as JSON.")] = False,
 ) -> None:
     """Scores saved answers of any model, without loading one."""
@@ -194,5 +237,11 @@ def score(
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
-    scored = score_answers(chosen, items, answers, Reading(rule), repeated)
+    if judge is not None and judge != "none" and chosen.task.judging is None:
+        raise SphinxXError(f"--judge: {chosen.name} is scored by rule and wants no judge")
+    asked = _judge(judge, judge_model, judge_key, judgements or predictions.parent / JUDGEMENTS)
+    try:
+        scored = score_answers(chosen, items, answers, Reading(rule), repeated, asked)
+    finally:
+        tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))

@@ -89,6 +89,15 @@ def back_off(number: int, key: str, settings: EndpointSettings) -> float:
     return min(settings.longest_wait, settings.first_wait * 2 ** min(number - 1, 50)) * jitter
 
 
+def body_of(messages: list[dict[str, Any]], settings: EndpointSettings) -> dict[str, Any]:
+    """The body of a request, without the form in which the answer is wanted."""
+    body: dict[str, Any] = {**settings.extra, "model": settings.model, "messages": messages}
+    body[settings.tokens_field] = settings.max_tokens
+    if settings.temperature is not None:
+        body["temperature"] = settings.temperature
+    return body
+
+
 def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
     """What an answer depends on besides texts and image. How JSON is asked for is not among it: all forms are checked
     alike."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sphinx_x.evaluation.scores import NOT
 from sphinx_x.evaluation.task import Task, all_tasks
 
 
@@ -27,7 +28,7 @@ def _described(task: Task) -> dict[str, Any]:
         "metric": task.measure.headline,
         "rules": ["official", *task.rules],
         "chance": task.chance is not None,
-        "judged": task.judged,
+        "judge": {"prompt": task.judging.prompt, "without": task.judging.offline or NOT} if task.judging else None,
         "licence": task.licence,
         "address": task.address,
         "layout": task.layout,

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.answers import Answer, Store, model_digest
@@ -18,6 +19,9 @@ from sphinx_x.evaluation.scores import Scored, read_items, score_answers
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
+
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
 
 SCORER = 1
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
@@ -98,6 +102,7 @@ def evaluate(
     rule: Rule = "official",
     longest: int | None = None,
     rank: Rank | None = None,
+    judge: Judge | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Run | None:
     """Asks a model the questions of some tasks and scores its answers, which are kept in `out/answers`.
@@ -115,6 +120,7 @@ def evaluate(
         rule: How answers are scored where a benchmark's definition and its program differ.
         longest: Tokens of an answer, in place of the tasks' own limits.
         rank: This process among several (`ranks.joined`); the first one scores and reports.
+        judge: Who judges answers to tasks that want a judge, asked by the first rank.
         progress: Told the name of the task, how many items of how many this rank has done.
 
     Returns:
@@ -141,11 +147,21 @@ def evaluate(
                 store.hand_in(rank.number, found.values())
                 rank.wait()
                 if rank.number == 0:
-                    rows.append(scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid)))
+                    answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
+                    rows.append(scored_row(chosen, items, kind, answers, Reading(rule, grid), judge, judged))
     return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
 
 
-def scored_row(chosen: Chosen, items: Sequence[Item], shown: Shown, answers: Sequence[Answer], how: Reading) -> Row:
+def scored_row(
+    chosen: Chosen,
+    items: Sequence[Item],
+    shown: Shown,
+    answers: Sequence[Answer],
+    how: Reading,
+    judge: Judge | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Row:
     """The verdicts about kept answers, in the order of the items."""
     said = {answer.index: answer.answer for answer in answers if not answer.refused}
-    return Row(shown, score_answers(chosen, items, said, how), answers)
+    name = chosen.name if shown == "images" else f"{chosen.name}.{shown}"
+    return Row(shown, score_answers(chosen, items, said, how, judge=judge, name=name, progress=progress), answers)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.judging import Judging
 from sphinx_x.evaluation.measures import Mean, Measure
 from sphinx_x.evaluation.readers import Reader
 from sphinx_x.model.views import ViewGrid
@@ -79,7 +80,7 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
-        judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
+        judging: How a judge (`--judge`) is asked, where the benchmark wants one; `score` is an approximation then.
     """
 
     name: str
@@ -99,7 +100,7 @@ class Task:
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     note: str = ""
-    judged: bool = False
+    judging: Judging | None = None
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""

@@ -16,7 +16,7 @@ from typing import Any
 from sphinx_x.endpoints.cache import Completion, key_of, opened
 from sphinx_x.endpoints.calls import Calls, Question, Texts
 from sphinx_x.endpoints.client import CallError
-from sphinx_x.endpoints.settings import EndpointSettings, image_tokens, parameters_of, price_of, text_tokens
+from sphinx_x.endpoints.settings import EndpointSettings, body_of, image_tokens, parameters_of, price_of, text_tokens
 from sphinx_x.endpoints.spending import UNIT, Spending
 from sphinx_x.engines.som.prompts import RULES, Request, again, task_of
 from sphinx_x.engines.som.replies import Answer, read_answer, schema
@@ -150,10 +150,7 @@ def _body(request: Request, texts: Texts, settings: EndpointSettings, structured
     url = f"data:{_mime(request.image)};base64,{base64.b64encode(request.image).decode()}"
     picture = {"url": url} | ({"detail": settings.detail} if settings.detail else {})
     messages[1]["content"] = [{"type": "text", "text": texts[1][1]}, {"type": "image_url", "image_url": picture}]
-    body: dict[str, Any] = {**settings.extra, "model": settings.model, "messages": messages}
-    body[settings.tokens_field] = settings.max_tokens
-    if settings.temperature is not None:
-        body["temperature"] = settings.temperature
+    body = body_of(messages, settings)
     if structured != "plain":
         body["response_format"] = schema(request.kind) if structured == "schema" else {"type": "json_object"}
     return json.dumps(body).encode()
