@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from sphinx_x.errors import ImageError, one_line
+from sphinx_x.errors import DataError, ImageError, one_line
 
 
 class Picture(Protocol):
@@ -83,6 +83,29 @@ class PictureText:
             return base64.b64decode(text, validate=True)
         except binascii.Error as error:
             raise ImageError(f"{self.file}: {self.name}: {one_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCell:
+    """A picture in a Parquet file (an object with `bytes`): read from there each time. row: from 0."""
+
+    file: Path
+    name: str
+    row: int
+    column: str
+
+    def read(self) -> bytes:
+        """The content. Raises `ImageError` where the cell holds none."""
+        from sphinx_x.data.parquet import ParquetRows
+
+        try:
+            cell = ParquetRows(self.file, columns=[self.column])[self.row][self.column]
+        except DataError as error:
+            raise ImageError(str(error)) from error
+        content = cell.get("bytes") if isinstance(cell, Mapping) else cell
+        if not isinstance(content, bytes):
+            raise ImageError(f"{self.file}, row {self.row}: {self.column} holds no picture")
+        return content
 
 
 @dataclass(frozen=True, slots=True)

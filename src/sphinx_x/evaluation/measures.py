@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -100,47 +100,59 @@ class YesNo:
 
 @dataclass(frozen=True)
 class Together:
-    """The share of groups of items all of which are right (circular evaluation, fact pairs).
+    """Shares of groups of items all of which are right (rotations of a question, pairs), one for each way to group.
 
-    group: what the items of one group have in common; headline: what this score is called. The mean over single items
-    comes second, as `plain`.
+    groups: what the items of one group have in common, None for an item that is in none, by the name of the score; the
+    headline first. `each` makes a group of every item: the plain accuracy.
     """
 
-    group: Callable[[Item], str]
-    headline: str = "circular"
+    groups: Mapping[str, Callable[[Item], str | None]]
     scale: float = 1.0
 
+    @property
+    def headline(self) -> str:
+        """The first way to group."""
+        return next(iter(self.groups))
+
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
-        """Groups that are all right and groups, told at the last item of each; scores, and ones."""
-        last = {self.group(item): number for number, (item, _) in enumerate(rows)}
-        right: dict[str, bool] = {}
-        for item, verdict in rows:
-            right[self.group(item)] = right.get(self.group(item), True) and verdict.score == 1
-        found = np.zeros((len(rows), 4))
-        for group, number in last.items():
-            found[number, :2] = right[group], 1
-        found[:, 2] = [verdict.score for _, verdict in rows]
-        found[:, 3] = 1
+        """For each way groups that are all right, and groups: both told at the last item of each."""
+        found = np.zeros((len(rows), 2 * len(self.groups)))
+        for place, group in enumerate(self.groups.values()):
+            last: dict[str, int] = {}
+            wrong: set[str] = set()
+            for number, (item, verdict) in enumerate(rows):
+                key = group(item)
+                if key is not None:
+                    last[key] = number
+                    wrong |= {key} if verdict.score < 1 else set()
+            for key, number in last.items():
+                found[number, 2 * place : 2 * place + 2] = key not in wrong, 1
         return found
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Groups, then items."""
-        return {
-            self.headline: self.scale * ratio(sums[..., 0], sums[..., 1]),
-            "plain": self.scale * ratio(sums[..., 2], sums[..., 3]),
-        }
+        """A share for each way."""
+        pairs = sums.reshape(*sums.shape[:-1], len(self.groups), 2)
+        shares = self.scale * ratio(pairs[..., 0], pairs[..., 1])
+        return {name: shares[..., number] for number, name in enumerate(self.groups)}
+
+
+def each(item: Item) -> str:
+    """Every item by itself."""
+    return str(item.index)
 
 
 @dataclass(frozen=True)
 class ByKind:
-    """The mean over kinds of the mean over items (a macro average), with the mean of every kind.
+    """The means over the items of every kind, and what they come to.
 
-    kinds: their names, in order; weights: what each counts, 1 by default.
+    kinds: their names, in order; headline: what the whole is called; scale: what is shown for 1; whole: `macro` for the
+    mean over the kinds that occur, `items` for that over all items, `sum` for the sum over the kinds.
     """
 
     kinds: tuple[str, ...]
     headline: str = "mean of kinds"
     scale: float = 1.0
+    whole: Literal["macro", "items", "sum"] = "macro"
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
         """For every kind scores, and ones."""
@@ -150,12 +162,17 @@ class ByKind:
         return found.reshape(len(rows), 2 * len(self.kinds))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """The macro average over the kinds that occur, then each of these."""
+        """The whole, then each kind that occurs."""
         table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
         means = self.scale * ratio(table[..., 0], table[..., 1])
-        there = (table[..., 1] > 0).sum(axis=-1)
-        each = {k: means[..., n] for n, k in enumerate(self.kinds) if np.any(table[..., n, 1] != 0)}
-        return {self.headline: ratio(means.sum(axis=-1), there), **each}
+        if self.whole == "items":
+            whole = self.scale * ratio(table[..., 0].sum(axis=-1), table[..., 1].sum(axis=-1))
+        else:
+            whole = means.sum(axis=-1)
+            if self.whole == "macro":
+                whole = ratio(whole, (table[..., 1] > 0).sum(axis=-1))
+        there = {kind: means[..., n] for n, kind in enumerate(self.kinds) if np.any(table[..., n, 1] != 0)}
+        return {self.headline: whole, **there}
 
 
 def _whole(item: Item, verdict: Verdict) -> tuple[float, float]:

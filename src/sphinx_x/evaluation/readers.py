@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.evaluation.items import Item, Picture, PictureFile, PictureText
-from sphinx_x.work.files import read_lines
+from sphinx_x.evaluation.items import Item, Picture, PictureCell, PictureFile, PictureText
 
 Folders = tuple[Path, ...]
 Reader = Callable[[Path, Folders], Iterator[Item]]
@@ -43,12 +42,28 @@ def load(path: Path) -> Any:
     """What a JSON file holds, or the lines of a JSONL file. Raises `DataError` where it is neither."""
     try:
         if path.suffix in (".jsonl", ".ndjson"):
-            return read_lines(path)
+            return json_lines(path)
         return json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: {one_line(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON file: {one_line(error)}") from error
+
+
+def json_lines(path: Path) -> list[Any]:
+    """The lines of a file, each a JSON text; empty ones are left out. Raises `DataError` for any other."""
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: not JSON") from error
+    return rows
 
 
 def rows_of(path: Path, *keys: str) -> list[Mapping[str, Any]]:
@@ -227,6 +242,22 @@ def table_picture(path: Path, name: str, places: Mapping[str, tuple[int, int]], 
     if column not in places:
         raise DataError(f"column {column} holds no picture")
     return PictureText(path, name, *places[column])
+
+
+def parquet(path: Path, pictures: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Picture]]]:
+    """The rows of a Parquet file, and the pictures that each has, by column, read from there each time.
+
+    pictures: the columns that may hold one.
+    """
+    from sphinx_x.data.parquet import ParquetRows
+
+    rows = ParquetRows(path, without=pictures)
+    there = ParquetRows(path, columns=list(pictures))
+    for number in range(len(rows)):
+        held = {column for column, value in there[number].items() if value is not None}
+        names = {column: f"{path.parent.name}/{path.stem}/{number}/{column}" for column in sorted(held)}
+        cells: dict[str, Picture] = {column: PictureCell(path, name, number, column) for column, name in names.items()}
+        yield rows[number], cells
 
 
 def numbered(items: Iterable[Item]) -> Iterator[Item]:

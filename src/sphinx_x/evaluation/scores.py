@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
-from sphinx_x.evaluation.readers import load
+from sphinx_x.evaluation.readers import json_lines, load
 from sphinx_x.evaluation.scoring.thoughts import without_thoughts
 from sphinx_x.evaluation.task import Chosen, Reading
 
@@ -144,9 +144,10 @@ def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
 
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
-    items = list(chosen.task.read(*locate(chosen, path)))
+    questions, folders = locate(chosen, path)
+    items = list(chosen.task.read(questions, folders))
     if not items:
-        raise DataError(f"{path}: holds no questions of {chosen.name}")
+        raise DataError(f"{questions}: holds no questions of {chosen.name}")
     return items
 
 
@@ -161,7 +162,7 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
         if not isinstance(rows, list):
             raise DataError(f"{path}: holds no list of answers")
     else:
-        rows = _lines(path)
+        rows = json_lines(path)
     found: dict[int, str] = {}
     repeated: list[int] = []
     for number, row in enumerate(rows, 1):
@@ -179,23 +180,6 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
             repeated.append(index)
         found[index] = answer or ""
     return found, tuple(repeated)
-
-
-def _lines(path: Path) -> list[Any]:
-    import json
-
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: not JSON") from error
-    return rows
 
 
 def score_answers(
@@ -236,7 +220,7 @@ def score_answers(
         prompts = sorted({judgement.prompt for judgement in judgements if judgement.prompt})
         by = {"judge": judge.name, "versions": versions, "prompts": prompts}
     elif task.judging is not None and not task.judging.offline:
-        verdicts = [NOT_SCORED for _ in pairs]
+        verdicts = [NOT_SCORED if answer and answer.strip() else task.judging.nothing for _, answer in pairs]
     else:
         verdicts = [UNREADABLE if answer is None else task.score(item, answer, how) for item, answer in pairs]
     found = figures(task.measure, list(zip(items, verdicts, strict=True)))

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -48,8 +49,10 @@ class Files:
     items: int | None = None
 
     def find(self, root: Path) -> Path | None:
-        """The file (or folder) of the questions below a folder; None where there is none."""
-        return next((path for pattern in self.annotations for path in sorted(root.glob(pattern))), None)
+        """The file (or folder) of the questions below a folder, or that folder itself; None where there is none."""
+        below = (path for pattern in self.annotations for path in sorted(root.glob(pattern)))
+        meant = any(fnmatchcase(root.resolve().name, pattern.rsplit("/", 1)[-1]) for pattern in self.annotations)
+        return next(below, root if meant and root.is_dir() else None)
 
     def folders(self, root: Path, annotation: Path) -> tuple[Path, ...]:
         """The folders in which pictures are looked for."""

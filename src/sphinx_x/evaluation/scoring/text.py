@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
+
+from sphinx_x.evaluation.scoring import vqa
 
 TOLERANCE = 0.05
 HALF = 0.5
@@ -61,3 +64,16 @@ def _number(text: str) -> float | None:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         return None
+
+
+def holds_word(prediction: str, answers: Sequence[str]) -> float:
+    """1 where one of the answers stands in the prediction as whole words, both normalised as for VQA.
+
+    An answer of which the normalisation leaves nothing ("a") has to be the whole prediction.
+    """
+    said = vqa.normalise(prediction)
+    return float(any(_holds(said, vqa.normalise(answer)) for answer in answers))
+
+
+def _holds(said: str, true: str) -> bool:
+    return re.search(rf"\b{re.escape(true)}\b", said) is not None if true else not said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.metrics import iou
 from sphinx_x.evaluation.scoring import boxes, choice, text, vqa, yes_no
@@ -71,3 +72,25 @@ def box(item: Item, answer: str, how: Reading) -> Verdict:
 def not_scored(item: Item, answer: str, how: Reading) -> Verdict:
     """None: only a judge could tell."""
     return NOT_SCORED
+
+
+def inside(item: Item, answer: str, how: Reading) -> Verdict:
+    """A point, or the centre of a box, inside the true box (its edges included), in the frame that the model declares.
+
+    Raises `DataError` where the size of the image is not known.
+    """
+    found = boxes.read_point(answer)
+    if found is None:
+        return UNREADABLE
+    if item.size is None:
+        shown = ", ".join(picture.name for picture in item.pictures)
+        raise DataError(f"item {item.index}: a place is a share of the picture, and {shown} cannot be read")
+    assert item.box is not None
+    x, y = plan_views(*item.size, how.frame).from_square(found)
+    left, top, right, bottom = item.box
+    return Verdict(float(left <= x <= right and top <= y <= bottom), f"{found[0]:g}, {found[1]:g}")
+
+
+def holds_word(item: Item, answer: str, how: Reading) -> Verdict:
+    """Holds one of the true answers as whole words, both sides normalised as for VQA (Tiny LVLM-eHub)."""
+    return graded(text.holds_word(answer, item.references), answer)

@@ -73,8 +73,8 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
             for count, line in enumerate(file.read_text("utf-8").splitlines()):
                 with entry(file, count):
                     question, answer = line.split("\t")
-                pictures, cluster = picture(image, (path, *folders)), f"{kind}/{image}"
-                yield Item(number, question, pictures, (answer,), f"{file.stem}/{count}", kind, cluster)
+                pictures = picture(image, (path, *folders))
+                yield Item(number, question, pictures, (answer,), f"{file.stem}/{count}", kind, image)
                 number += 1
 
 

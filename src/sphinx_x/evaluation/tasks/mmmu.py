@@ -1,27 +1,83 @@
 """MMMU: questions of college courses, options or open, several images in some."""
 
 import ast
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_option
-from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
-from sphinx_x.evaluation.readers import Folders, published_item, reader, texts
+from sphinx_x.evaluation.items import UNREADABLE, Item, Picture, Verdict
+from sphinx_x.evaluation.prompts import LETTER
+from sphinx_x.evaluation.readers import (
+    Folders,
+    entry,
+    lettered,
+    numbered,
+    parquet,
+    published_item,
+    reader,
+    text_of,
+    texts,
+)
 from sphinx_x.evaluation.scoring import mmmu
 from sphinx_x.evaluation.scoring.choice import listed_options
 from sphinx_x.evaluation.task import Files, Reading, Task
+
+COLUMNS = tuple(f"image_{number}" for number in range(1, 8))
+OPEN = "Answer the question using a single word or phrase."
+_SHOWN = re.compile(r"<image ([1-7])>")
 
 
 def listed_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """An item of the reference repository's list; a true answer in square brackets is a list."""
     item = published_item(row, number, folders)
-    gold = item.references[0].strip()
     options = listed_options(item.question)
-    if gold.startswith("[") and gold.endswith("]"):
-        item = replace(item, references=texts(ast.literal_eval(gold)))
-    lettered = options if gold in options else {}
-    return replace(item, options=lettered, kind=item.id, id=f"{item.id}-{number}")
+    references = _true(item.references[0])
+    lettered = options if references[0].strip() in options else {}
+    return replace(item, references=references, options=lettered, kind=item.id, id=f"{item.id}-{number}")
+
+
+def own_item(row: Mapping[str, Any], cells: Mapping[str, Picture], subject: str) -> Item:
+    """A row of the release: `options` is a list written in Python. Texts name images as <image 1>; those that they name
+    are shown, in the order of their numbers, and all where they name none."""
+    options = lettered(texts(ast.literal_eval(text_of(row, "options"))))
+    references = _true(text_of(row, "answer"))
+    asked = text_of(row, "question")
+    if options:
+        if references[0] not in options:
+            raise DataError(f"the answer {references[0]!r} is none of the options {', '.join(options)}")
+        asked += "\n\n" + "".join(f"({letter}) {text}\n" for letter, text in options.items()) + f"\n{LETTER}"
+    else:
+        asked += f"\n\n{OPEN}"
+    named = {f"image_{number}" for number in _SHOWN.findall(asked)}
+    missing = named - cells.keys()
+    if missing:
+        raise DataError(f"names a picture that it has not: {', '.join(sorted(missing))}")
+    pictures = tuple(cells[name] for name in COLUMNS if name in (named or cells))
+    known = text_of(row, "id")
+    return Item(0, asked, pictures, references, known, subject, known, options)
+
+
+def _true(answer: str) -> tuple[str, ...]:
+    gold = answer.strip()
+    return texts(ast.literal_eval(gold)) if gold.startswith("[") and gold.endswith("]") else (answer,)
+
+
+def read(path: Path, folders: Folders) -> Iterator[Item]:
+    """The release, a folder for each subject with Parquet files, or the reference repository's list."""
+    if path.is_file() and path.suffix != ".parquet":
+        return reader(published=listed_item)(path, folders)
+    files = sorted(path.glob("*/validation-*.parquet")) if path.is_dir() else [path]
+    return numbered(item for file in files for item in _rows(file))
+
+
+def _rows(file: Path) -> Iterator[Item]:
+    for place, (row, cells) in enumerate(parquet(file, COLUMNS)):
+        with entry(file, place):
+            yield own_item(row, cells, file.parent.name)
 
 
 def verdict(item: Item, answer: str, how: Reading) -> Verdict:
@@ -37,16 +93,17 @@ TASKS = [
     Task(
         "mmmu",
         "MMMU",
-        {"val": Files(("**/MMMU_val_single.json",), (), 900)},
-        reader(published=listed_item),
+        {"val": Files(("**/MMMU_val_single.json", "**/MMMU"), (), 900)},
+        read,
         verdict,
         max_new_tokens=16,
         chance=guessed_option,
         licence="Apache-2.0",
         address="https://mmmu-benchmark.github.io",
-        layout="the reference repository's list",
+        layout="MMMU's release (a folder a subject, Parquet) and its prompts; the reference repository's list",
         paper={"": {"moe": 31.1}},
         aliases=("mmmu_val_single",),
-        note="the released reader, without its random letters: unreadable answers are wrong",
+        note="the released reader, without its random letters: unreadable answers are wrong. The reference's list has "
+        "one image a question, the release up to seven",
     )
 ]
