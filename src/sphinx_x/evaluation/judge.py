@@ -15,7 +15,7 @@ from typing import Any
 
 from sphinx_x.endpoints.cache import Completion, key_of, opened
 from sphinx_x.endpoints.calls import Calls, Question, host_of
-from sphinx_x.endpoints.client import CallError
+from sphinx_x.endpoints.client import CallError, Client
 from sphinx_x.endpoints.settings import EndpointSettings, body_of, parameters_of, read_settings, text_tokens
 from sphinx_x.endpoints.spending import Spending
 from sphinx_x.errors import DataError
@@ -125,7 +125,7 @@ def read_judge(place: str, model: str | None, key_variable: str | None, folder: 
         folder: Where its judgements are kept.
 
     Raises:
-        DataError: Settings that are incomplete or wrong.
+        DataError: Settings that are incomplete or wrong, a key that is not set.
     """
     fields: dict[str, Any] = {"temperature": 0, "structured": "plain", "price_in": 0, "price_out": 0, "cap": 0}
     if place.startswith(("http://", "https://")):
@@ -136,7 +136,9 @@ def read_judge(place: str, model: str | None, key_variable: str | None, folder: 
     fields |= {"key_variable": key_variable} if key_variable else {}
     if "model" not in fields:
         raise DataError("a judge needs a name: --judge-model, as its endpoint calls it")
-    return Judge(read_settings(fields), folder)
+    settings = read_settings(fields)
+    Client(settings.url, settings.key_variable, settings.timeout)  # an address or key that cannot be is told at once
+    return Judge(settings, folder)
 
 
 def _file_fields(path: Path) -> dict[str, Any]:

@@ -49,7 +49,13 @@ TASKS = [
     Task(
         "infimm",
         "InfiMM-Eval",
-        {"test": Files(("**/infimm-eval.json", "**/InfiMM-Eval.json"), ("**/infimm", "**/InfiMM-Eval", "images"), 279)},
+        {
+            "test": Files(
+                ("**/infimm-eval.json", "**/InfiMM-Eval.json"),
+                ("**/infimm/images", "**/InfiMM-Eval/images", "images"),
+                279,
+            )
+        },
         read,
         not_scored,
         Grouped((*REASONING, *COMPLEXITY), lambda item: (item.kind, item.facts["complexity"]), "score", 100.0, weighed),

@@ -1,6 +1,7 @@
 """MathVista: mathematics in pictures; the final answer is found by rule or by a judge, and compared by rule."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,25 @@ from sphinx_x.evaluation.chances import guessed_option
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.judging import Judging, Texts
 from sphinx_x.evaluation.measures import Grouped
-from sphinx_x.evaluation.readers import Folders, items_of, lettered, load, picture, rows_by_id, text_of, texts
+from sphinx_x.evaluation.readers import (
+    Folders,
+    entry,
+    items_of,
+    lettered,
+    load,
+    parquet,
+    picture,
+    rows_by_id,
+    text_of,
+    texts,
+)
 from sphinx_x.evaluation.scoring import mathvista
 from sphinx_x.evaluation.task import Files, Reading, Task
 
 FORMS = {"text": "the option's letter", "integer": "an integer", "float": "a number", "list": "a list like [1, 2, 3]"}
 FOLDERS = ("**/mathvista", "**/mathvista/**", "**/MathVista", "**/MathVista/**")
 ROOTS = ("**/mathvista", "**/mathvista/data", "**/MathVista", "**/MathVista/data", "data")
+PARQUET = "**/testmini-*.parquet"
 PROBLEMS = (
     *("figure question answering", "geometry problem solving", "math word problem"),
     *("textbook question answering", "visual question answering"),
@@ -23,11 +36,17 @@ PROBLEMS = (
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """testmini.json: entries by their ids, or a list; the prompts of query.json where it lies beside."""
+    """testmini.json: entries by their ids, or a list, with the prompts of query.json where it lies beside; or the
+    Parquet file, which holds the pictures."""
+    if path.suffix == ".parquet":
+        for number, (row, pictures) in enumerate(parquet(path, ["decoded_image"])):
+            with entry(path, number):
+                yield replace(own_item(row, number, folders), pictures=(pictures["decoded_image"],))
+        return
     rows = rows_by_id(path, "pid")
     beside = path.with_name("query.json")
     queries = load(beside) if beside.is_file() else {}
-    return items_of(path, ({"query": queries.get(str(row.get("pid"))), **row} for row in rows), folders, own_item)
+    yield from items_of(path, ({"query": queries.get(str(row.get("pid"))), **row} for row in rows), folders, own_item)
 
 
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
@@ -88,7 +107,7 @@ TASKS = [
         "MathVista",
         {
             "testmini": Files(
-                (*(f"{f}/testmini.json" for f in FOLDERS), "data/testmini.json", "testmini.json"), ROOTS, 1000
+                (*(f"{f}/testmini.json" for f in FOLDERS), "data/testmini.json", "testmini.json", PARQUET), ROOTS, 1000
             )
         },
         read,
@@ -107,7 +126,7 @@ TASKS = [
         ),
         licence="CC BY-SA 4.0",
         address="https://mathvista.github.io",
-        layout="MathVista's release (data/testmini.json, query.json, images) and its evaluation scripts",
+        layout="MathVista's release (data/testmini.json, query.json, images; testmini-*.parquet) and its scripts",
         paper={"": {"tiny": 26.4, "intern2": 35.5, "plus": 36.8, "moe": 42.7}},
         note="rule script takes an option that cannot be read for the one with the fewest edits; "
         "the judge that finds answers is asked in our own words",

@@ -11,7 +11,11 @@ TASKS = [
     Task(
         "sciverse",
         "SciVerse",
-        {"test": Files(("**/sciverse.json", "**/SciVerse.json"), ("**/sciverse", "**/SciVerse"), 5735)},
+        {
+            "test": Files(
+                ("**/sciverse.json", "**/SciVerse.json"), ("**/sciverse/images", "**/SciVerse/images", "images"), 5735
+            )
+        },
         reader(own=own_item(VERSIONS)),
         verdict,
         Grouped(VERSIONS, by_version),
