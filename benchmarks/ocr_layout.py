@@ -31,7 +31,7 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, iou
 from sphinx_x.drawing import draw_places
 from sphinx_x.engines.pdf.page import Page, read_page
 
@@ -77,18 +77,10 @@ class Tally:
         return "\n".join(lines)
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(across, 0) * max(down, 0)
-    sides = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (a, b)]
-    return shared / max(sum(sides) - shared, 1e-9)
-
-
 def matched(labels: Sequence[Labelled], named: Sequence[Labelled]) -> list[tuple[int, int]]:
     """Pairs of regions of one class that overlap enough, the best first, each region once."""
     pairs = [
-        (overlap(label[1], other[1]), k, n)
+        (iou(label[1], other[1]), k, n)
         for k, label in enumerate(labels)
         for n, other in enumerate(named)
         if label[0] == other[0]

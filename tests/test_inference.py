@@ -70,7 +70,7 @@ def test_counts_of_visual_tokens(tiny):
 
 def test_pictures_are_opened_and_rendered_by_batches(tiny, tmp_path, monkeypatch):
     """However many there are: before the first token only their sizes are known, and a batch holds its own only."""
-    import sphinx_x.inference as inference
+    from sphinx_x.inference import prompts
 
     pairs, events = [], []
     for number in range(10):
@@ -78,8 +78,8 @@ def test_pictures_are_opened_and_rendered_by_batches(tiny, tmp_path, monkeypatch
         picture(20 + 10 * number, 12).save(path)
         pairs.append(("Read.", [path, path.read_bytes(), picture(30), path][number % 4]))
     for name in ("open_image", "render_views"):
-        kept = getattr(inference, name)
-        monkeypatch.setattr(inference, name, lambda *a, kept=kept, name=name: (events.append(name), kept(*a))[1])
+        kept = getattr(prompts, name)
+        monkeypatch.setattr(prompts, name, lambda *a, kept=kept, name=name: (events.append(name), kept(*a))[1])
     generate = tiny._generate
     monkeypatch.setattr(tiny, "_generate", lambda *a, **k: (events.append("batch"), generate(*a, **k))[1])
     answers = tiny.chat_batch(pairs, batch_size=4, max_new_tokens=3)

@@ -52,7 +52,18 @@ def test_pytorchs_own_openmp_says_so():
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-HIDDEN = ("matplotlib", "sentencepiece", "isal", "pyarrow", "peft", "ray", "onnx", "onnxscript", "bitsandbytes")
+HIDDEN = (
+    "matplotlib",
+    "sentencepiece",
+    "isal",
+    "py3langid",
+    "pyarrow",
+    "peft",
+    "ray",
+    "onnx",
+    "onnxscript",
+    "bitsandbytes",
+)
 HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
 
 
@@ -73,6 +84,7 @@ def test_who_only_chats_needs_no_extra():
         ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
         ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
         ("import sphinx_x.engines.ocr.engine", "isal", "data"),
+        ("from sphinx_x.engines.pdf.languages import language as f; f('a word')", "py3langid", "data"),
         ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
         ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
         ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),

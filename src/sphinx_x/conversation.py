@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sphinx_x.boxes import Box
 from sphinx_x.errors import PromptError
 
 ROLES = ("system", "user", "assistant")
@@ -119,7 +120,7 @@ _NUMBER = r"\s*(\d+(?:\.\d*)?|\.\d+)\s*"
 _BOX = re.compile(r"(?<=[\[;])" + ",".join([_NUMBER] * 4) + r"(?=[\];])")
 
 
-def parse_boxes(text: str) -> list[tuple[float, float, float, float]]:
+def parse_boxes(text: str) -> list[Box]:
     """All boxes written in a text, each (x1, y1, x2, y2) relative to the padded square; also `0` and `1` are read."""
     boxes = []
     for match in _BOX.finditer(text):

@@ -18,10 +18,13 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 
 def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.json") -> None:
-    """Reads two regions of the packaged page, finds a text on it, prints both and draws it all to `out`.
+    """Read two regions of the packaged page, find a text on it, print both, and draw it all to `out`.
 
-    page_file: JSON with `file`, `page`, `line` and `paragraph` (boxes in pixels at 150 dpi), `find` (a text) and
-    `truth` (what stands in both boxes).
+    Args:
+        out: The image to write.
+        model: A model that reads lines.
+        page_file: JSON with `file`, `page`, `line` and `paragraph` (boxes in pixels at 150 dpi), `find` (a text) and
+            `truth` (the texts in both boxes).
     """
     plan = json.loads(page_file.read_text(encoding="utf-8"))
     page = open_image(page_file.parent / plan["file"], page=plan["page"])

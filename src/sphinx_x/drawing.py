@@ -1,4 +1,4 @@
-"""Pictures for people: an image with its views, kept and skipped, and boxes with labels."""
+"""Images for people to look at: an image with its views, kept and skipped, and boxes with labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from sphinx_x.boxes import Box, BoxOf, area, centre, intersection, sides
 from sphinx_x.errors import SphinxXError
 from sphinx_x.work.files import write_atomic
 
-Box = tuple[float, float, float, float]
 COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 SKIPPED, GRID = (128, 128, 128, 150), (60, 60, 60, 255)
@@ -21,14 +21,14 @@ SKIPPED, GRID = (128, 128, 128, 150), (60, 60, 60, 255)
 
 @dataclass(frozen=True)
 class Mark:
-    """A box in pixels of the image, and what to write at it."""
+    """A box in pixels of the image, and the label to write next to it."""
 
     box: Box
     label: str
 
 
 def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Image.Image:
-    """A copy of the image with each box in its own colour and its label in the free space left of or above it."""
+    """Draw boxes on a copy of an image, each in its own colour, with its label in free space left of or above it."""
     out = image.convert("RGB")
     draw = ImageDraw.Draw(out)
     font = ImageFont.load_default(size=max(12, image.width // 60))
@@ -44,12 +44,12 @@ def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Ima
 
 
 def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str, str]], width: int = 2) -> Image.Image:
-    """A copy of the image with boxes and points, each label beside its place and over nothing that is to be read.
+    """Draw boxes and points on a copy of an image, with labels beside them that cover as little as possible.
 
     Args:
-        image: A picture; where there are labels, it gets a white margin that they may stand in.
+        image: The image; if there are labels, it gets a white margin for them.
         places: Boxes (four numbers) and points (two) in pixels, each with a label and a colour.
-        width: Pixels of a line, more in a large image.
+        width: Line width in pixels; larger images get more.
     """
     font = ImageFont.load_default(size=max(12, max(image.size) // 60))
     height = round(1.4 * font.getbbox("Ag")[3])
@@ -59,7 +59,7 @@ def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str,
     width = max(width, max(image.size) // 400)
     labelled = []
     for place, label, color in places:
-        # what lies far outside is drawn at the edge
+        # places far outside the image are drawn at its edge
         moved = [margin + min(max(n, -width), image.size[k % 2] + width) for k, n in enumerate(place)]
         x, y, *rest = moved
         if rest:
@@ -76,12 +76,12 @@ def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str,
         spot = _free_spot(box, size, gray, taken)
         taken.append(spot)
         draw.rectangle(spot, fill=color)
-        draw.text(((spot[0] + spot[2]) / 2, (spot[1] + spot[3]) / 2), label, "white", font, "mm")
+        draw.text(centre(spot), label, "white", font, "mm")
     return out
 
 
 def _free_spot(box: Box, size: tuple[int, int], gray: np.ndarray, taken: Sequence[Box]) -> Box:
-    """Where a label of this size stands beside a box: inside the picture, over no other label, over least ink."""
+    """Find a place for a label beside a box: inside the image, over no other label, over the least ink."""
     (x1, y1, x2, y2), (w, h) = box, size
     height, width = gray.shape
     corners = [
@@ -92,26 +92,23 @@ def _free_spot(box: Box, size: tuple[int, int], gray: np.ndarray, taken: Sequenc
     for x, y in corners:
         x, y = min(max(x, 0), max(width - w - 1, 0)), min(max(y, 0), max(height - h - 1, 0))
         spot = (x, y, x + w, y + h)
-        covered = sum(_shared(spot, other) for other in taken) * 255 + _shared(spot, box)
+        covered = sum(area(intersection(spot, other)) for other in taken) * 255 + area(intersection(spot, box))
         ink = float(gray[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].std())
         spots.append((covered + 5 * ink + 2 * len(spots), len(spots), spot))
     return min(spots)[2]
 
 
-def _shared(first: Box, second: Box) -> float:
-    """The area that two boxes share."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(width, 0) * max(height, 0)
+def draw_views(image: Image.Image, canvas: int, content: BoxOf[int], cells: Sequence[tuple[Box, bool]]) -> Image.Image:
+    """Draw the padded square that a model sees.
 
-
-def draw_views(
-    image: Image.Image, canvas: int, content: tuple[int, int, int, int], cells: Sequence[tuple[Box, bool]]
-) -> Image.Image:
-    """The padded square that a model sees. canvas: its side; content: the image's box on it; cells: the box of each
-    sub-image with whether it is kept. Skipped ones are greyed and crossed out."""
+    Args:
+        image: The image.
+        canvas: Side of the square in pixels.
+        content: Box of the image on the square.
+        cells: Box of each sub-image, and whether it is kept; skipped ones are greyed and crossed out.
+    """
     out = Image.new("RGB", (canvas, canvas), "white")
-    out.paste(image.convert("RGB").resize((content[2] - content[0], content[3] - content[1])), content[:2])
+    out.paste(image.convert("RGB").resize(sides(content)), content[:2])
     draw = ImageDraw.Draw(out, "RGBA")
     for (x1, y1, x2, y2), kept in cells:
         if not kept:
@@ -123,7 +120,7 @@ def draw_views(
 
 
 def beside(left: Image.Image, right: Image.Image, height: int, gap: int = 16) -> Image.Image:
-    """Two pictures side by side on white, each scaled to `height` pixels."""
+    """Put two images side by side on white, each scaled to `height` pixels."""
     scaled = [picture.resize((round(picture.width * height / picture.height), height)) for picture in (left, right)]
     out = Image.new("RGB", (sum(picture.width for picture in scaled) + gap, height), "white")
     out.paste(scaled[0], (0, 0))
@@ -132,7 +129,7 @@ def beside(left: Image.Image, right: Image.Image, height: int, gap: int = 16) ->
 
 
 def picture_form(out: Path) -> str:
-    """What a picture's file is to be, by its ending; raises `SphinxXError` where it is none that is written."""
+    """Return the format of an image file by its extension; raise `SphinxXError` if it cannot be written."""
     form = WRITTEN.get(out.suffix.lower())
     if form is None:
         raise SphinxXError(f"{out}: must end in .png, .jpg or .webp")
@@ -140,7 +137,7 @@ def picture_form(out: Path) -> str:
 
 
 def save_picture(image: Image.Image, out: Path) -> None:
-    """Writes a picture, whole or not at all; missing folders are made."""
+    """Write an image, either complete or not at all; missing folders are created."""
     content = io.BytesIO()
     image.save(content, picture_form(out))
     write_atomic(out, content.getvalue())

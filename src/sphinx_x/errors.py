@@ -1,7 +1,7 @@
-"""What a user did wrong, in one line.
+"""Errors that a user can cause, each in one line.
 
-Every error that a user can cause is a `SphinxXError`: the command line prints its one line and leaves with
-exit code 2, Python users catch one type. Errors of our own (a broken invariant) stay ordinary exceptions.
+Every such error is a `SphinxXError`: the command line prints its one line and exits with code 2, and Python users catch
+one type. Our own errors (a broken invariant) stay ordinary exceptions.
 """
 
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from contextlib import contextmanager
 
 
 def one_line(error: Exception) -> str:
-    """What an error of others says, on one line of at most 200 characters; of the system's errors only the reason."""
+    """Return another library's error message in one line of at most 200 characters; of OS errors only the reason."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__
 
 
 def plain(text: str, longest: int = 2000) -> str:
-    """A text for the terminal: one line of what can be printed, cut where it is endless."""
+    """Return a text for the terminal: one line of printable characters, truncated after `longest`."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:longest])
     return shown if len(text) <= longest else f"{shown} ..."
 
 
 class SphinxXError(Exception):
-    """Base of all errors a user can mend; its text is one line that says what is wrong and where."""
+    """Base of all errors that a user can fix; its text is one line that says what is wrong and where."""
 
 
 class ImageError(SphinxXError):
@@ -29,18 +29,21 @@ class ImageError(SphinxXError):
 
 
 class PromptError(SphinxXError):
-    """A conversation that cannot be written: empty question, more images than placeholders, and the like."""
+    """A conversation that cannot be encoded: an empty question, more images than placeholders, and the like."""
 
 
 class DataError(SphinxXError):
-    """A sample or a data file that does not hold what it should."""
+    """A sample or a data file with invalid content."""
 
 
 class SampleError(DataError):
-    """One sample that is not what it should be.
+    """One sample that is invalid.
 
-    where: file and line; field: in it, empty for the whole; reason: what is wrong, in words that are the same for all
-    samples of which it is true; detail: what is wrong in this one.
+    Attributes:
+        where: File and line.
+        field: The field in question, empty for the whole sample.
+        reason: What is wrong, in words that are the same for all samples with this fault.
+        detail: What is wrong in this sample in particular.
     """
 
     def __init__(self, where: str, field: str, reason: str, detail: str = "") -> None:
@@ -60,20 +63,20 @@ class CheckpointError(SphinxXError):
 
 
 class MissingToolError(SphinxXError):
-    """A tool, package or device that this machine does not have."""
+    """A tool, package or device that is not available on this machine."""
 
 
 class UnsupportedError(SphinxXError):
-    """A language model that cannot be trained in the way that training works here."""
+    """A language model that cannot be trained the way training works here."""
 
 
 @contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
-    """Imports of packages that only some need: `with needs_extra("data", "reading Parquet"): import pyarrow`.
+    """Import optional packages: `with needs_extra("data", "reading Parquet"): import pyarrow`.
 
     Args:
-        extra: The extra of this package that brings them.
-        what: What they are for, as the beginning of the message.
+        extra: The extra of this package that installs them.
+        what: What they are needed for, as the beginning of the message.
 
     Raises:
         MissingToolError: One of them is not installed.

@@ -1,6 +1,7 @@
-"""The family as a table: visual experts x views x LLM for every member (paper, sections 3.1 and 3.4, table 9).
+"""The family as a table: visual experts, views and LLM of every member (paper, sections 3.1 and 3.4, table 9).
 
-A member is data. Nothing here loads weights; `build_config` gives the configuration a member's model is made from.
+A member is data. Nothing here loads weights; `build_config` returns the configuration that a member's model is made
+from.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ NANO_DINOV2 = {
 class Member:
     """One member of the family.
 
-    published: parameters of its published parts, by name.
+    Attributes:
+        published: Parameter counts of its published parts, by name.
     """
 
     name: str
@@ -64,7 +66,7 @@ class Member:
 
 
 IMAGE_VOCABULARY = 4
-"""Tokens that an image adds to a vocabulary: slot, start, end, skip."""
+"""Number of tokens that images add to a vocabulary: slot, start, end, skip."""
 
 
 def _llama(
@@ -169,14 +171,14 @@ MEMBERS = {
 
 
 def get_member(name: str) -> Member:
-    """The member of that name; raises `SphinxXError` naming the known ones."""
+    """Return the member with that name; raise `SphinxXError` listing the known ones."""
     if name not in MEMBERS:
         raise SphinxXError(f"unknown member {name!r}; the family has {', '.join(MEMBERS)}")
     return MEMBERS[name]
 
 
 def build_config(member: Member, tokens: Any = None) -> Any:
-    """The `SphinxXConfig` of a member. tokens: `ImageTokens`; by default the last four ids of its vocabulary."""
+    """Return the `SphinxXConfig` of a member; `tokens` (`ImageTokens`) are by default the last of its vocabulary."""
     from sphinx_x.model.config import ImageTokens, SphinxXConfig
 
     last = member.llm["vocab_size"] - IMAGE_VOCABULARY
@@ -193,9 +195,12 @@ def build_config(member: Member, tokens: Any = None) -> Any:
 
 
 def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
-    """A member with fresh weights (float32), and its processor.
+    """Return a member with fresh weights (float32), and its processor.
 
-    Only SPHINX-Nano brings its own tokenizer; the others begin from a base LLM's and raise `SphinxXError` here.
+    Only SPHINX-Nano has its own tokenizer; the others start from a base LLM's.
+
+    Raises:
+        SphinxXError: The member has no tokenizer of its own.
     """
     import torch
 
@@ -213,7 +218,7 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
 
 
 def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
-    """The processor of a member around a tokenizer that has the image tokens."""
+    """Return the processor of a member around a tokenizer that has the image tokens."""
     from sphinx_x.model.processing import build_processor
 
     return build_processor(tokenizer, member.views, tokens_per_view, member.template, member.box_decimals)
@@ -221,12 +226,20 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a member is and needs. Parameters are counted; tokens are for one image; memory is in GB (10^9 bytes).
+    """Size and memory needs of a member, in GB (10^9 bytes).
 
-    typical: name of an image shape -> visual tokens with skipping. run: bfloat16 weights and the key-value cache of one
-    full context; run8, run4: the same with the LLM's matrices in 8 or 4 bits. train: bfloat16 weights and, for what is
-    trained, float32 masters, two moments and gradients, without activations; the experts of the large members are
-    frozen.
+    Attributes:
+        parameters: Number of parameters, counted; likewise the following three parts.
+        llm: Those of the language model.
+        experts: Those of the visual experts.
+        projector: Those of the projectors.
+        tokens: Number of tokens of one image.
+        typical: Maps the name of an image shape to its visual tokens, with skipping.
+        run: bfloat16 weights and the key-value cache of one full context.
+        run8: The same with the LLM's matrices in 8 bits.
+        run4: The same with the LLM's matrices in 4 bits.
+        train: bfloat16 weights and, for what is trained, float32 masters, two moments and gradients, without
+            activations; the large members' experts are frozen.
     """
 
     parameters: int
@@ -242,16 +255,17 @@ class Facts:
 
 
 QUANTIZED = {8: 1.0, 4: 0.516}
-"""Bytes of a number: int8, and NF4 with its scales quantised as well."""
+"""Bytes per weight: int8, and NF4 with its scales quantised as well."""
 SHAPES = {"1:1": (1000, 1000), "3:2": (1500, 1000), "2:1": (2000, 1000), "3:1": (3000, 1000), "line of text": (800, 26)}
 
 
 def cache_size(language_model: Any) -> int:
-    """Bytes of the key-value cache of one full context in bfloat16, as the library itself would fill it.
+    """Return the bytes of the key-value cache of one full context in bfloat16, as the library itself would fill it.
 
-    language_model: a trunk on the meta device; a pass through it costs neither memory nor time, and leaves a cache of
-    the right shapes whatever the architecture keeps there: heads of a size of their own (Qwen3), windows (Gemma 3),
-    compressed keys and values (DeepSeek). Its type becomes bfloat16.
+    Args:
+        language_model: A trunk on the meta device, whose type becomes bfloat16. A pass through it costs neither memory
+            nor time, and leaves a cache of the right shapes whatever the architecture keeps there: heads with their own
+            size (Qwen3), windows (Gemma 3), compressed keys and values (DeepSeek).
     """
     import torch
 
@@ -264,7 +278,7 @@ def cache_size(language_model: Any) -> int:
 
 
 def describe(member: Member) -> Facts:
-    """Builds the member without memory (on the meta device) and counts."""
+    """Build the member without memory (on the meta device) and count."""
     import torch
 
     from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -281,7 +295,7 @@ def describe(member: Member) -> Facts:
     cache = cache_size(model.model.language_model)
     trained = total if member.name == "nano" else total - experts
     table = config.text_config.vocab_size * config.text_config.hidden_size
-    # in 8 bits the output layer stays as it is; where it is the table itself, always
+    # in 8 bits the output layer is not quantised; if it is the embedding table itself, never
     matrices = {8: total - experts - projector - table * (1 if config.tie_word_embeddings else 2)}
     matrices[4] = total - experts - projector - table
     saved = {bits: matrices[bits] * (2 - size) for bits, size in QUANTIZED.items()}
@@ -303,11 +317,11 @@ FACTS = Path(__file__).with_name("family.json")
 
 
 def known_facts() -> dict[str, Facts]:
-    """What `describe` says of every member, out of a file: counting again takes the libraries, and seconds."""
+    """Return the results of `describe` for every member from a file: counting takes the libraries, and seconds."""
     return {name: Facts(**facts) for name, facts in json.loads(FACTS.read_text(encoding="utf-8")).items()}
 
 
 def write_facts() -> None:
-    """Counts every member and writes the file that `known_facts` reads."""
+    """Count every member and write the file that `known_facts` reads."""
     facts = {name: asdict(describe(member)) for name, member in MEMBERS.items()}
     FACTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

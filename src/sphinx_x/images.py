@@ -1,4 +1,4 @@
-"""Opening images safely: whatever the user hands over becomes a plain RGB picture or a one-line `ImageError`."""
+"""Opening images safely: every kind of source becomes a plain RGB image or a one-line `ImageError`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import torch
 
 # Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
-# what is above is far more often a decompression bomb than a picture. The size is read from the header.
+# anything larger is far more often a decompression bomb than a photo. The size is read from the header.
 MAX_PIXELS = 100_000_000
 
-# The kinds of picture files that are read. Pillow knows more, but some of those start other programs (EPS) or have no
+# The image formats that are read. Pillow knows more, but some of those start other programs (EPS) or have no
 # signature, so that a text file may pass for one (TGA).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
 
-# EXIF orientation -> what turns the picture upright.
+# EXIF orientation -> the transposition that turns the image upright.
 _ORIENTATION = 0x0112
-_QUARTER_TURNS = (5, 6, 7, 8)  # width and height change places
+_QUARTER_TURNS = (5, 6, 7, 8)  # width and height are swapped
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,30 +40,33 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_pdfium_lock = threading.Lock()  # pdfium may not be entered by two threads at once
+_pdfium_lock = threading.Lock()  # pdfium is not thread-safe
 
-# Arrays and tensors: the shapes and numbers that are pictures, in words.
+# The shapes and values of arrays and tensors that are images, in words.
 _ARRAYS = (
     "(H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W) of uint8, of uint16, or of floats from 0 to 1"
 )
-_OUTSIDE = 1e-3  # how far a float may lie outside 0..1: scaling a picture overshoots by the last bits
+_OUTSIDE = 1e-3  # how far a float may lie outside 0..1: scaling an image overshoots in the last bits
 
 Source = Union[str, Path, bytes, Image.Image, np.ndarray, "torch.Tensor"]
 
 
 def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
-    """Opens an image as a new, fully loaded RGB picture, upright and on white.
+    """Open an image as a new, fully loaded RGB image, upright and on white.
 
-    `source` is the path of a file, its bytes, a Pillow image, a NumPy array or a PyTorch tensor. A PDF, known by its
-    content, gives its page number `page` (from 1) rendered at `dpi` dots per inch; of a file with many frames (TIFF,
-    GIF) `page` picks one; everything else has page 1 only. Addresses are not fetched.
+    The EXIF orientation is applied, transparency is put on white, and 16-bit values 0..65535 become 0..255. URLs are
+    not fetched.
 
-    Arrays and tensors are (H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W), tensors (4, H, W) as well,
-    of uint8, of uint16 (0..65535), or of floats from 0 to 1. Where the first and the last axis could both be the
-    channels, an array has them last and a tensor first, as their libraries do.
+    Args:
+        source: The path of a file, its bytes, a Pillow image, a NumPy array or a PyTorch tensor. Arrays and tensors are
+            (H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W), tensors (4, H, W) as well, of uint8, of
+            uint16 (0..65535), or of floats from 0 to 1. Where both the first and the last axis could be the channels,
+            an array has them last and a tensor first, as their libraries do.
+        page: Number of a PDF's page or of a frame (TIFF, GIF), from 1; all other sources have page 1 only.
+        dpi: Resolution at which a PDF's page is rendered.
 
-    The EXIF orientation is applied, transparency is laid on white, and 16-bit values 0..65535 become 0..255. Raises
-    `ImageError`, one line with the file's name, for whatever cannot be read or has more than `MAX_PIXELS` pixels.
+    Raises:
+        ImageError: The source cannot be read or has more than `MAX_PIXELS` pixels; one line with the file's name.
     """
     name = _name(source)
     if page < 1:
@@ -82,7 +85,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
                 return _open_stream(stream, name, page, dpi)
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, when it is the lower one or checked earlier
+    except Image.DecompressionBombError as error:  # Pillow's own limit, where it is lower or checked earlier
         pixels = re.search(r"\d+", str(error))
         raise _too_large(name, int(pixels[0]) if pixels else MAX_PIXELS) from error
     except Exception as error:  # decoders fed with broken files raise errors of nearly every kind
@@ -91,9 +94,10 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
 
 
 def image_size(source: str | Path | bytes) -> tuple[int, int]:
-    """Width and height that `open_image` would give an image file, from its head alone: only a PNG is decoded.
+    """Return the width and height that `open_image` would give, from the file's header alone; only a PNG is decoded.
 
-    Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
+    Raises:
+        ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
     name = _name(source)
     try:
@@ -102,8 +106,8 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
             Image.open(stream, formats=FORMATS) as image,
         ):
             _check_size(name, image.size)
-            if image.format == "PNG":  # its orientation may stand behind the pixels
-                with contextlib.suppress(Exception):  # one that is cut short has a size all the same
+            if image.format == "PNG":  # its orientation may follow the pixels
+                with contextlib.suppress(Exception):  # a truncated one still has a size
                     image.load()
             width, height = _stored_size(image)
             return (height, width) if _orientation(image) in _QUARTER_TURNS else (width, height)
@@ -114,9 +118,10 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
 
 
 def picture_size(source: Source) -> tuple[int, int]:
-    """Width and height of what `open_image` makes of a source; of most files only the head is read.
+    """Return the width and height of the image that `open_image` makes of a source; mostly only the header is read.
 
-    Raises `ImageError` as `open_image` does, but for what only decoding shows: a file that is cut short.
+    Raises:
+        ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
     if isinstance(source, str | Path | bytes):
         with contextlib.suppress(ImageError):
@@ -124,11 +129,11 @@ def picture_size(source: Source) -> tuple[int, int]:
     elif isinstance(source, Image.Image) and source.mode != "F" and _orientation(source) == 1:
         _check_size(_name(source), source.size)
         return source.size
-    return open_image(source).size  # a PDF, a turned picture, an array; or it raises in its own words
+    return open_image(source).size  # a PDF, a rotated image, an array; or `open_image` raises its own error
 
 
 def _name(source: Source) -> str:
-    """How messages call a source: one line of at most some 200 characters."""
+    """Return how messages refer to a source: one line of at most some 200 characters."""
     if isinstance(source, str | Path):
         text = str(source)
         text = text if text.isprintable() else repr(text)
@@ -168,7 +173,7 @@ def _open_file(source: str | Path, name: str) -> BinaryIO:
         raise ImageError(f"{name}: is a folder, not an image")
     if not path.exists():
         raise ImageError(f"{name}: no such file")
-    if not path.is_file():  # a pipe or a device could be read for ever
+    if not path.is_file():  # reading a pipe or a device could take for ever
         raise ImageError(f"{name}: not a regular file")
     return path.open("rb")
 
@@ -186,41 +191,41 @@ def _open_stream(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Im
         kinds = ", ".join(FORMATS)
         raise ImageError(f"{name}: not an image of a known kind ({kinds} or PDF), or its head is broken") from error
     with image:
-        if page > 1:  # frames are counted only where asked for: it means reading the whole file
+        if page > 1:  # frames are counted only on request, as that means reading the whole file
             _check_page(name, page, getattr(image, "n_frames", 1))
             image.seek(page - 1)
         return _finish(image, name)
 
 
 def _single(image: Image.Image, name: str, page: int) -> Image.Image:
-    """A Pillow image counts as one picture, the frame it stands at."""
+    """Return a Pillow image as it is: it counts as one image, at its current frame."""
     _check_page(name, page, 1)
     return _finish(image, name)
 
 
 def _finish(image: Image.Image, name: str) -> Image.Image:
-    """Checks the size before anything is decoded, then makes the new picture; leaves `image` as it is."""
+    """Check the size before anything is decoded, then make the new image; `image` stays as it is."""
     _check_size(name, image.size)
     image.load()
     upright = _UPRIGHT.get(_orientation(image))
     rgb = _to_rgb(image if upright is None else image.transpose(upright), name)
-    rgb.info = {}  # an orientation left here would be applied once more if the result were opened again
+    rgb.info = {}  # an orientation left here would be applied again if the result were opened once more
     return rgb
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of the pixels as the file has them, before they are turned upright.
+    """Return width and height of the pixels as stored, before they are turned upright.
 
-    Pillow gives the size of a TIFF upright before it is decoded, where the tag of the orientation says so, but not
-    where only XMP does; so a TIFF is asked for its own tags of width and height.
+    Before decoding, Pillow gives the upright size of a TIFF if the orientation is in its own tag, but not if it is only
+    in XMP; so a TIFF's own width and height tags are read.
     """
     tags: Any = getattr(image, "tag_v2", None)
     return (tags[0x0100], tags[0x0101]) if tags else image.size
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8; what is broken or unknown is upright."""
-    with contextlib.suppress(Exception):  # broken EXIF data do not make a good picture unreadable
+    """Return the EXIF orientation, 1 to 8; a broken or unknown one counts as upright."""
+    with contextlib.suppress(Exception):  # broken EXIF data does not make a good image unreadable
         value = image.getexif().get(_ORIENTATION, 1)
         return value if value in _UPRIGHT else 1
     return 1
@@ -233,14 +238,14 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         eight_bits = np.rint(np.arange(65536) / 257).astype(np.uint8)
         return Image.fromarray(eight_bits[np.asarray(image).clip(0, 65535)]).convert("RGB")
     if image.has_transparency_data:
-        # Pillow knows no way from premultiplied grey to RGBA
+        # Pillow cannot convert premultiplied grey to RGBA
         colours = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
     return image.convert("RGB")
 
 
 def _is_tensor(source: object) -> TypeGuard[torch.Tensor]:
-    """Whether it is a PyTorch tensor; PyTorch is not imported for it."""
+    """Return whether the source is a PyTorch tensor, without importing PyTorch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.Tensor)
 
@@ -267,12 +272,12 @@ def _from_array(source: np.ndarray | torch.Tensor, name: str) -> Image.Image:
 
 
 def _eight_bits(array: np.ndarray, refused: ImageError) -> np.ndarray:
-    """Values of an array as 0..255; raises `refused` for what has no fixed white."""
+    """Return the values of an array as 0..255; raise `refused` for types without a fixed white."""
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
         return np.rint(array / np.float32(257)).astype(np.uint8)
-    if array.dtype.kind != "f" or not (array.min() >= -_OUTSIDE and array.max() <= 1 + _OUTSIDE):  # nor NaN
+    if array.dtype.kind != "f" or not (array.min() >= -_OUTSIDE and array.max() <= 1 + _OUTSIDE):  # or NaN
         raise refused
     return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
 
@@ -289,12 +294,12 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
             raise ImageError(f"{name}: broken PDF, {one_line(error)}") from error
         stack.callback(document.close)
         _check_page(name, page, len(document))
-        document.init_forms()  # so that what was filled into a form is seen
+        document.init_forms()  # so that filled-in form fields are rendered
         sheet = document[page - 1]
         stack.callback(sheet.close)
-        scale = dpi / 72  # PDF units are points, 72 to the inch
+        scale = dpi / 72  # PDF units are points, 72 per inch
         width, height = sheet.get_size()
         _check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
         bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
         stack.callback(bitmap.close)
-        return bitmap.to_pil().convert("RGB")  # a copy: the bitmap's memory ends here
+        return bitmap.to_pil().convert("RGB")  # a copy, as the bitmap's memory is freed here

@@ -1,8 +1,8 @@
-"""Reading parts of a page with a member that reads lines: the page is laid flat and cut, the model reads and points.
+"""Reading parts of a page with a member that reads lines: the page is flattened and cut, the model reads and points.
 
 SPHINX-Nano sees one line at a time. Here a page is turned upright, made dark on white and cut into its lines
-(`sphinx_x.page_lines`, no learning), the lines are read as one batch, and what is found is put back on the picture.
-What the model itself holds improbable is looked at again in another size, and refused where that does not help.
+(`sphinx_x.page_lines`, without learning), the lines are read as one batch, and the results are mapped back to the
+image. Text that the model considers improbable is read again at another size, and refused if that does not help.
 """
 
 from __future__ import annotations
@@ -13,69 +13,76 @@ from difflib import SequenceMatcher
 
 from PIL import Image
 
+from sphinx_x.boxes import BoxOf, clip, grown, sides, union
 from sphinx_x.errors import ImageError
 from sphinx_x.inference import SphinxX
-from sphinx_x.page_lines.page import MARGIN, Box, FlatPage, Line, lay_flat
+from sphinx_x.page_lines.page import MARGIN, FlatPage, Line, lay_flat
 
 READ = "Read the text."
 SURE = 0.9
-"""Mean probability of its tokens above which a piece of a line is not looked at again."""
+"""Mean token probability above which a piece of a line is not read again."""
 SIZES = (0.85, 1.2)
-"""How much smaller and larger it is looked at again."""
+"""Scales at which it is read again."""
 LONGEST = 160
-"""Tokens of the answer about a piece of a line; what is longer repeats itself."""
+"""Longest answer about a piece of a line, in tokens; a longer one repeats itself."""
 LEAST_LINE, LEAST_PAGE = 0.7, 0.75
-"""Below this mean probability a line, and (weighted by its letters) a page, is taken for no text that can be read. Of
-160 held-out lines of print one is below 0.7 and one in a hundred below 0.87; of the same lines made so small that half
-of the characters are read wrong, half are below 0.71."""
+"""Below this mean probability a line, and (weighted by its letters) a page, counts as no readable text. Of 160 held-out
+lines of print, one is below 0.7 and one in a hundred below 0.87; of the same lines made so small that half of the
+characters are read wrong, half are below 0.71."""
 
 
 TURNED_OVER, BETTER = 3, 0.08
-"""Lines of a doubtful page that are read upside down, and by how much more probable that must be: lines that stand on
-their heads are held 0.8 probable, as letters that are turned are other letters, mostly."""
+"""Number of lines of a doubtful page that are also read upside down, and by how much more probable that must be:
+upside-down lines get a probability of 0.8, as most rotated letters are other letters."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A text found on a page. box: where, in pixels of the page; line: the box of its line; read: what the model read
-    there; likeness: share of the text that it matches, 0 to 1."""
+    """A text found on a page.
 
-    box: Box
-    line: Box
+    Attributes:
+        box: Its box, in pixels of the page.
+        line: The box of its line.
+        read: What the model read there.
+        likeness: Share of the text that it matches, 0 to 1.
+    """
+
+    box: BoxOf[int]
+    line: BoxOf[int]
     read: str
     likeness: float
 
 
 @dataclass(frozen=True)
 class ReadLine:
-    """A line that was read. box: where, in pixels of the page; probability: how probable the model holds its text, mean
-    over tokens."""
+    """A line that was read.
 
-    box: Box
+    Attributes:
+        box: Its box, in pixels of the page.
+        text: The text.
+        probability: The model's probability of the text, averaged over tokens.
+    """
+
+    box: BoxOf[int]
     text: str
     probability: float
 
 
-def find_lines(image: Image.Image) -> list[Box]:
-    """Boxes of the text lines of an image in reading order, in its pixels: (left, top, right, bottom).
+def find_lines(image: Image.Image) -> list[BoxOf[int]]:
+    """Return the boxes (left, top, right, bottom) of an image's text lines in reading order, in pixels.
 
-    Lines of a page that is turned get the upright boxes around them.
+    Lines of a rotated page get the upright boxes around them.
     """
     page = lay_flat(image)
-    return [_with_margin(page.line_box(line), image) for line in page.lines]
-
-
-def _with_margin(box: Box, image: Image.Image) -> Box:
-    x1, y1, x2, y2 = box
-    return max(x1 - MARGIN, 0), max(y1 - MARGIN, 0), min(x2 + MARGIN, image.width), min(y2 + MARGIN, image.height)
+    return [clip(grown(page.line_box(line), MARGIN), image.size) for line in page.lines]
 
 
 def read_region(
     sphinx: SphinxX, image: Image.Image, box: Sequence[float], left_out: list[ReadLine] | None = None
 ) -> str:
-    """The text in a box (left, top, right, bottom, pixels of the image), line by line; cells of a row on one line.
+    """Return the text in a box (left, top, right, bottom, in pixels), line by line; cells of a row are one line.
 
-    left_out, `ImageError`: as for `read_lines`.
+    For `left_out` and the errors see `read_lines`.
     """
     return "\n".join(line.text for line in read_lines(sphinx, image, box, left_out))
 
@@ -83,27 +90,26 @@ def read_region(
 def read_lines(
     sphinx: SphinxX, image: Image.Image, box: Sequence[float], left_out: list[ReadLine] | None = None
 ) -> list[ReadLine]:
-    """The lines in a box of an image, in reading order.
+    """Read the lines in a box of an image, in reading order.
 
     Args:
         sphinx: A model that reads lines.
-        image: The whole page: it tells by how much its lines are turned and how large its letters are.
+        image: The whole page, which shows the rotation of its lines and the size of its letters.
         box: Left, top, right and bottom in pixels of the image. A letter belongs to it if its middle does.
-        left_out: Takes what was read and left out.
+        left_out: A list to which what was read but left out is added.
 
     Returns:
-        Lines with at least one letter. Specks and pictures, whose reading the model holds improbable, are left out
-        where most of the box can be read.
+        Lines with at least one letter. Specks and pictures, whose text the model considers improbable, are left out if
+            most of the box can be read.
 
     Raises:
-        ImageError: The box has no area inside the image, holds nothing, or holds nothing that can be read.
+        ImageError: The box has no area inside the image, is empty, or contains nothing that can be read.
     """
-    x1, y1, x2, y2 = (round(n) for n in box)
-    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, image.width), min(y2, image.height)
-    if x2 <= x1 or y2 <= y1:
+    place = clip([round(n) for n in box], image.size)
+    if min(sides(place)) <= 0:
         raise ImageError(f"the box {[round(n) for n in box]} has no area in an image of {image.width} x {image.height}")
     page = lay_flat(image)
-    lines = page.within((x1, y1, x2, y2))
+    lines = page.within(place)
     if not lines:
         raise ImageError(f"the box {[round(n) for n in box]} holds nothing to read")
     read = _read(sphinx, page, lines)
@@ -118,16 +124,15 @@ def read_lines(
 
 
 def _row(page: FlatPage, cells: Sequence[tuple[Line, tuple[str, float]]]) -> ReadLine:
-    """The cells of a row as one line."""
-    boxes = [page.line_box(line) for line, _ in cells]
-    box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+    """Return the cells of a row as one line."""
+    box = union(page.line_box(line) for line, _ in cells)
     return ReadLine(box, " ".join(text for _, (text, _) in cells), min(p for _, (_, p) in cells))
 
 
 def _refuse_gibberish(
     sphinx: SphinxX, read: Sequence[tuple[str, float]], page: FlatPage, lines: Sequence[Line]
 ) -> None:
-    """Raises where the model holds most of what it read improbable, and says what the reason may be."""
+    """Raise if the model considers most of what it read improbable, and give a possible reason."""
     weights = [max(len(line.members), 1) for line in lines]
     sure = sum(w * p for w, (_, p) in zip(weights, read, strict=True)) / sum(weights)
     if sure < SURE and _turned_over(sphinx, page, lines) > sure + BETTER:
@@ -144,7 +149,7 @@ def _refuse_gibberish(
 
 
 def _turned_over(sphinx: SphinxX, page: FlatPage, lines: Sequence[Line]) -> float:
-    """How probable the model holds what it reads of the longest lines after they are turned by 180 degrees."""
+    """Return the model's probability of what it reads in the longest lines after a rotation by 180 degrees."""
     longest = sorted(lines, key=lambda line: -len(line.members))[:TURNED_OVER]
     pictures = [page.picture(line, page.best_scale(line)).transpose(Image.Transpose.ROTATE_180) for line in longest]
     said = sphinx.probable_answers([(READ, picture) for picture in pictures], max_new_tokens=LONGEST)
@@ -152,8 +157,11 @@ def _turned_over(sphinx: SphinxX, page: FlatPage, lines: Sequence[Line]) -> floa
 
 
 def _read(sphinx: SphinxX, page: FlatPage, lines: Sequence[Line]) -> list[tuple[str, float]]:
-    """What stands in each line and how probable that is. A line that is wider than the model sees without making it
-    smaller is read in pieces; a piece that the model is not sure of is looked at in other sizes as well."""
+    """Return the text of each line and its probability.
+
+    A line that is wider than the model sees without shrinking it is read in pieces; a piece that the model is not sure
+    of is also read at other sizes.
+    """
     grid = sphinx.processor.image_processor.grid()
     widest = grid.columns * grid.view_width - 2 * MARGIN
     scales = [page.best_scale(line) for line in lines]
@@ -175,11 +183,23 @@ def _read(sphinx: SphinxX, page: FlatPage, lines: Sequence[Line]) -> list[tuple[
 
 
 def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7) -> Found | None:
-    """Where a text of at most one line stands on a page; None where no line matches a share of `least` of it.
+    """Find a text of at most one line on a page.
 
-    Reads all lines and takes the one most like `text`; then reads the words of that line one by one and takes the run
-    of words most like it. (SPHINX-Nano's own answers to 'Where is "..."?' are not good enough yet to point with.)
-    Raises `ImageError` where the page holds lines, but none that can be read.
+    All lines are read, and the one most similar to `text` is chosen; then the words of that line are read one by one,
+    and the run of words most similar to it is chosen. (SPHINX-Nano's own answers to 'Where is "..."?' are not good
+    enough yet.)
+
+    Args:
+        sphinx: A model that reads lines.
+        image: The page.
+        text: The text.
+        least: Smallest share of the text that a line has to match.
+
+    Returns:
+        None if no line matches.
+
+    Raises:
+        ImageError: The page has lines, but none that can be read.
     """
     page = lay_flat(image)
     if not page.lines:
@@ -201,12 +221,11 @@ def find_text(sphinx: SphinxX, image: Image.Image, text: str, least: float = 0.7
         return wanted.ratio()
 
     first, end = max(((a, b + 1) for a in range(len(words)) for b in range(a, len(words))), key=score)
-    boxes = [page.line_box(word) for word in words[first:end]]
-    box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
-    return Found(box, _with_margin(page.line_box(line), image), read[best][0], likeness[best])
+    box = union(page.line_box(word) for word in words[first:end])
+    return Found(box, clip(grown(page.line_box(line), MARGIN), image.size), read[best][0], likeness[best])
 
 
 def _likeness(text: str, line: str) -> float:
-    """Share of the letters of `text` that stand in `line` in order, counting runs of three and more."""
+    """Return the share of the letters of `text` that occur in `line` in order, counting runs of three and more."""
     blocks = SequenceMatcher(None, text, line, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks if block.size >= min(3, len(text))) / max(len(text), 1)

@@ -1,8 +1,7 @@
 """A recipe: everything a training run needs, as one YAML file (paper, section 3.3 and appendix).
 
-Parts of a model are named as `sphinx_x.model.parts` says: `experts`, `projector`, `language_model`, or a pattern.
-Settings have the names that the field uses; those of the release before are still read, with a line that says the new
-name.
+Parts of a model are named as in `sphinx_x.model.parts`: `experts`, `projector`, `language_model`, or a pattern.
+Settings have the field's usual names; those of the previous release are still read, and a log line gives the new name.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ RENAMED = {
     "bad_steps": "max_nonfinite_steps",
     "letters": "extra_tokens",
 }
-"""What a recipe's fields were called before, and are called now."""
+"""Former names of a recipe's fields, and their present names."""
 DATA_FIELDS = frozenset(
     {
         *("packages", "fonts", "emoji_font", "pdf_folder", "licence", "counts", "pages", "marks", "seed", "shard_size"),
@@ -49,21 +48,21 @@ DATA_FIELDS = frozenset(
         "workers",
     }
 )
-"""Fields of a recipe's `data`, which `sphinx_x.engines.nano.prepare` reads: for a hint where one stands beside it."""
+"""Fields of a recipe's `data`, which `sphinx_x.engines.nano.prepare` reads; for a hint if one is misplaced."""
 
 
 def with_new_names(fields: Mapping[str, Any], tell: bool = True) -> dict[str, Any]:
-    """Fields of a recipe under the names that they have now.
+    """Rename the fields of a recipe from their former to their present names.
 
     Args:
-        fields: As they were written.
-        tell: Whether a line is logged for each old name.
+        fields: The fields as written.
+        tell: Whether to log a line for each old name.
 
     Returns:
         The same values in the same order.
 
     Raises:
-        ValueError: Where a field stands there under both of its names.
+        ValueError: A field is given under both of its names.
     """
     found: dict[str, Any] = {}
     for name, value in fields.items():
@@ -85,11 +84,15 @@ class Strict(BaseModel):
 class SourceRecipe(Strict):
     """A source of the mixture.
 
-    path: a file or folder of samples, or a YAML file with a META list; by default the shards NAME-*.jsonl of the
-    recipe's folder. root: where the paths of its images begin. weight: its share against the others (1 by default),
-    end: that at the end of the run; or instead ratio: how often each of its samples comes against those of others.
-    boxes: what its boxes and points are given in, where its records do not say; ignore: keys of its records that do
-    not matter.
+    Attributes:
+        path: A file or folder of samples, or a YAML file with a META list; by default the shards NAME-*.jsonl of the
+            recipe's folder.
+        root: Where the paths of its images begin.
+        weight: Its share relative to the others (1 by default).
+        end: Its share at the end of the run.
+        ratio: Instead of a weight, how often each of its samples comes relative to those of others.
+        boxes: Unit of its boxes and points, if its records do not say.
+        ignore: Keys of its records that do not matter.
     """
 
     path: Path | None = None
@@ -108,7 +111,7 @@ class SourceRecipe(Strict):
 
 
 class PackRecipe(Strict):
-    """What a pack (a row that is computed at once) may hold, and how many samples are fitted into packs together."""
+    """Limits of a pack (a row that is computed at once), and how many samples are fitted into packs together."""
 
     tokens: int = Field(default=16384, gt=0)
     views: int = Field(default=64, gt=0)
@@ -116,7 +119,7 @@ class PackRecipe(Strict):
 
 
 class AugmentRecipe(Strict):
-    """See `sphinx_x.data.loader.Augmentation`."""
+    """Random changes of images, see `sphinx_x.data.loader.Augmentation`."""
 
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
     contrast: float = Field(default=1.0, gt=0, le=1)
@@ -131,18 +134,22 @@ class AugmentRecipe(Strict):
 
 
 class AlignRecipe(Strict):
-    """The alignment loss: see `sphinx_x.training.objective`. weight 0 leaves it out."""
+    """The alignment loss, see `sphinx_x.training.objective`; a weight of 0 disables it."""
 
     weight: float = Field(default=0.0, ge=0)
     frames: int = Field(default=2, ge=1)
 
 
 class ParallelRecipe(Strict):
-    """How the ranks of a run share the work; they are counted by `torchrun`, not here.
+    """How the ranks of a run, whose number `torchrun` sets, share the work.
 
-    tensor: ranks that share every layer's matrices; expert: ranks that share a mixture's experts out among themselves
-    and send each other tokens; all others share data, and every rank of those holds a slice of weights and moments.
-    zero_stage: 2, weights stay whole between forward and backward; 3, they are gathered twice.
+    All ranks that share neither matrices nor experts share the data, and each of them holds a slice of weights and
+    moments.
+
+    Attributes:
+        tensor: Number of ranks that share every layer's matrices.
+        expert: Number of ranks that divide a mixture's experts among themselves and send each other tokens.
+        zero_stage: 2 keeps weights whole between forward and backward pass; 3 gathers them twice.
     """
 
     tensor: int = Field(default=1, ge=1)
@@ -165,9 +172,11 @@ class ParallelRecipe(Strict):
 
 
 class LoraRecipe(Strict):
-    """Low-rank adapters instead of whole matrices: see `sphinx_x.training.lora`.
+    """Low-rank adapters instead of whole matrices, see `sphinx_x.training.lora`.
 
-    rank, alpha, dropout: of PEFT's `LoraConfig`; targets: names of the layers that get one.
+    Attributes:
+        rank: As in PEFT's `LoraConfig`, like alpha and dropout.
+        targets: Names of the layers that get an adapter.
     """
 
     rank: int = Field(default=16, ge=1)
@@ -177,9 +186,12 @@ class LoraRecipe(Strict):
 
 
 class ValidationRecipe(Strict):
-    """Loss on samples that are not trained on, every `every` steps; the best model is kept in `best/`.
+    """Loss on samples that are not trained on; the best model is kept in `best/`.
 
-    sources: as in a recipe, in order and each sample once, at most `samples` of each.
+    Attributes:
+        sources: As in a recipe, taken in order and each sample once.
+        every: Number of steps between two measurements.
+        samples: Largest number of samples from each source.
     """
 
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
@@ -190,29 +202,39 @@ class ValidationRecipe(Strict):
 class Recipe(Strict):
     """One training run.
 
-    What comes of it. name: what its model card calls it, by default the name of the run's folder, or that of the member
-    where nothing was begun with; licence: of the model, as the hub writes them (`apache-2.0`), by default unknown.
-
-    What is trained. start: the model to go on from, a built-in name, a folder or a hub id; without it, fresh weights
-    (only of a member that needs no base LLM); padding: where images lie in their square from now on, see
-    `sphinx_x.model.padding`; extra_tokens: letters that get a token of their own each, see `sphinx_x.model.letters`;
-    freeze: parts that are not trained; lr_multipliers: factors of the learning rate by part; lora: adapters are trained
-    instead; abilities: what the result says that it can take, see `sphinx_x.model.abilities` (what `start` says of
-    itself is not taken on).
-
-    On what. total_samples: how many samples of the mixture are seen; pack: what is computed as one row; packs_per_step:
-    packs a step, of all ranks together; micro_batch_size: packs that a rank computes at once; max_tokens: longest
-    sample, overflow: what becomes of longer ones; max_bad_samples: share of a run's samples that may be unusable; data:
-    what is made before the run, as `sphinx_x.engines.nano.prepare.DataConfig` (checked there).
-
-    How. warmup: share of the run in which the learning rate rises; max_grad_norm: largest norm of the gradient; dtype:
-    what is computed in (weights are float32 besides); optimizer_state_dtype: what Adam remembers in;
-    router_aux_loss_coef: weight of a mixture's load-balancing loss, by default the model's own;
-    activation_checkpointing: activations are computed again in the backward pass instead of being kept; compile: layers
-    are compiled; max_nonfinite_steps: steps in a row without a finite loss that end a run.
-
-    What is kept. save_every, save_minutes: a state after so many steps, and after so many minutes without one; keep:
-    how many states stay; log_every: steps between two lines of the log.
+    Attributes:
+        name: The model's name on its card; by default that of the run's folder, or of the member if training starts
+            from fresh weights.
+        licence: The model's licence, as the hub writes it (`apache-2.0`); unknown by default.
+        start: The model to continue from: a built-in name, a folder or a hub id. Without it, training starts from fresh
+            weights (only for members that need no base LLM).
+        padding: Where images lie in their square from now on, see `sphinx_x.model.padding`.
+        extra_tokens: Letters that get a token each, see `sphinx_x.model.letters`.
+        freeze: Parts that are not trained.
+        lr_multipliers: Factors of the learning rate by part.
+        lora: Adapters to train instead of the weights.
+        abilities: What the result declares that it can take, see `sphinx_x.model.abilities`; the declaration of `start`
+            is not inherited.
+        total_samples: Number of samples of the mixture to train on.
+        pack: Limits of a row that is computed at once.
+        packs_per_step: Number of packs in a step, over all ranks.
+        micro_batch_size: Number of packs that a rank computes at once.
+        max_tokens: Length of the longest sample.
+        overflow: What happens to longer samples.
+        max_bad_samples: Share of a run's samples that may be unusable.
+        data: Data to make before the run, as `sphinx_x.engines.nano.prepare.DataConfig` (checked there).
+        warmup: Share of the run during which the learning rate rises.
+        max_grad_norm: Largest norm of the gradient.
+        dtype: Type of the computation (master weights are float32).
+        optimizer_state_dtype: Type of Adam's moments.
+        router_aux_loss_coef: Weight of a mixture's load-balancing loss, by default the model's own.
+        activation_checkpointing: Whether activations are recomputed in the backward pass instead of kept.
+        compile: Whether layers are compiled.
+        max_nonfinite_steps: Number of consecutive steps without a finite loss that end a run.
+        save_every: Number of steps between two saved states.
+        save_minutes: Minutes after which a state is saved in any case.
+        keep: Number of states to keep.
+        log_every: Number of steps between two lines of the log.
     """
 
     member: str
@@ -265,12 +287,12 @@ class Recipe(Strict):
 
     @property
     def limits(self) -> Limits:
-        """How long a sample may be."""
+        """Limits of a sample's length."""
         return Limits(self.max_tokens, self.pack.views, self.overflow)
 
     @property
     def budget(self) -> Budget:
-        """What a pack may hold."""
+        """Limits of a pack."""
         return Budget(self.pack.tokens, self.pack.views, self.pack.window)
 
     @model_validator(mode="after")
@@ -288,7 +310,7 @@ class Recipe(Strict):
 
 
 def shares_of(recipe: Recipe, sources: Mapping[str, SourceRecipe]) -> dict[str, Share]:
-    """Sources of a recipe as the mixture takes them."""
+    """Return a recipe's sources in the form that the mixture takes."""
     return {
         name: Share(
             (s.path,) if s.path else tuple(shards_of(recipe.folder, name)),
@@ -300,10 +322,13 @@ def shares_of(recipe: Recipe, sources: Mapping[str, SourceRecipe]) -> dict[str, 
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """Reads a recipe file, or a packaged recipe by its name (`recipes/nano.yaml` or `nano`).
+    """Read a recipe file, or a packaged recipe by its name (`recipes/nano.yaml` or `nano`).
 
-    `base: NAME` in a file takes all fields that it does not give from another recipe, a packaged one or a file beside
-    it. Raises `RecipeError` naming the file and the field.
+    `base: NAME` in a file inherits all fields that the file does not set from another recipe, a packaged one or a file
+    next to it.
+
+    Raises:
+        RecipeError: A field is wrong; the message names the file and the field.
     """
     path = Path(path)
     try:
@@ -321,7 +346,7 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The fields of a recipe file and of those that it is based on. above: the files that are based on it."""
+    """Return the fields of a recipe file and of its bases; `above` has the files that are based on it."""
     packaged = resources.files("sphinx_x") / "recipes" / f"{path.stem}.yaml"
     by_name = str(path.parent) in (".", "recipes") and path.suffix in ("", ".yaml")
     if not path.is_file() and not (by_name and packaged.is_file()):
@@ -334,7 +359,7 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise RecipeError(f"{path}: not a recipe")
     try:
-        fields = with_new_names(fields)  # before a file is laid over its base, which may have the other name
+        fields = with_new_names(fields)  # before a file is merged with its base, which may use the other name
     except ValueError as error:
         raise RecipeError(f"{path}: {error}") from error
     if "base" not in fields:
@@ -346,6 +371,6 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = beside if beside.is_file() else Path(base)
     if base in above or base == path:
         raise RecipeError(f"{path}: base: {base} is based on this recipe itself")
-    # whose model it is and under which licence is said by each recipe for itself
+    # the name and the licence are not inherited
     below = {name: value for name, value in _fields(base, (*above, path)).items() if name not in ("name", "licence")}
     return below | fields

@@ -10,22 +10,25 @@ from sphinx_x.errors import MissingToolError, one_line
 
 
 def register() -> None:
-    """Makes the Transformers library and what is built on it know the family; harmless when called again.
+    """Register the family with the Transformers library and libraries built on it; calling it again is harmless.
 
-    vLLM calls it in every one of its processes (entry point `vllm.general_plugins`) and then serves a model folder
-    with its Transformers backend.
+    vLLM calls it in each of its processes (entry point `vllm.general_plugins`), and then serves a model folder with its
+    Transformers backend.
     """
     from sphinx_x.model import modeling, processing  # noqa: F401 (registers the processor)
 
     modeling.register()
     if torch.cpu._is_amx_tile_supported():
-        torch.cpu._init_amx()  # vLLM's attention on a CPU uses the matrix unit without asking the system for it
+        torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
 
 
 def transformers_cli(arguments: Sequence[str]) -> None:
-    """The library's `transformers` command (`serve`, `chat`, ...), which knows the family; built-in names are folders.
+    """Run the library's `transformers` command (`serve`, `chat`, ...) with the family registered.
 
-    Raises `MissingToolError` where the library lacks what a command needs.
+    Built-in names are replaced by their folders.
+
+    Raises:
+        MissingToolError: The library lacks what a command needs.
     """
     from sphinx_x.inference import BUILT_IN, built_in_models
 

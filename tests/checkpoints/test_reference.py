@@ -221,10 +221,10 @@ def test_conversation_and_batch(loaded, golden, monkeypatch, name):
 
 
 def _turn(question: str, image: PIL.Image.Image | None = None):
-    from sphinx_x.inference import _question
+    from sphinx_x.inference.asking import question_message
 
     opened = [] if image is None else [image]
-    return [_question(question, len(opened))], opened
+    return [question_message(question, len(opened))], opened
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_show_writes_a_page_and_spares_the_data(mine, capsys):
     code, _, err = run("data", "show", mine / "mine.json", "-o", mine / "page.html", capsys=capsys)
     page = (mine / "page.html").read_text()
     assert code == 2 and "2 of these samples cannot be used" in err and "item 2" in err
-    assert page.count("<section>") == 3 and "data:image/jpeg;base64," in page and "no answer" in page
+    assert page.count("<details ") == 3 and "data:image/jpeg;base64," in page and "no answer" in page
     assert "&lt;" in page and "<i>A</i>" in page and "A<i>" not in page
     before = (mine / "good.json").read_bytes()
     for verb in ("show", "stats"):

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.lines import PACKAGED, evaluate_lines, format_results, load_line_set
-from sphinx_x.evaluation.metrics import character_error_rate, edit_distance, iou, normalise_text
+from sphinx_x.evaluation.metrics import character_error_rate, edit_distance, normalise_text
 
 
 @pytest.mark.parametrize(
@@ -80,22 +80,6 @@ def test_character_error_rate_refuses_what_has_no_rate() -> None:
         character_error_rate(["a"], ["a", "b"])
     with pytest.raises(DataError, match="no characters"):
         character_error_rate(["a"], [" "])
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "wanted"),
-    [
-        ((0, 0, 2, 2), (0, 0, 2, 2), 1.0),
-        ((0, 0, 2, 2), (1, 0, 3, 2), 1 / 3),
-        ((0, 0, 4, 4), (1, 1, 3, 3), 0.25),
-        ((0, 0, 1, 1), (1, 0, 2, 1), 0.0),
-        ((0, 0, 1, 1), (5, 5, 6, 6), 0.0),
-        ((1, 1, 1, 1), (1, 1, 1, 1), 0.0),
-    ],
-)
-def test_iou(first: tuple, second: tuple, wanted: float) -> None:
-    assert iou(first, second) == pytest.approx(wanted)
-    assert iou(second, first) == pytest.approx(wanted)
 
 
 def make_line_set(folder: Path, rows: Sequence[tuple[str, str]]) -> Path:

@@ -6,23 +6,23 @@ from sphinx_x.sources.layout import MOST, blocks, layout_turns, number_word, spo
 
 
 def test_near_tokens_of_one_label_become_one_region():
-    column = [("paragraph", [100.0, 50 + 17 * k, 300.0, 64 + 17 * k]) for k in range(4)]
-    beside = [("paragraph", [316.0, 50 + 17 * k, 500.0, 64 + 17 * k]) for k in range(4)]
-    within = [("equation", [150.0, 67.0, 200.0, 81.0])]
-    below = [("paragraph", [100.0, 132.0, 300.0, 146.0])]
+    column = [("paragraph", (100.0, 50 + 17 * k, 300.0, 64 + 17 * k)) for k in range(4)]
+    beside = [("paragraph", (316.0, 50 + 17 * k, 500.0, 64 + 17 * k)) for k in range(4)]
+    within = [("equation", (150.0, 67.0, 200.0, 81.0))]
+    below = [("paragraph", (100.0, 132.0, 300.0, 146.0))]
     found = blocks([*below, *column, *within, *beside])
     assert sorted(found) == [
-        ("equation", [150.0, 67.0, 200.0, 81.0]),
-        ("paragraph", [100.0, 50.0, 300.0, 115.0]),
-        ("paragraph", [100.0, 132.0, 300.0, 146.0]),
-        ("paragraph", [316.0, 50.0, 500.0, 115.0]),
+        ("equation", (150.0, 67.0, 200.0, 81.0)),
+        ("paragraph", (100.0, 50.0, 300.0, 115.0)),
+        ("paragraph", (100.0, 132.0, 300.0, 146.0)),
+        ("paragraph", (316.0, 50.0, 500.0, 115.0)),
     ]
 
 
 def test_a_bridge_joins_what_was_apart():
-    left, right = ("list", [0.0, 0.0, 10.0, 40.0]), ("list", [40.0, 0.0, 50.0, 40.0])
+    left, right = ("list", (0.0, 0.0, 10.0, 40.0)), ("list", (40.0, 0.0, 50.0, 40.0))
     assert len(blocks([left, right])) == 2
-    assert blocks([left, right, ("list", [20.0, 30.0, 30.0, 40.0])]) == [("list", [0.0, 0.0, 50.0, 40.0])]
+    assert blocks([left, right, ("list", (20.0, 30.0, 30.0, 40.0))]) == [("list", (0.0, 0.0, 50.0, 40.0))]
 
 
 def test_a_crowded_page_is_asked_about_by_class():

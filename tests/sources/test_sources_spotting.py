@@ -8,7 +8,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.sources.base import Raw, Record
 from sphinx_x.sources.spotting import (
     MOST,
-    Word,
+    SpottedWord,
     build_words,
     parse_ctw1500,
     parse_icdar2013,
@@ -20,11 +20,11 @@ from sphinx_x.sources.spotting import (
 
 def _parsed(parse, path: Path, content: str) -> list[str]:
     path.write_bytes(content.encode())
-    return [entry.text if isinstance(entry, Word) else f"- {entry}" for entry in parse(path)]
+    return [entry.text if isinstance(entry, SpottedWord) else f"- {entry}" for entry in parse(path)]
 
 
-def _word(text: str, left: float, top: float) -> Word:
-    return Word(text, ((left, top), (left + 8, top), (left + 8, top + 8), (left, top + 8)))
+def _word(text: str, left: float, top: float) -> SpottedWord:
+    return SpottedWord(text, ((left, top), (left + 8, top), (left + 8, top + 8), (left, top + 8)))
 
 
 def test_odd_lines(tmp_path):

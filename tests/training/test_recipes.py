@@ -150,3 +150,63 @@ def test_fields_of_the_data_section_are_those_of_its_engine():
     check_data(load_recipe("nano").data or {})
     with pytest.raises(RecipeError, match=r"data\.counts\.lines: "):
         check_data({"counts": {"lines": "many"}})
+
+
+WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (WHOLE + "\nlicence: My own!", "licence: String should match pattern"),
+        (WHOLE + "\nsize: 3", "size: Extra inputs"),
+        (WHOLE.replace("96", "many"), "samples: Input should be"),
+        (WHOLE.replace("nano", "giant"), "member: 'giant' is not one of nano"),
+        ("member: nano\nfolder: a\nsamples: 3\nsources: {}", "sources: Dictionary should have at least 1 item"),
+        (WHOLE + "\nmax_tokens: 20000", "max_tokens: a sample may not be longer than a pack"),
+        (WHOLE.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
+        (WHOLE + "\nlora: {}", "lora: adapters need a model to lie over"),
+        (WHOLE + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
+        ("member: [", "not YAML"),
+        ("just words", "not a recipe"),
+        (WHOLE + "\nseed: -1", "seed: Input should be"),
+        (WHOLE + "\nbetas: [0.9, 2]", "betas.1: Input should be"),
+        (WHOLE + "\naugment: {scale: [2, 1]}", "augment: scale: the smaller factor comes first"),
+        (WHOLE.replace("weight: 1", "weight: .inf"), "sources.a.weight: Input should be a finite number"),
+        (WHOLE.replace("{a:", "{../a:"), "sources.../a.\\[key\\]: String should match pattern"),
+        (WHOLE + "\n1: 2", "1: Keys should be strings"),
+        ("a: 2024-13-45", "not YAML"),
+    ],
+)
+def test_wrong_recipes_are_named(tmp_path, text, says):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_packaged_recipes_are_found_by_name():
+    assert load_recipe("nano") == load_recipe("recipes/nano.yaml")
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe("recipes/none.yaml")
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe("some/folder/nano.yaml")
+
+
+def test_a_recipe_based_on_another_has_neither_its_name_nor_its_licence(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: nano-engines\nsamples: 10\n")
+    mine, base = load_recipe(tmp_path / "mine.yaml"), load_recipe("nano-engines")
+    assert (base.name, base.licence) == ("SPHINX-Nano", "apache-2.0") and (mine.name, mine.licence) == (None, None)
+    assert mine == base.model_copy(update={"name": None, "licence": None, "total_samples": 10})
+
+
+def test_nanos_recipe_with_and_without_the_engines_differs_in_their_data_alone():
+    told = load_recipe("nano-engines")
+    without = load_recipe(ROOT / "benchmarks" / "nano_without_engines.yaml")
+    assert told.data is not None
+    made = {*told.data["pages"], *told.data["marks"]}
+    assert set(told.sources) - set(without.sources) == made
+    rest = {name: source for name, source in told.sources.items() if name not in made}
+    # what the result says of itself follows from the data
+    assert told.model_copy(update={"sources": rest, "data": None, "abilities": without.abilities}) == without

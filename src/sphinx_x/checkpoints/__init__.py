@@ -1,0 +1,1 @@
+"""Weights in and out: official checkpoints, backbones of the hub, adapters, ONNX."""

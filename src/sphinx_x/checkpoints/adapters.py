@@ -1,7 +1,7 @@
-"""Low-rank adapters (LoRA) in PEFT's form: what a folder of them holds, and adding them to the weights they lie over.
+"""Low-rank adapters (LoRA) in PEFT's format: what a folder of them holds, and adding them to the base's weights.
 
-Written by `sphinx_x.training.lora`, or by PEFT itself. Nothing of PEFT is needed to read them: of a linear layer W
-(out, in) the folder holds A (rank, in) and B (out, rank), and the layer becomes W + scale * B A.
+They are written by `sphinx_x.training.lora`, or by PEFT itself. Reading them does not need PEFT: for a linear layer W
+(out, in), the folder holds A (rank, in) and B (out, rank), and the layer becomes W + scale * B A.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from sphinx_x.work.files import MANIFEST, check_folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE = "base.json"
-"""Beside PEFT's two files: SHA-256 of the weights that the adapters were trained over."""
+"""A file next to PEFT's two, with the SHA-256 of the weights that the adapters were trained on."""
 PREFIX = "base_model.model."
-"""PEFT's, before the names of layers."""
+"""PEFT's prefix of layer names."""
 NAME = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight")
 READ = {
     *("peft_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora"),
@@ -42,17 +42,25 @@ READ = {
         "init_lora_weights",
     ),
     *("task_type", "inference_mode", "auto_mapping", "peft_version", "lora_dropout"),
-    *("megatron_core", "qalora_group_size"),  # set by default, and of use only with fields that must be off
+    *("megatron_core", "qalora_group_size"),  # set by default, and effective only with fields that must be off
 }
-"""Fields that are read, or that change nothing of what finished adapters compute (the tensors say which layers have
-one, and of which rank). Any other must be off."""
+"""Fields that are read, or that do not change what finished adapters compute (the tensors tell which layers have one,
+and with which rank). All others must be off."""
 PLAIN_STARTS = (True, False, "gaussian")
-"""Values of `init_lora_weights` that leave the layer below as it is."""
+"""Values of `init_lora_weights` that leave the base layer as it is."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A folder of adapters. base: the model they lie over, as it was named; files: SHA-256 of its weights, if known."""
+    """A folder of adapters.
+
+    Attributes:
+        folder: The folder.
+        base: The model they apply to, as it was named.
+        alpha: LoRA's alpha, which the scale of B A follows from.
+        by_root: Whether the scale is divided by the square root of the rank, not by the rank.
+        files: SHA-256 of the base's weights, if known.
+    """
 
     folder: Path
     base: str
@@ -61,17 +69,17 @@ class Adapter:
     files: dict[str, str] = field(default_factory=dict)
 
     def scale(self, rank: int) -> float:
-        """The factor of B A."""
+        """Return the factor of B A."""
         return self.alpha / (math.sqrt(rank) if self.by_root else rank)
 
 
 def is_adapter(path: str | Path) -> bool:
-    """Whether a path is a folder of adapters and of no model."""
+    """Return whether a path is a folder of adapters, and not of a model."""
     return (Path(path) / CONFIG).is_file() and not (Path(path) / "config.json").is_file()
 
 
 def read_adapter(folder: str | Path) -> Adapter:
-    """What a folder says of its adapters. Raises `CheckpointError` where they are of a kind that is not read."""
+    """Read a folder's description of its adapters; raise `CheckpointError` if they are of an unsupported kind."""
     folder = Path(folder)
     check_files(folder)
     check_folder(folder)
@@ -104,7 +112,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def weight_hashes(folder: str | Path) -> dict[str, str]:
-    """SHA-256 of the weight files of a folder, as its manifest has them; none where there is no manifest."""
+    """Return the SHA-256 of a folder's weight files from its manifest; empty if there is no manifest."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
         return {}
@@ -113,7 +121,7 @@ def weight_hashes(folder: str | Path) -> dict[str, str]:
 
 
 def check_base(adapter: Adapter, base: str | Path) -> None:
-    """Raises `CheckpointError` where a folder's weights are known not to be those an adapter was trained over."""
+    """Raise `CheckpointError` if a folder's weights are known to differ from those an adapter was trained on."""
     found = weight_hashes(base)
     if adapter.files and found and adapter.files != found:
         differs = next(name for name in {**adapter.files, **found} if adapter.files.get(name) != found.get(name))
@@ -122,9 +130,13 @@ def check_base(adapter: Adapter, base: str | Path) -> None:
 
 @torch.no_grad()
 def apply_adapter(model: nn.Module, adapter: Adapter) -> int:
-    """Adds adapters to the weights of a model; gives the number of layers.
+    """Add adapters to the weights of a model, which stays unchanged if an error is raised.
 
-    Raises `CheckpointError`, and leaves the model as it is, where a layer is missing or of another shape.
+    Returns:
+        The number of layers.
+
+    Raises:
+        CheckpointError: A layer is missing or has another shape.
     """
     pairs = _fitting(model, adapter)
     for layer, a_RI, b_OR in pairs:
@@ -134,9 +146,10 @@ def apply_adapter(model: nn.Module, adapter: Adapter) -> int:
 
 @contextmanager
 def beside(model: nn.Module, adapters: Sequence[Adapter]) -> Iterator[None]:
-    """A model that computes with adapters beside its weights, as while they were trained, until the block ends.
+    """Let a model compute with adapters next to its weights, as in their training, until the block ends.
 
-    Raises `CheckpointError` where a layer is missing or of another shape.
+    Raises:
+        CheckpointError: A layer is missing or has another shape.
     """
     handles: list[RemovableHandle] = []
     try:
@@ -150,7 +163,7 @@ def beside(model: nn.Module, adapters: Sequence[Adapter]) -> Iterator[None]:
 
 
 def _adding(a_RI: Tensor, b_OR: Tensor, scale: float) -> Callable[..., Tensor]:
-    """A hook that adds scale * B A x to what a layer gives, summed in float32."""
+    """Return a hook that adds scale * B A x to a layer's output, summed in float32."""
 
     def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> Tensor:
         a, b = (half.to(out.device, torch.float32) for half in (a_RI, b_OR))
@@ -160,7 +173,7 @@ def _adding(a_RI: Tensor, b_OR: Tensor, scale: float) -> Callable[..., Tensor]:
 
 
 def _fitting(model: nn.Module, adapter: Adapter) -> list[tuple[nn.Linear, Tensor, Tensor]]:
-    """The layers of a model that adapters lie over, each with its A and B."""
+    """Return the layers of a model that adapters apply to, each with its A and B."""
     layers, found = dict(model.named_modules()), []
     tied = getattr(model.config, "tie_word_embeddings", False)
     for name, (a_RI, b_OR) in _pairs(adapter.folder).items():
@@ -180,10 +193,10 @@ def _fitting(model: nn.Module, adapter: Adapter) -> list[tuple[nn.Linear, Tensor
 
 
 def _pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """Name of a layer -> its A and B."""
+    """Return A and B by the name of the layer."""
     try:
         tensors = load_file(folder / WEIGHTS)
-    except Exception as error:  # missing, cut short, or no such file at all
+    except Exception as error:  # missing, truncated, or not such a file
         raise CheckpointError(f"{folder / WEIGHTS}: {one_line(error)}") from error
     halves: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -201,8 +214,8 @@ def _pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
 
 @torch.no_grad()
 def add_low_rank(layer: Any, a_RI: Tensor, b_OR: Tensor, scale: float) -> None:
-    """Adds scale * B A to the weight of a linear layer, in float32, and rounds once to the weight's own type."""
+    """Add scale * B A to the weight of a linear layer, in float32, and round once to the weight's own type."""
     weight = layer.weight
     delta = (b_OR.to(weight.device, torch.float32) @ a_RI.to(weight.device, torch.float32)) * scale
-    # a new tensor: the old one may be mapped from its file
+    # a new tensor, as the old one may be mapped from its file
     weight.data = (weight.detach().float() + delta).to(weight.dtype)

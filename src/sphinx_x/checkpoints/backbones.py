@@ -1,4 +1,4 @@
-"""A fresh member from base weights: a language model and visual experts of any size, and what joins them made new."""
+"""A fresh member from base weights: a language model and visual experts of any size, joined by new weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEARNED = ("image.start", "image.end", "image.skip")
 
 
 class Fresh:
-    """New weights under names of ours."""
+    """New weights under our names."""
 
     name = "fresh weights"
 
@@ -46,34 +46,37 @@ class Fresh:
         self._tensors = tensors
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Shapes and types, on the meta device."""
+        """Return shapes and types, on the meta device."""
         return {name: tensor.to("meta") for name, tensor in self._tensors.items()}
 
     def read(self, name: str) -> Tensor:
-        """One tensor."""
+        """Return one tensor."""
         return self._tensors[name]
 
 
 class Joint:
-    """Several sources whose names do not meet, as one."""
+    """Several sources with different names, as one."""
 
     def __init__(self, *sources: Source) -> None:
         self.name, self._sources = sources[0].name, sources
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Shapes and types, on the meta device."""
+        """Return shapes and types, on the meta device."""
         return {name: tensor for source in self._sources for name, tensor in source.tensors().items()}
 
     def read(self, name: str) -> Tensor:
-        """One tensor."""
+        """Return one tensor."""
         return next(source for source in self._sources if name in source.tensors()).read(name)
 
 
 def llm_config(folder: Path) -> PreTrainedConfig:
-    """The library's configuration of a base language model; InternLM2's is read as Llama's.
+    """Return the library's configuration of a base language model; InternLM2's is read as Llama's.
 
-    Code that comes with a folder is never run. Raises `CheckpointError` where the library does not know the kind, or
-    where what comes after the last layer is more than a linear layer, which is all that a member has.
+    Code that comes with a folder is never run.
+
+    Raises:
+        CheckpointError: The library does not know the kind, or there is more after the last layer than the linear layer
+            that a member has.
     """
     file = folder / "config.json"
     try:
@@ -96,11 +99,12 @@ def llm_config(folder: Path) -> PreTrainedConfig:
 
 MOST_LAYERS = 10_000
 OUTPUT_FACTORS = {"logits_scaling": 1, "logit_scale": 1, "final_logit_softcapping": 0, "lm_head_multiplier": 1}
-"""What some language models do to their logits (Granite, Cohere, Gemma 2, Falcon-H1), and when it is nothing."""
+"""Factors that some language models apply to their logits (Granite, Cohere, Gemma 2, Falcon-H1), and their neutral
+values."""
 
 
 class BaseLLM:
-    """A language model of the hub, opened: its configuration, its tokenizer with the image tokens, its tensors."""
+    """A language model of the hub: its configuration, its tokenizer with the image tokens, and its tensors."""
 
     def __init__(self, folder: Path) -> None:
         expect(folder, LANGUAGE_MODEL)
@@ -125,7 +129,7 @@ class BaseLLM:
         self.config.vocab_size = self.rows + IMAGE_VOCABULARY
 
     def part(self, config: SphinxXConfig, seed: int) -> Part:
-        """Its tensors as ours, the image tokens' new rows among them."""
+        """Return its tensors as ours, with the image tokens' new rows."""
         rules = [embedding_rule(self.table, self.rows, LEARNED)]
         if self.internlm2:
             rules += internlm2_rules(self.config, self.prefix)
@@ -143,7 +147,7 @@ class BaseLLM:
         return Part(Joint(self.source, self._image_rows(seed)), rules, ignore)
 
     def _image_rows(self, seed: int) -> Fresh:
-        """Start, end and skip: as large as the rows of the table are."""
+        """Return rows for start, end and skip, as large as the rows of the table."""
         table = self.source.read(self.table)
         scale = float(table[:: max(1, self.rows // 1000)].float().std())
         generator = torch.Generator().manual_seed(seed)
@@ -152,7 +156,7 @@ class BaseLLM:
 
 
 class StartingMember:
-    """A model folder of ours to start from: everything it has is taken unless something else is given."""
+    """A model folder of ours to start from: all its parts are kept unless something else is given."""
 
     def __init__(self, folder: Path) -> None:
         check_model_folder(folder)
@@ -169,25 +173,25 @@ class StartingMember:
         self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
 
     def part(self, config: SphinxXConfig, seed: int) -> Part:
-        """Its language model, the image tokens' rows in it."""
+        """Return its language model, with the image tokens' rows."""
         names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head."))]
         return Part(self.source, renames({name: name for name in names}, "", ""), lambda _: True)
 
     def expert(self, place: Place, target: str) -> Part:
-        """An expert of it, under other names of ours, which begin with `target`."""
+        """Return one of its experts, under our names that begin with `target`."""
         names = [name.removeprefix(place.target) for name in self.source.tensors() if name.startswith(place.target)]
         return Part(self.source, renames({name: name for name in names}, place.target, target), lambda _: True)
 
     def projector(self, new: Sequence[ExpertConfig], old: Sequence[Place | None], target: str) -> Part | None:
-        """The projector of the group that has all of `old`, the columns of its other experts left out.
+        """Return the projector of the group that has all of `old`, without the columns of its other experts.
 
         Args:
             new: The experts of a group.
             old: For each of them, the expert here whose columns it takes.
-            target: What our names of the new projector begin with.
+            target: The prefix of our names for the new projector.
 
         Returns:
-            Nothing where there is no such group, or where an expert is as wide no more.
+            None if there is no such group, or if an expert's width has changed.
         """
         taken = [place for place in old if place is not None]
         if len(taken) < len(new) or len({place.group for place in taken}) != 1:
@@ -220,14 +224,27 @@ def import_backbones(
     template: str | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """Makes a member from base weights and writes its model folder; returns notes for the user, one line each.
+    """Make a member from base weights and write its model folder.
 
-    member: gives views, prompt template and the places for experts, each filled with one of `experts`, by its kind or
-    by its `place`, or with new weights where `fresh` names the kind or the place's number. llm: a folder of the
-    library's format. start: instead of it, a model folder of ours that gives language model, projector, image tokens,
-    and the experts that are not given. dtype: of all weights; by default each keeps its own, and new ones have the
-    language model's. template: a name of `TEMPLATES`, in place of the member's. seed: of new weights. Raises
-    `CheckpointError` with one line; then there is no `out`.
+    If an error is raised, `out` is not created.
+
+    Args:
+        member: Gives the views, the prompt template and the places for experts.
+        out: The folder to write.
+        llm: A language model's folder in the library's format.
+        experts: Experts that fill the places, each by its kind or its `place`.
+        fresh: Kinds, or numbers of places, that get new weights.
+        start: Instead of `llm`, a model folder of ours that gives the language model, the projector, the image tokens,
+            and the experts that are not given.
+        dtype: Type of all weights; by default each keeps its own, and new ones have the language model's.
+        template: A name in `TEMPLATES`, in place of the member's template.
+        seed: Seed of new weights.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        CheckpointError: Something is missing, does not fit or is unclear.
     """
     if (llm is None) == (start is None):
         raise CheckpointError("give either a language model (--llm) or a member to start from (--from)")
@@ -262,7 +279,11 @@ def import_backbones(
 
 
 class Assembly:
-    """Fills a member's places for experts. notes: what was made new, one line each."""
+    """Fills a member's places for experts.
+
+    Attributes:
+        notes: What was made new, one line each.
+    """
 
     def __init__(
         self, member: Member, given: Sequence[Backbone], fresh: Sequence[str], begun: StartingMember | None
@@ -280,7 +301,7 @@ class Assembly:
         self.groups = [replace(group, experts=tuple(next(filled) for _ in group.experts)) for group in asked]
 
     def _expert(self, place: Place) -> ExpertConfig:
-        """What fills a place: the size of its source, at the place's resolution."""
+        """Return the expert that fills a place: the size of its source, at the place's resolution."""
         wanted, number = place.config, place.number
         if number in self.fresh:
             return wanted
@@ -295,7 +316,7 @@ class Assembly:
         return replace(found, height=wanted.height, width=wanted.width, resample=wanted.resample)
 
     def parts(self, llm_width: int, dtype: torch.dtype, seed: int) -> list[Part]:
-        """Where the vision's tensors come from; what nothing is given for is made new, in `dtype`."""
+        """Return the parts that the vision's tensors come from; those without a source are made new, in `dtype`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._parts(llm_width, dtype)

@@ -1,4 +1,4 @@
-"""A model folder's language model alone, and what every export asks of a folder first."""
+"""Exporting a model folder's language model alone, and the checks that every export begins with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sphinx_x.work.files import write_manifest
 
 
 def config_of(folder: Path) -> SphinxXConfig:
-    """A model folder's configuration; raises `CheckpointError` where it is none."""
+    """Return a model folder's configuration; raise `CheckpointError` if it is not one."""
     check_model_folder(folder)
     try:
         return SphinxXConfig.from_pretrained(folder, trust_remote_code=False)
@@ -37,8 +37,13 @@ def config_of(folder: Path) -> SphinxXConfig:
 
 
 def check_model(model: Path, config: SphinxXConfig, source: WeightFiles) -> None:
-    """Raises `CheckpointError` unless a folder's tensors are exactly its configuration's, and its image tokens come
-    after all others: what is cut off with them must be nothing else."""
+    """Check that a folder's tensors are exactly its configuration's, and that its image tokens come after all others.
+
+    What is cut off with the image tokens must be nothing else.
+
+    Raises:
+        CheckpointError: They are not.
+    """
     wanted, found = disk_outline(config), dict(source.tensors())
     if config.tie_word_embeddings:
         found.pop("lm_head.weight", None)
@@ -52,7 +57,7 @@ def check_model(model: Path, config: SphinxXConfig, source: WeightFiles) -> None
 
 
 def plain_tokenizer(model: Path, folder: Path) -> None:
-    """The model's tokenizer without the image tokens, in the library's files."""
+    """Write the model's tokenizer without the image tokens, in the library's files."""
     fields = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
     fields["added_tokens"] = [token for token in fields["added_tokens"] if token["content"] not in IMAGE_TOKENS]
     (folder / "tokenizer.json").write_text(json.dumps(fields, ensure_ascii=False), encoding="utf-8")
@@ -64,11 +69,17 @@ def plain_tokenizer(model: Path, folder: Path) -> None:
 
 @told_in_one_line
 def export_llm(model: str | Path, out: str | Path) -> list[str]:
-    """Writes the language model alone, as the library and what is built on it read it (llama.cpp's converter, vLLM).
+    """Write the language model alone, as the library and tools based on it read it (llama.cpp's converter, vLLM).
 
     Vocabulary and tokenizer are those from before the image tokens were added; these tokens' rows of the embedding
-    table (start, end, skip) lie in `image_tokens/rows.safetensors`, for a runtime that feeds embeddings. Raises
-    `CheckpointError` where the folder is no model; then there is no `out`.
+    table (start, end, skip) are in `image_tokens/rows.safetensors`, for a runtime that feeds embeddings. If an error is
+    raised, `out` is not created.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        CheckpointError: The folder is not a model.
     """
     model = Path(model)
     config, source = config_of(model), WeightFiles(model)

@@ -1,4 +1,4 @@
-"""What a folder holds, and where it belongs: told in one line where another kind is wanted."""
+"""What a folder holds and where it can be used: told in one line where another kind is needed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,18 @@ WANTED = {
 
 @dataclass(frozen=True)
 class Form:
-    """kind: one of the names above; what: in words, after "is" or "holds"."""
+    """What a folder holds.
+
+    Attributes:
+        kind: One of the names above.
+        what: A description that fits after "is" or "holds".
+    """
 
     kind: str
     what: str
 
     def use(self, folder: Path) -> str:
-        """What a user can do with such a folder."""
+        """Return what a user can do with such a folder."""
         return {
             OURS: f"it goes to --model, or to `sphinx-x import backbones --from {folder}`",
             ADAPTERS: f"`sphinx-x merge {folder} -o OUT` makes a model folder of it",
@@ -52,7 +57,7 @@ class Form:
 
 
 def form_of(folder: Path) -> Form:
-    """What a folder holds, by its names and its config.json. Raises `CheckpointError` where that is broken."""
+    """Determine what a folder holds by its file names and config.json; raise `CheckpointError` if that is broken."""
     names = {path.name for path in folder.iterdir()}
     official = any(SHARD.fullmatch(name) for name in names)
     if "config.json" not in names:
@@ -75,7 +80,7 @@ def form_of(folder: Path) -> Form:
 
 
 def _inside(folder: Path) -> str:
-    """Where a model lies one folder deeper, as in a run or in the hub's cache."""
+    """Return where a model is, if it is one folder deeper, as in a run or in the hub's cache."""
     found = sorted(path.parent for path in folder.glob("*/config.json"))
     found += sorted(path.parent for path in folder.glob("snapshots/*/config.json"))
     return f"; {found[-1]} has one" if found else ""
@@ -106,7 +111,7 @@ def _typed(kind: str) -> Form:
 
 
 def check_model_folder(folder: Path) -> None:
-    """Raises `CheckpointError` where a path is no model folder of ours, or its files are not what they should be."""
+    """Raise `CheckpointError` if a path is not a model folder of ours, or its files are not what they should be."""
     if folder.is_dir():
         check_files(folder)
         if form_of(folder).kind in (OURS, NOTHING):
@@ -115,9 +120,15 @@ def check_model_folder(folder: Path) -> None:
 
 
 def expect(folder: Path, wanted: str, *, else_may_be: tuple[str, ...] = ()) -> None:
-    """Raises `CheckpointError` where a path is no folder, or a folder of another form than `wanted`.
+    """Check that a path is a folder of the form `wanted`.
 
-    else_may_be: forms that are let through, for a caller who tells more of them.
+    Args:
+        folder: The path.
+        wanted: The name of a form.
+        else_may_be: Other forms to let through, for callers that have better messages for them.
+
+    Raises:
+        CheckpointError: The path is not a folder, or one of another form.
     """
     if folder.is_file():
         raise CheckpointError(f"{folder}: {instead_of_folder(folder)}")
@@ -130,7 +141,7 @@ def expect(folder: Path, wanted: str, *, else_may_be: tuple[str, ...] = ()) -> N
 
 
 def instead_of_folder(path: Path) -> str:
-    """What to do with a file where a folder is wanted."""
+    """Return what to do with a file where a folder is needed."""
     what = complaint(path) if path.suffix in (*WEIGHTS, ".json") else None
     if what:
         return what

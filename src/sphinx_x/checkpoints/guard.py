@@ -1,4 +1,4 @@
-"""The edge between files of others and this package: whatever is wrong with them becomes one line."""
+"""The boundary between other people's files and this package: any fault in them becomes one line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ R = TypeVar("R")
 
 
 def told_in_one_line(function: Callable[P, R]) -> Callable[P, R]:
-    """Errors that malformed files cause deep inside other libraries end as a `CheckpointError`.
+    """Turn errors that malformed files cause deep inside other libraries into a `CheckpointError`.
 
-    What is expected to go wrong is checked where it is read, with words of its own; this is for the rest. The original
-    error stays attached as the cause.
+    Expected faults are checked where files are read, with specific messages; this is for the rest. The original error
+    is kept as the cause.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""Addresses of a model hub: what they name is fetched into the hub's own cache, and only that."""
+"""Addresses on a model hub: what they name, and nothing else, is downloaded to the hub's own cache."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ logger = logging.getLogger(__name__)
 ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@(refs/pr/\d+|[\w.-]+))?(?:/(.+))?")
 NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 OPTIONS = ("revision", "local_files_only", "token", "cache_dir", "force_download")
-"""What `fetch` takes beside an address, by the names that the libraries use."""
+"""Options of `fetch`, under the names that the libraries use."""
 TIMEOUT = 10
-"""Seconds after which a hub that does not answer counts as not reached."""
+"""Seconds after which a hub that does not answer counts as unreachable."""
 ENDINGS = (".json", ".model", ".jinja", ".safetensors", ".pth", ".bin", ".pt", ".txt")
-"""Files that a checkpoint may consist of: no code, no pictures."""
+"""Extensions of the files that a checkpoint may consist of: no code, no images."""
 
 
 def fetch(address: str | Path, revision: str | None = None, local_files_only: bool = False, **options: Any) -> Path:
-    """A folder (or file) on this machine: a path as it is; `hf://owner/name[@revision][/sub/folder]` downloaded.
+    """Return a local folder (or file): a path as it is, `hf://owner/name[@revision][/sub/folder]` downloaded.
 
-    A plain `owner/name` that is no path is a repository of the hub as well. Of a folder its own files are fetched, not
-    those of folders in it, and where there are safetensors no other weights. Where the hub is not to be asked
-    (local_files_only, HF_HUB_OFFLINE) the copy in its cache is taken; where it cannot be reached as well, and that is
-    logged. options: token, cache_dir, force_download, as the hub's library has them. Raises `CheckpointError` where
-    the hub does not have it or does not give it, or cannot be reached and nothing is in the cache.
+    A plain `owner/name` that is not a path also names a repository of the hub. Of a folder, its own files are
+    downloaded, not those in its subfolders; if there are safetensors, no other weights are. Without access to the hub
+    (local_files_only, HF_HUB_OFFLINE), the copy in its cache is used; likewise if the hub cannot be reached, which is
+    logged.
+
+    Args:
+        address: The path or address.
+        revision: A branch, tag or commit of the repository.
+        local_files_only: Whether to use the cache only.
+        options: Options of the hub's library: token, cache_dir, force_download.
+
+    Raises:
+        CheckpointError: The hub does not have it or denies access, or it cannot be reached and the cache is empty.
     """
     text = str(address)
     match = ADDRESS.fullmatch(text.rstrip("/"))
@@ -54,7 +62,7 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
             raise CheckpointError(f"{text}: not in the hub's cache, and the hub is not to be asked ({why})")
         return folder / inner
     try:
-        with only_above(hub_logging.get_logger().name, logging.CRITICAL):  # what goes wrong is told once, below
+        with only_above(hub_logging.get_logger().name, logging.CRITICAL):  # errors are reported once, below
             folder = _download(repository, revision, inner, options)
     except GatedRepoError as error:
         raise CheckpointError(f"{text}: {repository} is gated: ask for access there, and `hf auth login`") from error
@@ -62,7 +70,7 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
         raise CheckpointError(f"{text}: {repository} has no revision {revision}") from error
     except RepositoryNotFoundError as error:
         raise CheckpointError(f"{text}: the hub has no {repository}, or it is private") from error
-    except Exception as error:  # the transport's errors have no base of their own, and change with its version
+    except Exception as error:  # the transport's errors have no common base class, and change with its version
         folder = cached()
         if folder is None:
             raise CheckpointError(f"{text}: not fetched from the hub ({one_line(error)}), nor in its cache") from error
@@ -73,11 +81,11 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
 
 
 def _download(repository: str, revision: str | None, inner: str, options: dict[str, Any]) -> Path | None:
-    """The snapshot with what is wanted of a repository; nothing where it has nothing there."""
+    """Return the snapshot with the wanted files of a repository, or None if it has none there."""
     from huggingface_hub import HfApi, snapshot_download
 
     endpoint = os.environ.get("HF_ENDPOINT")
-    # unlike other calls this one does not try for half a minute where there is no network
+    # unlike other calls, this one does not retry for half a minute without a network
     info = HfApi(endpoint=endpoint, token=options.get("token")).model_info(
         repository, revision=revision, timeout=TIMEOUT
     )
@@ -88,12 +96,12 @@ def _download(repository: str, revision: str | None, inner: str, options: dict[s
 
 
 def _cached(repository: str, revision: str | None, inner: str, cache_dir: Any) -> Path | None:
-    """The snapshot of a repository in the hub's cache, where one is there and has begun to be whole."""
+    """Return a repository's snapshot in the hub's cache, if its download has at least begun."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        needed = [inner or "config.json"]  # the rest is looked at by whoever reads it
+        needed = [inner or "config.json"]  # whether it is complete is checked by its reader
         found = snapshot_download(
             repository, revision=revision, allow_patterns=needed, cache_dir=cache_dir, local_files_only=True
         )
@@ -103,11 +111,11 @@ def _cached(repository: str, revision: str | None, inner: str, cache_dir: Any) -
 
 
 def _choose(found: list[str], inner: str) -> list[str]:
-    """Which of a repository's files a folder (or file) of it needs."""
+    """Return which of a repository's files a folder (or file) of it needs."""
     if inner in found:
         return [inner]
     here = [name for name in found if name.rpartition("/")[0] == inner and name.endswith(ENDINGS)]
-    # it names files of folders below as well, which are not fetched; the hub has sums of its own
+    # it also lists files in subfolders, which are not downloaded; the hub has its own checksums
     here = [name for name in here if name.rpartition("/")[2] != MANIFEST]
     if any(name.endswith(".safetensors") for name in here):
         here = [name for name in here if not name.endswith((".pth", ".bin", ".bin.index.json", ".pt"))]

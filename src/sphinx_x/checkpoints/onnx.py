@@ -1,11 +1,11 @@
-"""Model folders to ONNX: three graphs that any ONNX runtime runs, in a browser or on a phone as well.
+"""From model folders to ONNX: three graphs that any ONNX runtime can run, even in a browser or on a phone.
 
 - vision.onnx: pixel_values (V, 3, H, W) from 0 to 1, the views of one image -> features (V, N, D)
 - embed.onnx: input_ids (1, T) -> inputs_embeds (1, T, D), whose rows at image slots the features replace, in order
-- decoder.onnx: inputs_embeds (1, T, D), attention_mask (1, P + T), position_ids (1, T) and past.I.key, past.I.value
-  (1, heads, P, width) of each layer I -> logits (1, 1, vocabulary) of the last token, and present.I.* for the next step
+- decoder.onnx: inputs_embeds (1, T, D), attention_mask (1, P + T), position_ids (1, T) and past.I.key, past.I.value (1,
+  heads, P, width) of each layer I -> logits (1, 1, vocabulary) of the last token, and present.I.* for the next step
 
-`onnx.json` holds the sizes, and beside it lie tokenizer, processor and configuration as in the model folder.
+`onnx.json` holds the sizes; tokenizer, processor and configuration are next to it, as in the model folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sphinx_x.errors import CheckpointError, needs_extra, one_line
 from sphinx_x.work.files import write_manifest
 
 OWN_FILE = 1_500_000_000
-"""Bytes from which on weights lie beside their graph: one ONNX file holds 2 GB at most."""
+"""Bytes of weights from which they get a file next to their graph: one ONNX file holds 2 GB at most."""
 SIDE_FILES = ("config.json", "processor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -61,10 +61,16 @@ class _Decoder(nn.Module):
 
 @told_in_one_line
 def export_onnx(model: str | Path, out: str | Path) -> list[str]:
-    """Writes the three graphs, float32; returns notes for the user, one line each.
+    """Write the three graphs in float32.
 
-    Raises `MissingToolError` without onnx and onnxscript, `CheckpointError` where the folder is no model with visual
-    experts or is there already; then there is no `out`.
+    If an error is raised, `out` is not created.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        MissingToolError: onnx or onnxscript is not installed.
+        CheckpointError: The folder is not a model with visual experts, or `out` exists already.
     """
     with needs_extra("onnx", "export to ONNX"):
         import onnx  # noqa: F401
@@ -77,7 +83,7 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
     if not loaded.config.groups:
         raise CheckpointError(f"{model}: has no visual experts; export it as llm")
     loaded.eval()
-    loaded.config.text_config._experts_implementation = "batched_mm"  # the one that does not branch on its input
+    loaded.config.text_config._experts_implementation = "batched_mm"  # it does not branch on its input
     with new_folder(out, sources=[model]) as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sizes = _sizes(loaded.config)
@@ -118,14 +124,14 @@ def _sizes(config: Any) -> dict[str, Any]:
 
 def _export_vision(model: Any, folder: Path) -> None:
     grid = model.config.view_grid()
-    views = 2 if grid.skip else grid.cells + grid.global_view  # where nothing is skipped, all of one image
+    views = 2 if grid.skip else grid.cells + grid.global_view  # all views of one image, where nothing is skipped
     pixels = torch.rand(views, 3, grid.view_height, grid.view_width)
     shapes = ({0: DYNAMIC},) if grid.skip else None
     _export(_Vision(model), (pixels,), folder / "vision.onnx", ["pixel_values"], ["features"], shapes)
 
 
 def _export_decoder(model: Any, sizes: dict[str, Any], folder: Path) -> None:
-    fresh, before = 7, 5  # any numbers but 0 and 1, which the exporter would take for constants
+    fresh, before = 7, 5  # any numbers except 0 and 1, which the exporter would treat as constants
     past = [torch.randn(1, sizes["key_value_heads"], before, sizes["head_width"]) for _ in range(2 * sizes["layers"])]
     embeds = torch.randn(1, fresh, sizes["hidden_size"])
     mask, positions = torch.ones(1, before + fresh, dtype=torch.int64), torch.arange(before, before + fresh)[None]

@@ -1,4 +1,4 @@
-"""A model put together from several sources: each with its rules, all checked against the model they are to make."""
+"""A model assembled from several sources, each with its rules, and checked as a whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from sphinx_x.model.experts import ExpertConfig
 
 @dataclass(frozen=True)
 class Part:
-    """Tensors of one source and how they become ours. ignore: names that may be left over."""
+    """The tensors of one source and how they become ours.
+
+    Attributes:
+        source: The tensors.
+        rules: The rules from their names to ours.
+        ignore: Tells which names may be left over.
+    """
 
     source: Source
     rules: list[Rule]
@@ -27,10 +33,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A visual expert of its own, from a file.
+    """A visual expert from its own file.
 
-    prefix: what its names begin with; ignore: what else lies in the file; rules: (config, prefix, target) -> rules;
-    place: which of a member's places it is for, counted from 1, where that is said.
+    Attributes:
+        config: The expert's configuration.
+        source: The file.
+        prefix: The beginning of its names.
+        ignore: Tells which other names may be in the file.
+        rules: Makes the rules from (config, prefix, target).
+        place: Number of the member's place that it is for, counted from 1, if specified.
     """
 
     config: ExpertConfig
@@ -46,12 +57,12 @@ class Backbone:
         return self.config.kind
 
     def part(self, target: str) -> Part:
-        """Its tensors as ours, which begin with `target`."""
+        """Return its tensors as ours, with names that begin with `target`."""
         return Part(self.source, self.rules(self.config, self.prefix, target), self.ignore)
 
 
 def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor]:
-    """What the parts give, on the meta device, in order. Raises `CheckpointError` unless it is exactly the model's."""
+    """Return what the parts provide, on the meta device, in order; raise `CheckpointError` unless it is the model."""
     outline: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for part in parts:
@@ -75,13 +86,13 @@ def plan_parts(parts: Iterable[Part], config: SphinxXConfig) -> dict[str, Tensor
 
 
 def convert_parts(parts: Iterable[Part]) -> Iterator[tuple[str, Tensor]]:
-    """All tensors of all parts, one at a time, in the order of `plan_parts`."""
+    """Yield all tensors of all parts, one at a time, in the order of `plan_parts`."""
     for part in parts:
         yield from convert(part.rules, part.source.read)
 
 
 def disk_outline(config: SphinxXConfig) -> dict[str, Tensor]:
-    """Names and shapes of a model's tensors on disk, on the meta device."""
+    """Return names and shapes of a model's tensors on disk, on the meta device."""
     from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 
     with torch.device("meta"):
@@ -96,7 +107,7 @@ def disk_outline(config: SphinxXConfig) -> dict[str, Tensor]:
 
 
 def disk_names(name: str, tensor: Any) -> dict[str, Tensor]:
-    """A tensor of a Mixtral in memory as it lies on disk, where the library keeps experts apart."""
+    """Return a Mixtral's tensor in memory as the tensors on disk, where the library keeps experts apart."""
     place = name.replace(".mlp.gate.", ".block_sparse_moe.gate.").replace(".mlp.experts.", ".block_sparse_moe.experts.")
     if name.endswith(".mlp.experts.gate_up_proj"):
         base = place.removesuffix("gate_up_proj")

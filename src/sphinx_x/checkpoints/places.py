@@ -1,6 +1,6 @@
-"""A member's places for experts, and which of them each given expert fills.
+"""A member's places for experts, and which given expert fills which of them.
 
-A place is named by its number, counted from 1 over all groups, or by its kind where that leaves no choice.
+A place is named by its number, counted from 1 over all groups, or by its kind if that is unambiguous.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from sphinx_x.model.experts import ExpertConfig
 class Place:
     """A place for an expert in a model.
 
-    number: counted from 1 over all groups; group: index of its group; target: what our names of its tensors begin with.
+    Attributes:
+        number: Counted from 1 over all groups.
+        group: Index of its group.
+        config: Configuration of the expert.
+        target: The beginning of our names for its tensors.
     """
 
     number: int
@@ -29,12 +33,12 @@ class Place:
 
     @property
     def kind(self) -> str:
-        """The kind of the expert that is there."""
+        """The kind of its expert."""
         return self.config.kind
 
 
 def expert_places(groups: Iterable[GroupConfig]) -> list[Place]:
-    """All places for experts of a model, group by group."""
+    """Return all places for experts of a model, group by group."""
     places: list[Place] = []
     for g, group in enumerate(groups):
         for k, expert in enumerate(group.experts):
@@ -43,17 +47,17 @@ def expert_places(groups: Iterable[GroupConfig]) -> list[Place]:
 
 
 def of_kind(places: Iterable[Place], kind: str) -> list[Place]:
-    """The places of one kind, in order."""
+    """Return the places of one kind, in order."""
     return [place for place in places if place.kind == kind]
 
 
 def fresh_places(member: str, places: Sequence[Place], fresh: Iterable[str]) -> set[int]:
-    """Numbers of the places that are to be made new.
+    """Return the numbers of the places that get new weights.
 
     Args:
-        member: How messages call the member.
+        member: How messages refer to the member.
         places: All of its places.
-        fresh: A number each, or a kind, which means all places of that kind.
+        fresh: Numbers, or kinds, each of which means all places of that kind.
 
     Raises:
         CheckpointError: There is no such place.
@@ -70,13 +74,13 @@ def fresh_places(member: str, places: Sequence[Place], fresh: Iterable[str]) -> 
 def given_places(
     member: str, places: Sequence[Place], given: Sequence[Backbone], fresh: Iterable[int] = ()
 ) -> dict[int, Backbone]:
-    """Which place each given expert fills, by number.
+    """Return which place each given expert fills, by number.
 
-    An expert without a number goes to its kind's place. Where the member has several of a kind, as many have to be
-    given as are free, and fill them in order; else each needs a number.
+    An expert without a number goes to its kind's place. If the member has several of a kind, exactly as many as are
+    free must be given, and they fill the places in order; otherwise each needs a number.
 
     Raises:
-        CheckpointError: No place fits, two experts are for one, or it is not said which place is meant.
+        CheckpointError: No place fits, two experts are for the same one, or it is unclear which place is meant.
     """
     filled: dict[int, Backbone] = {}
     for expert in given:
@@ -104,7 +108,7 @@ def given_places(
 def _in_order(
     member: str, places: Sequence[Place], kind: str, experts: Sequence[Backbone], taken: Iterable[int]
 ) -> dict[int, Backbone]:
-    """The free places of a kind, filled with experts that have no number."""
+    """Return the free places of a kind, filled with experts that have no number."""
     all_of_it = of_kind(places, kind)
     free = [place.number for place in all_of_it if place.number not in set(taken)]
     if not all_of_it:
@@ -124,19 +128,19 @@ def _in_order(
 def counterparts(
     member: str, new: Sequence[Place], old: Sequence[Place], without: Mapping[int, bool]
 ) -> dict[int, Place]:
-    """For places of a new member, by number, the place of an older member that has the same part in it.
+    """Return, by number, the place of an older member that corresponds to each place of a new one.
 
-    The first of a kind is the first of that kind, and so on. Where the two have not as many of a kind, what is left to
-    be filled has to be as many.
+    The first of a kind corresponds to the first of that kind, and so on. If the two have different numbers of a kind,
+    as many must be left to fill as the older member has.
 
     Args:
-        member: How messages call the new member.
+        member: How messages refer to the new member.
         new: Places of the new member.
         old: Places of the older one.
         without: Whether a new place, by number, is still to be filled.
 
     Raises:
-        CheckpointError: It cannot be told which is meant.
+        CheckpointError: It is unclear which place is meant.
     """
     found: dict[int, Place] = {}
     for kind in dict.fromkeys(place.kind for place in new):
@@ -154,7 +158,7 @@ def counterparts(
 
 
 def name_of(place: Place, places: Sequence[Place]) -> str:
-    """What a place is called on the command line: its kind, or its number where there are several of the kind."""
+    """Return a place's name on the command line: its kind, or its number if there are several of the kind."""
     return place.kind if len(of_kind(places, place.kind)) == 1 else str(place.number)
 
 

@@ -1,4 +1,4 @@
-"""Reading sizes off the names and shapes of tensors, and numbers out of settings."""
+"""Inferring sizes from the names and shapes of tensors, and reading numbers from settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphinx_x.errors import CheckpointError
 
 
 def count(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered parts follow a prefix ("blocks."); raises `CheckpointError` where a number is left out."""
+    """Return how many numbered parts follow a prefix ("blocks."); raise `CheckpointError` if a number is missing."""
     matches = [re.match(r"[0-9]{1,9}(?=\.)", name[len(prefix) :]) for name in tensors if name.startswith(prefix)]
     numbers = {int(match[0]) for match in matches if match}
     missing = next((k for k in range(len(numbers)) if k not in numbers), None)
@@ -23,7 +23,7 @@ def count(tensors: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = None) -> tuple[int, ...]:
-    """A tensor's shape; raises `CheckpointError` where it is missing or has another number of dimensions."""
+    """Return a tensor's shape; raise `CheckpointError` if it is missing or has another number of dimensions."""
     if name not in tensors:
         raise CheckpointError(f"tensor {name} missing")
     found = tuple(tensors[name].shape)
@@ -35,7 +35,7 @@ def shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = Non
 
 
 def square(positions: int, name: str) -> tuple[int, int]:
-    """Rows and columns of a square of positions; raises `CheckpointError` where they are none."""
+    """Return the rows and columns of a square number of positions; raise `CheckpointError` if it is not one."""
     side = math.isqrt(positions)
     if side * side != positions:
         raise CheckpointError(f"{name}: {positions} positions are no square")
@@ -43,8 +43,11 @@ def square(positions: int, name: str) -> tuple[int, int]:
 
 
 def number(settings: Mapping[str, Any], name: str, default: float, least: float, most: float) -> float:
-    """A number of the settings, the default where it is not there or null; raises `CheckpointError` where it is none,
-    or outside of least to most."""
+    """Return a number of the settings, or the default if it is absent or null.
+
+    Raises:
+        CheckpointError: It is not a number, or not between `least` and `most`.
+    """
     value = settings.get(name)
     if value is None:
         return float(default)

@@ -1,4 +1,4 @@
-"""PyTorch's own files of tensors: opened as memory maps, and nothing that is in them is run."""
+"""PyTorch's own files of tensors: opened as memory maps, without running any code in them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from sphinx_x.checkpoints.recognise import check_file
 from sphinx_x.errors import CheckpointError, one_line
 
 PREFIX = "llma."
-"""What the reference's names begin with."""
+"""The beginning of the reference's names."""
 
 
 def open_pth(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tensor]:
-    """The tensors of a .pth file by name (without `llma.`), mapped from the disk.
+    """Return the tensors of a .pth file by name (without `llma.`), memory-mapped.
 
-    inner: keys under which they may lie together. Raises `CheckpointError` where the file is cut off, is no such
-    file, or would run code when it is read.
+    Args:
+        path: The file.
+        inner: Keys under which they may be grouped.
+
+    Raises:
+        CheckpointError: The file is truncated, is not such a file, or would run code when read.
     """
     check_file(path)
     try:
         content: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, it holds more than tensors and could run code") from error
-    except Exception as error:  # a damaged table of contents makes PyTorch raise errors of nearly every kind
+    except Exception as error:  # a damaged directory makes PyTorch raise errors of nearly every kind
         reason = one_line(error)
         if "mmap can only be used" in reason:
             reason = "not a zip file as PyTorch has written since 1.6; load it there and save it again"
@@ -49,7 +53,7 @@ def open_pth(path: Path, inner: Sequence[str] = ("model",)) -> dict[str, Tensor]
 
 
 def _check_archive(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A memory map takes the archive at its word; so every storage must be one whole, uncompressed record."""
+    """Check that every storage is one whole, uncompressed record: a memory map trusts the archive's directory."""
     odd = next((name for name, t in tensors.items() if t.layout is not torch.strided or t.device.type != "cpu"), None)
     odd = odd or next((name for name, t in tensors.items() if t.nbytes > t.untyped_storage().nbytes()), None)
     if odd:

@@ -1,4 +1,4 @@
-"""What a file is in place of what its name promises: an LFS pointer, a web page, a half download, another format."""
+"""What a file is if not what its name promises: an LFS pointer, a web page, a partial download, another format."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FILES = """
     tokenizer_config.json tokenizer.json chat_template.jinja manifest.json model.safetensors.index.json
 """
 FILES = tuple(_FILES.split())
-"""What a model folder consists of beside its weights; whatever else lies there is its owner's."""
+"""The files of a model folder besides its weights; anything else there belongs to its owner."""
 SHARD = re.compile(r"consolidated\.(\d+)(?:-of-(\d+)\.model(-diff)?)?\.pth")
-"""A file of an official checkpoint: its number, of how many, whether it is a difference."""
+"""A file of an official checkpoint: its number, the total, and whether it is a difference."""
 WHOLE_JSON = 1_000_000
-"""Bytes up to which a JSON file is parsed; of a larger one (a tokenizer) only the two ends are looked at."""
+"""Largest JSON file, in bytes, that is parsed; of a larger one (a tokenizer) only the two ends are checked."""
 AGAIN = "fetch it again"
 HEADER = 100_000_000
-"""Bytes of the longest head of a safetensors file, by its own rules."""
+"""Bytes of the longest header of a safetensors file, by its specification."""
 POINTER = re.compile(rb"version https?://(git-lfs|hawser)\.[\w./-]+")
 PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(!doctype|html|head|body|error)\b", re.I | re.S
@@ -47,7 +47,7 @@ MAGIC = {
 
 
 def check_file(path: Path) -> None:
-    """Raises `CheckpointError` with one line, what a file is and what to do, where it is not what its name promises."""
+    """Raise `CheckpointError`, with one line on what it is and what to do, if a file is not what its name promises."""
     if path.is_dir():
         raise CheckpointError(f"{path}: is a folder, and a file is wanted there")
     if not path.exists():
@@ -59,13 +59,13 @@ def check_file(path: Path) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The fields of a JSON file; raises `CheckpointError` saying what it is instead."""
+    """Return the fields of a JSON file; raise `CheckpointError` saying what it is instead."""
     check_file(path)
     return json.loads(path.read_bytes())
 
 
 def check_files(folder: Path) -> None:
-    """`check_file` for all that the library reads of a model folder."""
+    """Run `check_file` on all files that the library reads of a model folder."""
     there = [folder / name for name in FILES]
     if not (folder / "tokenizer.json").exists():
         there.append(folder / "tokenizer.model")
@@ -77,7 +77,7 @@ def check_files(folder: Path) -> None:
 
 
 def complaint(path: Path) -> str | None:
-    """What speaks against a file, and what to do; nothing where it may be what its name says."""
+    """Return what is wrong with a file and what to do, or None if it may be what its name says."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(1 << 16)
@@ -138,7 +138,7 @@ def _safetensors_complaint(head: bytes, size: int) -> str | None:
 
 
 def _safetensors_end(path: Path) -> int:
-    """Bytes that a safetensors file has by its own head; raises ValueError where that is none."""
+    """Return the size that a safetensors file has by its own header; raise ValueError if it has none."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > HEADER:
@@ -148,7 +148,7 @@ def _safetensors_end(path: Path) -> int:
 
 
 def _cut_off(path: Path, size: int) -> str | None:
-    """How much is missing at the end of a safetensors file, or too much."""
+    """Return how much is missing, or is too much, at the end of a safetensors file."""
     try:
         whole = _safetensors_end(path)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
@@ -157,7 +157,7 @@ def _cut_off(path: Path, size: int) -> str | None:
 
 
 def _other_complaint(path: Path, head: bytes, size: int) -> str | None:
-    """Of PyTorch's files, tokenizer models and templates."""
+    """Return what is wrong with one of PyTorch's files, a tokenizer model or a template."""
     if path.suffix not in WEIGHTS:
         found = _magic(head) if path.suffix == ".model" else None
         return f"is {found}, not a tokenizer" if found else None
@@ -179,7 +179,7 @@ def _magic(head: bytes) -> str | None:
 
 
 def _text(head: bytes) -> str | None:
-    """Weights are no text: what a server said in their place, or a file of another kind."""
+    """Return what a text is in place of weights: a server's answer, or a file of another kind."""
     try:
         text = head[:512].decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
-"""Which tensors of another format become which of ours, and how: both ways, bit for bit.
+"""Which tensors of another format become which of ours, and how: in both directions, bit for bit.
 
-A rule reads a few tensors and gives a few others; its inverse gives the first ones back. A format is a list of rules:
-import, export and the check that nothing is missing or left over all follow from it. Our names are those on disk
-(the library stores Mixtral's experts one by one and joins them when it loads them).
+A rule turns a few tensors into a few others; its inverse restores the former. A format is a list of rules: import,
+export and the check that nothing is missing or left over all follow from it. Our names are those on disk (the library
+stores Mixtral's experts one by one and joins them when it loads them).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Source(Protocol):
     """Named tensors that are read one at a time."""
 
     name: str
-    """How messages call it."""
+    """How messages refer to it."""
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Every tensor's shape and type, as a tensor on the meta device."""
+        """Return every tensor's shape and type, as a tensor on the meta device."""
         ...
 
     def read(self, name: str) -> Tensor:
-        """One tensor."""
+        """Return one tensor."""
         ...
 
 
@@ -42,7 +42,7 @@ def _same(*tensors: Tensor) -> Tensors:
 
 @dataclass(frozen=True)
 class Rule:
-    """forward makes the targets from the sources, backward the sources from the targets; both must work on meta."""
+    """`forward` makes the targets from the sources, `backward` the sources from the targets; both must work on meta."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -51,9 +51,11 @@ class Rule:
 
 
 def plan(rules: Iterable[Rule], source: Source, ignore: Callable[[str], bool]) -> dict[str, Tensor]:
-    """What the rules give, on the meta device, in order.
+    """Return what the rules make, on the meta device, in order.
 
-    Raises `CheckpointError` naming the first tensors that no rule reads (unless `ignore` says so) or that are missing.
+    Raises:
+        CheckpointError: Tensors are missing, or no rule reads them and `ignore` does not name them; the message names
+            the first.
     """
     found, targets, read = source.tensors(), {}, set()
     rules = list(rules)
@@ -80,13 +82,13 @@ def plan(rules: Iterable[Rule], source: Source, ignore: Callable[[str], bool]) -
 
 
 def convert(rules: Iterable[Rule], read: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The targets of all rules in order, each rule's sources read when it is its turn."""
+    """Yield the targets of all rules in order, reading each rule's sources when it is its turn."""
     for rule in rules:
         yield from zip(rule.targets, rule.forward(*map(read, rule.sources)), strict=True)
 
 
 def inverse(rules: Iterable[Rule]) -> list[Rule]:
-    """The rules of the way back."""
+    """Return the rules of the way back."""
     return [Rule(rule.targets, rule.sources, rule.backward, rule.forward) for rule in rules]
 
 
@@ -96,23 +98,22 @@ def _named(names: list[str]) -> str:
 
 
 def renames(pairs: Mapping[str, str], source: str, target: str) -> list[Rule]:
-    """Tensors that only have another name; the prefixes stand before every name."""
+    """Return rules for tensors that only get another name; the prefixes are added to every name."""
     return [Rule((source + old,), (target + new,)) for old, new in pairs.items()]
 
 
 def weight_and_bias(old: str, new: str) -> dict[str, str]:
-    """A layer's weight and its bias."""
+    """Return the names of a layer's weight and bias."""
     return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
 
 
 def weights_and_biases(layers: Mapping[str, str]) -> dict[str, str]:
-    """`weight_and_bias` of many layers."""
+    """Return `weight_and_bias` of many layers."""
     return {old: new for pair in layers.items() for old, new in weight_and_bias(*pair).items()}
 
 
 def numbered(count: int, old: str, new: str, layers: Mapping[str, str]) -> dict[str, str]:
-    """`weights_and_biases` of layers that lie in each of `count` blocks, whose names begin with `old`, and ours with
-    `new`."""
+    """Return `weights_and_biases` of the layers in `count` blocks, whose names begin with `old`, ours with `new`."""
     return {
         name: ours
         for k in range(count)
@@ -121,7 +122,7 @@ def numbered(count: int, old: str, new: str, layers: Mapping[str, str]) -> dict[
 
 
 def joined(sources: tuple[str, ...], target: str, shares: tuple[int, ...] = ()) -> Rule:
-    """Tensors that stand above each other in one, of equal height or with these shares of it."""
+    """Return a rule that concatenates tensors by rows, all of equal height or with these shares of it."""
 
     def join(*parts: Tensor) -> Tensors:
         return (torch.cat(parts),)
@@ -135,5 +136,5 @@ def joined(sources: tuple[str, ...], target: str, shares: tuple[int, ...] = ()) 
 
 
 def reshaped(source: str, target: str, old: tuple[int, ...], new: tuple[int, ...]) -> Rule:
-    """The same numbers in another shape (-1 as PyTorch reads it)."""
+    """Return a rule for the same numbers in another shape (-1 as in PyTorch)."""
     return Rule((source,), (target,), lambda x: (x.reshape(new),), lambda x: (x.reshape(old),))

@@ -1,4 +1,4 @@
-"""The prompt template of a language model that was tuned for dialogue, found by asking its own chat template."""
+"""The prompt template of a language model tuned for dialogue, found by querying its own chat template."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TURNS = [
 
 
 def template_of(tokenizer: Any, wanted: str) -> tuple[str | dict[str, Any], list[str]]:
-    """The template a member wants, as its processor keeps it, and notes for the user.
+    """Return the template a member wants, as its processor keeps it, and notes for the user.
 
-    For "chatml" the system text and the first token are those of the tokenizer's chat template, where it has one that
+    For "chatml", the system text and the first token are those of the tokenizer's chat template, if it has one that
     writes the same turns.
     """
     theirs = getattr(tokenizer, "chat_template", None)
@@ -36,7 +36,7 @@ def template_of(tokenizer: Any, wanted: str) -> tuple[str | dict[str, Any], list
         return wanted, [f"the language model's chat template is broken ({one_line(error)}): plain chatml is used"]
     system = SYSTEM.search(written)
     plain, bos = TEMPLATES["chatml"], tokenizer.bos_token
-    # where the first token is the one that opens a turn, the turns write it
+    # if the first token is the one that opens a turn, the turns write it already
     first = bos is not None and written.startswith(bos) and not plain.before["user"].startswith(bos)
     found = replace(plain, system=system[1] if system else "", bos=first)
     ours = tokenizer.apply_chat_template(

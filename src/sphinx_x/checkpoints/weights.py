@@ -1,4 +1,4 @@
-"""Weight files as they lie on the hub and in model folders: safetensors, or PyTorch's own files without their code."""
+"""Weight files on the hub and in model folders: safetensors, or PyTorch's own files without their code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = (
     "pytorch_model.bin",
     "open_clip_pytorch_model.bin",
 )
-"""What a folder's weights may be called; the first that is there counts."""
+"""Possible names of a folder's weights; the first that exists counts."""
 TYPES = {name: dtype for dtype, name in TYPE_NAMES.items()}
 
 
@@ -52,11 +52,11 @@ class WeightFiles:
         self._shapes.update({name: tensor.to("meta") for name, tensor in self._pickled.items()})
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Shapes and types, on the meta device."""
+        """Return shapes and types, on the meta device."""
         return self._shapes
 
     def read(self, name: str) -> Tensor:
-        """One tensor."""
+        """Return one tensor."""
         return self._files[name].get_tensor(name) if name in self._files else self._pickled[name]
 
 

@@ -22,10 +22,10 @@ from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.work.files import sync_tree, write_manifest
 
 ORIGINAL = "original"
-"""Subfolder of a model folder: what only the way back to another format needs."""
+"""Subfolder of a model folder for what only the way back to another format needs."""
 TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 FILE_BYTES = 5_000_000_000
-"""The library's usual size of one weight file; larger models are spread over several."""
+"""The library's usual size of one weight file; larger models are split into several."""
 TYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -40,7 +40,7 @@ TYPE_NAMES = {
 
 
 def dtype_named(name: str) -> torch.dtype:
-    """float32, bfloat16 or float16 by its name; raises `CheckpointError` for another."""
+    """Return float32, bfloat16 or float16 by name; raise `CheckpointError` for any other."""
     named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name not in named:
         raise CheckpointError(f"unknown type of numbers {name!r}; known: {', '.join(named)}")
@@ -49,10 +49,17 @@ def dtype_named(name: str) -> torch.dtype:
 
 @contextmanager
 def new_folder(out: str | Path, needed: int = 0, sources: Iterable[str | Path] = ()) -> Iterator[Path]:
-    """A folder to fill that becomes `out` when the block ends, or leaves nothing behind when it fails.
+    """Provide a folder to fill that becomes `out` when the block ends, and that is removed if the block fails.
 
-    needed: bytes that will be written; sources: folders that are read. Raises `CheckpointError` where `out` is there
-    already or lies in a source, or the disk is too full. What a killed process of this machine left is removed.
+    Leftovers of a killed process of this machine are removed.
+
+    Args:
+        out: The folder to create.
+        needed: Bytes that will be written.
+        sources: Folders that are read.
+
+    Raises:
+        CheckpointError: `out` exists or lies in a source, or the disk is too full.
     """
     out = Path(out).absolute()
     if out.exists() or out.is_symlink():
@@ -87,7 +94,7 @@ _OWNER = re.sub(r"\W", "", socket.gethostname())[:40]
 
 
 def _remove_leftovers(out: Path) -> None:
-    """Temporary folders of this name whose process, on this machine, is gone."""
+    """Remove temporary folders of this name whose process, on this machine, is gone."""
     if not out.parent.is_dir():
         return
     name = re.compile(rf"\.{re.escape(out.name[:100])}\.{_OWNER}-(\d+)-[0-9a-f]{{8}}\.tmp")
@@ -98,15 +105,23 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of tensors."""
+    """Return the total bytes of tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def write_safetensors(path: Path, outline: Mapping[str, Tensor], tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Writes one safetensors file and returns its SHA-256.
+    """Write one safetensors file.
 
-    outline: name -> a tensor of the right shape and type (on the meta device), in the order in which `tensors` come.
-    Only one tensor is held at a time; hashing runs beside reading and writing.
+    Only one tensor is held at a time; hashing runs in parallel to reading and writing.
+
+    Args:
+        path: The file.
+        outline: Maps each name to a tensor with the right shape and type (on the meta device), in the order of
+            `tensors`.
+        tensors: The tensors by name.
+
+    Returns:
+        The file's SHA-256.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -161,7 +176,7 @@ class _Hashed:
 
 
 def write_weights(folder: Path, outline: Mapping[str, Tensor], tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
-    """Writes `model.safetensors`, or several files and their index, as the library reads them; file name -> SHA-256."""
+    """Write `model.safetensors`, or several files and their index, as the library reads them; returns their SHA-256."""
     files: list[dict[str, Tensor]] = [{}]
     room = FILE_BYTES
     for name, tensor in outline.items():
@@ -183,7 +198,7 @@ def write_weights(folder: Path, outline: Mapping[str, Tensor], tensors: Iterable
 
 
 def keep_tokenizer(source: Path, target: Path) -> None:
-    """Copies the files of a tokenizer as it came."""
+    """Copy the files of a tokenizer unchanged."""
     target.mkdir(exist_ok=True)
     for name in TOKENIZER:
         if (source / name).is_file():
@@ -191,7 +206,7 @@ def keep_tokenizer(source: Path, target: Path) -> None:
 
 
 def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, hashes: dict[str, str]) -> None:
-    """Writes configuration, processor and, last, the manifest of a folder that has its weights."""
+    """Write configuration, processor and, last, the manifest of a folder that has its weights."""
     from transformers import GenerationConfig
 
     tokenizer = processor.tokenizer
@@ -199,7 +214,7 @@ def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, 
     model_config.dtype = model_config.text_config.dtype = dtype
     for config in (model_config.text_config, model_config):
         config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
-        config.pad_token_id = None  # the library would not train that token's row of the embedding table
+        config.pad_token_id = None  # the library would not train the padding token's row of the embedding table
     model_config.save_pretrained(folder)
     GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id

@@ -1,4 +1,4 @@
-"""The command line: a thin layer, each verb calls one function that Python users can call as well.
+"""The command line: a thin layer in which each verb calls one function that Python users can call as well.
 
 Heavy libraries are imported inside the verbs, so that `--help` is fast.
 """
@@ -56,28 +56,26 @@ Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
 Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
 Device = Annotated[
     str | None,
-    typer.Option(help="As PyTorch names it, by default an accelerator where there is one; `auto` spreads a model."),
+    typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
 ]
-Bits = Annotated[
-    Literal[4, 8] | None, typer.Option(help="Quantises the language model to these, so that it fits a small GPU.")
-]
+Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU.")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 @app.command()
 def chat(
     image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
-    question: Annotated[str | None, typer.Argument(help="The question; without one, several turns.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; without one, a chat of several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
     max_new_tokens: Tokens = 256,
     device: Device = None,
     bits: Bits = None,
 ) -> None:
-    """Asks about an image and streams the answer."""
+    """Ask about an image and stream the answer."""
     from sphinx_x.images import open_image
 
-    # what is wrong with the input is told before the model is loaded
+    # faults in the input are reported before the model is loaded
     picture = None if image in (None, "-") else open_image(str(image), page=page)
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
@@ -90,7 +88,7 @@ def chat(
     if question is not None:
         _stream(session, question, picture, max_new_tokens)
         return
-    sphinx.check([picture.size] if picture else [])  # of a hub id nothing was known before
+    sphinx.check([picture.size] if picture else [])  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -118,12 +116,14 @@ Document = Annotated[str, typer.Argument(help="An image or a PDF.")]
 @app.command()
 def read(
     image: Document,
-    box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 in pixels (a PDF: at 150 dpi); else all of it.")] = None,
+    box: Annotated[
+        str | None, typer.Option(help="x1,y1,x2,y2 in pixels (a PDF: at 150 dpi); by default all of it.")
+    ] = None,
     model: Model = "nano",
     page: Page = 1,
     device: Device = None,
 ) -> None:
-    """Reads the lines in a box of a page, or of all of it."""
+    """Read the lines in a box of a page, or on the whole page."""
     from sphinx_x.images import open_image
 
     picture = open_image(image, page=page)
@@ -142,13 +142,13 @@ def read(
 @app.command()
 def find(
     image: Document,
-    text: Annotated[str, typer.Argument(help="What to look for, at most one line.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draws the box into this picture.")] = None,
+    text: Annotated[str, typer.Argument(help="The text to look for, at most one line.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw the box into this image.")] = None,
     model: Model = "nano",
     page: Page = 1,
     device: Device = None,
 ) -> None:
-    """Finds the box of a text on a page, in pixels (a PDF: at 150 dpi)."""
+    """Find the box of a text on a page, in pixels (a PDF: at 150 dpi)."""
     from sphinx_x.drawing import Mark, draw_boxes, picture_form, save_picture
     from sphinx_x.images import open_image
 
@@ -171,13 +171,13 @@ def find(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("demo.png"),
+    out: Annotated[Path, typer.Option(help="The image to write.")] = Path("demo.png"),
     model: Model = "nano",
 ) -> None:
-    """SPHINX-Nano looks at a real document page: reads regions, finds a text, draws what it saw."""
+    """Let SPHINX-Nano look at a real document page: it reads regions, finds a text, and draws what it saw."""
     from sphinx_x.drawing import picture_form
 
-    picture_form(out)  # told before a model is loaded
+    picture_form(out)  # reported before a model is loaded
     with early.imports():
         from sphinx_x.demo import run_demo
 
@@ -191,15 +191,17 @@ app.command()(recipes)
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a packaged one.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run; by default runs/NAME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in that folder.")] = False,
     device: Device = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what the run needs.")] = False,
-    ranks: Annotated[int | None, typer.Option(min=1, help="With --dry-run: processes, a device for each.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what the run needs.")] = False,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="With --dry-run: number of processes, one device each.")
+    ] = None,
     memory: Annotated[float | None, typer.Option(min=0, help="With --dry-run: GB of each device.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Only write the newest state as a model folder there.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Only write the newest state, as this model folder.")] = None,
 ) -> None:
-    """Trains a member after a recipe."""
+    """Train a member with a recipe."""
     from sphinx_x.recipe import load_recipe
 
     loaded, folder = load_recipe(recipe), out or Path("runs") / Path(recipe).stem
@@ -230,14 +232,14 @@ def train(
         print(f"model written to {trained}")
 
 
-importing = typer.Typer(no_args_is_help=True, help="Makes a model folder from other weights.")
+importing = typer.Typer(no_args_is_help=True, help="Make a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
 app.add_typer(evaluation, name="eval")
 app.command()(score)
 app.command()(mark)
 keep_old_name(app, mark, "som", "sphinx-x mark")
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not exist yet.")]
 Experts = Annotated[
     list[str] | None,
     typer.Option(
@@ -253,14 +255,14 @@ def official(
     checkpoint: Annotated[
         list[str],
         typer.Argument(
-            help="Official checkpoints: folders or hf://owner/name/folder; a base first, then what lies over it."
+            help="Official checkpoints: folders or hf://owner/name/folder; a base first, then what goes on top of it."
         ),
     ],
     out: Out,
     expert: Experts = None,
-    type: Annotated[str | None, typer.Option(help="The architecture, where no meta.json names it.")] = None,
+    type: Annotated[str | None, typer.Option(help="The architecture, if no meta.json names it.")] = None,
 ) -> None:
-    """Turns an official SPHINX checkpoint into a model folder, exactly."""
+    """Convert an official SPHINX checkpoint to a model folder, exactly."""
     from sphinx_x.checkpoints.accessory import import_accessory
     from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
@@ -289,16 +291,14 @@ def backbones(
     llm: Annotated[str | None, typer.Option(help="The language model: a folder, a hub id or hf://...")] = None,
     expert: Experts = None,
     fresh: Annotated[
-        list[str] | None, typer.Option(help="Make this kind of expert, or place NUMBER, from nothing; repeatable.")
+        list[str] | None, typer.Option(help="Give this kind of expert, or place NUMBER, new weights; repeatable.")
     ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="A model folder that gives all that is not given.")
-    ] = None,
-    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default as the files are.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A model folder that provides all other parts.")] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Type of the weights; by default that of the files.")] = None,
     template: Annotated[str | None, typer.Option(help="The prompt template, if not the member's own.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the new weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the new weights.")] = 0,
 ) -> None:
-    """Makes a fresh member from a base language model and visual experts."""
+    """Make a fresh member from a base language model and visual experts."""
     from sphinx_x.checkpoints.backbones import import_backbones
     from sphinx_x.checkpoints.experts import open_experts
     from sphinx_x.checkpoints.hub import fetch
@@ -326,12 +326,14 @@ def export(
     format: Annotated[
         Literal["official", "llm", "onnx", "accessory"],
         typer.Option(
-            metavar="<official|llm|onnx>", help="As official SPHINX checkpoints are, the language model alone, or ONNX."
+            metavar="<official|llm|onnx>", help="An official SPHINX checkpoint, the language model alone, or ONNX."
         ),
     ],
-    shards: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel files of an official checkpoint.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Number of tensor-parallel files of an official checkpoint.")
+    ] = None,
 ) -> None:
-    """Writes a model in another format."""
+    """Write a model in another format."""
     if format == "accessory":
         print("note: `--format accessory` is called `--format official` now", file=sys.stderr)
     from sphinx_x.checkpoints.accessory import export_accessory
@@ -353,11 +355,11 @@ def merge(
     adapter: Annotated[Path, typer.Argument(help="A folder of adapters, as training with `lora` or PEFT writes them.")],
     out: Out,
     base: Annotated[
-        str | None, typer.Option(help="The model they lie over, if not the one that the folder names.")
+        str | None, typer.Option(help="The model they apply to, if not the one that the folder names.")
     ] = None,
-    dtype: Annotated[Dtype | None, typer.Option(help="Of the weights; by default that of the model below.")] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Type of the weights; by default that of the base model.")] = None,
 ) -> None:
-    """Writes adapters and the model below them as one plain model folder."""
+    """Write adapters and their base model as one plain model folder."""
     from sphinx_x.checkpoints.writer import dtype_named
     from sphinx_x.training.lora import merge_folder
 
@@ -369,7 +371,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 
 @app.command(name="transformers", context_settings=PASSED_ON, add_help_option=False)
 def transformers_cli(context: typer.Context) -> None:
-    """The Transformers library's own command line (`serve`, `chat`, ...), which then knows the family."""
+    """Run the Transformers library's own command line (`serve`, `chat`, ...), with the family registered."""
     from sphinx_x.serving import transformers_cli as run
 
     run(context.args)
@@ -382,21 +384,21 @@ def _say(notes: list[str], out: Path) -> None:
 
 
 def _leave(number: int, _: object) -> None:
-    """A request to end unwinds everything, so that nothing half made is left (training has a way of its own)."""
+    """Turn a request to end into an exception, so that nothing half-made is left (training has its own way)."""
     raise SystemExit(128 + number)
 
 
 def _usage(error: TyperException) -> str:
-    """What is wrong with a command line, and whose help tells more, in one line."""
+    """Return what is wrong with a command line, and whose help tells more, in one line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "sphinx-x"
-    # a group without a command has printed its help already, and says nothing
+    # a group without a command has already printed its help, and its error has no message
     said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "") or "a command is missing"
     return plain(f"{said} (see {command} --help)")
 
 
 class _Notes(logging.Handler):
-    """What the package logs, as plain lines on standard error."""
+    """Prints what the package logs, as plain lines on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See the base class."""
@@ -411,7 +413,7 @@ def _log_plainly() -> None:
 
 
 def main() -> None:
-    """Runs the command line: a user's error is one line on standard error and exit code 2."""
+    """Run the command line: a user's error is one line on standard error and exit code 2."""
     _log_plainly()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -423,7 +425,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        # a number where a command left by typer.Exit, else what the command gave back: nothing
+        # a number if a command raised typer.Exit, otherwise the command's return value: None
         raise SystemExit(app(standalone_mode=False) or 0)
     except TyperException as error:
         print(f"error: {_usage(error)}", file=sys.stderr)
@@ -434,7 +436,7 @@ def main() -> None:
     except (KeyboardInterrupt, Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
-        # whoever read our output has left; nothing more can be said there
+        # the reader of our output is gone; nothing more can be written there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:  # the disk or the network, not the program

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from sphinx_x.data.shards import SampleReader
     from sphinx_x.work.tally import Tally
 
-data = typer.Typer(no_args_is_help=True, help="Checks, shows, counts and converts data.")
+data = typer.Typer(no_args_is_help=True, help="Check, show, count and convert data.")
 
 Samples = Annotated[Path, typer.Argument(help="A .jsonl, .json or .parquet file, a folder of shards, or a META .yaml.")]
-Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not beside the file.")]
+Root = Annotated[Path | None, typer.Option(help="Where the paths of images begin, if not next to the file.")]
 Member = Annotated[
-    str, typer.Option("--model", "-m", help="As whom to read: a built-in name, a folder, or the hub's owner/name.")
+    str,
+    typer.Option("--model", "-m", help="The member that reads: a built-in name, a folder, or the hub's owner/name."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; by default one for every core.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Number of processes; by default one per core.")]
 MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of samples that may be unusable.")]
 Boxes = Annotated[
     Literal["pixels", "0..1", "0..1000"] | None,
-    typer.Option(help="What boxes are given in where records do not say: pixels, or shares of each side."),
+    typer.Option(help="Unit of boxes where records do not give one: pixels, or fractions of each side."),
 ]
 Ignore = Annotated[list[str] | None, typer.Option(help="A key of the records that does not matter; repeatable.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")]
@@ -39,9 +40,9 @@ def validate(
     boxes: Boxes = None,
     ignore: Ignore = None,
     workers: Workers = None,
-    most: Annotated[int, typer.Option(min=1, help="How many findings to print.")] = 50,
+    most: Annotated[int, typer.Option(min=1, help="Number of findings to print.")] = 50,
 ) -> None:
-    """Reads every sample and decodes every image of a data file; names line, field and reason of what is wrong."""
+    """Read every sample and decode every image of a data file; report line, field and reason of every fault."""
     from sphinx_x.data.check import check
 
     reader = _reader([file], root, boxes, ignore)
@@ -64,11 +65,13 @@ def show(
     root: Root = None,
     boxes: Boxes = None,
     ignore: Ignore = None,
-    count: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over the file.")] = 12,
-    first: Annotated[int | None, typer.Option(min=1, help="Begin at this sample instead, one after the other.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of samples, spread evenly over the file.")] = 12,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="Start at this sample instead and show consecutive ones.")
+    ] = None,
     model: Member = "nano",
 ) -> None:
-    """Writes an HTML page with images, boxes and points, and the tokens that are trained on in colour."""
+    """Write an HTML page with images, boxes and points, and the trained tokens in colour."""
     reader = _reader([file], root, boxes, ignore)
     if not len(reader):
         raise SphinxXError(f"{file}: has no samples")
@@ -92,14 +95,14 @@ def show(
 @data.command()
 def stats(
     files: Annotated[list[Path], typer.Argument(help="Files or folders of samples.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where plots go (PNG).")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file for plots (PNG).")] = None,
     root: Root = None,
     boxes: Boxes = None,
     ignore: Ignore = None,
     model: Member = "nano",
     workers: Workers = None,
 ) -> None:
-    """Counts samples, tokens, views, shapes of images and skipped views of every source."""
+    """Count samples, tokens, views, image shapes and skipped views of every source."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -110,7 +113,7 @@ def stats(
     reader = _reader(files, root, boxes, ignore)
     if out is not None:
         _spare(reader.files, out)
-        with needs_extra("data", "drawing plots"):  # told before everything is counted
+        with needs_extra("data", "drawing plots"):  # reported before everything is counted
             import matplotlib  # noqa: F401
     counts = count(reader, load_processor(model), workers, _counter("counted"))
     if not counts:
@@ -133,14 +136,14 @@ def stats(
 def pack(
     file: Samples,
     out: Out,
-    name: Annotated[str, typer.Option(help="What the shards' names begin with.")] = "samples",
+    name: Annotated[str, typer.Option(help="Prefix of the shards' names.")] = "samples",
     root: Root = None,
     boxes: Boxes = None,
     ignore: Ignore = None,
     max_bad: MaxBad = 0.01,
     workers: Workers = None,
 ) -> None:
-    """Packs a data file of any form into shards with the images inside, for training from large sets."""
+    """Pack a data file of any format into shards with the images inside, for training on large sets."""
     from sphinx_x.data.repack import repack
 
     reader = _reader([file], root, boxes, ignore)
@@ -153,10 +156,10 @@ keep_old_name(data, pack, "shard", "sphinx-x data pack")
 
 @data.command()
 def sources(
-    name: Annotated[str | None, typer.Argument(help="All about one set.")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The whole table as Markdown.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Show everything about one set.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the whole table as Markdown.")] = False,
 ) -> None:
-    """Lists the public sets that can be converted."""
+    """List the public sets that can be converted."""
     from sphinx_x.sources import get_source
     from sphinx_x.sources.table import as_markdown, details, short_table
 
@@ -170,19 +173,21 @@ def sources(
 
 @data.command()
 def convert(
-    name: Annotated[str, typer.Argument(help="A set that `data sources` lists.")],
-    raw: Annotated[Path, typer.Argument(help="The folder of its release, unpacked.")],
+    name: Annotated[str, typer.Argument(help="A set listed by `data sources`.")],
+    raw: Annotated[Path, typer.Argument(help="The folder of its unpacked release.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write.")] = None,
-    split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
-    images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only compare the release with what it should hold.")] = False,
+    split: Annotated[str, typer.Option(help="The split, as the release names it.")] = "train",
+    images: Annotated[list[Path] | None, typer.Option(help="Another folder with images; repeatable.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare the release with its known contents.")] = False,
     inside: Annotated[bool, typer.Option("--inside", help="Copy the images into the shards.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Decode every image once.")] = False,
     max_bad: MaxBad = 0.01,
     workers: Workers = None,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine's cores, or a cluster.")] = "local",
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Run on this machine's cores, or on a cluster.")
+    ] = "local",
 ) -> None:
-    """Converts a public set into dialogue; goes on where it was stopped."""
+    """Convert a public set to dialogue; an interrupted run is continued."""
     from sphinx_x.sources import get_source
     from sphinx_x.sources.base import Raw
     from sphinx_x.sources.convert import Job, check_files, check_release
@@ -218,7 +223,7 @@ def _reader(files: list[Path], root: Path | None, boxes: str | None, ignore: lis
 
 
 def _spare(files: list[Path], out: Path) -> None:
-    """Refuses to write over what is read."""
+    """Refuse to overwrite the files that are read."""
     if out.exists() and out.resolve() in {file.resolve() for file in files}:
         raise SphinxXError(f"{out}: is what is read; give another file with -o")
 
@@ -247,7 +252,7 @@ def _tell_check(rows: list[tuple[str, str, str, bool]], tally: Tally, name: str)
 
 
 def _counter(word: str):
-    """Tells how far it is on a terminal."""
+    """Return a function that shows the progress on a terminal."""
 
     def tell(done: int) -> None:
         if sys.stderr.isatty():

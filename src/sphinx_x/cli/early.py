@@ -1,4 +1,4 @@
-"""What makes the verbs that load a model answer sooner: refusals before torch is imported, and imports in a hurry."""
+"""Faster answers from the verbs that load a model: refusals before torch is imported, and quicker imports."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from sphinx_x.model.abilities import Abilities
 
 @contextmanager
 def imports() -> Iterator[None]:
-    """Imports without the collector of cyclic garbage, which would look through all that they make, again and again.
+    """Import without the cyclic garbage collector, which would scan everything that imports create, again and again.
 
-    A fifth of the time that torch and Transformers take. What is there at the end is not looked through later either.
+    The collector would take a fifth of the time that torch and Transformers need. What exists at the end is not scanned
+    later either.
     """
     gc.disable()
     try:
@@ -28,9 +29,12 @@ def imports() -> Iterator[None]:
 
 
 def refuse(model: str, sizes: Sequence[tuple[int, int]]) -> None:
-    """Raises `PromptError` where a built-in member or a model folder says that it takes no such first question.
+    """Check a first question against what a built-in member or a model folder declares.
 
-    Only the configuration is read. What cannot be read is left to the loader, which says what is wrong with it.
+    Only the configuration is read. If that fails, the loader will report what is wrong with it.
+
+    Raises:
+        PromptError: The member does not take such a question.
     """
     folder = Path(model) if Path(model).is_dir() else Path(str(resources.files("sphinx_x"))) / "weights" / model
     try:

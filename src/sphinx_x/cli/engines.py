@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sphinx_x.sources.base import Raw
     from sphinx_x.work.tally import Tally
 
-# What `--source` takes, named here so that the help needs none of the readers.
+# The values of `--source`, listed here so that the help does not import the readers.
 # fmt: off
 SourceOfScenes = Literal[
     "coco", "lvis", "visual-genome", "seeclick", "totaltext", "ctw1500", "icdar2013", "icdar2015",
@@ -27,22 +27,24 @@ SourceOfScenes = Literal[
 ]
 # fmt: on
 Settings = Annotated[Path | None, typer.Option(help="A YAML file with further settings (see docs/data.md).")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is left to chance.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
 
 
 @data.command()
 def ocr(
-    pdfs: Annotated[Path, typer.Argument(help="A PDF file, or a folder with such.")],
+    pdfs: Annotated[Path, typer.Argument(help="A PDF file, or a folder of PDF files.")],
     out: Out,
-    long_edge: Annotated[int, typer.Option(min=64, max=8192, help="Pixels of a page's long side.")] = 1024,
-    pages: Annotated[int, typer.Option(min=0, help="Pages of a document, chosen by chance; 0 takes all.")] = 0,
-    benchmarks: Annotated[Path | None, typer.Option(help="Pictures that may not be in the data.")] = None,
-    licence: Annotated[str, typer.Option(help="Of the documents; no PDF says its own.")] = "",
+    long_edge: Annotated[int, typer.Option(min=64, max=8192, help="Long side of a page in pixels.")] = 1024,
+    pages: Annotated[
+        int, typer.Option(min=0, help="Number of pages of a document, chosen at random; 0 takes all.")
+    ] = 0,
+    benchmarks: Annotated[Path | None, typer.Option(help="Images that must not be in the data.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the documents; no PDF states its own.")] = "",
     settings: Settings = None,
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
-    """Turns pages of PDF files into dialogue: reading, finding, spotting, layout; goes on where it was stopped."""
+    """Turn pages of PDF files into dialogue: reading, finding, spotting, layout; an interrupted run is continued."""
     from sphinx_x.engines.ocr.engine import make_ocr
     from sphinx_x.engines.ocr.pdfs import OcrSettings
 
@@ -53,16 +55,18 @@ def ocr(
 
 @data.command(name="mark")
 def mark_set(
-    place: Annotated[Path, typer.Argument(help="A JSON file in COCO's form, a release, or a folder of images.")],
+    place: Annotated[Path, typer.Argument(help="A JSON file in COCO's format, a release, or a folder of images.")],
     out: Out,
     source: Annotated[SourceOfScenes | None, typer.Option(help="What the release is.")] = None,
-    images: Annotated[list[Path] | None, typer.Option(help="A further folder with images; repeatable.")] = None,
-    split: Annotated[str, typer.Option(help="As the release names it.")] = "train",
+    images: Annotated[list[Path] | None, typer.Option(help="Another folder with images; repeatable.")] = None,
+    split: Annotated[str, typer.Option(help="The split, as the release names it.")] = "train",
     sam: Annotated[
         str | None, typer.Option(help="A SAM model: a folder, or the hub's owner/name, for `--source sam`.")
     ] = None,
     panels: Annotated[bool, typer.Option("--panels", help="Compose images of several panels from it.")] = False,
-    endpoint: Annotated[Path | None, typer.Option(help="YAML with url, model, prices and cap: who writes.")] = None,
+    endpoint: Annotated[
+        Path | None, typer.Option(help="YAML with url, model, prices and cap of the model that writes.")
+    ] = None,
     settings: Settings = None,
     licence: Annotated[
         str | None, typer.Option(help="Of images and words, where the source's own is not right.")
@@ -72,7 +76,7 @@ def mark_set(
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
-    """Makes Set-of-Marks data: marks on images, and dialogue about them; goes on where it was stopped."""
+    """Make Set-of-Marks data: marks on images, and dialogue about them; an interrupted run is continued."""
     from sphinx_x.engines.som.engine import SomSettings, make_som
     from sphinx_x.engines.som.panels import panel_source
 
@@ -119,17 +123,17 @@ def _scenes(
 
 def mark(
     image: Annotated[str, typer.Argument(help="An image or a PDF.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The marked picture.")] = Path("marked.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The marked image.")] = Path("marked.png"),
     box: Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2 in pixels; repeatable.")] = None,
     sam: Annotated[
         str | None, typer.Option(help="A SAM model that finds the regions: a folder, or the hub's owner/name.")
     ] = None,
     kind: Annotated[Literal["point", "box", "polygon", "mask"], typer.Option(help="How marks look.")] = "box",
     letters: Annotated[bool, typer.Option("--letters", help="Letters instead of numbers.")] = False,
-    decimals: Annotated[int, typer.Option(min=1, max=4, help="Of the places in the text.")] = 2,
+    decimals: Annotated[int, typer.Option(min=1, max=4, help="Decimals of the places in the text.")] = 2,
     page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
 ) -> None:
-    """Draws marks on an image and prints them as text, for asking about `<Mark 1>`."""
+    """Draw marks on an image and print them as text, for asking about `<Mark 1>`."""
     from sphinx_x.drawing import picture_form, save_picture
     from sphinx_x.engines.som.marks import MarkSettings, mark_image
     from sphinx_x.engines.som.regions import Region
@@ -157,7 +161,7 @@ def mark(
 
 
 def box_numbers(text: str) -> list[float]:
-    """The four numbers of `--box`."""
+    """Return the four numbers of `--box`."""
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
@@ -168,7 +172,7 @@ def box_numbers(text: str) -> list[float]:
 
 
 def _read(path: Path | None) -> dict[str, Any]:
-    """The fields of a YAML file."""
+    """Return the fields of a YAML file."""
     if path is None:
         return {}
     import yaml
@@ -183,8 +187,7 @@ def _read(path: Path | None) -> dict[str, Any]:
 
 
 def _model(form: Any, path: Path | None, given: dict[str, Any]) -> Any:
-    """Settings of a form, out of a file and of what the command line says; one line tells what is
-    wrong with a field."""
+    """Build settings from a file and from the command line; a wrong field is reported in one line."""
     from pydantic import TypeAdapter, ValidationError
 
     fields = _read(path)
@@ -198,7 +201,7 @@ def _model(form: Any, path: Path | None, given: dict[str, Any]) -> Any:
 
 
 def _known(form: Any, fields: dict[str, Any], path: Path | None, given: Collection[str] = ()) -> None:
-    """Raises `SphinxXError` for a field that would do nothing: one that is none, or that the command line has."""
+    """Raise `SphinxXError` for a field that would have no effect: an unknown one, or one that the command line sets."""
     forms = get_type_hints(form)
     known = getattr(form, "model_fields", forms)
     for name, value in fields.items():

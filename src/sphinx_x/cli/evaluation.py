@@ -128,6 +128,7 @@ def _run_tasks(
     judge: Judge | None,
 ) -> None:
     with early.imports():
+        from sphinx_x.evaluation.page import write_page
         from sphinx_x.evaluation.ranks import joined
         from sphinx_x.evaluation.report import write_report
         from sphinx_x.evaluation.results import write_results
@@ -145,6 +146,7 @@ def _run_tasks(
     if run is not None:
         write_results(run, out)
         write_report(run, out)
+        write_page(run, out)
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
 

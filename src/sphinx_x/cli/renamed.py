@@ -1,4 +1,4 @@
-"""Verbs that have been given another name: the old one works for one release, is not listed, and tells the new one."""
+"""Renamed verbs: the old name works for one release, is not listed, and reports the new one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import typer
 
 
 def keep_old_name(group: typer.Typer, verb: Callable[..., Any], old: str, new: str) -> None:
-    """Lets a verb be called by its old name as well.
+    """Keep an old name of a verb.
 
     Args:
-        group: What the old name is a command of.
+        group: The group of the old command.
         verb: The function behind the new name.
         old: The last word of the old command.
-        new: The whole new command, as it is to be told.
+        new: The whole new command, as it is reported.
     """
 
     @functools.wraps(verb)

@@ -1,4 +1,4 @@
-"""What the package holds, as text: `sphinx-x family` and `sphinx-x recipes`. Nothing here needs torch."""
+"""What the package contains, as text: `sphinx-x family` and `sphinx-x recipes`. Nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sphinx_x.errors import SphinxXError
 
 
 def family() -> None:
-    """Prints the family: parameters, views, visual tokens, memory."""
+    """Print the family: parameters, views, visual tokens, memory."""
     from sphinx_x.family import MEMBERS, SHAPES, known_facts
 
-    shapes = [shape for shape in SHAPES if shape != "1:1"]  # of a square nothing is skipped
+    shapes = [shape for shape in SHAPES if shape != "1:1"]  # nothing is skipped of a square image
     made: list[Sequence[str]] = [("member", "LLM", "size", "views", "all", *(shape.split()[-1] for shape in shapes))]
     needs: list[Sequence[str]] = [("member", "GB to run", "in 8 bits", "in 4 bits", "GB to train")]
     for name, facts in known_facts().items():
@@ -37,7 +37,7 @@ def family() -> None:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns as wide as they need, with a line under the first row."""
+    """Return rows of cells as columns of the necessary width, with a line under the first row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     ruled = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in ruled) + "\n"
@@ -46,7 +46,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
 def recipes(
     name: Annotated[str | None, typer.Argument(help="The recipe to print; without one, they are listed.")] = None,
 ) -> None:
-    """Lists the packaged recipes, or prints one, to be copied: sphinx-x recipes nano > mine.yaml."""
+    """List the packaged recipes, or print one to be copied: sphinx-x recipes nano > mine.yaml."""
     folder = resources.files("sphinx_x") / "recipes"
     known = sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
     if name is None:
@@ -62,6 +62,6 @@ def recipes(
 
 
 def _first_sentence(text: str) -> str:
-    """What a recipe says first of itself."""
+    """Return the first sentence of a recipe's own description."""
     head = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
     return head.split(". ")[0].split("; ")[0].rstrip(".")

@@ -1,0 +1,1 @@
+"""What training reads: samples, shards, lengths, packs, mixture."""

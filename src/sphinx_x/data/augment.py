@@ -1,7 +1,7 @@
-"""Random changes of pictures, for members that are trained from nothing.
+"""Random changes of images, for members that are trained from scratch.
 
-What is random about a picture's size is drawn first, apart from its pixels: so the size of a changed picture, and with
-it the number of its views, is known before anything is decoded.
+The random change of an image's size is drawn first, apart from its pixels: so the size of a changed image, and with it
+the number of its views, is known before anything is decoded.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from sphinx_x.conversation import Message, Place
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to the size of one picture: scaled by `factor`, then margins (left, top, right, bottom) added."""
+    """A change of one image's size: scaled by `factor`, then margins (left, top, right, bottom) added."""
 
     factor: float = 1.0
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def scaled(self, width: int, height: int) -> tuple[int, int]:
-        """Size after scaling, without the margins."""
+        """Return the size after scaling, without the margins."""
         return max(1, round(width * self.factor)), max(1, round(height * self.factor))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Size of the changed picture."""
+        """Return the size of the changed image."""
         width, height = self.scaled(width, height)
         left, top, right, bottom = self.margins
         return left + width + right, top + height + bottom
 
     def moved(self, message: Message) -> Message:
-        """A message with its boxes and points moved along."""
+        """Return a message with its boxes and points moved accordingly."""
         return replace(message, parts=tuple(self._moved(p) if isinstance(p, Place) else p for p in message.parts))
 
     def _moved(self, part: Place) -> Place:
@@ -42,10 +42,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a picture.
+    """Random changes of an image.
 
-    scale: range of a uniform resize; contrast: lowest share of the contrast that is left; noise: largest standard
-    deviation of pixel noise (0 to 255); margin: pixels of the picture's own border colour added on each side, at most.
+    Attributes:
+        scale: Range of a uniform resize.
+        contrast: Smallest share of the contrast that is kept.
+        noise: Largest standard deviation of pixel noise (0 to 255).
+        margin: Largest margin in the image's own border colour on each side, in pixels.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -55,18 +58,18 @@ class Augmentation:
 
     @property
     def resizes(self) -> bool:
-        """Whether it changes the size of pictures."""
+        """Whether it changes the size of images."""
         return self.scale != (1.0, 1.0) or self.margin > 0
 
     def draw(self, rng: np.random.Generator) -> Change:
-        """What becomes of one picture's size; to be drawn before `apply`."""
+        """Draw the change of one image's size, before `apply`."""
         if not self.resizes:
             return Change()
         left, top, right, bottom = rng.integers(0, self.margin + 1, 4).tolist()
         return Change(rng.uniform(*self.scale), (left, top, right, bottom))
 
     def apply(self, image: Image.Image, change: Change, rng: np.random.Generator) -> Image.Image:
-        """The changed picture of an RGB picture."""
+        """Return an RGB image changed."""
         size, (width, height) = change.scaled(*image.size), change.size(*image.size)
         if size != image.size:
             image = image.resize(size, Image.Resampling.BICUBIC if rng.random() < 0.7 else Image.Resampling.BILINEAR)

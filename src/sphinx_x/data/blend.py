@@ -1,8 +1,8 @@
-"""The weighted mixture of sources: which sample stands at a global index.
+"""The weighted mixture of sources: which sample is at a global index.
 
-A pure function of (seed, index): no state, no buffer, the same for any number of ranks and workers, resumed by
-index in constant time. The order runs in blocks: within a block each source has its exact share of places, shuffled;
-within a source every sample comes once before any comes again, in an order of its own for each round.
+A pure function of (seed, index): no state, no buffer, the same for any number of ranks and workers, resumed by index in
+constant time. The order consists of blocks: within a block each source has its exact share of places, shuffled; within
+a source every sample comes once before any comes again, in a new order for each round.
 """
 
 from __future__ import annotations
@@ -16,15 +16,21 @@ import numpy as np
 from sphinx_x.errors import DataError
 
 BLOCK = 1024
-"""Places of a block: shares are exact over this many samples."""
+"""Number of places in a block: shares are exact over this many samples."""
 REMEMBERED = 16
-"""Blocks that are kept in memory, 16 KB each."""
+"""Number of blocks that are kept in memory, 16 KB each."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """A source of `size` samples. weight: its share against the others; `end` its share at the end of the run,
-    where that differs (the share then changes evenly over the run)."""
+    """A source of a mixture.
+
+    Attributes:
+        name: Its name.
+        size: Its number of samples.
+        weight: Its share relative to the others.
+        end: Its share at the end of the run, if different (the share then changes linearly over the run).
+    """
 
     name: str
     size: int
@@ -32,7 +38,7 @@ class Weighted:
     end: float | None = None
 
     def share(self, progress: float) -> float:
-        """Weight at `progress` (0 to 1) of the run."""
+        """Return the weight at `progress` (0 to 1) of the run."""
         end = self.weight if self.end is None else self.end
         return self.weight + (end - self.weight) * min(max(progress, 0.0), 1.0)
 
@@ -55,7 +61,10 @@ class Blend:
         self._before = np.concatenate([np.zeros((1, len(sources)), np.int64), self._counts.cumsum(0)])
 
     def _plan(self, blocks: int) -> np.ndarray:
-        """Places of each source in each block, (blocks, sources): every block is full, no source ever lags by one."""
+        """Return the places of each source in each block (blocks, sources).
+
+        Every block is full, and no source ever lags behind by one place.
+        """
         middle = (np.arange(blocks) + 0.5) / blocks
         shares = np.array([[source.share(at) for source in self.sources] for at in middle])
         due = (shares / shares.sum(1, keepdims=True) * BLOCK).cumsum(0)
@@ -65,9 +74,9 @@ class Blend:
             owed = due[block] - given
             counts[block] = np.maximum(np.floor(owed), 0)
             missing = BLOCK - int(counts[block].sum())
-            order = np.argsort(counts[block] - owed, kind="stable")  # whom most is owed first
+            order = np.argsort(counts[block] - owed, kind="stable")  # sources with the largest deficit first
             counts[block, order[: max(missing, 0)]] += 1
-            while counts[block].sum() > BLOCK:  # sources that fade out leave debts of others larger than a block
+            while counts[block].sum() > BLOCK:  # sources that fade out leave deficits of others larger than a block
                 most = max(order, key=lambda source: (counts[block, source] - owed[source], counts[block, source]))
                 counts[block, most] -= 1
             given += counts[block]
@@ -80,14 +89,14 @@ class Blend:
         return self.__dict__ | {"_known": {}}
 
     def __getitem__(self, index: int) -> tuple[int, int]:
-        """(number of the source, number of the sample in it) at a global index from 0."""
+        """Return (number of the source, number of the sample in it) at a global index from 0."""
         if not 0 <= index < self.total:
             raise IndexError(index)
         sources, numbers = self._block(index // BLOCK)
         return int(sources[index % BLOCK]), int(numbers[index % BLOCK])
 
     def lookup(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources and numbers, as of `[]`, at the global indices first to last - 1."""
+        """Return sources and numbers, as `[]` does, at the global indices first to last - 1."""
         if not 0 <= first <= last <= self.total:
             raise IndexError(f"{first}..{last}")
         if first == last:
@@ -99,7 +108,7 @@ class Blend:
         return sources, numbers
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources and numbers of all places of a block; the latest blocks are remembered."""
+        """Return sources and numbers of all places of a block; the latest blocks are cached."""
         if block not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.pop(next(iter(self._known)))
@@ -120,7 +129,7 @@ class Blend:
 
 
 def permuted(positions: np.ndarray, size: int, key: tuple[int, ...], rounds: int = 4) -> np.ndarray:
-    """Where positions go in a shuffle of range(size) that `key` chooses: a Feistel network, no table."""
+    """Return where positions go in a shuffle of range(size) that `key` chooses: a Feistel network, without a table."""
     half = np.uint64(max((size - 1).bit_length() + 1, 2) // 2)
     mask = (np.uint64(1) << half) - np.uint64(1)
     keys = np.random.SeedSequence(key).generate_state(rounds, np.uint32).astype(np.uint64)
@@ -136,7 +145,7 @@ def permuted(positions: np.ndarray, size: int, key: tuple[int, ...], rounds: int
 
 
 def _scramble(numbers: np.ndarray) -> np.ndarray:
-    """A 32 bit hash (finaliser of murmur3)."""
+    """Return a 32-bit hash (the finaliser of murmur3)."""
     low = np.uint64(0xFFFFFFFF)
     numbers = numbers & low
     numbers = (numbers ^ numbers >> np.uint64(16)) * np.uint64(0x85EBCA6B) & low

@@ -1,4 +1,4 @@
-"""Checks a user's own data file: every sample, every image, with line, field and reason of whatever is wrong."""
+"""Checks a user's own data file: every sample and every image, with line, field and reason of every fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with one sample."""
+    """A fault in one sample."""
 
     where: str
     field: str
@@ -33,7 +33,7 @@ class Finding:
 def check(
     reader: SampleReader, workers: int | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> tuple[list[Finding], Tally]:
-    """Reads every sample and decodes every image; gives what is wrong, in the order of the file, and the counts."""
+    """Read every sample and decode every image; returns the faults, in the order of the file, and the counts."""
     found: dict[int, list[Finding]] = {}
     total, ids = Tally(), np.zeros(len(reader), np.uint64)
     for start, findings, tally, own in run(check_chunk, reader, range(0, len(reader), CHUNK), workers):
@@ -49,7 +49,7 @@ def check(
 
 
 def check_chunk(reader: SampleReader, start: int) -> tuple[int, dict[int, list[Finding]], Tally, list[int]]:
-    """What is wrong with the samples from number `start` on, and a number for each one's own id (0: it has none)."""
+    """Return the faults in the samples from number `start` on, and a hash of each one's own id (0 if it has none)."""
     findings: dict[int, list[Finding]] = {}
     tally, ids = Tally(), []
     for number in range(start, min(start + CHUNK, len(reader))):
@@ -64,7 +64,7 @@ def check_chunk(reader: SampleReader, start: int) -> tuple[int, dict[int, list[F
 
 
 def _repeated(reader: SampleReader, ids: np.ndarray) -> Iterator[tuple[int, Finding]]:
-    """Samples whose id an earlier one has."""
+    """Yield the samples whose id an earlier one has."""
     order = np.argsort(ids, kind="stable")
     same = (ids[order][1:] == ids[order][:-1]) & (ids[order][1:] != 0)
     first: dict[int, int] = {}
@@ -96,7 +96,7 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
         sizes.append(said)
         try:
             content = reader.image_bytes(sample, k)
-            image_size(content)  # what is not measured cannot be trained from: a PDF
+            image_size(content)  # a PDF cannot be trained on, as its size is not measured
             sizes[-1] = open_image(content).size
         except UNUSABLE as error:
             reason = (error.detail or error.reason) if isinstance(error, SampleError) else one_line(error)
@@ -109,7 +109,7 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
     problems += sample.sized(sizes).problems()
     first = next((k for k, message in enumerate(sample.messages) if message["role"] != "system"), None)
     unasked = first is not None and sample.messages[first]["role"] == "assistant"
-    if unasked and reader.form(number).prompt_type != "caption":  # the reference's captions answer nothing
+    if unasked and reader.form(number).prompt_type != "caption":  # the reference's captions answer no question
         problems.append((f"messages[{first}]", "begins with its answer: nothing is asked before it"))
     for field, reason in problems:
         tally.set_aside[reason.split(":")[0]] += 1

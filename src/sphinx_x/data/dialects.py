@@ -1,6 +1,6 @@
-"""Other people's forms of a dialogue, turned into the fields of a `Sample`.
+"""Other people's formats of dialogue, converted to the fields of a `Sample`.
 
-Three forms are known beside our own: messages with images as the Hugging Face libraries and OpenAI's interface write
+Besides our own, three formats are known: messages with images as the Hugging Face libraries and OpenAI's API write
 them, ShareGPT/LLaVA conversations, and instructions with their output (Alpaca; `query` and `response` in ms-swift).
 Nothing is guessed: an unknown role, part or key is an error that names it (`keys`).
 """
@@ -33,7 +33,7 @@ SPEAKERS = {
     "system": "system",
 }
 KNOWN = ("id", "source", "licence", "task", "regions")
-"""What is taken over as it is."""
+"""Fields that are taken over unchanged."""
 SHARED = frozenset((*KNOWN, *FLAGS, "image", "images", "system", "boxes", "mask_history"))
 QUESTIONS, ANSWERS = ("instruction", "query"), ("output", "response")
 INSTRUCTION = frozenset((*QUESTIONS, *ANSWERS, "input", "history"))
@@ -43,10 +43,13 @@ DETAIL = (None, "", "auto", "high")
 
 @dataclass(frozen=True)
 class Form:
-    """How a data file is to be read, as far as its records do not say so themselves.
+    """How to read a data file, as far as its records do not say so themselves.
 
-    boxes: what boxes and points are given in, one of `sphinx_x.data.sample.BOXES`; empty where it is not said. ignore:
-    further keys that do not matter. prompt_type, preprocess: of an entry of the reference's list (`reference`).
+    Attributes:
+        boxes: Unit of boxes and points, one of `sphinx_x.data.sample.BOXES`; empty if unknown.
+        ignore: Additional keys that do not matter.
+        prompt_type: Of an entry of the reference's list (`reference`).
+        preprocess: Likewise.
     """
 
     boxes: str = ""
@@ -60,18 +63,18 @@ class Form:
 
 
 def to_fields(record: object, name: str, where: str, form: Form | None = None) -> dict[str, Any]:
-    """A record of a known form -> the fields of a sample, its places as they are given.
+    """Convert a record of a known format to the fields of a sample, with its places as they are given.
 
     Args:
-        record: What stands in the file.
-        name: Its id where it has none.
+        record: The record in the file.
+        name: Its id if it has none of its own.
         where: File and line, for messages.
-        form: How the file is to be read.
+        form: How to read the file.
     """
     form = form or Form()
     if not isinstance(record, dict):
         raise SampleError(where, "", "not a JSON object")
-    record = filled(record)  # tables fill empty fields in
+    record = filled(record)  # tables fill in empty fields
     if form.preprocess:
         record = preprocessed(record, form.preprocess, name, where)
     passed = METADATA.union(form.ignore)
@@ -105,7 +108,7 @@ def to_fields(record: object, name: str, where: str, form: Form | None = None) -
 
 
 def _mask(record: dict, messages: list, where: str) -> None:
-    """What a record says about all of its answers."""
+    """Apply what a record says about all of its answers."""
     answers = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
     history = record.get("mask_history", False)
     if not isinstance(history, bool):
@@ -116,7 +119,7 @@ def _mask(record: dict, messages: list, where: str) -> None:
 
 
 def _trained(message: dict, role: object, where: str, field: str) -> dict[str, bool]:
-    """The `train` field of a message; empty where it is trained as its role is."""
+    """Return the `train` field of a message; empty if it is trained as its role is."""
     said = is_trained(message, where, field)
     if said and role in ("user", "system"):
         key = next(key for key in message if key in FLAGS and not says_nothing(message[key]))
@@ -125,7 +128,7 @@ def _trained(message: dict, role: object, where: str, field: str) -> dict[str, b
 
 
 def _images(record: dict, inline: list[object], where: str) -> list[object]:
-    """The images of a record: in its messages, or in a list beside them."""
+    """Return the images of a record: in its messages, or in a list of their own."""
     image, images = record.get("image"), record.get("images")
     if images is not None and not isinstance(images, list):
         raise SampleError(where, "images", "must be a list")
@@ -139,16 +142,16 @@ def _images(record: dict, inline: list[object], where: str) -> list[object]:
 
 
 def _put_first(messages: list[dict[str, Any]], images: int) -> None:
-    """Images without placeholders come first."""
+    """Put images without placeholders first."""
     if images and not any(IMAGE in message["content"] for message in messages):
         first = next((message for message in messages if message["role"] != "system"), None)
         if first is not None:
-            between = "" if first["role"] == "assistant" else "\n"  # a caption without a question
+            between = "" if first["role"] == "assistant" else "\n"  # a caption has no question
             first["content"] = IMAGE * images + between + first["content"]
 
 
 def _in_order(messages: list, images: list[object], record: dict, where: str) -> list[object]:
-    """Images in the order in which the messages show them: an image part may name its number in the list (`index`)."""
+    """Return images in the order in which the messages show them: an image part may give its number (`index`)."""
     order: list[int] = []
     first, plain = "", 0
     for k, message in enumerate(messages):
@@ -184,7 +187,7 @@ def _has_places(messages: list) -> bool:
 
 
 def _from_messages(messages: object, form: Form, where: str) -> tuple[list, list[object]]:
-    """Messages as a sample has them, and the images that stand in them."""
+    """Return the messages in the form of a sample, and the images in them."""
     if not isinstance(messages, list):
         raise SampleError(where, "messages", "must be a list")
     inline: list[object] = []
@@ -206,7 +209,7 @@ def _message(message: object, inline: list[object], ignore: tuple[str, ...], whe
 
 
 def _part(part: object, inline: list[object], passed: frozenset[str], where: str, field: str) -> object:
-    """A part of a message; the image in it goes to `inline`."""
+    """Return a part of a message; an image in it is added to `inline`."""
     if not isinstance(part, dict):
         return part
     part = filled(part)
@@ -237,7 +240,7 @@ def _image_part(part: dict, inline: list[object], passed: frozenset[str], where:
     if part.get("base64"):
         held.append(f"data:;base64,{part['base64']}")
     source = part.get("source")
-    if isinstance(source, dict):  # Anthropic's form
+    if isinstance(source, dict):  # Anthropic's format
         check_keys(source, ("type", "media_type", "data", "url"), passed, where, f"{field}.source.")
         source = source["url"] if "url" in source else f"data:;base64,{source.get('data')}"
     held += [] if source is None else [source]
@@ -250,11 +253,11 @@ def _image_part(part: dict, inline: list[object], passed: frozenset[str], where:
 
 
 def _image(image: object, where: str, field: str) -> object:
-    """One image of any form as the fields of an `ImageRef`."""
+    """Return one image of any format as the fields of an `ImageRef`."""
     if isinstance(image, dict):
         if isinstance(image.get("bytes"), bytes):
             return {"data": base64.b64encode(image["bytes"]).decode()}
-        if "bytes" in image:  # as tables write a file that lies beside them
+        if "bytes" in image:  # as tables refer to a file next to them
             image = {"path": image.get("path")}
         return filled(image)
     if isinstance(image, bytes):
@@ -289,7 +292,7 @@ def _from_conversations(turns: object, form: Form, where: str) -> list[dict[str,
 
 
 def _from_instruction(record: dict, form: Form, where: str) -> list[dict[str, Any]]:
-    """An instruction with its output, and the pairs that were said before it."""
+    """Return an instruction with its output, and the exchanges before it, as messages."""
     question = _text(record, QUESTIONS, where)
     if form.prompt_type:
         if form.prompt_type != "caption" and not any(key in record for key in QUESTIONS):
@@ -317,7 +320,7 @@ def _pairs(record: dict, where: str) -> list:
 
 
 def _text(record: dict, names: Sequence[str], where: str) -> str:
-    """The one text of a record under these names; empty where there is none."""
+    """Return the one text of a record under these names, or an empty text."""
     found = [name for name in names if name in record]
     if len(found) > 1:
         raise SampleError(where, found[1], f"stands beside {found[0]}")

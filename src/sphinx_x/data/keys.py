@@ -1,9 +1,9 @@
 """The keys of other people's records: those that change what is learned are honoured or refused by name.
 
-What is honoured stands in `dialects`. Here stand the keys that only describe a record and may be passed over
-(`METADATA`; `MESSAGE_METADATA` and `PART_METADATA` in a dialogue), those whose meaning is known and cannot be kept
-(`REFUSED`), and those that say whether a turn is trained (`TRAINED`, `MASKED`). Every other key is unknown, and refused
-as well: only its owner knows whether it matters, and says so with `ignore`.
+Honoured keys are in `dialects`. Here are the keys that only describe a record and may be ignored (`METADATA`;
+`MESSAGE_METADATA` and `PART_METADATA` in a dialogue), those whose meaning is known but cannot be honoured (`REFUSED`),
+and those that say whether a turn is trained (`TRAINED`, `MASKED`). Every other key is unknown, and refused as well:
+only its owner knows whether it matters, and can say so with `ignore`.
 """
 
 from __future__ import annotations
@@ -50,28 +50,28 @@ REFUSED: Mapping[str, str] = {
     "name": "names of speakers have no place in the prompt",
     "refusal": "write what is said as the content",
 }
-"""Keys that change what is learned and are not known to the prompt, with the reason."""
+"""Keys that change what is learned and that the prompt cannot express, with the reason."""
 UNKNOWN = "unknown key; where it does not matter, say so with `ignore`"
 
 NOTHING = frozenset(("", "null", "[]", "{}"))
-"""Texts that say nothing: LLaMA-Factory keeps tools as a JSON text."""
+"""Texts that mean nothing: LLaMA-Factory keeps tools as a JSON text."""
 
 TRAINED = ("train", "training", "trainable", "loss", "loss_mask", "weight")
-"""Whether a turn is trained: axolotl, ms-swift, XTuner, Megatron, OpenAI."""
+"""Keys that say whether a turn is trained: axolotl, ms-swift, XTuner, Megatron, OpenAI."""
 MASKED = ("masked",)
-"""Whether a turn is not trained: torchtune."""
+"""Keys that say whether a turn is not trained: torchtune."""
 FLAGS = frozenset((*TRAINED, *MASKED))
 DIALOGUE = ("messages", "conversations", "instruction", "query", "output", "response")
-"""Keys by which a record is known to be a dialogue."""
+"""Keys that identify a record as a dialogue."""
 
 
 def filled(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without the empty fields that tables fill in."""
+    """Return a record without the empty fields that tables fill in."""
     return {key: value for key, value in record.items() if value is not None}
 
 
 def says_nothing(value: object) -> bool:
-    """Whether a value is empty: None, a list or an object of nothing but empty values (as tables fill them in)."""
+    """Return whether a value is empty: None, or a list or object of empty values (as tables fill them in)."""
     if isinstance(value, Mapping):
         return all(map(says_nothing, value.values()))
     if isinstance(value, (list, tuple)):
@@ -82,14 +82,17 @@ def says_nothing(value: object) -> bool:
 def check_keys(
     record: Mapping[Any, Any], known: Container[str], described: Container[str], where: str, field: str = ""
 ) -> None:
-    """Raises `SampleError` naming the first key that is neither known nor only describes the record.
+    """Check that all keys of a record are known.
 
     Args:
-        record: A record, a message or a part of one; empty values are passed over.
+        record: A record, a message or a part of one; empty values are ignored.
         known: Keys that are read.
-        described: Keys that may be passed over.
+        described: Keys that may be ignored.
         where: File and line.
-        field: What the record is in its sample, with a dot behind it.
+        field: What the record is in its sample, followed by a dot.
+
+    Raises:
+        SampleError: A key is unknown; the message names the first.
     """
     for key, value in record.items():
         if key in known or key in described or says_nothing(value):
@@ -98,9 +101,10 @@ def check_keys(
 
 
 def is_trained(record: Mapping[str, Any], where: str, field: str = "") -> bool | None:
-    """What a message (or a whole record) says about being trained; None where it says nothing.
+    """Return what a message (or a whole record) says about being trained, or None.
 
-    Raises `SampleError` where a value is neither yes nor no (a weight of 0.5), or two keys contradict each other.
+    Raises:
+        SampleError: A value is neither yes nor no (such as a weight of 0.5), or two keys contradict each other.
     """
     said: dict[bool, str] = {}
     for key in FLAGS & record.keys():

@@ -1,7 +1,7 @@
-"""How long every sample is, measured once and kept: what packs are formed from, and where bad samples are found.
+"""The length of every sample, measured once and kept: packs are formed from it, and bad samples are found.
 
-A source's table has one row for every piece: a sample, or where it is too long, a run of its turns. A sample that
-cannot be used has no row: it is counted by reason and named in a quarantine file, and too many stop the run.
+A source's table has one row for every piece: a sample or, if that is too long, a run of its turns. A sample that cannot
+be used has no row: it is counted by reason and named in a quarantine file, and too many stop the run.
 """
 
 from __future__ import annotations
@@ -37,17 +37,21 @@ PIECE = np.dtype(
         ("height", "<u4"),
     ]
 )
-"""A row: the sample's number, its messages first to last - 1, tokens and views; the size of its image if it has one."""
+"""A row: the sample's number, its messages first to last - 1, tokens and views, and its image's size if there is
+one."""
 
 CHUNK = 5000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Longest sample in tokens and in views, and what becomes of longer ones.
+    """Limits of a sample's length.
 
-    over_long: `split` cuts a dialogue between its turns, `aside` leaves it out; a single turn that is too long, and
-    too many views, are always left out, with a count. Nothing is ever cut inside an answer.
+    Attributes:
+        tokens: Largest number of tokens.
+        views: Largest number of views.
+        over_long: `split` cuts a longer dialogue between its turns, `aside` leaves it out. A single turn that is too
+            long, and too many views, are always left out and counted. Nothing is ever cut within an answer.
     """
 
     tokens: int
@@ -68,11 +72,11 @@ class Meter:
 
     @property
     def parts(self) -> Parts:
-        """The parts that the table is measured in."""
+        """Return the parts in which the table is measured."""
         return Parts(self.folder, self.name, "npy", f"{self.name}.quarantine.jsonl")
 
     def pieces(self, sample: Sample, number: int, tally: Tally) -> Iterator[tuple]:
-        """The rows of one sample; raises `DataError` and others where it cannot be used."""
+        """Yield the rows of one sample; raises `DataError` and other errors if it cannot be used."""
         sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
         sample.sized(sizes).check(self.reader.where(number))
         layouts = [plan_views(*size, self.grid) for size in sizes]
@@ -89,9 +93,9 @@ class Meter:
     def _runs(
         self, messages: Sequence[Message], layouts: Sequence[Layout], tally: Tally
     ) -> Iterator[tuple[int, int, int]]:
-        """First and last message and tokens of the pieces of a dialogue: as many whole turns as fit, again and again.
+        """Yield first and last message and tokens of a dialogue's pieces, each with as many whole turns as fit.
 
-        A turn ends with its answer; what stands behind the last answer is not a turn.
+        A turn ends with its answer; anything after the last answer is not a turn.
         """
         encoded = self.builder.encode(messages, layouts)
         if not any(encoded.trained):
@@ -123,7 +127,7 @@ class Meter:
     def _fitting(
         self, messages: Sequence[Message], layouts: Sequence[Layout], first: int, ends: Sequence[int]
     ) -> tuple[int, int]:
-        """How many turns from message `first` on fit into one piece, and its tokens; found by doubling and halving."""
+        """Return how many turns from message `first` on fit into one piece, by doubling and halving, and its tokens."""
         fits, length, over = 0, 0, len(ends) + 1
         step = 1
         while fits + 1 < over:
@@ -141,13 +145,15 @@ class Meter:
 
 
 def images_before(messages: Sequence[Message], last: int) -> int:
-    """How many images the messages before number `last` have."""
+    """Return the number of images in the messages before number `last`."""
     return sum(isinstance(part, Image) for message in messages[:last] for part in message.parts)
 
 
 def cut(messages: Sequence[Message], first: int, last: int) -> list[Message]:
-    """Messages first to last - 1 as a dialogue of their own: system messages stay, and the images of what is left out
-    before come first. Their numbers stay the same."""
+    """Return messages first to last - 1 as a separate dialogue.
+
+    System messages stay, and the images of omitted messages come first, so that image numbers stay the same.
+    """
     earlier = [message for message in messages[:first] if message.role == "system"]
     images = sum(isinstance(part, Image) for m in messages[:first] if m.role != "system" for part in m.parts)
     kept = list(messages[first:last])
@@ -158,7 +164,7 @@ def cut(messages: Sequence[Message], first: int, last: int) -> list[Message]:
 
 @dataclass(frozen=True)
 class Lengths:
-    """The table of one source, and what became of its samples."""
+    """The table of one source, and the tally of its samples."""
 
     pieces: np.ndarray
     tally: Tally
@@ -172,11 +178,21 @@ def measure_lengths(
     max_bad: float = 1.0,
     progress: Callable[[str, Tally], None] = lambda *_: None,
 ) -> Lengths:
-    """The table of a source in `meter.folder`, measured where it is not there yet; goes on where a stop left it.
+    """Return the table of a source in `meter.folder`, measuring it if necessary and continuing an interrupted run.
 
-    key: of the member's processor (`processor_key`). A table that was made of other files, for another processor or
-    with other limits is made anew. Raises `DataError` where more than a share `max_bad` cannot be used; nothing but the
-    quarantine file is kept then. One process at a time may measure into a folder.
+    A table made of other files, for another processor or with other limits is measured again. One process at a time may
+    measure into a folder.
+
+    Args:
+        meter: The source.
+        key: The key of the member's processor (`processor_key`).
+        workers: Number of processes, by default one per core.
+        engine: See `pool.run`.
+        max_bad: Share of samples that may be unusable.
+        progress: Called with the source's name and its tally so far.
+
+    Raises:
+        DataError: More samples are unusable; only the quarantine file is then kept.
     """
     folder, name = meter.folder, meter.name
     facts = {"files": meter.reader.fingerprint(), "processor": key, **asdict(meter.limits)}
@@ -196,13 +212,13 @@ def measure_lengths(
     try:
         tally.check_share(max_bad, f"source {name} (see {aside}; max_bad_samples)", final=True)
     except DataError:
-        _forget(meter, but=aside)  # so that what is mended is measured again
+        _forget(meter, but=aside)  # so that corrected files are measured again
         raise
     return Lengths(np.load(table, mmap_mode="r"), tally)
 
 
 def _facts_of(path: Path) -> object:
-    """What a table was made of; None where there is none, or its file cannot be read."""
+    """Return what a table was made of; None if there is none, or its file cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))["facts"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -210,7 +226,7 @@ def _facts_of(path: Path) -> object:
 
 
 def _forget(meter: Meter, but: Path | None = None) -> None:
-    """Deletes the table of a source, whole or in parts."""
+    """Delete the table of a source, whole or in parts."""
     meter.parts.forget()
     for ending in ("json", "npy", "quarantine.jsonl"):
         path = meter.folder / f"{meter.name}.{ending}"
@@ -219,7 +235,7 @@ def _forget(meter: Meter, but: Path | None = None) -> None:
 
 
 def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
-    """Joins the parts of a table; the table itself comes last."""
+    """Join the parts of a table; the table itself comes last."""
     folder, name = meter.folder, meter.name
     write_atomic(folder / f"{name}.json", json.dumps({"facts": facts, "tally": vars(total)}))
     tables = [folder / f"{meter.parts.part(k)}.npy" for k in range(count)]
@@ -228,7 +244,7 @@ def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
     def write_table(file: BinaryIO) -> None:
         shape = {"descr": np.lib.format.dtype_to_descr(PIECE), "fortran_order": False}
         np.lib.format.write_array_header_1_0(file, shape | {"shape": (sum(map(len, parts)),)})
-        for part in parts:  # never the whole table in memory
+        for part in parts:  # the whole table is never in memory
             file.write(part.tobytes())
 
     write_atomic(folder / f"{name}.npy", write_table)
@@ -236,7 +252,7 @@ def _gather(meter: Meter, count: int, total: Tally, facts: dict) -> None:
 
 
 def processor_key(processor: SphinxXProcessor) -> str:
-    """Changes with whatever decides how many tokens and views a sample has."""
+    """Return a key that changes with everything that affects how many tokens and views a sample has."""
     image = processor.image_processor
     facts = (processor.template, processor.tokens_per_view, processor.box_decimals, sorted(image.views.items()))
     vocabulary = sorted(processor.tokenizer.get_vocab().items())
@@ -244,7 +260,7 @@ def processor_key(processor: SphinxXProcessor) -> str:
 
 
 def measure(meter: Meter, task: tuple[int, range]) -> Tally:
-    """Measures the samples of a range: writes part `number` of the table."""
+    """Measure the samples of a range: writes part `number` of the table."""
     number, samples = task
     tally, rows, aside = Tally(), [], []
     for index in samples:

@@ -1,7 +1,7 @@
-"""Samples -> what one step of training takes: packs of examples with their ids, labels and kept views.
+"""The data loader: packs of examples for a training step, with their ids, labels and kept views.
 
-Everything random about a sample (its place in the mixture, how it is augmented) depends on the seed and its global
-index alone, so any worker of any run builds the same sample.
+Everything random about a sample (its place in the mixture, its augmentation) depends on the seed and its global index
+alone, so any worker of any run builds the same sample.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sphinx_x.boxes import centre
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.augment import Augmentation, Change
 from sphinx_x.data.blend import Blend
@@ -37,10 +38,18 @@ from sphinx_x.work.tally import UNUSABLE, reason_of
 
 @dataclass
 class Example:
-    """One sample, ready. ids, labels: (T,) int64; views: (V, 3, H, W) uint8; source: its number in the mixture.
+    """One sample, ready for training.
 
-    line: the ids of the text that its views show in reading order, where that is known (a single row of views that
-    is read whole), else empty: what the alignment loss learns from. error: why the sample is a hole, else empty.
+    Attributes:
+        ids: (T,) int64.
+        labels: (T,) int64.
+        views: (V, 3, H, W) uint8.
+        line: The ids of the text that its views show in reading order, which the alignment loss learns from; empty
+            unless known (a single row of views that is read whole).
+        source: Number of its source in the mixture.
+        name: Its name.
+        task: Its task.
+        error: Why the sample cannot be used, otherwise empty.
     """
 
     ids: Tensor
@@ -54,10 +63,11 @@ class Example:
 
 
 class Examples(Dataset[list[Example]]):
-    """The mixture as ready examples: by global index with `example`, a pack of them with `[]`.
+    """The mixture as ready examples: one by global index with `example`, a pack of them with `[]`.
 
-    pieces: the table of lengths of each source (`sphinx_x.data.lengths`), whose rows the mixture's numbers are; limits:
-    those that the tables were made with.
+    Args:
+        pieces: Each source's table of lengths (`sphinx_x.data.lengths`), whose rows the mixture's numbers refer to.
+        limits: The limits that the tables were made with.
     """
 
     def __init__(
@@ -81,14 +91,14 @@ class Examples(Dataset[list[Example]]):
         return [self.example(index) for index in pack]
 
     def example(self, index: int) -> Example:
-        """The example at a global index, or the bad sample that stands in its place."""
+        """Return the example at a global index, or the bad sample in its place."""
         source, number = self.blend[index]
         row = self.pieces[source][number]
         name = f"{self.blend.sources[source].name}: {self.readers[source].where(int(row['sample']))}"
         try:
             return self._build(index, source, row, name)
         except UNUSABLE as error:
-            # a bad sample: counted and named by the training loop, never filled with another sample
+            # a bad sample: counted and named by the training loop, never replaced by another sample
             empty = torch.empty(0, dtype=torch.int64)
             return Example(
                 empty, empty, self._no_views(), empty, source, name, error=f"{reason_of(error)}: {one_line(error)}"
@@ -98,7 +108,7 @@ class Examples(Dataset[list[Example]]):
         return torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
 
     def costs(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and views of the examples at the global indices first to last - 1; nothing is decoded for it."""
+        """Return tokens and views of the examples at the global indices first to last - 1; nothing is decoded."""
         sources, numbers = self.blend.lookup(first, last)
         tokens, views = np.empty(len(sources), np.int64), np.empty(len(sources), np.int64)
         for source in np.unique(sources).tolist():
@@ -111,9 +121,9 @@ class Examples(Dataset[list[Example]]):
         return tokens, views
 
     def _changed(self, row: np.void, rng: np.random.Generator) -> tuple[Change, int, int]:
-        """What is done to the size of a piece's image, and the tokens and views that the piece has then.
+        """Return the change of a piece's image size, and the piece's tokens and views after it.
 
-        Only a single image is changed, and not where the piece would become longer than `limits`.
+        Only a single image is changed, and only if the piece does not become longer than `limits`.
         """
         tokens, views = int(row["tokens"]), int(row["views"])
         change = self.augmentation.draw(rng)
@@ -161,19 +171,19 @@ class Examples(Dataset[list[Example]]):
         )
 
     def _line(self, sample: Sample, layouts: Sequence[Layout]) -> list[int]:
-        """Ids of the text of a single line that lies in one row of views, from the sample's regions."""
+        """Return the ids of the text of a single line in one row of views, from the sample's regions."""
         if len(layouts) != 1 or layouts[0].grid.global_view or not sample.regions:
             return []
         columns = self.grid.columns
         boxes = [region["box"] for region in sample.regions]
-        beside = all(b[0] >= (a[0] + a[2]) / 2 for a, b in pairwise(boxes))  # else they are lines below each other
+        beside = all(b[0] >= centre(a)[0] for a, b in pairwise(boxes))  # otherwise they are several lines
         if any(layouts[0].kept[columns:]) or not beside:
             return []
         return self.builder.text(" ".join(region["text"] for region in sample.regions))
 
 
 class _Packs(Sampler[list[Indices]]):
-    """The packs of one step after the other; remembers the steps that were handed out, in order."""
+    """The packs of one step after another; remembers, in order, which steps were handed out."""
 
     def __init__(self, steps: Iterator[Step], ahead: list[Step], rank: int, ranks: int) -> None:
         self.steps, self.ahead, self.rank, self.ranks = steps, ahead, rank, ranks
@@ -189,12 +199,14 @@ def _as_list(packs: list[list[Example]]) -> list[list[Example]]:
 
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
-"""What asks a run to end: its own process saves first, and needs its workers for the step that it is in."""
+"""Signals to end a run: its own process saves first, and needs its workers for the current step."""
 
 
 def _begin_worker(_: int) -> None:
-    """In a worker: one thread, and a signal that reaches the whole process group is left to the run's own process,
-    which ends its workers."""
+    """Set up a worker: one thread, and signals to the whole process group are left to the main process.
+
+    The main process ends its workers.
+    """
     torch.set_num_threads(1)
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
@@ -204,8 +216,8 @@ def _begin_worker(_: int) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Holds such signals back while workers are started: one that came before a worker ignores it would end it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither masks nor process groups of this kind
+    """Hold such signals back while workers start: one that arrives before a worker ignores it would end it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither signal masks nor process groups of this kind
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -218,10 +230,10 @@ def _undisturbed() -> Iterator[None]:
 def batches(
     examples: Examples, steps: Iterator[Step], workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterable[tuple[Step, list[list[Example]]]]:
-    """Each step with the examples of its packs (of those that rank `rank` of `ranks` computes), in order."""
+    """Yield each step with the examples of its packs (those that rank `rank` of `ranks` computes), in order."""
     ahead: list[Step] = []
     with _undisturbed(), warnings.catch_warnings():
-        # how many workers is the recipe's word, and PyTorch would say what it thinks of it twice for every loader
+        # the recipe sets the number of workers, and PyTorch would warn about it twice for every loader
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         loader = DataLoader(
             examples,
@@ -230,7 +242,7 @@ def batches(
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             worker_init_fn=_begin_worker,
-            # a forked process shares the tables that are mapped; a spawned one would get a copy of them
+            # a forked process shares the mapped tables; a spawned one would get a copy of them
             multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,
         )
         loading = iter(loader)
@@ -239,7 +251,7 @@ def batches(
 
 
 def shards_of(path: str | Path, prefix: str) -> list[Path]:
-    """All shards PREFIX-*.jsonl of a folder."""
+    """Return all shards PREFIX-*.jsonl of a folder."""
     pattern = re.compile(re.escape(prefix) + r"-\d+\.jsonl")
     files = sorted(file for file in Path(path).glob("*.jsonl") if pattern.fullmatch(file.name))
     if not files:

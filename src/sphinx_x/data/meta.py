@@ -1,4 +1,4 @@
-"""Which data files stand behind a path: one file, a folder of shards, or a list in the reference's form (META)."""
+"""The data files that a path refers to: one file, a folder of shards, or a list in the reference's format (META)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sphinx_x.errors import DataError, one_line
 from sphinx_x.work.tally import QUARANTINE
 
 UNITS = {".jsonl": "line", ".json": "item", ".parquet": "row", ".csv": "row"}
-"""The files that are read, and what one record of each is called; tables (.csv) only in a META list."""
+"""The files that are read, and the name of one record of each; tables (.csv) only in a META list."""
 ALONE = (".jsonl", ".json", ".parquet")
 META = ("path", "type", "root", "ratio", "preprocess", "prompt_type", "boxes", "ignore")
 
@@ -24,7 +24,11 @@ META = ("path", "type", "root", "ratio", "preprocess", "prompt_type", "boxes", "
 class DataFile:
     """A file of samples.
 
-    roots: where the paths of its images may begin; form: how it is read; ratio: how often each of its samples comes.
+    Attributes:
+        path: The file.
+        roots: Where the paths of its images may begin.
+        form: How it is read.
+        ratio: How often each of its samples comes.
     """
 
     path: Path
@@ -33,12 +37,12 @@ class DataFile:
     ratio: float = 1.0
 
     def facts(self) -> tuple[object, ...]:
-        """What its samples follow from, but for the content of the file."""
+        """Return everything that its samples depend on, except for the content of the file."""
         return self.path, [str(root) for root in self.roots], self.form, self.path.stat().st_size
 
 
 def data_files(path: str | Path | DataFile, root: str | Path | None, form: Form) -> list[DataFile]:
-    """The files behind a path. root: where their images' paths begin (None: beside each file)."""
+    """Return the files that a path refers to; `root` is where their images' paths begin (None: next to each file)."""
     if isinstance(path, DataFile):
         return [path]
     path = Path(path)
@@ -58,15 +62,15 @@ def data_files(path: str | Path | DataFile, root: str | Path | None, form: Form)
 
 
 def read_meta(path: Path, root: str | Path | None = None, form: Form | None = None) -> list[DataFile]:
-    """The files of a list in the reference's form.
+    """Return the files of a list in the reference's format.
 
-    Paths begin where one works, as in the reference, or else beside the list. `type` only parts batches there and says
-    nothing here.
+    Paths begin in the working directory, as in the reference, or else next to the list. `type` only separates batches
+    there, and is ignored here.
 
     Args:
         path: The YAML file.
-        root: Where paths of images begin for entries that do not say so.
-        form: How files are read, for what their entries do not say.
+        root: Where paths of images begin for entries that do not set it.
+        form: How files are read, as far as their entries do not say.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -81,7 +85,7 @@ def read_meta(path: Path, root: str | Path | None = None, form: Form | None = No
 
 
 def _entry(entry: Any, meta: Path, where: str, root: str | Path | None, form: Form) -> DataFile:
-    if isinstance(entry, list) and len(entry) == 2:  # as the reference's first lists had it
+    if isinstance(entry, list) and len(entry) == 2:  # as in the reference's first lists
         entry = {"path": entry[0], "type": entry[1]}
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         raise DataError(f"{where}: must hold a path")
@@ -106,7 +110,7 @@ def _entry(entry: Any, meta: Path, where: str, root: str | Path | None, form: Fo
 
 
 def _placed(name: str, meta: Path, where: str) -> Path:
-    """A path of a list: from where one works, or else beside the list; raises `DataError` where both are there."""
+    """Return a path of a list, in the working directory or else next to the list; raise `DataError` if both exist."""
     here, beside = Path(name), meta.parent / name
     if not here.exists():
         return beside
@@ -116,7 +120,7 @@ def _placed(name: str, meta: Path, where: str) -> Path:
 
 
 def _form(entry: dict[str, Any], where: str, form: Form) -> Form:
-    """How the file of an entry is read."""
+    """Return how the file of an entry is read."""
     prompt = entry.get("prompt_type", DEFAULT)
     prompt = "None" if prompt is None else prompt
     if prompt not in PROMPTS:

@@ -23,9 +23,13 @@ from sphinx_x.work.tally import Tally
 class Share:
     """Samples of a source and how often they come.
 
-    paths: what a `SampleReader` reads, with `root` for its images, and `form` for how. weight: its share against the
-    other sources, `end` that at the end of the run; or ratio: how often each of its samples comes against the samples
-    of other sources.
+    Attributes:
+        paths: What a `SampleReader` reads.
+        weight: Its share relative to the other sources.
+        end: Its share at the end of the run.
+        ratio: Instead of a weight, how often each of its samples comes relative to the samples of other sources.
+        root: Where the paths of its images begin.
+        form: How it is read.
     """
 
     paths: tuple[Path | DataFile, ...]
@@ -38,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The examples of a run, the plan of their packs, and what became of the samples of each source."""
+    """The examples of a run, the plan of their packs, and the tally of each source."""
 
     examples: Examples
     plan: PackPlan
@@ -46,7 +50,7 @@ class Mixture:
 
 
 def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
-    """Sources that are a list in the reference's form become one source a file: its ratio sets its share."""
+    """Replace sources that are lists in the reference's format by one source per file, whose ratio sets its share."""
     out: dict[str, Share] = {}
     for name, share in shares.items():
         path = share.paths[0] if len(share.paths) == 1 else None
@@ -63,7 +67,7 @@ def split_meta(shares: Mapping[str, Share]) -> dict[str, Share]:
 
 
 def check_paths(shares: Mapping[str, Share]) -> None:
-    """Raises `DataError`, naming the source, where files of sources are not there."""
+    """Raise `DataError`, naming the source, if files of sources do not exist."""
     paths = [(name, path) for name, share in shares.items() for path in share.paths if isinstance(path, Path)]
     missing = [(name, path) for name, path in paths if not path.exists()]
     if missing:
@@ -85,9 +89,10 @@ def open_mixture(
     workers: int | None = None,
     progress: Callable[[str, Tally], None] = lambda *_: None,
 ) -> Mixture:
-    """Opens sources, measures what is not measured yet (tables lie in `folder`), and plans `samples` samples in packs.
+    """Open sources, measure those without a table in `folder`, and plan `samples` samples in packs.
 
-    Raises `DataError` where a source has more than a share `max_bad` of samples that cannot be used, or none that can.
+    Raises:
+        DataError: A source has more than a share `max_bad` of unusable samples, or no usable ones.
     """
     if limits.tokens > budget.tokens or limits.views > budget.views:
         raise DataError("the longest sample is longer than a pack")

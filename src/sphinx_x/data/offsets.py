@@ -1,7 +1,7 @@
-"""Where the records of a data file begin: a table of offsets, found without building the records.
+"""Where the records of a data file begin: a table of offsets, found without parsing the records.
 
 A JSON lines file has a record on every line that is not blank; a JSON array one for every object in it; a table of the
-reference (`.csv`, parted by tabs) one for every row below its heading. What is no such file at all is told in one line.
+reference (`.csv`, separated by tabs) one for every row below its heading. Files of other kinds are refused in one line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BLOCK = 1 << 20
 BOM = b"\xef\xbb\xbf"
 BLANK = np.frombuffer(b" \t\n\r\v\f", np.uint8)
 VERSION = 2
-"""Of the tables; one that was made otherwise is not read."""
+"""Version of the tables; others are not read."""
 OTHERS = (
     (rb"\x1f\x8b|PK\x03\x04|\x28\xb5\x2f\xfd|BZh|\xfd7zXZ|7z\xbc\xaf", "is packed: unpack it first"),
     (rb"PAR1", "is a Parquet file: let its name end in .parquet"),
@@ -34,13 +34,17 @@ OTHERS = (
     (rb"\s*(?i:<!doctype html|<html)", "is a web page, not data: download the file itself"),
     (rb"\xff\xfe|\xfe\xff|.{0,3}\x00", "is UTF-16 or UTF-32 text: save it as UTF-8"),
 )
-"""How files begin that are no JSON, and what they are."""
+"""How files begin that are not JSON, and what they are."""
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """starts: where every record begins, and the end of the file, (N + 1,) int64; gaps: (K, 2) int64, the records
-    before which blank lines stand, with the number of all blank lines before each."""
+    """The offsets of a file.
+
+    Attributes:
+        starts: Where every record begins, and the end of the file, (N + 1,) int64.
+        gaps: (K, 2) int64, the records preceded by blank lines, with the number of all blank lines before each.
+    """
 
     starts: np.ndarray
     gaps: np.ndarray
@@ -49,15 +53,16 @@ class Offsets:
         return len(self.starts) - 1
 
     def line(self, record: int) -> int:
-        """The line of a record, from 1."""
+        """Return the line of a record, from 1."""
         gap = int(np.searchsorted(self.gaps[:, 0], record, side="right")) - 1
         return record + 1 + (int(self.gaps[gap, 1]) if gap >= 0 else 0)
 
 
 def offsets_of(path: Path, tables: Path | None = None) -> Offsets:
-    """The offsets of a file; kept in and mapped from files of the folder `tables`, where given.
+    """Return the offsets of a file, cached in (and memory-mapped from) the folder `tables` if given.
 
-    Raises `DataError` where the file holds no records of its kind.
+    Raises:
+        DataError: The file holds no records of its kind.
     """
     if tables is None:
         return _scan(path)
@@ -109,7 +114,7 @@ def _items(path: Path, file: BinaryIO) -> np.ndarray:
 
 
 def _check_lines(path: Path, head: bytes) -> None:
-    """Raises `DataError` where an object goes on over several lines."""
+    """Raise `DataError` if an object extends over several lines."""
     lines = [line.strip() for line in head.removeprefix(BOM).split(b"\n", 100) if line.strip()]
     if len(lines) < 2 or not lines[0].startswith(b"{") or not re.match(rb'["}\]]', lines[1]):
         return
@@ -125,11 +130,11 @@ def _check_lines(path: Path, head: bytes) -> None:
 
 
 def _check_single(path: Path, content: bytes) -> None:
-    """Raises `DataError` where the only line of a file is a dictionary of samples, not a sample."""
+    """Raise `DataError` if the only line of a file is a dictionary of samples, not a sample."""
     try:
         record = json.loads(content.removeprefix(BOM))
     except (ValueError, RecursionError):
-        return  # told when it is read
+        return  # reported when it is read
     if not isinstance(record, dict) or any(key in record for key in DIALOGUE):
         return
     lists = [key for key, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
@@ -153,7 +158,7 @@ def _line_offsets(file: BinaryIO) -> Offsets:
         done, seen = done + len(block), int(filled[-1])
     starts = np.concatenate([*ends, [done]])
     counts = np.concatenate([*solid, [seen]])
-    lines = np.flatnonzero(np.diff(counts) > 0)  # those that are not blank
+    lines = np.flatnonzero(np.diff(counts) > 0)  # lines that are not blank
     blank = lines - np.arange(len(lines))
     changes = np.flatnonzero(np.diff(blank, prepend=0))
     gaps = np.stack([changes, blank[changes]], axis=1).astype(np.int64)
@@ -161,7 +166,7 @@ def _line_offsets(file: BinaryIO) -> Offsets:
 
 
 def _array_offsets(file: BinaryIO) -> np.ndarray:
-    """Where the objects of one JSON array begin, found without building them: braces outside of strings are counted."""
+    """Return where the objects of a JSON array begin, without parsing them, by counting braces outside of strings."""
     pieces: list[np.ndarray] = []
     done, depth, inside, slashes = 0, 0, 0, 0
     steps = np.zeros(256, np.int8)
@@ -170,7 +175,7 @@ def _array_offsets(file: BinaryIO) -> np.ndarray:
         raw = np.frombuffer(block, np.uint8)
         place = np.arange(len(raw))
         plain = np.maximum.accumulate(np.where(raw != ord("\\"), place, -1 - slashes))
-        before = np.concatenate([[-1 - slashes], plain[:-1]])  # the last byte before each that is no backslash
+        before = np.concatenate([[-1 - slashes], plain[:-1]])  # the last byte before each that is not a backslash
         quotes = (raw == ord('"')) & ((place - before) % 2 == 1)
         strings = (np.cumsum(quotes) + inside) % 2
         step = np.where(strings == 1, 0, steps[raw])
@@ -182,7 +187,7 @@ def _array_offsets(file: BinaryIO) -> np.ndarray:
 
 
 def _row_offsets(path: Path, file: BinaryIO) -> np.ndarray:
-    """Where the rows of a table begin and end; a quoted field may hold line breaks."""
+    """Return where the rows of a table begin and end; a quoted field may contain line breaks."""
     read = 0
 
     def lines() -> Iterator[str]:
@@ -202,6 +207,6 @@ def _row_offsets(path: Path, file: BinaryIO) -> np.ndarray:
 
 
 def table_rows(lines: Iterator[str]) -> Iterator[list[str]]:
-    """The rows of a table in the reference's form: parted by tabs, whatever its name says."""
+    """Yield the rows of a table in the reference's format: separated by tabs, whatever its file name says."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     return csv.reader(lines, delimiter="\t")

@@ -1,8 +1,8 @@
-"""Packs: which samples lie in one row, under two budgets, tokens and views.
+"""Packs: which samples share a row, under two budgets, tokens and views.
 
-The mixture is taken window by window, and the samples of a window are fitted into packs by their lengths alone: so the
-packs are a function of the mixture and the budgets, the same for any number of ranks and workers. A step of training
-takes the next few packs; where it stands is two numbers, the window and the pack in it.
+The mixture is processed window by window, and the samples of a window are fitted into packs by their lengths alone: so
+the packs are a function of the mixture and the budgets, the same for any number of ranks and workers. A training step
+takes the next few packs; its position is two numbers, the window and the pack in it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from sphinx_x.errors import DataError
 
 Costs = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
-"""Tokens and views of the samples at the global indices first to last - 1."""
+"""Returns tokens and views of the samples at the global indices first to last - 1."""
 Indices = tuple[int, ...]
 """Global indices of the samples of one pack, in the mixture's order."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a pack may hold, and how many samples (a window) are fitted into packs at once."""
+    """Limits of a pack, and how many samples (a window) are fitted into packs at once."""
 
     tokens: int
     views: int
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Step:
-    """The packs of one step; the position after it; the share of the run that is done then, 0 to 1."""
+    """The packs of one step, the position after it, and the share of the run that is then done (0 to 1)."""
 
     packs: tuple[Indices, ...]
     after: Position
@@ -55,7 +55,7 @@ class PackPlan:
         self._latest: tuple[int, list[Indices]] = (-1, [])
 
     def window(self, number: int) -> list[Indices]:
-        """The packs of a window, in an order that the seed chooses."""
+        """Return the packs of a window, in an order that the seed chooses."""
         if self._latest[0] != number:
             first = number * self.budget.window
             last = min(first + self.budget.window, self.total)
@@ -66,7 +66,7 @@ class PackPlan:
         return self._latest[1]
 
     def steps(self, packs: int, start: Position | None = None) -> Iterator[Step]:
-        """Steps of `packs` packs each from a position on; what is left at the end of the run makes a smaller one."""
+        """Yield steps of `packs` packs each from a position on; the last one of the run may have fewer."""
         at = start or Position()
         taken: list[Indices] = []
         while at.window < self.windows:
@@ -83,22 +83,28 @@ class PackPlan:
             yield Step(tuple(taken), at, 1.0)
 
     def _progress(self, at: Position) -> float:
-        """Share of the run before a position in the window that was planned last."""
+        """Return the share of the run before a position in the window that was planned last."""
         first = at.window * self.budget.window
         size = min(self.budget.window, self.total - first)
         return (first + size * at.pack / max(len(self.window(at.window)), 1)) / self.total
 
 
 def fit(tokens: np.ndarray, views: np.ndarray, max_tokens: int, max_views: int) -> list[list[int]]:
-    """Numbers of the samples in each pack, ascending: each sample goes to the fullest pack that still takes it.
+    """Fit samples into packs: each goes to the fullest pack that still has room for it.
 
-    In the mixture's order, not the largest first: that would fill packs a little better (0.4 instead of 0.7 % padding
-    on a mixture like the paper's), but put the short samples together, and a pack should be a fair draw of the
-    mixture. Raises `DataError` where a sample alone is over a budget.
+    Samples come in the mixture's order, not the largest first: that would fill packs slightly better (0.4 instead of
+    0.7 % padding on a mixture like the paper's), but group the short samples together, and a pack should be a fair draw
+    of the mixture.
+
+    Returns:
+        Numbers of the samples in each pack, ascending.
+
+    Raises:
+        DataError: A single sample exceeds a budget.
     """
     if len(tokens) and (tokens.max() > max_tokens or views.max() > max_views):
         raise DataError(f"a sample of {tokens.max()} tokens or {views.max()} views is over the budget of a pack")
-    room = np.empty((2, len(tokens)), np.int64)  # tokens and views left in each pack
+    room = np.empty((2, len(tokens)), np.int64)  # tokens and views still free in each pack
     packs: list[list[int]] = []
     for k, (need_tokens, need_views) in enumerate(zip(tokens.tolist(), views.tolist(), strict=True)):
         open_tokens, open_views = room[:, : len(packs)]

@@ -12,11 +12,10 @@ from sphinx_x.errors import DataError, SampleError, needs_extra, one_line
 
 
 class ParquetRows:
-    """The rows of one file, of those columns that are asked for and there (`columns`), and not left out (`without`).
+    """The rows of one file, with the requested columns that exist (`columns`) and are not excluded (`without`).
 
-    The row group that was read last is held, so reading in order is fast.
-
-    Reading in a shuffled order decodes a whole row group for each sample: convert a large set to shards for training.
+    The row group that was read last is kept, so reading in order is fast. Reading in a shuffled order decodes a whole
+    row group for each sample: convert a large set to shards for training.
     """
 
     def __init__(self, path: Path, columns: list[str] | None = None, without: Container[str] = ()) -> None:

@@ -1,7 +1,7 @@
-"""Instruction records as the reference's own loader (LLaMA2-Accessory, `accessory/data`) takes them.
+"""Instruction records as the reference's own loader (LLaMA2-Accessory, `accessory/data`) reads them.
 
-An entry of its META list says with `prompt_type` what is written around an instruction, and with `preprocess` how
-records of another kind become instructions.
+In an entry of its META list, `prompt_type` selects the text around an instruction, and `preprocess` how records of
+another kind become instructions.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ PROMPTS = {
     "caption": "",
     "None": "{instruction}",
 }
-"""What is asked, by `prompt_type`; `caption` asks nothing."""
+"""Questions by `prompt_type`; `caption` has none."""
 WITH_INPUT = (
     f"{_TASK}, paired with an input that provides further context. {_WRITE}.\n\n"
     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
 )
-"""What `alpaca` asks where a record has an input; the other types do not look at it."""
+"""The question of `alpaca` for a record with an input; the other types ignore it."""
 DEFAULT = "alpaca"
 PREPROCESS = ("single_turn_llava", "caption")
 
 
 def asked(instruction: str, more: str, prompt_type: str) -> str:
-    """The question of a record with this instruction and input (`more`)."""
+    """Return the question of a record with this instruction and input (`more`)."""
     prompt = WITH_INPUT if prompt_type == "alpaca" and more.strip() else PROMPTS[prompt_type]
     return prompt.format(instruction=instruction, input=more)
 
 
 def preprocessed(record: dict[str, Any], way: str, name: str, where: str) -> dict[str, Any]:
-    """A record as an instruction record: the first question and answer of a dialogue, or a caption of an image.
+    """Return a record as an instruction record: the first question and answer of a dialogue, or an image's caption.
 
-    Of several captions the reference draws one; here it is the same one every time, by the record's `name`.
+    The reference draws one of several captions; here the record's `name` always selects the same one.
     """
     if way == "caption":
         captions = record.get("caption")

@@ -1,4 +1,4 @@
-"""Any form that is read -> shards with the images inside: what a large set of one's own should be trained from."""
+"""From any readable format to shards with the images inside, which a large set of one's own should be trained from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARD = 5000
 
 @dataclass(frozen=True)
 class Repacking:
-    """What every worker needs: the samples, where their shards go, and how many samples a shard has."""
+    """What every worker needs: the samples, where their shards go, and the number of samples per shard."""
 
     reader: SampleReader
     parts: Parts
@@ -33,10 +33,12 @@ def repack(
     max_bad: float = 0.01,
     progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
-    """Writes the samples of a reader as shards NAME-00000, ... of `size` samples; goes on where a stop left it.
+    """Write the samples of a reader as shards NAME-00000, ... of `size` samples; an interrupted run is continued.
 
-    What cannot be used is named in `quarantine.jsonl`. Raises `DataError` where that is more than a share `max_bad`, or
-    where the folder holds something else.
+    Unusable samples are named in `quarantine.jsonl`.
+
+    Raises:
+        DataError: More than a share `max_bad` is unusable, or the folder holds something else.
     """
     out = Path(out)
     job = Repacking(reader, Parts(out, name), size)
@@ -47,7 +49,7 @@ def repack(
 
 
 def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
-    """Writes one shard with its tally and what was set aside."""
+    """Write one shard with its tally and its quarantined samples."""
     reader, number, samples, aside, tally = job.reader, task[0], [], [], Tally()
     for index in range(number * job.size, min((number + 1) * job.size, len(reader))):
         tally.records += 1

@@ -12,10 +12,10 @@ import json
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from sphinx_x.boxes import Box
 from sphinx_x.conversation import IMAGE, PLACES, ROLES
 from sphinx_x.errors import SampleError, one_line
 
-Box = tuple[float, float, float, float]
 EDGE = 1.0
 """Pixels that a box may stick out of its image: annotators round."""
 LONGEST = 1_000_000
@@ -54,6 +54,19 @@ class ImageRef:
         else:
             place = {"archive": self.archive, "offset": self.offset, "size": self.size}
         return place | {"width": self.width, "height": self.height}
+
+
+@dataclass(frozen=True, slots=True)
+class BoxedText:
+    """A text and its box in pixels of the picture: what a region of a sample holds."""
+
+    text: str
+    box: Box
+
+
+def regions_of(texts: Sequence[BoxedText]) -> list[dict]:
+    """Texts with their boxes as the regions of a sample."""
+    return [{"text": one.text, "box": list(one.box)} for one in texts]
 
 
 @dataclass(slots=True)
@@ -181,7 +194,7 @@ class Sample:
         if not self.boxes:
             found += [(name, RELATIVE) for name in dict.fromkeys(self._relative())]
         for name, image, place in self._places():
-            if not _inside(place, self.images[image]):
+            if not _in_picture(place, self.images[image]):
                 found.append((name, f"{'box' if len(place) == 4 else 'point'} outside its image"))
         return found
 
@@ -237,7 +250,8 @@ def _says(message: dict) -> bool:
     return any(part["type"] in PLACES or part.get("text", "").strip() for part in content)
 
 
-def _inside(place: list, image: ImageRef) -> bool:
+def _in_picture(place: list, image: ImageRef) -> bool:
+    """Whether a box or point lies in its image, or as little outside as annotators round."""
     limits = (image.width, image.height)
     if not all(limits):  # unknown
         return True

@@ -1,12 +1,12 @@
-"""Samples on disk: shards that are written here, and a reader for them and for every other form that is read directly.
+"""Samples on disk: shards that are written here, and a reader for them and for every other format.
 
-A shard is two files: NAME.jsonl (one sample a line) and, where the images are not left where they are, NAME.tar (an
-uncompressed tar of the encoded images). An image in it is named by archive, offset and size, so that it is read with
-one `pread` and any tar tool can open the shard.
+A shard consists of two files: NAME.jsonl (one sample per line) and, unless the images stay where they are, NAME.tar (an
+uncompressed tar of the encoded images). An image in it is identified by archive, offset and size, so that it is read
+with one `pread` and any tar tool can open the shard.
 
-A reader gives samples by number, in any order, from a table of offsets: 8 bytes a sample, which a run keeps in a file
-and maps into memory, so that all processes of a machine share it. That is why this is not one of the streaming
-libraries: those give samples one behind the other, and shuffle and resume what they can hold in a buffer.
+A reader returns samples by number, in any order, from a table of offsets: 8 bytes per sample, which a run keeps in a
+file and maps into memory, so that all processes of a machine share it. That is why this is not one of the streaming
+libraries: those return samples in sequence, and shuffle and resume what fits in a buffer.
 """
 
 from __future__ import annotations
@@ -42,16 +42,19 @@ from sphinx_x.work.tally import Tally
 SKIPPED = METADATA.difference(KNOWN)
 """Columns of a table that need not be read."""
 READING = 2
-"""Changes when the same files are read as other samples than before."""
+"""Incremented when the same files are read as other samples than before."""
 OPEN_FILES = 128
 
 
 def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, Sequence[bytes]]]) -> int:
-    """Writes NAME.tar, then NAME.jsonl, from samples with the encoded bytes of their images; gives their number.
+    """Write NAME.tar, then NAME.jsonl, from samples with the encoded bytes of their images.
 
-    The images of a sample are replaced by references into the archive, of the width and height that they had there or
-    else of the picture's own; a sample without bytes keeps those it has, and where no sample has any there is no
-    archive. The same samples give the same bytes.
+    The images of a sample are replaced by references into the archive, with the width and height given there or else
+    the image's own. A sample without bytes keeps its references, and if no sample has any bytes there is no archive.
+    The same samples give the same bytes.
+
+    Returns:
+        The number of samples.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,10 +85,10 @@ def write_shard(folder: str | Path, name: str, samples: Iterable[tuple[Sample, S
 
 
 def member_key(name: str, number: int) -> str:
-    """What the members of a sample are called in the archive: its number in the shard and what its id has of letters.
+    """Return the name of a sample's members in the archive: its number in the shard, and the letters of its id.
 
     So no two are the same, none leaves the folder into which the archive is unpacked, and tools that group members by
-    what stands before the first dot find the pictures of one sample together.
+    the name before the first dot keep the images of one sample together.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60].strip("_-")
     return f"{number:06d}-{plain}" if plain else f"{number:06d}"
@@ -98,7 +101,11 @@ def write_part(
     tally: Tally,
     aside: Sequence[dict],
 ) -> Tally:
-    """Writes part `number` of a run as a shard; gives its tally. samples: fill `tally` and `aside` while taken."""
+    """Write part `number` of a run as a shard; returns its tally.
+
+    Args:
+        samples: The samples, which fill `tally` and `aside` while they are consumed.
+    """
     write_shard(parts.folder, parts.part(number), samples)
     return parts.finish(number, tally, aside)
 
@@ -117,13 +124,17 @@ def _append(file: BinaryIO, archive: str, stem: str, picture: bytes, known: Imag
 
 
 class SampleReader:
-    """Samples by number, of shards and of every other form that is read directly.
+    """Samples by number, from shards and every other format that is read directly.
 
-    paths: files, or folders of .jsonl files. JSON lines or one JSON array, of samples, of the library's messages, of
-    ShareGPT/LLaVA conversations or of instructions; Parquet with the same columns; the reference's YAML with its META
-    list. root: where paths of images begin, if not beside the file. tables: a folder that keeps the tables of offsets,
-    for large sets. form: how the files are to be read where they do not say so themselves. Files are opened when first
-    read, per process.
+    Files are opened when first read, separately in each process.
+
+    Args:
+        paths: Files, or folders of .jsonl files: JSON lines or one JSON array, of samples, of the library's messages,
+            of ShareGPT/LLaVA conversations or of instructions; Parquet with the same columns; the reference's YAML with
+            its META list.
+        root: Where paths of images begin, if not next to the file.
+        tables: A folder that keeps the tables of offsets, for large sets.
+        form: How to read the files, as far as they do not say so themselves.
     """
 
     def __init__(
@@ -163,24 +174,24 @@ class SampleReader:
         return sample
 
     def where(self, index: int) -> str:
-        """File and line of a sample, for messages."""
+        """Return file and line of a sample, for messages."""
         file, line = self._find(index)
         number = line + 1 if file in self._rows else self._offsets[file].line(line)
         return f"{self.files[file]}: {UNITS[self.files[file].suffix]} {number}"
 
     def is_named(self, index: int, sample: Sample) -> bool:
-        """Whether a sample has an id of its own, not one from its place in the file."""
+        """Return whether a sample has an id of its own, not one from its place in the file."""
         return sample.id != self._name(*self._find(index))
 
     def form(self, index: int) -> Form:
-        """How the file of a sample is read."""
+        """Return how the file of a sample is read."""
         return self._entries[self._find(index)[0]].form
 
     def _name(self, file: int, line: int) -> str:
         return f"{self.files[file].stem}-{line + 1}"
 
     def image_bytes(self, sample: Sample, number: int = 0) -> bytes:
-        """The encoded bytes of one image of a sample of this reader."""
+        """Return the encoded bytes of one image of a sample of this reader."""
         if not 0 <= number < len(sample.images):
             raise SampleError(f"sample {sample.id}", "images", "there is no such image", str(number))
         image = sample.images[number]
@@ -188,24 +199,24 @@ class SampleReader:
             return image.data
         if image.path is not None:
             try:
-                if not stat.S_ISREG(os.stat(image.path).st_mode):  # a pipe could be read for ever
+                if not stat.S_ISREG(os.stat(image.path).st_mode):  # reading a pipe could take for ever
                     raise OSError("not a regular file")
                 return Path(image.path).read_bytes()
-            except (OSError, ValueError) as error:  # a name may hold what no file system takes
+            except (OSError, ValueError) as error:  # a name may contain characters that no file system takes
                 raise SampleError(
                     f"sample {sample.id}", f"images[{number}].path", "image missing", one_line(error)
                 ) from error
         return self._read(Path(str(image.archive)), image.offset, image.size)
 
     def image_size(self, sample: Sample, number: int = 0) -> tuple[int, int]:
-        """Width and height of an image, upright: as the sample says, else from the image's head."""
+        """Return width and height of an image, upright: as the sample says, or from the image's header."""
         image = sample.images[number]
         if image.width and image.height:
             return image.width, image.height
         return image_size(image.path if image.path is not None else self.image_bytes(sample, number))
 
     def fingerprint(self) -> str:
-        """Changes when a file does: its name, size or time, or how it is read."""
+        """Return a key that changes when a file does (name, size or time), or how it is read."""
         facts = [(*map(str, entry.facts()), entry.path.stat().st_mtime_ns) for entry in self._entries]
         return hashlib.sha256(repr((READING, facts)).encode()).hexdigest()[:16]
 
@@ -230,12 +241,12 @@ class SampleReader:
             record, length = json.JSONDecoder().raw_decode(text)
         except (ValueError, RecursionError) as error:
             raise SampleError(where, "", "not JSON", one_line(error)) from error
-        if text[length:].strip() not in ("", ",", "]"):  # what parts the elements of an array
+        if text[length:].strip() not in ("", ",", "]"):  # separators of an array's elements
             raise SampleError(where, "", "not JSON", "more behind its end")
         return record
 
     def _row(self, file: int, heading: tuple[int, int], row: tuple[int, int], where: str) -> dict[str, str | None]:
-        """A row of a table by its columns; empty fields are None."""
+        """Return a row of a table by its columns; empty fields are None."""
         texts = [self._read(self.files[file], start, end - start).decode("utf-8-sig") for start, end in (heading, row)]
         names, values = (next(filter(None, table_rows(iter(text.splitlines(keepends=True))))) for text in texts)
         if len(names) != len(values):
@@ -243,7 +254,7 @@ class SampleReader:
         return {name: value or None for name, value in zip(names, values, strict=True)}
 
     def _read(self, path: Path, offset: int, size: int) -> bytes:
-        """`size` bytes of a file; the files that were read last stay open, a forked process shares them."""
+        """Return `size` bytes of a file; recently read files stay open, and a forked process shares them."""
         try:
             if path not in self._open:
                 if not stat.S_ISREG(os.stat(path).st_mode):
@@ -262,7 +273,7 @@ class SampleReader:
 
 
 def _resolve(image: ImageRef, roots: Sequence[Path], where: str) -> ImageRef:
-    """Names relative to the file become paths: below the root in which the file is."""
+    """Turn names relative to the file into paths: in the root that has the file."""
 
     def placed(name: str | None) -> str | None:
         if name is None:

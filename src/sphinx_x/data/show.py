@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -21,7 +18,7 @@ from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, plan_views
-from sphinx_x.work.files import write_atomic
+from sphinx_x.report.html import Item, Paragraph, Picture, Section, Span, write_html
 from sphinx_x.work.tally import UNUSABLE
 
 logger = logging.getLogger(__name__)
@@ -34,6 +31,11 @@ BEFORE = 4
 """Whole characters or words before a token that its text is told apart from."""
 QUESTION = 100
 """Characters of the first question in the line that a sample is folded into."""
+INTRO = (
+    "Green: tokens that are trained on, each in its own shade. Plain or grey: tokens that are only read. Blue: images. "
+    "Behind each picture: the padded square that the model sees, skipped parts crossed out. A number beside a box is "
+    "that of the words below it; grey boxes are regions."
+)
 
 
 @dataclass(frozen=True)
@@ -117,20 +119,25 @@ def show(
     reader: SampleReader, processor: SphinxXProcessor, out: str | Path, numbers: Iterable[int], title: str
 ) -> list[str]:
     """Writes samples of a reader into one page that needs nothing else; gives what was wrong with any of them."""
-    cards, wrong = [], []
-    for number in numbers:
-        try:
-            cards.append(_card(reader, number, processor, first=not cards))
-        except UNUSABLE as error:
-            where = reader.where(number)
-            wrong.append(f"{where}: {one_line(error).removeprefix(where + ': ')}")
-            cards.append(f'<section><p class="wrong">{html.escape(wrong[-1])}</p></section>')
-    page = _PAGE.format(title=html.escape(title), cards="\n".join(cards))
-    write_atomic(out, page.encode(errors="backslashreplace"))
+    wrong: list[str] = []
+    write_html(out, title, [Section(intro=INTRO, items=_items(reader, processor, numbers, wrong), below=True)])
     return wrong
 
 
-def _card(reader: SampleReader, number: int, processor: SphinxXProcessor, first: bool) -> str:
+def _items(
+    reader: SampleReader, processor: SphinxXProcessor, numbers: Iterable[int], wrong: list[str]
+) -> Iterator[Item]:
+    """Samples as items of the page, the first one unfolded; those that cannot be shown are told in `wrong`."""
+    for place, number in enumerate(numbers):
+        try:
+            yield replace(_item(reader, number, processor), folded=place > 0)
+        except UNUSABLE as error:
+            where = reader.where(number)
+            wrong.append(f"{where}: {one_line(error).removeprefix(where + ': ')}")
+            yield Item(where, problem=wrong[-1])
+
+
+def _item(reader: SampleReader, number: int, processor: SphinxXProcessor) -> Item:
     sample = reader[number]
     problems = "; ".join(f"{field}: {reason}" for field, reason in sample.problems())
     if not any(message["role"] == "assistant" for message in sample.messages):
@@ -141,23 +148,25 @@ def _card(reader: SampleReader, number: int, processor: SphinxXProcessor, first:
     messages = parse_messages(sample.messages)
     encoded = builder.encode(messages, layouts)
     places = _places(messages)
-    pictures, facts = [], [sample.id, sample.source, sample.task, sample.licence]
+    pictures, facts = [], [sample.id, sample.source, sample.licence]
     for k, (image, layout) in enumerate(zip(images, layouts, strict=True)):
         facts.append(f"{image.width} x {image.height}: {layout.views} views, {layout.skipped} skipped")
         regions = [(tuple(region["box"]), "", "#999999") for region in sample.regions] if k == 0 else []
         named = [(part, str(number), color) for number, (part, _, color) in enumerate(places, 1) if part.image == k]
         here = [(place, label, color) for part, label, color in named for place in part.places]
-        pictures.append(_picture(_large(image, [*regions, *here])))
-        pictures.append(_picture(_views(image, layout), VIEWS))
+        pictures.append(Picture(_large(image, [*regions, *here]), f"image {k + 1} with its boxes"))
+        pictures.append(Picture(_views(image, layout), f"views of image {k + 1}", VIEWS))
     facts.append(f"{len(encoded.ids)} tokens, {sum(encoded.trained)} trained")
-    head = " &middot; ".join(html.escape(fact) for fact in facts if fact)
-    wrong = f'<p class="wrong">{html.escape(problems)}</p>' if problems else ""
-    said = "".join(_run(run) for run in runs_of(encoded.ids, encoded.trained, builder))
-    shown = f'<div class="pictures">{"".join(pictures)}</div>'
-    legend = "".join(_entry(number, *place) for number, place in enumerate(places, 1))
-    inside = f'{shown}<p class="places">{legend}</p><p class="said">{said}</p>'
-    summary = f"<summary>{html.escape(_question(messages))}<small>{head}</small></summary>"
-    return f"<section>{wrong}<details{' open' if first else ''}>{summary}{inside}</details></section>"
+    legend = [span for number, place in enumerate(places, 1) for span in _entry(number, *place)]
+    said = [_span(run) for run in runs_of(encoded.ids, encoded.trained, builder)]
+    return Item(
+        title=_question(messages),
+        pictures=pictures,
+        texts=[*([Paragraph(legend)] if legend else []), Paragraph(said, "tokens")],
+        facts=[fact for fact in facts if fact],
+        labels=[("task", sample.task)] if sample.task else [],
+        problem=problems,
+    )
 
 
 def _question(messages: Sequence[Message]) -> str:
@@ -182,11 +191,11 @@ def _places(messages: Sequence[Message]) -> list[tuple[Place, str, str]]:
     return out
 
 
-def _entry(number: int, part: Place, before: str, color: str) -> str:
-    """A line of the legend: the number that stands beside a place, the words before it, its pixels."""
+def _entry(number: int, part: Place, before: str, color: str) -> tuple[Span, Span]:
+    """An entry of the legend: the number that stands beside a place, the words before it, its pixels."""
     pixels = "; ".join(", ".join(f"{n:.0f}" for n in place) for place in part.places[:4])
     more = f"; {len(part.places) - 4} more" if len(part.places) > 4 else ""
-    return f'<span><b style="background:{color}">{number}</b> {html.escape(before)} [{pixels}{more}]</span>'
+    return Span([str(number)], "badge", color), Span([f" {before} [{pixels}{more}]\u2003 "])
 
 
 def _large(image: Image.Image, places: Iterable[tuple[tuple[float, ...], str, str]]) -> Image.Image:
@@ -203,49 +212,8 @@ def _views(image: Image.Image, layout: Layout) -> Image.Image:
     return draw_views(image, layout.grid.canvas, layout.content(), cells)
 
 
-def _picture(image: Image.Image, side: int = 0) -> str:
-    """An image as a part of the page; side: pixels that it is scaled to."""
-    image = image.copy()
-    if side:
-        image.thumbnail((side, side))
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=85)
-    return f'<img src="data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}">'
-
-
-def _run(run: Run) -> str:
+def _span(run: Run) -> Span:
     if run.kind == "image":
-        return f'<span class="image">image: {run.tokens} tokens</span>'
-    pieces = [f"<i>{html.escape(text)}</i>" for text in run.texts[:SHOWN]]
-    more = f" ... {len(run.texts) - SHOWN:,} more" if len(run.texts) > SHOWN else ""
-    return f'<span class="{run.kind}">{"".join(pieces)}{more}</span>'
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }}
-h1 {{ font-size: 1.3rem; }}
-section {{ border-top: 1px solid #ccc; padding: .6rem 0; }}
-summary {{ cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }}
-summary small {{ display: block; font-weight: normal; color: #666; }}
-.pictures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; margin: 1rem 0; }}
-.pictures img {{ border: 1px solid #ddd; max-width: 100%; }}
-.places span {{ display: inline-block; margin-right: 1.5rem; }}
-.places b {{ color: #fff; padding: 0 .4em; }}
-.said {{ max-height: 24rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; }}
-.said {{ font: 14px/1.7 ui-monospace, monospace; }}
-.said i {{ font-style: normal; }}
-.read i:nth-child(even) {{ background: #f1f1f1; }}
-.trained {{ color: #06501d; }}
-.trained i {{ background: #c9efd3; }}
-.trained i:nth-child(even) {{ background: #ade3bc; }}
-.image {{ background: #dbe7fb; border-radius: 3px; padding: 0 .3em; }}
-.wrong {{ color: #b00020; }}
-</style></head><body>
-<h1>{title}</h1>
-<p>Green: tokens that are trained on, each in its own shade. Grey and white: tokens that are read only. Blue: images.
-Behind each picture: the padded square that the model sees, skipped parts crossed out. A number beside a box is that of
-the words below it; grey boxes are regions.</p>
-{cards}
-</body></html>
-"""
+        return Span([f"image: {run.tokens} tokens"], "image")
+    more = [f" ... {len(run.texts) - SHOWN:,} more"] if len(run.texts) > SHOWN else []
+    return Span([*run.texts[:SHOWN], *more], run.kind)

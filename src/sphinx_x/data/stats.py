@@ -1,4 +1,4 @@
-"""Counts of a data set, a row for every set or document: samples, turns, tokens, views, shapes and skipped views."""
+"""Counts of a data set, one row per set or document: samples, turns, tokens, views, shapes and skipped views."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ from sphinx_x.work.tally import UNUSABLE, reason_of
 
 CHUNK = 500
 PAGE = re.compile(r"#page=\d+$")
-"""What the source of a page ends in: its document is what is counted."""
+"""The ending of a page's source, without which it is the document that is counted."""
 Progress = Callable[[int], None]
 
 
 @dataclass
 class Counts:
-    """Of one source. tokens, trained, views: of each sample; skipped: views that are not encoded; aspects: width over
-    height of each image; unusable: samples by what is wrong with them."""
+    """Counts of one source.
+
+    Attributes:
+        skipped: Number of views that are not encoded.
+        tokens: Of each sample, like trained and views.
+        aspects: Width over height of each image.
+        unusable: Number of unusable samples by reason.
+    """
 
     samples: int = 0
     turns: int = 0
@@ -42,12 +48,12 @@ class Counts:
     unusable: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Counts) -> None:
-        """Adds the counts of another part of the source."""
+        """Add the counts of another part of the source."""
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
 
     def row(self, name: str) -> list[str]:
-        """The columns of `HEADINGS`."""
+        """Return the columns of `HEADINGS`."""
         seen = sum(self.views) + self.skipped
         tokens = np.percentile(self.tokens, (50, 95, 100)) if self.tokens else np.zeros(3)
         aspects = np.percentile(self.aspects, (5, 50, 95)) if self.aspects else ()
@@ -84,7 +90,7 @@ HEADINGS = (
 def count(
     reader: SampleReader, processor: SphinxXProcessor, workers: int | None = None, progress: Progress = lambda _: None
 ) -> dict[str, Counts]:
-    """Counts of every source in a reader, as one member reads it: a set, or a document with all its pages.
+    """Count every source in a reader, as one member reads it: a set, or a document with all its pages.
 
     Samples without a source count under `-`.
     """
@@ -99,7 +105,7 @@ def count(
 
 
 def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> dict[str, Counts]:
-    """Counts of the samples from number `start` on."""
+    """Count the samples from number `start` on."""
     reader, processor = common
     builder, grid = processor.prompt_builder(), processor.image_processor.grid()
     out: dict[str, Counts] = defaultdict(Counts)
@@ -127,7 +133,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
 
 
 def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
-    """Tokens, views and aspect ratios of every source as a PNG."""
+    """Draw tokens, views and aspect ratios of every source as a PNG."""
     with needs_extra("data", "drawing plots"):
         from matplotlib.figure import Figure
         from matplotlib.ticker import LogLocator, NullLocator
@@ -140,7 +146,7 @@ def draw_stats(counts: dict[str, Counts], path: str | Path) -> None:
         (axes[1], "views of a sample", lambda c: c.views),
         (axes[2], "width / height of an image", lambda c: c.aspects),
     ):
-        values = [of(counts[name]) or [1] for name in names]  # nothing cannot be drawn on a logarithmic axis
+        values = [of(counts[name]) or [1] for name in names]  # zero cannot be drawn on a logarithmic axis
         axis.boxplot(values, orientation="horizontal", whis=(5, 95), showfliers=False)
         axis.set_title(f"{title} (5, 25, 50, 75, 95 %)", fontsize="medium")
         axis.grid(axis="x", alpha=0.3)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from sphinx_x.boxes import Box
 from sphinx_x.errors import DataError, ImageError, one_line
 
 
@@ -134,7 +135,7 @@ class Item:
     kind: str = ""
     cluster: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    box: tuple[float, ...] | None = None
+    box: Box | None = None
     size: tuple[int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 

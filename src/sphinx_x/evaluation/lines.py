@@ -1,10 +1,10 @@
 """How well a reader reads text lines: character error rate over a fixed set of lines with known text.
 
-A line set is a folder with `lines.jsonl`, one line of text each:
+A line set is a folder with `lines.jsonl`, one text line in each of its lines:
 
     {"image": "images/0007.png", "text": "the words of the line", "document": "sbcl-doc/sbcl.pdf", "page": 12}
 
-and the images it names, in `images.zip` beside it or as files of the folder. `benchmarks/make_line_set.py` makes line
+and the images it names, in `images.zip` next to it or as files of the folder. `benchmarks/make_line_set.py` makes line
 sets from the PDFs of Debian packages; a small one comes with this package (`PACKAGED`).
 """
 
@@ -26,12 +26,12 @@ from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval,
 
 PACKAGED = Path(__file__).parent / "data" / "lines"
 Reader = Callable[[list[Image.Image]], list[str]]
-"""Takes a batch of RGB images, gives the text of each."""
+"""Returns the text of each of a batch of RGB images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A picture of a line, by name, with its text and where it comes from."""
+    """An image of a line, by name, with its text and where it comes from."""
 
     image: str
     text: str
@@ -47,7 +47,7 @@ class LineSet:
     lines: tuple[Line, ...]
 
     def sample(self, count: int) -> LineSet:
-        """`count` lines spread evenly over the set; the set itself when it has no more."""
+        """Return `count` lines spread evenly over the set, or the set itself if it has no more."""
         if count < 1:
             raise DataError(f"a sample needs at least 1 line, not {count}")
         step = max(len(self.lines) / count, 1.0)
@@ -55,7 +55,7 @@ class LineSet:
         return LineSet(self.folder, tuple(chosen))
 
     def images(self, lines: Iterable[Line]) -> list[Image.Image]:
-        """The pictures of these lines as RGB."""
+        """Return the images of these lines in RGB."""
         archive = self.folder / "images.zip"
         if not archive.is_file():
             return [_decode(self.folder / line.image, line.image) for line in lines]
@@ -79,7 +79,7 @@ def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
 
 
 def load_line_set(folder: Path | str | None = None) -> LineSet:
-    """The line set of a folder, or the one that comes with the package."""
+    """Return the line set of a folder, or the one that comes with the package."""
     folder = Path(folder) if folder is not None else PACKAGED
     path = folder / "lines.jsonl"
     if not path.is_file():
@@ -106,13 +106,13 @@ def _parse(row: str, where: str) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """How a reader did on a line set; rates are shares, not per cent."""
+    """A reader's results on a line set; rates are fractions, not per cent."""
 
     cer: float
     """Summed edit distance over summed length of the texts."""
     low: float
     high: float
-    """The 95% interval of `cer`, from draws of whole documents."""
+    """Upper end of the 95% interval of `cer`, from draws of whole documents."""
     exact: float
     """Share of lines without any error."""
     lines: int
@@ -122,7 +122,7 @@ class LineResult:
     """The error rate of each document."""
 
     def to_dict(self) -> dict:
-        """As JSON."""
+        """Return the result as JSON types."""
         return asdict(self)
 
 
@@ -133,8 +133,15 @@ def evaluate_lines(
     predictions: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LineResult:
-    """Runs a reader over a line set. `predictions` is where to write what it read, one JSON object a line;
-    `progress` is told how many lines of how many are done after each batch."""
+    """Run a reader over a line set.
+
+    Args:
+        reader: The reader.
+        line_set: The lines.
+        batch_size: Number of lines that are read at once.
+        predictions: File for what it read, one JSON object per line.
+        progress: Called after each batch with the number of lines done, and of all lines.
+    """
     if batch_size < 1:
         raise DataError(f"the batch size must be at least 1, not {batch_size}")
     answers: list[str] = []
@@ -184,7 +191,7 @@ def _sum_up(line_set: LineSet, counts: list[tuple[int, int]], seconds: float) ->
 
 
 def format_results(results: Mapping[str, LineResult]) -> str:
-    """A Markdown table of readers and how they did."""
+    """Return a Markdown table of readers and their results."""
     rows = [
         "| reader | CER | 95% interval | exact lines | lines | documents | s/line |",
         "|---|---|---|---|---|---|---|",

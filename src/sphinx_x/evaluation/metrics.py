@@ -1,4 +1,4 @@
-"""How far an answer is from the truth: characters of a text, overlap of two boxes."""
+"""How far an answer is from the truth, in characters, and how sure a rate is."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BOOTSTRAP_DRAWS = 2000
 
 
 def normalise_text(text: str) -> str:
-    """NFKC, with every run of white space as one space and none at the ends."""
+    """Return the text in NFKC, with every run of white space as one space and none at the ends."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def edit_distance(first: str, second: str) -> int:
-    """The least number of characters to insert, delete or replace that turns one text into the other (Levenshtein)."""
+    """Return the smallest number of insertions, deletions and substitutions between two texts (Levenshtein)."""
     start = 0
     shorter = min(len(first), len(second))
     while start < shorter and first[start] == second[start]:
@@ -37,13 +37,13 @@ def edit_distance(first: str, second: str) -> int:
 
 
 def character_errors(prediction: str, reference: str) -> tuple[int, int]:
-    """The edit distance of the two texts and the length of the reference, both normalised first."""
+    """Return the edit distance of the two texts and the length of the reference, both normalised first."""
     reference = normalise_text(reference)
     return edit_distance(normalise_text(prediction), reference), len(reference)
 
 
 def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """Summed edit distance over summed reference length, after normalising both sides; can be above 1."""
+    """Return summed edit distance over summed reference length, both normalised; can be above 1."""
     if len(predictions) != len(references):
         raise DataError(f"{len(predictions)} predictions for {len(references)} references")
     pairs = [character_errors(one, other) for one, other in zip(predictions, references, strict=True)]
@@ -53,23 +53,14 @@ def character_error_rate(predictions: Sequence[str], references: Sequence[str]) 
     return sum(pair[0] for pair in pairs) / length
 
 
-def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two boxes (x1, y1, x2, y2); 0 for boxes without area."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    union = _area(first) + _area(second) - common
-    return common / union if union > 0 else 0.0
-
-
-def _area(box: Sequence[float]) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
-
-
 def drawn_rates(table: np.ndarray) -> np.ndarray:
-    """(draws, columns - 1) rates over fixed draws of documents with replacement, the same draws for every column.
+    """Return rates over fixed bootstrap draws of documents, the same draws for every column.
 
-    table: (documents, columns) of errors, in the last column what they are out of.
+    Args:
+        table: (documents, columns) of errors, with what they are out of in the last column.
+
+    Returns:
+        Rates (draws, columns - 1).
     """
     draws = np.random.default_rng(0).integers(len(table), size=(BOOTSTRAP_DRAWS, len(table)))
     sums = table[draws].sum(axis=1)
@@ -77,6 +68,6 @@ def drawn_rates(table: np.ndarray) -> np.ndarray:
 
 
 def interval(drawn: np.ndarray) -> tuple[float, float]:
-    """The 2.5% and 97.5% quantiles of what was drawn."""
+    """Return the 2.5% and 97.5% quantiles of the draws."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)

@@ -34,17 +34,12 @@ class Result:
         return self.item, self.verdict
 
 
-def row_name(row: Row) -> str:
-    """What the files of a row are called."""
-    return row.scored.chosen.name if row.shown == "images" else f"{row.scored.chosen.name}.{row.shown}"
-
-
 def write_results(run: Run, out: Path) -> None:
     """Writes `items/TASK.jsonl` of every row of a run."""
     for row in run.rows:
         lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(row))
         (out / ITEMS).mkdir(parents=True, exist_ok=True)
-        write_atomic(out / ITEMS / f"{row_name(row)}.jsonl", "".join(lines))
+        write_atomic(out / ITEMS / f"{row.name}.jsonl", "".join(lines))
 
 
 def _lines(row: Row) -> Iterator[Mapping[str, Any]]:

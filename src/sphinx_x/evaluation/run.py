@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,11 @@ verdicts, so nothing is asked again for a new one."""
 ANSWERS = "answers"
 
 
+def store_name(chosen: Chosen, shown: Shown) -> str:
+    """Name the files of a row: `docvqa`, `docvqa.blind`."""
+    return chosen.name if shown == "images" else f"{chosen.name}.{shown}"
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the report: a split, what the model was shown, and what came out."""
@@ -36,6 +41,16 @@ class Row:
     shown: Shown
     scored: Scored
     answers: Sequence[Answer]
+
+    @property
+    def name(self) -> str:
+        """What the row and its files are called."""
+        return store_name(self.scored.chosen, self.shown)
+
+    @cached_property
+    def shown_items(self) -> list[Item]:
+        """The items with the pictures that the model saw."""
+        return shown_items(self.scored.items, self.shown)
 
     @property
     def refused(self) -> dict[int, str]:
@@ -141,7 +156,7 @@ def evaluate(
         for chosen in tasks:
             items = limited(read_items(chosen, root), limit)
             for kind in shown:
-                store = Store(folder, chosen.name if kind == "images" else f"{chosen.name}.{kind}")
+                store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
                 found = ask(how, chosen.task, shown_items(items, kind), store, told, rank.number, rank.count)
                 store.hand_in(rank.number, found.values())

@@ -1,4 +1,4 @@
-"""Runs a model over an evaluation set and prints the figures: what `sphinx-x eval` does."""
+"""What `sphinx-x eval` does: runs a model over an evaluation set and prints the figures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sphinx_x.reading import READ
 from sphinx_x.work.files import write_atomic
 
 LONGEST_ANSWER = 120
-"""Tokens: lines have at most 90 characters."""
+"""In tokens: lines have at most 90 characters."""
 
 
 def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | None = None) -> LineResult:
-    """How a loaded model reads a line set (by default the one in the package)."""
+    """Return how a loaded model reads a line set (by default the one in the package)."""
 
     def reader(images: list[Image.Image]) -> list[str]:
         return sphinx.chat_batch([(READ, image) for image in images], max_new_tokens=LONGEST_ANSWER)
@@ -29,7 +29,7 @@ def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | No
 
 
 def print_line_figures(model: str, folder: Path | None, predictions: Path | None, device: str | None = None) -> None:
-    """Loads a model, reads the lines of a folder with it and prints the character error rate."""
+    """Load a model, let it read the lines of a folder, and print the character error rate."""
     result = read_lines_with(SphinxX.load(model, device=device), folder, predictions)
     print(f"{result.lines} lines of {len(result.documents)} documents, {result.characters} characters")
     interval = f"95 % interval {100 * result.low:.2f} to {100 * result.high:.2f}"
@@ -41,7 +41,7 @@ def print_line_figures(model: str, folder: Path | None, predictions: Path | None
 def print_sample_figures(
     model: str, against: str | None, samples: Sequence[Path], out: Path | None, device: str | None = None
 ) -> None:
-    """Asks a model, and another one to compare with, all that held-out samples ask, and prints a Markdown table."""
+    """Ask a model, and another one to compare with, everything that held-out samples ask; print a Markdown table."""
     names = [name for name in (against, model) if name]
     scores = []
     for name in names:

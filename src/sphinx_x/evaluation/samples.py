@@ -1,6 +1,6 @@
 """How well a model answers held-out samples: every answer of every dialogue, asked after the true ones before it.
 
-Answers are told apart by what they are: text (character error rate), a box (right where it overlaps the true one by
+Answers are of several kinds: text (character error rate), a box (right if its overlap with the true one is at least
 half), a mark (`<Mark 2>.`), yes or no. Two models are compared on the same answers, with intervals from draws of whole
 documents, since the answers about one document are alike.
 """
@@ -14,25 +14,33 @@ from pathlib import Path
 
 import numpy as np
 
+from sphinx_x.boxes import iou
 from sphinx_x.conversation import Image, Message, Place, Text, parse_boxes, parse_messages
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.words import READY
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, iou, normalise_text
+from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
 from sphinx_x.inference import Prompt, SphinxX
 
 OVERLAP = 0.5
 MARK = re.compile(r"<Mark \w+>\.")
 CHUNK = 512
-"""Answers that are asked for at once."""
+"""Number of answers that are asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An answer that is measured. turn: its number in the dialogue, from 0; kind: what sort of answer it is.
+    """An answer that is measured.
 
-    messages: all before it; text: the true answer, or box: the true box in pixels of one of the images.
+    Attributes:
+        sample: Name of its sample.
+        document: The document that it is about.
+        turn: Its number in the dialogue, from 0.
+        kind: What kind of answer it is.
+        messages: All messages before it.
+        text: The true answer.
+        box: Or the true box, in pixels of one of the images.
     """
 
     sample: str
@@ -51,7 +59,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a model answered, its errors, and out of how many: characters of a text, else 1."""
+    """A model's answer.
+
+    Attributes:
+        asked: What was asked.
+        answer: The answer.
+        errors: Its errors.
+        length: Out of how many: the characters of a text, otherwise 1.
+    """
 
     asked: Asked
     answer: str
@@ -61,7 +76,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Errors of all answers of a kind as a share, with its 95 % interval."""
+    """Errors of all answers of a kind as a fraction, with its 95 % interval."""
 
     answers: int
     documents: int
@@ -76,16 +91,23 @@ def score_samples(
     longest: int = 512,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Score]:
-    """Asks a model everything that the samples of these shards ask. longest: tokens of an answer.
+    """Ask a model everything that the samples of these shards ask.
 
-    progress: called with how many samples of how many are done. Raises `DataError` where there is nothing to ask.
+    Args:
+        sphinx: The model.
+        paths: The samples.
+        longest: Longest answer in tokens.
+        progress: Called with the number of samples done, and of all samples.
+
+    Raises:
+        DataError: There is nothing to ask.
     """
     reader = SampleReader(paths)
     scores: list[Score] = []
     waiting: list[tuple[Asked, Prompt]] = []
     for index in range(len(reader)):
         sample = reader[index]
-        # as they are stored: hundreds of answers wait, and are opened when their batch is asked
+        # still encoded: hundreds of answers wait, and images are opened when their batch is asked
         images = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
         for asked in questions(sample):
             shown = sum(isinstance(part, Image) for message in asked.messages for part in message.parts)
@@ -101,13 +123,13 @@ def score_samples(
 
 
 def document_of(sample: Sample) -> str:
-    """What its answers share with those of other samples: the document of its page; a picture stands for itself."""
+    """Return what a sample's answers share with those of others: its page's document, or an image by itself."""
     document, page, _ = sample.source.partition("#")
     return document if page else sample.id
 
 
 def questions(sample: Sample) -> Iterator[Asked]:
-    """The answers of a dialogue that can be measured."""
+    """Yield the answers of a dialogue that can be measured."""
     messages = parse_messages(sample.messages)
     document = document_of(sample)
     answers = [number for number, message in enumerate(messages) if message.role == "assistant" and message.trained]
@@ -127,7 +149,7 @@ def _kind(text: str) -> str:
 
 
 def judge(asked: Asked, prompt: Prompt, answer: str) -> Score:
-    """Compares an answer with the true one: characters of texts, a mark as it is, of yes or no the first word."""
+    """Compare an answer with the true one: a text by characters, a mark exactly, yes or no by the first word."""
     if asked.box is not None:
         found = parse_boxes(answer)
         layout = prompt.layouts[asked.box.image]
@@ -142,7 +164,7 @@ def judge(asked: Asked, prompt: Prompt, answer: str) -> Score:
 
 
 def rates(scores: Sequence[Score]) -> dict[str, Rate]:
-    """The rate of every kind of answer, by its name."""
+    """Return the rate of every kind of answer, by its name."""
     out = {}
     for kind, table in _tables([scores]).items():
         low, high = interval(drawn_rates(table)[:, 0])
@@ -153,9 +175,10 @@ def rates(scores: Sequence[Score]) -> dict[str, Rate]:
 
 
 def differences(first: Sequence[Score], second: Sequence[Score]) -> dict[str, tuple[float, float, float]]:
-    """Rate of the second less that of the first model by kind, with its 95 % interval, on the same draws of documents.
+    """Return the second model's rate minus the first's by kind, with its 95 % interval, on the same document draws.
 
-    Raises `DataError` where the two did not answer the same.
+    Raises:
+        DataError: The two did not answer the same questions.
     """
     if [score.asked.key for score in first] != [score.asked.key for score in second]:
         raise DataError("the two models were not asked the same")
@@ -169,7 +192,7 @@ def differences(first: Sequence[Score], second: Sequence[Score]) -> dict[str, tu
 
 
 def _tables(models: Sequence[Sequence[Score]]) -> Mapping[str, np.ndarray]:
-    """By kind (documents, models + 1): errors of every model, and what they are out of."""
+    """Return by kind (documents, models + 1): errors of every model, and what they are out of."""
     counts: dict[str, dict[str, np.ndarray]] = {}
     for scores in zip(*models, strict=True):
         asked = scores[0].asked

@@ -1,0 +1,1 @@
+"""What SPHINX-X computes: configuration, views, prompt, visual experts, projector and language model."""

@@ -1,6 +1,6 @@
-"""What a member says of itself: which pictures it takes, whether text alone, how many turns, when it is to be doubted.
+"""What a member declares about itself: the images it takes, text alone, number of turns, and when to doubt an answer.
 
-A member that says nothing is asked whatever the user likes: what it cannot do is not known. Nothing here needs torch.
+A member that declares nothing is never refused anything, as its limits are not known. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class PictureKind:
-    """A kind of picture that a member takes.
+    """A kind of image that a member takes.
 
-    what: in words, with an article; width, height: the largest in pixels. band: the most pixels of height that may be
-    left once the picture is scaled to fit the model's canvas; None for any.
+    Attributes:
+        what: Its name in words, with an article.
+        width: Largest width in pixels.
+        height: Largest height in pixels.
+        band: Largest height in pixels once the image is scaled to fit the model's canvas; None for any.
     """
 
     what: str
@@ -31,25 +34,30 @@ class PictureKind:
             raise ValueError(f"abilities: pictures: {self.what!r}: width, height and band are whole pixels above 0")
 
     def takes(self, size: Size, canvas: int) -> bool:
-        """Whether a picture of a size (width, height) can be of this kind. canvas: side of the model's, in pixels."""
+        """Return whether an image (width, height) can be of this kind; `canvas` is the canvas's side in pixels."""
         width, height = size
         scaled = height * min(1.0, canvas / width)
         return width <= self.width and height <= self.height and (self.band is None or scaled <= self.band)
 
     def told(self, canvas: int) -> str:
-        """The kind in words, with its limits."""
+        """Return the kind in words, with its limits."""
         band = "" if self.band is None else f", {self.band} high where it is no wider than {canvas}"
         return f"{self.what} (at most {self.width} x {self.height} pixels{band})"
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a member can take; of what is None nothing is known, and nothing is refused.
+    """What a member can take. None means that nothing is known, and nothing is refused.
 
-    pictures: kinds of picture, none for a member without eyes; most_pictures: in one conversation; text_alone: whether
-    it answers without a picture; turns: questions in one conversation; tasks: what may be asked, in words; probable:
-    an answer whose tokens have a lower mean probability is most likely wrong (measured on held-out samples); larger:
-    what to do with a picture that is too large.
+    Attributes:
+        pictures: Kinds of images; empty for a member without visual experts.
+        most_pictures: Largest number of images in one conversation.
+        text_alone: Whether it answers without an image.
+        turns: Largest number of questions in one conversation.
+        tasks: What may be asked, in words.
+        probable: An answer whose tokens have a lower mean probability is most likely wrong (measured on held-out
+            samples).
+        larger: What to do with an image that is too large.
     """
 
     pictures: tuple[PictureKind, ...] | None = None
@@ -62,7 +70,7 @@ class Abilities:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any] | None) -> Abilities:
-        """From a configuration's field; raises `ValueError` for a field that is none, or of another type."""
+        """Build from a configuration's field; raise `ValueError` for an unknown field or a wrong type."""
         given = dict(given or {})
         unknown = sorted(given.keys() - {field.name for field in fields(cls)})
         if unknown:
@@ -84,15 +92,15 @@ class Abilities:
         return found
 
     def to_dict(self) -> dict[str, Any] | None:
-        """As a configuration holds it (what JSON knows); None where nothing is said."""
+        """Return the fields in JSON types, for a configuration; None where nothing is declared."""
         said: dict[str, Any] = {k: v for k, v in asdict(self).items() if v not in (None, "")}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in said.items()} or None
 
     def refusal(self, sizes: Sequence[Size], turn: int, canvas: int) -> str | None:
-        """Why a conversation is not taken, in one line; None where nothing speaks against it.
+        """Return why a conversation is not taken, in one line, or None if nothing speaks against it.
 
         Args:
-            sizes: (width, height) of all its pictures, in pixels.
+            sizes: (width, height) of all its images, in pixels.
             turn: Number of the question that is asked, from 1.
             canvas: Side of the model's canvas, in pixels.
         """
@@ -111,7 +119,7 @@ class Abilities:
         return None
 
     def doubt(self, probability: float | None) -> str | None:
-        """What is to be said of an answer with a mean probability of its tokens; None where nothing is."""
+        """Return the remark to show with an answer of this mean token probability, or None."""
         if probability is None or self.probable is None or probability >= self.probable:
             return None
         asked = f"; it was made for {', '.join(self.tasks)}" if self.tasks else ""
@@ -121,5 +129,5 @@ class Abilities:
         )
 
     def _pictures(self, canvas: int) -> str:
-        """The kinds that are taken, in words."""
+        """Return the accepted kinds of images in words."""
         return ", or ".join(kind.told(canvas) for kind in self.pictures or ()) or "a picture"

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHORT = 512
-"""Up to this many keys, plain products beat the library's fused CPU kernel in training: its backward pass takes two
-to four times as long (measured in bfloat16 with 49 and 200 keys; `benchmarks/` has the row)."""
+"""Up to this many keys, plain matrix products beat the library's fused CPU kernel in training: its backward pass takes
+two to four times as long (measured in bfloat16 with 49 and 200 keys; `benchmarks/` has the row)."""
 
 
 def attend(
@@ -19,9 +19,18 @@ def attend(
     scale: float | None = None,
     window: int | None = None,
 ) -> Tensor:
-    """(batch, heads, T, width) each, key and value with as many heads or a divisor of them -> the same shape.
+    """Compute scaled dot-product attention.
 
-    window: where attention is causal, how many tokens each sees at most, itself included.
+    Args:
+        query: Queries (batch, heads, T, width).
+        key: Keys, with as many heads as the queries or a divisor of that number.
+        value: Values, shaped as the keys.
+        causal: Whether each token sees only itself and earlier ones.
+        scale: Factor of the products, 1 / sqrt(width) by default.
+        window: In causal attention, the number of tokens that each token sees at most, itself included.
+
+    Returns:
+        A tensor in the shape of the queries.
     """
     short = query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] <= SHORT
     if window is not None and window >= key.shape[-2]:
@@ -50,5 +59,5 @@ def attend(
 
 
 def _band(key: Tensor, window: int) -> Tensor:
-    """Which keys each query sees, itself and those right before it: (T, T)."""
+    """Return which keys each query sees, itself and those right before it, as a mask (T, T)."""
     return torch.ones(key.shape[-2], key.shape[-2], dtype=torch.bool, device=key.device).tril().triu(1 - window)

@@ -1,8 +1,8 @@
-"""How a model folder names the package that it needs, by the Transformers library's own means.
+"""How a model folder names the package that it needs, through the mechanism of the Transformers library.
 
-The library runs the code that `auto_map` names where it is allowed to (`trust_remote_code=True`) and says so where it
-is not. What it finds in our folders is one small file, which takes the classes from this package, or says that it is to
-be installed.
+The library runs the code that `auto_map` names if that is allowed (`trust_remote_code=True`), and says so if it is not.
+In our folders it finds one small file, which imports the classes from this package or says that the package must be
+installed.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = [
 
 
 def library_objects() -> list[ModuleType]:
-    """The module `transformers`, as every module that has imported it holds it.
+    """Return the module `transformers` in every version that some module has imported.
 
-    The library executes its own `__init__` a second time (in `processing_utils`), so that whoever imported it before
-    holds another object than whoever does after.
+    The library executes its own `__init__` a second time (in `processing_utils`), so modules that imported it before
+    hold another object than those that import it later.
     """
     held = [getattr(module, "__dict__", {}).get("transformers") for module in list(sys.modules.values())]
     named = [m for m in [*held, sys.modules["transformers"]] if getattr(m, "__name__", None) == "transformers"]
@@ -46,28 +46,28 @@ def library_objects() -> list[ModuleType]:
 
 
 class StaysInItsPackage:
-    """Mixed into what the library may find through a folder's code."""
+    """Mixin for classes that the library may find through a folder's code."""
 
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = None) -> None:
-        """Called by the library when it has run `CODE_FILE`, to copy the class's own source into folders from then on:
-        ours is not copied."""
+        """Do nothing where the library, having run `CODE_FILE`, would copy the class's source into saved folders."""
 
 
 class NamesItsPackage(StaysInItsPackage):
-    """Mixed into what is saved as JSON: it names `CODE_FILE` as its code and writes that beside itself.
+    """Mixin for objects saved as JSON: they name `CODE_FILE` as their code and write it next to themselves.
 
-    auto_classes: the library's Auto class -> our class, as `auto_map` wants them.
+    Attributes:
+        auto_classes: Maps the library's Auto class to ours, in the form of `auto_map`.
     """
 
     auto_classes: dict[str, str] = {}  # noqa: RUF012 (a class default)
 
     def to_dict(self) -> dict[str, Any]:
-        """As the library's, with `auto_map`."""
+        """Return the library's dictionary, with `auto_map`."""
         named = {auto: f"{Path(CODE_FILE).stem}.{name}" for auto, name in self.auto_classes.items()}
         return {**super().to_dict(), "auto_map": named}  # pyright: ignore[reportAttributeAccessIssue]
 
     def to_json_file(self, json_file_path: Any, *args: Any, **kwargs: Any) -> None:
-        """As the library's, and the code that is named beside it."""
+        """Write the library's file, and the code that it names next to it."""
         super().to_json_file(json_file_path, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         (Path(json_file_path).parent / CODE_FILE).write_text(CODE, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The configuration of a member: expert groups x views x LLM, all of it data (paper, sections 3.1 and 3.4)."""
+"""The configuration of a member: expert groups, views and LLM, all of it data (paper, sections 3.1 and 3.4)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from sphinx_x.model.views import ViewGrid
 
 @dataclass(frozen=True)
 class GroupConfig:
-    """Experts whose maps are brought to one grid of `tokens` (rows, columns) and concatenated by channel.
+    """Experts whose maps are resized to one grid and concatenated by channel.
 
-    global_token: whether the experts' global tokens come first. resize: how a map of another grid is brought to
-    `tokens`, "bilinear" (antialiased) or "nearest".
+    Attributes:
+        experts: Configurations of the experts.
+        tokens: The grid, (rows, columns).
+        global_token: Whether the experts' global tokens come first.
+        resize: How a map with another grid is resized: "bilinear" (antialiased) or "nearest".
     """
 
     experts: tuple[ExpertConfig, ...] = (ConvNextConfig(), DinoV2Config())
@@ -31,7 +34,7 @@ class GroupConfig:
 
     @property
     def length(self) -> int:
-        """Tokens per view: the global token and the map."""
+        """Number of tokens per view: the global token and the map."""
         return self.global_token + self.tokens[0] * self.tokens[1]
 
 
@@ -47,7 +50,7 @@ def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
 
 @dataclass(frozen=True)
 class ImageTokens:
-    """Ids of the vocabulary tokens that stand for an image: an embedding slot, and the learned start, end, skip."""
+    """Ids of the vocabulary tokens that make up an image: an embedding slot, and the learned start, end and skip."""
 
     slot: int
     start: int
@@ -55,7 +58,7 @@ class ImageTokens:
     skip: int
 
     def all(self) -> tuple[int, int, int, int]:
-        """The four ids: none of them can be sampled."""
+        """Return the four ids, none of which can be generated."""
         return self.slot, self.start, self.end, self.skip
 
 
@@ -74,11 +77,13 @@ class _Defaults:
 class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
     """Configuration of a SPHINX-X model.
 
-    text_config: the LLM, any causal language model of the Transformers library.
-    groups: groups of visual experts; each group has its own projector, groups follow each other in every view. An
-    empty list makes a language model without eyes.
-    views: the grid (`ViewGrid`). The four *_token_id fields: see `ImageTokens`. abilities: what the member can take, as
-    it says itself (`Abilities`); None where it says nothing.
+    Args:
+        text_config: Configuration of the LLM, any causal language model of the Transformers library.
+        groups: Groups of visual experts. Each group has its own projector, and the tokens of a view are those of all
+            groups in turn. An empty list makes a model without visual experts.
+        views: Fields of the grid (`ViewGrid`).
+        image_token_id: See `ImageTokens`, as for the other three token ids.
+        abilities: What the member declares that it can take (`Abilities`); None if it declares nothing.
     """
 
     model_type = "sphinx_x"
@@ -120,22 +125,22 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         super().__init__(**kwargs)
 
     def group_configs(self) -> tuple[GroupConfig, ...]:
-        """The groups as typed objects."""
+        """Return the groups as typed objects."""
         return tuple(_group(group) for group in self.groups)
 
     def view_grid(self) -> ViewGrid:
-        """The views as a typed object."""
+        """Return the views as a typed object."""
         return ViewGrid(**self.views)
 
     def ability(self) -> Abilities:
-        """What the member says that it can take, as a typed object."""
+        """Return what the member declares that it can take, as a typed object."""
         return Abilities.from_dict(self.abilities)
 
     def image_tokens(self) -> ImageTokens:
-        """Ids of the image tokens."""
+        """Return the ids of the image tokens."""
         return ImageTokens(self.image_token_id, self.start_token_id, self.end_token_id, self.skip_token_id)
 
     @property
     def tokens_per_view(self) -> int:
-        """Embedding slots of one view, without its start and end token."""
+        """Number of embedding slots of one view, without its start and end tokens."""
         return sum(group.length for group in self.group_configs())

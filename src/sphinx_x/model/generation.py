@@ -1,7 +1,7 @@
-"""How images go through the library's `generate`: encoded once before the prompt goes in, repeated by whole rows.
+"""How images go through the library's `generate`: encoded once before the prompt is processed, repeated by whole rows.
 
-The library calls what it hands on `mm_encoder_outputs`, by modality: {"image": output with `pooler_output`}. Its
-versions from 5.18 on make it before the prompt goes in; for older ones it is made here.
+The library passes encoded images on as `mm_encoder_outputs`, by modality: {"image": output with `pooler_output`}. Its
+versions from 5.18 on encode them before the prompt is processed; for older ones it is done here.
 
 Shapes: B rows, T tokens, S image slots of all rows, V kept views, N slots of a view, D width of the LLM.
 """
@@ -18,11 +18,11 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 Encoded = dict[str, BaseModelOutputWithPooling]
 IMAGES_IN_CHUNKS = Version(__version__) >= Version("5.23")
-"""Whether the library can put a prompt with images in by chunks (`prefill_chunk_size`)."""
+"""Whether the library can process a prompt with images in chunks (`prefill_chunk_size`)."""
 
 
 def slot_features(encoded: Encoded | None) -> Tensor | None:
-    """What fills the image slots of all rows, in order: (S, D); None where there are no images."""
+    """Return the features that fill the image slots of all rows, in order (S, D), or None without images."""
     pooled: Any = (encoded or {}).get("image", {}).get("pooler_output")
     if pooled is None:
         return None
@@ -30,22 +30,30 @@ def slot_features(encoded: Encoded | None) -> Tensor | None:
 
 
 def repeat_rows(features: Tensor, slots: Tensor, times: int) -> Tensor:
-    """Features (S, D) of the slots of B rows, for rows that are each repeated `times` times in a row: (S x times, D).
+    """Repeat the features of each row for its beams or answers.
 
-    A row keeps the order of its views: v0 v1 v0 v1, not v0 v0 v1 v1. slots: (B,) of each row.
+    A row keeps the order of its views: v0 v1 v0 v1, not v0 v0 v1 v1.
+
+    Args:
+        features: Features (S, D) of the slots of B rows.
+        slots: Number of slots of each row (B,).
+        times: How many times in succession each row is repeated.
+
+    Returns:
+        Features (S x times, D).
     """
     rows = features.split(slots.tolist())
     return torch.cat([row for row in rows for _ in range(times)])
 
 
 def _held(model_kwargs: dict[str, Any]) -> int:
-    """Tokens that the cache holds already."""
+    """Return the number of tokens that the cache already holds."""
     cache = model_kwargs.get("past_key_values")
     return 0 if cache is None else int(cache.get_seq_length())
 
 
 class ImageGeneration(GenerationMixin):
-    """The library's `generate` for rows with any number of images, each with any number of views."""
+    """The library's `generate`, for rows with any number of images of any number of views each."""
 
     def prepare_inputs_for_generation(
         self,
@@ -54,21 +62,21 @@ class ImageGeneration(GenerationMixin):
         is_first_iteration: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Images go in with the prompt only: later steps find them in the cache."""
+        """Prepare the inputs of a step; images go in with the prompt only, as later steps find them in the cache."""
         if not is_first_iteration and kwargs.get("use_cache", True):
-            kwargs.pop("mm_encoder_outputs", None)  # the library does it from 5.18 on
+            kwargs.pop("mm_encoder_outputs", None)  # the library does this from 5.18 on
         return super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
         )
 
     def _prepare_multimodal_encoder_kwargs_for_generation(self, model_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Encodes the images, once for all that `generate` does; called by the library."""
+        """Encode the images, once for the whole call of `generate`; called by the library."""
         pixels, encoded = model_kwargs.pop("pixel_values", None), model_kwargs.pop("mm_encoder_outputs", None)
         if pixels is not None:
             if encoded:
                 raise ValueError("give pixel_values or mm_encoder_outputs, not both")
             image = self.get_image_features(pixels, return_dict=True)  # pyright: ignore[reportAttributeAccessIssue]
-            image.pixels = pixels  # for an assistant, which sees with its own experts
+            image.pixels = pixels  # for an assistant, which has its own experts
             encoded = {"image": image}
         if encoded:
             model_kwargs["mm_encoder_outputs"] = encoded
@@ -77,14 +85,15 @@ class ImageGeneration(GenerationMixin):
     def _expand_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, expand_size: int = 1, input_ids: Tensor | None = None, **model_kwargs: Any
     ) -> tuple[Tensor | None, dict[str, Any]]:
-        """Rows for several beams or answers: each is repeated with all views of its images; called by the library.
+        """Repeat each row, with all views of its images, for several beams or answers; called by the library.
 
-        Raises ValueError unless there are exactly as many slots as features.
+        Raises:
+            ValueError: The numbers of slots and features differ.
         """
         model_kwargs = self._prepare_multimodal_encoder_kwargs_for_generation(model_kwargs)
         encoded = model_kwargs.pop("mm_encoder_outputs", None)
         features, trunk = slot_features(encoded), cast(Any, self).model
-        # a cache that goes on holds the images of earlier turns, whose slots are still in the ids
+        # a continued cache holds the images of earlier turns, whose slots are still in the ids
         if features is not None and (expand_size > 1 or not _held(model_kwargs)):
             slots = trunk.find_slots(input_ids, model_kwargs.get("inputs_embeds"))
             trunk.check_slots(slots, features)
@@ -101,7 +110,7 @@ class ImageGeneration(GenerationMixin):
     def _prefill(
         self, input_ids: Tensor, generation_config: Any, model_kwargs: dict[str, Any], is_first_iteration: bool = True
     ) -> Any:
-        """Puts the prompt in. An assistant's is never called the first one by the library, so it saw no images."""
+        """Process the prompt, including an assistant's, for which the library never sets `is_first_iteration`."""
         first = is_first_iteration or not _held(model_kwargs)
         if generation_config.prefill_chunk_size:
             if first and model_kwargs.get("inputs_embeds") is not None:
@@ -113,9 +122,10 @@ class ImageGeneration(GenerationMixin):
         )
 
     def _get_candidate_generator(self, *, model_kwargs: dict[str, Any], **kwargs: Any) -> Any:
-        """An assistant of another family member sees with its own experts; called by the library.
+        """Return the library's candidate generator; called by the library.
 
-        What is looked up in the prompt ends before an image: its slots would have nothing to be filled with.
+        An assistant that is a member of the family encodes the images with its own experts. Candidates looked up in the
+        prompt end before an image, whose slots would have nothing to fill them.
         """
         if kwargs["generation_config"].prompt_lookup_num_tokens:
             images = cast(Any, self).config.image_tokens().all()

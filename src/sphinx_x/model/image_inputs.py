@@ -1,4 +1,4 @@
-"""What users of the library hand over as images -> pictures as `open_image` makes them, and which text gets which."""
+"""Images as users of the library pass them: opened as `open_image` does, and assigned to their texts."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from sphinx_x.images import open_image
 
 CHANNELS = {"channels_first": 0, "channels_last": -1}
 SECONDS = 30
-"""How long an address may take to answer."""
+"""Timeout for fetching a URL."""
 
 
 def open_images(images: Any, channels: Any = None) -> Any:
-    """A source, or a list of them nested as it likes, with every source opened; the nesting stays.
+    """Open a source, or every source in a nested list, keeping the nesting.
 
     Args:
-        images: Anything `open_image` takes, and as the library's processors do, an address, a `data:` URI, base64, or
-            an array or a tensor of four axes, which is a list of images.
+        images: Anything `open_image` takes and, as in the library's processors, a URL, a `data:` URI, base64, or an
+            array or tensor with four axes, which is a list of images.
         channels: `channels_first` or `channels_last`, or the library's constants for these, where arrays and tensors
             are not to be taken as `open_image` takes them.
 
     Raises:
-        ImageError: Where a source is no image.
+        ImageError: A source is not an image.
     """
     if isinstance(images, (list, tuple)):
-        by_text = any(isinstance(image, (list, tuple)) for image in images)  # where None stands for a text without any
+        by_text = any(isinstance(image, (list, tuple)) for image in images)  # where None means a text without images
         return [[] if by_text and image is None else open_images(image, channels) for image in images]
     if isinstance(images, str):
         return open_image(_content(images))
@@ -45,13 +45,13 @@ def open_images(images: Any, channels: Any = None) -> Any:
         channels = getattr(channels, "value", channels)
         if channels not in CHANNELS:
             raise ImageError(f"input_data_format is channels_first or channels_last, not {channels!r}")
-        # an array has its channels last where both ends could be
+        # an array has its channels last where both ends are possible
         return open_image(np.moveaxis(np.asarray(images), CHANNELS[channels], -1))
     return open_image(images)
 
 
 def _content(text: str) -> str | bytes:
-    """The bytes that a text holds or is the address of; a path stays one."""
+    """Return the bytes that a text encodes or points to; a path is returned as it is."""
     if text.startswith(("http://", "https://")):
         try:
             with urlopen(text, timeout=SECONDS) as answer:
@@ -65,9 +65,9 @@ def _content(text: str) -> str | bytes:
         return _decoded(body, head)
     try:
         is_file = Path(text).exists()
-    except (OSError, ValueError):  # too long for a name
+    except (OSError, ValueError):  # too long for a file name
         is_file = False
-    # what is shorter is no picture but the name of a file that is not there
+    # anything shorter is not an image but the name of a missing file
     return text if is_file or len(text) < 64 or "." in text else _decoded(text, text)
 
 
@@ -80,14 +80,14 @@ def _decoded(body: str, name: str) -> bytes:
 
 
 def by_row(images: Any, placeholders: Sequence[int]) -> list[Image.Image]:
-    """Opened images in one list, in the order of the texts that they belong to.
+    """Put opened images into one list, in the order of the texts that they belong to.
 
     Args:
         images: One image, a list of images for all texts together, or a list of lists, one for each text.
-        placeholders: How many each text has.
+        placeholders: Number of placeholders in each text.
 
     Raises:
-        PromptError: Where a text has another number of placeholders than images.
+        PromptError: A text has another number of placeholders than images.
     """
     many = images if isinstance(images, list) else [images]
     rows = [image for image in many if isinstance(image, list)]
@@ -106,5 +106,5 @@ def by_row(images: Any, placeholders: Sequence[int]) -> list[Image.Image]:
 
 
 def flat(images: Any) -> list[Image.Image]:
-    """Opened images in one list, however they are nested."""
+    """Put opened images into one list, however they are nested."""
     return [one for image in images for one in flat(image)] if isinstance(images, list) else [images]

@@ -1,8 +1,8 @@
-"""Letters that get a token of their own in a byte vocabulary, where they were several tokens before.
+"""Single tokens for letters that take several tokens of a byte vocabulary.
 
 A model that reads letter by letter loses its place where one letter takes two or three steps. The new rows of the
-embedding table begin as those of the plain letter that looks like it (an e for an e with an accent), so that a model
-which reads the one has little to learn for the other.
+embedding table start as those of the plain letter that looks similar (an e for an e with an accent), so that a model
+that can read the one has little to learn for the other.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ LIKE = {
     **{"•": "*", "·": ".", "«": "<", "»": ">", "©": "c", "€": "E", "§": "S", "°": "o"},
     **{"ß": "B", "ø": "o", "Ø": "O", "æ": "a", "Æ": "A", "œ": "o", "Œ": "O", "ł": "l", "Ł": "L", "đ": "d", "ı": "i"},
 }
-"""What letters look like that have no decomposition."""
+"""Plain letters for letters that have no decomposition."""
 
 
 def add_letters(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, letters: str) -> None:
-    """Gives each of `letters` one token; those that have one already stay as they are.
+    """Give each of `letters` a single token; letters that have one already stay as they are.
 
-    Raises ValueError where the tokenizer is none of bytes (byte-level BPE), or its ids do not end with the embedding
-    table.
+    Raises:
+        ValueError: The tokenizer is not a byte-level BPE, or its ids do not end with the embedding table.
     """
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     kind = json.loads(backend.to_str()) if backend is not None else {}
@@ -45,7 +45,7 @@ def add_letters(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lett
     begun: list[list[int]] = []
     for letter in letters:
         written = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(letter)[0][0]
-        for end in range(2, len(written) + 1):  # three bytes are put together in two steps
+        for end in range(2, len(written) + 1):  # three bytes are merged in two steps
             if written[:end] not in vocabulary:
                 vocabulary[written[:end]] = rows + len(begun)
                 merges.append((written[: end - 1], written[end - 1]))
@@ -63,5 +63,5 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _plain(letter: str) -> str:
-    """The ASCII letters that look like it, or itself where there are none."""
+    """Return the ASCII letters that look similar, or the letter itself if there are none."""
     return LIKE.get(letter) or unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or letter

@@ -1,4 +1,4 @@
-"""The mixture of visual experts (MoV): groups of experts -> fused tokens -> projector (paper, section 3.1).
+"""The mixture of visual experts (MoV): groups of experts, fused tokens, projector (paper, section 3.1).
 
 Shapes: B views, C channels, N tokens of a view (the global token first), D width of the LLM.
 """
@@ -15,7 +15,7 @@ from sphinx_x.model.views import ViewGrid
 
 
 class ExpertGroup(nn.Module):
-    """Experts fused by channel, position by position, and a projector (Linear, LayerNorm) to the LLM's width."""
+    """Experts fused by channel at every position, and a projector (Linear, LayerNorm) to the LLM's width."""
 
     def __init__(self, config: GroupConfig, width: int) -> None:
         super().__init__()
@@ -26,11 +26,11 @@ class ExpertGroup(nn.Module):
         self.projector = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
 
     def forward(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
-        """Views of `grid` -> (B, N, D)."""
+        """Map views of `grid` to projected tokens (B, N, D)."""
         return self.projector(self.fuse(pixels_B3HW, grid))
 
     def fuse(self, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
-        """Views of `grid` -> the tokens of all experts side by side, (B, N, C)."""
+        """Map views of `grid` to the tokens of all experts, concatenated by channel (B, N, C)."""
         return torch.cat([self._tokens_of(expert, pixels_B3HW, grid) for expert in self.experts], dim=-1)
 
     def _tokens_of(self, expert: nn.Module, pixels_B3HW: Tensor, grid: ViewGrid) -> Tensor:
@@ -43,7 +43,7 @@ class ExpertGroup(nn.Module):
 
 
 class MixtureOfVisualExperts(nn.Module):
-    """All groups, one behind the other: (B, 3, H, W) views with values from 0 to 1 -> (B, N, D)."""
+    """All groups one after another: views (B, 3, H, W) with values from 0 to 1 become tokens (B, N, D)."""
 
     def __init__(self, groups: tuple[GroupConfig, ...], grid: ViewGrid, width: int) -> None:
         super().__init__()
@@ -51,5 +51,5 @@ class MixtureOfVisualExperts(nn.Module):
         self.groups = nn.ModuleList(ExpertGroup(group, width) for group in groups)
 
     def forward(self, pixels_B3HW: Tensor) -> Tensor:
-        """Only kept views come in here: a skipped sub-image is a token of the vocabulary, not a view."""
+        """Encode kept views only: a skipped sub-image is a token of the vocabulary, not a view."""
         return torch.cat([group(pixels_B3HW, self.grid) for group in self.groups], dim=1)

@@ -32,12 +32,12 @@ from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantiz
 from sphinx_x.model.routing import load_balancing_loss
 
 NEVER = -(2.0**14)
-"""Logits of the image tokens. No softmax gives them any share, and what is computed from all logits (label smoothing,
-entropies, divergences) stays finite and small in every dtype, which it does not with the least finite number."""
+"""Logit of the image tokens. A softmax gives them no probability, and whatever is computed from all logits (label
+smoothing, entropies, divergences) stays finite and small in every dtype, unlike with the least finite number."""
 
 
 class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
-    """What both models share: names and abilities, as the library asks for them."""
+    """What both models share: names and capabilities, as the library asks for them."""
 
     config: SphinxXConfig
     config_class = SphinxXConfig
@@ -55,12 +55,12 @@ class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
         super().__init__(config, *inputs, **kwargs)
         if is_quantized(config):
             check_reached(config)
-            # what the library's quantisers read as "stays whole"; only here, as it would also widen plain float16
+            # the library's quantisers read this as "do not quantise"; only here, as it would also widen plain float16
             self._keep_in_fp32_modules = ["vision", "model.vision"]
 
     @classmethod
     def from_pretrained(cls, *inputs: Any, **kwargs: Any) -> Any:
-        """As the library's; what is quantised for a CPU computes with kernels that fit it."""
+        """Load a model as the library does; one that is quantised for a CPU gets kernels that fit it."""
         loaded = super().from_pretrained(*inputs, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
         if getattr(model, "is_quantized", False):
@@ -69,7 +69,7 @@ class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Called by the library for every module without weights."""
+        """Initialise a module without weights; called by the library."""
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             scale_by_fan_in(module)
         else:
@@ -78,7 +78,7 @@ class SphinxXPreTrainedModel(StaysInItsPackage, PreTrainedModel):
 
 @torch.no_grad()
 def scale_by_fan_in(layer: nn.Linear | nn.Conv2d) -> None:
-    """Fresh weights scaled by the fan-in, so that a member of any width starts at the same scale."""
+    """Initialise weights scaled by the fan-in, so that a member of any width starts at the same scale."""
     nn.init.trunc_normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -97,37 +97,45 @@ class SphinxXModel(SphinxXPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The LLM's embedding table; its rows of start, end and skip are the learned embeddings."""
+        """Return the LLM's embedding table; its rows of start, end and skip are the learned embeddings."""
         return self.language_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the embedding table."""
+        """Replace the embedding table."""
         self.language_model.set_input_embeddings(value)
 
     @can_return_tuple
     def get_image_features(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
-        """Kept views (V, 3, H, W) with values from 0 to 1 -> `.pooler_output` (V, N, D); a tuple where `return_dict` is
-        false."""
+        """Encode images as the library asks for it.
+
+        Args:
+            pixel_values: Kept views (V, 3, H, W) with values from 0 to 1.
+
+        Returns:
+            An output whose `pooler_output` is (V, N, D), or a tuple if `return_dict` is false.
+        """
         return BaseModelOutputWithPooling(pooler_output=self.features(pixel_values))  # pyright: ignore[reportArgumentType]
 
     def features(self, pixel_values: Tensor) -> Tensor:
-        """Kept views (V, 3, H, W) with values from 0 to 1 -> (V, N, D): what fills their slots.
+        """Map kept views (V, 3, H, W) with values from 0 to 1 to the features (V, N, D) that fill their slots.
 
-        Raises ValueError where the model has no visual experts.
+        Raises:
+            ValueError: The model has no visual experts.
         """
         if not self.config.groups:
             raise ValueError("this model has no visual experts: it takes text only")
         return self.vision(pixel_values.float())
 
     def embed(self, input_ids: Tensor, features: Tensor | None) -> Tensor:
-        """Token ids (B, T) -> embeddings (B, T, D) with the features (V, N, D) in the image slots, in order.
+        """Embed token ids (B, T) as (B, T, D), with the features (V, N, D) in the image slots, in order.
 
-        Raises ValueError unless there are exactly as many slots as features.
+        Raises:
+            ValueError: The numbers of slots and features differ.
         """
         return self._filled(self.get_input_embeddings()(input_ids), self.find_slots(input_ids), features)
 
     def find_slots(self, input_ids: Tensor | None, inputs_embeds: Tensor | None = None) -> Tensor:
-        """Which places of ids (B, T), or of embeddings (B, T, D) where these are given, are image slots: (B, T)."""
+        """Return which positions of ids (B, T), or of embeddings (B, T, D) if given, are image slots (B, T)."""
         if inputs_embeds is None:
             if input_ids is None:
                 raise ValueError("give input_ids or inputs_embeds")
@@ -136,9 +144,12 @@ class SphinxXModel(SphinxXPreTrainedModel):
         return (inputs_embeds == self.get_input_embeddings()(slot)).all(-1)
 
     def check_slots(self, slots: Tensor, features: Tensor | None) -> None:
-        """Raises ValueError unless there are exactly as many slots (B, T) as features (..., D).
+        """Check that there are as many slots (B, T) as features (..., D).
 
-        In a compiled or exported graph the check is part of it and stops the program; its words are lost.
+        In a compiled or exported graph the check is part of the graph: it stops the program, without this message.
+
+        Raises:
+            ValueError: The numbers differ.
         """
         wanted = 0 if features is None else features.shape[:-1].numel()
         torch_compilable_check(
@@ -165,11 +176,21 @@ class SphinxXModel(SphinxXPreTrainedModel):
         mm_encoder_outputs: Encoded | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
-        """Token ids (B, T) and the kept views (V, 3, H, W) of their images -> hidden states (B, T, D).
+        """Map token ids (B, T) and the kept views (V, 3, H, W) of their images to hidden states (B, T, D).
 
-        inputs_embeds: in place of the ids, (B, T, D); where images are given as well, they go to the places that are
-        the embedding of an image slot. mm_encoder_outputs: in place of the views, what `get_image_features` gave for
-        them, as {"image": output}. Raises ValueError unless there are exactly as many slots as features.
+        Args:
+            input_ids: Token ids (B, T).
+            pixel_values: Kept views (V, 3, H, W), with values from 0 to 1.
+            attention_mask: As for the LLM.
+            position_ids: As for the LLM.
+            past_key_values: As for the LLM.
+            inputs_embeds: Embeddings (B, T, D) in place of the ids. Images, if given as well, go to the positions whose
+                embedding is that of an image slot.
+            mm_encoder_outputs: The result of `get_image_features` in place of the views, as {"image": output}.
+            kwargs: Further arguments for the LLM.
+
+        Raises:
+            ValueError: The numbers of slots and features differ.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -191,7 +212,15 @@ class SphinxXModel(SphinxXPreTrainedModel):
 
 @dataclass
 class SphinxXOutput(ModelOutput):
-    """loss: scalar, where labels were given. logits: (B, T, vocabulary)."""
+    """The output of `SphinxXForConditionalGeneration`.
+
+    Attributes:
+        loss: A scalar, if labels were given.
+        logits: (B, T, vocabulary).
+        past_key_values: The cache.
+        hidden_states: Of each layer, if requested.
+        attentions: Of each layer, if requested.
+    """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -213,15 +242,15 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The LLM's embedding table."""
+        """Return the LLM's embedding table."""
         return self.model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the embedding table."""
+        """Replace the embedding table."""
         self.model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module:
-        """The output layer."""
+        """Return the output layer."""
         return self.lm_head
 
     def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> Any:
@@ -229,7 +258,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         return self.model.get_image_features(pixel_values, **kwargs)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (..., D) -> logits (..., vocabulary); those of the image tokens are `NEVER`."""
+        """Map hidden states (..., D) to logits (..., vocabulary), which are `NEVER` for the image tokens."""
         logits = self.lm_head(hidden)
         never = torch.tensor(self.config.image_tokens().all(), device=logits.device)
         return logits.index_fill(-1, never, NEVER)
@@ -248,12 +277,17 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         mm_encoder_outputs: Encoded | None = None,
         **kwargs: Any,
     ) -> SphinxXOutput:
-        """Token ids (B, T) and kept views (V, 3, H, W) -> logits (B, T, vocabulary), and a loss where labels are given.
+        """Map token ids (B, T) and kept views (V, 3, H, W) to logits (B, T, vocabulary), and with labels to a loss.
 
-        For inputs_embeds and mm_encoder_outputs see `SphinxXModel.forward`; a tuple where `return_dict` is false.
-        labels: (B, T), -100 where nothing is to be learned; image tokens are left out by themselves.
-        `num_items_in_batch` divides the loss where it is given. Where the LLM is a mixture of experts, its
-        load-balancing loss is added by its weight in the configuration, over the tokens that `attention_mask` keeps.
+        If the LLM is a mixture of experts, the loss includes its load-balancing loss with the weight in the
+        configuration, over the tokens that `attention_mask` keeps.
+
+        Args:
+            input_ids: As for `SphinxXModel.forward`, like all arguments that are not listed here.
+            labels: (B, T), -100 where nothing is to be learned; image tokens are always left out.
+            logits_to_keep: As in the library: the number of last positions with logits, or their indices.
+            kwargs: Further arguments for the LLM. `num_items_in_batch` divides the loss; with `return_dict=False` the
+                result is a tuple.
         """
         balanced = labels is not None and getattr(self.config.text_config, "router_aux_loss_coef", 0) > 0
         if balanced:
@@ -273,7 +307,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         logits = self.logits(outputs.last_hidden_state[:, kept])
         loss = None
         if labels is not None:
-            # no image token can be predicted, so none is learned
+            # image tokens cannot be predicted, so they are not learned
             never = torch.tensor(self.config.image_tokens().all(), device=labels.device)
             labels = labels.masked_fill(torch.isin(labels, never), -100)
             loss = self.loss_function(
@@ -294,12 +328,12 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
 
 
 def register() -> None:
-    """Makes the library know SPHINX-X: its Auto classes, its server; harmless when called again."""
+    """Register SPHINX-X with the library (its Auto classes and its server); calling it again is harmless."""
     AutoConfig.register(SphinxXConfig.model_type, SphinxXConfig, exist_ok=True)
     AutoModel.register(SphinxXConfig, SphinxXModel, exist_ok=True)
     AutoModelForCausalLM.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
     AutoModelForImageTextToText.register(SphinxXConfig, SphinxXForConditionalGeneration, exist_ok=True)
-    # `transformers serve` and vLLM look for an architecture by its name in the library, and in this table
+    # `transformers serve` and vLLM look up an architecture by its name in the library, and in this table
     name = SphinxXForConditionalGeneration.__name__
     for library in library_objects():
         setattr(library, name, SphinxXForConditionalGeneration)

@@ -1,15 +1,15 @@
 """The experts of a mixture in training: grouped products instead of a loop, on one device or shared by many.
 
 The library's Mixtral goes through its experts one by one. Here the copies of the tokens, one for each expert a token
-goes to, are sorted by expert once, and an expert's matrices are applied by one grouped product for all experts.
+goes to, are sorted by expert once, and one grouped product applies the matrices of all experts.
 
 Two ways to share experts among the n ranks of a group, E / n each (`share_experts`):
 - `tensor`: the ranks hold the same tokens, bit for bit. Each computes the copies that go to its own experts, and the
-  sum over the ranks is the layer's output. Nothing is sent but that sum and, backwards, the gradients.
+  sum over the ranks is the layer's output. Only that sum is communicated and, in the backward pass, the gradients.
 - `expert`: the ranks hold different tokens. Copies travel to the rank that holds their expert, and back.
 
-Shapes: T tokens, k experts a token goes to, R copies (T k of them, or those a rank computes), D width, I inner width,
-E experts, F = 2 I, K and N the inner and the outer dimension of a product.
+Shapes: T tokens, k experts a token goes to, R copies (T k of them, or those a rank computes), D width, I inner width, E
+experts, F = 2 I, K and N the inner and the outer dimension of a product.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ from sphinx_x.errors import RecipeError
 
 Way = Literal["tensor", "expert"]
 RECUR = 32
-"""On a CPU, the rows of a group are filled up to multiples of this."""
+"""On a CPU, the rows of a group are padded to multiples of this."""
 
 
 class Experts(nn.Module):
-    """All experts of a layer, or a rank's share of them: down(act(gate x) * up x), summed by weight.
+    """All experts of a layer, or a rank's share of them: down(act(gate x) * up x), summed by routing weight.
 
-    gate_up: (E, F, D), the gate's rows before those of up; down: (E, D, I); activation: as in the configuration. The
-    parameters are called as the library's, so checkpoints hold the same names.
+    The parameters have the library's names, so that checkpoints do not differ.
+
+    Attributes:
+        gate_up_proj: (E, F, D), the gate's rows before those of up.
+        down_proj: (E, D, I).
     """
 
     def __init__(self, gate_up: nn.Parameter, down: nn.Parameter, activation: nn.Module) -> None:
@@ -46,9 +49,14 @@ class Experts(nn.Module):
         self.mesh: DeviceMesh | None = None
 
     def share(self, mesh: DeviceMesh, way: Way) -> None:
-        """Keeps this rank's experts only: the parameters become DTensors, cut by expert.
+        """Keep this rank's experts only: the parameters become DTensors, cut by expert.
 
-        mesh: of one dimension. Raises `RecipeError` where the experts do not divide among its ranks.
+        Args:
+            mesh: A mesh of one dimension.
+            way: How the experts are shared.
+
+        Raises:
+            RecipeError: The experts cannot be divided evenly among the ranks.
         """
         ranks = mesh.size()
         if self.num_experts % ranks:
@@ -60,16 +68,24 @@ class Experts(nn.Module):
         self.mesh, self.way = mesh, way
         for name in ("gate_up_proj", "down_proj"):
             whole: nn.Parameter = getattr(self, name)
-            # a copy, so that the experts of others can be freed
+            # a copy, so that the other ranks' experts can be freed
             own = whole.detach().chunk(ranks)[mesh.get_local_rank()].clone()
             shared = DTensor.from_local(own, mesh, [Shard(0)], run_check=False)
             setattr(self, name, nn.Parameter(shared, requires_grad=whole.requires_grad))
 
-    @torch.compiler.disable  # sizes follow from the data, and the products are kernels already
+    @torch.compiler.disable  # sizes depend on the data, and the products are kernels already
     def forward(self, hidden_TD: Tensor, chosen_Tk: Tensor, weights_Tk: Tensor) -> Tensor:
-        """Tokens (T, D), the experts each goes to and with what weight (T, k) -> (T, D), in the tokens' type.
+        """Apply the chosen experts to tokens.
 
-        Where the experts are shared, every rank of the group must call this, also one without tokens.
+        If the experts are shared, every rank of the group must call this, even one without tokens.
+
+        Args:
+            hidden_TD: Tokens (T, D).
+            chosen_Tk: Numbers of the experts that each token goes to (T, k).
+            weights_Tk: Their weights (T, k).
+
+        Returns:
+            A tensor (T, D) in the tokens' type.
         """
         group = None if self.mesh is None else self.mesh.get_group()
         if group is not None and self.way == "tensor":
@@ -87,9 +103,13 @@ class Experts(nn.Module):
         return out_TD  # pyright: ignore[reportReturnType]
 
     def _sorted(self, chosen_Tk: Tensor) -> tuple[Tensor, Tensor]:
-        """The copies that this rank handles, (R,) numbers among all T k, sorted by expert; how many each expert gets.
+        """Return the copies that this rank handles and how many of them each expert gets.
 
-        With `tensor` those of its own experts, else all. The sort is stable, so sums are taken in one order always.
+        With `tensor` these are the copies for its own experts, otherwise all. The sort is stable, so that sums are
+        always taken in the same order.
+
+        Returns:
+            Numbers of the copies (R,) among all T k, sorted by expert, and counts (E,).
         """
         numbers = chosen_Tk.flatten()
         if self.mesh is None or self.way == "expert":
@@ -101,9 +121,17 @@ class Experts(nn.Module):
         return numbers.argsort(stable=True)[: int(counts_E.sum())], counts_E
 
     def _here(self, rows: Tensor, counts_E: Tensor, order_R: Tensor, total: int, k: int = 1) -> Tensor:
-        """This rank's experts on copies of rows (., D): `order_R` tells which, by expert, as many for each as counted.
+        """Apply this rank's experts to copies of rows (., D).
 
-        Copy c is of row c // k. Returns (total, D), each copy's answer in its place and zero elsewhere.
+        Args:
+            rows: The rows; copy c is a copy of row c // k.
+            counts_E: Number of copies for each expert.
+            order_R: Numbers of the copies, sorted by expert.
+            total: Number of rows of the result.
+            k: Number of copies of each row.
+
+        Returns:
+            A tensor (total, D) with each copy's result in its place and zeros elsewhere.
         """
         places_R, ends_E, length = _spaced(counts_E, len(order_R))
         gate_up_EFD, down_EDI = _local(self.gate_up_proj), _local(self.down_proj)
@@ -112,23 +140,24 @@ class Experts(nn.Module):
         return _moved(_grouped(self.act_fn(gate) * up, down_EDI, ends_E), places_R, order_R, total)
 
     def _elsewhere(self, rows_RD: Tensor, counts_E: Tensor, group: dist.ProcessGroup) -> Tensor:
-        """Rows (R, D) sorted by all experts: each travels to the rank that holds its expert, and its answer back."""
+        """Send rows (R, D), sorted by expert, to the ranks that hold their experts, and return their results."""
         ranks = group.size()
         sent_nE = counts_E.unflatten(0, (ranks, -1))
         received_nE = torch.empty_like(sent_nE)
         dist.all_to_all_single(received_nE, sent_nE, group=group)
         there, here = torch.stack([sent_nE.sum(1), received_nE.sum(1)]).tolist()
         rows_RD = _sent(rows_RD, there, here, group)
-        # they lie by the rank they came from, and there by expert
+        # they are ordered by the rank they came from, then by expert
         experts = torch.arange(sent_nE.shape[1], device=rows_RD.device).repeat(ranks)
         order_R = experts.repeat_interleave(received_nE.flatten()).argsort(stable=True)
         return _sent(self._here(rows_RD, received_nE.sum(0), order_R, len(order_R)), here, there, group)
 
 
 def install_experts(model: nn.Module) -> int:
-    """Puts `Experts` where the library's Mixtral has its own, in place and with the same parameters; how many layers.
+    """Replace the experts of the library's Mixtral with `Experts`, in place and with the same parameters.
 
-    0 where the model is no mixture, or one whose experts are separate linear layers.
+    Returns:
+        The number of layers changed: 0 if the model is not a mixture, or one whose experts are separate linear layers.
     """
     found: list[tuple[nn.Module, str, Any]] = [
         (parent, name, child)
@@ -142,12 +171,18 @@ def install_experts(model: nn.Module) -> int:
 
 
 def share_experts(model: nn.Module, mesh: DeviceMesh, way: Way) -> int:
-    """Shares the experts of every layer among the ranks of a mesh of one dimension; how many layers.
+    """Share the experts of every layer among the ranks of a mesh of one dimension.
 
-    Call it after `install_experts` and before FSDP, with the same weights on every rank (or none yet, on `meta`).
-    FSDP goes over the other dimensions of the mesh, each `Experts` by itself, with `fsdp_placement` and without casting
-    inputs: the routing weights stay float32. Gradients: with `expert`, a rank's are the sum over all tokens of the
-    group, so what is left is the sum over the other dimensions. Raises `RecipeError` as `Experts.share` does.
+    Call it after `install_experts` and before FSDP, with the same weights on every rank (or none yet, on `meta`). FSDP
+    goes over the other dimensions of the mesh, each `Experts` by itself, with `fsdp_placement` and without casting
+    inputs: the routing weights stay float32. With `expert`, a rank's gradients are already the sum over all tokens of
+    the group, so only the sum over the other dimensions is left.
+
+    Returns:
+        The number of layers.
+
+    Raises:
+        RecipeError: The experts cannot be divided evenly among the ranks.
     """
     layers = [module for module in model.modules() if isinstance(module, Experts)]
     for layer in layers:
@@ -156,7 +191,7 @@ def share_experts(model: nn.Module, mesh: DeviceMesh, way: Way) -> int:
 
 
 def fsdp_placement(parameter: nn.Parameter) -> Shard | None:
-    """For `fully_shard(shard_placement_fn=...)`: experts are cut by rows, as there may be fewer of them than ranks."""
+    """Place parameters for `fully_shard(shard_placement_fn=...)`: experts by rows, as ranks may outnumber them."""
     return Shard(1) if parameter.ndim == 3 else None
 
 
@@ -165,10 +200,14 @@ def _local(parameter: Tensor) -> Tensor:
 
 
 def _spaced(counts_E: Tensor, total: int) -> tuple[Tensor | None, Tensor, int]:
-    """Where `total` rows lie, (R,), that are sorted by expert; where each expert's end, (E,) int32; rows in all.
+    """Lay out `total` rows, sorted by expert, for the grouped product.
 
-    On a CPU, room is left so that the groups' sizes recur: its matrix library builds a kernel for each shape, which
-    takes as long as the product itself. Elsewhere they lie one behind the other: None.
+    On a CPU, gaps are left so that the groups' sizes recur: its matrix library builds a kernel for each shape, which
+    takes as long as the product itself. Elsewhere there are no gaps.
+
+    Returns:
+        The position of each row (R,), or None if there are no gaps; the end of each expert's group (E,) int32; the
+            number of rows, gaps included.
     """
     if counts_E.device.type != "cpu":
         return None, counts_E.cumsum(0, dtype=torch.int32), total
@@ -180,8 +219,11 @@ def _spaced(counts_E: Tensor, total: int) -> tuple[Tensor | None, Tensor, int]:
 
 
 class _Moved(torch.autograd.Function):
-    """See `_moved`. Backwards, each copy's gradient is put in its own place before the k of a row are summed: always
-    the same bits, which adding rows in no fixed order (`index_select` on a GPU) would not give."""
+    """The autograd function of `_moved`.
+
+    In the backward pass, each copy's gradient is put in its own place before the k of a row are summed. This always
+    gives the same bits, unlike adding rows in no fixed order (`index_select` on a GPU).
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, source_R: Tensor | None, target_R: Tensor | None, total: int, k: int) -> Tensor:
@@ -197,9 +239,9 @@ class _Moved(torch.autograd.Function):
 
 
 def _moved(rows: Tensor, source_R: Tensor | None, target_R: Tensor | None, total: int, k: int = 1) -> Tensor:
-    """Rows (., D) -> (total, D): copy `source_R[i]`, which is of row `source_R[i] // k`, to row `target_R[i]`.
+    """Copy rows (., D) to a tensor (total, D): copy `source_R[i]`, of row `source_R[i] // k`, becomes `target_R[i]`.
 
-    No copy and no target may be named twice; rows that are no target are zero. None: all, in order.
+    No copy and no target may be named twice; rows that are not a target are zero. None means all, in order.
     """
     return _Moved.apply(rows, source_R, target_R, total, k)  # pyright: ignore[reportReturnType]
 
@@ -213,7 +255,7 @@ def _put(rows: Tensor, target: Tensor | None, total: int) -> Tensor:
 
 
 class _Grouped(torch.autograd.Function):
-    """Rows (R, K) in E groups one behind the other, which end at (E,), and a matrix for each (E, N, K) -> (R, N)."""
+    """Product of E consecutive groups of rows (R, K), which end at (E,), with a matrix for each (E, N, K): (R, N)."""
 
     @staticmethod
     def forward(ctx: Any, rows_RK: Tensor, weight_ENK: Tensor, ends_E: Tensor) -> Tensor:
@@ -234,10 +276,10 @@ def _grouped(rows_RK: Tensor, weight_ENK: Tensor, ends_E: Tensor) -> Tensor:
 
 
 def _grouped_kernel(rows: Tensor, *widths: int) -> bool:
-    """Whether PyTorch has a grouped product for this: on a CPU, and for bfloat16 on a GPU since Ampere.
+    """Return whether PyTorch has a grouped product for this: on a CPU, and for bfloat16 on a GPU since Ampere.
 
-    On a GPU, rows must begin at multiples of 16 bytes. A group begins at a row in each of the three products, never
-    inside of one, so this asks for widths that are multiples of 8 and nothing of the sizes of the groups.
+    On a GPU, rows must begin at multiples of 16 bytes. In each of the three products a group begins at a row, never
+    inside one, so this requires widths that are multiples of 8 and nothing of the sizes of the groups.
     """
     if rows.device.type == "cpu":
         return rows.dtype != torch.float64
@@ -250,7 +292,7 @@ def _grouped_kernel(rows: Tensor, *widths: int) -> bool:
 
 
 def _by_group(rows_RK: Tensor, weight_EKN: Tensor, ends_E: Tensor) -> Tensor:
-    """(R, K), (E, K, N) -> (R, N): each group of rows times its matrix."""
+    """Multiply each group of rows (R, K) by its matrix (E, K, N); returns (R, N)."""
     if len(rows_RK) == 0:
         return rows_RK.new_zeros(0, weight_EKN.shape[2])
     if _grouped_kernel(rows_RK, *weight_EKN.shape[1:]):
@@ -260,7 +302,7 @@ def _by_group(rows_RK: Tensor, weight_EKN: Tensor, ends_E: Tensor) -> Tensor:
 
 
 def _outer_by_group(left_RN: Tensor, right_RK: Tensor, ends_E: Tensor) -> Tensor:
-    """(R, N), (R, K) -> (E, N, K): of each group the transposed left rows times the right; zero for an empty group."""
+    """Multiply each group's transposed left rows (R, N) by its right rows (R, K); returns (E, N, K), zero if empty."""
     if len(left_RN) == 0:
         return left_RN.new_zeros(len(ends_E), left_RN.shape[1], right_RK.shape[1])
     if _grouped_kernel(left_RN, left_RN.shape[1], right_RK.shape[1]):
@@ -271,9 +313,9 @@ def _outer_by_group(left_RN: Tensor, right_RK: Tensor, ends_E: Tensor) -> Tensor
 
 
 class _Entered(torch.autograd.Function):
-    """Tokens and routing weights that all ranks of a group hold alike, each of which uses a part of the experts.
+    """Tokens and routing weights that all ranks of a group hold alike, while each uses part of the experts.
 
-    Backwards, their gradients are summed over the group: the layers before are the same on all its ranks.
+    In the backward pass their gradients are summed over the group: the preceding layers are the same on all its ranks.
     """
 
     @staticmethod
@@ -291,7 +333,7 @@ class _Entered(torch.autograd.Function):
 
 
 class _Summed(torch.autograd.Function):
-    """The sum over a group. Backwards nothing is to be done: what comes is the same on all ranks."""
+    """The sum over a group; the gradient is the same on all ranks, so the backward pass leaves it as it is."""
 
     @staticmethod
     def forward(ctx: Any, part_TD: Tensor, group: dist.ProcessGroup) -> Tensor:
@@ -309,7 +351,7 @@ def _all_reduced(tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
 
 
 class _Sent(torch.autograd.Function):
-    """Rows (R, D), `sent[i]` of which in turn go to rank i of a group -> those that come, `received[i]` from rank i."""
+    """Rows (R, D), of which `sent[i]` go to rank i of a group; returns those received, `received[i]` from rank i."""
 
     @staticmethod
     def forward(ctx: Any, rows_RD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup) -> Tensor:

@@ -1,12 +1,12 @@
-"""Attention over packed samples: many sequences in one row, no padding outside of attention itself.
+"""Attention over packed samples: many sequences in one row, without padding outside of attention itself.
 
-The library calls attention functions by name; `packed` is one more of them. Everything but attention runs on the
-packed row [1, T, D]. Attention gathers the sequences into groups of similar length, pads inside a group only, runs
+The library looks up attention functions by name; `packed` is another of them. Everything but attention runs on the
+packed row [1, T, D]. Attention gathers the sequences into groups of similar length, pads only within a group, runs
 causal scaled-dot-product attention, and puts the rows back. So samples never see each other, and no mask is needed.
 
-What a layer asks for beyond that is a sliding window, which is honoured, or is refused by its name: training must not
-compute another function than inference does. A model whose tokens see each other in other ways than by attention
-(a convolution, a recurrent state), or that does not take its attention from the library, is refused as a whole.
+Anything else that a layer asks for is either honoured (a sliding window) or refused by name: training must not compute
+another function than inference does. A model whose tokens see each other by other means than attention (a convolution,
+a recurrent state), or that does not take its attention from the library, is refused as a whole.
 """
 
 from __future__ import annotations
@@ -26,25 +26,28 @@ from sphinx_x.model.attention import attend
 
 PACKED = "packed"
 NEUTRAL = frozenset({"position_ids", "position_embeddings", "cache_position", "output_router_logits"})
-"""Options of attention functions that say nothing of how a token attends to others."""
+"""Options of attention functions that do not affect how a token attends to others."""
 LAYERS = frozenset({"full_attention", "sliding_attention"})
-"""Kinds of layers, as the library names them, whose tokens see others by what is computed here."""
+"""Kinds of layers, as the library names them, whose tokens see each other only through attention as computed here."""
 GROUP = 8
-"""Sequences that attention computes together at most."""
+"""Largest number of sequences that attention computes together."""
 TOKENS, VIEWS, ROWS = 512, 8, 256
-"""Rows, views and predictions of a micro-batch are filled up to multiples of these, so that shapes recur: a CPU's
-matrix library builds its kernels by shape, and building them anew in every step costs more than the filling."""
+"""Rows, views and predictions of a micro-batch are padded to multiples of these, so that shapes recur: a CPU's matrix
+library builds its kernels by shape, and rebuilding them in every step costs more than the padding."""
 
 
 @dataclass(frozen=True)
 class Pack:
-    """How sequences lie in one row of T tokens, in order, without gaps.
+    """How sequences lie in one row of T tokens, in order and without gaps.
 
-    position_ids: (1, T), restarting with each sequence. groups: (count, longest) of each group of sequences of similar
-    length. gather: the rows of the pack that the groups hold, one group behind the other, each count x longest, with
-    a sequence's first row repeated as padding. put_back: (T,) where each row lies among those.
+    A row may be longer than its sequences: the rest belongs to no group, and nothing reads it.
 
-    A row may be longer than its sequences: what lies behind them belongs to no group, and nothing reads it.
+    Attributes:
+        position_ids: (1, T), restarting with each sequence.
+        groups: (count, longest) of each group of sequences of similar length.
+        gather: The rows of the pack in each group, one group after another, each count x longest, with a sequence's
+            first row repeated as padding.
+        put_back: Position (T,) of each row among those.
     """
 
     position_ids: Tensor
@@ -54,12 +57,12 @@ class Pack:
 
 
 def round_up(number: int, multiple: int) -> int:
-    """The next multiple: shapes that recur let a CPU's matrix library reuse the kernels it has built."""
+    """Round up to a multiple: recurring shapes let a CPU's matrix library reuse the kernels it has built."""
     return -(-number // multiple) * multiple
 
 
 def plan_groups(lengths: Sequence[int], group_size: int = GROUP) -> list[tuple[list[int], int]]:
-    """Which sequences attention computes together, those of similar length, and the length they are padded to."""
+    """Group sequences of similar length for attention; returns each group, and the length it is padded to."""
     order = sorted(range(len(lengths)), key=lambda k: lengths[k])
     groups = [order[first : first + group_size] for first in range(0, len(order), group_size)]
     return [(members, round_up(lengths[members[-1]], 32)) for members in groups]
@@ -68,8 +71,14 @@ def plan_groups(lengths: Sequence[int], group_size: int = GROUP) -> list[tuple[l
 def plan_pack(
     lengths: Sequence[int], group_size: int = GROUP, total: int | None = None, device: torch.device | str | None = None
 ) -> Pack:
-    """The plan for sequences of these lengths, lying one behind the other in a row of `total` tokens (by default as
-    many as they have)."""
+    """Plan attention for consecutive sequences of these lengths.
+
+    Args:
+        lengths: Length of each sequence.
+        group_size: Largest number of sequences in a group.
+        total: Length of the row, by default that of all sequences.
+        device: Where the plan's tensors are put.
+    """
     total = sum(lengths) if total is None else total
     starts = torch.tensor([0, *lengths]).cumsum(0).tolist()
     groups: list[tuple[int, int]] = []
@@ -90,7 +99,7 @@ def plan_pack(
 
 
 def check_packable(model: Any) -> None:
-    """Raises `UnsupportedError`, with the reason, for a language model that cannot be trained on packed samples."""
+    """Raise `UnsupportedError`, with the reason, for a language model that cannot be trained on packed samples."""
     other = sorted(set(getattr(model.config, "layer_types", None) or ()) - LAYERS)
     if other:
         raise _refused(model, f"layers of another kind ({', '.join(other)})")
@@ -107,17 +116,17 @@ def _refused(model: Any, what: str) -> UnsupportedError:
 
 
 class _MaskError(UnsupportedError, AttributeError):
-    """A mask was asked for what it is not."""
+    """A mask was used as something that it is not."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The mask of a layer whose tokens see the `size` last ones of their sample, themselves included."""
+    """The mask of a layer whose tokens see the last `size` tokens of their sample, themselves included."""
 
     size: int
 
     def __getattr__(self, name: str) -> Any:
-        # a model that computes with its masks, as Doge does
+        # a model that does arithmetic on its masks, as Doge does
         raise _MaskError(f"packed attention has no masks of numbers, so this model cannot be trained ({name})")
 
 
@@ -129,9 +138,10 @@ def packed_mask(
     allow_is_bidirectional_skip: bool | None = None,
     **_: Any,
 ) -> Window | None:
-    """What the library calls where it would make a mask: None for a causal one, or a `Window`; the pack does the rest.
+    """Stand in for the library's mask: None for a causal one, or a `Window`; the pack does the rest.
 
-    Raises `UnsupportedError` for every other mask, by its name.
+    Raises:
+        UnsupportedError: Any other mask is asked for; the message names it.
     """
     window, chunk = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
     asked = {
@@ -160,9 +170,16 @@ def packed_attention(
     is_causal: bool | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as the library calls it: (1, heads, T, width) each -> (1, T, heads, width), kept apart by `pack`.
+    """Compute attention as the library calls it, with sequences kept apart by `pack`.
 
-    Raises `UnsupportedError`, with its name, for whatever else a layer asks of its attention.
+    Args:
+        query: (1, heads, T, width), like key and value.
+
+    Returns:
+        A tensor (1, T, heads, width), and None for the attention weights.
+
+    Raises:
+        UnsupportedError: The layer asks for anything else of its attention; the message names it.
     """
     window = attention_mask.size if isinstance(attention_mask, Window) else None
     asked = {name: value for name, value in options.items() if name not in NEUTRAL}

@@ -1,7 +1,8 @@
-"""Moving a model to another way of padding: official weights were trained with the image in the middle of its square.
+"""Changing the padding of a model: official weights were trained with the image in the middle of its square.
 
-There no sub-image of a 2 x 2 grid is ever padding only, so nothing can be skipped. With the image in the corner and a
-skip token in place of what is padding only, wide and high images cost less; but the weights have to learn it.
+With centred padding, no sub-image of a 2 x 2 grid is ever padding only, so nothing can be skipped. With the image in
+the corner and a skip token in place of each sub-image of padding, wide and tall images cost less; but the weights have
+to learn it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ from sphinx_x.model.views import PADDINGS
 
 
 def with_padding(model: Any, processor: SphinxXProcessor, padding: str) -> None:
-    """Makes a model and its processor pad like this, in place: `corner` with skip tokens, or `center` without.
+    """Change the padding of a model and its processor in place.
 
-    Experts that take their views from the whole canvas (those of official checkpoints) then take each view by itself:
-    with sub-images left out there is no whole canvas. The padding keeps its colour and the views their size. Nothing
-    changes where the model pads like this already. Raises ValueError for another word.
+    Experts that take their views from the whole canvas (those of official checkpoints) then take each view by itself,
+    as there is no whole canvas once sub-images are left out. The padding keeps its colour and the views their size.
+    Nothing changes if the model already has this padding.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        padding: `corner` with skip tokens, or `center` without.
+
+    Raises:
+        ValueError: The padding has another name.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding is one of {', '.join(PADDINGS)}, not {padding!r}")

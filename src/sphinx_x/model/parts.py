@@ -18,12 +18,16 @@ PARTS = {
 
 
 def in_part(part: str, name: str) -> bool:
-    """Whether a parameter of that full name belongs to a part."""
+    """Return whether a parameter with this full name belongs to a part."""
     return any(fnmatchcase(name, pattern) for pattern in PARTS.get(part, (part,)))
 
 
 def freeze(module: nn.Module, parts: Iterable[str]) -> None:
-    """Takes parts out of training; raises `RecipeError` where one has no parameters, or none are left."""
+    """Exclude parts from training.
+
+    Raises:
+        RecipeError: A part has no parameters, or none are left.
+    """
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for part in parts:
         found = [parameter for name, parameter in parameters.items() if in_part(part, name)]
@@ -36,9 +40,10 @@ def freeze(module: nn.Module, parts: Iterable[str]) -> None:
 
 
 def rates_of(names: Iterable[str], rates: Mapping[str, float]) -> dict[str, float]:
-    """The factor of the learning rate of each parameter: that of the last part that it is in, else 1.
+    """Return the learning rate factor of each parameter: that of the last part that it is in, or 1.
 
-    Raises `RecipeError` where a part has no parameters that are trained.
+    Raises:
+        RecipeError: A part has no trainable parameters.
     """
     factors = dict.fromkeys(names, 1.0)
     for part, factor in rates.items():

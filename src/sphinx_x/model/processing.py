@@ -1,4 +1,4 @@
-"""Images and text -> what the model takes: the library's image processor and processor for SPHINX-X.
+"""The library's image processor and processor for SPHINX-X: images and text become the model's inputs.
 
 Shapes: V kept views of all images together, H x W pixels of a view.
 """
@@ -27,19 +27,19 @@ from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 WHITE = (255, 255, 255)
 STRIP_PIXELS = 25_000_000
-"""Pixels of a padded square that are held at once."""
+"""Number of pixels of a padded square that are held in memory at once."""
 FIXED = {
     **dict.fromkeys(("do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_pad"), False),
     **{"do_convert_rgb": True, "data_format": "channels_first"},
 }
-"""What other image processors can be asked for: views are RGB, and made as the model's grid says, never otherwise."""
+"""Options of other image processors that cannot be changed: views are RGB, and made as the model's grid says."""
 
 
 def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int] = WHITE) -> np.ndarray:
-    """The kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
+    """Return the kept views of one RGB image, the global one first: uint8 (views, 3, H, W)."""
     grid = layout.grid
     views = []
-    # only the reference's way fits the image to the canvas whatever its size
+    # only the reference enlarges every image to fit the canvas
     if grid.padding == "center" and grid.max_upscale is None:
         canvas = _padded_first(image, layout, padding_color)
         if grid.global_view:
@@ -64,15 +64,15 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _scaled_first(content: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
-    """The canvas with the scaled image laid into it: nothing of the padding mixes with the image's edge."""
+    """Return the canvas with the scaled image pasted into it, so that no padding blends into the image's edge."""
     grid = layout.grid
-    # below the last kept sub-image there is nothing but padding
+    # there is only padding below the last kept sub-image
     depth = max(layout.cell(k)[3] for k, kept in enumerate(layout.kept) if kept)
     return _laid_out(content, layout.content()[:2], (grid.canvas, depth), padding_color)
 
 
 def _global_view(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
-    """The whole canvas as one view, scaled from the image, or from its place on the canvas where that is smaller."""
+    """Return the whole canvas as one view, scaled from the image or, if smaller, from the canvas."""
     grid = layout.grid
     across, down = grid.view_width / grid.canvas, grid.view_height / grid.canvas
     left, top, right, bottom = layout.content()
@@ -84,7 +84,7 @@ def _global_view(image: Image.Image, layout: Layout, padding_color: Sequence[int
 def _laid_out(
     content: Image.Image, place: tuple[int, int], size: tuple[int, int], padding_color: Sequence[int]
 ) -> np.ndarray:
-    """A picture on a ground of the padding's colour; size: width and height of the ground."""
+    """Return an image pasted on a background of the padding's colour; `size` is the background's (width, height)."""
     ground = np.full((size[1], size[0], 3), padding_color[0], np.uint8)
     if len(set(padding_color)) > 1:
         ground[:] = padding_color
@@ -94,10 +94,13 @@ def _laid_out(
 
 
 def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
-    """The canvas as the reference makes it: the image laid into its square, and that square scaled.
+    """Return the canvas as the reference makes it: the image pasted into its square, and that square scaled.
 
-    Scaled across before down, strip by strip, as Pillow does it inside: the same bytes, but the square of a long thin
-    image is never held whole. Raises `ImageError` where even half scaled it would be too large.
+    It is scaled horizontally, then vertically, strip by strip, as Pillow does internally: the bytes are the same, but
+    the square of a long thin image is never held in memory.
+
+    Raises:
+        ImageError: Even the half-scaled square would be too large.
     """
     side, canvas = int(layout.side), layout.grid.canvas
     if side * canvas > MAX_PIXELS:
@@ -112,17 +115,22 @@ def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[in
 
 
 class SphinxXImagesKwargs(ImagesKwargs, total=False):
-    """views: the fields of a `ViewGrid`; padding_color: RGB of the padding, 0 to 255."""
+    """Options of the image processor.
+
+    Attributes:
+        views: The fields of a `ViewGrid`.
+        padding_color: RGB of the padding, 0 to 255.
+    """
 
     views: dict[str, Any]
     padding_color: tuple[int, int, int]
 
 
 class SphinxXImageProcessor(NamesItsPackage, PilBackend):
-    """Images -> `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, the views of each image.
+    """Turns images into `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, each image's views.
 
-    Images are opened by `open_image`, whatever they are, so that their pixels are those of `chat` and of training. The
-    experts normalise for themselves, so nothing is normalised here.
+    All images are opened by `open_image`, so that their pixels are those of `chat` and of training. The experts
+    normalise their own inputs, so nothing is normalised here.
     """
 
     auto_classes = {"AutoImageProcessor": "SphinxXImageProcessor"}  # noqa: RUF012 (a class default)
@@ -136,15 +144,15 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
     padding_color: tuple[int, int, int] = WHITE
 
     def grid(self) -> ViewGrid:
-        """The views as a typed object."""
+        """Return the views as a typed object."""
         return ViewGrid(**self.views)
 
     def layout(self, image: Image.Image) -> Layout:
-        """Where an image lies on the canvas and which sub-images it keeps."""
+        """Return where an image lies on the canvas and which sub-images it keeps."""
         return plan_views(image.width, image.height, self.grid())
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
-        """Opens what is handed over; the library's own way makes 16-bit grey white and transparent pixels black."""
+        """Open images with `open_image`; the library would make 16-bit grey white and transparent pixels black."""
         return open_images(image_url_or_urls)
 
     def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
@@ -182,10 +190,14 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
 
 
 class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
-    """Text with `<image>` placeholders, and images -> ids, attention mask and pixel values.
+    """Turns text with `<image>` placeholders, and images, into ids, attention mask and pixel values.
 
-    tokens_per_view: embedding slots of a view; box_decimals: decimals of boxes in text; template: a name of
-    `sphinx_x.model.prompt.TEMPLATES`, or the fields of a `Template`.
+    Args:
+        image_processor: The image processor.
+        tokenizer: The tokenizer.
+        tokens_per_view: Number of embedding slots of a view.
+        box_decimals: Number of decimals of boxes in text.
+        template: A name in `sphinx_x.model.prompt.TEMPLATES`, or the fields of a `Template`.
     """
 
     auto_classes = {"AutoProcessor": "SphinxXProcessor"}  # noqa: RUF012 (a class default)
@@ -208,11 +220,19 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
-        """As the library's processors; a text that begins with the first token (of a chat template) gets no second.
+        """Process texts and images as the library's processors do.
 
-        images: one, a list for all texts together, or a list of lists, one for each text; each is whatever `open_image`
-        takes. An empty list is none. Raises `ImageError`, or `PromptError` where a text has another number of
-        placeholders than images.
+        A text that begins with the tokenizer's first token (from a chat template) does not get a second one.
+
+        Args:
+            images: One image, a list for all texts together, or a list of lists, one for each text; each is anything
+                `open_image` takes. An empty list means none.
+            text: One text or a list.
+            kwargs: As for the library's processors.
+
+        Raises:
+            ImageError: An image cannot be read.
+            PromptError: A text has another number of placeholders than images.
         """
         bos, texts = self.tokenizer.bos_token, [text] if isinstance(text, str) else list(text or [])
         if images is not None:
@@ -222,17 +242,17 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
         return super().__call__(images=images, text=text, **kwargs)
 
     def _opened(self, images: Any, texts: list[Any], kwargs: dict[str, Any]) -> list[Image.Image] | None:
-        """The images in one list, in the order of the texts; None where there are none."""
+        """Return the images in one list, in the order of the texts, or None if there are none."""
         own = kwargs.get("images_kwargs") or {}
         channels = kwargs.pop("input_data_format", None) or own.get("input_data_format")
         opened = open_images(images, channels)
         if not all(isinstance(text, str) for text in texts):
-            return flat(opened) or None  # the library says what is wrong with the text
+            return flat(opened) or None  # the library reports what is wrong with the text
         counts = [text.count(self.image_token) for text in texts]
         return (by_row(opened, counts) if texts else flat(opened)) or None
 
     def prompt_builder(self) -> PromptBuilder:
-        """Conversation -> ids, as this member reads it."""
+        """Return the builder that encodes conversations for this member."""
         return PromptBuilder(
             self.tokenizer,
             find_template(self.template),
@@ -243,16 +263,16 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
 
     @property
     def unused_input_names(self) -> list[str]:
-        """What the image processor says beside the model's inputs."""
+        """Names of the image processor's outputs that are not inputs of the model."""
         return ["num_image_patches", "layouts"]
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
-        """The written form of one image's ids; the library puts it in place of a placeholder."""
+        """Return one image's ids as text, which the library puts in place of a placeholder."""
         ids = view_ids(image_inputs["layouts"][image_idx], image_tokens(self.tokenizer), self.tokens_per_view)
         return "".join(self.tokenizer.convert_ids_to_tokens(ids))
 
     def _get_num_multimodal_tokens(self, image_sizes: list[tuple[int, int]] | None = None, **_: Any) -> MultiModalData:
-        """For vLLM: ids and views of images of these (height, width)."""
+        """Return the numbers of ids and views of images of these (height, width), for vLLM."""
         if image_sizes is None:
             return MultiModalData()
         layouts = [plan_views(width, height, self.image_processor.grid()) for height, width in image_sizes]
@@ -271,7 +291,7 @@ def build_processor(
     box_decimals: int = 2,
     padding_color: tuple[int, int, int] = WHITE,
 ) -> SphinxXProcessor:
-    """A processor around a tokenizer that has the image tokens; for the fields see `SphinxXProcessor`."""
+    """Build a processor around a tokenizer that has the image tokens; for the arguments see `SphinxXProcessor`."""
     return SphinxXProcessor(
         SphinxXImageProcessor(views=asdict(views), padding_color=padding_color),  # pyright: ignore[reportCallIssue]
         tokenizer,

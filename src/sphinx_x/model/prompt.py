@@ -1,7 +1,7 @@
-"""Conversation -> token ids and label mask: the one builder for training, evaluation and serving.
+"""The single prompt builder for training, evaluation and serving: from a conversation to token ids and a label mask.
 
-The ids are put together piece by piece, and the pieces that an assistant says are marked as trained on while they
-are written: nothing is searched for afterwards. The text of users never becomes a control token.
+The ids are concatenated piece by piece, and the assistant's pieces are marked as trained when they are added: nothing
+has to be searched for afterwards. Text from users never becomes a control token.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from sphinx_x.model.views import Layout
 
 @dataclass(frozen=True)
 class Template:
-    """What is written around the turns.
+    """The text around the turns of a conversation.
 
-    system: what a conversation without a system message begins with. before, after: by role; what stands behind an
-    assistant's answer is trained on with it and ends the answer. lead: stands between `before` and what is said, and is
-    a part of what is said. trim: white space around what is said is left out. bos: whether the tokenizer's first token,
-    where it has one, comes first. images_first: all images stand behind that, ahead of the system text, wherever their
-    placeholders are (the reference's order).
+    Attributes:
+        system: Beginning of a conversation that has no system message.
+        before: Text before a turn, by role.
+        after: Text after a turn, by role; after an assistant's answer it is trained on, and ends the answer.
+        lead: Text between `before` and a turn's own text; it counts as part of the latter.
+        trim: Whether white space around a turn's text is removed.
+        bos: Whether the tokenizer's first token, if it has one, comes first.
+        images_first: Whether all images come right after that, before the system text, wherever their placeholders are
+            (the reference's order).
     """
 
     system: str
@@ -46,7 +50,7 @@ TEMPLATES = {
         before={"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"},
         after={"system": "", "user": "", "assistant": "<|eot|>"},
     ),
-    # the reference's, and so the large members'
+    # the reference's template, and therefore the large members'
     "sphinx": Template(
         system=(
             "A chat between a curious human and an artificial intelligence assistant. "
@@ -58,7 +62,7 @@ TEMPLATES = {
         trim=True,
         images_first=True,
     ),
-    # that of many instruction-tuned language models; `import backbones` looks up their system text and first token
+    # the template of many instruction-tuned language models; `import backbones` looks up their system text and bos
     "chatml": Template(
         system="",
         before={role: f"<|im_start|>{role}\n" for role in ("system", "user", "assistant")},
@@ -68,7 +72,7 @@ TEMPLATES = {
 
 
 def find_template(template: str | dict[str, Any]) -> Template:
-    """A template by its name in `TEMPLATES`, or from its fields; raises ValueError where there is none of that name."""
+    """Return a template by its name in `TEMPLATES`, or from its fields; raise ValueError for an unknown name."""
     if isinstance(template, dict):
         return Template(**template)
     if template not in TEMPLATES:
@@ -77,9 +81,10 @@ def find_template(template: str | dict[str, Any]) -> Template:
 
 
 def chat_template(template: Template) -> str:
-    """The template in the library's own form (Jinja), for `apply_chat_template`: the same text as `PromptBuilder`.
+    """Return the template in the library's format (Jinja), for `apply_chat_template`.
 
-    There, as everywhere in the library, what a user writes is not kept apart from control tokens; `PromptBuilder` does.
+    It gives the same text as `PromptBuilder`. There, as everywhere in the library, a user's text can contain control
+    tokens; `PromptBuilder` keeps them apart.
     """
 
     def quoted(text: str) -> str:
@@ -116,24 +121,28 @@ ANCHORS = ("\n", "\t", "|", "0")
 
 @dataclass
 class Encoded:
-    """Token ids of a conversation; trained: for each id whether it is learned (what the assistant says, but for answers
-    that are not to be trained)."""
+    """Token ids of a conversation.
+
+    Attributes:
+        ids: The ids.
+        trained: For each id, whether it is learned: the assistant's text, except answers that are not to be trained.
+    """
 
     ids: list[int] = field(default_factory=list)
     trained: list[bool] = field(default_factory=list)
 
     def add(self, ids: Sequence[int], trained: bool = False) -> None:
-        """Appends a piece."""
+        """Append a piece."""
         self.ids.extend(ids)
         self.trained.extend([trained] * len(ids))
 
     def labels(self, ignore: int = -100) -> list[int]:
-        """The ids where they are trained, `ignore` elsewhere."""
+        """Return the ids where they are trained, and `ignore` elsewhere."""
         return [number if trained else ignore for number, trained in zip(self.ids, self.trained, strict=True)]
 
 
 def view_ids(layout: Layout, tokens: ImageTokens, tokens_per_view: int) -> list[int]:
-    """The ids of one image: each kept view as start, slots, end; each skipped sub-image as one skip token."""
+    """Return the ids of one image: each kept view as start, slots, end; each skipped sub-image as one skip token."""
     view = [tokens.start, *[tokens.slot] * tokens_per_view, tokens.end]
     ids = list(view) if layout.grid.global_view else []
     for kept in layout.kept:
@@ -143,7 +152,15 @@ def view_ids(layout: Layout, tokens: ImageTokens, tokens_per_view: int) -> list[
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Writes conversations as one member reads them. box_decimals: decimals of boxes and points."""
+    """Encodes conversations for one member.
+
+    Attributes:
+        tokenizer: The member's tokenizer.
+        template: The text around the turns.
+        image_tokens: Ids of the image tokens.
+        tokens_per_view: Number of embedding slots of a view.
+        box_decimals: Number of decimals of boxes and points.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     template: Template
@@ -154,11 +171,16 @@ class PromptBuilder:
     def encode(
         self, messages: Sequence[Message], layouts: Sequence[Layout], answer_next: bool = False, answer_begins: str = ""
     ) -> Encoded:
-        """Messages and the layouts of their images -> ids and label mask.
+        """Encode messages with the layouts of their images.
 
-        answer_next: end with the opening of an assistant's turn, ready to generate. answer_begins: the words that stand
-        there already, for the answer to go on from. Raises `PromptError` where
-        images and placeholders differ in number or a question is empty.
+        Args:
+            messages: The conversation.
+            layouts: One layout for each image, in order.
+            answer_next: Whether to end with the opening of an assistant's turn, ready to generate.
+            answer_begins: The words with which that turn begins, for the answer to continue.
+
+        Raises:
+            PromptError: The numbers of images and placeholders differ, or a question is empty.
         """
         self._check(messages, layouts)
         out = Encoded()
@@ -185,8 +207,11 @@ class PromptBuilder:
         return out
 
     def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:
-        """What `encode` with `answer_next` writes, as text: what a prompt is known by. Without the first token, and
-        with a placeholder for each image, but where all images stand ahead of the text. Nothing is checked here."""
+        """Write the prompt that `encode` makes with `answer_next` as text, for records and hashes.
+
+        The tokenizer's first token is left out. Images are placeholders; those of a template that puts all images first
+        are left out. Nothing is checked here.
+        """
         if messages and messages[0].role != "system" and self.template.system:
             messages = [Message("system", (Text(self.template.system),)), *messages]
         said = ""
@@ -197,27 +222,32 @@ class PromptBuilder:
         return f"{said}{self.template.before['assistant']}{begins}"
 
     def control(self, text: str, first: bool = False) -> list[int]:
-        """The template's own text: control tokens count as such. first: nothing but images stands before it."""
+        """Encode the template's own text, control tokens included; `first` means that only images precede it."""
         return self._ids(text, first, split=False)
 
     def text(self, text: str, first: bool = False) -> list[int]:
-        """Text of users and answers: never a control token, whatever it looks like. first: as in `control`."""
+        """Encode text of users and answers, which never becomes a control token; `first` as in `control`."""
         return self._ids(text, first, split=True)
 
     def stop_text(self) -> str:
-        """What ends an answer."""
+        """Return the text that ends an answer."""
         return self.template.after["assistant"]
 
     def stop_ids(self) -> list[int]:
-        """The ids that end an answer; a control token ends it alone."""
+        """Return the ids that end an answer, just one if it is a control token."""
         ids = self.control(self.stop_text())
         return ids[:1] if ids[:1] and ids[0] in self.tokenizer.all_special_ids else ids
 
     def _ids(self, text: str, first: bool, split: bool) -> list[int]:
-        """Ids of a piece of text. split: whether what looks like a control token is text.
+        """Return the ids of a piece of text.
 
-        A sentencepiece tokenizer puts a blank before all that it is given. In the middle of a text that is wrong; so
-        a piece that is not the first is encoded after an anchor, one that does not join with what follows it.
+        A sentencepiece tokenizer puts a blank before every text it is given. That is wrong in the middle of a text, so
+        a piece that is not the first is encoded after an anchor that does not merge with it.
+
+        Args:
+            text: The piece.
+            first: Whether it begins the text.
+            split: Whether whatever looks like a control token is plain text.
         """
         if not text:
             return []
@@ -238,7 +268,7 @@ class PromptBuilder:
         return str(self.tokenizer.convert_ids_to_tokens(ids[:1])[0]).startswith("\u2581")
 
     def _runs(self, message: Message, layouts: Sequence[Layout]) -> list[str | None]:
-        """What a message says: texts, and None for each image that stands between them."""
+        """Return a message as texts, with None for each image between them."""
         runs: list[str | None] = [""]
         for part in message.parts:
             if isinstance(part, Image):

@@ -1,7 +1,7 @@
-"""Quantisation by bitsandbytes through the library: what is quantised, and a Mixtral whose experts are.
+"""Quantisation by bitsandbytes through the library: what is quantised, and a Mixtral whose experts can be.
 
-The library keeps the experts of a layer joined in one tensor, which is fast, and which quantisation (it looks for
-linear layers) leaves alone: of Mixtral-8x7B 96 % would stay as they are.
+The library keeps the experts of a layer in one joint tensor, which is fast, but quantisation looks for linear layers
+and ignores it: 96 % of Mixtral-8x7B would stay unquantised.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ class LinearExpert(nn.Module):
         self.w3 = nn.Linear(width, hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the expert to tokens."""
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
 class LinearExperts(nn.ModuleList):
-    """The experts of a layer; takes what the library's takes."""
+    """The experts of a layer, called with the same arguments as the library's."""
 
     def __init__(self, config: MixtralConfig) -> None:
         width, hidden = config.hidden_size, config.intermediate_size
         super().__init__(LinearExpert(width, hidden) for _ in range(config.num_local_experts))
 
     def forward(self, hidden_TD: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        """Tokens (T, D), the experts each goes to and with what weight (T, k) -> (T, D)."""
+        """Map tokens (T, D), and the experts and weights of each (T, k), to (T, D)."""
         out_TD = torch.zeros_like(hidden_TD)
         for number in top_k_index.unique().tolist():
             rows, ways = torch.where(top_k_index == number)
@@ -53,7 +54,7 @@ class LinearExperts(nn.ModuleList):
 
 
 class MixtralOfLinears(MixtralModel):
-    """The library's Mixtral with `LinearExperts`; its tensors are called as those of the files are."""
+    """The library's Mixtral with `LinearExperts`; its tensors have the names that they have in the files."""
 
     def __init__(self, config: MixtralConfig) -> None:
         super().__init__(config)
@@ -67,10 +68,17 @@ register_checkpoint_conversion_mapping(
 
 
 def quantization_options(path: str | Path, bits: int | None, device: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Options for `from_pretrained` with a quantisation that leaves the visual experts as they are.
+    """Return options for `from_pretrained` with a quantisation that leaves the visual experts as they are.
 
-    bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as well,
-    as in the reference, unless it is the embedding table. Raises ValueError for other numbers of bits.
+    Args:
+        path: The model folder.
+        bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as
+            well, as in the reference, unless it is the embedding table.
+        device: Where the model will run.
+        options: The caller's options, which are included.
+
+    Raises:
+        ValueError: Another number of bits.
     """
     asked, config = options.get("quantization_config"), AutoConfig.from_pretrained(path, trust_remote_code=False)
     saved = getattr(config, "quantization_config", None) is not None
@@ -109,24 +117,24 @@ def _config_of(bits: int, device: str) -> BitsAndBytesConfig:
 
 
 def is_quantized(config: Any) -> bool:
-    """Whether a model of this configuration is, or is about to be, quantised."""
+    """Return whether a model with this configuration is quantised, or is about to be."""
     return getattr(config, "quantization_config", None) is not None
 
 
 def check_reached(config: Any) -> None:
-    """Raises ValueError where the language model is a mixture of experts that quantisation would not reach."""
+    """Raise ValueError if the language model is a mixture of experts that quantisation would miss."""
     text = config.get_text_config()
     if text.model_type != "mixtral" and (getattr(text, "num_experts", 0) or getattr(text, "num_local_experts", 0)):
         raise ValueError(f"the experts of a {text.model_type} are not reached by quantisation; Mixtral's are")
 
 
 NOISE = {
-    # once for every layer and token: 8-bit matrices always take float16, whatever the model computes in
+    # logged for every layer and token: 8-bit matrices always take float16, whatever the model computes in
     "bitsandbytes.autograd._functions": "MatMul8bitLt: inputs will be cast from",
-    # a kernel of the hub for some CPUs, which is fetched where the package `kernels` is; its own does as well
+    # a hub kernel for some CPUs, fetched if the package `kernels` is installed; bitsandbytes' own is as good
     "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
 }
-"""Loggers and the beginning of a message of theirs that tells a user nothing to act upon."""
+"""Loggers, and the beginning of a message of theirs that users cannot act on."""
 
 
 def _without(start: str) -> Callable[[logging.LogRecord], bool]:
@@ -138,8 +146,11 @@ for _logger, _start in NOISE.items():
 
 
 def prefer_exact_kernels(model: nn.Module) -> None:
-    """On a CPU, bitsandbytes' fast 4-bit kernel rounds scales to bfloat16 and fails for sizes it was not made for: it
-    is left to layers that fit and compute in bfloat16."""
+    """Replace bitsandbytes' fast 4-bit CPU kernel for layers that it does not suit.
+
+    It rounds scales to bfloat16 and fails for sizes it was not made for, so it is kept only for layers that fit and
+    compute in bfloat16.
+    """
     layers: list[Any] = list(model.modules())
     for layer in layers:
         if getattr(layer, "support_avx512bf16_for_cpu", False):

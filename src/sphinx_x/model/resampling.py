@@ -1,8 +1,8 @@
-"""How views reach an expert's own size.
+"""How views are resized for an expert.
 
-Our members scale each view by itself, antialiased ("antialias"). The reference's checkpoints were trained on something
-else, and their weights want exactly that: the whole canvas is scaled before it is cut ("canvas"), or a view is repeated
-by nearest neighbour ("nearest"), both on colours that are CLIP-normalised and rounded to half precision.
+Our members scale each view by itself, antialiased ("antialias"). The reference's checkpoints were trained differently,
+and their weights need exactly that: the whole canvas is scaled before it is cut ("canvas"), or a view is scaled by
+nearest neighbour ("nearest"), both on colours that are CLIP-normalised and rounded to half precision.
 
 Shapes: V views, I images, H x W pixels of a view, S side of the canvas.
 """
@@ -19,13 +19,20 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 RESAMPLING = ("antialias", "canvas", "nearest")
-"""How views are brought to an expert's size; a field of every expert."""
+"""How views are resized for an expert; a field of every expert's configuration."""
 
 
 def resample(pixels_V3HW: Tensor, size: tuple[int, int], how: str, grid: ViewGrid) -> Tensor:
-    """Views with values from 0 to 1 -> (V, 3, *size), likewise from 0 to 1.
+    """Resize views with values from 0 to 1.
 
-    how: "antialias", "canvas" or "nearest". The latter two need all views of every image, the global one first.
+    Args:
+        pixels_V3HW: The views.
+        size: Height and width of the result in pixels.
+        how: "antialias", "canvas" or "nearest". The last two need all views of every image, the global one first.
+        grid: The model's views.
+
+    Returns:
+        A tensor (V, 3, *size), also with values from 0 to 1.
     """
     if how == "antialias":
         if pixels_V3HW.shape[-2:] == size:
@@ -42,9 +49,9 @@ def resample(pixels_V3HW: Tensor, size: tuple[int, int], how: str, grid: ViewGri
 
 
 def _from_canvas(colors_V3HW: Tensor, size: tuple[int, int], grid: ViewGrid) -> Tensor:
-    """Views at another size, cut from the whole canvas; colours whose size does not change are not rounded.
+    """Return views of another size, cut from the whole canvas; colours are not rounded where the size stays.
 
-    Views behind the last whole image, which fill up a batch in training, become zeros.
+    Views after the last complete image, which pad a batch in training, become zeros.
     """
     count, (rows, columns) = grid.cells + grid.global_view, (grid.rows, grid.columns)
     filling = len(colors_V3HW) % count
@@ -59,12 +66,12 @@ def _from_canvas(colors_V3HW: Tensor, size: tuple[int, int], grid: ViewGrid) -> 
 
 
 def round_to_half(colors: Tensor) -> Tensor:
-    """The nearest half-precision values, in the tensor's own precision."""
+    """Round to half-precision values, in the tensor's own type."""
     return colors.half().to(colors.dtype)
 
 
 def half_bicubic(colors: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic without antialiasing as the reference's GPUs do it: half-precision input and output, float sums."""
+    """Resize bicubically without antialiasing as the reference's GPUs do: half precision in and out, float sums."""
     if colors.shape[-2:] == size:
         return colors
     return round_to_half(F.interpolate(round_to_half(colors), size, mode="bicubic", align_corners=False))

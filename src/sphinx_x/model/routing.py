@@ -1,20 +1,21 @@
-"""Keeping all experts of a language model busy: the load-balancing loss of a step, however it is cut.
+"""Keeping all experts of a language model busy: the load-balancing loss of a step, however it is split.
 
 For one layer and one pool of N tokens, the loss is E / (k N^2) * sum over experts of C_e P_e: C_e of the tokens go to
 expert e, and P_e is the sum of their probabilities of going there. It is 1 when all experts are equally busy, and up to
 E / k when the same k take everything. The gradient flows through P_e only, as counts have none.
 
-Which tokens make a pool? P_e is a sum over tokens and may be taken in pieces, but each piece's gradient needs the
+Which tokens make a pool? P_e is a sum over tokens and may be computed in pieces, but each piece's gradient needs the
 counts of the whole pool, so these must be known before the first backward pass.
 
-- A pack is a pool (what training does). Which samples share a pack follows from the seed, not from ranks or
-  micro-batches, and each pack's loss counts by its share of the step's tokens. So the loss and its gradient are the
-  same for any number of ranks, for packs computed together or one after the other, and nothing is sent between ranks.
-  It is also what the reference computes: a loss for what a device has at once.
-- What all ranks compute at once is a pool (`group` of `balance_from`): milder, as experts may specialise in a kind of
-  sample as long as the other ranks' samples keep the others busy. The same for any number of ranks that compute the
-  same tokens at once; but accumulation over more micro-batches makes smaller pools, and so another loss.
-- The whole step as a pool would need a forward pass for the counts alone, or counts of the step before.
+- A pack is a pool (as in training). Which samples share a pack follows from the seed, not from ranks or micro-batches,
+  and each pack's loss counts by its share of the step's tokens. So the loss and its gradient are the same for any
+  number of ranks, for packs computed together or one after another, and nothing is communicated between ranks. It is
+  also what the reference computes: a loss over the tokens that a device holds at once.
+- All tokens that the ranks compute at once are a pool (`group` of `balance_from`): milder, as experts may specialise in
+  a kind of sample as long as the other ranks' samples keep the others busy. It is the same for any number of ranks that
+  compute the same tokens at once; but accumulation over more micro-batches makes smaller pools, and so a different
+  loss.
+- The whole step as a pool would need a forward pass for the counts alone, or the counts of the previous step.
 
 Shapes: T tokens, E experts, k experts a token goes to, L layers, G pools.
 """
@@ -32,10 +33,12 @@ from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
 
 class RoutingSums(NamedTuple):
-    """What the loss needs of some tokens, all float32.
+    """The sums over some tokens that the loss needs, all float32.
 
-    counts: how many of them go to an expert, (G, L, E), without a gradient; probabilities: the sums of their
-    probabilities of going there, (G, L, E); tokens: how many there are, (G,).
+    Attributes:
+        counts: How many of them go to each expert (G, L, E), without a gradient.
+        probabilities: The sums of their probabilities of going there (G, L, E).
+        tokens: How many there are (G,).
     """
 
     counts: Tensor
@@ -44,10 +47,13 @@ class RoutingSums(NamedTuple):
 
 
 def routing_sums(router_logits_TE: Sequence[Tensor], k: int, lengths: Sequence[int] | None = None) -> RoutingSums:
-    """Sums by pool, of the router's logits of every layer.
+    """Sum the routers' probabilities, a softmax over all experts in float32, and choices by pool.
 
-    lengths: the tokens of each pool; pools lie one behind the other from the first row, and rows behind them are
-    padding. By default all rows are one pool. The probabilities are a softmax over all experts, in float32.
+    Args:
+        router_logits_TE: The router's logits of every layer.
+        k: Number of experts a token goes to.
+        lengths: Number of tokens of each pool. Pools are consecutive from the first row on, and rows after them are
+            padding. By default all rows are one pool.
     """
     lengths = [len(router_logits_TE[0])] if lengths is None else list(lengths)
     counts, sums = [], []
@@ -66,10 +72,15 @@ def routing_sums(router_logits_TE: Sequence[Tensor], k: int, lengths: Sequence[i
 def balance_from(
     sums: RoutingSums, k: int, tokens: float | None = None, group: dist.ProcessGroup | None = None
 ) -> Tensor:
-    """A piece of a step's loss: the pieces of all micro-batches and ranks add up to it, and so do their gradients.
+    """Return a part of a step's loss: the parts of all micro-batches and ranks add up to it, as do their gradients.
 
-    tokens: real tokens of the step, in all micro-batches and on all ranks; by default those of `sums`. group: pools
-    reach over its ranks, each of which must call this with as many pools. A pool without tokens adds nothing.
+    A pool without tokens adds nothing.
+
+    Args:
+        sums: The sums of this part's pools.
+        k: Number of experts a token goes to.
+        tokens: Number of real tokens of the step, in all micro-batches and on all ranks; by default those of `sums`.
+        group: Ranks that pools extend over, each of which must call this with as many pools.
     """
     counts_GLE, tokens_G = sums.counts, sums.tokens
     total = sums.tokens.sum() if tokens is None else tokens
@@ -83,7 +94,7 @@ def balance_from(
 
 
 def load_balancing_loss(router_logits_TE: Sequence[Tensor], k: int, real_T: Tensor | None = None) -> Tensor:
-    """The mean over layers of the loss of one pool. real_T: which tokens are no padding; by default all."""
+    """Return the mean over layers of the loss of one pool; `real_T` tells tokens from padding."""
     if real_T is not None:
         router_logits_TE = [logits_TE[real_T.to(logits_TE.device)] for logits_TE in router_logits_TE]
     return balance_from(routing_sums(router_logits_TE, k), k)
@@ -91,16 +102,16 @@ def load_balancing_loss(router_logits_TE: Sequence[Tensor], k: int, real_T: Tens
 
 @contextmanager
 def recorded_routing(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Within it, one forward pass of a model fills the list with the router's logits (T, E) of every layer, in order.
+    """Record the router's logits (T, E) of every layer, in order, during one forward pass within the context.
 
-    `output_router_logits`, the library's own way, yields None in silence once FSDP has wrapped the language model. What
-    a backward pass computes again is not recorded again; but activations must not be recomputed in the reentrant way,
-    where what is recorded has no gradient.
+    The library's own way, `output_router_logits`, silently yields None once FSDP has wrapped the language model.
+    Recomputation in a backward pass is not recorded again; but activations must not be recomputed in the reentrant way,
+    in which the recorded logits have no gradient.
     """
     routers: list[Any] = [module for module in model.modules() if isinstance(module, MixtralTopKRouter)]
     logits: list[Tensor] = []
     for router in routers:
-        # one hook for good: a compiled layer keeps those it was compiled with
+        # one permanent hook, as a compiled layer keeps those it was compiled with
         if not hasattr(router, "record"):
             router.register_forward_hook(_record)
         router.record = logits, len(routers)

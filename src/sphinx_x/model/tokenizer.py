@@ -20,7 +20,7 @@ CONTROL_TOKENS = ("<|pad|>", "<|bos|>", "<|eot|>", "<|system|>", "<|user|>", "<|
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte: any text can be written, nothing is ever unknown, and a letter costs one step."""
+    """Return a tokenizer with one token per byte: no text is ever unknown, and an ASCII letter takes one step."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*CONTROL_TOKENS, *IMAGE_TOKENS, *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -39,7 +39,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
-    """The ids of the image tokens; raises ValueError where the vocabulary lacks one."""
+    """Return the ids of the image tokens; raise ValueError if the vocabulary lacks one."""
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
     if missing:
@@ -48,10 +48,19 @@ def image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
 
 
 def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTokens:
-    """Adds the image tokens to a vocabulary that goes with `rows` rows of an embedding table; returns their ids.
+    """Add the image tokens to a vocabulary.
 
-    They come after every row: rows that no token has yet get one, so that all keep their place. Raises ValueError where
-    the vocabulary is longer than the table, or has one of the image tokens already.
+    They come after every row of the embedding table: rows without a token get one, so that all keep their place.
+
+    Args:
+        tokenizer: The tokenizer, which is changed.
+        rows: Number of rows of the embedding table.
+
+    Returns:
+        The ids of the image tokens.
+
+    Raises:
+        ValueError: The vocabulary is longer than the table, or already has one of the image tokens.
     """
     last = max(tokenizer.get_vocab().values(), default=-1)
     if max(len(tokenizer), last + 1) > rows:
@@ -68,11 +77,15 @@ def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTok
 
 
 def sentencepiece_tokenizer(path: str | Path, settings: dict[str, Any] | None = None) -> PreTrainedTokenizerFast:
-    """A `tokenizer.model` (sentencepiece, BPE) as a fast tokenizer with the same ids for every text.
+    """Load a `tokenizer.model` (sentencepiece, BPE) as a fast tokenizer with the same ids for every text.
 
-    settings: a tokenizer_config.json; its `added_tokens_decoder` renames pieces or adds tokens, its first, last and
-    padding token and its chat template are taken over. Raises ValueError where the file is no such model or cuts a text
-    in another way (not BPE, or a text that is rewritten first).
+    Args:
+        path: The file.
+        settings: A tokenizer_config.json: its `added_tokens_decoder` renames pieces or adds tokens, and its first, last
+            and padding tokens and chat template are adopted.
+
+    Raises:
+        ValueError: The file is not such a model, or it splits text in another way (not BPE, or after rewriting it).
     """
     with needs_extra("checkpoints", f"{path}: reading it"):
         from sentencepiece import SentencePieceProcessor
@@ -128,7 +141,7 @@ def sentencepiece_tokenizer(path: str | Path, settings: dict[str, Any] | None = 
 
 
 def begin_with_bos(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Makes a fast tokenizer put its first token ahead of every text, where it has one and does not do so yet."""
+    """Make a fast tokenizer begin every text with its first token, if it has one and does not do so yet."""
     bos, number, backend = tokenizer.bos_token, tokenizer.bos_token_id, getattr(tokenizer, "backend_tokenizer", None)
     if bos is None or backend is None or tokenizer.encode("a")[:1] == [number]:
         return
@@ -138,7 +151,7 @@ def begin_with_bos(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _content(token: Any) -> str | None:
-    """A token of a tokenizer_config.json: a text, or fields."""
+    """Return the text of a token in a tokenizer_config.json, where it is a text or a dictionary."""
     return token.get("content") if isinstance(token, dict) else token
 
 
@@ -158,18 +171,18 @@ PROBES = (
         "aaaaaaaa bbbb https://a.b/c?d=e",
     ),
 )
-"""Texts of many kinds, to see whether two tokenizers cut alike."""
+"""Texts of many kinds, to check that two tokenizers split alike."""
 
 
 def _check_ids(path: str | Path, pieces: Any, tokenizer: Tokenizer) -> None:
-    """Raises ValueError where a tokenizer does not give sentencepiece's ids."""
+    """Raise ValueError if a tokenizer does not give sentencepiece's ids."""
     for text in PROBES:
         if tokenizer.encode(text, add_special_tokens=False).ids != pieces.encode(text):
             raise ValueError(f"{path}: not a BPE model that takes a text as it is; that kind is not supported")
 
 
 def _merges(words: list[str], score: Callable[[int], float], mergeable: Callable[[int], bool]) -> list[tuple[str, str]]:
-    """Every way to put a piece together from two others, the pieces of the best score first."""
+    """Return every way to join two pieces to a third, the best-scored pieces first."""
     ids = {word: k for k, word in enumerate(words) if mergeable(k)}
     ways = [
         (-score(k), k, ids[word[:cut]], ids[word[cut:]])
@@ -181,10 +194,14 @@ def _merges(words: list[str], score: Callable[[int], float], mergeable: Callable
 
 
 def read_tokenizer(folder: str | Path, model_first: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder: its tokenizer.json, else its tokenizer.model, or the other way round.
+    """Load the tokenizer of a model folder, without ever running code that comes with it.
 
-    Code that comes with a folder is never run. Raises ValueError naming the file that is broken, or where the folder
-    has neither.
+    Args:
+        folder: The model folder.
+        model_first: Whether to prefer its tokenizer.model to its tokenizer.json.
+
+    Raises:
+        ValueError: A file is broken (the message names it), or the folder has neither.
     """
     folder = Path(folder)
     config, model = folder / "tokenizer_config.json", folder / "tokenizer.model"
@@ -195,9 +212,9 @@ def read_tokenizer(folder: str | Path, model_first: bool = False) -> PreTrainedT
     if (folder / "tokenizer.json").is_file() and not (model_first and model.is_file()):
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-            tokenizer.init_kwargs.pop("auto_map", None)  # names code that would lie beside it
+            tokenizer.init_kwargs.pop("auto_map", None)  # it names code in the same folder
             return tokenizer
-        except Exception as error:  # the library's own kinds, and Rust's, which have none
+        except Exception as error:  # the library's own kinds of errors, and Rust's, which have none
             raise ValueError(f"{folder / 'tokenizer.json'}: not a tokenizer ({one_line(error)})") from error
     if not model.is_file():
         raise ValueError(f"{folder}: no tokenizer.json and no tokenizer.model")

@@ -1,8 +1,8 @@
 """Geometry of views: pad an image to a square, cut the square into a grid, tell which sub-images are padding only.
 
-Nothing here looks at a pixel. The image is scaled to fit a square canvas and laid into its corner (or its centre,
-as the reference's checkpoints want it); the canvas is cut into rows x columns sub-images. A sub-image that holds no
-part of the image is skipped: no visual expert sees it, and one skip token stands for it (paper, section 3.1).
+Nothing here looks at a pixel. The image is scaled to fit a square canvas and put into its corner (or its centre, as the
+reference's checkpoints need it); the canvas is cut into rows x columns sub-images. A sub-image without any part of the
+image is skipped: no visual expert sees it, and one skip token stands for it (paper, section 3.1).
 
 Box coordinates are relative to the padded square: (0, 0) is its top left corner and (1, 1) its bottom right one.
 """
@@ -23,10 +23,15 @@ PADDINGS = ("corner", "center")
 class ViewGrid:
     """How a member cuts its canvas.
 
-    rows, columns: the grid; view_height, view_width: pixels of one sub-image, at the finest expert's resolution.
-    global_view: whether the whole canvas, scaled to one view, comes first.
-    max_upscale: how far a small image may be enlarged; None fits the long edge to the canvas always.
-    skip: whether sub-images that are padding only are skipped; the reference's checkpoints never learned to.
+    Attributes:
+        rows: Number of rows of the grid.
+        columns: Number of columns of the grid.
+        view_height: Height of one sub-image in pixels, at the finest expert's resolution.
+        view_width: Its width.
+        global_view: Whether the whole canvas, scaled to one view, comes first.
+        padding: Where the image is put on the canvas, `corner` or `center`.
+        max_upscale: The largest enlargement of a small image; None always fits the long edge to the canvas.
+        skip: Whether sub-images that are padding only are skipped; the reference's checkpoints never learned to.
     """
 
     rows: int = 2
@@ -57,11 +62,16 @@ class ViewGrid:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one image of width x height pixels lies on the canvas, and which sub-images it touches.
+    """Where one image lies on the canvas, and which sub-images it touches.
 
-    side: length of the padded square in pixels of the image.
-    left, top: where the image begins inside that square, in pixels of the image.
-    kept: for every sub-image, row by row, whether it holds any part of the image.
+    Attributes:
+        grid: The canvas.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        side: Side of the padded square, in pixels of the image.
+        left: Left edge of the image in that square, in pixels of the image.
+        top: Top edge of the image in that square, in pixels of the image.
+        kept: For every sub-image, row by row, whether it contains any part of the image.
     """
 
     grid: ViewGrid
@@ -74,7 +84,7 @@ class Layout:
 
     @property
     def views(self) -> int:
-        """Number of views that the experts see: the kept sub-images, and the global view where there is one."""
+        """Number of views that the experts see: the kept sub-images, and the global view if there is one."""
         return sum(self.kept) + self.grid.global_view
 
     @property
@@ -83,20 +93,20 @@ class Layout:
         return len(self.kept) - sum(self.kept)
 
     def content(self) -> tuple[int, int, int, int]:
-        """The image's box on the canvas in canvas pixels, (left, top, right, bottom); covers at least one pixel."""
+        """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""
         scale = self.grid.canvas / self.side
         left, top = math.floor(self.left * scale), math.floor(self.top * scale)
         right, bottom = math.ceil((self.left + self.width) * scale), math.ceil((self.top + self.height) * scale)
         return left, top, right, bottom
 
     def cell(self, number: int) -> tuple[int, int, int, int]:
-        """The box of sub-image `number` (row by row, from 0) on the canvas, in canvas pixels."""
+        """Return the box of sub-image `number` (row by row, from 0) on the canvas, in canvas pixels."""
         row, column = divmod(number, self.grid.columns)
         left, top = column * self.grid.view_width, row * self.grid.view_height
         return left, top, left + self.grid.view_width, top + self.grid.view_height
 
     def to_square(self, numbers: Sequence[float]) -> tuple[float, ...]:
-        """Pixels of the image, (x, y) or (x1, y1, x2, y2), to coordinates relative to the padded square."""
+        """Convert pixels of the image, (x, y) or (x1, y1, x2, y2), to coordinates relative to the padded square."""
         offsets = (float(self.left), float(self.top))
         return tuple((n + offsets[k % 2]) / float(self.side) for k, n in enumerate(numbers))
 
@@ -107,7 +117,7 @@ class Layout:
 
 
 def plan_views(width: int, height: int, grid: ViewGrid) -> Layout:
-    """Lays an image of `width` x `height` pixels onto the canvas of `grid`; raises `ImageError` if it has no area."""
+    """Place an image of `width` x `height` pixels on the canvas of `grid`; raise `ImageError` if it has no area."""
     if width < 1 or height < 1:
         raise ImageError(f"an image of {width} x {height} pixels has no area")
     side = Fraction(max(width, height))
@@ -115,7 +125,7 @@ def plan_views(width: int, height: int, grid: ViewGrid) -> Layout:
         side = max(side, grid.canvas / Fraction(grid.max_upscale))
     left = top = Fraction(0)
     if grid.padding == "center":
-        # whole pixels, as the reference does it
+        # whole pixels, as in the reference
         left, top = Fraction((side - width) // 2), Fraction((side - height) // 2)
     columns = _touched(left, width, side, grid.columns)
     rows = _touched(top, height, side, grid.rows)
@@ -124,7 +134,7 @@ def plan_views(width: int, height: int, grid: ViewGrid) -> Layout:
 
 
 def _touched(start: Fraction, length: int, side: Fraction, cells: int) -> list[bool]:
-    """Which of `cells` equal parts of `side` the interval [start, start + length) touches."""
-    # in whole cells from the start of the square; the end is exclusive
+    """Return which of `cells` equal parts of `side` the interval [start, start + length) touches."""
+    # in cells from the start of the square; the end is exclusive
     first, last = math.floor(start * cells / side), math.ceil((start + length) * cells / side)
     return [first <= k < last for k in range(cells)]

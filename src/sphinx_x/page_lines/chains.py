@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sphinx_x.boxes import BoxOf, union
 from sphinx_x.page_lines.components import Ints, Mask, groups, pairs_to_the_right
 from sphinx_x.page_lines.rules import SMALL
 
@@ -28,7 +29,7 @@ class Chain:
     """A piece of a line. members: numbers of its components; box: of its letters and marks."""
 
     members: Ints
-    box: tuple[int, int, int, int]
+    box: BoxOf[int]
 
 
 def chain(boxes: Ints, usable: Mask, walls: Mask, unit: float) -> list[Chain]:
@@ -55,21 +56,16 @@ def chain(boxes: Ints, usable: Mask, walls: Mask, unit: float) -> list[Chain]:
     pieces = _joined([letters[piece] for piece in pieces], boxes)
     if not pieces:
         return []
-    around = np.array([_around(boxes[piece]) for piece in pieces])
+    around = np.array([union(boxes[piece].tolist()) for piece in pieces])
     marks = np.flatnonzero(usable & ~np.isin(np.arange(len(boxes)), letters))
     owner = _nearest(boxes[marks], around)
     chains = []
     for number, piece in enumerate(pieces):
         own = marks[owner == number]
         members = np.sort(np.concatenate([piece, own]))
-        box = _around(boxes[members])
+        box = union(boxes[members].tolist())
         chains.append(Chain(np.concatenate([members, _crossing(boxes, letters[bridges], box)]), box))
     return chains
-
-
-def _around(boxes: Ints) -> tuple[int, int, int, int]:
-    left, top, right, bottom = *boxes[:, :2].min(0), *boxes[:, 2:].max(0)
-    return int(left), int(top), int(right), int(bottom)
 
 
 def _neighbours(boxes: Ints, walls: Mask) -> tuple[Ints, Ints]:
@@ -112,7 +108,7 @@ def _bridges(boxes: Ints, first: Ints, second: Ints) -> Mask:
 
 def _joined(pieces: list[Ints], boxes: Ints) -> list[Ints]:
     """Pieces that lie in each other are one."""
-    around = np.array([_around(boxes[piece]) for piece in pieces]).reshape(-1, 4)
+    around = np.array([union(boxes[piece].tolist()) for piece in pieces]).reshape(-1, 4)
     left, top, right, bottom = around.T
     one, other = pairs_to_the_right(left, right - 1)
     low, high = _both(bottom - top, one, other)
@@ -141,7 +137,7 @@ def _nearest(marks: Ints, lines: Ints) -> Ints:
     return np.concatenate(owners)
 
 
-def _crossing(boxes: Ints, bridges: Ints, box: tuple[int, int, int, int]) -> Ints:
+def _crossing(boxes: Ints, bridges: Ints, box: BoxOf[int]) -> Ints:
     """Those letters over several lines that reach into the middle of a line, at it or beside it."""
     left, top, right, bottom = box
     height = bottom - top

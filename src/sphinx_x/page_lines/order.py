@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sphinx_x.boxes import union
 from sphinx_x.page_lines.components import Ints, groups
 
 Row = list[int]
@@ -30,17 +31,13 @@ def reading_order(boxes: Ints, unit: float) -> list[Row]:
         if joined is None:
             break
         rows = joined
-    around = np.array([_around(boxes[row]) for row in rows]).reshape(-1, 4)
+    around = np.array([union(boxes[row].tolist()) for row in rows]).reshape(-1, 4)
     return [rows[k] for k in _sorted(around, _blocks(around, _partners(around), unit))]
-
-
-def _around(boxes: Ints) -> list[int]:
-    return [*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]
 
 
 def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
     """Joins the two columns nearest to each other that are a table; None where no two are."""
-    around = np.array([_around(boxes[row]) for row in rows]).reshape(-1, 4)
+    around = np.array([union(boxes[row].tolist()) for row in rows]).reshape(-1, 4)
     partners = _partners(around)
     if not len(partners):
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sphinx_x.boxes import BoxOf, clip, grown
 from sphinx_x.page_lines.chains import Chain, chain
 from sphinx_x.page_lines.components import Components, Ints, Mask, find_components
 from sphinx_x.page_lines.ground import flatten
@@ -17,7 +18,6 @@ from sphinx_x.page_lines.order import reading_order
 from sphinx_x.page_lines.rules import find_rules, is_leader, is_no_text
 from sphinx_x.page_lines.skew import find_angle
 
-Box = tuple[int, int, int, int]
 MARGIN = 3
 """White pixels left around a line, as in training."""
 INK = 80
@@ -43,7 +43,7 @@ class Line:
     """A piece of a line. box: in pixels of the flat page, without margin; members: its components; row: pieces of one
     row are one line of text."""
 
-    box: Box
+    box: BoxOf[int]
     members: Ints
     row: int
 
@@ -72,7 +72,7 @@ class FlatPage:
         back = u @ np.array([[cos, -sin], [sin, cos]])
         return back / self.scale + np.array(self.size) / 2
 
-    def box_of(self, members: Ints, within: Box) -> Box:
+    def box_of(self, members: Ints, within: BoxOf[int]) -> BoxOf[int]:
         """The box, in pixels of the picture, of the ink of some components within a box of the flat page."""
         left, top, right, bottom = within
         y, x = np.nonzero(np.isin(self.ink.labels[top:bottom, left:right], members + 1))
@@ -84,7 +84,7 @@ class FlatPage:
         high = np.minimum(np.ceil(found.max(0) + 0.5 / self.scale), self.size).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def line_box(self, line: Line) -> Box:
+    def line_box(self, line: Line) -> BoxOf[int]:
         """The box of a line in pixels of the picture."""
         return self.box_of(line.members, line.box)
 
@@ -133,10 +133,8 @@ class FlatPage:
 
     def picture(self, line: Line, scale: float = 1.0) -> Image.Image:
         """A line with nothing else around it, on white, scaled, with margins as in training."""
-        left, top, right, bottom = line.box
         around = 2 * EDGE
-        x1, y1 = max(left - around, 0), max(top - around, 0)
-        x2, y2 = min(right + around, self.grey.shape[1]), min(bottom + around, self.grey.shape[0])
+        x1, y1, x2, y2 = clip(grown(line.box, around), self.grey.shape[::-1])
         labels = self.ink.labels[y1:y2, x1:x2]
         own = np.isin(labels, line.members + 1)
         others = (labels > 0) & ~own

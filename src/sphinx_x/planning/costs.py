@@ -1,18 +1,19 @@
 """What one micro-batch computes and holds, in closed form: from the shapes of a model and the lengths of its samples.
 
-Operations: a matrix takes two for each of its numbers and each row that goes through it; once forward, once more for
-the gradient of what came in where anything before it is trained, once more for its own where it is trained itself.
-Attention is counted over the whole square of every group of packed samples, as it is computed.
+Operations: a matrix takes two for each of its numbers and each row that it is applied to; once in the forward pass,
+once more for the gradient of its input if anything before it is trained, and once more for its own gradient if it is
+trained itself. Attention is counted over the whole square of every group of packed samples, as it is computed.
 
-Bytes: what a decoder layer keeps for its backward pass is a sum over its tensors, the same for every layer; the most
-is held where the loss begins to go back (the logits of the rows that predict) or where a layer does. The terms are
-those of the library's Llama and Mixtral with our packed attention and grouped experts; a test counts the tensors.
+Bytes: what a decoder layer keeps for its backward pass is a sum over its tensors, the same for every layer; memory
+peaks where the backward pass starts (the logits of the rows that predict) or within a layer. The terms are those of the
+library's Llama and Mixtral with our packed attention and grouped experts; a test counts the tensors.
 
-Visual experts are counted on their own modules without memory (PyTorch's meta device): each kind has another shape,
-and all that is asked of it is a view forward. Their backward pass is taken to be twice the forward one; PyTorch's own
-counter says more for a convolution by channel (ConvNeXt), whose gradients it counts as if every channel saw all others.
+Visual experts are counted on their own modules without memory (PyTorch's meta device), as each kind has another shape,
+and only the forward pass of a view is needed. Their backward pass is taken to cost twice the forward pass; PyTorch's
+own counter gives more for a depthwise convolution (ConvNeXt), whose gradients it counts as if every channel saw all
+others.
 
-Shapes: T tokens of the row (its filling included), A rows that attention gathers, R rows that predict, D width of the
+Shapes: T tokens of the row (its padding included), A rows that attention gathers, R rows that predict, D width of the
 LLM, Q its width of queries, s bytes of a number.
 """
 
@@ -39,12 +40,18 @@ from sphinx_x.recipe import Recipe
 BYTES = {"float32": 4, "bfloat16": 2}
 _LAYER = re.compile(r"\.language_model\.layers\.(\d+)\.(.*)")
 ATTENTION_BACK, SHORT_BACK = 2.5, 2.0
-"""Backward products of attention, as multiples of forward: a fused kernel computes its scores again."""
+"""Cost of attention's backward pass as a multiple of the forward pass: a fused kernel recomputes its scores."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a rank computes at once. lengths: tokens of each sample; trained: tokens that are learned."""
+    """What a rank computes at once.
+
+    Attributes:
+        lengths: Number of tokens of each sample.
+        views: Number of views.
+        trained: Number of tokens that are learned.
+    """
 
     lengths: tuple[int, ...]
     views: int
@@ -52,14 +59,19 @@ class Load:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all samples."""
+        """Number of tokens of all samples."""
         return sum(self.lengths)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Operations of a micro-batch (a multiplication and an addition are two), forward and backward together, and the
-    most bytes that are held at any moment beside weights and gradients."""
+    """The costs of a micro-batch.
+
+    Attributes:
+        vision_flops: Operations of the vision part, forward and backward; a multiply-add counts as two.
+        llm_flops: Those of the language model.
+        activations: Peak bytes besides weights and gradients.
+    """
 
     vision_flops: float
     llm_flops: float
@@ -67,7 +79,13 @@ class Costs:
 
 
 class Model:
-    """The shapes of what a recipe trains. sizes: its parameters, see `outline.sizes_of`."""
+    """The shapes of what a recipe trains.
+
+    Args:
+        config: The model's configuration.
+        recipe: The recipe.
+        sizes: Its parameters, see `outline.sizes_of`.
+    """
 
     def __init__(self, config: SphinxXConfig, sizes: Sequence[Size], recipe: Recipe) -> None:
         self.config, self.sizes, self.recipe = config, sizes, recipe
@@ -86,15 +104,15 @@ class Model:
                 self.by_layer[int(found[1])].append((found[2], size))
 
     def part(self, name: str) -> list[Size]:
-        """The parameters of a part."""
+        """Return the parameters of a part."""
         return [size for size in self.sizes if size.part == name]
 
     def trained(self, name: str) -> bool:
-        """Whether anything of a part is trained."""
+        """Return whether anything in a part is trained."""
         return any(size.trained for size in self.part(name))
 
     def has(self, *names: str, layer: int = 0) -> bool:
-        """Whether a parameter of a layer is trained whose name holds one of `names`."""
+        """Return whether a parameter of a layer is trained whose name contains one of `names`."""
         return any(size.trained and any(name in own for name in names) for own, size in self.by_layer[layer])
 
     @property
@@ -104,12 +122,12 @@ class Model:
 
     @property
     def output_trained(self) -> bool:
-        """Whether the output layer is trained, which may be the embedding table."""
+        """Whether the output layer, which may be the embedding table, is trained."""
         head = [s for s in self.sizes if s.name.endswith("lm_head.weight")]
         return head[0].trained if head else self.embedding_trained
 
     def first_with_gradient(self, views: int) -> float:
-        """The first layer through which a gradient flows to what is before it: -1 for all, infinite for none."""
+        """Return the first layer that passes a gradient on to its input: -1 for all layers, infinity for none."""
         features = views and (self.trained("projector") or self.trained("experts"))
         if self.embedding_trained or features:
             return -1
@@ -117,8 +135,13 @@ class Model:
 
 
 def count_costs(model: Model, load: Load, short_attention: bool = True) -> Costs:
-    """Operations and bytes of a micro-batch. short_attention: whether short sequences are attended to as on a CPU, see
-    `sphinx_x.model.attention`."""
+    """Return operations and bytes of a micro-batch.
+
+    Args:
+        model: The shapes.
+        load: The micro-batch.
+        short_attention: Whether attention over short sequences is computed as on a CPU, see `sphinx_x.model.attention`.
+    """
     views = round_up(load.views, VIEWS) if model.config.groups else 0
     experts = [_look(model, group) for group in model.config.group_configs()] if views else []
     vision, projectors = _vision_flops(model, experts, views)
@@ -130,7 +153,7 @@ def count_costs(model: Model, load: Load, short_attention: bool = True) -> Costs
 
 
 def _vision_flops(model: Model, seen: Sequence[_Seen], views: int) -> tuple[float, float]:
-    """Of the experts, and of projectors and alignment head."""
+    """Return the operations of the experts, and of projectors and alignment head."""
     back = 2 if model.trained("experts") else 0
     experts = (1 + back) * views * sum(s.flops for s in seen)
     passes = 1 + model.trained("projector") + model.trained("experts")
@@ -144,7 +167,7 @@ def _vision_flops(model: Model, seen: Sequence[_Seen], views: int) -> tuple[floa
 
 
 def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
-    """Of the language model's layers and its output layer."""
+    """Return the operations of the language model's layers and output layer."""
     T, R = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS)
     first, recompute = model.first_with_gradient(views), model.recipe.activation_checkpointing
     total = 0.0
@@ -154,10 +177,10 @@ def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
             if not size.matrix:
                 continue
             flops = 2 * T * size.numbers * (model.chosen / size.experts if size.experts > 1 else 1)
-            # the first layer's queries, keys and values come of what is not trained
+            # the input of the first layer's queries, keys and values is not trained
             ahead = k == first and re.search("[qkv]_proj", name) and "lora_B" not in name
             inputs = not begun and not (ahead and not model.has("input_layernorm", layer=k))
-            # what is computed again ends with the last tensor that is kept, ahead of the last matrix
+            # recomputation ends with the last tensor that is kept, before the last matrix
             again = recompute and not begun and (size.experts > 1 or "down_proj" not in name)
             total += flops * (1 + inputs + size.trained + again)
         for rows, longest in _groups(load):
@@ -172,7 +195,7 @@ def _llm_flops(model: Model, load: Load, views: int, short: bool) -> float:
 
 
 def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], short: bool) -> float:
-    """The most that is held: where the loss goes back, where a layer does, or while frozen experts look."""
+    """Return the peak: where the backward pass starts, within a layer's, or while frozen experts run."""
     T, R, s, D = round_up(load.tokens, TOKENS), max(round_up(load.trained, ROWS), ROWS), model.bytes, model.width
     attention = _kept_by_attention(model, load, short)
     kept = attention + _kept_by_feed_forward(model, T)
@@ -183,7 +206,7 @@ def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], sh
     vision = views * sum(x.kept for x in seen) if model.trained("experts") else 0
     base = T * (2 * s * model.head + 16) + features + vision
     loss = (4 + s) * D * T + 12 * R * model.vocabulary + s * R * D
-    # a table that is also the output layer has two gradients, which wait for each other and are added at the end
+    # a table that is also the output layer has two gradients, both held until they are added at the end
     table = s * model.vocabulary * D * model.embedding_trained
     back = table if model.config.tie_word_embeddings else 0
     norm = 24 * D * T + back
@@ -196,7 +219,7 @@ def _activations(model: Model, load: Load, views: int, seen: Sequence[_Seen], sh
 
 
 def _feed_forward_back(model: Model, T: int) -> float:
-    """Gradients that are held at once while the feed-forward part of the last layer goes back."""
+    """Return the bytes of gradients held at once in the backward pass of the last layer's feed-forward part."""
     s, D, inner, k = model.bytes, model.width, model.inner, model.chosen if model.experts > 1 else 1
     own = s * model.experts * inner * D * model.has("down_proj")
     if model.experts == 1:
@@ -205,8 +228,10 @@ def _feed_forward_back(model: Model, T: int) -> float:
 
 
 def _attention_back(model: Model, load: Load, short: bool) -> float:
-    """Bytes that are held at once, beside what is kept, while attention of the last layer goes back: the longest group
-    first, each giving up what it kept for its gradients."""
+    """Return the bytes held in the backward pass of the last layer's attention, besides what the forward pass kept.
+
+    The longest group comes first, and each frees what it kept for its gradients.
+    """
     s, Q = model.bytes, model.queries
     most, done = 0.0, 0.0
     for rows, longest in reversed(_groups(load)):
@@ -218,32 +243,32 @@ def _attention_back(model: Model, load: Load, short: bool) -> float:
 
 
 def _groups(load: Load) -> list[tuple[int, int]]:
-    """Of each group of samples the rows that attention computes, and how many keys each of them sees."""
+    """Return, for each group of samples, the rows that attention computes and how many keys each of them sees."""
     return [(len(members) * longest, longest) for members, longest in plan_groups(load.lengths)]
 
 
 def _kept_by_row(model: Model, longest: int, short: bool) -> float:
-    """Bytes that attention keeps of a row."""
+    """Return the bytes that attention keeps for a row."""
     if short and longest <= SHORT:
         return model.bytes * (3 * model.queries + model.heads * longest)
     return model.bytes * (2 * model.queries + 2 * model.keys) + 4 * model.heads
 
 
 def _kept_by_attention(model: Model, load: Load, short: bool) -> float:
-    """Bytes that the attention of a decoder layer keeps, with its norm."""
+    """Return the bytes that a decoder layer's attention keeps, with its norm."""
     T, s, D, Q = round_up(load.tokens, TOKENS), model.bytes, model.width, model.queries
-    total = T * (4 * D + 4)  # the norm keeps its input in float32, and one number of each row
+    total = T * (4 * D + 4)  # the norm keeps its input in float32, and one number for each row
     total += T * s * D * (model.has("input_layernorm") + model.has("q_proj", "k_proj", "v_proj"))
     total += T * s * Q * model.has("o_proj")
     return total + sum(rows * _kept_by_row(model, longest, short) for rows, longest in _groups(load))
 
 
 def _kept_by_feed_forward(model: Model, T: int) -> float:
-    """Bytes that the feed-forward part of a decoder layer keeps, with its norm."""
+    """Return the bytes that a decoder layer's feed-forward part keeps, with its norm."""
     s, D, inner = model.bytes, model.width, model.inner
     total = T * (4 * D + 4)
     total += T * s * D * (model.has("post_attention_layernorm") + model.has("gate_proj", "up_proj", "gate."))
-    if model.experts > 1:  # copies of a row for each of its experts, and the router's scores
+    if model.experts > 1:  # a copy of a row for each of its experts, and the router's scores
         return total + T * (s * D + model.chosen * (s * (2 * D + 4 * inner) + 24) + 4 * model.experts + 4)
     return total + T * s * inner * (3 + model.has("down_proj"))
 
@@ -253,8 +278,14 @@ def _kept_by_feed_forward(model: Model, T: int) -> float:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A group of experts and one view: channels of its fused tokens, operations forward, bytes that are kept for the
-    backward pass, and that are held at once without one."""
+    """A group of experts applied to one view.
+
+    Attributes:
+        channels: Channels of its fused tokens.
+        flops: Operations of the forward pass.
+        kept: Bytes kept for the backward pass.
+        held: Bytes held at once without one.
+    """
 
     channels: int
     flops: float
@@ -263,9 +294,9 @@ class _Seen:
 
 
 def _look(model: Model, config: GroupConfig) -> _Seen:
-    """Has a group of experts look at the views of one image, without memory, and divides by their number."""
+    """Apply a group of experts to the views of one image, without memory, and divide by their number."""
     grid = model.config.view_grid()
-    count = grid.cells + grid.global_view  # some members scale the whole image before it is cut
+    count = grid.cells + grid.global_view  # some members scale the whole image before cutting it
     with torch.device("meta"):
         group = ExpertGroup(config, model.width).to(getattr(torch, model.recipe.dtype))
         views = torch.empty(count, 3, grid.view_height, grid.view_width)
@@ -277,7 +308,7 @@ def _look(model: Model, config: GroupConfig) -> _Seen:
         return tensor
 
     def note(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-        # beside what a layer makes: a function of it, what it was made from, and what passes the block by
+        # besides a layer's output: a function of it, its input, and the residual
         widest[0] = max(widest[0], 2 * (given[0].nbytes + out.nbytes))
 
     for layer in group.experts.modules():

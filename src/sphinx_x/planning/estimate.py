@@ -1,14 +1,14 @@
-"""What a recipe needs, before anything is loaded: parameters, memory of a device, operations, steps, time.
+"""What a recipe needs, before anything is loaded: parameters, device memory, operations, steps, time.
 
 Parameters are counted on a model without memory (`outline`), operations and activations in closed form (`costs`); the
 rest follows from how a run lays out its weights:
 
-- One process: weights of the recipe's dtype; of what is trained, float32 masters beside them (unless dtype is float32),
+- One process: weights of the recipe's dtype; for what is trained, also float32 masters (unless dtype is float32),
   gradients of the dtype, two moments.
-- Several: every rank has its slice of each weight (float32 where it is trained), of its gradient in float32, and of its
-  moments; gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the
-  next. A rank that shares matrices (`tensor`) or a mixture's experts (`expert`) has to do only with its part of them.
-  With `zero_stage: 2` and several micro-batches a step, whole gradients add up in float32 as well.
+- Several: every rank has its slice of each weight (float32 if trained), of its gradient in float32, and of its moments;
+  gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the next. A rank
+  that shares matrices (`tensor`) or a mixture's experts (`expert`) only handles its part of them. With `zero_stage: 2`
+  and several micro-batches a step, whole gradients accumulate in float32 as well.
 """
 
 from __future__ import annotations
@@ -27,19 +27,29 @@ from sphinx_x.planning.workload import Tables, Workload, glance, workload
 from sphinx_x.recipe import Recipe
 
 CHUNK = 1 << 26
-"""Weights that the optimizer steps at once: their gradients are float32 for that time only."""
+"""Number of weights that the optimizer updates at once: only during that time are their gradients float32."""
 PROGRAM = 450_000_000
 """Bytes of a process with its libraries, before any weights (measured on a CPU)."""
 SCRATCH = 1.2
-"""What activations come to with what matrix libraries and allocators take besides (measured on a CPU with SPHINX-Nano
-and SPHINX-Smol: docs/training.md)."""
+"""Factor from activations to what they take including matrix libraries and allocators (measured on a CPU with
+SPHINX-Nano and SPHINX-Smol: docs/training.md)."""
 _BLOCK = re.compile(r"(.*(?:\.layers|\.blocks|\.stages\.\d+)\.\d+)\.")
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one device. gathered: whole weights made of slices; step: float32 gradients while the optimizer steps,
-    when there are no activations."""
+    """Bytes on one device.
+
+    Attributes:
+        program: The process and its libraries.
+        weights: Weights, or slices of them.
+        masters: float32 copies of what is trained.
+        gathered: Whole weights gathered from slices.
+        gradients: Gradients.
+        moments: Adam's moments.
+        activations: Activations.
+        step: float32 gradients during the optimizer's step, when there are no activations.
+    """
 
     program: int = 0
     weights: int = 0
@@ -59,8 +69,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a recipe needs on `ranks` ranks. parts: name -> parameters, and how many of them are trained; flops: of a
-    step, on all ranks together; rank_flops: of a step, on one rank."""
+    """What a recipe needs on a number of ranks.
+
+    Attributes:
+        parts: Maps each part to its parameters, and how many of them are trained.
+        flops: Operations of a step, on all ranks together.
+        rank_flops: Operations of a step on one rank.
+    """
 
     recipe: Recipe
     ranks: int
@@ -73,12 +88,12 @@ class Estimate:
 
     @property
     def trained(self) -> int:
-        """Parameters that are trained."""
+        """Number of trained parameters."""
         return sum(trained for _, trained in self.parts.values())
 
 
 def check_ranks(recipe: Recipe, ranks: int) -> int:
-    """How many ranks have data of their own; raises `RecipeError` where so many cannot be shared out."""
+    """Return how many ranks have their own data; raise `RecipeError` if a recipe cannot be divided among so many."""
     parallel = recipe.parallel
     if ranks % (parallel.tensor * parallel.expert):
         raise RecipeError(
@@ -89,7 +104,7 @@ def check_ranks(recipe: Recipe, ranks: int) -> int:
 
 
 def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: int) -> Memory:
-    """The memory of one device, by the layout that this module's head describes."""
+    """Return the memory of one device, for the layout described at the top of this module."""
     size, moment = BYTES[recipe.dtype], BYTES[recipe.optimizer_state_dtype]
     if ranks == 1:
         trained = sum(s.numbers for s in sizes if s.trained)
@@ -126,19 +141,19 @@ def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: in
 
 
 def _own(size: Size, recipe: Recipe) -> int:
-    """Numbers of a parameter that a rank computes with."""
+    """Return how many numbers of a parameter a rank computes with."""
     parallel = recipe.parallel
     shared = (parallel.tensor if size.split else 1) * min(parallel.expert, size.experts)
     return -(-size.numbers // shared)
 
 
 def _sliced(size: Size, recipe: Recipe, data_ranks: int) -> int:
-    """Numbers of a parameter that a rank keeps."""
+    """Return how many numbers of a parameter a rank keeps."""
     return -(-_own(size, recipe) // max(data_ranks // min(recipe.parallel.expert, size.experts), 1))
 
 
 def _blocks(sizes: Sequence[Size], own: dict[str, int]) -> dict[str, int]:
-    """Numbers of each block that is gathered by itself; under the empty name what is in none."""
+    """Return the numbers of each block that is gathered separately; those in no block have an empty name."""
     blocks: dict[str, int] = {}
     for size in sizes:
         found = _BLOCK.match(size.name)
@@ -148,16 +163,18 @@ def _blocks(sizes: Sequence[Size], own: dict[str, int]) -> dict[str, int]:
 
 
 def heaviest_of(recipe: Recipe, work: Workload) -> Load:
-    """What a rank computes at once at most."""
+    """Return the most that a rank computes at once."""
     load, times = work.heaviest, recipe.micro_batch_size
     return Load(load.lengths * times, load.views * times, load.trained * times)
 
 
 class Estimator:
-    """Estimates of a recipe and of what is made of it by small changes.
+    """Estimates a recipe and variants of it with small changes.
 
-    index: the folder with its samples' lengths; short_attention: see `costs.count_costs`; processor: where a few
-    samples are to be measured if there is no such folder.
+    Args:
+        index: The folder with its samples' lengths.
+        short_attention: See `costs.count_costs`.
+        processor: For measuring a few samples if there is no such folder.
     """
 
     def __init__(
@@ -173,7 +190,7 @@ class Estimator:
         self._counted: dict[tuple, list[Size]] = {}
 
     def estimate(self, recipe: Recipe, ranks: int = 1) -> Estimate:
-        """What the recipe needs on so many ranks; raises `RecipeError` where it cannot run on them at all."""
+        """Return what the recipe needs on so many ranks; raise `RecipeError` if it cannot run on them at all."""
         data_ranks = check_ranks(recipe, ranks)
         work = workload(recipe, self.config, self.index, self._glance(recipe))
         load = heaviest_of(recipe, work)
@@ -181,7 +198,7 @@ class Estimator:
         tensor = recipe.parallel.tensor
         part = whole if tensor == 1 else self._costs(recipe, load, tensor)
         sizes = self.sizes(recipe)
-        # a pack as a step has them, from the heaviest one
+        # an average pack of a step, scaled from the heaviest one
         packs, at_once = recipe.packs_per_step, recipe.micro_batch_size
         tokens = work.tokens / max(load.tokens / at_once * packs, 1)
         views = work.views / max(load.views / at_once * packs, 1)
@@ -193,11 +210,11 @@ class Estimator:
         return Estimate(recipe, ranks, data_ranks, count_parts(sizes), memory, work, flops, rank_flops)
 
     def least(self, recipe: Recipe, ranks: int = 1) -> int:
-        """Bytes that a device needs without activations."""
+        """Return the bytes that a device needs without activations."""
         return memory_of(recipe, self.sizes(recipe), ranks, 0).peak
 
     def sizes(self, recipe: Recipe, tensor: int = 1) -> list[Size]:
-        """The parameters of a recipe, or those that each of `tensor` ranks computes with that share matrices."""
+        """Return a recipe's parameters, or those that each of `tensor` ranks that share matrices computes with."""
         key = (tuple(recipe.freeze), repr(recipe.lora), tensor)
         if key not in self._counted:
             self._counted[key] = sizes_of(slice_of(self.config, tensor), recipe)

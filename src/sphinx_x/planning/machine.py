@@ -1,4 +1,4 @@
-"""The machine that a run is planned for: its device, what memory it has, how fast it is."""
+"""The machine that a run is planned for: its device, memory and speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ SIDE = 2048
 
 @dataclass(frozen=True)
 class Trial:
-    """Operations a second of the fastest and of the slowest step; what: what was tried, in words."""
+    """Steps that were tried.
+
+    Attributes:
+        fastest: Operations per second of the fastest step.
+        slowest: Operations per second of the slowest step.
+        what: What was tried, in words.
+    """
 
     fastest: float
     slowest: float
@@ -26,8 +32,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Machine:
-    """One device. memory: bytes; rate: operations a second of a matrix product in the recipe's dtype; trial: steps that
-    were tried on it, if any were."""
+    """One device.
+
+    Attributes:
+        device: Its name.
+        memory: Bytes of memory.
+        rate: Operations per second of a matrix product in the recipe's dtype.
+        trial: Steps that were tried on it, if any.
+    """
 
     device: str
     memory: int
@@ -36,12 +48,12 @@ class Machine:
 
 
 def look_at(device: torch.device, dtype: torch.dtype) -> Machine:
-    """Memory and speed of a device; the speed is measured, in well under a second."""
+    """Return memory and speed of a device; the speed is measured, in well under a second."""
     return Machine(device.type, memory_of_device(device), product_rate(device, dtype))
 
 
 def memory_of_device(device: torch.device) -> int:
-    """Bytes that a device has in all; on a CPU those of the machine, or of the group of processes it is limited to."""
+    """Return the total memory of a device in bytes; on a CPU that of the machine, or the limit of the control group."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     if device.type == "mps":
@@ -54,11 +66,11 @@ def memory_of_device(device: torch.device) -> int:
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
-    """Operations a second of a large matrix product: the best of as many as fit into that time, two at least."""
+    """Return operations per second of a large matrix product: the best of those that fit in the time, at least two."""
     side = SIDE if device.type != "cpu" else SIDE // 2
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best, began = float("inf"), time.perf_counter()
-    (a @ b).sum().item()  # kernels are built at the first call
+    (a @ b).sum().item()  # kernels are built on the first call
     while best == float("inf") or time.perf_counter() - began < seconds:
         start = time.perf_counter()
         (a @ b)[0, 0].item()  # waits for the device
@@ -67,7 +79,7 @@ def product_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5)
 
 
 def chosen_device(name: str | None) -> torch.device:
-    """The device of that name, by default an accelerator where there is one; with several ranks, this rank's own."""
+    """Return the device with that name, by default an accelerator if there is one; with several ranks, this rank's."""
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     try:
         device = torch.device(name or (accelerator.type if accelerator else "cpu"))

@@ -23,10 +23,16 @@ from sphinx_x.recipe import LoraRecipe, Recipe
 
 @dataclass(frozen=True)
 class Size:
-    """A parameter: its full name in the objective, its part, how many numbers it has, whether it is trained.
+    """A parameter.
 
-    split: whether tensor-parallel ranks share it; experts: of how many experts of a mixture it holds the matrices;
-    matrix: whether rows are multiplied by it.
+    Attributes:
+        name: Its full name in the objective.
+        part: The part that it belongs to.
+        numbers: How many numbers it has.
+        trained: Whether it is trained.
+        split: Whether tensor-parallel ranks share it.
+        experts: Number of a mixture's experts whose matrices it holds.
+        matrix: Whether rows are multiplied by it.
     """
 
     name: str
@@ -39,22 +45,23 @@ class Size:
 
 
 def config_of(recipe: Recipe) -> SphinxXConfig:
-    """The shape of what a recipe trains: that of the folder it starts from, where it is there, else its member's."""
+    """Return the configuration of what a recipe trains: that of the folder it starts from, or its member's."""
     folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
     folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
     try:
         config = SphinxXConfig.from_pretrained(folder) if folder else build_config(get_member(recipe.member))
     except (OSError, ValueError, TypeError) as error:
         raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
-    # every byte of a letter after its first takes a row
+    # every byte of a letter after the first takes a row
     config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.extra_tokens)
     return config
 
 
 def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
-    """The parameters of what a recipe trains, each once, as the run freezes them.
+    """Return the parameters of what a recipe trains, each once, frozen as in the run.
 
-    Raises `RecipeError` where a part that is to be frozen, or a layer that is to be adapted, is not there.
+    Raises:
+        RecipeError: A part to freeze, or a layer to adapt, does not exist.
     """
     text: Any = config.text_config
     with torch.device("meta"):
@@ -81,7 +88,7 @@ def _size_of(name: str, parameter: nn.Parameter, experts: int) -> Size:
 
 
 def _adapters(language_model: nn.Module, lora: LoraRecipe) -> Iterator[Size]:
-    """The two matrices of each adapter. Raises `RecipeError` where there is no such layer."""
+    """Yield the two matrices of each adapter; raise `RecipeError` if there is no such layer."""
     found = set[str]()
     for name, layer in language_model.named_modules():
         target = name.rpartition(".")[2]
@@ -96,7 +103,7 @@ def _adapters(language_model: nn.Module, lora: LoraRecipe) -> Iterator[Size]:
 
 
 def count_parts(sizes: Sequence[Size]) -> dict[str, tuple[int, int]]:
-    """Part -> its parameters, and those that are trained."""
+    """Return the number of parameters of each part, and how many are trained."""
     return {
         part: tuple(sum(s.numbers for s in sizes if s.part == part and (s.trained or both)) for both in (True, False))
         for part in dict.fromkeys(size.part for size in sizes)
@@ -104,8 +111,10 @@ def count_parts(sizes: Sequence[Size]) -> dict[str, tuple[int, int]]:
 
 
 def slice_of(config: SphinxXConfig, ranks: int) -> SphinxXConfig:
-    """The model as one of `ranks` ranks computes it that share the matrices of every layer: fewer heads, fewer hidden
-    units. Embedding and output layer stay whole."""
+    """Return the model that each of `ranks` ranks computes if they share every layer's matrices.
+
+    It has fewer heads and fewer hidden units; embedding and output layer stay whole.
+    """
     if ranks == 1:
         return config
     config = copy.deepcopy(config)

@@ -1,4 +1,4 @@
-"""`sphinx-x train RECIPE --dry-run`: what a run needs, whether this machine has it, and if not, what would fit."""
+"""`sphinx-x train RECIPE --dry-run`: what a run needs, whether this machine has it, and what would fit if not."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MOST_OFFERED = 6
 USABLE = 0.95
 """Share of a device's memory that a run may take: the rest is for the system, and for what an estimate misses."""
 SLOWER = 1.5
-"""What a run may take beside the slowest step that was tried: reading samples, saving, measuring."""
+"""Allowance for what a run does besides steps: reading samples, saving, validation."""
 MOST_MISSING = 5
 
 
 def number(value: float, giga: str = "B") -> str:
-    """1234567 -> 1.23 M."""
+    """Format a number with three digits: 1234567 becomes 1.23 M."""
     for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, giga), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g} {letter}"
@@ -40,12 +40,12 @@ def number(value: float, giga: str = "B") -> str:
 
 
 def operations(value: float) -> str:
-    """Floating-point operations, as `number` writes them."""
+    """Format a number of floating-point operations, as `number` does."""
     return f"{number(value, 'G')}FLOP"
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes, hours or days, whichever reads best."""
+    """Format seconds as seconds, minutes, hours or days, whichever reads best."""
     for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             value = seconds / size
@@ -54,12 +54,12 @@ def duration(seconds: float) -> str:
 
 
 def gigabytes(size: float) -> str:
-    """Bytes in GB (10^9)."""
+    """Format bytes in GB (10^9)."""
     return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"
 
 
 def format_estimate(estimate: Estimate, machine: Machine | None = None) -> str:
-    """An estimate as a short table; with a machine, also the time and what share of its memory is needed."""
+    """Format an estimate as a short table; with a machine, also the time and the share of its memory that is needed."""
     total = sum(numbers for numbers, _ in estimate.parts.values())
     lines = [("parameters", f"{number(total)}, {number(estimate.trained)} of them trained")]
     for part, (numbers, trained) in estimate.parts.items():
@@ -75,7 +75,7 @@ def format_estimate(estimate: Estimate, machine: Machine | None = None) -> str:
 
 
 def _time_lines(estimate: Estimate, machine: Machine) -> list[tuple[str, str]]:
-    """How long a step and the run take: a range where steps were tried, else what the operations alone would."""
+    """Return how long a step and the run take: a range if steps were tried, else the time for the operations alone."""
     work, trial, flops = estimate.work, machine.trial, estimate.rank_flops
     bound = work.certainty == "bound"
     if trial is None:
@@ -94,7 +94,7 @@ def _time_lines(estimate: Estimate, machine: Machine) -> list[tuple[str, str]]:
 
 
 def span(low: float, high: float) -> str:
-    """Two durations in words, the unit once where it is the same."""
+    """Format two durations, with a common unit only once."""
     (first, unit), (second, other) = (duration(value).split() for value in (low, high))
     return f"{first} to {second} {other}" if unit == other else f"{first} {unit} to {second} {other}"
 
@@ -118,7 +118,7 @@ def _memory_lines(estimate: Estimate) -> list[tuple[str, str]]:
 
 
 def _sign(estimate: Estimate) -> str:
-    """How the numbers of a step are to be taken."""
+    """Return the sign before the numbers of a step: exact, sampled or a bound."""
     return {"exact": "", "bound": "<= ", "sampled": "about "}[estimate.work.certainty]
 
 
@@ -136,7 +136,7 @@ def _work_lines(estimate: Estimate) -> list[tuple[str, str]]:
 
 
 def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tuple[str, Recipe, int]]:
-    """What may be changed to need less memory, the least change first: in words, the recipe, the number of ranks."""
+    """Yield changes that need less memory, the smallest first: in words, the recipe, the number of ranks."""
     small, again, packs = (
         {"optimizer_state_dtype": "bfloat16"},
         {"activation_checkpointing": True},
@@ -148,7 +148,7 @@ def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tupl
     tried += [(again, count) for count in counts]
     tried += [(small | again | kept, count) for count in counts]
     if recipe.lora is None and recipe.parallel.tensor == 1:
-        mixture = any(size.experts > 1 for size in sizes)  # whose experts are no layers that take adapters
+        mixture = any(size.experts > 1 for size in sizes)  # whose experts are not layers that take adapters
         lora = {"lora": LoraRecipe(targets=["q_proj", "k_proj", "v_proj", "o_proj"]) if mixture else LoraRecipe()}
         tried += [(change, ranks) for change in (lora, lora | again, lora | again | packs)]
     known = [(recipe, ranks)]
@@ -160,7 +160,7 @@ def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tupl
 
 
 def _smaller_packs(recipe: Recipe) -> dict[str, Any]:
-    """Packs that hold little more than the longest sample, and as many more of them; nothing where they do already."""
+    """Return fields for more packs that hold little more than the longest sample; empty if they are so already."""
     factor = recipe.pack.tokens // recipe.max_tokens
     if factor <= 1 and recipe.micro_batch_size == 1:
         return {}
@@ -173,7 +173,7 @@ def _smaller_packs(recipe: Recipe) -> dict[str, Any]:
 
 
 def _in_words(recipe: Recipe, change: dict[str, Any], ranks: int | None) -> str:
-    """The lines that a recipe would have to say, and the ranks it would be started with."""
+    """Return the lines to write in a recipe, and the number of ranks to start it with."""
     words = []
     for name, value in change.items():
         if getattr(recipe, name) != value:
@@ -183,9 +183,9 @@ def _in_words(recipe: Recipe, change: dict[str, Any], ranks: int | None) -> str:
 
 
 def what_fits(estimator: Estimator, recipe: Recipe, ranks: int, memory: float) -> list[tuple[str, int]]:
-    """Changes of the recipe with which it fits into `memory` bytes a device, and the bytes it needs then.
+    """Return changes with which the recipe fits into `memory` bytes per device, and the bytes it then needs.
 
-    Of changes that differ only in the number of ranks, the fewest ranks are named.
+    Of changes that differ only in the number of ranks, the one with the fewest ranks is returned.
     """
     found: list[tuple[str, int]] = []
     told: set[str] = set()
@@ -201,7 +201,7 @@ def what_fits(estimator: Estimator, recipe: Recipe, ranks: int, memory: float) -
 
 
 def missing(recipe: Recipe) -> list[str]:
-    """What a run of a recipe would not find: the model that it starts from, and files of its sources."""
+    """Return what a run of a recipe would not find: the model that it starts from, and files of its sources."""
     found = []
     if recipe.start is not None:
         try:
@@ -218,7 +218,7 @@ def missing(recipe: Recipe) -> list[str]:
 
 
 def _processor(recipe: Recipe) -> SphinxXProcessor | None:
-    """The processor that a run would begin with, where it is here and the recipe does not change it."""
+    """Return the processor that a run would start with, if it is available and the recipe does not change it."""
     if recipe.padding is not None or recipe.extra_tokens:
         return None
     try:
@@ -226,7 +226,7 @@ def _processor(recipe: Recipe) -> SphinxXProcessor | None:
             return new_model(get_member(recipe.member))[1]
         name = find_adapters(recipe.start)[0]
         return load_processor(recipe.start) if isinstance(name, Path) or _in_cache(name) else None
-    except SphinxXError:  # `missing` tells it
+    except SphinxXError:  # `missing` reports it
         return None
 
 
@@ -249,13 +249,13 @@ def _missing_files(recipe: Recipe, name: str, source: SourceRecipe) -> Iterator[
 
 
 def _with_missing(table: str, found: list[str]) -> str:
-    """The table below what is missing."""
+    """Return the table, after what is missing."""
     more = [f"and {len(found) - MOST_MISSING} more"] if len(found) > MOST_MISSING else []
     return "\n".join([*(f"missing: {what}" for what in [*found[:MOST_MISSING], *more]), table])
 
 
 TrySteps = Callable[[Recipe, SphinxXConfig, Load, torch.device, float], Trial | None]
-"""Takes a few steps of a recipe, see `sphinx_x.training.trial.try_steps`."""
+"""Tries a few steps of a recipe, see `sphinx_x.training.trial.try_steps`."""
 
 
 def dry_run(
@@ -266,22 +266,22 @@ def dry_run(
     memory: float | None = None,
     try_steps: TrySteps | None = None,
 ) -> str:
-    """Tells what a recipe needs, below what it would not find.
+    """Report what a recipe needs, after what it would not find.
 
     Args:
-        recipe: What is to be trained.
-        folder: Of the run, where its samples may have been measured.
-        ranks: By default one, or as many as the recipe's `parallel` needs.
-        device: By default an accelerator where there is one.
+        recipe: The recipe.
+        folder: The run's folder, where its samples may have been measured.
+        ranks: Number of ranks, by default one, or as many as the recipe's `parallel` needs.
+        device: By default an accelerator if there is one.
         memory: GB of each device, by default those of this machine's.
-        try_steps: Takes a few steps where the run is one of this machine alone (`sphinx_x.training.trial.try_steps`);
-            without it, the time is a floor.
+        try_steps: Tries a few steps if the run is for this machine alone (`sphinx_x.training.trial.try_steps`); without
+            it, the time is a lower bound.
 
     Returns:
         The table.
 
     Raises:
-        CannotFitError: Where it cannot fit, with what would.
+        CannotFitError: It cannot fit; the message says what would.
     """
     ranks = ranks or recipe.parallel.tensor * recipe.parallel.expert
     chosen = chosen_device(device)
@@ -302,7 +302,7 @@ def dry_run(
 
 
 def refusal(estimate: Estimate, machine: Machine, fitting: list[tuple[str, int]]) -> str:
-    """Why a run cannot be, and what would fit, on one line."""
+    """Return why a run is impossible, and what would fit, in one line."""
     llm = estimate.parts.get("language_model", (0, 0))[1]
     why = (
         f"{gigabytes(estimate.memory.peak)} are needed on each device, {gigabytes(USABLE * machine.memory)} may be used"
@@ -317,7 +317,11 @@ def refusal(estimate: Estimate, machine: Machine, fitting: list[tuple[str, int]]
 
 
 class CannotFitError(RecipeError):
-    """A run that needs more memory than there is. table: the estimate."""
+    """A run needs more memory than there is.
+
+    Attributes:
+        table: The estimate.
+    """
 
     def __init__(self, table: str, text: str) -> None:
         super().__init__(text)

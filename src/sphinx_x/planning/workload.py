@@ -1,7 +1,7 @@
-"""What a step of a recipe holds: samples, tokens, views, and how many steps there are.
+"""What a step of a recipe holds: samples, tokens and views, and how many steps there are.
 
-Exact where the lengths of the samples have been measured, which a run does first and keeps in its folder (`index/`).
-Before that a few samples may be measured, or only the budgets are known, and they give an upper bound.
+The numbers are exact if the lengths of the samples have been measured, which a run does first and keeps in its folder
+(`index/`). Before that, either a few samples are measured, or only the budgets are known and give an upper bound.
 """
 
 from __future__ import annotations
@@ -29,17 +29,26 @@ from sphinx_x.recipe import Recipe, SourceRecipe, shares_of
 from sphinx_x.work.tally import UNUSABLE, Tally
 
 GLANCED = 64
-"""Samples of a source that are measured where only a few are to be."""
+"""Number of samples of a source that are measured if only a few are."""
 LARGE = 200_000_000
-"""Bytes of files whose lines are not counted for that."""
+"""Bytes of files above which their lines are not counted for that."""
 WINDOWS = 64
-"""Windows of the mixture that are packed at most; of a longer run these are taken evenly."""
+"""Largest number of windows of the mixture that are packed; of a longer run, this many are taken at even distances."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A step and its run. samples, tokens, views: of a step; heaviest: a pack as heavy as any; known: how the numbers
-    are known, in a few words; certainty: of a bound, samples are the fewest and all else is the most."""
+    """A step and its run.
+
+    Attributes:
+        steps: Number of steps of the run.
+        samples: Number of samples in a step; the fewest, if the numbers are a bound.
+        tokens: Number of tokens in a step; the most, if they are a bound, like all that follow.
+        views: Number of views in a step.
+        heaviest: A pack that is as heavy as any.
+        known: How the numbers are known, in a few words.
+        certainty: How certain they are.
+    """
 
     steps: int
     samples: float
@@ -51,11 +60,18 @@ class Workload:
 
 
 Tables = list[tuple[str, SourceRecipe, np.ndarray]]
-"""Of every source its name, its share, and the rows of its samples."""
+"""For every source its name, its share, and the rows of its samples."""
 
 
 def workload(recipe: Recipe, config: SphinxXConfig, index: Path | None = None, seen: Tables | None = None) -> Workload:
-    """Of a recipe. index: the folder with its samples' lengths, if there may be one; seen: what `glance` found."""
+    """Return the workload of a recipe.
+
+    Args:
+        recipe: The recipe.
+        config: The model's configuration.
+        index: The folder with its samples' lengths, if there may be one.
+        seen: What `glance` found.
+    """
     tables = None if index is None else _tables(recipe, index)
     if tables is not None:
         return _measured(recipe, config, tables)
@@ -66,8 +82,12 @@ def workload(recipe: Recipe, config: SphinxXConfig, index: Path | None = None, s
 
 
 def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
-    """The lengths of a few samples of every source, or None where a source is not there, none of its samples can be
-    used, or its files are so large that counting their lines takes long."""
+    """Measure the lengths of a few samples of every source.
+
+    Returns:
+        None if a source is missing, none of its samples can be used, or its files are so large that counting their
+            lines takes long.
+    """
     found: Tables = []
     try:
         shares = split_meta(shares_of(recipe, recipe.sources))
@@ -84,7 +104,7 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
             size = len(reader) * len(rows) / len(numbers)
             weight = share.weight if share.ratio is None else share.ratio * size
             found.append((name, SourceRecipe(weight=weight, end=share.end), np.array(rows, PIECE)))
-    except UNUSABLE:  # the run itself says what is wrong with its sources
+    except UNUSABLE:  # the run itself reports what is wrong with its sources
         return None
     return found
 
@@ -102,8 +122,11 @@ def _rows(meter: Meter, number: int) -> list[tuple]:
 
 
 def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
-    """What the budgets allow. A sample of the greatest length leaves less than another's room in a pack, so a pack
-    holds as many as fit of that length, and a window of the mixture has one pack more at most."""
+    """Return what the budgets allow.
+
+    A sample of the largest length leaves less room in a pack than another one needs, so a pack holds as many as fit of
+    that length, and a window of the mixture has one pack more at most.
+    """
     pack, grid = recipe.pack, config.view_grid()
     together = pack.tokens // recipe.max_tokens
     if config.groups:
@@ -126,11 +149,11 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
 
 
 def _tables(recipe: Recipe, index: Path) -> Tables | None:
-    """The lengths of every source, or None where one is not measured, or was with other limits."""
+    """Return the lengths of every source, or None if one is not measured, or was measured with other limits."""
     wanted = asdict(recipe.limits)
     found = []
     for name, source in recipe.sources.items():
-        listed = re.compile(re.escape(name) + r"(\.\d+)?\.npy")  # a META list is a source a file
+        listed = re.compile(re.escape(name) + r"(\.\d+)?\.npy")  # a META list is one source for each file
         files = [path for path in index.glob("*.npy") if listed.fullmatch(path.name)]
         for path in sorted(files, key=lambda path: (len(path.name), path.name)):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sphinx_x.boxes import clip, sides
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import Malformed, Record, grouped
 
@@ -70,5 +71,4 @@ def name_of(names: Mapping[int, Any], number: int) -> Any:
 
 def visible(place: Sequence[float], width: float, height: float, least: float = LARGE_ENOUGH) -> bool:
     """Whether a box (x1, y1, x2, y2) has a width and a height of at least `least` inside an image of this size."""
-    x1, y1, x2, y2 = place
-    return min(x2, width) - max(x1, 0) >= least and min(y2, height) - max(y1, 0) >= least
+    return min(sides(clip(place, (width, height)))) >= least

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
+from sphinx_x.boxes import area, from_xywh
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, said, size_of, visible
-from sphinx_x.sources.dialogue import Content, boxes, dialogue, pick, rng_of, xywh
+from sphinx_x.sources.dialogue import Content, boxes, dialogue, pick, rng_of
 from sphinx_x.sources.names import not_there, plural, spoken
 
 DETECT = (
@@ -77,7 +78,7 @@ class Scene:
         chosen: dict[str, list[Sequence[float]]] = {}
         total = 0
         for name in names:
-            places = sorted(self.places[name], key=_area, reverse=True)
+            places = sorted(self.places[name], key=area, reverse=True)
             if len(chosen) == MAX_CLASSES or total + len(places) > MAX_BOXES:
                 self.left_out["class beyond the limit of an image"] += len(places)
             else:
@@ -86,14 +87,10 @@ class Scene:
         return chosen
 
 
-def _area(place: Sequence[float]) -> float:
-    return (place[2] - place[0]) * (place[3] - place[1])
-
-
 def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | dict]:
     """All classes with their boxes, `dog[...; ...], cat[...]`; the class of the largest box first."""
     parts: list[str | dict] = []
-    for name in sorted(places, key=lambda name: _area(places[name][0]), reverse=True):
+    for name in sorted(places, key=lambda name: area(places[name][0]), reverse=True):
         parts += [f", {name}" if parts else name, boxes(places[name])]
     return parts
 
@@ -115,7 +112,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
     scene = Scene(closed=closed)
     scene.incomplete |= {name_of(names, k) for k in image.get("not_exhaustive_category_ids", ())}
     for annotation in annotations:
-        name, place = name_of(names, annotation["category_id"]), xywh(annotation["bbox"])
+        name, place = name_of(names, annotation["category_id"]), from_xywh(annotation["bbox"])
         if said(annotation, "iscrowd"):
             scene.incomplete.add(name)
             scene.left_out["crowd"] += 1

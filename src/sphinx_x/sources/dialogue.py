@@ -73,12 +73,6 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
     return [round(float(number), 6) for number in numbers]
 
 
-def xywh(numbers: Sequence[float]) -> list[float]:
-    """(x, y, width, height), as COCO writes boxes -> (x1, y1, x2, y2)."""
-    x, y, width, height = numbers
-    return [x, y, x + width, y + height]
-
-
 def short(question: str) -> str:
     """A question that wants a word or a phrase, as the benchmarks ask it."""
     return f"{question}\n{SHORT}"

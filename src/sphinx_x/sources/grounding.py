@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
 from sphinx_x.sources.coco import size_of, visible
 from sphinx_x.sources.detection import MAX_BOXES
-from sphinx_x.sources.dialogue import FIND, Content, box, boxes, dialogue, pick, rng_of, xywh
+from sphinx_x.sources.dialogue import FIND, Content, box, boxes, dialogue, pick, rng_of
 
 FIND_ALL = "Please provide the bounding box coordinates of all regions this phrase describes: {}."
 NAME = (
@@ -63,7 +64,7 @@ def build_visual_genome(record: Record, raw: Raw) -> Draft:
     left_out: Counter[str] = Counter()
     turns: list[tuple[Content, Content]] = []
     for region in regions:
-        phrase, place = phrase_of(region["phrase"]), xywh([region[key] for key in ("x", "y", "width", "height")])
+        phrase, place = phrase_of(region["phrase"]), from_xywh([region[key] for key in ("x", "y", "width", "height")])
         if not phrase:
             left_out["region without a phrase"] += 1
         elif not visible(place, image["width"], image["height"]):
@@ -126,7 +127,7 @@ def build_refs(record: Record, raw: Raw) -> Draft:
     left_out: Counter[str] = Counter()
     usable = []
     for ref, found in pairs:
-        place = xywh(found["bbox"]) if found else []
+        place = from_xywh(found["bbox"]) if found else []
         if found and visible(place, image["width"], image["height"]):
             usable.append((place, [phrase_of(sentence["sent"]) for sentence in ref["sentences"]]))
         else:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from sphinx_x.boxes import Box, clip, from_xywh, sides, union
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import coco_records, name_of, said, size_of
-from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, listing, pick, rng_of, xywh
+from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, listing, pick, rng_of
 from sphinx_x.sources.names import plural
 
 DETECT = (
@@ -36,7 +37,6 @@ USED = ("category_id", "bbox", "iscrowd", "precedence")
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-Box = list[float]
 Region = tuple[str, Box]
 """The class of a region as it is spoken of, and its box."""
 
@@ -74,7 +74,7 @@ def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tu
         elif int(entry["precedence"] or 0):
             left_out["redundant annotation"] += 1
         else:
-            regions.append((name_of(names, entry["category_id"]), xywh(entry["bbox"])))
+            regions.append((name_of(names, entry["category_id"]), from_xywh(entry["bbox"])))
     picture = raw.picture(f"{folder.replace('{split}', raw.split)}/{image['file_name']}")
     return within(regions, image["width"], image["height"], left_out), picture
 
@@ -88,9 +88,9 @@ def spoken(name: str) -> str:
 def within(regions: Sequence[Region], width: float, height: float, left_out: Counter[str]) -> list[Region]:
     """The regions of which at least one unit is inside a page of this size, clipped, from top to bottom."""
     found = []
-    for name, (left, top, right, bottom) in regions:
-        place = [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)]
-        if place[2] - place[0] >= 1 and place[3] - place[1] >= 1:
+    for name, place in regions:
+        place = clip(place, (width, height))
+        if min(sides(place)) >= 1:
             found.append((name, place))
         else:
             left_out["empty box"] += 1
@@ -184,7 +184,8 @@ def read_tokens(path: Path, left_out: Counter[str]) -> list[Region]:
         elif fields[0] == "##LTLine##":
             left_out["ruled line"] += 1
         else:
-            tokens.append((fields[9], [float(number) for number in fields[1:5]]))
+            x1, y1, x2, y2 = map(float, fields[1:5])
+            tokens.append((fields[9], (x1, y1, x2, y2)))
     return tokens
 
 
@@ -198,17 +199,12 @@ def blocks(tokens: Sequence[Region]) -> list[Region]:
             for around, members in groups:
                 members = [other for other in members if place[1] - other[3] <= NEAR_Y]
                 if any(place[0] - other[2] <= NEAR_X and other[0] - place[2] <= NEAR_X for other in members):
-                    joined = (_around([around, joined[0]]), joined[1] + members)
+                    joined = (union([around, joined[0]]), joined[1] + members)
                 else:
                     others.append((around, members))
             groups = [*others, joined]
         found += [(label, around) for around, _ in groups]
     return found
-
-
-def _around(group: Sequence[Box]) -> Box:
-    left, top, right, bottom = zip(*group, strict=True)
-    return [min(left), min(top), max(right), max(bottom)]
 
 
 def _coco(pattern: str, folder: str) -> dict:

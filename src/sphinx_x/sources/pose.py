@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from sphinx_x.boxes import area, from_xywh
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, size_of, visible
-from sphinx_x.sources.dialogue import Content, box, dialogue, point, xywh
+from sphinx_x.sources.dialogue import Content, box, dialogue, point
 from sphinx_x.sources.names import spoken
 
 FIND_POINTS = "Detect the key points of the {} in the region {}."
@@ -41,14 +42,14 @@ def build_key_points(record: Record, raw: Raw) -> Draft:
     usable = []
     for entry in objects:
         name, names = name_of(kinds, entry["category_id"])
-        place = xywh(entry["bbox"])
+        place = from_xywh(entry["bbox"])
         found = _key_points(entry["keypoints"], names, image, least, left_out)
         if not found:
             left_out["object without key points"] += 1
         elif not visible(place, image["width"], image["height"]):
             left_out["empty box"] += 1
         else:
-            usable.append(((place[2] - place[0]) * (place[3] - place[1]), name, place, found))
+            usable.append((area(place), name, place, found))
     if not usable:
         raise UnusedError("object without key points")
     usable.sort(key=lambda item: item[0], reverse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import ImageDraw, ImageFont
 
+from sphinx_x.boxes import Box, around, centre, sides
 from sphinx_x.errors import DataError
 from sphinx_x.images import open_image
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, load_json
@@ -19,7 +20,7 @@ PROMPT = "{}\nA. {}\nB. {}\n...\n" + LETTER
 NO_OPTION = "{}"
 """What AI2D writes where an option is missing."""
 
-Label = tuple[tuple[float, float, float, float], str]
+Label = tuple[Box, str]
 """A box of a diagram, (x1, y1, x2, y2), and the letter to be written over it."""
 
 
@@ -69,9 +70,8 @@ def labels_of(raw: Raw, name: str) -> list[Label]:
     """The boxes of a diagram's texts, and the letters that stand for them."""
     labels = []
     for text in raw.json(f"annotations/{name}.json", "text").values():
-        (x1, y1), (x2, y2) = text["rectangle"]
-        box = (float(min(x1, x2)), float(min(y1, y2)), float(max(x1, x2)), float(max(y1, y2)))
-        labels.append((box, text["replacementText"].strip()))
+        corners = [(float(x), float(y)) for x, y in text["rectangle"]]
+        labels.append((around(corners), text["replacementText"].strip()))
     if not labels:
         raise DataError("no texts to be replaced by letters")
     return labels
@@ -81,10 +81,10 @@ def lettered_picture(path: Path, labels: Sequence[Label]) -> bytes:
     """A diagram with white boxes over its texts and a letter in each, as PNG."""
     image = open_image(path)
     draw = ImageDraw.Draw(image)
-    for (x1, y1, x2, y2), letter in labels:
-        draw.rectangle((x1, y1, x2, y2), fill="white")
-        font = ImageFont.load_default(size=max(12.0, min(y2 - y1, x2 - x1, 40.0)))
-        draw.text(((x1 + x2) / 2, (y1 + y2) / 2), letter, fill="black", font=font, anchor="mm")
+    for box, letter in labels:
+        draw.rectangle(box, fill="white")
+        font = ImageFont.load_default(size=max(12.0, min(*sides(box), 40.0)))
+        draw.text(centre(box), letter, fill="black", font=font, anchor="mm")
     content = io.BytesIO()
     image.save(content, "PNG")
     return content.getvalue()

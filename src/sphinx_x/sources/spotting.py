@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sphinx_x.boxes import Box, around
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Raw, Record, Source
 from sphinx_x.sources.dialogue import FIND, Content, box, dialogue, listing, pick, points, rng_of
@@ -31,20 +32,19 @@ ASKED = 6
 
 
 @dataclass(frozen=True)
-class Word:
+class SpottedWord:
     """A piece of text and its corners in pixels, clockwise."""
 
     text: str
     corners: tuple[tuple[float, float], ...]
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """The upright box around it."""
-        across, down = zip(*self.corners, strict=True)
-        return min(across), min(down), max(across), max(down)
+        return around(self.corners)
 
 
-Entries = Iterator[Word | str]
+Entries = Iterator[SpottedWord | str]
 """What an annotation file holds: words, and reasons why something in it is none."""
 
 
@@ -73,9 +73,9 @@ def build_words(
     return Draft(dialogue(turns), [raw.picture(f"{folder}/{record.id}")], left_out=left_out)
 
 
-def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter[str]) -> list[Word]:
+def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter[str]) -> list[SpottedWord]:
     """The words of an image in reading order; what is none is counted by reason."""
-    words: list[Word] = []
+    words: list[SpottedWord] = []
     for entry in parse(record.data):
         if isinstance(entry, str):
             left_out[entry] += 1
@@ -86,7 +86,7 @@ def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter
     return reading_order(words)
 
 
-def spotted(words: Sequence[Word]) -> list:
+def spotted(words: Sequence[SpottedWord]) -> list:
     """`There are word[...], word[...] and word[...] in the image.`"""
     if not words:
         return ["There is no readable text in the image."]
@@ -94,7 +94,7 @@ def spotted(words: Sequence[Word]) -> list:
     return [f"There {verb} ", *listing([[word.text, box(word.box)] for word in words]), " in the image."]
 
 
-def single_turns(words: Sequence[Word], key: str, outlines: bool) -> list[tuple[Content, Content]]:
+def single_turns(words: Sequence[SpottedWord], key: str, outlines: bool) -> list[tuple[Content, Content]]:
     """Some words, each asked about once: what it says, where it is (if no other text holds it), its outline."""
     rng = rng_of(key)
     kinds = ["read", "find", "outline"] if outlines else ["read", "find"]
@@ -111,10 +111,10 @@ def single_turns(words: Sequence[Word], key: str, outlines: bool) -> list[tuple[
     return turns
 
 
-def reading_order(words: Sequence[Word]) -> list[Word]:
+def reading_order(words: Sequence[SpottedWord]) -> list[SpottedWord]:
     """Words in rows from top to bottom, each from left to right; a row is what its first word's middle height meets."""
     rest = sorted(words, key=lambda word: (word.box[1] + word.box[3], word.box[0]))
-    ordered: list[Word] = []
+    ordered: list[SpottedWord] = []
     while rest:
         top, bottom = rest[0].box[1], rest[0].box[3]
         row = [word for word in rest if top <= (word.box[1] + word.box[3]) / 2 <= bottom]
@@ -124,16 +124,16 @@ def reading_order(words: Sequence[Word]) -> list[Word]:
     return ordered
 
 
-def _visible(place: tuple[float, float, float, float]) -> bool:
+def _visible(place: Box) -> bool:
     left, top, right, bottom = place
     return right - max(left, 0) >= 1 and bottom - max(top, 0) >= 1
 
 
-def _word(text: str, corners: Sequence[tuple[float, float]], illegible: Sequence[str] = ("###",)) -> Word | str:
+def _word(text: str, corners: Sequence[tuple[float, float]], illegible: Sequence[str] = ("###",)) -> SpottedWord | str:
     text = " ".join(text.split())
     if not text:
         return "empty transcription"
-    return "illegible word" if text in illegible else Word(text, tuple(corners))
+    return "illegible word" if text in illegible else SpottedWord(text, tuple(corners))
 
 
 def _lines(path: Path) -> Iterator[str]:

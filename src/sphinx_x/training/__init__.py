@@ -1,0 +1,1 @@
+"""Training: trainer, engine (a step), objective, optimizer, ranks, saved states, metrics, adapters."""

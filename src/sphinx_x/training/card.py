@@ -20,22 +20,20 @@ from sphinx_x.work.tally import UNUSABLE
 
 SCORES = "## Scores"
 """The card's last section; `sphinx-x eval` prints what belongs there."""
+LOOKED_AT = 50
+"""Number of samples of a source whose licence is read."""
 
 
 def _packages(fields: dict[str, Any]) -> list[str]:
-    """Where documents come from, each once. fields: a recipe's `data`."""
+    """Return the packages that documents come from, each once; `fields` is a recipe's `data`."""
     from sphinx_x.engines.nano.prepare import check_data
 
     data = check_data(fields)
     return list(dict.fromkeys([*data.packages, *(name for pages in data.pages.values() for name in pages.packages)]))
 
 
-LOOKED_AT = 50
-"""Samples of a source whose licence is read."""
-
-
 def licences_of(reader: SampleReader) -> str:
-    """The licences that samples of a source name, the most frequent first; `unknown` where they name none."""
+    """Return the licences that samples of a source name, the most frequent first, or `unknown`."""
     found: Counter[str] = Counter()
     for number in sorted(set(np.linspace(0, len(reader) - 1, min(LOOKED_AT, len(reader))).astype(int).tolist())):
         try:
@@ -46,12 +44,12 @@ def licences_of(reader: SampleReader) -> str:
 
 
 def _cell(text: str) -> str:
-    """What stands in a cell of a table."""
+    """Return text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "/")[:100]
 
 
 def _licence_of_base(start: str) -> str:
-    """The licence in the front matter of a model's own card; `unknown` where there is none."""
+    """Return the licence in the front matter of a model's own card, or `unknown`."""
     path = next((f / "README.md" for f in (Path(start), BUILT_IN / start) if (f / "README.md").is_file()), None)
     text = path.read_text(encoding="utf-8", errors="replace") if path else ""
     try:
@@ -62,7 +60,7 @@ def _licence_of_base(start: str) -> str:
 
 
 def _front_matter(recipe: Recipe) -> str:
-    """What the hub reads. A base is named there only by a hub id: it takes nothing else."""
+    """Return the YAML that the hub reads; it names a base only by hub id, as the hub takes nothing else."""
     facts: dict[str, Any] = {"license": recipe.licence or "unknown"}
     start = recipe.start or ""
     if start.count("/") == 1 and not Path(start).exists() and not start.startswith((".", "~", "/")):
@@ -72,58 +70,22 @@ def _front_matter(recipe: Recipe) -> str:
 
 
 def _title(recipe: Recipe, run: str) -> str:
-    """The recipe's name for it; else a fine-tune is called as its run, and what began with nothing as its member."""
+    """Return the recipe's name for the model, else the run's for a fine-tuned model and the member's for others."""
     return recipe.name or (run if recipe.start else f"SPHINX-{recipe.member.capitalize()}")
 
 
-def write_card(
-    path: Path,
-    recipe: Recipe,
-    records: Sequence[dict[str, Any]],
-    sources: Sequence[Weighted],
-    parameters: int,
-    run: str = "",
-    readers: Sequence[SampleReader] = (),
-) -> None:
-    """Writes the card of a finished run.
+CARD = """---
+{front_matter}---
+# {title}
 
-    Args:
-        path: The file.
-        recipe: Of the run.
-        records: Its log.
-        sources: Of its mixture.
-        parameters: Of the model, what lies below adapters included.
-        run: The name of the run's folder.
-        readers: Of the sources, for the licences that their samples name.
-    """
-    last = records[-1]
-    took = duration(sum(record["seconds"] for record in records))
-    shares = [sum(source.share(at) for source in sources) for at in (0.0, 1.0)]
-    licences = [licences_of(reader) for reader in readers] or ["unknown"] * len(sources)
-    rows = "\n".join(
-        f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} | {licence} |"
-        for s, licence in zip(sources, licences, strict=True)
-    )
-    documents = f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else ""
-    begun = f", beginning with the model `{recipe.start}`" if recipe.start else ""
-    base = f"\n- Base: `{recipe.start}`, licence: {_licence_of_base(recipe.start)}." if recipe.start else ""
-    kind = "low-rank adapters over its base, which is needed beside them" if recipe.lora else "all weights"
-    licence = recipe.licence or "unknown: the recipe gives none (`licence`)"
-    settings = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False, allow_unicode=True)
-    write_atomic(
-        path,
-        f"""---
-{_front_matter(recipe)}---
-# {_title(recipe, run)}
+{parameters:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else{begun}.
 
-{parameters / 1e6:.2f} million parameters, made by `sphinx-x train` with the recipe below and nothing else{begun}.
-
-- Of the family: SPHINX-{recipe.member.capitalize()}.{base}
+- Of the family: SPHINX-{member}.{base}
 - What is here: {kind}.
 - Licence: {licence}.
-- Samples seen: {last["samples"]:,} in {last["step"]:,} steps.
+- Samples seen: {samples:,} in {steps:,} steps.
 - Time: {took} of training.
-- Last losses: {last["loss"]:.3f} nats a trained token, alignment {last["align"]:.3f} nats a character.
+- Last losses: {loss:.3f} nats a trained token, alignment {align:.3f} nats a character.
 
 ## Data
 
@@ -136,8 +98,67 @@ def write_card(
 ```yaml
 {settings}```
 
-{SCORES}
+{scores}
 
 Not measured yet: `sphinx-x eval` prints them.
-""",
+"""
+
+
+def write_card(
+    path: Path,
+    recipe: Recipe,
+    records: Sequence[dict[str, Any]],
+    sources: Sequence[Weighted],
+    parameters: int,
+    run: str = "",
+    readers: Sequence[SampleReader] = (),
+) -> None:
+    """Write the card of a finished run.
+
+    Args:
+        path: The file to write.
+        recipe: The run's recipe.
+        records: The run's log.
+        sources: The sources of its mixture.
+        parameters: Number of the model's parameters, including those below adapters.
+        run: The name of the run's folder.
+        readers: Readers of the sources, for the licences that their samples name.
+    """
+    last = records[-1]
+    card = CARD.format(
+        **_origin(recipe, run),
+        parameters=parameters / 1e6,
+        samples=last["samples"],
+        steps=last["step"],
+        took=duration(sum(record["seconds"] for record in records)),
+        loss=last["loss"],
+        align=last["align"],
+        rows=_source_rows(sources, readers),
+        documents=f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else "",
+        settings=yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False, allow_unicode=True),
+        scores=SCORES,
+    )
+    write_atomic(path, card)
+
+
+def _origin(recipe: Recipe, run: str) -> dict[str, str]:
+    """Return the fields of the card that say whose model it is and what it was made from."""
+    return {
+        "front_matter": _front_matter(recipe),
+        "title": _title(recipe, run),
+        "begun": f", beginning with the model `{recipe.start}`" if recipe.start else "",
+        "member": recipe.member.capitalize(),
+        "base": f"\n- Base: `{recipe.start}`, licence: {_licence_of_base(recipe.start)}." if recipe.start else "",
+        "kind": "low-rank adapters over its base, which is needed beside them" if recipe.lora else "all weights",
+        "licence": recipe.licence or "unknown: the recipe gives none (`licence`)",
+    }
+
+
+def _source_rows(sources: Sequence[Weighted], readers: Sequence[SampleReader]) -> str:
+    """Return the rows of the table of sources: size, share at both ends of the run, licence."""
+    shares = [sum(source.share(at) for source in sources) for at in (0.0, 1.0)]
+    licences = [licences_of(reader) for reader in readers] or ["unknown"] * len(sources)
+    return "\n".join(
+        f"| {s.name} | {s.size:,} | {s.share(0.0) / shares[0]:.1%} | {s.share(1.0) / shares[1]:.1%} | {licence} |"
+        for s, licence in zip(sources, licences, strict=True)
     )

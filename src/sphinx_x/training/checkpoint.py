@@ -1,10 +1,10 @@
-"""The state of a training run on disk: whole or not there, the latest ones kept, written while training goes on.
+"""The state of a training run on disk: complete or absent, the latest ones kept, written in the background.
 
 `state/step-00001234/` holds float32 weights and moments in PyTorch's distributed format, which any number of ranks in
 any layout can read, and `state.json` with the run's numbers; `manifest.json` comes last. Nothing else needs to be
 saved: the mixture, its packs, augmentation, dropout and schedule are functions of the seed and the step.
 
-The distributed format keeps a pickled table of contents: read states of your own runs only.
+The distributed format has a pickled directory: read states of your own runs only.
 """
 
 from __future__ import annotations
@@ -34,22 +34,26 @@ NOISY = "torch.distributed.checkpoint"
 
 
 def saved_states(folder: Path) -> list[Path]:
-    """The complete states of a run, oldest first."""
+    """Return the complete states of a run, oldest first."""
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / MANIFEST).is_file())
 
 
 class States:
-    """Saves and loads the states of a run. keep: how many are kept."""
+    """Saves and loads the states of a run.
+
+    Args:
+        keep: How many states are kept.
+    """
 
     def __init__(self, folder: Path, world: World, keep: int) -> None:
         self.folder, self.world, self.keep = folder, world, keep
-        # a group of its own: what it says in the background may not come between the words of a step
+        # a process group of its own: its background communication must not interleave with that of a step
         self.group: Any = dist.new_group(backend="gloo") if world.mesh is not None else None
         self.thread = ThreadPoolExecutor(1)
         self.running: tuple[Path, Path, Future[Any]] | None = None
 
     def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Begins to write the state after `step` steps; the tensors may change as soon as it returns."""
+        """Begin to write the state after `step` steps; the tensors may change as soon as it returns."""
         self.finish()
         target = self.folder / f"{_PREFIX}{step:08d}"
         temporary = target.with_name(f".{target.name}.tmp")
@@ -68,13 +72,13 @@ class States:
         self.running = target, temporary, self.thread.submit(self._complete, written, temporary)
 
     def _complete(self, written: Callable[[], object], folder: Path) -> None:
-        """Waits until all ranks have written; the first one then makes the manifest, whose hashes take long."""
+        """Wait until all ranks have written; the first one then writes the manifest, whose hashes take long."""
         written()
         if self.world.first:
             write_manifest(folder)
 
     def finish(self) -> None:
-        """Waits until the state that is being written is whole, gives it its name, and deletes the oldest."""
+        """Wait until the state being written is complete, give it its name, and delete the oldest."""
         if self.running is None:
             return
         (target, temporary, future), self.running = self.running, None
@@ -90,12 +94,12 @@ class States:
                 shutil.rmtree(old)
 
     def finish_if_done(self) -> None:
-        """`finish`, where that would not wait long on any rank."""
+        """Call `finish` if that would not wait long on any rank."""
         if self.running is not None and not self.world.any(not self.running[2].done()):
             self.finish()
 
     def newest(self) -> tuple[Path, dict[str, Any]]:
-        """The newest state and its facts; raises `CheckpointError` where there is none or it was altered."""
+        """Return the newest state and its facts; raise `CheckpointError` if there is none or it was altered."""
         states = saved_states(self.folder)
         if not states:
             raise CheckpointError(f"{self.folder}: no saved state to resume from; begin without --resume")
@@ -103,12 +107,12 @@ class States:
         return states[-1], json.loads((states[-1] / "state.json").read_text())
 
     def load(self, state: Path, tensors: dict[str, Tensor]) -> None:
-        """Reads a state into tensors, whatever layout it was written from; raises `CheckpointError`."""
+        """Read a state into tensors, whatever layout it was written from; raise `CheckpointError` if that fails."""
         alone = self.world.mesh is None
         try:
             with warnings.catch_warnings(action="ignore"), only_above(NOISY, logging.ERROR):
                 load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
-        except Exception as error:  # the library's own kinds, which carry those of all ranks
+        except Exception as error:  # the library's own exceptions, which carry those of all ranks
             raise CheckpointError(f"{state}: is not the state of this model: {one_line(error)}") from error
 
 

@@ -1,14 +1,13 @@
-"""The ranks of a run: who they are and what they tell each other, and how a module is spread over them.
+"""The ranks of a run: how they communicate, and how a module is distributed over them.
 
-Tensor parallelism, recomputed activations, and sharding (FSDP2).
-
-Every rank keeps a slice of each weight, gathers a layer when it is called, and gets its slice of the summed gradient.
-What is expert parallel is in `sphinx_x.model.moe`. The first rank has the weights; the others get their slices from it,
-so that no other needs the memory for all of them.
+This covers tensor parallelism, recomputed activations, and sharding (FSDP2). Every rank keeps a slice of each weight,
+gathers a layer when it is called, and gets its slice of the summed gradient. Expert parallelism is in
+`sphinx_x.model.moe`. The first rank loads the weights, and the others get their slices from it, so that no other rank
+needs the memory for all of them.
 
 `torchrun` starts one process (a rank) for each device. They form a mesh of three dimensions: ranks along `tensor` share
 every matrix, those along `expert` share the experts of a mixture, and `outer` holds the rest. All ranks along `outer`
-and `expert` have samples of their own: together they are the `data` ranks.
+and `expert` have their own samples: together they are the `data` ranks.
 """
 
 from __future__ import annotations
@@ -39,7 +38,17 @@ PATIENCE = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class World:
-    """This rank among the others. mesh: (outer, expert, tensor); None where the run has one process alone."""
+    """This rank among the others.
+
+    Attributes:
+        device: This rank's device.
+        rank: Its number.
+        size: Number of ranks.
+        data_rank: Its number among the data ranks.
+        data_size: Number of data ranks.
+        mesh: (outer, expert, tensor); None if the run has only one process.
+        data: The mesh of the data ranks.
+    """
 
     device: torch.device
     rank: int = 0
@@ -55,7 +64,7 @@ class World:
         return self.rank == 0
 
     def total(self, numbers: Sequence[float]) -> list[float]:
-        """Sums of each number over the data ranks."""
+        """Return the sum of each number over the data ranks."""
         if self.data is None:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64)
@@ -63,14 +72,14 @@ class World:
         return tensor.tolist()
 
     def sum_over(self, tensor: Tensor, axes: Sequence[str]) -> Tensor:
-        """The tensor summed over the ranks along some dimensions of the mesh."""
+        """Return the tensor summed over the ranks along some dimensions of the mesh."""
         for axis in axes:
             if self.mesh is not None:
                 dist.all_reduce(tensor, group=(self.data if axis == "data" else self.mesh[axis]).get_group())  # pyright: ignore[reportOptionalMemberAccess]
         return tensor
 
     def gathered(self, thing: Any) -> list[Any]:
-        """What each data rank has, in their order."""
+        """Return the object of each data rank, in their order."""
         if self.data is None:
             return [thing]
         out: list[Any] = [None] * self.data_size
@@ -78,7 +87,7 @@ class World:
         return out
 
     def agreed(self, thing: Any) -> Any:
-        """What the first rank has."""
+        """Return the object of the first rank."""
         if self.mesh is None:
             return thing
         out = [thing]
@@ -86,7 +95,7 @@ class World:
         return out[0]
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any rank."""
+        """Return whether the flag is set on any rank."""
         if self.mesh is None:
             return flag
         tensor = torch.tensor(float(flag))
@@ -94,15 +103,20 @@ class World:
         return bool(tensor)
 
     def wait(self) -> None:
-        """Waits for all ranks."""
+        """Wait for all ranks."""
         if self.mesh is not None:
             dist.barrier()
 
 
 def join(parallel: ParallelRecipe, name: str | None = None) -> World:
-    """Joins the other ranks, where `torchrun` started several. name: the device.
+    """Join the other ranks, if `torchrun` started several.
 
-    Raises `RecipeError` where the ranks cannot be shared out as the recipe says.
+    Args:
+        parallel: How they share the work.
+        name: The device.
+
+    Raises:
+        RecipeError: The ranks cannot be divided as the recipe says.
     """
     device, size = chosen_device(name), int(os.environ.get("WORLD_SIZE", "1"))
     inner = parallel.tensor * parallel.expert
@@ -124,7 +138,7 @@ def join(parallel: ParallelRecipe, name: str | None = None) -> World:
 
 
 def leave() -> None:
-    """Ends what `join` began."""
+    """End what `join` began."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -134,10 +148,10 @@ _FORWARD = {"mlp.gate_proj": ColwiseParallel, "mlp.up_proj": ColwiseParallel, "m
 
 
 def spread(objective: Objective, recipe: Recipe, world: World) -> None:
-    """Prepares a module for a run, in place: on the run's device, and in slices where there are several ranks.
+    """Prepare a module for a run, in place: on the run's device, and in slices if there are several ranks.
 
-    Trained parameters are float32 then; with several ranks, frozen ones are of the recipe's dtype. Only the first
-    rank's weights count: on the others the module may be on the meta device.
+    Trained parameters become float32; with several ranks, frozen ones get the recipe's dtype. Only the first rank's
+    weights count: on the others the module may be on the meta device.
     """
     if recipe.activation_checkpointing:
         objective.recompute()
@@ -157,7 +171,7 @@ def spread(objective: Objective, recipe: Recipe, world: World) -> None:
 
 
 def _taken(objective: Objective, recipe: Recipe, world: World) -> dict[str, Tensor]:
-    """Takes the weights and buffers out of a module, which is on the meta device then; only the first rank has any."""
+    """Take the weights and buffers out of a module, which is then on the meta device; only the first rank has any."""
     dtype = getattr(torch, recipe.dtype)
     for parameter in objective.parameters():
         parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
@@ -168,7 +182,7 @@ def _taken(objective: Objective, recipe: Recipe, world: World) -> dict[str, Tens
 
 
 def _fill(objective: Objective, source: dict[str, Tensor], world: World) -> None:
-    """Gives every rank its slices of the first rank's weights."""
+    """Give every rank its slices of the first rank's weights."""
     objective.to_empty(device=world.device)
     objective.model.tie_weights()
     weights = {name: tensor for name, tensor in source.items() if name in objective.state_dict()}
@@ -213,7 +227,7 @@ def _shard(objective: Objective, recipe: Recipe, world: World) -> None:
     policy = MixedPrecisionPolicy(param_dtype=getattr(torch, recipe.dtype), reduce_dtype=torch.float32)
     settings: dict[str, Any] = {"mp_policy": policy, "reshard_after_forward": recipe.parallel.zero_stage == 3}
     plain = {"mesh": world.data, **settings}
-    # the weights of routing stay float32; experts that ranks share have those of fewer data ranks to be summed with
+    # routing weights stay float32; the gradients of shared experts are summed over fewer data ranks
     experts = plain | {"mp_policy": replace(policy, cast_forward_inputs=False), "shard_placement_fn": fsdp_placement}
     if recipe.parallel.expert > 1:
         experts["mesh"] = world.mesh["outer"]  # pyright: ignore[reportOptionalSubscript]
@@ -221,13 +235,13 @@ def _shard(objective: Objective, recipe: Recipe, world: World) -> None:
     modules += [(module, plain) for module in (*_layers(objective), *_vision_blocks(objective), objective)]
     for module, how in modules:
         sharded: Any = fully_shard(module, **how)
-        # losses are divided by the tokens of all ranks, so gradients are summed and not averaged
+        # losses are divided by the tokens of all ranks, so gradients are summed, not averaged
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
 
 
 def _vision_blocks(objective: Objective) -> Iterator[nn.Module]:
-    """The blocks of the visual experts: what is gathered, or compiled, one by one."""
+    """Yield the blocks of the visual experts, which are gathered or compiled one by one."""
     for group in objective.model.model.vision.groups:
         for expert in group.experts:  # pyright: ignore[reportGeneralTypeIssues]
             for child in expert.modules():

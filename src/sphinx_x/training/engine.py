@@ -1,8 +1,8 @@
-"""Model, optimizer and ranks of a run: one step on given packs, and the model as it stands then.
+"""Model, optimizer and ranks of a run: one step on given packs, and the model as it then stands.
 
-The loss of a step is the sum over its trained tokens divided by their number, however they are packed, cut into
-micro-batches and spread over ranks.
-A run begins (`begin`) with fresh weights or a model that is there, changed as the recipe asks.
+The loss of a step is the sum over its trained tokens divided by their number, however they are packed, split into
+micro-batches and distributed over ranks. A run begins (`begin`) with fresh weights or an existing model, changed as the
+recipe asks.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ from sphinx_x.training.optim import MasterOptimizer
 
 
 def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
-    """Model, in the type of its weights, and processor.
+    """Return the model, in the type of its weights, and the processor.
 
-    whole: with weights; else on the meta device, for ranks that get slices of them.
+    Args:
+        recipe: The recipe.
+        whole: Whether to load the weights; otherwise the model is on the meta device, for ranks that get slices.
     """
     if recipe.start is None:
         model, processor = new_model(get_member(recipe.member), recipe.seed)
@@ -65,8 +67,13 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step came to. norm: of the gradient; suspects: where it is not finite and nothing was changed, the names
-    of this rank's samples whose loss is not finite, or of all, where each of their losses is."""
+    """The result of a step.
+
+    Attributes:
+        norm: Norm of the gradient.
+        suspects: If that is not finite, so that nothing was changed: names of this rank's samples whose loss is not
+            finite, or of all its samples if each of their losses is finite.
+    """
 
     norm: float
     suspects: list[str] = field(default_factory=list)
@@ -78,7 +85,7 @@ class StepResult:
 
 
 class Engine:
-    """Takes steps. model: may be on the meta device, but on the first rank."""
+    """Takes steps; except on the first rank, the model may be on the meta device."""
 
     def __init__(self, model: SphinxXForConditionalGeneration, recipe: Recipe, world: World) -> None:
         self.recipe, self.world = recipe, world
@@ -90,21 +97,28 @@ class Engine:
             frames = recipe.align.frames
             head = AlignmentHead(text.hidden_size, text.vocab_size, frames) if recipe.align.weight else None
         self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef)
-        if recipe.lora is None:  # else everything is frozen but the adapters
+        if recipe.lora is None:  # otherwise everything but the adapters is frozen
             freeze(self.objective, recipe.freeze)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
         self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.lr_multipliers))
 
     def micro_batches(self, packs: int) -> int:
-        """How many micro-batches every rank computes in a step of so many packs."""
+        """Return how many micro-batches every rank computes in a step of so many packs."""
         return max(-(-packs // (self.world.data_size * self.recipe.micro_batch_size)), 1)
 
     def step(
         self, packs: Sequence[list[Example]], count: int, rate: float, sums: Sums, sources: Sequence[str] = ()
     ) -> StepResult:
-        """One optimizer step. packs: this rank's; count: micro-batches (see `micro_batches`), which may be more than
-        this rank has packs for; sources: names, for `sums`."""
+        """Take one optimizer step.
+
+        Args:
+            packs: This rank's packs.
+            count: Number of micro-batches (see `micro_batches`), which may be more than this rank has packs for.
+            rate: Learning rate.
+            sums: The numbers of the log, which are added to.
+            sources: Names of the sources, for `sums`.
+        """
         began = time.monotonic()
         at_once, sharded = self.recipe.micro_batch_size, self.world.mesh is not None
         groups = [packs[k * at_once : (k + 1) * at_once] for k in range(count)]
@@ -121,7 +135,7 @@ class Engine:
             micro = pack_examples(group, self.world.device, sharded, self.view)
             if (
                 sharded and self.recipe.parallel.zero_stage == 2
-            ):  # whole gradients add up, and are summed over ranks once
+            ):  # whole gradients accumulate, and are summed over ranks once
                 self.objective.set_requires_gradient_sync(number == count - 1)  # pyright: ignore[reportCallIssue]
             losses = Losses(*self.objective(micro))
             loss = losses.tokens.sum() / max(trained, 1) + self.recipe.align.weight * losses.align / max(characters, 1)
@@ -141,18 +155,18 @@ class Engine:
 
     @torch.no_grad()
     def look(self, examples: list[Example], sums: Sums, sources: Sequence[str]) -> None:
-        """Adds the losses of examples to `sums`, nothing else; all ranks do so together."""
+        """Add the losses of examples to `sums` without training; all ranks call this together."""
         micro = pack_examples([examples], self.world.device, self.world.mesh is not None, self.view)
         sums.count(micro, Losses(*self.objective(micro)), sources)
 
     def full_adapters(self) -> dict[str, Tensor]:
-        """The float32 adapters as they stand, whole, by their names in the model. All ranks must call this."""
+        """Return the current float32 adapters, whole, by their names in the model; all ranks must call this."""
         tensors = {name: t for name, t in self.optimizer.tensors().items() if name.startswith("weight.model.")}
         whole = {name: t.full_tensor() if isinstance(t, DTensor) else t for name, t in tensors.items()}
         return {name.removeprefix("weight.model."): tensor for name, tensor in whole.items()}
 
     def full_model(self) -> SphinxXForConditionalGeneration | None:
-        """The model as it stands, whole and in the recipe's dtype, on the first rank; None on the others."""
+        """Return the current model, whole and in the recipe's dtype, on the first rank; None on the others."""
         if self.world.mesh is None:
             return self.objective.model
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)

@@ -1,7 +1,7 @@
-"""Fine-tuning by low-rank adapters (LoRA) through PEFT: into the language model, onto the disk, and into its weights.
+"""Fine-tuning by low-rank adapters (LoRA) through PEFT: adding them, saving them, and merging them into the weights.
 
-Which layers get one is a recipe's `lora.targets`: names of linear layers of the language model. Everything else, the
-visual experts and the projector too, stays as it is.
+A recipe's `lora.targets` names the linear layers of the language model that get one. Everything else, including the
+visual experts and the projector, stays as it is.
 """
 
 from __future__ import annotations
@@ -48,11 +48,17 @@ ADAPTER = "default"
 
 
 def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
-    """Puts fresh adapters over layers of the language model, in place; gives the number of trained parameters.
+    """Add fresh adapters to layers of the language model, in place.
 
-    Adapters are float32 whatever the layers are, nothing else requires a gradient any more, and at first nothing
-    changes: B is zero. A is drawn from the seed alone, so it is the same on every rank. Raises `RecipeError` where a
-    target is no linear layer of the language model, `MissingToolError` without PEFT.
+    Adapters are float32 whatever the layers are, nothing else requires a gradient any more, and at first the model's
+    outputs stay the same: B is zero. A depends on the seed alone, so it is the same on every rank.
+
+    Returns:
+        The number of trained parameters.
+
+    Raises:
+        RecipeError: A target is not a linear layer of the language model.
+        MissingToolError: PEFT is not installed.
     """
     with needs_extra("train", "lora"), _without_kernel_note():
         from peft import LoraConfig, inject_adapter_in_model
@@ -71,15 +77,17 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
         torch.manual_seed(seed)
         for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
             for half in (layer.lora_A, layer.lora_B):
-                half.float()  # PEFT makes them of the layer's own type
+                half.float()  # PEFT makes them in the layer's own type
             layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 @contextmanager
 def _without_kernel_note() -> Iterator[None]:
-    """PEFT imports bitsandbytes where it is installed, which says that a kernel for 4 bits on a CPU is not there: of no
-    concern to adapters over whole weights. Its other messages stay."""
+    """Silence a note of bitsandbytes, which PEFT imports if it is installed; other messages stay.
+
+    The note says that a kernel for 4 bits on a CPU is missing, which does not matter to adapters on whole weights.
+    """
     logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
 
     def wanted(record: logging.LogRecord) -> bool:
@@ -106,17 +114,24 @@ def _check_targets(model: Any, targets: list[str]) -> None:
 
 
 def adapter_tensors(model: Any) -> dict[str, nn.Parameter]:
-    """The parameters of a model's adapters, by their full names."""
+    """Return the parameters of a model's adapters, by their full names."""
     return {name: parameter for name, parameter in model.named_parameters() if ".lora_" in name}
 
 
 def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Tensor] | None = None) -> None:
-    """Writes a model's adapters into a folder, in PEFT's form, for a caller who adds more files and the manifest.
+    """Write a model's adapters into a folder in PEFT's format, for a caller who adds more files and the manifest.
 
-    base: the model that training began with (a recipe's `start`). tensors: whole adapters by the names of
-    `adapter_tensors`, where the model itself holds only slices of them. With them goes what the weights of `base` are,
-    if its folder has a manifest: over others they will not be loaded. Raises ValueError where tensors are missing, are
-    not those of the model, or are slices.
+    The hashes of the weights of `base`, if its folder has a manifest, are written as well: on other weights the
+    adapters will not be loaded.
+
+    Args:
+        model: The model.
+        folder: The folder.
+        base: The model that training started from (a recipe's `start`).
+        tensors: Whole adapters by the names of `adapter_tensors`, if the model itself only holds slices of them.
+
+    Raises:
+        ValueError: Tensors are missing, do not belong to the model, or are slices.
     """
     own = adapter_tensors(model)
     given: Mapping[str, Tensor] = own if tensors is None else tensors
@@ -140,7 +155,10 @@ def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Te
 def save_adapters(
     model: Any, folder: str | Path, base: str, processor: Any, tensors: Mapping[str, Tensor] | None = None
 ) -> Path:
-    """A folder of adapters with the processor's files and a manifest, whole or not there; see `write_adapters`."""
+    """Write a folder of adapters with the processor's files and a manifest, complete or not at all.
+
+    For the arguments see `write_adapters`.
+    """
     folder = Path(folder)
     with atomic_folder(folder) as temporary:
         write_adapters(model, temporary, base, tensors)
@@ -150,9 +168,9 @@ def save_adapters(
 
 
 def merge_adapters(model: Any) -> Any:
-    """Adds a model's adapters to its weights and takes them away, in place; gives the same model, now a plain one.
+    """Add a model's adapters to its weights and remove them, in place; returns the same model, now a plain one.
 
-    Sums are float32 and rounded once to the weights' own type. Parameters must be whole, not slices.
+    Sums are computed in float32 and rounded once to the weights' own type. Parameters must be whole, not slices.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -174,21 +192,21 @@ def merge_folder(
     dtype: torch.dtype | None = None,
     tell: Callable[[str], None] = lambda note: logger.info("note: %s", note),
 ) -> Path:
-    """Writes a folder of adapters and the model below them as one plain model folder.
+    """Write a folder of adapters and their base as one plain model folder.
 
     Args:
         adapter: The folder of adapters.
         out: The folder to write.
-        base: The model below, in place of what the folder names.
-        dtype: Of the weights; by default that of the model below.
-        tell: Gets two notes: the type of the weights, and how far the logits of a probe are from those of the adapters
-            beside the weights.
+        base: The base, in place of what the folder names.
+        dtype: Type of the weights; by default that of the base.
+        tell: Gets two notes: the type of the weights, and how far the logits of a probe are from those with separate
+            adapters.
 
     Returns:
         The folder that was written.
 
     Raises:
-        CheckpointError: Where `adapter` is none, or does not fit, or `out` is there already.
+        CheckpointError: `adapter` is not a folder of adapters or does not fit, or `out` exists already.
     """
     if not is_adapter(adapter):
         expect(Path(adapter), ADAPTERS)
@@ -210,7 +228,7 @@ def merge_folder(
         with without_bars():
             model.save_pretrained(folder)
         sphinx.processor.save_pretrained(folder)
-        if (Path(below) / ORIGINAL).is_dir():  # what the way back to the reference's format needs
+        if (Path(below) / ORIGINAL).is_dir():  # needed for the way back to the reference's format
             shutil.copytree(Path(below) / ORIGINAL, folder / ORIGINAL)
         write_manifest(folder)
     return Path(out)
@@ -221,8 +239,10 @@ PROBE = "Describe the picture: what is written there, which colours does it have
 
 @torch.no_grad()
 def _probed(sphinx: SphinxX) -> torch.Tensor:
-    """The logits of a fixed question, about a picture where the model takes one, without those of image tokens, which
-    are never said: (tokens, words)."""
+    """Return the logits of a fixed question, about an image if the model takes one, as (tokens, words).
+
+    The image tokens' logits are left out, as they are never generated.
+    """
     model: Any = sphinx.model
     ramp = np.linspace(0, 255, 96 * 32 * 3).astype(np.uint8).reshape(32, 96, 3)
     images = [Image.fromarray(ramp)] if model.config.groups else None
@@ -235,7 +255,7 @@ def _probed(sphinx: SphinxX) -> torch.Tensor:
 
 
 def _difference(wanted: torch.Tensor, found: torch.Tensor) -> str:
-    """How far merged logits are from those of the adapters beside the weights, in words."""
+    """Return in words how far merged logits are from those with separate adapters."""
     far, same = (found - wanted).abs(), int((found.argmax(-1) == wanted.argmax(-1)).sum())
     return (
         f"logits of a probe of {len(wanted)} tokens are {far.max():.2g} at most and {far.mean():.2g} on average from "

@@ -1,5 +1,7 @@
-"""What a run measures of itself: sums between two lines of its log, the loss on held-out samples, and where its numbers
-go: a progress line, curves as a picture, TensorBoard or an experiment tracker (extra `train`)."""
+"""What a run measures: sums between two lines of its log, the loss on held-out samples, and where the numbers go.
+
+They go to a progress line, curves as an image, and TensorBoard or an experiment tracker (extra `train`).
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ logger = logging.getLogger(__name__)
 class Sums:
     """Sums since the last line of the log.
 
-    busy: seconds in forward, backward and optimizer; routed: tokens that went to each expert of a mixture, by layer.
+    Attributes:
+        busy: Seconds in forward pass, backward pass and optimizer.
+        routed: Number of tokens that went to each expert of a mixture, by layer.
     """
 
     loss: float = 0.0
@@ -57,7 +61,7 @@ class Sums:
     began: float = field(default_factory=time.monotonic)
 
     def count(self, micro: MicroBatch, losses: Losses, sources: Sequence[str]) -> None:
-        """Adds a micro-batch. sources: names by number."""
+        """Add a micro-batch; `sources` are their names by number."""
         self.loss += float(losses.tokens.sum())
         self.align, self.characters = self.align + float(losses.align), self.characters + micro.characters
         self.balance += float(losses.balance)
@@ -73,12 +77,12 @@ class Sums:
                 table[name][1] += len(part)
 
     def plain(self) -> dict[str, Any]:
-        """All numbers, to be sent to another rank."""
+        """Return all numbers, for sending to another rank."""
         return {key: dict(value) if isinstance(value, dict) else value for key, value in vars(self).items()}
 
 
 def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The numbers of a log line from those of all ranks."""
+    """Return the numbers of a log line from those of all ranks."""
 
     def total(key: str) -> float:
         return sum(part[key] for part in parts)
@@ -100,7 +104,7 @@ def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _routing(routed: Sequence[list[list[float]]], balance: float) -> dict[str, float]:
-    """The load-balancing loss, and how much more than its even share the busiest expert gets, the mean over layers."""
+    """Return the load-balancing loss, and the busiest expert's load relative to an even share, averaged over layers."""
     layers = reduce(_added, routed)
     return {"balance": balance, "busiest": sum(max(layer) * len(layer) / sum(layer) for layer in layers) / len(layers)}
 
@@ -119,8 +123,15 @@ def _means(tables: Iterable[Mapping[str, Sequence[float]]]) -> dict[str, float]:
 
 
 class Progress:
-    """A bar with loss, tokens a second, share of padding and time left; a plain line every half minute where the
-    output is not a terminal. total: samples of the run; first: those that were seen before; shown: on this rank."""
+    """A bar with loss, tokens per second, share of padding and time left.
+
+    If the output is not a terminal, it is a plain line every half minute.
+
+    Args:
+        total: Number of samples of the run.
+        first: Number of samples seen before it started.
+        shown: Whether this rank shows anything.
+    """
 
     def __init__(self, total: int, first: int, shown: bool = True) -> None:
         self.bar = RichProgress(
@@ -140,7 +151,7 @@ class Progress:
             self.bar.stop()
 
     def show(self, record: dict[str, Any]) -> None:
-        """Shows the newest record of the log."""
+        """Show the newest record of the log."""
         done = record["samples"]
         numbers = (
             f"loss {record['loss']:.3f}  align {record['align']:.3f}  {record['tokens_per_s']:.0f} tokens/s  "
@@ -156,7 +167,7 @@ class Progress:
 
 
 def draw_curves(records: Sequence[dict[str, Any]], held_out: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Loss, alignment loss, loss by source and validation loss over samples, as a PNG."""
+    """Draw loss, alignment loss, loss by source and validation loss over samples, as a PNG."""
     with needs_extra("train", "drawing curves"):
         from matplotlib.figure import Figure
 
@@ -182,13 +193,13 @@ def draw_curves(records: Sequence[dict[str, Any]], held_out: Sequence[dict[str, 
 
 
 class Tracker(Protocol):
-    """Takes the numbers of a step."""
+    """Receives the numbers of a step."""
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
-        """numbers: name -> number; a slash in a name makes a group."""
+        """Receive numbers by name; a slash in a name makes a group."""
 
     def close(self) -> None:
-        """No more will come."""
+        """Finish: no more numbers will come."""
 
 
 class TensorBoard:
@@ -211,7 +222,7 @@ class TensorBoard:
 
 
 class Trackio:
-    """A run of the project `sphinx-x` in trackio's local store, under the name of the run's folder."""
+    """A run in the project `sphinx-x` of trackio's local store, named after the run's folder."""
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
         import trackio  # pyright: ignore[reportMissingImports]
@@ -231,7 +242,7 @@ KINDS: dict[str, type[TensorBoard] | type[Trackio]] = {"tensorboard": TensorBoar
 
 
 def open_trackers(names: Sequence[str], folder: Path, recipe: Mapping[str, Any]) -> list[Tracker]:
-    """The trackers of those names; raises `MissingToolError` where a package is not there."""
+    """Return the trackers with those names; raise `MissingToolError` if a package is not installed."""
     trackers: list[Tracker] = []
     for name in names:
         try:
@@ -243,7 +254,7 @@ def open_trackers(names: Sequence[str], folder: Path, recipe: Mapping[str, Any])
 
 
 def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a record by name, those of tables as `table/name`."""
+    """Yield the numbers of a record by name, those of tables as `table/name`."""
     for name, value in record.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}/")
@@ -252,9 +263,10 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, flo
 
 
 class Validation:
-    """The held-out samples of a recipe: of each source as many as it asks for, or all, each once and as they are.
+    """The held-out samples of a recipe: from each source as many as it asks for, or all, each once and unchanged.
 
-    bad_samples: names of the samples that could not be used when they were last measured, with the reason.
+    Attributes:
+        bad_samples: Names of the samples that could not be used in the last measurement, with the reason.
     """
 
     def __init__(self, recipe: Recipe, processor: SphinxXProcessor, folder: Path, world: World) -> None:
@@ -273,7 +285,7 @@ class Validation:
             self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, recipe.budget)))
 
     def measure(self, engine: Engine) -> dict[str, Any]:
-        """`loss` over all trained tokens, `by_source`, `by_task`, and `bad_samples`: how many could not be used."""
+        """Return `loss` over all trained tokens, `by_source`, `by_task`, and the number of unusable `bad_samples`."""
         world, sums = self.world, Sums()
         found: list[tuple[str, str]] = []
         engine.objective.eval()
@@ -290,8 +302,11 @@ class Validation:
         return {k: record[k] for k in ("loss", "by_source", "by_task")} | {"bad_samples": len(self.bad_samples)}
 
     def check_bad_samples(self, where: Path) -> None:
-        """Raises `DataError` where more than a share `max_bad_samples` of the samples last measured could not be used,
-        or none could."""
+        """Check the samples of the last measurement.
+
+        Raises:
+            DataError: More than a share `max_bad_samples` of them could not be used, or none could.
+        """
         bad = len(self.bad_samples)
         if bad > self.max_bad_samples * self.samples or 0 < bad == self.samples:
             raise DataError(

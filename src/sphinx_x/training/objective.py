@@ -1,10 +1,10 @@
-"""What a step of training minimises: packs of examples -> one row on the device -> the loss of every trained token.
+"""What a training step minimises: packs of examples become one row on the device, and a loss for each trained token.
 
-Beside it stands the alignment loss: visual tokens learn early which characters they show. A vision-language model made
-from nothing first learns the language of its labels and finds the image late. This loss reads the text of a line off
-the visual tokens themselves, by connectionist temporal classification (CTC): each token of the line's map, from left to
-right, yields a few frames of character scores. It only shapes the visual tokens: its one linear layer is dropped when
-training ends, and answers come from the LLM alone.
+Next to it stands the alignment loss, so that visual tokens learn early which characters they show. A vision-language
+model trained from scratch first learns the language of its labels and discovers the image late. This loss reads the
+text of a line from the visual tokens themselves, by connectionist temporal classification (CTC): each token of the
+line's map, from left to right, yields a few frames of character scores. It only shapes the visual tokens: its one
+linear layer is dropped when training ends, and answers come from the LLM alone.
 
 One module holds the model and the alignment head, so that sharding, which gathers the weights of a module when it is
 called, sees one call for all of it.
@@ -30,7 +30,7 @@ from sphinx_x.model.packed import PACKED, ROWS, TOKENS, VIEWS, Pack, check_packa
 from sphinx_x.model.routing import balance_from, recorded_routing, routing_sums
 
 BLANK = 0
-"""The CTC blank: the id of the padding token, which no text holds."""
+"""The CTC blank: the id of the padding token, which occurs in no text."""
 
 
 class AlignmentHead(nn.Module):
@@ -42,14 +42,22 @@ class AlignmentHead(nn.Module):
         self.scores = nn.Linear(width, frames * vocabulary)
 
     def forward(self, features_VND: Tensor, examples: Sequence[Example]) -> tuple[Tensor, int]:
-        """Features of the examples' views, in order -> (summed loss, number of characters it is over)."""
-        # the global token comes first in a view and shows no place of the line
+        """Compute the loss of the examples' views.
+
+        Args:
+            features_VND: Features of the views, in order.
+            examples: The examples.
+
+        Returns:
+            The summed loss, and the number of characters it is summed over.
+        """
+        # the global token comes first in a view and shows no place in the line
         scores_VFS = self.scores(features_VND[:, 1:]).unflatten(-1, (self.frames, -1)).flatten(1, 2)
         counts = [len(example.views) for example in examples]
         pieces = scores_VFS[: sum(counts)].split(counts)
         chosen = [k for k, example in enumerate(examples) if len(example.line)]
         if not chosen:
-            return 0.0 * scores_VFS.float().sum(), 0  # reaches the layer's weights, as it must on every rank
+            return 0.0 * scores_VFS.float().sum(), 0  # the gradient has to reach the layer's weights on every rank
         scores = nn.utils.rnn.pad_sequence([pieces[k].flatten(0, 1) for k in chosen])
         texts = [examples[k].line for k in chosen]
         loss = F.ctc_loss(
@@ -69,11 +77,18 @@ IGNORED = -100
 
 @dataclass
 class MicroBatch:
-    """Examples in one row of T tokens, filled up at its end.
+    """Examples in one row of T tokens, padded at its end.
 
-    pools: tokens of each pack that is in the row; ids: (1, T); views: (V, 3, H, W) uint8, the first `view_count` of
-    them real; rows, targets: the positions that predict a trained token, and that token, the first `trained` of them
-    real (the rest ignored).
+    Attributes:
+        examples: The examples.
+        pools: Number of tokens of each pack in the row.
+        ids: Token ids (1, T).
+        views: Views (V, 3, H, W) uint8.
+        view_count: How many of them are real.
+        rows: Positions that predict a trained token.
+        targets: Those tokens; padding is ignored.
+        trained: How many rows and targets are real.
+        pack: How the examples lie in the row.
     """
 
     examples: list[Example]
@@ -88,26 +103,26 @@ class MicroBatch:
 
     @property
     def tokens(self) -> int:
-        """Real tokens of the row."""
+        """Number of real tokens of the row."""
         return sum(len(example.ids) for example in self.examples)
 
     def by_example(self, losses: Tensor) -> Iterator[tuple[Example, Tensor]]:
-        """Each example with the losses of its trained tokens, of those of all, (trained,)."""
+        """Yield each example with the losses of its trained tokens, taken from those of all (trained,)."""
         return zip(self.examples, losses.split([trained_tokens(e) for e in self.examples]), strict=True)
 
     @property
     def characters(self) -> int:
-        """Characters that the alignment loss learns from."""
+        """Number of characters that the alignment loss learns from."""
         return sum(len(example.line) for example in self.examples)
 
     @property
     def attended(self) -> int:
-        """Rows that attention computes, its padding included."""
+        """Number of rows that attention computes, its padding included."""
         return sum(count * longest for count, longest in self.pack.groups)
 
 
 def trained_tokens(example: Example) -> int:
-    """How many tokens are learned."""
+    """Return how many tokens are learned."""
     return int((example.labels != IGNORED).sum())
 
 
@@ -117,16 +132,20 @@ def pack_examples(
     always_views: bool = False,
     view: tuple[int, int] = (48, 384),
 ) -> MicroBatch:
-    """Lays the examples of packs into one row, on `device`; no examples make a row that nothing is learned from.
+    """Put the examples of packs into one row on `device`; without examples, a row that nothing is learned from.
 
-    always_views: where no example has an image, black views (height and width `view`) are there all the same, so that
-    ranks that wait for each other all go the same way.
+    Args:
+        packs: The packs.
+        device: The device.
+        always_views: Whether to add black views if no example has an image, so that ranks that wait for each other all
+            take the same path.
+        view: Height and width of such views.
     """
     examples = [example for pack in packs for example in pack]
     none = torch.empty(0, dtype=torch.int64)
     ids, labels = torch.cat([none, *(e.ids for e in examples)]), torch.cat([none, *(e.labels for e in examples)])
     views = _joined([e.views for e in examples], view, 1 if always_views else 0)
-    # an example begins with a token that is never trained, so no position predicts across examples
+    # an example begins with an untrained token, so no position predicts across examples
     rows = (labels[1:] != IGNORED).nonzero()[:, 0]
     targets = labels[1:][rows]
     return MicroBatch(
@@ -143,7 +162,7 @@ def pack_examples(
 
 
 def _joined(views: list[Tensor], size: tuple[int, int], least: int) -> Tensor:
-    """All views in one tensor, filled up with black ones; each is copied once, in the order it lies in memory."""
+    """Return all views in one tensor, padded with black ones; each is copied once, in memory order."""
     count = sum(map(len, views))
     shape = (round_up(max(count, least), VIEWS), 3, *(views[0].shape[2:] if views else size))
     out = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
@@ -154,14 +173,20 @@ def _joined(views: list[Tensor], size: tuple[int, int], least: int) -> Tensor:
 
 
 def _filled(tensor: Tensor, multiple: int, value: int) -> Tensor:
-    """The tensor, its first dimension filled up to a multiple, to one at least."""
+    """Return the tensor with its first dimension padded to a multiple, and to at least one."""
     missing = max(round_up(len(tensor), multiple), multiple) - len(tensor)
     return torch.cat([tensor, tensor.new_full((missing, *tensor.shape[1:]), value)]) if missing else tensor
 
 
 class Losses(NamedTuple):
-    """What a micro-batch comes to. tokens: (n,) float32; align: summed over its characters; balance: the
-    load-balancing loss times its tokens; routed: tokens that went to each expert, (layers, experts)."""
+    """The losses of a micro-batch.
+
+    Attributes:
+        tokens: (n,) float32.
+        align: Summed over its characters.
+        balance: The load-balancing loss times the number of tokens.
+        routed: Number of tokens that went to each expert (layers, experts).
+    """
 
     tokens: Tensor
     align: Tensor
@@ -170,10 +195,13 @@ class Losses(NamedTuple):
 
 
 class Objective(nn.Module):
-    """The model with packed attention and grouped experts, and the head of the alignment loss where there is one.
+    """The model with packed attention and grouped experts, and the head of the alignment loss if there is one.
 
-    balance: weight of the load-balancing loss of a mixture, by default the model's own. Raises `UnsupportedError` for a
-    language model whose samples cannot be packed.
+    Args:
+        balance: Weight of a mixture's load-balancing loss, by default the model's own.
+
+    Raises:
+        UnsupportedError: The language model cannot be trained on packed samples.
     """
 
     def __init__(
@@ -188,25 +216,25 @@ class Objective(nn.Module):
         self.balance = (own if balance is None else balance) if self.mixture else 0.0
 
     def attention(self, name: str) -> None:
-        """Chooses the LLM's attention, as the library names it."""
+        """Choose the LLM's attention, by the library's name."""
         self.model.model.language_model.config._attn_implementation = name
 
     def recompute(self) -> None:
-        """Has the activations of the LLM's layers computed again in the backward pass instead of kept."""
+        """Recompute the activations of the LLM's layers in the backward pass instead of keeping them."""
         llm: Any = self.model.model.language_model
-        # the library renamed it, and the old name warns
+        # the library renamed it, and the old name causes a warning
         enable = getattr(llm, "activation_checkpointing_enable", None) or llm.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
     def forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The parts of `Losses`."""
+        """Return the fields of `Losses`."""
         trunk: Any = self.model.model
         features, align = None, torch.zeros((), device=micro.ids.device)
         if len(micro.views):
             features = trunk.get_image_features(micro.views.float() / 255).pooler_output
             if self.align is not None:
                 align, _ = self.align(features, micro.examples)
-            # nothing flows back through views that only fill up, but it must reach every weight on every rank
+            # padding views have zero gradients, which must still reach every weight on every rank
             align = align + 0.0 * features[micro.view_count :].sum()
             features = features[: micro.view_count] if micro.view_count else None
         embeddings = trunk.embed(micro.ids, features)

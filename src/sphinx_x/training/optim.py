@@ -1,11 +1,12 @@
-"""AdamW on float32 weights beside modules that compute in bfloat16, whole or in slices (paper, section 3.3).
+"""AdamW on float32 weights for modules that compute in bfloat16, whole or in slices (paper, section 3.3).
 
-A run with one process keeps a rounded copy of every weight in the module, and the float32 weight here. With several,
-the module's own parameters are the float32 weights, a slice on each rank; what is computed with is gathered from them.
+In a run with one process, the module holds a rounded copy of every weight, and the float32 weights are here. With
+several processes, the module's own parameters are the float32 weights, a slice on each rank; the weights for the
+computation are gathered from them.
 
-Its moments may be bfloat16: half the memory of an optimizer, for members that would not fit otherwise. Everything is
-computed in float32 and only the stored moments are rounded, up or down by chance, so that a change too small for
-bfloat16 is kept on the average instead of being lost every time. The chances follow from the seed, the step and the
+The moments may be bfloat16, which halves the optimizer's memory, for members that would not fit otherwise. Everything
+is computed in float32 and only the stored moments are rounded, stochastically, so that a change too small for bfloat16
+is kept on average instead of being lost every time. The random numbers follow from the seed, the step and the
 parameter, so a resumed run ends with the same bits.
 """
 
@@ -26,14 +27,17 @@ from sphinx_x.recipe import Recipe
 from sphinx_x.training.distributed import World
 
 PIECE = 1 << 20
-"""Numbers of a parameter that are worked on at once: what bounds the memory of the sums in between."""
+"""How many numbers of a parameter are processed at once, which bounds the memory of intermediate results."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class AdamW(torch.optim.Optimizer):
-    """`torch.optim.AdamW` with moments of the type `moments`; parameters may be DTensors, each rank has its shard.
+    """`torch.optim.AdamW` with moments of the type `moments`; of DTensor parameters, each rank has its shard.
 
-    seed: of the rounding. Parameters are numbered in the order they are given.
+    Parameters are numbered in the order in which they are given.
+
+    Args:
+        seed: Seed of the rounding.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class AdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Updates every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         if closure is not None:
             raise ValueError("a closure is not supported")
         for parameter in self._numbers:
@@ -64,8 +68,12 @@ class AdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def update(self, parameter: Tensor, gradient: Tensor, scale: float = 1.0) -> None:
-        """One step of one parameter. gradient: of any floating type, e.g. that of the modules; scale: its factor, e.g.
-        of clipping. So no float32 copy of all gradients is needed at any time.
+        """Take one step of one parameter, so that no float32 copy of all gradients is needed at any time.
+
+        Args:
+            parameter: The parameter.
+            gradient: Its gradient, of any floating type, for example that of the modules.
+            scale: A factor of the gradient, for example from clipping.
         """
         group, state = self._groups[parameter], self.state[parameter]
         if not state:
@@ -83,7 +91,7 @@ class AdamW(torch.optim.Optimizer):
             _update(weight, slope.float() * scale, mean, square, step, group, generator)
 
     def _generator(self, parameter: Tensor, step: int) -> torch.Generator:
-        """The chances of one parameter in one step. Copies of the same shard on several ranks round alike."""
+        """Return the random generator for one parameter and step; copies of a shard on several ranks round alike."""
         offset: tuple[int, ...] = ()
         if isinstance(parameter, DTensor):
             _, offset = compute_local_shape_and_global_offset(
@@ -94,9 +102,10 @@ class AdamW(torch.optim.Optimizer):
         return torch.Generator(own_part(parameter).device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`: moments keep their type (the base class would make them float32 here).
+        """Load what `state_dict` returned; moments keep their type (the base class would make them float32).
 
-        Raises ValueError where the state is of other parameters, or of moments of another type.
+        Raises:
+            ValueError: The state belongs to other parameters, or has moments of another type.
         """
         groups, saved = self.param_groups, state_dict["param_groups"]
         if [len(group["params"]) for group in groups] != [len(group["params"]) for group in saved]:
@@ -117,7 +126,7 @@ class AdamW(torch.optim.Optimizer):
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """What this rank has of a tensor."""
+    """Return this rank's part of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -130,7 +139,7 @@ def _update(
     group: dict[str, Any],
     generator: torch.Generator | None,
 ) -> None:
-    """One step of a piece of a parameter, in place. slope: float32, not needed afterwards; generator: rounds by it."""
+    """Take one step of a piece of a parameter, in place; `slope` is float32 and is overwritten."""
     beta1, beta2 = group["betas"]
     new_mean = mean.float().lerp_(slope, 1 - beta1) if generator else mean.lerp_(slope, 1 - beta1)
     new_square = (square.float() if generator else square).mul_(beta2).addcmul_(slope, slope, value=1 - beta2)
@@ -146,9 +155,13 @@ def _update(
 
 
 def round_by_chance_(values: Tensor, chances: Tensor) -> Tensor:
-    """float32 `values`, in place to neighbouring bfloat16 values, each as often as the value is near to it.
+    """Round float32 `values` in place to bfloat16 values, stochastically and without bias.
 
-    chances: int16 of the same shape, all values equally likely. Infinities and what is exact stay.
+    Infinities and exact values stay.
+
+    Args:
+        values: The values.
+        chances: int16 of the same shape, uniformly distributed.
     """
     bits = values.view(torch.int32)
     bits.add_(chances).add_(1 << 15).bitwise_and_(-(1 << 16))
@@ -158,8 +171,9 @@ def round_by_chance_(values: Tensor, chances: Tensor) -> Tensor:
 class MasterOptimizer:
     """AdamW over the parameters of a module that require a gradient.
 
-    factors: name -> factor of the learning rate. masters: name -> this rank's slice in float32; in a run of one process
-    the module gets the recipe's dtype here.
+    Attributes:
+        factors: Factor of the learning rate by parameter name.
+        masters: This rank's slice in float32 by name; in a run of one process, the module gets the recipe's dtype.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe, world: World, factors: Mapping[str, float]) -> None:
@@ -170,7 +184,7 @@ class MasterOptimizer:
             self.masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in self.parameters.items()}
             round_weights(module, getattr(torch, recipe.dtype))
         else:
-            if world.mesh is None:  # a start may have come in bfloat16, and what is frozen computes in float32 as well
+            if world.mesh is None:  # the start may be in bfloat16, and frozen parts compute in float32 as well
                 round_weights(module, torch.float32)
             self.masters = {name: nn.Parameter(own_part(p.detach())) for name, p in self.parameters.items()}
         groups = [
@@ -185,7 +199,7 @@ class MasterOptimizer:
             self.adamw = AdamW(groups, moments=self.moments, seed=recipe.seed, **settings)
 
     def norm(self) -> float:
-        """The norm of the gradient that lies on the module, over all ranks."""
+        """Return the norm of the module's gradient, over all ranks."""
         squares: dict[tuple[str, ...], Tensor] = {}
         for parameter in self.parameters.values():
             if parameter.grad is not None:
@@ -195,7 +209,7 @@ class MasterOptimizer:
         return math.sqrt(sum(float(self.world.sum_over(square, axes)) for axes, square in sorted(squares.items())))
 
     def step(self, learning_rate: float, clip: float, norm: float) -> None:
-        """One step with the gradient that lies on the module, of that norm, and takes it away."""
+        """Take one step with the module's gradient, whose norm is `norm`, and remove it."""
         scale = min(1.0, clip / (norm + 1e-6))
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate * group["factor"]
@@ -211,13 +225,13 @@ class MasterOptimizer:
                 gradient, master = self.parameters[name].grad, self.masters[name]
                 master.grad = torch.zeros_like(master) if gradient is None else own_part(gradient).float() * scale
                 self.parameters[name].grad = None
-            self.adamw.step()  # passes over what has no gradient
+            self.adamw.step()  # skips parameters without a gradient
             for name in names:
                 self.masters[name].grad = None
         self.copy_to_module()
 
     def drop_gradients(self) -> None:
-        """Takes the gradient away without a step."""
+        """Remove the gradient without a step."""
         for parameter in self.parameters.values():
             parameter.grad = None
 
@@ -235,13 +249,13 @@ class MasterOptimizer:
 
     @torch.no_grad()
     def copy_to_module(self) -> None:
-        """Rounds the masters into the module, where it has a copy of its own."""
+        """Round the masters into the module, if it has its own copy."""
         if self.apart:
             for name, parameter in self.parameters.items():
                 parameter.copy_(self.masters[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Masters and moments by name, for a checkpoint; of all ranks together where they have slices."""
+        """Return masters and moments by name, for a checkpoint; of all ranks together if they have slices."""
         out: dict[str, Tensor] = {}
         for name, master in self.masters.items():
             out[f"weight.{name}"] = self._global(name, master.detach())
@@ -254,7 +268,7 @@ class MasterOptimizer:
         return out
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `tensors`."""
+        """Load what `tensors` returned."""
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(own_part(tensors[f"weight.{name}"]))
@@ -276,13 +290,13 @@ class MasterOptimizer:
 
 
 def round_weights(module: nn.Module, dtype: torch.dtype) -> None:
-    """Gives parameters a type, in place; buffers (the angles of positions) stay as exact as they are."""
+    """Convert parameters to a type, in place; buffers (such as rotary angles) keep their precision."""
     for parameter in module.parameters():
         parameter.data = parameter.data.to(dtype)
 
 
 def _axes(parameter: Any) -> tuple[str, ...]:
-    """The dimensions of the mesh along which a parameter is sliced."""
+    """Return the dimensions of the mesh along which a parameter is sliced."""
     if not isinstance(parameter, DTensor):
         return ()
     names: Iterable[str] = parameter.device_mesh.mesh_dim_names or ()
@@ -290,7 +304,13 @@ def _axes(parameter: Any) -> tuple[str, ...]:
 
 
 def learning_rate_at(progress: float, peak: float, warmup: float) -> float:
-    """Linear warm-up over a share `warmup` of the run, then a cosine to 0. progress: the share that is done, 0 to 1."""
+    """Return the learning rate: linear warm-up, then a cosine to 0.
+
+    Args:
+        progress: Share of the run that is done, 0 to 1.
+        peak: The largest learning rate.
+        warmup: Share of the run during which the rate rises.
+    """
     if progress < warmup:
         return peak * progress / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

@@ -1,9 +1,9 @@
 """The training loop: one stage, all tasks in one mixture (paper, section 3.3), on one process or many.
 
-A run lives in one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from;
-`bad_samples.jsonl` with every sample that could not be used, and `nonfinite_steps.jsonl` with those behind a loss that
-was not finite; at the end `model/`, and `best/` where there is a validation, are ordinary model folders. A killed run
-resumes bit-equal: everything random follows from the seed and the step.
+A run has one folder: `log.jsonl`, `validation.jsonl` and `curves.png`; `state/` to resume from; `bad_samples.jsonl`
+with every sample that could not be used, and `nonfinite_steps.jsonl` with those behind a loss that was not finite; at
+the end, `model/` (and `best/` with a validation) is an ordinary model folder. A killed run resumes bit-identically:
+everything random follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -50,16 +50,28 @@ T = TypeVar("T")
 DRAW_EVERY = 30
 """Seconds between two drawings of the curves."""
 FEW = 10
-"""Bad samples that do not stop a run while few were seen; of all its samples `max_bad_samples` counts, however few."""
+"""Number of bad samples that do not stop a run while few were seen; over the whole run only `max_bad_samples`
+counts."""
 FORMER_LOGS = {"bad_samples.jsonl": "holes.jsonl", "nonfinite_steps.jsonl": "bad_steps.jsonl"}
-"""What the release before called them."""
+"""Names of logs in the previous release."""
 LOGS = ("log.jsonl", "validation.jsonl", "bad_samples.jsonl", "nonfinite_steps.jsonl")
 
 
 @dataclass
 class TrainState:
-    """Where a run stands: steps done, samples seen and bad ones among them, the next pack, the share that is done,
-    steps whose loss was not finite, how many of those came last in a row, the lowest validation loss."""
+    """Where a run stands.
+
+    Attributes:
+        step: Number of steps done.
+        samples: Number of samples seen.
+        bad_samples: How many of them could not be used.
+        window: Window of the next pack.
+        pack: Number of the next pack in its window.
+        progress: Share of the run that is done.
+        nonfinite: Number of steps whose loss was not finite.
+        nonfinite_in_a_row: How many of those were the last steps in a row.
+        best: Lowest validation loss.
+    """
 
     step: int = 0
     samples: int = 0
@@ -73,13 +85,13 @@ class TrainState:
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> TrainState:
-        """As it was saved, by this release or the one before."""
+        """Read a saved state, from this release or the previous one."""
         old = {"holes": "bad_samples", "bad": "nonfinite", "bad_in_a_row": "nonfinite_in_a_row"}
         return cls(**{old.get(name, name): value for name, value in facts.items()})
 
 
 class StopSignal:
-    """Remembers SIGTERM, SIGINT and SIGHUP while it is entered, so that a step can end and be saved first."""
+    """Context that remembers SIGTERM, SIGINT and SIGHUP, so that a step can end and be saved first."""
 
     number: int = 0
 
@@ -87,8 +99,8 @@ class StopSignal:
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                # under nohup the run goes on when its terminal closes; a shell that starts a run in the background has
-                # it ignore SIGINT, but whoever sends it that by its number means it
+                # under nohup the run continues when its terminal closes; a shell that starts a run in the background
+                # has it ignore SIGINT, but whoever sends it a SIGINT means it
                 if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._remember)
         return self
@@ -102,8 +114,12 @@ class StopSignal:
 
 
 class Trainer:
-    """A run of a recipe in a folder. resume: go on from the newest state there; world: by default this process alone,
-    on `device`."""
+    """A run of a recipe in a folder.
+
+    Args:
+        resume: Whether to continue from the newest state there.
+        world: The ranks, by default this process alone, on `device`.
+    """
 
     def __init__(
         self,
@@ -129,17 +145,17 @@ class Trainer:
         self.at = TrainState()
         self.trackers: list[Tracker] = []
         self.drawn = self.saved = time.monotonic()
-        self.flops: float | None = None  # of a token on this rank
-        self.rate = 1.0  # operations a second of a matrix product
+        self.flops: float | None = None  # operations of a token on this rank
+        self.rate = 1.0  # operations per second of a matrix product
         self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
             self._resume()
-        elif self.world.first:  # what a run left that ended before its first state
+        elif self.world.first:  # left by a run that ended before its first state
             for name in LOGS:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
-        """Does work on the first rank, then on all others, which find what it left in the folder."""
+        """Do work on the first rank, then on all others, which find its results in the folder."""
         done = work() if self.world.first else None
         self.world.wait()
         return work() if done is None else done
@@ -182,7 +198,7 @@ class Trainer:
                 write_atomic(path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def _facts(self) -> dict[str, Any]:
-        """The recipe as the state remembers it: what may not change between the parts of a run."""
+        """Return the recipe as the state remembers it: what may not change between the parts of a run."""
         where = {"workers", "folder", "data", "parallel", "micro_batch_size", "activation_checkpointing", "compile"}
         seen = {
             "name",
@@ -203,12 +219,12 @@ class Trainer:
         return facts
 
     def _data(self) -> dict[str, list[int]]:
-        """Pieces and tokens of every source: a mixture of others would be in another order."""
+        """Return pieces and tokens of every source: a mixture of other data would be in another order."""
         sources, tables = self.examples.blend.sources, self.examples.pieces
         return {s.name: [s.size, int(t["tokens"].sum(dtype="int64"))] for s, t in zip(sources, tables, strict=True)}
 
     def run(self) -> Path:
-        """Trains to the end; returns the model folder. The caller's random numbers stay as they were."""
+        """Train to the end, and return the model folder; the caller's random state stays as it was."""
         device = self.world.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             return self._run()
@@ -216,7 +232,7 @@ class Trainer:
     def _run(self) -> Path:
         recipe, at, world = self.recipe, self.at, self.world
         if world.first:
-            with needs_extra("train", "drawing the curves of a run"):  # told before hours of training
+            with needs_extra("train", "drawing the curves of a run"):  # reported before hours of training
                 import matplotlib  # noqa: F401
             self._tell()
             self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"))
@@ -254,11 +270,11 @@ class Trainer:
         return self.export(self.folder / "model")
 
     def _long_unsaved(self) -> bool:
-        """Whether `save_minutes` have passed since the last state; the first rank's clock counts."""
+        """Return whether `save_minutes` have passed since the last state, by the first rank's clock."""
         return self.world.any(self.world.first and time.monotonic() - self.saved >= 60 * self.recipe.save_minutes)
 
     def _tell(self) -> None:
-        """What was left out of the sources, and one sample of each as it is learned, on standard error."""
+        """Report on standard error what was left out of the sources, and one sample of each as it is learned."""
         if self.world.device.type == "cpu" and not WAITING_KNOWN:
             logger.warning(
                 "note: PyTorch was loaded before sphinx_x, so its threads wait awake and are slow beside other work; "
@@ -271,19 +287,19 @@ class Trainer:
             log_samples(self.examples)
 
     def _step(self, step: Step, packs: Sequence[list[Example]], rate: float, sums: Sums) -> float:
-        """One step of the engine on this rank's packs; gives the norm of the gradient."""
+        """Take one step of the engine on this rank's packs, and return the norm of the gradient."""
         usable = self._usable(packs)
         if not self.world.any(bool(usable)):
             return 0.0
-        if self.world.first and self.flops is None and usable:  # it alone writes the log
+        if self.world.first and self.flops is None and usable:  # only the first rank writes the log
             self._count_operations(usable[0])
-        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # of dropout
+        torch.manual_seed((self.recipe.seed << 32) + (self.at.step << 12) + self.world.data_rank)  # for dropout
         done = self.engine.step(usable, self.engine.micro_batches(len(step.packs)), rate, sums, self.sources)
         self._judge(done)
         return done.norm
 
     def _count_operations(self, pack: Sequence[Example]) -> None:
-        """Counts what a token of this pack takes, and measures what this device can do."""
+        """Count the operations for a token of this pack, and measure what this device can do."""
         config = slice_of(self.engine.objective.model.config, self.recipe.parallel.tensor)
         lengths = tuple(len(example.ids) for example in pack)
         load = Load(lengths, sum(len(e.views) for e in pack), sum(map(trained_tokens, pack)))
@@ -292,7 +308,7 @@ class Trainer:
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 
     def _judge(self, done: StepResult) -> None:
-        """Counts and names what was behind a step that changed nothing; raises `DataError` when it repeats."""
+        """Count and name what caused a step that changed nothing; raise `DataError` if it repeats."""
         at = self.at
         at.nonfinite_in_a_row = 0 if done.finite else at.nonfinite_in_a_row + 1
         if done.finite:
@@ -311,7 +327,7 @@ class Trainer:
             )
 
     def _usable(self, packs: Sequence[list[Example]]) -> list[list[Example]]:
-        """The usable examples of packs; each bad one is named in `bad_samples.jsonl`, and too many stop the run."""
+        """Return the usable examples of packs; bad ones are named in `bad_samples.jsonl`, and too many stop the run."""
         at = self.at
         found = [(e.name, e.error) for pack in packs for e in pack if e.error]
         if self.world.any(bool(found)):
@@ -324,8 +340,11 @@ class Trainer:
         return [pack for pack in usable if pack]
 
     def _check_bad_samples(self) -> None:
-        """Raises `DataError` where a run can no longer end well: more bad samples than a share `max_bad_samples` of all
-        its samples or of those so far, or nothing but those."""
+        """Raise `DataError` if a run can no longer end well.
+
+        That is so if more than a share `max_bad_samples` of all its samples, or of those so far, are bad, or all of
+        them.
+        """
         at, most = self.at, self.recipe.max_bad_samples
         over = at.bad_samples > most * self.recipe.total_samples or at.bad_samples > max(most * at.samples, FEW)
         if over or 0 < at.bad_samples == at.samples == self.recipe.total_samples:
@@ -347,7 +366,7 @@ class Trainer:
             tracker.log(record["step"], dict(flat({k: v for k, v in record.items() if k != "step"}, prefix)))
 
     def _validate(self) -> None:
-        """Measures the held-out samples, and keeps the model where none was better before."""
+        """Measure the held-out samples, and keep the model if it is the best so far."""
         assert self.validation is not None
         record = {"step": self.at.step, "samples": self.at.samples, **self.validation.measure(self.engine)}
         if self.world.first:
@@ -372,7 +391,7 @@ class Trainer:
             draw_curves(records, held_out, self.folder / "curves.png")
 
     def export(self, folder: Path) -> Path:
-        """Writes model and processor as an ordinary model folder, or adapters as an ordinary folder of adapters."""
+        """Write model and processor as an ordinary model folder, or adapters as an ordinary folder of adapters."""
         recipe, world = self.recipe, self.world
         adapters = self.engine.full_adapters() if recipe.lora else None
         model = self.engine.full_model() if adapters is None else self.engine.objective.model
@@ -405,10 +424,16 @@ def train(
     device: str | None = None,
     export: str | Path | None = None,
 ) -> Path:
-    """Makes the data a recipe asks for where it is not there yet, trains, and returns the model folder.
+    """Make the data a recipe asks for if it is not there yet, train, and return the model folder.
 
-    Where `torchrun` started several processes, each calls this; only the first one makes data and writes. export: does
-    not train, but writes the newest state of the run in `folder` as a model folder there.
+    If `torchrun` started several processes, each calls this; only the first one makes data and writes.
+
+    Args:
+        recipe: The recipe.
+        folder: The run's folder.
+        resume: Whether to continue a run.
+        device: By default an accelerator if there is one.
+        export: Instead of training, write the newest state of the run in `folder` as a model folder there.
     """
     world = join(recipe.parallel, device)
     try:

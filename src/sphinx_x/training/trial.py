@@ -1,8 +1,8 @@
-"""A few short steps on made-up samples: how fast this machine really trains, before a run.
+"""A few short steps on made-up samples, before a run: how fast this machine really trains.
 
-The rate of a matrix product alone is a floor that small models stay far from, so a range for the time of a run comes
-from steps of the very modules, with forward, backward and optimizer. A model too large for that is cut to one layer of
-its language model.
+The rate of a matrix product alone is a bound that small models stay far from, so the range for a run's time comes from
+steps of the very same modules, with forward pass, backward pass and optimizer. A model too large for that is cut to one
+layer of its language model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sphinx_x.training.metrics import Sums
 from sphinx_x.training.objective import IGNORED
 
 LARGEST = 300_000_000
-"""Parameters of the largest model that steps are tried with."""
+"""Number of parameters of the largest model that steps are tried with."""
 SECONDS = 4.0
 """How long steps are repeated, after one that is not counted."""
 FEWEST = 3
@@ -36,18 +36,18 @@ FEWEST = 3
 def try_steps(
     recipe: Recipe, config: SphinxXConfig, load: Load, device: torch.device, rate: float, seconds: float = SECONDS
 ) -> Trial | None:
-    """Takes steps of a recipe on samples without a meaning; None where even one layer is too large for it.
+    """Try steps of a recipe on meaningless samples.
 
     Args:
         recipe: What is trained, and how.
-        config: The shape of the model.
-        load: The heaviest pack; of a heavy one only a part is tried.
-        device: Where.
-        rate: Operations a second of a matrix product there, which says how much can be tried.
+        config: The model's configuration.
+        load: The heaviest pack; only part of a very heavy one is tried.
+        device: The device.
+        rate: Operations per second of a matrix product there, which limits what is tried.
         seconds: How long to repeat.
 
     Returns:
-        The rates of the fastest and the slowest step.
+        The rates of the fastest and the slowest step, or None if even one layer is too large.
     """
     numbers = _parameters(config, recipe)
     whole = numbers <= LARGEST
@@ -81,7 +81,7 @@ def _one_layer(config: SphinxXConfig) -> SphinxXConfig:
 
 
 def _part_of(load: Load, config: SphinxXConfig, tokens: float) -> Load:
-    """So many whole samples of a pack that they hold about so many tokens, one at least and that cut where need be."""
+    """Return as many whole samples of a pack as hold about so many tokens, at least one, truncated if necessary."""
     lengths: list[int] = []
     for length in load.lengths:
         if lengths and sum(lengths) + length > tokens:
@@ -105,13 +105,13 @@ def _timed(recipe: Recipe, config: SphinxXConfig, load: Load, device: torch.devi
         pack, took = _samples(load, config), []
         while len(took) <= FEWEST or sum(took[1:]) < seconds:
             began = time.perf_counter()
-            engine.step([pack], 1, 1e-6, Sums(), ["trial"])  # its norm is a number of Python: it waits for the device
+            engine.step([pack], 1, 1e-6, Sums(), ["trial"])  # its norm is a Python number, so it waits for the device
             took.append(time.perf_counter() - began)
     return took[1:]
 
 
 def _samples(load: Load, config: SphinxXConfig) -> list[Example]:
-    """Samples of these lengths, with views of noise as far as they have room for them."""
+    """Return samples of these lengths, with views of noise as far as they have room for them."""
     grid, slots = config.view_grid(), config.tokens_per_view
     examples, left = [], load.views
     each = max(load.trained // len(load.lengths), 1)

@@ -1,8 +1,7 @@
-"""Files that are whole or not there: atomic writing, append-only records, manifests.
+"""Files that are complete or absent: atomic writing, append-only records, manifests.
 
-Everything long-running goes through here, so that a run may be killed at any moment and taken up again. Every file and
-folder has one writer at a time; readers may come whenever they like. Problems of the disk (full, read-only) stay
-`OSError`.
+Everything long-running goes through here, so that a run may be killed at any moment and resumed. Every file and folder
+has one writer at a time; readers may come at any time. Disk problems (full, read-only) stay `OSError`.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ MANIFEST = "manifest.json"
 
 
 def write_atomic(path: str | Path, data: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Writes a file (text as UTF-8) so that after a crash either the old or the new content is there, never a part.
+    """Write a file so that after a crash either the old or the new content is there, never a part of it.
 
-    data: the content, or a function that writes it to the open file, for what is too large to hold. Missing parent
-    folders are made. When it returns, the new content has reached the disk.
+    Missing parent folders are created. When it returns, the new content is on the disk.
+
+    Args:
+        path: The file.
+        data: The content (text as UTF-8), or a function that writes it to the open file if it is too large for memory.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +49,10 @@ def write_atomic(path: str | Path, data: bytes | str | Callable[[BinaryIO], obje
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Gives an empty temporary folder that takes the place of `path` when the block ends without an error.
+    """Provide an empty temporary folder that replaces `path` when the block ends without an error.
 
-    The temporary folder is `.NAME.tmp` beside it; an error in the block removes it and leaves `path` as it was. A
-    folder already at `path` is replaced in three steps: it is renamed to `.NAME.old`, the new one gets its name, the
+    The temporary folder is `.NAME.tmp` next to it; an error in the block removes it and leaves `path` as it was. An
+    existing folder at `path` is replaced in three steps: it is renamed to `.NAME.old`, the new one gets its name, the
     old one is deleted. A crash between the first two leaves `.NAME.old`, which the next `atomic_folder` or
     `recover_folder` on `path` renames back, so there is always a complete folder under one of the two names.
     """
@@ -58,7 +60,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise SphinxXError(f"{path}: is a file, and a folder is to be written there")
     temporary, old = path.with_name(f".{path.name}.tmp"), _old(path)
-    if temporary.exists():  # left over from a killed run
+    if temporary.exists():  # left by a killed run
         shutil.rmtree(temporary)
     temporary.mkdir(parents=True)
     try:
@@ -75,9 +77,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def alone_in(folder: str | Path) -> Iterator[None]:
-    """Keeps other processes that do the same out of a folder; raises `SphinxXError` where one is at work there.
+    """Lock a folder against other processes that do the same.
 
-    The lock ends with the process, however that ends. Windows has no such lock: there nothing is kept out.
+    The lock ends with the process, however that ends. Windows has no such lock: there nothing is locked.
+
+    Raises:
+        SphinxXError: Another process is working there.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -97,10 +102,10 @@ def alone_in(folder: str | Path) -> Iterator[None]:
 
 
 def recover_folder(path: str | Path) -> Path:
-    """Tidies up after an `atomic_folder` that was killed at its end, and returns `path` made absolute.
+    """Clean up after an `atomic_folder` that was killed at its end, and return `path` made absolute.
 
-    If `path` is missing and `.NAME.old` is there, the old folder gets its name back; if both are there, the old one is
-    deleted. To be called by whoever writes the folder, before reading it; never while another process replaces it.
+    If `path` is missing and `.NAME.old` exists, the old folder gets its name back; if both exist, the old one is
+    deleted. The folder's writer calls this before reading it, and never while another process replaces it.
     """
     path = Path(path).resolve()
     old = _old(path)
@@ -118,8 +123,8 @@ def _old(path: Path) -> Path:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file's content, or a folder's list of names, has reached the disk."""
-    if os.name == "nt" and path.is_dir():  # Windows has no such call for folders
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot do this for folders
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
@@ -129,7 +134,7 @@ def _sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Waits until all files of a folder and its lists of names have reached the disk."""
+    """Wait until all files of a folder and its lists of names are on the disk."""
     for path in folder.rglob("*"):
         if path.is_file() or path.is_dir():
             _sync(path)
@@ -137,9 +142,9 @@ def sync_tree(folder: Path) -> None:
 
 
 def append_line(path: str | Path, record: Mapping) -> None:
-    """Appends one record to a JSONL file, as one line written in one go.
+    """Append one record to a JSONL file, as one line in a single write.
 
-    Missing parent folders are made. A last line that a kill cut short is removed first, so that it cannot spoil the
+    Missing parent folders are created. A last line truncated by a kill is removed first, so that it cannot spoil the
     new one. The line survives a kill of the process; it is not forced to the disk.
     """
     path = Path(path)
@@ -154,7 +159,7 @@ def append_line(path: str | Path, record: Mapping) -> None:
 
 
 def _mend_tail(file: BinaryIO) -> bytes:
-    """Cuts off an incomplete last line; returns the newline that a complete one lacks."""
+    """Remove an incomplete last line; return the newline that a complete one lacks."""
     file.seek(0)
     content = file.read()
     start = content.rfind(b"\n") + 1
@@ -165,10 +170,13 @@ def _mend_tail(file: BinaryIO) -> bytes:
 
 
 def read_lines(path: str | Path) -> list[dict]:
-    """The records of a JSONL file; none if the file is not there yet.
+    """Return the records of a JSONL file, or none if the file does not exist yet.
 
-    A last line that a kill cut short (no newline and not complete JSON) is left out; the next `append_line` removes it.
-    Any other line that is not a JSON object raises `DataError` naming the file and the line. Empty lines are skipped.
+    A last line truncated by a kill (no newline and not complete JSON) is ignored; the next `append_line` removes it.
+    Empty lines are skipped.
+
+    Raises:
+        DataError: Any other line is not a JSON object; the message names the file and the line.
     """
     path = Path(path)
     if not path.exists():
@@ -187,22 +195,25 @@ def read_lines(path: str | Path) -> list[dict]:
 def _parse(line: bytes) -> dict | None:
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):  # broken JSON or broken UTF-8, or nested without end
+    except (ValueError, RecursionError):  # broken JSON or UTF-8, or nested too deeply
         return None
     return record if isinstance(record, dict) else None
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) -> None:
-    """Writes `manifest.json`: every file of the folder and its subfolders with its size in bytes and its SHA-256.
+    """Write `manifest.json`: every file of the folder and its subfolders with its size in bytes and its SHA-256.
 
-    To be called last: the files are forced to the disk first, so a folder that has a manifest is complete. hashes:
-    those that are known already, by name; the other files are read again.
+    Call it last: the files are forced to the disk first, so a folder with a manifest is complete.
+
+    Args:
+        folder: The folder.
+        hashes: Known hashes by name; the other files are read again.
     """
     folder, known = Path(folder), hashes or {}
     sync_tree(folder)
@@ -215,10 +226,12 @@ def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) 
 
 
 def check_manifest(folder: str | Path, full: bool = False) -> None:
-    """Checks that the files of a folder are those of its manifest: by size, or with `full` by SHA-256 as well.
+    """Check that the files of a folder match its manifest: by size, or with `full` by SHA-256 as well.
 
-    Raises `CheckpointError` naming the first file that is missing or altered. Files the manifest does not name are
-    let be.
+    Files that the manifest does not name are ignored.
+
+    Raises:
+        CheckpointError: A file is missing or altered; the message names the first.
     """
     folder = Path(folder)
     for name, expected in _read_manifest(folder).items():
@@ -237,7 +250,7 @@ HASHED_BYTES = 200_000_000
 
 
 def check_folder(folder: str | Path) -> None:
-    """As `check_manifest`, in full where the folder is small; a folder without a manifest is let be."""
+    """Call `check_manifest`, in full for a small folder; a folder without a manifest is not checked."""
     folder = Path(folder)
     if (folder / MANIFEST).is_file():
         size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

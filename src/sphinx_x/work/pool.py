@@ -1,6 +1,7 @@
-"""Where many independent pieces of work run: over the cores of this machine, or over a cluster.
+"""Running many independent pieces of work: on the cores of this machine, or on a cluster.
 
-`work` is a function of a module, `common` what every piece needs (handed over once a process), `tasks` the pieces.
+`work` is a function of a module, `common` is what every piece needs (sent once to each process), `tasks` are the
+pieces.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sphinx_x.errors import DataError, needs_extra
 
 ENGINES = ("local", "ray")
 AHEAD = 3
-"""Tasks a worker may have waiting; more would only hold memory."""
+"""Number of tasks that may wait for each worker; more would only take memory."""
 
 _common: Any = None
 
@@ -31,10 +32,20 @@ def run(
     workers: int | None = None,
     engine: str = "local",
 ) -> Iterator[Any]:
-    """Gives work(common, task) of every task as they are done, in no fixed order. workers: by default all cores.
+    """Yield work(common, task) of every task as they finish, in no fixed order.
 
-    An error in a piece of work is raised here; where a local process dies (killed, out of memory) it is a `DataError`.
-    ray: over the cluster that `ray.init` finds, with its own errors; files must be where all its machines see them.
+    An error in a piece of work is raised here.
+
+    Args:
+        work: A function of a module.
+        common: What every piece needs.
+        tasks: The pieces.
+        workers: Number of processes, by default one per core.
+        engine: `local`, or `ray` for the cluster that `ray.init` finds, with its own errors; files must be where all
+            its machines see them.
+
+    Raises:
+        DataError: A local process died (killed, out of memory).
     """
     workers = workers or os.cpu_count() or 1
     if isinstance(tasks, Sized):
@@ -72,7 +83,7 @@ def _local(work: Callable[[Any, Any], Any], common: Any, tasks: Iterable[Any], w
 def _begin(common: Any) -> None:
     global _common
     _common = common
-    if sys.platform == "linux":  # a worker ends with its parent, also where that is killed
+    if sys.platform == "linux":  # a worker ends with its parent, even if that is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""Other libraries kept quiet for a while, and as they were afterwards."""
+"""Silencing other libraries for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def only_above(name: str, level: int) -> Iterator[None]:
-    """Lets the logger `name` say only what is of `level` or above while it is entered."""
+    """Let the logger `name` emit only messages of `level` or above within the context."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(level)
@@ -21,7 +21,7 @@ def only_above(name: str, level: int) -> Iterator[None]:
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """No progress bars of Transformers while it is entered."""
+    """Disable the progress bars of Transformers within the context."""
     from transformers.utils import logging as bars
 
     shown = bars.is_progress_bar_enabled()

@@ -1,8 +1,7 @@
-"""A run that is done in numbered parts, in a folder of its own: taken up after a stop, stopped where too much is bad,
-told in full.
+"""A run in numbered parts, in a folder of its own: resumed after a stop, stopped if too much is bad, fully reported.
 
-Part k of a run NAME is what its work writes as NAME-0000k (a shard, a table), and in hidden files beside it what was
-set aside and, last, its tally: a part that has one is whole. The same tasks give the same bytes, whatever the number of
+Part k of a run NAME is what its work writes as NAME-0000k (a shard, a table), and in hidden files next to it what was
+set aside and, last, its tally: a part with a tally is complete. The same tasks give the same bytes for any number of
 workers.
 """
 
@@ -25,21 +24,21 @@ OTHER = "holds what was made of something else or with other settings, or what i
 
 
 def claim(out: Path, settings: dict[str, Any], name: str = SETTINGS, empty: bool = True) -> None:
-    """Takes a folder for one run with these settings; what a kill left half written there is removed.
+    """Claim a folder for one run with these settings; half-written leftovers of a kill are removed.
 
     Args:
         out: The folder.
-        settings: All that the run's result follows from, as JSON.
+        settings: Everything that the run's result depends on, as JSON.
         name: The file in it that keeps them.
-        empty: Whether a folder that is taken for the first time has to be empty, but for hidden files.
+        empty: Whether a folder that is claimed for the first time has to be empty, except for hidden files.
 
     Raises:
-        DataError: The folder holds something else, or what was made with other settings.
+        DataError: The folder holds something else, or the results of other settings.
     """
     known = out / name
     told = json.dumps(settings, indent=1)
     visible = {path.name for path in out.iterdir() if not path.name.startswith(".")} - {name}
-    # a run that was refused before its first part has made nothing but an empty list of what it set aside
+    # a run that was refused before its first part has only made an empty quarantine file
     begun = bool(visible - {QUARANTINE}) or any(out.glob(".*.tally.json")) or (out / WORK).exists()
     if not known.exists() and empty and visible:
         raise DataError(f"{out}: is not empty, and what is in it was made by no such run")
@@ -51,7 +50,7 @@ def claim(out: Path, settings: dict[str, Any], name: str = SETTINGS, empty: bool
 
 
 WORK = ".work"
-"""The folder for what a run makes on the way."""
+"""The folder for a run's intermediate files."""
 
 
 def _read(path: Path) -> object:
@@ -65,7 +64,11 @@ def _read(path: Path) -> object:
 class Parts:
     """The parts of a run NAME in a folder.
 
-    ending: of the file that each part's work writes; quarantine: the file that says what all of them set aside.
+    Attributes:
+        folder: The folder.
+        name: The run's name.
+        ending: Extension of the file that each part's work writes.
+        quarantine: The file that says what all of them set aside.
     """
 
     folder: Path
@@ -74,21 +77,21 @@ class Parts:
     quarantine: str = QUARANTINE
 
     def part(self, number: int) -> str:
-        """What the files of a part begin with."""
+        """Return the prefix of a part's files."""
         return f"{self.name}-{number:05d}"
 
     def hidden(self, number: int, ending: str) -> Path:
-        """A hidden file of a part."""
+        """Return a hidden file of a part."""
         return self.folder / f".{self.part(number)}.{ending}"
 
     def finish(self, number: int, tally: Tally, aside: Iterable[dict]) -> Tally:
-        """Makes a part whole whose own file is written; gives its tally."""
+        """Complete a part whose own file is written; returns its tally."""
         write_atomic(self.hidden(number, "quarantine.jsonl"), quarantine_lines(aside))
         write_atomic(self.hidden(number, "tally.json"), tally.to_json())
         return tally
 
     def whole(self) -> dict[int, Tally]:
-        """The tallies of the parts that are whole, by their numbers."""
+        """Return the tallies of the complete parts, by their numbers."""
         found = {}
         for path in sorted(self.folder.glob(f".{self.name}-*.tally.json")):
             number = path.name.removesuffix(".tally.json").removeprefix(f".{self.name}-")
@@ -97,12 +100,12 @@ class Parts:
         return found
 
     def gather(self) -> None:
-        """Joins what the parts have set aside."""
+        """Join what the parts have set aside."""
         pieces = [self.hidden(number, "quarantine.jsonl") for number in self.whole()]
         write_atomic(self.folder / self.quarantine, lambda file: file.writelines(p.read_bytes() for p in pieces))
 
     def forget(self) -> None:
-        """Deletes the parts and what is known of them; not what was gathered."""
+        """Delete the parts and their records, but not what was gathered."""
         own = re.compile(rf"\.?{re.escape(self.name)}-\d{{5,}}\.({self.ending}|tally\.json|quarantine\.jsonl)")
         for path in self.folder.glob("*"):
             if own.fullmatch(path.name):
@@ -118,14 +121,14 @@ class Parts:
         engine: str = "local",
         progress: Callable[[Tally], None] = lambda _: None,
     ) -> Tally:
-        """Does the parts that are not whole yet, `work(job, task)` each, where task[0] is the part's number.
+        """Do the parts that are not complete yet, `work(job, task)` each, where task[0] is the part's number.
 
         Args:
-            work: Writes a part and gives its tally (see `finish`); a function of a module.
+            work: Writes a part and returns its tally (see `finish`); a function of a module.
             job: What every part needs.
             tasks: The parts.
             max_bad: The share of samples that may be set aside.
-            workers: Processes, by default as many as there are cores.
+            workers: Number of processes, by default one per core.
             engine: See `pool.run`.
             progress: Called after every part with the tally so far.
 

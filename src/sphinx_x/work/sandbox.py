@@ -1,6 +1,6 @@
-"""Work that others' files may hang, crash or fill is done in a process apart, with limits of CPU time and memory.
+"""Running work that other people's files may hang, crash or fill in a separate process, with limits of time and memory.
 
-The clock decides as little as can be, so a busy machine gives the same as an idle one.
+As little as possible depends on the clock, so a busy machine gives the same results as an idle one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MEMORY = 6 << 30
 def run_apart(
     work: Callable[..., Any], tasks: Sequence[tuple], workers: int, cpu_seconds: int, first: int = 0
 ) -> Generator[tuple[int, Any], None, None]:
-    """Runs each task in a process of its own and gives (number, result) in order, numbers from `first`.
+    """Run each task in its own process and yield (number, result) in order, numbers from `first`.
 
-    A task that raises, crashes or takes more than its CPU time gives a text that says so instead of a result.
+    A task that raises, crashes or exceeds its CPU time gives a text that says so instead of a result.
     """
     context: Any = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
     running: dict[Connection, tuple[int, Any, float]] = {}
@@ -72,7 +72,7 @@ def _collect(receiver: Connection, process: Any, cpu_seconds: int) -> Any:
 
 
 def _apart(sender: Connection, ends: list[Connection], work: Callable[..., Any], task: tuple, cpu_seconds: int) -> None:
-    """The body of a worker process; without copies of the parent's `ends` it stops when the parent is gone."""
+    """Body of a worker process; without copies of the parent's `ends`, it stops when the parent is gone."""
     for end in ends:
         end.close()
     end_with_parent()
@@ -83,7 +83,7 @@ def _apart(sender: Connection, ends: list[Connection], work: Callable[..., Any],
     bound_memory(MEMORY)
     try:
         result = work(*task)
-    except Exception as error:  # whatever a broken document brings about is named, not passed on
+    except Exception as error:  # any error that a broken document causes is named, not passed on
         result = f"{type(error).__name__}: {error}"
     with contextlib.suppress(BrokenPipeError):
         sender.send(result)
@@ -91,19 +91,19 @@ def _apart(sender: Connection, ends: list[Connection], work: Callable[..., Any],
 
 
 def end_with_parent() -> None:
-    """Lets this process end when its parent does, whatever ends that."""
+    """Let this process end when its parent does, for whatever reason."""
     if sys.platform == "win32":
         return
     import resource
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal as well, and ends this process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def memory_used() -> int:
-    """Bytes of address space of this process; 0 where the system does not tell."""
+    """Return this process's bytes of address space; 0 if the system does not tell."""
     if sys.platform != "linux":
         return 0
     import resource
@@ -112,7 +112,7 @@ def memory_used() -> int:
 
 
 def bound_memory(more: int) -> None:
-    """Bounds the memory of this process to so many bytes beyond what it has."""
+    """Limit this process's memory to so many bytes more than it has."""
     if sys.platform != "linux":
         return
     import resource

@@ -1,4 +1,4 @@
-"""What became of samples: how many were made, and every one that was not, by reason."""
+"""The tally of a run's samples: how many were made, and the reason for every one that was not."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ from pathlib import Path
 from sphinx_x.errors import DataError, ImageError, PromptError, SampleError, one_line
 
 QUARANTINE = "quarantine.jsonl"
-"""The file beside the shards of a folder that names what is not in them."""
+"""The file next to the shards of a folder that names what is not in them."""
 
 ENOUGH = 100
-"""Samples that are seen before a share of bad ones can stop a run."""
+"""Number of samples that must be seen before a share of bad ones can stop a run."""
 
 UNUSABLE = (
     *(DataError, ImageError, PromptError),
     *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError),
 )
-"""What a sample of others may raise when it is not what it should be."""
+"""Errors that other people's samples may raise if they are invalid."""
 
 
 @dataclass
 class Tally:
-    """Records read, samples and turns made; samples set aside because something is wrong with them, and what was left
-    out on purpose, both by reason."""
+    """Counts of a run.
+
+    Attributes:
+        records: Records read.
+        samples: Samples made.
+        turns: Turns made.
+        set_aside: Samples with something wrong, by reason.
+        left_out: What was left out on purpose, by reason.
+    """
 
     records: int = 0
     samples: int = 0
@@ -36,17 +43,17 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
-        """Adds another tally to this one."""
+        """Add another tally to this one."""
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
 
     @property
     def bad(self) -> int:
-        """Samples to be that were set aside."""
+        """Number of potential samples that were set aside."""
         return sum(self.set_aside.values())
 
     def check_share(self, limit: float, where: Path | str, final: bool = False) -> None:
-        """Raises `DataError` where more than a share `limit` was set aside; final: also of few samples."""
+        """Raise `DataError` if more than a share `limit` was set aside; with `final`, even of few samples."""
         seen = self.samples + self.bad
         if (final or seen >= ENOUGH) and self.bad > limit * seen:
             reason, count = self.set_aside.most_common(1)[0]
@@ -55,12 +62,12 @@ class Tally:
             )
 
     def to_json(self) -> str:
-        """As JSON; `from_json` reads it."""
+        """Return the tally as JSON, which `from_json` reads."""
         return json.dumps(vars(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Tally:
-        """The inverse of `to_json`."""
+        """Read what `to_json` returned."""
         try:
             data = json.loads(text)
             return cls(**data | {name: Counter(data[name]) for name in ("set_aside", "left_out")})
@@ -69,7 +76,7 @@ class Tally:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a sample cannot be used, in words that are the same for all samples of which it is true."""
+    """Return why a sample cannot be used, in words that are the same for all samples with this fault."""
     if isinstance(error, KeyError):
         return f"field {error.args[0]!r} is missing" if error.args else "a field is missing"
     if isinstance(error, ImageError):
@@ -86,6 +93,6 @@ def reason_of(error: Exception) -> str:
 
 
 def quarantine_lines(entries: Iterable[dict]) -> str:
-    """Entries of a quarantine file, one JSON object a line."""
+    """Return entries of a quarantine file, one JSON object per line."""
     text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     return text.encode(errors="backslashreplace").decode()

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image, ImageFont
 
 from sphinx_x.conversation import parse_messages
-from sphinx_x.data.sample import Sample
+from sphinx_x.data.sample import BoxedText, Sample
 from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.engines.nano import emoji, fonts, lines
 from sphinx_x.engines.nano import prepare as preparing
 from sphinx_x.engines.nano.prepare import Counts, DataConfig, prepare
-from sphinx_x.engines.nano.tasks import Word, ask_about_line
+from sphinx_x.engines.nano.tasks import ask_about_line
 from sphinx_x.errors import DataError, MissingToolError
 from sphinx_x.work.sandbox import run_apart
 
@@ -80,7 +80,7 @@ def grey(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(int)
 
 
-def check_words(png: bytes, words: list[Word]) -> None:
+def check_words(png: bytes, words: list[BoxedText]) -> None:
     """Boxes lie inside the crop, hold ink, and hold nearly all of it; so do they reach to the ink of their word."""
     picture = grey(png)
     height, width = picture.shape
@@ -156,7 +156,7 @@ def test_rendered_lines():
 
 def test_questions_about_a_line():
     texts = ["the", "cat", "and", "the", "dog", "ran"]
-    words = [Word(text, (10 * n, 0, 10 * n + 8, 9)) for n, text in enumerate(texts)]
+    words = [BoxedText(text, (10 * n, 0, 10 * n + 8, 9)) for n, text in enumerate(texts)]
     kinds: Counter = Counter()
     for seed in range(2000):
         messages = ask_about_line(words, random.Random(seed))
@@ -183,7 +183,7 @@ def make_samples(count: int) -> list[tuple[Sample, list[bytes]]]:
     samples = []
     for number in range(count):
         png = lines.encode(Image.new("L", (20 + number, 10), number))
-        words = [Word("<image>", (1, 1, 9, 9)), Word("\u00e9", (10, 1, 19, 9))]
+        words = [BoxedText("<image>", (1, 1, 9, 9)), BoxedText("\u00e9", (10, 1, 19, 9))]
         messages = ask_about_line(words, random.Random(number))
         samples.append((Sample(f"s{number}", [], messages, "test", "CC0", [{"text": "a", "box": [1, 1, 2, 2]}]), [png]))
     return samples

@@ -314,6 +314,20 @@ LANGUAGES = {
     ("arabic", "ar"): "هذه جملة مكتوبة باللغة العربية",
     ("arabic", "fa"): "این یک جمله فارسی است که گچ و ژاله دارد",
     ("hebrew", "he"): "זה משפט בעברית",
+    ("latin", "no"): "vi har ikke sett boken som lå på bordet i stua siden i går kveld",
+    ("latin", "ca"): "aquest llibre explica com es feien els vaixells de fusta al nostre port",
+    (
+        "latin",
+        "hr",
+    ): "ova knjiga govori o tome kako su se gradili drveni brodovi u našoj luci, tko ih je gradio i što je "
+    "svatko od njih morao znati o vjetru i moru prije nego što je smio isploviti",
+    ("latin", "sl"): "ta knjiga pripoveduje o tem, kako so gradili lesene ladje v našem pristanišču",
+    ("latin", "et"): "see raamat räägib sellest, kuidas meie sadamas puulaevu ehitati",
+    ("latin", "lt"): "ši knyga pasakoja apie tai, kaip mūsų uoste buvo statomi mediniai laivai",
+    ("latin", "fi"): "tämä kirja kertoo siitä, miten satamassamme rakennettiin puulaivoja",
+    ("latin", "eu"): "liburu honek gure portuan zurezko itsasontziak nola egiten ziren kontatzen du",
+    ("thai", "th"): "หนังสือเล่มนี้เล่าเรื่องการต่อเรือไม้ในท่าเรือของเรา",
+    ("devanagari", "hi"): "यह पुस्तक बताती है कि हमारे बंदरगाह में लकड़ी की नावें कैसे बनाई जाती थीं",
     ("latin", "und"): "xqz wvt 12 brrk",
     ("none", "und"): "12 34 %",
 }
@@ -322,6 +336,22 @@ LANGUAGES = {
 @pytest.mark.parametrize("expected", LANGUAGES)
 def test_languages(expected):
     assert language(LANGUAGES[expected]) == expected
+
+
+def test_figures_and_code_are_in_no_language():
+    rows = " ".join(f"A-{k} {k * 37 % 991} kg {k * 17 % 100}.{k % 10} mm No. {k}" for k in range(60))
+    assert language(rows) == ("latin", "und")
+    code = "\n".join(
+        f"static int row_{k}(struct cell *c) {{ return c->v[{k}] == NULL ? -1 : {k}; }}" for k in range(30)
+    )
+    assert language(code) == ("latin", "und")
+
+
+def test_a_long_text_is_told_by_all_of_it():
+    """A title page's name and a table at the end do not decide, and neither does the length."""
+    german = LANGUAGES["latin", "de"] + ". "
+    assert language("Introduction to " + german * 100 + "12.5 kg " * 50) == ("latin", "de")
+    assert language(german * 1000) == ("latin", "de")
 
 
 def test_figures_take_their_labels(tmp_path):

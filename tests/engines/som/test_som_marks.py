@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sphinx_x.boxes import overlaps
 from sphinx_x.engines.som.colours import SHAPE, TEXT, contrast, ink_on, palette
 from sphinx_x.engines.som.distance import pooled_distances, squared_distances
 from sphinx_x.engines.som.draw import draw_marks, fits
-from sphinx_x.engines.som.labels import NO_ROOM, overlap
+from sphinx_x.engines.som.labels import NO_ROOM
 from sphinx_x.engines.som.marks import KINDS, MarkSettings, label_of, mark_image, place_marks
 from sphinx_x.engines.som.outlines import area_of, outline, simplify
 from sphinx_x.engines.som.overlaps import resolve
@@ -183,7 +184,7 @@ def check_marks(image, regions, marked):
         assert all(x1 <= x <= x2 and y1 <= y <= y2 for x, y in mark.polygon)
         assert 3 <= len(mark.polygon) <= 16 and 0 < mark.share <= 1
     for one, other in itertools.combinations(marks, 2):
-        assert not overlap(one.rect, other.rect)
+        assert not overlaps(one.rect, other.rect)
 
 
 @settings(max_examples=60, deadline=None)
@@ -250,14 +251,14 @@ def test_the_text_of_small_regions_can_stay_readable():
     line = Region(box=(100, 100, 180, 108), text="total")
     (inside,) = place_marks(image, [line]).marks
     (beside,) = place_marks(image, [line], MarkSettings(beside=True)).marks
-    assert overlap(inside.rect, line.bounds()) and not overlap(beside.rect, line.bounds())
+    assert overlaps(inside.rect, line.bounds()) and not overlaps(beside.rect, line.bounds())
     assert beside.moved and not inside.moved
 
 
 def test_a_label_does_not_hide_its_region():
     image = Image.new("RGB", (400, 300), "white")
     (mark,) = place_marks(image, [Region(box=(100, 100, 110, 110))]).marks
-    assert mark.moved and not overlap(mark.rect, mark.box)
+    assert mark.moved and not overlaps(mark.rect, mark.box)
     (mark,) = place_marks(image, [Region(box=(100, 100, 160, 160))]).marks
     assert not mark.moved
 

@@ -1,7 +1,7 @@
-"""Architectures of the reference (LLaMA2-Accessory): which mixture of visual experts and views each one is.
+"""The reference's architectures (LLaMA2-Accessory): the mixture of visual experts and the views of each.
 
-The reference keeps one source file for each architecture; here each is a line of `ARCHITECTURES`: the same mixture of
-visual experts with other experts and views. Depths and widths are read off the tensors.
+The reference has one source file for each architecture; here each is a line of `ARCHITECTURES`: the same mixture of
+visual experts with other experts and views. Depths and widths are inferred from the tensors.
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ from sphinx_x.model.experts import ExpertConfig
 from sphinx_x.model.views import ViewGrid
 
 FACTS, EXTRA = "accessory.json", "unused.safetensors"
-"""Of what a checkpoint was made, and its tensors that no model computes with, for the way back."""
+"""Files for the way back: what a checkpoint was made of, and its tensors that no model computes with."""
 SETTINGS = ("params.json", "config.json", "meta.json")
 PADDING = (122, 116, 104)
-"""CLIP's mean colour as the reference computes it, cut to whole numbers."""
+"""CLIP's mean colour as the reference computes it, truncated to integers."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """image: side of its canvas; columns: of its grid of views; four: whether CLIP and the Q-Former are in it."""
+    """The views and experts of an architecture.
+
+    Attributes:
+        image: Side of the canvas in pixels.
+        columns: Number of columns of the grid of views.
+        four: Whether it includes CLIP and the Q-Former.
+    """
 
     image: int
     columns: int
@@ -44,7 +50,7 @@ class Architecture:
 
     @property
     def views(self) -> ViewGrid:
-        """Its views: centred padding and nothing skipped."""
+        """Its views: centred padding, nothing skipped."""
         side = self.image // self.columns
         return ViewGrid(self.columns, self.columns, side, side, self.columns > 1, "center", skip=False)
 
@@ -57,7 +63,7 @@ ARCHITECTURES: dict[str, Architecture | None] = {
     "llama_ens10": Architecture(672, 3, four=True),
     "mixtral_sparse_ens": Architecture(512, 1, four=True),
     "mixtral_sparse_ens5": Architecture(1024, 2, four=True),
-    # language models without eyes
+    # language models without visual experts
     "llama": None,
     "internlm": None,
     "mixtral": None,
@@ -68,14 +74,18 @@ UNUSED = re.compile(
     r"clip\.(positional_embedding|text_projection|logit_scale|token_embedding\.weight|ln_final\.(weight|bias)"
     r"|transformer\..*|visual\.proj)|dinov2_vitg14\.mask_token|rope\.freqs|layers\.\d+\.attention\.inner_attention\.rope\.freqs"
 )
-"""What lies in the reference's and Meta's checkpoints though nothing is computed with it."""
+"""Tensors in the reference's and Meta's checkpoints that nothing is computed with."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An official checkpoint, understood: what to read it as.
+    """An official checkpoint and how to read it.
 
-    settings: its config.json or params.json; vocabulary: rows of its embedding table.
+    Attributes:
+        kind: Name of its architecture.
+        settings: Its config.json or params.json.
+        config: The configuration of the model it becomes.
+        vocabulary: Number of rows of its embedding table.
     """
 
     kind: str
@@ -84,7 +94,7 @@ class Checkpoint:
     vocabulary: int
 
     def rules(self, apart: Collection[str] = ()) -> list[Rule]:
-        """Every tensor of the format <-> ours, but for the experts of the kinds in `apart`."""
+        """Return the rules between the format's tensors and ours, except for the experts of the kinds in `apart`."""
         groups = self.config.group_configs()
         rules = accessory_llm_rules(self.kind, self.config.text_config, self.vocabulary, bool(groups))
         projectors = ("visual_proj",) if len(groups) == 1 else ("qformer_proj", "visual_proj")
@@ -101,7 +111,7 @@ class Checkpoint:
         return rules
 
     def place(self, kind: str) -> str:
-        """What our names of an expert begin with."""
+        """Return the prefix of our names for an expert."""
         found = of_kind(expert_places(self.config.group_configs()), kind)
         if not found:
             raise CheckpointError(f"an architecture {self.kind} has no expert of the kind {kind}")
@@ -111,7 +121,7 @@ class Checkpoint:
 def visual_groups(
     kind: str, tensors: Mapping[str, Tensor], apart: Mapping[str, ExpertConfig] | None = None
 ) -> tuple[GroupConfig, ...]:
-    """The groups of experts of an architecture, their sizes read off the tensors. apart: those known already."""
+    """Return an architecture's groups of experts, inferring the sizes of those not in `apart` from the tensors."""
     architecture = ARCHITECTURES[kind]
     if architecture is None:
         return ()
@@ -140,7 +150,14 @@ def understand(
     settings: dict[str, Any],
     experts: Sequence[Backbone] = (),
 ) -> Checkpoint:
-    """What a checkpoint is. experts: those that are not in it. Image tokens get the first four ids after its own."""
+    """Determine what a checkpoint is; the image tokens get the first four ids after its own.
+
+    Args:
+        source: Its tensors.
+        kind: Name of its architecture.
+        settings: Its config.json or params.json.
+        experts: The visual experts that are not in it.
+    """
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise CheckpointError(f"{source.name}: unknown architecture {kind!r}; known: {', '.join(ARCHITECTURES)}")
     tensors = source.tensors()
@@ -163,16 +180,19 @@ def understand(
 def read_settings(
     folders: Sequence[Path], tensors: Mapping[str, Tensor], kind: str | None
 ) -> tuple[str, dict[str, Any]]:
-    """The architecture's name and the settings of a checkpoint, from the last folder that has them.
+    """Return the architecture's name and the settings of a checkpoint, from the last folder that has them.
 
-    A folder of Meta's has no name: it is a language model. Raises `CheckpointError` where nothing tells.
+    A folder in Meta's format has no name: it is a language model.
+
+    Raises:
+        CheckpointError: No folder has them.
     """
     last_first = list(reversed(folders))
     found = (_json(folder / name) for folder in last_first for name in SETTINGS[:2])
     settings = next((content for content in found if content), None)
     if settings is None:
         raise CheckpointError(f"{folders[-1]}: no config.json and no params.json")
-    if "model_type" in settings:  # beside Meta's files, as some repositories have both forms
+    if "model_type" in settings:  # next to Meta's files, as some repositories have both formats
         what = "its config.json is the Transformers library's; the params.json that came with the shards is wanted"
         raise CheckpointError(f"{folders[-1]}: {what}")
     named = (_json(folder / "meta.json").get("llama_type") for folder in last_first)

@@ -1,4 +1,4 @@
-"""Model folders to official SPHINX checkpoints, bit for bit what they were imported from."""
+"""From model folders to official SPHINX checkpoints, bit for bit what they were imported from."""
 
 from __future__ import annotations
 
@@ -41,10 +41,20 @@ from sphinx_x.work.files import write_manifest
 
 @told_in_one_line
 def export_accessory(model: str | Path, out: str | Path, shards: int | None = None) -> list[str]:
-    """Writes a model folder as an official checkpoint, bit for bit what it was imported from; returns notes.
+    """Write a model folder as an official checkpoint, bit for bit what it was imported from.
 
-    shards: tensor-parallel files, by default as many as there were. One shard is held in memory at a time. Raises
-    `CheckpointError` where the model is none of the reference's architectures; then there is no `out`.
+    One shard is held in memory at a time. If an error is raised, `out` is not created.
+
+    Args:
+        model: The model folder.
+        out: The folder to write.
+        shards: Number of tensor-parallel files, by default as many as there were.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        CheckpointError: The model has none of the reference's architectures.
     """
     model = Path(model)
     config, source, notes = config_of(model), _Untied(model), []
@@ -88,35 +98,37 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
 
 
 class _Untied(WeightFiles):
-    """A model folder's weights; where the output layer is the embedding table, it is there under both names."""
+    """A model folder's weights; an output layer that is the embedding table appears under both names."""
 
     def tensors(self) -> Mapping[str, Tensor]:
+        """Return shapes and types, on the meta device."""
         found = dict(super().tensors())
         return {"lm_head.weight": found[EMBEDDING], **found} if EMBEDDING in found else found
 
     def read(self, name: str) -> Tensor:
+        """Return one tensor."""
         return super().read(EMBEDDING if name not in super().tensors() else name)
 
 
 def _alone(tensor: Tensor) -> Tensor:
-    """In memory of its own: `torch.save` writes the whole storage of a view."""
+    """Return a tensor with a storage of its own: `torch.save` writes the whole storage of a view."""
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes and tensor.is_contiguous()
     return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _save(content: Any, path: Path) -> None:
-    """As `torch.save`, but a disk that is full is an OSError."""
+    """Save like `torch.save`, but raise an OSError if the disk is full."""
     with path.open("xb") as file:
         try:
             torch.save(content, file)
-        except RuntimeError as error:  # PyTorch's writer hides what stopped it
+        except RuntimeError as error:  # PyTorch's writer hides the cause of its failure
             if isinstance(error.__context__, (KeyboardInterrupt, SystemExit, OSError)):
                 raise error.__context__ from None
             raise OSError(errno.ENOSPC, f"writing {path.name} failed: {one_line(error)}") from error
 
 
 def _write_settings(model: Path, folder: Path, facts: Mapping[str, Any]) -> None:
-    """The settings as they came; of a model made here, new ones."""
+    """Write the settings as they were imported, or new ones for a model made here."""
     came = [name for name in SETTINGS if (model / ORIGINAL / name).is_file()]
     for name in came:
         shutil.copyfile(model / ORIGINAL / name, folder / name)
@@ -126,7 +138,7 @@ def _write_settings(model: Path, folder: Path, facts: Mapping[str, Any]) -> None
 
 
 def _copy_tokenizer(model: Path, folder: Path) -> None:
-    """The tokenizer as it came; of a model made here, its own without what was added for images."""
+    """Copy the tokenizer as it was imported; for a model made here, write its own without the image tokens."""
     if (model / ORIGINAL / "tokenizer.model").is_file() or (model / ORIGINAL / "tokenizer.json").is_file():
         keep_tokenizer(model / ORIGINAL, folder)
     else:
@@ -134,7 +146,7 @@ def _copy_tokenizer(model: Path, folder: Path) -> None:
 
 
 def _facts(model: Path, config: SphinxXConfig) -> dict[str, Any]:
-    """What the checkpoint was that a model came from; of a model made here, what it can be written as."""
+    """Return the facts of the checkpoint a model came from, or those it can be written with if it was made here."""
     file = model / ORIGINAL / FACTS
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
@@ -150,7 +162,7 @@ def _facts(model: Path, config: SphinxXConfig) -> dict[str, Any]:
 
 
 def _same_experts(kind: str, config: SphinxXConfig) -> bool:
-    """Whether a model has the experts of an architecture, and brings views to them as that does."""
+    """Return whether a model has the experts of an architecture and resizes views for them in the same way."""
     architecture = ARCHITECTURES[kind]
     assert architecture is not None
     found = config.group_configs()
@@ -161,8 +173,11 @@ def _same_experts(kind: str, config: SphinxXConfig) -> bool:
 
 
 def _settings(model: Path, text: Any) -> dict[str, Any]:
-    """A config.json of the reference for a language model of the library; raises `CheckpointError` where that has
-    something which the reference has not."""
+    """Return a config.json of the reference for a language model of the library.
+
+    Raises:
+        CheckpointError: It has something that the reference does not support.
+    """
     rope, head = text.rope_parameters, getattr(text, "head_dim", None)
     odd = {
         f"a {text.model_type}": text.model_type not in ("llama", "mixtral"),
@@ -187,6 +202,6 @@ def _settings(model: Path, text: Any) -> dict[str, Any]:
     if text.model_type == "mixtral":
         moe = {"num_experts_per_tok": text.num_experts_per_tok, "num_experts": text.num_local_experts}
         return {**settings, "hidden_dim": text.intermediate_size, "moe": moe}
-    # the reference rounds a width of its own up to a multiple: of the width that is wanted
+    # the reference rounds its width up to a multiple of `multiple_of`, which is therefore the wanted width itself
     share = min(1.0, text.intermediate_size / int(8 * text.hidden_size / 3))
     return {**settings, "multiple_of": text.intermediate_size, "ffn_dim_multiplier": share}

@@ -1,4 +1,4 @@
-"""Official SPHINX checkpoints (the format of LLaMA2-Accessory) to model folders of this package."""
+"""From official SPHINX checkpoints (the format of LLaMA2-Accessory) to model folders of this package."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ from sphinx_x.model.tokenizer import begin_with_bos, extend_vocabulary, read_tok
 
 
 def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
-    """The last folder that has a tokenizer, and that; sentencepiece first, and a first token always, as the reference
-    has it."""
+    """Return the last folder that has a tokenizer, and the tokenizer.
+
+    As in the reference, sentencepiece comes first, and a text always begins with the first token.
+    """
     having = [f for f in folders if (f / "tokenizer.json").is_file() or (f / "tokenizer.model").is_file()]
     if not having:
         raise CheckpointError(f"{folders[-1]}: no tokenizer.model and no tokenizer.json")
@@ -59,12 +61,22 @@ def _tokenizer(folders: Sequence[Path]) -> tuple[Path, PreTrainedTokenizerBase]:
 def import_accessory(
     folders: Sequence[str | Path], out: str | Path, kind: str | None = None, experts: Sequence[Backbone] = ()
 ) -> list[str]:
-    """Turns an official checkpoint into a model folder, exactly; returns notes for the user, one line each.
+    """Convert an official checkpoint to a model folder, exactly.
 
-    folders: the checkpoint's folder; or several, a base first: tensors of a later one take the place of an earlier
-    one's, and `*.model-diff.pth` are added to them. kind: the architecture where no meta.json names it. experts: where
-    the folders hold only what was trained, the visual experts (`open_expert`). Tensors stream from memory maps to the
-    disk. Raises `CheckpointError` with one line; then there is no `out`.
+    Tensors stream from memory maps to the disk. If an error is raised, `out` is not created.
+
+    Args:
+        folders: The checkpoint's folder; or several, a base first: a later folder's tensors replace those of earlier
+            ones, and `*.model-diff.pth` are added to them.
+        out: The folder to write.
+        kind: The architecture, if no meta.json names it.
+        experts: The visual experts (`open_expert`), if the folders only hold what was trained.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete, damaged or unknown.
     """
     paths = [Path(folder) for folder in folders]
     _check_experts(experts)
@@ -96,7 +108,7 @@ def import_accessory(
 
 
 def _check_experts(experts: Sequence[Backbone]) -> None:
-    """Raises `CheckpointError` where two experts are of one kind, of which an architecture has one at most."""
+    """Raise `CheckpointError` if two experts are of one kind, of which an architecture has one at most."""
     kinds = [expert.kind for expert in experts]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice:
@@ -113,7 +125,7 @@ def _is_unused(name: str) -> bool:
 
 
 def _keep_original(folder: Path, checkpoint: Checkpoint, opened: Sequence[AccessoryFolder], home: Path) -> None:
-    """What the way back needs beside the weights."""
+    """Keep what the way back needs besides the weights."""
     keep_tokenizer(home, folder)
     last = opened[-1]
     facts = {

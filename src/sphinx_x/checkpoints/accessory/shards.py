@@ -1,7 +1,7 @@
-"""Reading the reference's checkpoint folders: tensor-parallel shards that become whole tensors, one at a time.
+"""Reading the reference's checkpoint folders: tensor-parallel shards become whole tensors, one at a time.
 
-Shards are opened as memory maps, and nothing that is in them is run (`weights_only`). How a tensor is split follows
-from its name; whatever has no rule of its own is repeated in every shard.
+Shards are opened as memory maps, and no code in them is run (`weights_only`). A tensor's name determines how it is
+split; a tensor without a rule of its own is repeated in every shard.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ STACKED = re.compile(r"layers\.\d+\.feed_forward\.w[123]")
 OWNED = re.compile(r"layers\.\d+\.feed_forward\.experts\.\d+\..*")
 WHOLE_ONLY = re.compile(r"layers\.\d+\.(mixer|mlp)\..*")
 DRIFT = 0.05
-"""How far the copies of a repeated tensor may lie apart, relative to its length, before their shards count as those of
-different models: copies that were trained on several machines need not agree in every bit."""
+"""Largest difference between copies of a repeated tensor, relative to its norm, above which their shards count as those
+of different models: copies trained on several machines need not agree in every bit."""
 
 
 def find_shards(folder: Path) -> tuple[list[Path], bool]:
-    """The shards of a folder in order, and whether they are differences to be added to an earlier checkpoint.
+    """Return the shards of a folder in order, and whether they are differences to be added to an earlier checkpoint.
 
-    Raises `CheckpointError` naming a shard that is missing, or where the folder holds more than one checkpoint.
+    Raises:
+        CheckpointError: A shard is missing (the message names it), or the folder holds more than one checkpoint.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder")
@@ -52,10 +53,11 @@ def find_shards(folder: Path) -> tuple[list[Path], bool]:
 
 
 class AccessoryFolder:
-    """One folder of the reference's format as whole tensors; names are without `llma.`.
+    """One folder in the reference's format as whole tensors; names are without `llma.`.
 
-    meta_style: whether the files are named as Meta's, which name their tensors without `llma.`. notes: what a user
-    should know, one line each; filled while tensors are read.
+    Attributes:
+        meta_style: Whether the files are named as Meta's, which name their tensors without `llma.`.
+        notes: What a user should know, one line each; filled while tensors are read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,11 +71,11 @@ class AccessoryFolder:
         self._whole = {name: self._outline(name) for name in dict.fromkeys(n for s in self.shards for n in s)}
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Shapes and types of the whole tensors, on the meta device."""
+        """Return the shapes and types of the whole tensors, on the meta device."""
         return self._whole
 
     def read(self, name: str) -> Tensor:
-        """One whole tensor; mapped from the disk where it lies there in one piece."""
+        """Return one whole tensor, memory-mapped if it lies in one shard."""
         parts = [shard[name] for shard in self.shards if name in shard]
         if len(parts) == 1:
             return parts[0]
@@ -85,7 +87,7 @@ class AccessoryFolder:
         return any(pattern.fullmatch(name) for pattern in (COLUMNS, ROWS, STACKED))
 
     def _experts(self, name: str) -> int:
-        """Experts of the layer that a stacked tensor belongs to."""
+        """Return the number of experts of the layer that a stacked tensor belongs to."""
         if not STACKED.fullmatch(name):
             return 0
         gate = f"{name.rsplit('.', 1)[0]}.gate.weight"
@@ -94,7 +96,7 @@ class AccessoryFolder:
         return self.shards[0][gate].shape[0]
 
     def _check_names(self) -> None:
-        """Every shard has the same tensors, but for experts, which lie in one shard each."""
+        """Check that all shards have the same tensors, except for experts, which are in one shard each."""
         for path, shard in zip(self.paths[1:], self.shards[1:], strict=True):
             for name in self.shards[0].keys() ^ shard.keys():
                 if not OWNED.fullmatch(name):
@@ -110,12 +112,12 @@ class AccessoryFolder:
             raise CheckpointError(f"{self.name}: InternLM in more than one shard, which the reference itself mixes up")
 
     def _check_order(self) -> None:
-        """Experts lie in shard order, and no shard is another's copy."""
+        """Check that experts are in shard order, and that no shard is a copy of another."""
         table = "tok_embeddings.weight"
         for number, shard in enumerate(self.shards[1:], 1):
             first = self.shards[number - 1]
             if table not in shard or table not in first or not shard[table].any():
-                continue  # a difference may be nothing
+                continue  # a difference may be zero
             if torch.equal(_bytes(shard[table]), _bytes(first[table])):
                 raise CheckpointError(f"{self.paths[number]}: a copy of {self.paths[number - 1].name}")
         last = -1
@@ -144,12 +146,12 @@ class AccessoryFolder:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    """What equal means for copies: the same bits, not-a-numbers as well."""
+    """Return a tensor's bytes, for comparing copies bit by bit, NaNs included."""
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
 def merge(name: str, parts: Sequence[Tensor], experts: int = 0) -> Tensor:
-    """A tensor from its part in every shard. experts: of the layer, for stacked ones."""
+    """Merge a tensor from its part in every shard; `experts` is the layer's number of experts, for stacked tensors."""
     if len(parts) == 1:
         return parts[0].flatten(0, -2) if STACKED.fullmatch(name) and parts[0].dim() == 3 else parts[0]
     if COLUMNS.fullmatch(name):
@@ -162,8 +164,11 @@ def merge(name: str, parts: Sequence[Tensor], experts: int = 0) -> Tensor:
 
 
 def split(name: str, whole: Tensor, number: int, total: int, experts: int = 0) -> Tensor | None:
-    """The inverse of `merge`: the part of shard `number`, or None where it has none. Raises `CheckpointError` where a
-    tensor cannot be split evenly."""
+    """Return the part of shard `number`, or None if it has none: the inverse of `merge`.
+
+    Raises:
+        CheckpointError: The tensor cannot be split evenly.
+    """
     if total == 1:
         return whole
     if OWNED.fullmatch(name):
@@ -181,10 +186,12 @@ def split(name: str, whole: Tensor, number: int, total: int, experts: int = 0) -
 
 
 class Overlay:
-    """Several folders as one: a later one's tensors replace an earlier one's, or are added to them (differences).
+    """Several folders as one: tensors of later folders replace those of earlier ones, or are added (differences).
 
-    A difference to a tensor that no earlier folder has is that tensor. Raises `CheckpointError` where shapes differ, or
-    where there is nothing that a difference could lie over.
+    A difference for a tensor that no earlier folder has becomes that tensor.
+
+    Raises:
+        CheckpointError: Shapes differ, or there is nothing that a difference could be added to.
     """
 
     def __init__(self, folders: Sequence[AccessoryFolder]) -> None:
@@ -211,11 +218,11 @@ class Overlay:
             self._where[name].append(folder)
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """As `AccessoryFolder.tensors`."""
+        """Return the same as `AccessoryFolder.tensors`."""
         return self._shapes
 
     def read(self, name: str) -> Tensor:
-        """As `AccessoryFolder.read`."""
+        """Return the same as `AccessoryFolder.read`."""
         base, *differences = (folder.read(name) for folder in self._where[name])
         for difference in differences:
             base = (base.float() + difference.float()).to(base.dtype)

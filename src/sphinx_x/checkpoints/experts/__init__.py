@@ -1,6 +1,7 @@
-"""Visual experts from files of their own: told apart by the names of their tensors.
+"""Visual experts from their own files, recognised by the names of their tensors.
 
-Each file beside this one knows one kind: its names, its sizes, how it is told. A file that is put here is found.
+Each file next to this one knows one kind: its names, its sizes, how to recognise it. A new file here is found
+automatically.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
 
 
 def expert_model_types() -> set[str]:
-    """What the library's config.json beside an expert's weights may call itself."""
+    """Return the values of `model_type` that the library's config.json of an expert may have."""
     return {name for form in FORMS for name in form.model_types}
 
 
 @told_in_one_line
 def open_expert(path: str | Path, place: int | None = None) -> Backbone:
-    """Opens a visual expert of its own, whatever form it has: README and docs name them.
+    """Open a visual expert from its own files, in any of the formats that the README and the docs name.
 
     Args:
         path: A folder, or a file in one.
         place: Which of a member's places for experts it is for, counted from 1; by default its kind decides.
 
     Raises:
-        CheckpointError: It is no expert that is known, or more than one.
+        CheckpointError: It is not a known expert, or it is more than one.
     """
     source = WeightFiles(path)
     tensors = source.tensors()
@@ -57,26 +58,26 @@ def open_expert(path: str | Path, place: int | None = None) -> Backbone:
 
 
 def open_experts(given: Iterable[str], fetch: Any = Path) -> list[Backbone]:
-    """Opens what `--expert` names: PATH, or NUMBER=PATH for a place of the member. fetch: from an address to a path."""
+    """Open the values of `--expert`: PATH, or NUMBER=PATH for a place; `fetch` turns an address into a path."""
     parts = [re.fullmatch(r"(?:([0-9]{1,3})=)?(.+)", text, re.S) for text in given]
     return [open_expert(fetch(part[2]), int(part[1]) if part[1] else None) for part in parts if part]
 
 
 def _instead(path: Path) -> str:
-    """What a folder holds in place of an expert."""
-    from sphinx_x.checkpoints.forms import EXPERT, form_of  # which asks this package what it knows
+    """Return what a folder holds instead of an expert."""
+    from sphinx_x.checkpoints.forms import EXPERT, form_of  # `recognise` imports this package
 
     form = form_of(path) if path.is_dir() and (path / "config.json").is_file() else None
     return f"; it {form.what}" if form and form.kind != EXPERT else ""
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """What timm, open_clip and the library say beside the weights, of a folder or of a file in one."""
+    """Return the settings that timm, open_clip or the library keep next to the weights (a folder, or a file in one)."""
     folder = path if path.is_dir() else path.parent
     found = [folder / name for name in ("open_clip_config.json", "config.json") if (folder / name).is_file()]
     colors = folder / "preprocessor_config.json"
     settings = read_config(found[0]) if found else {}
     theirs = {"pretrained_cfg", "model_cfg"} & settings.keys() or settings.get("model_type") in expert_model_types()
     if path.is_file() and not theirs:
-        return {}  # that of something else in the same folder
+        return {}  # it belongs to something else in the same folder
     return {**read_config(colors), **settings} if found and colors.is_file() else settings

@@ -1,7 +1,7 @@
-"""How a visual expert is known by the names of its tensors, and what its own file in this package says of it.
+"""How a visual expert is recognised by its tensors' names, and what its own file in this package provides.
 
-Each such file has, for one kind, the rules from other names to ours and the sizes read off the tensors. `form` makes a
-way known in which the kind lies on disk, `official` where it lies in a checkpoint of the reference.
+For one kind, each such file has the rules from other names to ours, and infers the sizes from the tensors. `form`
+registers a format of the kind's files, `official` its place in the reference's checkpoints.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from sphinx_x.errors import CheckpointError, plain
 from sphinx_x.model.experts import ExpertConfig
 
 Rules = Callable[[Any, str, str], list[Rule]]
-"""(configuration, what their names begin with, what ours begin with) -> rules."""
+"""Makes rules from a configuration, the prefix of their names and the prefix of ours."""
 HEAD = 64
 """Width of an attention head in every DINOv2, in CLIP's ViT-B and ViT-L and in the Q-Former."""
 
 
 @dataclass(frozen=True)
 class ExpertFile:
-    """Tensors of a file, read behind `prefix`; every name that is asked for goes on from there.
+    """The tensors of a file under `prefix`, which every name that is asked for continues.
 
-    tensors: all of the file, on the meta device; settings: what lies beside the weights (config.json and the like);
-    name: how messages call it.
+    Attributes:
+        tensors: All tensors of the file, on the meta device.
+        prefix: The beginning of the expert's names.
+        settings: The settings next to the weights (config.json and the like).
+        name: How messages refer to it.
     """
 
     tensors: Mapping[str, Tensor]
@@ -37,32 +40,32 @@ class ExpertFile:
     name: str = ""
 
     def has(self, name: str) -> bool:
-        """Whether there is such a tensor."""
+        """Return whether there is such a tensor."""
         return self.prefix + name in self.tensors
 
     def shape(self, name: str, dimensions: int | None = None) -> tuple[int, ...]:
-        """A tensor's shape; raises `CheckpointError` where it is missing or has another number of dimensions."""
+        """Return a tensor's shape; raise `CheckpointError` if it is missing or has another number of dimensions."""
         return probe.shape(self.tensors, self.prefix + name, dimensions)
 
     def patch(self, name: str) -> tuple[int, tuple[int, int]]:
-        """Channels and (down, across) pixels of a convolution that cuts patches."""
+        """Return the output channels and the (vertical, horizontal) patch size of a patch convolution."""
         channels, _, down, across = self.shape(name, 4)
         return channels, (down, across)
 
     def count(self, name: str) -> int:
-        """How many numbered parts follow ("blocks."); raises `CheckpointError` where a number is left out."""
+        """Return how many numbered parts follow ("blocks."); raise `CheckpointError` if a number is missing."""
         return probe.count(self.tensors, self.prefix + name)
 
     def length(self, name: str, axis: int, default: int) -> int:
-        """A length of a tensor of the first block; the default where there is no block at all."""
+        """Return the length of an axis of a tensor of the first block, or the default if there are no blocks."""
         return self.shape(name)[axis] if self.has(name) else default
 
     def square(self, name: str, axis: int, more: int = 0) -> tuple[int, int]:
-        """Rows and columns of positions that lie along an axis of a tensor behind `more` others."""
+        """Return the rows and columns of the positions along an axis of a tensor, after `more` other entries."""
         return probe.square(self.shape(name)[axis] - more, self.prefix + name)
 
     def colors(self, name: str, default: tuple[float, ...], settings: Mapping[str, Any] | None = None) -> Any:
-        """A mean or a spread of the three colours, as the settings have it."""
+        """Return a mean or a standard deviation of the three colours from the settings."""
         values = (self.settings if settings is None else settings).get(name) or default
         numbers = tuple(float(value) for value in values)
         if len(numbers) != 3 or not all(0 < number < 10 for number in numbers):
@@ -71,17 +74,23 @@ class ExpertFile:
 
     @property
     def model_type(self) -> str:
-        """What the library calls it, for messages."""
+        """The library's name for it, for messages."""
         return plain(str(self.settings.get("model_type", "model")), 40)
 
     def refused(self, why: str) -> CheckpointError:
-        """The error that says why this file is not read."""
+        """Return the error that says why this file is refused."""
         return CheckpointError(f"{self.name}: {why}")
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a file turned out to be. inside: beginnings of the names, behind the prefix, that are the expert's own."""
+    """A recognised expert file.
+
+    Attributes:
+        config: The expert's configuration.
+        rules: The rules from its names to ours.
+        inside: Prefixes, after that of the file, of the names that belong to the expert.
+    """
 
     config: ExpertConfig
     rules: Rules
@@ -90,10 +99,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Form:
-    """A way in which a kind of experts lies on disk.
+    """A format of the files of a kind of expert.
 
-    title: the expert's name for messages; names: tensors that, all behind one prefix, tell it from every other form;
-    model_types: what the library's config.json beside it may say; read: from the file to what it is.
+    Attributes:
+        title: The expert's name in messages.
+        names: Names of tensors that, all under one prefix, distinguish it from every other format.
+        model_types: Values that `model_type` may have in the library's config.json.
+        read: Recognises the file.
     """
 
     title: str
@@ -102,7 +114,7 @@ class Form:
     read: Callable[[ExpertFile], Known]
 
     def prefixes(self, tensors: Mapping[str, Tensor]) -> Iterator[str]:
-        """What its names begin with, everywhere in a file where all of them are."""
+        """Yield the prefixes under which all of its names occur in a file."""
         first = self.names[0]
         for name in tensors:
             prefix = name.removesuffix(first)
@@ -113,14 +125,20 @@ class Form:
 
 @dataclass(frozen=True)
 class OfficialPart:
-    """Where a kind lies in the reference's checkpoints: what its names begin with, its sizes, its rules."""
+    """The place of a kind in the reference's checkpoints.
+
+    Attributes:
+        prefix: The beginning of its names.
+        sizes: Infers its configuration.
+        rules: The rules from its names to ours.
+    """
 
     prefix: str
     sizes: Callable[[ExpertFile], ExpertConfig]
     rules: Rules
 
     def config(self, tensors: Mapping[str, Tensor]) -> ExpertConfig:
-        """What the expert is, read off the tensors of a checkpoint."""
+        """Return the expert's configuration, inferred from the tensors of a checkpoint."""
         return self.sizes(ExpertFile(tensors, self.prefix))
 
 
@@ -129,7 +147,7 @@ OFFICIAL_PARTS: dict[str, OfficialPart] = {}
 
 
 def form(title: str, *names: str, model_types: tuple[str, ...] = ()) -> Callable[..., Callable[[ExpertFile], Known]]:
-    """Decorator: makes a reader known for files that have tensors of these names, see `Form`."""
+    """Decorator that registers a reader for files with tensors of these names, see `Form`."""
 
     def known(read: Callable[[ExpertFile], Known]) -> Callable[[ExpertFile], Known]:
         FORMS.append(Form(title, names, model_types, read))
@@ -139,5 +157,5 @@ def form(title: str, *names: str, model_types: tuple[str, ...] = ()) -> Callable
 
 
 def official(kind: str, prefix: str, sizes: Callable[[ExpertFile], ExpertConfig], rules: Rules) -> None:
-    """Makes known where a kind lies in the reference's checkpoints, see `OfficialPart`."""
+    """Register the place of a kind in the reference's checkpoints, see `OfficialPart`."""
     OFFICIAL_PARTS[kind] = OfficialPart(prefix, sizes, rules)

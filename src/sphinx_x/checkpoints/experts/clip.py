@@ -8,7 +8,7 @@ from sphinx_x.model.experts.clip import ClipConfig
 
 
 def sizes(file: ExpertFile, head: int = HEAD) -> ClipConfig:
-    """From open_clip's names of the vision transformer. head: width of an attention head."""
+    """Infer the configuration from open_clip's names; `head` is the width of an attention head."""
     channels, patch = file.patch("conv1.weight")
     file.shape("positional_embedding", 2)
     return ClipConfig(
@@ -22,7 +22,7 @@ def sizes(file: ExpertFile, head: int = HEAD) -> ClipConfig:
 
 
 def rules(config: ClipConfig, source: str, target: str) -> list[Rule]:
-    """open_clip's names of the vision transformer."""
+    """Return the rules for open_clip's names of the vision transformer."""
     pairs = {
         "conv1.weight": "patch_embed.weight",
         **weight_and_bias("ln_pre", "pre_norm"),
@@ -51,7 +51,7 @@ official("clip", "clip.visual.", sizes, rules)
 
 @form("CLIP", "conv1.weight", "class_embedding")
 def open_clip(file: ExpertFile) -> Known:
-    """As open_clip names it."""
+    """Recognise open_clip's names."""
     model = file.settings.get("model_cfg", {})
     if model.get("quick_gelu"):
         raise file.refused("a CLIP with QuickGELU, which no member has")

@@ -15,13 +15,13 @@ from sphinx_x.model.experts.convnext import ConvNextConfig
 from sphinx_x.model.resampling import IMAGENET_MEAN, IMAGENET_STD
 
 XXLARGE = 3072
-"""Channels at the end of the one ConvNeXt whose norms have an eps of 1e-5 instead of 1e-6."""
+"""Last channels of the only ConvNeXt whose norms have an eps of 1e-5 instead of 1e-6."""
 WRAPPER = "timm_model."
-"""What the library's wrapper puts before timm's names."""
+"""The prefix that the library's wrapper adds to timm's names."""
 
 
 def sizes(file: ExpertFile, eps: float | None = None) -> ConvNextConfig:
-    """From timm's names. eps: by default 1e-5 for what is as wide at its end as the xxlarge, else 1e-6."""
+    """Infer the configuration from timm's names; eps is by default 1e-5 for the xxlarge's last width, else 1e-6."""
     stages = file.count("stages.")
     steps = [file.patch("stem.0.weight")]
     steps += [file.patch(f"stages.{k}.downsample.1.weight") for k in range(1, stages)]
@@ -36,7 +36,7 @@ def sizes(file: ExpertFile, eps: float | None = None) -> ConvNextConfig:
 
 
 def rules(config: ConvNextConfig, source: str, target: str) -> list[Rule]:
-    """timm's names, which open_clip uses as well, without the classifier."""
+    """Return the rules for timm's names, which open_clip shares, without the classifier."""
     pairs = {
         **weight_and_bias("stem.0", "stages.0.0"),
         **weight_and_bias("stem.1", "stages.0.1"),
@@ -55,13 +55,13 @@ def rules(config: ConvNextConfig, source: str, target: str) -> list[Rule]:
     return renames(pairs, source, target)
 
 
-# the reference's is the xxlarge, whose eps is 1e-5; its own small tests have that eps as well
+# the reference uses the xxlarge, whose eps is 1e-5; its small test checkpoints have that eps as well
 official("convnext", "openclip_convnext_xxl.", partial(sizes, eps=1e-5), rules)
 
 
 @form("ConvNeXt", "stem.0.weight", model_types=("timm_wrapper",))
 def timm(file: ExpertFile) -> Known:
-    """As timm names it: by itself, in open_clip's files, in the library's wrapper."""
+    """Recognise timm's names: by themselves, in open_clip's files, in the library's wrapper."""
     _no_second_version(file)
     config = sizes(file)
     colors = file.settings.get("preprocess_cfg") or file.settings.get("pretrained_cfg") or {}
@@ -82,7 +82,7 @@ def _no_second_version(file: ExpertFile) -> None:
 
 @form("ConvNeXt", "embeddings.patch_embeddings.weight", model_types=("convnext",))
 def hub(file: ExpertFile) -> Known:
-    """As the Transformers library names and computes it: eps is 1e-6 everywhere but in the last norm."""
+    """Recognise the Transformers library's names; there, eps is 1e-6 everywhere except in the last norm."""
     _no_second_version(file)
     if not any(name.startswith(f"{file.prefix}encoder.stages.") for name in file.tensors):
         raise file.refused(f"a {file.model_type}, which no member has")
@@ -109,7 +109,7 @@ def hub(file: ExpertFile) -> Known:
 
 
 def _hub_rules(config: ConvNextConfig, source: str, target: str, scaled: bool) -> list[Rule]:
-    """scaled: whether its blocks have a learned scale; else ours are ones."""
+    """Return the rules for the library's names; unless `scaled`, its blocks have no learned scale and ours are ones."""
     pairs = {
         **weight_and_bias("embeddings.patch_embeddings", "stages.0.0"),
         **weight_and_bias("embeddings.layernorm", "stages.0.1"),

@@ -10,7 +10,7 @@ from sphinx_x.model.experts.dinov2 import DinoV2Config
 
 
 def sizes(file: ExpertFile) -> DinoV2Config:
-    """From the names of DINOv2's own code."""
+    """Infer the configuration from the names of DINOv2's own code."""
     channels, patch = file.patch("patch_embed.proj.weight")
     swiglu = not file.has("blocks.0.mlp.fc2.weight")
     file.shape("pos_embed", 3)
@@ -26,7 +26,7 @@ def sizes(file: ExpertFile) -> DinoV2Config:
 
 
 def rules(config: DinoV2Config, source: str, target: str) -> list[Rule]:
-    """The names of DINOv2's own code."""
+    """Return the rules for the names of DINOv2's own code."""
     pairs = {"cls_token": "class_token", "pos_embed": "position_embed"}
     pairs |= {**weight_and_bias("patch_embed.proj", "patch_embed"), **weight_and_bias("norm", "norm")}
     mlp = {"mlp.w12": "mlp.gate_up", "mlp.w3": "mlp.down"}
@@ -44,7 +44,7 @@ official("dinov2", "dinov2_vitg14.", sizes, rules)
 
 @form("DINOv2", "patch_embed.proj.weight", "cls_token")
 def own(file: ExpertFile) -> Known:
-    """As DINOv2's own code names it."""
+    """Recognise the names of DINOv2's own code."""
     _no_registers(file, "register_tokens")
     return Known(sizes(file), rules, ("cls_token", "pos_embed", "patch_embed.", "blocks.", "norm."))
 
@@ -56,11 +56,11 @@ def _no_registers(file: ExpertFile, name: str) -> None:
 
 @form("DINOv2", "embeddings.patch_embeddings.projection.weight", model_types=("dinov2",))
 def hub(file: ExpertFile) -> Known:
-    """As the Transformers library names it, before and since its version 5."""
+    """Recognise the Transformers library's names, before and since its version 5."""
     _no_registers(file, "embeddings.register_tokens")
     channels, patch = file.patch("embeddings.patch_embeddings.projection.weight")
     layer = "encoder.layer.0."
-    if not file.has(f"{layer}layer_scale1.lambda1"):  # ViT, Swin, BEiT and others begin alike
+    if not file.has(f"{layer}layer_scale1.lambda1"):  # ViT, Swin, BEiT and others have the same first names
         raise file.refused(f"a {file.model_type} and no DINOv2, which no member has")
     if file.settings.get("num_attention_heads", channels // HEAD) != channels // HEAD:
         raise file.refused(f"heads that are not {HEAD} wide, which no DINOv2 has")
@@ -79,7 +79,7 @@ def hub(file: ExpertFile) -> Known:
 
 
 def _hub_rules(config: DinoV2Config, source: str, target: str, newer: bool) -> list[Rule]:
-    """The hub's names of DINOv2. newer: as the library's modules are called since version 5."""
+    """Return the rules for the library's names; `newer` means its names since version 5."""
     pairs = {
         "embeddings.cls_token": "class_token",
         "embeddings.position_embeddings": "position_embed",

@@ -1,4 +1,4 @@
-"""The weights of BLIP-2's Q-Former, its vision transformer among them, as the Transformers library names them."""
+"""The weights of BLIP-2's Q-Former and its vision transformer, as the Transformers library names them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVA_HEAD = 88
 
 
 def sizes(file: ExpertFile) -> QFormerConfig:
-    """From the library's names of BLIP-2."""
+    """Infer the configuration from the library's names of BLIP-2."""
     vision_channels, patch = file.patch("vision_model.embeddings.patch_embedding.weight")
     layers, position = "qformer.encoder.layer.", "vision_model.embeddings.position_embedding"
     queries, channels = file.shape("query_tokens", 3)[1:]
@@ -35,7 +35,7 @@ def sizes(file: ExpertFile) -> QFormerConfig:
 
 
 def rules(config: QFormerConfig, source: str, target: str) -> list[Rule]:
-    """The library's names of BLIP-2 without its language model."""
+    """Return the rules for the library's names of BLIP-2 without its language model."""
     pairs = {
         "query_tokens": "queries",
         "vision_model.embeddings.class_embedding": "vision.class_token",
@@ -66,5 +66,5 @@ official("qformer", "qformer.", sizes, rules)
 
 @form("Q-Former", "query_tokens", model_types=("blip-2", "blip_2_qformer"))
 def hub(file: ExpertFile) -> Known:
-    """As the Transformers library names it, with or without BLIP-2's language model beside it."""
+    """Recognise the Transformers library's names, with or without BLIP-2's language model."""
     return Known(sizes(file), rules, ("query_tokens", "vision_model.", "qformer."))

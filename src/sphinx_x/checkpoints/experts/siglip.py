@@ -10,9 +10,9 @@ from sphinx_x.model.experts.siglip import SiglipConfig
 ENDS = ("weight", "bias")
 MLP = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}
 HEADS = {1152: 16, 1536: 16}
-"""Heads of SO400M and of the giant, which are wider than others' 64."""
+"""Number of heads by width, for SO400M and the giant, whose heads are wider than the usual 64."""
 DEFAULT_HEADS = 12
-"""What the library means where its configuration says nothing."""
+"""The library's default where its configuration has no value."""
 
 
 def _config(file: ExpertFile, patches: str, positions: str, axis: int, blocks: str, head: str) -> SiglipConfig:
@@ -45,7 +45,7 @@ def _config(file: ExpertFile, patches: str, positions: str, axis: int, blocks: s
     model_types=("siglip", "siglip_vision_model"),
 )
 def hub(file: ExpertFile) -> Known:
-    """As the Transformers library names it, with or without its text model, with or without its head."""
+    """Recognise the Transformers library's names, with or without the text model, with or without the head."""
     if len(file.shape("embeddings.patch_embedding.weight")) == 2:
         raise file.refused("a SigLIP 2 for any shape of image (NaFlex), which no member has; take one of a fixed size")
     names = ("embeddings.patch_embedding.weight", "embeddings.position_embedding.weight", 0, "encoder.layers.")
@@ -54,7 +54,7 @@ def hub(file: ExpertFile) -> Known:
 
 
 def hub_rules(config: SiglipConfig, source: str, target: str) -> list[Rule]:
-    """The library's names."""
+    """Return the rules for the library's names."""
     pairs = weights_and_biases({"embeddings.patch_embedding": "patch_embed", "post_layernorm": "norm"})
     if config.head:
         same = ("probe", "attention.in_proj_weight", "attention.in_proj_bias")
@@ -73,13 +73,13 @@ def hub_rules(config: SiglipConfig, source: str, target: str) -> list[Rule]:
 
 @form("SigLIP", "patch_embed.proj.weight", "attn_pool.latent")
 def timm(file: ExpertFile) -> Known:
-    """As timm and open_clip name it; computed as it was trained, with the tanh form of GELU."""
+    """Recognise timm's and open_clip's names; computed as in training, with the tanh form of GELU."""
     config = _config(file, "patch_embed.proj.weight", "pos_embed", 1, "blocks.", "attn_pool.latent")
     return Known(config, timm_rules, ("patch_embed.", "pos_embed", "blocks.", "norm.", "attn_pool."))
 
 
 def timm_rules(config: SiglipConfig, source: str, target: str) -> list[Rule]:
-    """timm's names, whose pooling has the query apart from key and value."""
+    """Return the rules for timm's names, whose pooling keeps the query apart from key and value."""
     layers = {"norm1": "norm1", "attn.qkv": "qkv", "attn.proj": "out", "norm2": "norm2", **MLP}
     pairs = numbered(config.depth, "blocks.", "blocks.", layers)
     pool = {"attn_pool.proj": "head.attention.out_proj", "attn_pool.norm": "head.norm"}

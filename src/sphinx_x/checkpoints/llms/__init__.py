@@ -1,1 +1,1 @@
-"""Language models: their names as ours, which are the library's; what has those already needs no file here."""
+"""Language models whose tensors are not named as the library's; those with its names need no file here."""

@@ -1,7 +1,7 @@
-"""Language models of the reference: its names as ours, which are the library's.
+"""Language models of the reference: from its names to ours, which are the library's.
 
-The reference turns neighbouring pairs of a head's channels by the rotary angle, the library the first half against the
-second: the rows of its query and key matrices change places, nothing is computed.
+The reference rotates adjacent pairs of a head's channels (rotary embedding), the library the first half against the
+second: the rows of the query and key matrices are permuted, and nothing is computed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, inverse, joined, rena
 from sphinx_x.errors import CheckpointError
 
 CONTEXT = 4096
-"""The reference's longest sequence where a checkpoint does not name its own."""
+"""The reference's longest sequence, for checkpoints that do not give their own."""
 BALANCE = {"mixtral_sparse_ens5": 0.01}
-"""Weight of the load-balancing loss where a checkpoint does not name its own: 0.1 but for these."""
+"""Weight of the load-balancing loss for checkpoints that do not give their own: 0.1 except for these."""
 
 
 def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
-    """The library's configuration of the reference's language model; lengths are read off the tensors.
+    """Return the library's configuration of the reference's language model, with sizes inferred from the tensors.
 
-    settings: the checkpoint's config.json. vocabulary: rows of the new embedding table.
+    Args:
+        kind: Name of the architecture.
+        tensors: The checkpoint's tensors, on the meta device.
+        settings: Its config.json.
+        vocabulary: Number of rows of the new embedding table.
     """
     internlm, mixtral = kind == "internlm", kind.startswith("mixtral")
     rows, width = probe.shape(tensors, "embedding.weight" if internlm else "tok_embeddings.weight", 2)
@@ -73,7 +77,7 @@ def text_config(kind: str, tensors: Mapping[str, Tensor], settings: dict[str, An
 
 
 def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:
-    """Width of the feed-forward layers."""
+    """Return the width of the feed-forward layers."""
     if kind == "internlm":
         return probe.shape(tensors, "layers.0.mlp.w1.weight", 2)[0]
     if kind == "mixtral":
@@ -86,13 +90,13 @@ def _hidden(kind: str, tensors: Mapping[str, Tensor]) -> int:
 
 def _rope(settings: dict[str, Any], theta: float) -> dict[str, Any]:
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": number(settings, "rope_theta", theta, 1, 1e12)}
-    if settings.get("rope_scaling") is not None:  # the reference multiplies positions by it, the library divides
+    if settings.get("rope_scaling") is not None:  # the reference multiplies positions by it, the library divides by it
         rope |= {"rope_type": "linear", "factor": 1 / number(settings, "rope_scaling", 1, 1e-6, 1e6)}
     return rope
 
 
 def _half_rotation(heads: int) -> tuple[Any, Any]:
-    """From pairs to halves and back, for the rows of a matrix of that many heads."""
+    """Return the permutations from pairs to halves and back, for the rows of a matrix with that many heads."""
 
     def to_halves(rows: Tensor) -> Tensors:
         return (rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(rows.shape),)
@@ -104,7 +108,7 @@ def _half_rotation(heads: int) -> tuple[Any, Any]:
 
 
 def accessory_llm_rules(kind: str, config: Any, vocabulary: int, images: bool) -> list[Rule]:
-    """The reference's names <-> ours. images: whether there are a start and an end of views."""
+    """Return the rules between the reference's names and ours; `images` tells whether views have a start and an end."""
     if kind == "internlm":
         return _internlm_rules(config, vocabulary)
     learned = ("start_img", "end_img") if images else ()
@@ -137,7 +141,7 @@ def _expert_rules(kind: str, config: Any, old: str, new: str) -> list[Rule]:
 
 
 def _stacked(source: str, targets: tuple[str, ...], transposed: bool) -> Rule:
-    """Experts that stand above each other in one matrix <-> one matrix for each."""
+    """Return the rule between experts stacked in one matrix and one matrix for each."""
 
     def unstack(whole: Tensor) -> Tensors:
         parts = whole.chunk(len(targets))
@@ -150,7 +154,7 @@ def _stacked(source: str, targets: tuple[str, ...], transposed: bool) -> Rule:
 
 
 def _internlm_rules(config: Any, vocabulary: int) -> list[Rule]:
-    """InternLM, the first: queries, keys and values above each other, biases, the library's rotation."""
+    """Return the rules for the first InternLM: joint queries, keys and values, biases, the library's rotation."""
     rules = [embedding_rule("embedding.weight", vocabulary)]
     for k in range(config.num_hidden_layers):
         old, new = f"layers.{k}.", f"{LLM}layers.{k}."

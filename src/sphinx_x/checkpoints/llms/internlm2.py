@@ -1,4 +1,4 @@
-"""InternLM2 of the hub, read as the Llama that it computes."""
+"""The hub's InternLM2, read as the Llama that it is equivalent to."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from sphinx_x.checkpoints.rules import LLM, Rule, Tensors, renames
 
 
 def internlm2_config(fields: dict[str, Any]) -> PreTrainedConfig:
-    """Its configuration as Llama's.
+    """Return its configuration as Llama's.
 
-    Raises ValueError for an InternLM2 that is none of the released ones, KeyError where a field is missing.
+    Raises:
+        ValueError: It is none of the released InternLM2 models.
+        KeyError: A field is missing.
     """
     if fields.get("bias"):
         raise ValueError("an InternLM2 with biases")
@@ -32,9 +34,9 @@ def internlm2_config(fields: dict[str, Any]) -> PreTrainedConfig:
 
 
 def internlm2_rules(config: Any, prefix: str) -> list[Rule]:
-    """InternLM2's names on the hub; the first rules (embedding) and the last (output) are not among them.
+    """Return the rules for the hub's names, except those of the embedding and the output layer.
 
-    Its `wqkv` holds for each key-value head the queries that belong to it, then the key, then the value.
+    `wqkv` holds, for each key-value head, the queries that belong to it, then the key, then the value.
     """
     rules = []
     width = config.hidden_size // config.num_attention_heads

@@ -1,4 +1,4 @@
-"""The rows that image tokens have in a language model's embedding table and in its output layer."""
+"""The image tokens' rows in a language model's embedding table and output layer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from sphinx_x.family import IMAGE_VOCABULARY
 
 EMBEDDING, OUTPUT = f"{LLM}embed_tokens.weight", "lm_head.weight"
 BLOCK = 64
-"""Numbers that share one scale in 4-bit quantisation."""
+"""Number of weights that share one scale in 4-bit quantisation."""
 
 
 def embedding_rule(source: str, vocabulary: int, learned: tuple[str, ...] = ()) -> Rule:
-    """The table with the rows of the image tokens behind it: slot (nothing), start, end, skip.
+    """Return the rule that appends the image tokens' rows to the table: slot (zeros), start, end, skip.
 
-    learned: names of the learned start and end of a view and, where there is one, of the skip token, (1, 1, D) each;
-    without that it lies between the two.
+    Args:
+        source: Name of the table.
+        vocabulary: Its number of rows.
+        learned: Names of the learned start and end of a view and, if there is one, of the skip token, (1, 1, D) each;
+            without a learned skip, it is the mean of the two.
     """
     if not learned:
         return Rule((source,), (EMBEDDING,), lambda table: (_below(table),), lambda table: (table[:vocabulary],))
@@ -38,10 +41,10 @@ def _below(table: Tensor) -> Tensor:
 
 
 def output_rule(source: str, vocabulary: int) -> Rule:
-    """The output layer with rows for the image tokens, whose logits nobody sees.
+    """Return the rule that appends rows for the image tokens to the output layer, whose logits nobody sees.
 
     4-bit quantisation stores scales relative to their mean; the new rows are filled so that the mean, and with it every
-    old row, stays what it is without them.
+    old row, stays what it would be without them.
     """
 
     def extended(rows: Tensor) -> Tensors:

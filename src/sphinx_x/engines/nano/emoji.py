@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageFont
 from PIL import ImageDraw as Draw
 
-from sphinx_x.data.sample import OBJECTS, Box, Sample
+from sphinx_x.boxes import Box, overlaps, sides
+from sphinx_x.data.sample import OBJECTS, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.engines.nano.lines import encode
 from sphinx_x.errors import DataError
@@ -73,7 +74,7 @@ class EmojiSheet:
             picture = Image.new("RGBA", (160, 160))
             Draw.Draw(picture).text((8, 8), char, font=font, embedded_color=True)
             box = picture.getbbox()
-            if box and min(box[2] - box[0], box[3] - box[1]) > 20:
+            if box and min(sides(box)) > 20:
                 self.pictures[name] = picture.crop(box)
         if not self.pictures:
             raise DataError(f"{path}: the font shows none of the emoji")
@@ -95,10 +96,11 @@ def draw_picture(sheet: EmojiSheet, rng: random.Random) -> tuple[Image.Image, li
             if w > width or h > height:
                 continue
             x, y = rng.randint(0, width - w), rng.randint(0, height - h)
-            if all(x >= b[2] or x + w <= b[0] or y >= b[3] or y + h <= b[1] for _, b in things):
+            place = (x, y, x + w, y + h)
+            if not any(overlaps(place, other) for _, other in things):
                 small = stamp.resize((w, h), Image.Resampling.LANCZOS)
                 picture.paste(small, (x, y), small)
-                things.append((name, (x, y, x + w, y + h)))
+                things.append((name, place))
                 break
     things.sort(key=lambda thing: (thing[1][0] + thing[1][2], thing[1][1]))
     return picture, things

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from sphinx_x.data.sample import Sample
+from sphinx_x.boxes import clip, union
+from sphinx_x.data.sample import BoxedText, Sample, regions_of
 from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.engines.nano.lines import DPI, MARGINS, MAX_CHARS, MAX_WIDTH, MIN_CHARS, MIN_HEIGHT, encode
-from sphinx_x.engines.nano.tasks import Word, ask_about_line, regions_of
+from sphinx_x.engines.nano.tasks import ask_about_line
 from sphinx_x.errors import DataError
 
 ASCII = "".join(chr(code) for code in range(33, 127))
@@ -176,7 +177,7 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[Word], int, int]:
+def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[BoxedText], int, int]:
     """A line in a face of random size, colour and place: its PNG, its words with boxes, width and height.
 
     Drawn four times as large and averaged, so that glyphs fall on fractions of a pixel as in a PDF renderer. Words that
@@ -196,8 +197,7 @@ def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[Word],
             break
         placed.append((word, start, (start + left, top, start + right, bottom)))
         x += font.getlength(word) + gap
-    x1, y1 = min(box[0] for _, _, box in placed), min(box[1] for _, _, box in placed)
-    x2, y2 = max(box[2] for _, _, box in placed), max(box[3] for _, _, box in placed)
+    x1, y1, x2, y2 = union(box for _, _, box in placed)
     dx, dy = (margins[side] * scale - low + rng.randrange(scale) for side, low in ((0, x1), (1, y1)))
     width = min(-((x2 + dx) // -scale) + margins[2], MAX_WIDTH)
     height = max(-((y2 + dy) // -scale) + margins[3], MIN_HEIGHT)
@@ -213,7 +213,7 @@ def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[Word],
     words = []
     for word, _, (left, top, right, bottom) in placed:
         box = ((left + dx) // scale, (top + dy) // scale, -((right + dx) // -scale), -((bottom + dy) // -scale))
-        words.append(Word(word, (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))))
+        words.append(BoxedText(word, clip(box, (width, height))))
     return encode(picture), words, width, height
 
 

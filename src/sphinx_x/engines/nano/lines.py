@@ -24,8 +24,9 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
 
-from sphinx_x.data.sample import Box, Sample
-from sphinx_x.engines.nano.tasks import Word, ask_about_line, regions_of
+from sphinx_x.boxes import Box
+from sphinx_x.data.sample import BoxedText, Sample, regions_of
+from sphinx_x.engines.nano.tasks import ask_about_line
 from sphinx_x.engines.pdf.annotations import read_annotations
 from sphinx_x.engines.pdf.covers import covered
 from sphinx_x.engines.pdf.drawings import read_painted
@@ -97,7 +98,7 @@ class Crop:
     """One text line or run of words as a picture."""
 
     png: bytes
-    words: list[Word]
+    words: list[BoxedText]
     page: int
     width: int
     height: int
@@ -335,7 +336,7 @@ class RenderedPage:
         if rule:
             return rule
         words = [
-            Word(clean("".join(glyphs.text[i] for i in word)), self._word_box(word, x1, y1, x2, y2))
+            BoxedText(clean("".join(glyphs.text[i] for i in word)), self._word_box(word, x1, y1, x2, y2))
             for word in words_of(glyphs, chosen)
         ]
         coloured = int((colour.max(axis=2).astype(int) - colour.min(axis=2)).max()) > 24

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import union
+from sphinx_x.data.sample import BoxedText
 
 READ = "Read the text."
 ONLY_WHERE, READ_IN_BOX, SECOND_WHERE = 0.10, 0.05, 0.30
 """Shares of the lines of three words or more; the second turn follows the reading of the whole line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and the box of its ink in pixels of the crop."""
-
-    text: str
-    box: Box
-
-
-def ask_about_line(words: Sequence[Word], rng: random.Random, only_read: bool = False) -> list[dict]:
+def ask_about_line(words: Sequence[BoxedText], rng: random.Random, only_read: bool = False) -> list[dict]:
     """The messages about one line: reading in most cases, finding and reading in a box in some."""
     text = " ".join(word.text for word in words)
     draw, second = rng.random(), rng.random() < SECOND_WHERE
@@ -41,18 +33,7 @@ def ask_about_line(words: Sequence[Word], rng: random.Random, only_read: bool = 
     return messages
 
 
-def union(boxes: Sequence[Box]) -> Box:
-    """The smallest box around all boxes."""
-    x1, y1, x2, y2 = zip(*boxes, strict=True)
-    return (min(x1), min(y1), max(x2), max(y2))
-
-
-def regions_of(words: Sequence[Word]) -> list[dict]:
-    """Words as the regions of a sample."""
-    return [{"text": word.text, "box": list(word.box)} for word in words]
-
-
-def _unique_run(text: str, words: Sequence[Word], rng: random.Random) -> Word | None:
+def _unique_run(text: str, words: Sequence[BoxedText], rng: random.Random) -> BoxedText | None:
     """One to three consecutive words whose text occurs once in the line, as one word with a box."""
     for _ in range(4):
         length = rng.randint(1, min(3, len(words) - 1))
@@ -60,11 +41,11 @@ def _unique_run(text: str, words: Sequence[Word], rng: random.Random) -> Word | 
         chosen = words[start : start + length]
         run = " ".join(word.text for word in chosen)
         if text.count(run) == 1 and '"' not in run and any(char.isalnum() for char in run):
-            return Word(run, union([word.box for word in chosen]))
+            return BoxedText(run, union([word.box for word in chosen]))
     return None
 
 
-def _where(run: Word) -> str:
+def _where(run: BoxedText) -> str:
     return f'Where is "{run.text}"?'
 
 
@@ -80,5 +61,5 @@ def _answer(text: str) -> dict:
     return {"role": "assistant", "content": [_text(text)]}
 
 
-def _answer_box(run: Word) -> dict:
+def _answer_box(run: BoxedText) -> dict:
     return {"role": "assistant", "content": [{"type": "box", "image": 0, "box": list(run.box)}]}

@@ -29,7 +29,7 @@ from sphinx_x.engines.ocr.pdfs import Document, Job, OcrSettings
 from sphinx_x.engines.ocr.readers import no_reader, read_document
 from sphinx_x.engines.ocr.records import Entry, entries, sample_of
 from sphinx_x.engines.ocr.report import write_page
-from sphinx_x.engines.pdf.languages import settle_languages
+from sphinx_x.engines.pdf.languages import load_languages, settle_languages
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.work.files import alone_in, write_atomic
 from sphinx_x.work.pool import run
@@ -100,6 +100,7 @@ def make_ocr(
         if job.benchmarks.unreadable:
             raise DataError(f"{job.benchmarks.unreadable[0]}: picture of a benchmark that cannot be read")
         job.work.mkdir(exist_ok=True)
+        load_languages()
         started = time.monotonic()
         _first_pass(job, documents, workers, engine, progress)
         seconds = time.monotonic() - started

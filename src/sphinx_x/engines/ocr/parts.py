@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, clip, grown, moved, overlaps, sides, union
 from sphinx_x.engines.pdf.blocks import Block
 from sphinx_x.engines.pdf.page import Page
 from sphinx_x.engines.pdf.words import Line
@@ -56,30 +55,23 @@ def _run(
     for count in range(1, min(wanted, len(lines) - first) + 1):
         run = lines[first : first + count]
         around = union([line.box for line in run])
-        size = around[2] - around[0] + 2 * MARGIN, around[3] - around[1] + 2 * MARGIN
-        if run[-1].direction != 0 or size[0] > settings.width or size[1] > settings.height:
+        width, height = (side + 2 * MARGIN for side in sides(around))
+        if run[-1].direction != 0 or width > settings.width or height > settings.height:
             break
-        wide = (around[0] - MARGIN - 1, around[1] - MARGIN - 1, around[2] + MARGIN + 1, around[3] + MARGIN + 1)
+        wide = grown(grown(around, MARGIN), 1)
         rest = [*(line.box for line in (*lines[:first], *lines[first + count :])), *others]
-        if not any(_meet(wide, box) for box in rest):  # with more lines it may become free again
+        if not any(overlaps(wide, box) for box in rest):  # with more lines it may become free again
             best, place = count, around
     return best, place
 
 
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _crop(place: Box, size: tuple[int, int]) -> Box:
+    """The whole pixels of a part with its margin."""
+    x1, y1, x2, y2 = map(int, place)
+    return clip(grown((x1, y1, x2 + 1, y2 + 1), MARGIN), size)
 
 
-def _crop(place: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    return (
-        max(int(place[0]) - MARGIN, 0),
-        max(int(place[1]) - MARGIN, 0),
-        min(int(place[2]) + 1 + MARGIN, size[0]),
-        min(int(place[3]) + 1 + MARGIN, size[1]),
-    )
-
-
-def _page(page: Page, lines: Sequence[tuple[Block, Line]], crop: tuple[int, int, int, int]) -> Page:
+def _page(page: Page, lines: Sequence[tuple[Block, Line]], crop: Box) -> Page:
     """The cut page; its characters stay those of the whole page."""
     blocks: list[Block] = []
     owner: Block | None = None
@@ -101,8 +93,3 @@ def _moved_line(line: Line, x: float, y: float) -> Line:
         for word in line.words
     ]
     return replace(line, words=words, box=moved(line.box, x, y), place=moved(line.place, x, y))
-
-
-def moved(box: Box, x: float, y: float) -> Box:
-    """A box moved to the right and down."""
-    return (box[0] + x, box[1] + y, box[2] + x, box[3] + y)

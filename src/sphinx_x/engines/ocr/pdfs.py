@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from sphinx_x.engines.ocr.alike import Benchmarks, signature
 from sphinx_x.engines.ocr.filters import Limits, judge
 from sphinx_x.engines.ocr.parts import PartSettings, cut_part
-from sphinx_x.engines.ocr.questions import QuestionSettings, ask, inside
+from sphinx_x.engines.ocr.questions import QuestionSettings, ask, shown
 from sphinx_x.engines.ocr.records import append, mend, packed, state_of
 from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.page import Page, read_page
@@ -205,7 +205,7 @@ def _regions(page: Page, whole: bool) -> list[dict]:
         found = [({"text": block.text, "class": block.label}, block.box) for block in page.blocks]
     else:
         found = [({"text": line.text}, line.box) for line in page.lines]
-    places = [(facts, inside(box, page.image.size)) for facts, box in found]
+    places = [(facts, shown(box, page.image.size)) for facts, box in found]
     return [facts | {"box": list(box)} for facts, box in places if box]
 
 

@@ -14,8 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, clip, sides, union
 from sphinx_x.engines.ocr.wordings import wordings_of
 from sphinx_x.engines.pdf.blocks import Block, flowing
 from sphinx_x.engines.pdf.languages import language
@@ -297,7 +296,7 @@ class _Asker:
         return [before, box(place), after]
 
     def _clip(self, place: Box) -> Box | None:
-        return inside(place, self.page.image.size)
+        return shown(place, self.page.image.size)
 
 
 def _spoken(words: Sequence[Word]) -> list[Word]:
@@ -305,11 +304,10 @@ def _spoken(words: Sequence[Word]) -> list[Word]:
     return [word for word in words if word.text.strip(LEADING)]
 
 
-def inside(place: Box, size: tuple[int, int]) -> Box | None:
+def shown(place: Box, size: tuple[int, int]) -> Box | None:
     """A box clipped to a picture of this size and rounded to tenths of a pixel; None where less than one is left."""
-    x1, y1, x2, y2 = place
-    x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, size[0]), min(y2, size[1])
-    if x2 - x1 < 1 or y2 - y1 < 1:
+    x1, y1, x2, y2 = clipped = clip(place, size)
+    if min(sides(clipped)) < 1:
         return None
     return (round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1))
 

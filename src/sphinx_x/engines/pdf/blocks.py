@@ -20,8 +20,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.formulas import formula
 from sphinx_x.engines.pdf.hyphens import Ending, ending, no_blank, settled
 from sphinx_x.engines.pdf.words import Line, is_cjk

@@ -12,8 +12,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, area, centre, contains, overlaps, sides, union
 from sphinx_x.engines.pdf.text_layer import Frame, native
 
 MOST_OBJECTS, DEPTH = 30_000, 6
@@ -22,6 +21,8 @@ RULE_WIDTH, RULE_LENGTH = 2.0, 12.0
 """Points; what is thinner and longer is a ruled line."""
 CELL = 8
 """Pixels; shapes that are nearer than this to each other belong to one drawing."""
+NEAR = 2
+"""Pixels; drawings and images that are nearer than this to each other are one figure."""
 LEAST_SIDE, LEAST_AREA, SCAN = 24, 0.004, 0.85
 """Pixels of a figure's shorter side, its share of the page, and the share from which an image is the page itself."""
 LAYER = (ord("O"), ord("C"), 0)
@@ -93,13 +94,13 @@ def read_shapes(painted: Painted, frame: Frame) -> Shapes:
     shapes.rules = [box for kind, box in found if kind == "rule"]
     page_area = frame.width * frame.height
     images = [box for kind, box in found if kind == "image"]
-    shapes.scan = any(_area(box) > SCAN * page_area for box in images)
-    images = [box for box in images if 0 < _area(box) <= SCAN * page_area]
-    drawn = [(kind, box) for kind, box in found if kind in ("curve", "rectangle") and _area(box) < 0.7 * page_area]
+    shapes.scan = any(area(box) > SCAN * page_area for box in images)
+    images = [box for box in images if 0 < area(box) <= SCAN * page_area]
+    drawn = [(kind, box) for kind, box in found if kind in ("curve", "rectangle") and area(box) < 0.7 * page_area]
     curves = [box for kind, box in drawn if kind == "curve"]
     groups = [group for group in _groups([box for _, box in drawn], frame) if _count_in(curves, group) >= SHAPES]
     for box in _joined(images + groups):
-        if min(box[2] - box[0], box[3] - box[1]) >= LEAST_SIDE and _area(box) >= LEAST_AREA * page_area:
+        if min(sides(box)) >= LEAST_SIDE and area(box) >= LEAST_AREA * page_area:
             shapes.figures.append((box, IMAGE if _count_in(images, box) else _count_in(curves, box)))
     return shapes
 
@@ -180,7 +181,7 @@ def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> 
     raw.FPDFPath_GetDrawMode(handle, mode, stroke)
     if not mode.value and not stroke.value:
         return "", False
-    wide, high = place[2] - place[0], place[3] - place[1]
+    wide, high = sides(place)
     covers = bool(mode.value) or _stroke_width(handle) > RULE_WIDTH
     if min(wide, high) <= RULE_WIDTH:
         return "rule" if max(wide, high) >= RULE_LENGTH else "", True
@@ -201,13 +202,9 @@ def _stroke_width(handle: Any) -> float:
     return width.value * max(math.hypot(matrix.a, matrix.b), math.hypot(matrix.c, matrix.d))
 
 
-def _area(box: Box) -> float:
-    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
-
-
 def _count_in(boxes: Sequence[Box], around: Box) -> int:
-    x1, y1, x2, y2 = around
-    return sum(x1 <= (b[0] + b[2]) / 2 <= x2 and y1 <= (b[1] + b[3]) / 2 <= y2 for b in boxes)
+    """How many boxes have their middle in another."""
+    return sum(contains(around, centre(box)) for box in boxes)
 
 
 def _groups(boxes: Sequence[Box], frame: Frame) -> list[Box]:
@@ -243,14 +240,8 @@ def _joined(boxes: Sequence[Box]) -> list[Box]:
     """Boxes that overlap or touch become one; from top to bottom."""
     out: list[Box] = []
     for box in boxes:
-        while touching := [k for k, other in enumerate(out) if _touch(box, other)]:
+        while touching := [k for k, other in enumerate(out) if overlaps(box, other, NEAR)]:
             box = union([box, *(out[k] for k in touching)])
             out = [other for k, other in enumerate(out) if k not in touching]
         out.append(box)
     return sorted(out, key=lambda box: (box[1], box[0]))
-
-
-def _touch(a: Box, b: Box, near: float = 2) -> bool:
-    across = min(a[2], b[2]) - max(a[0], b[0])
-    down = min(a[3], b[3]) - max(a[1], b[1])
-    return across > -near and down > -near

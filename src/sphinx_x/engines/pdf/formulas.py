@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import union
 from sphinx_x.engines.pdf.words import Line, Word, is_cjk
 
 MATHS = re.compile(

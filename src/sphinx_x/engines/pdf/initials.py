@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import union
 from sphinx_x.engines.pdf.hyphens import common_words
 from sphinx_x.engines.pdf.words import LARGE, Line, Word, is_initial
 

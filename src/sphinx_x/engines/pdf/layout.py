@@ -26,8 +26,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, intersection, sides, union
 from sphinx_x.engines.pdf.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_caption, is_entry
 from sphinx_x.engines.pdf.listed import contents, descriptions, inner_paragraphs
 from sphinx_x.engines.pdf.listings import is_listing
@@ -249,5 +248,4 @@ def _together(before: Block, block: Block, last: Tag | None, tag: Tag | None, bo
 
 
 def _share_x(a: Box, b: Box) -> float:
-    shared = min(a[2], b[2]) - max(a[0], b[0])
-    return shared / max(min(a[2] - a[0], b[2] - b[0]), 1e-6)
+    return sides(intersection(a, b))[0] / max(min(sides(a)[0], sides(b)[0]), 1e-6)

@@ -13,8 +13,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.blocks import INDEX_LINES, MARKER, NUMBER, Block, Column, entries
 from sphinx_x.engines.pdf.formulas import formula, gathered
 from sphinx_x.engines.pdf.words import Line

@@ -11,7 +11,7 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, area, intersection, share_within, sides
 from sphinx_x.engines.pdf.annotations import flattened, read_annotations
 from sphinx_x.engines.pdf.blocks import Block
 from sphinx_x.engines.pdf.covers import covered
@@ -244,10 +244,9 @@ def _figures(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[L
     figures = []
     rest = list(lines)
     for box, count in shapes.figures:
-        area = (box[2] - box[0]) * (box[3] - box[1])
-        inside = [line for line in rest if _share_inside(line.box, box) > IN_FIGURE]
-        covered = sum((line.box[2] - line.box[0]) * (line.box[3] - line.box[1]) for line in inside)
-        if covered > TEXT_IN_DRAWING * area or 2 * sum(len(line.words) for line in inside) > count:
+        inside = [line for line in rest if share_within(line.box, box) > IN_FIGURE]
+        covered = sum(area(line.box) for line in inside)
+        if covered > TEXT_IN_DRAWING * area(box) or 2 * sum(len(line.words) for line in inside) > count:
             continue  # framed text
         figures.append(Block(inside, box, "figure"))
         taken = set(map(id, inside))
@@ -259,15 +258,9 @@ def _taken(figures: Sequence[Block], lines: Sequence[Line]) -> list[Line]:
     """Gives lines of other directions to the figures they are in; returns the others."""
     rest = []
     for line in lines:
-        around = next((figure for figure in figures if _share_inside(line.box, figure.box) > IN_FIGURE), None)
+        around = next((figure for figure in figures if share_within(line.box, figure.box) > IN_FIGURE), None)
         (rest if around is None else around.lines).append(line)
     return rest
-
-
-def _share_inside(box: Box, other: Box) -> float:
-    across = min(box[2], other[2]) - max(box[0], other[0])
-    down = min(box[3], other[3]) - max(box[1], other[1])
-    return max(across, 0) * max(down, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
 
 
 def _with_figures(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
@@ -276,12 +269,12 @@ def _with_figures(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
     for figure in figures:
         best, place = math.inf, len(out)
         for number, block in enumerate(out):
-            across = min(block.box[2], figure.box[2]) - max(block.box[0], figure.box[0])
+            across, _ = sides(intersection(block.box, figure.box))
             below = block.box[1] - figure.box[3]
-            if across > 0 and -0.3 * (figure.box[3] - figure.box[1]) <= below < best:
+            if across > 0 and -0.3 * sides(figure.box)[1] <= below < best:
                 best, place = below, number
         if place == len(out) and out:  # nothing below it: after the last block above
-            above = [n for n, b in enumerate(out) if min(b.box[2], figure.box[2]) > max(b.box[0], figure.box[0])]
+            above = [n for n, block in enumerate(out) if sides(intersection(block.box, figure.box))[0] > 0]
             place = max(above, default=len(out) - 1) + 1
         out.insert(place, figure)
     return out

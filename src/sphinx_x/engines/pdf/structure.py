@@ -10,7 +10,7 @@ from typing import Any
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import union
 from sphinx_x.engines.pdf.blocks import Block
 from sphinx_x.engines.pdf.words import Line
 

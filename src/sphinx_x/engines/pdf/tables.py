@@ -12,8 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, intersection, sides, union
 from sphinx_x.engines.pdf.blocks import Block, is_caption
 from sphinx_x.engines.pdf.listings import is_listing
 from sphinx_x.engines.pdf.order import joined_row, rows_of, running_text
@@ -110,8 +109,7 @@ def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed
 def _parts(upright: Box, between: Box) -> bool:
     """Whether an upright line parts what is between two level ones into cells."""
     inside = between[0] + SAME < upright[0] < between[2] - SAME
-    shared = min(upright[3], between[3]) - max(upright[1], between[1])
-    return inside and shared > 0.8 * (between[3] - between[1])
+    return inside and sides(intersection(upright, between))[1] > 0.8 * sides(between)[1]
 
 
 def _beside_strip(lines: Sequence[Line], rows: int) -> int:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sphinx_x.data.sample import Box
-from sphinx_x.engines.nano.tasks import union
+from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.engines.pdf.tracking import tracked

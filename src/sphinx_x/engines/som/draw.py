@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sphinx_x.engines.som.labels import font_at, label_size, overlap
+from sphinx_x.boxes import centre, nearest, overlaps, sides
+from sphinx_x.engines.som.labels import font_at, label_size
 from sphinx_x.engines.som.marks import Mark, Marked
-from sphinx_x.engines.som.regions import Polygon, Region, cut_out, inside
+from sphinx_x.engines.som.regions import Polygon, Region, clamped, cut_out
 
 ALPHA = 0.35
 """How much of its colour lies over a masked region."""
@@ -31,7 +32,7 @@ def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) ->
     for mark in marks:
         _draw_place(draw, mark, regions[mark.region], width)
     for mark in marks:
-        if mark.moved and not overlap(mark.rect, mark.box, NEAR):
+        if mark.moved and not overlaps(mark.rect, mark.box, NEAR):
             _draw_leader(draw, mark, width)
     for mark in marks:
         _draw_label(draw, mark)
@@ -49,17 +50,17 @@ def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: in
     left, top, right, bottom = mark.box
     if mark.kind == "point":
         x, y = mark.point
-        dot = min(1.5 * width, min(right - left, bottom - top) / 8) + 1  # letters are still read below it
+        dot = min(1.5 * width, min(sides(mark.box)) / 8) + 1  # letters are still read below it
         for radius, colour in ((dot + 1, mark.ink), (dot, mark.colour)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         return
     pieces = [mark.polygon]
     if mark.kind == "box":
         pieces = [_grown(((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)), width + 1)]
-    elif mark.kind == "polygon" and min(right - left, bottom - top) < 4 * mark.font:
+    elif mark.kind == "polygon" and min(sides(mark.box)) < 4 * mark.font:
         pieces = [_grown(mark.polygon, width + 1)]
     elif mark.kind == "mask" and region.mask is None and region.polygons:
-        pieces = [inside(polygon, mark.box) for polygon in region.polygons]
+        pieces = [clamped(polygon, mark.box) for polygon in region.polygons]
     for colour, wide in ((mark.ink, width + 2), (mark.colour, width)):
         for corners in pieces:
             if len(corners) > 1:
@@ -76,25 +77,20 @@ def _grown(polygon: Polygon, pixels: float) -> Polygon:
 
 def _draw_leader(draw: ImageDraw.ImageDraw, mark: Mark, width: int) -> None:
     """From the label to its region, where it does not stand on it."""
-    left, top, right, bottom = mark.rect
-    start = ((left + right) / 2, (top + bottom) / 2)
-    end = mark.point if mark.kind in ("point", "mask") else _nearest(mark.box, start)
+    start = centre(mark.rect)
+    end = mark.point if mark.kind in ("point", "mask") else nearest(mark.box, start)
     draw.line([start, end], fill=mark.ink, width=width + 2)
     draw.line([start, end], fill=mark.colour, width=width)
-
-
-def _nearest(box: Sequence[float], point: tuple[float, float]) -> tuple[float, float]:
-    return min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3])
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
     left, top, right, bottom = mark.rect
     draw.rectangle((left, top, right - 1, bottom - 1), fill=mark.colour, outline=mark.ink)
-    middle = ((left + right) / 2, (top + bottom) / 2)
-    draw.text(middle, mark.label, fill=mark.ink, font=font_at(mark.font), anchor="mm")
+    draw.text(centre(mark.rect), mark.label, fill=mark.ink, font=font_at(mark.font), anchor="mm")
 
 
 def fits(mark: Mark) -> bool:
     """Whether the text of a label is no larger than the label."""
+    wide, high = sides(mark.rect)
     width, height = label_size(mark.label, mark.font)
-    return width <= mark.rect[2] - mark.rect[0] and height <= mark.rect[3] - mark.rect[1]
+    return width <= wide and height <= high

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.data.sample import Box, ImageRef, Sample
+from sphinx_x.boxes import Box
+from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.som import writing
 from sphinx_x.engines.som.checks import check_exchange

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, centre, encloses, sides
 from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.nouns import a_noun, counted_noun, head, is_plural
 from sphinx_x.engines.som.regions import Region, cut_out
@@ -105,9 +105,9 @@ class Known:
         over more than half of a side that it is said to be on, and of `in the middle` where it reaches beyond that.
         """
         box, point = self.mark.box, self.mark.point
-        middles = [(box[k] + box[k + 2]) / 2 / self.size[k] for k in range(2)]
+        middles = [middle / side for middle, side in zip(centre(box), self.size, strict=True)]
         thirds = [_third(middle) for middle in middles]
-        spans = [(box[k + 2] - box[k]) / self.size[k] for k in range(2)]
+        spans = [span / side for span, side in zip(sides(box), self.size, strict=True)]
         apart = any(_third(point[k] / self.size[k]) != thirds[k] for k in range(2))
         wide = any(third != 1 and span > WIDE for third, span in zip(thirds, spans, strict=True))
         beyond = any(3 * box[k] < self.size[k] or 3 * box[k + 2] > 2 * self.size[k] for k in range(2))
@@ -184,12 +184,8 @@ def lies(one: Known, other: Known) -> str:
     found = directions(one.mark.box, other.mark.box)
     if found:
         return " and ".join(reversed(found))
-    return "inside" if one.domain != "natural" and _holds(other.mark.box, one.mark.box) else ""
-
-
-def _holds(outer: Box, inner: Box) -> bool:
-    around = outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
-    return around and outer != inner
+    inside = encloses(other.mark.box, one.mark.box) and other.mark.box != one.mark.box
+    return "inside" if one.domain != "natural" and inside else ""
 
 
 def compared(one: Known, other: Known) -> int:

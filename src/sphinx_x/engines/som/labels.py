@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import ImageFont
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, BoxOf, encloses, overlaps, sides
 from sphinx_x.engines.som.overlaps import Kept
 
 SMALLEST = 10
@@ -19,8 +19,6 @@ GAP = 1
 HIDING = 0.5
 """Share of a region that its label may cover; where it would cover more, it stands beside it."""
 NO_ROOM = "no room for its label"
-Rect = tuple[int, int, int, int]
-"""Left, top, right and bottom in whole pixels, the last two not included."""
 
 
 @cache
@@ -49,7 +47,7 @@ def place_labels(
     font: int,
     beside: bool,
     avoid: Sequence[Box] = (),
-) -> tuple[list[Rect | None], int]:
+) -> tuple[list[BoxOf[int] | None], int]:
     """The label of each region that has room for one, and the size of their text.
 
     boxes: around each region; texts: labels are as wide as the widest of these; font: what is tried first, then
@@ -57,7 +55,7 @@ def place_labels(
     beside it, as that of one that it would hide always does, if it can not on what lies in `avoid`. Regions with the
     least depth choose first.
     """
-    best: tuple[int, list[Rect | None], int] = (-1, [None] * len(kept), font)
+    best: tuple[int, list[BoxOf[int] | None], int] = (-1, [None] * len(kept), font)
     while True:
         wide = max((label_size(text, font) for text in texts), default=(0, 0))
         found = _place(kept, boxes, size, wide, beside, avoid)
@@ -76,11 +74,11 @@ def _place(
     label: tuple[int, int],
     beside: bool,
     avoid: Sequence[Box],
-) -> list[Rect | None]:
-    found: list[Rect | None] = [None] * len(kept)
+) -> list[BoxOf[int] | None]:
+    found: list[BoxOf[int] | None] = [None] * len(kept)
     if label[0] > size[0] or label[1] > size[1]:
         return found
-    placed: list[Rect] = []
+    placed: list[BoxOf[int]] = []
     order = sorted(range(len(kept)), key=lambda k: (kept[k].distances.max() * kept[k].step ** 2, k))
     for k in order:
         one = kept[k]
@@ -89,21 +87,23 @@ def _place(
         inside, around = _inside(one, size, label, placed), _beside(boxes[k], size, label)
         if hidden or (beside and narrow):
             places = list(around)
-            hiding = [sum(overlap(rect, other) for other in avoid) for rect in places]
+            hiding = [sum(overlaps(rect, other) for other in avoid) for rect in places]
             ways = ([places[n] for n in sorted(range(len(places)), key=lambda n: hiding[n])], inside)
         else:
             ways = (inside, around)
         rects = (rect for way in ways for rect in way)
-        found[k] = next((rect for rect in rects if not any(overlap(rect, other, GAP) for other in placed)), None)
+        found[k] = next((rect for rect in rects if not any(overlaps(rect, other, GAP) for other in placed)), None)
         if found[k] is not None:
             placed.append(found[k])  # pyright: ignore[reportArgumentType]
     return found
 
 
-def _inside(one: Kept, size: tuple[int, int], label: tuple[int, int], placed: Sequence[Rect]) -> Iterator[Rect]:
+def _inside(
+    one: Kept, size: tuple[int, int], label: tuple[int, int], placed: Sequence[BoxOf[int]]
+) -> Iterator[BoxOf[int]]:
     """The best place of a region: of the blocks on which a label is free and inside the image, the deepest."""
-    point = _around(one.best(), label)
-    if _within(point, size):
+    point = _centred_on(one.best(), label)
+    if encloses((0, 0, *size), point):
         yield point
     room = one.distances.copy()
     width, height = label
@@ -127,11 +127,11 @@ def _inside(one: Kept, size: tuple[int, int], label: tuple[int, int], placed: Se
         room[down, across] = 0
     if room.max(initial=0) > 0:
         row, column = divmod(int(room.argmax()), columns)
-        rect = _around(one.at(row, column), label)
+        rect = _centred_on(one.at(row, column), label)
         yield _moved_in(rect, size)
 
 
-def _beside(box: Box, size: tuple[int, int], label: tuple[int, int]) -> Iterator[Rect]:
+def _beside(box: Box, size: tuple[int, int], label: tuple[int, int]) -> Iterator[BoxOf[int]]:
     """Above, below, left and right of a box, from its upper left corner on, then a label further away."""
     width, height = label
     left, top, right, bottom = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
@@ -148,28 +148,19 @@ def _beside(box: Box, size: tuple[int, int], label: tuple[int, int]) -> Iterator
             (right - width, bottom + far),
         ):
             rect = (x, y, x + width, y + height)
-            if _within(rect, size):
+            if encloses((0, 0, *size), rect):
                 yield rect
             elif far == 1:
                 yield _moved_in(rect, size)
 
 
-def _around(point: tuple[float, float], label: tuple[int, int]) -> Rect:
+def _centred_on(point: tuple[float, float], label: tuple[int, int]) -> BoxOf[int]:
     left, top = round(point[0] - label[0] / 2), round(point[1] - label[1] / 2)
     return left, top, left + label[0], top + label[1]
 
 
-def _moved_in(rect: Rect, size: tuple[int, int]) -> Rect:
+def _moved_in(rect: BoxOf[int], size: tuple[int, int]) -> BoxOf[int]:
     """The nearest place inside the image for a label that is not larger than it."""
-    width, height = rect[2] - rect[0], rect[3] - rect[1]
+    width, height = sides(rect)
     left, top = min(max(rect[0], 0), size[0] - width), min(max(rect[1], 0), size[1] - height)
     return left, top, left + width, top + height
-
-
-def _within(rect: Rect, size: tuple[int, int]) -> bool:
-    return rect[0] >= 0 and rect[1] >= 0 and rect[2] <= size[0] and rect[3] <= size[1]
-
-
-def overlap(one: Sequence[float], other: Sequence[float], gap: float = 0) -> bool:
-    """Whether two boxes have pixels in common, or less than `gap` between them."""
-    return one[0] < other[2] + gap and other[0] < one[2] + gap and one[1] < other[3] + gap and other[1] < one[3] + gap

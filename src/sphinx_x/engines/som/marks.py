@@ -15,12 +15,12 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, BoxOf, contains, intersection, overlaps
 from sphinx_x.engines.som.colours import Colour, choose, ink_on, palette
-from sphinx_x.engines.som.labels import NO_ROOM, Rect, font_of, overlap, place_labels
+from sphinx_x.engines.som.labels import NO_ROOM, font_of, place_labels
 from sphinx_x.engines.som.outlines import area_of, outline, simplify
 from sphinx_x.engines.som.overlaps import Kept, resolve
-from sphinx_x.engines.som.regions import Polygon, Region, inside
+from sphinx_x.engines.som.regions import Polygon, Region, clamped
 from sphinx_x.errors import DataError
 from sphinx_x.images import Source, open_image
 
@@ -74,7 +74,7 @@ class Mark:
     box: Box
     polygon: Polygon
     share: float
-    rect: Rect
+    rect: BoxOf[int]
     colour: Colour
     ink: Colour
     font: int
@@ -120,9 +120,9 @@ def place_marks(
         if rect is None:
             left_out[one.number] = NO_ROOM
             continue
-        taken = {mark.colour for mark in marks if overlap(mark.box, box, 3 * font)}
+        taken = {mark.colour for mark in marks if overlaps(mark.box, box, 3 * font)}
         colour = choose(colours, _mean_colour(image, rect), taken, len(marks))
-        x, y = point = one.best()
+        point = one.best()
         marks.append(
             Mark(
                 label=label_of(len(marks), settings.alphabet),
@@ -136,18 +136,18 @@ def place_marks(
                 colour=colour,
                 ink=ink_on(colour),
                 font=font,
-                moved=not (rect[0] <= x <= rect[2] and rect[1] <= y <= rect[3]),
+                moved=not contains(rect, point),
             )
         )
     return Marked(image.size, tuple(marks), tuple(sorted(left_out.items())))
 
 
 def _inner_box(region: Region, size: tuple[int, int]) -> Box:
-    left, top, right, bottom = region.bounds()
-    return max(left, 0.0), max(top, 0.0), min(right, float(size[0])), min(bottom, float(size[1]))
+    width, height = map(float, size)
+    return intersection(region.bounds(), (0.0, 0.0, width, height))
 
 
-def _mean_colour(image: Image.Image, rect: Rect) -> tuple[float, float, float]:
+def _mean_colour(image: Image.Image, rect: BoxOf[int]) -> tuple[float, float, float]:
     red, green, blue = np.asarray(image.crop(rect)).reshape(-1, 3).mean(0).tolist()
     return red, green, blue
 
@@ -166,7 +166,7 @@ def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
         polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
     if len(polygon) > 3 and polygon[0] == polygon[-1]:
         polygon = polygon[:-1]
-    return inside(simplify(polygon, corners), box)
+    return clamped(simplify(polygon, corners), box)
 
 
 def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[Region]:

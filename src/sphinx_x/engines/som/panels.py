@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, BoxOf, sides
 from sphinx_x.engines.som.nouns import a_noun
 from sphinx_x.engines.som.regions import Region
 from sphinx_x.engines.som.scenes import Scene, SceneSource
@@ -36,15 +36,14 @@ class Board:
     """Draws panels as one JPEG: pictures, their boxes, the size of the whole and its background."""
 
     pictures: tuple[Picture, ...]
-    boxes: tuple[tuple[int, int, int, int], ...]
+    boxes: tuple[BoxOf[int], ...]
     size: tuple[int, int]
     background: tuple[int, int, int]
 
     def __call__(self) -> bytes:
         board = Image.new("RGB", self.size, self.background)
-        for picture, (left, top, right, bottom) in zip(self.pictures, self.boxes, strict=True):
-            image = open_picture(picture).resize((right - left, bottom - top), Image.Resampling.LANCZOS)
-            board.paste(image, (left, top))
+        for picture, box in zip(self.pictures, self.boxes, strict=True):
+            board.paste(open_picture(picture).resize(sides(box), Image.Resampling.LANCZOS), box[:2])
         content = io.BytesIO()
         board.save(content, "JPEG", quality=92)
         return content.getvalue()
@@ -121,7 +120,7 @@ def compose(scenes: Sequence[Scene], rows: int, columns: int, key: str) -> Scene
     rng = rng_of(key)
     gap, side = rng.choice(GAPS), rng.randint(*SIDE)
     background = rng.choice(((255, 255, 255), (0, 0, 0), (235, 235, 235)))
-    boxes: list[tuple[int, int, int, int]] = []
+    boxes: list[BoxOf[int]] = []
     top, right_most = gap, 0
     for row in range(rows):
         left = gap

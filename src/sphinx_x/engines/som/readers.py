@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.engines.som.regions import Polygon, Region, Rle
 from sphinx_x.engines.som.samples import SAMPLES
 from sphinx_x.engines.som.scenes import Domain, Relation, Scene, SceneSource
@@ -17,7 +18,6 @@ from sphinx_x.sources.agent import element_problem, read_seeclick
 from sphinx_x.sources.base import UNVERIFIED, Malformed, Raw, Record, Source, grouped
 from sphinx_x.sources.coco import COCO_API, coco_picture, name_of, said, size_of, visible
 from sphinx_x.sources.detection import COCO, LVIS, read_coco
-from sphinx_x.sources.dialogue import xywh
 from sphinx_x.sources.grounding import by_id, phrase_of
 from sphinx_x.sources.layout import page_of
 from sphinx_x.sources.spotting import Entries, parse_icdar2015, read_files, words_of
@@ -29,7 +29,7 @@ def build_coco(record: Record, raw: Raw, domain: Domain = "natural") -> Scene:
     regions: list[Region] = []
     left_out: Counter[str] = Counter()
     for annotation in annotations:
-        name, place = name_of(names, annotation["category_id"]), xywh(annotation["bbox"])
+        name, place = name_of(names, annotation["category_id"]), from_xywh(annotation["bbox"])
         if said(annotation, "iscrowd"):
             left_out["crowd"] += 1
         elif not name:
@@ -38,7 +38,7 @@ def build_coco(record: Record, raw: Raw, domain: Domain = "natural") -> Scene:
             left_out["empty box"] += 1
         else:
             polygons, mask = _segments(annotation.get("segmentation"))
-            regions.append(Region(name, box=(place[0], place[1], place[2], place[3]), polygons=polygons, mask=mask))
+            regions.append(Region(name, box=place, polygons=polygons, mask=mask))
     picture = raw.picture(coco_picture(image))
     return Scene(record.id, picture, tuple(regions), domain, size=size_of(image), left_out=left_out)
 
@@ -73,7 +73,7 @@ def build_visual_genome(record: Record, raw: Raw) -> Scene:
     numbers: dict[int, int] = {}
     left_out: Counter[str] = Counter()
     for thing in (thing for entry in entries for thing in entry["objects"]):
-        names, place = thing.get("names") or [thing.get("name") or ""], xywh([thing[key] for key in "xywh"])
+        names, place = thing.get("names") or [thing.get("name") or ""], from_xywh([thing[key] for key in "xywh"])
         name = phrase_of(names[0]).lower()
         if not name:
             left_out["object without a name"] += 1
@@ -82,7 +82,7 @@ def build_visual_genome(record: Record, raw: Raw) -> Scene:
         else:
             for number in (thing["object_id"], *thing.get("merged_object_ids", ())):
                 numbers[number] = len(regions)
-            regions.append(Region(name, box=(place[0], place[1], place[2], place[3])))
+            regions.append(Region(name, box=place))
     relations: list[Relation] = []
     for entry in relationships:
         first, second = (numbers.get(entry[end]["object_id"]) for end in ("subject", "object"))
@@ -128,7 +128,7 @@ def build_page(record: Record, raw: Raw, folder: str) -> Scene:
     """Layout regions of a page."""
     left_out: Counter[str] = Counter()
     found, picture = page_of(record, raw, folder, left_out)
-    regions = tuple(Region(name, box=(place[0], place[1], place[2], place[3])) for name, place in found)
+    regions = tuple(Region(name, box=place) for name, place in found)
     size = size_of(record.data["image"])
     return Scene(record.id, picture, regions, "document", size=size, left_out=left_out)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sphinx_x.data.sample import Box
+from sphinx_x.boxes import Box, around, clip, nearest
 from sphinx_x.errors import DataError
 
 Point = tuple[float, float]
@@ -89,8 +89,7 @@ class Region:
                 raise DataError("mask is empty")
             return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
         if any(self.polygons):
-            x, y = zip(*(corner for polygon in self.polygons for corner in polygon), strict=True)
-            return min(x), min(y), max(x), max(y)
+            return around(corner for polygon in self.polygons for corner in polygon)
         if self.box is None:
             raise DataError("region has no place")
         return self.box
@@ -107,10 +106,9 @@ def pixels_of(mask: np.ndarray | Rle, size: tuple[int, int] | None = None) -> np
     return mask.mask() if isinstance(mask, Rle) else np.asarray(mask, bool)
 
 
-def inside(polygon: Polygon, box: Box) -> Polygon:
+def clamped(polygon: Polygon, box: Box) -> Polygon:
     """A polygon with the corners that lie outside of a box moved to its border."""
-    left, top, right, bottom = box
-    return tuple((min(max(x, left), right), min(max(y, top), bottom)) for x, y in polygon)
+    return tuple(nearest(box, corner) for corner in polygon)
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,6 @@ def cut_out(region: Region, size: tuple[int, int]) -> Cut:
 
     Raises `DataError` where nothing of it is inside, or the mask is of another size.
     """
-    width, height = size
     if region.mask is not None:
         mask = pixels_of(region.mask, size)
         left, top, right, bottom = (int(n) for n in Region(mask=mask).bounds())
@@ -147,8 +144,8 @@ def cut_out(region: Region, size: tuple[int, int]) -> Cut:
     # every corner is looked at: what is no number is neither least nor greatest
     if not all(math.isfinite(n) for n in (*bounds, *(n for polygon in region.polygons for xy in polygon for n in xy))):
         raise DataError("region outside its image")
-    left, top = max(math.floor(bounds[0]), 0), max(math.floor(bounds[1]), 0)
-    right, bottom = min(math.ceil(bounds[2]), width), min(math.ceil(bounds[3]), height)
+    touched = (math.floor(bounds[0]), math.floor(bounds[1]), math.ceil(bounds[2]), math.ceil(bounds[3]))
+    left, top, right, bottom = clip(touched, size)
     if right <= left or bottom <= top:
         raise DataError("region outside its image")
     if not region.polygons:

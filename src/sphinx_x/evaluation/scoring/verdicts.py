@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sphinx_x.boxes import iou
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
-from sphinx_x.evaluation.metrics import iou
 from sphinx_x.evaluation.scoring import boxes, choice, text, vqa, yes_no
 from sphinx_x.evaluation.task import Reading
 from sphinx_x.model.views import plan_views

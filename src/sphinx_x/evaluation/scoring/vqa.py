@@ -54,8 +54,11 @@ def words_unified(text: str) -> str:
 
 def normalise(text: str) -> str:
     """An answer as it is compared."""
-    flat = text.replace("\n", " ").replace("\t", " ").strip()
-    return words_unified(punctuation_removed(flat))
+    return words_unified(punctuation_removed(_flat(text)))
+
+
+def _flat(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").strip()
 
 
 def vqa_accuracy(prediction: str, answers: Sequence[str], rule: Rule = "official") -> float:
@@ -65,13 +68,9 @@ def vqa_accuracy(prediction: str, answers: Sequence[str], rule: Rule = "official
     all annotators wrote the same, as the released program does it.
     """
     if rule == "script":
-        flat = [answer.replace("\n", " ").replace("\t", " ").strip() for answer in (prediction, *answers)]
-        if len(set(answers)) > 1:
-            prediction, answers = normalise(prediction), [normalise(answer) for answer in answers]
-        else:
-            prediction, answers = flat[0], list(answers)
-    else:
-        prediction, answers = normalise(prediction), [normalise(answer) for answer in answers]
+        prediction, *answers = (_flat(answer) for answer in (prediction, *answers))
+    if rule == "official" or len(set(answers)) > 1:
+        prediction, *answers = (normalise(answer) for answer in (prediction, *answers))
     same = [answer == prediction for answer in answers]
     others = (sum(same) - own for own in same)
     return sum(min(1.0, count / 3) for count in others) / len(answers)

@@ -20,10 +20,11 @@ _SIZE = re.compile(r"height(\d+)_width(\d+)")
 def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """A phrase with its box; the picture's size stands in the id."""
     made = published_item(row, number, folders)
-    box = tuple(float(corner) for corner in row["gt_answers"])
     size = _SIZE.fullmatch(made.id)
-    if len(box) != 4 or size is None:
+    if len(row["gt_answers"]) != 4 or size is None:
         raise DataError("gt_answers must be four numbers and question_id height<H>_width<W>")
+    x1, y1, x2, y2 = (float(corner) for corner in row["gt_answers"])
+    box = (x1, y1, x2, y2)
     shown = ", ".join(f"{corner:g}" for corner in box)
     return replace(made, box=box, size=(int(size[2]), int(size[1])), references=(shown,))
 

@@ -1,4 +1,4 @@
-"""The visual experts, one file each: its configuration and its module. A file that is put here is found."""
+"""The visual experts, one file each with its configuration and its module. A new file here is found automatically."""
 
 import importlib
 import pkgutil

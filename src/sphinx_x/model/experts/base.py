@@ -1,8 +1,8 @@
-"""What a visual expert is: one backbone, with its own resolution, its own normalisation and its own token layout.
+"""The interface of a visual expert: one backbone with its own resolution, normalisation and token layout.
 
-Small plain modules with plain parameter names. What the mixture asks of an expert: `channels`, and a forward that
-turns views of values between 0 and 1 into a global token and a map. An expert is one file of this package: a dataclass
-with its fields and a module that `register` makes known under the kind that the dataclass names.
+Experts are small plain modules with plain parameter names. The mixture needs two things of them: `channels`, and a
+forward pass that turns views with values from 0 to 1 into a global token and a map. Each expert is one file of this
+package, with a dataclass for its fields and a module that `register` makes known under the dataclass's kind.
 
 Shapes: B views, C channels, H x W pixels, h x w positions of the map.
 """
@@ -21,11 +21,16 @@ from sphinx_x.model.views import ViewGrid
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """What the configuration of every expert says.
+    """The fields that all experts' configurations share.
 
-    kind: the name by which its module is found; height, width: pixels that it wants; channels: of its tokens, or of
-    its stages, the last of which gives the tokens; mean, std: of the colours that it wants; resample: how views are
-    brought to its size, see `sphinx_x.model.resampling`.
+    Attributes:
+        kind: The name under which its module is registered.
+        height: Input height in pixels.
+        width: Input width in pixels.
+        channels: Channels of its tokens, or of its stages, of which the last gives the tokens.
+        mean: Mean of the colours it was trained on, from 0 to 1.
+        std: Standard deviation of these colours.
+        resample: How views are resized for it, see `sphinx_x.model.resampling`.
     """
 
     kind: str = ""
@@ -42,15 +47,19 @@ class ExpertConfig:
 
     @property
     def token_channels(self) -> int:
-        """Channels of its tokens."""
+        """Number of channels of its tokens."""
         return self.channels[-1] if isinstance(self.channels, tuple) else self.channels
 
 
 class Expert(nn.Module):
-    """Brings views to the expert's size and colours; a subclass computes `features`. channels: width of its tokens."""
+    """Base class that resizes and normalises views; a subclass computes `features`.
+
+    Attributes:
+        channels: Width of its tokens.
+    """
 
     config_class: type[ExpertConfig]
-    """The dataclass that describes it; `register` sets it."""
+    """The dataclass that describes it, set by `register`."""
 
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
@@ -59,9 +68,16 @@ class Expert(nn.Module):
         self.mean, self.std = config.mean, config.std
 
     def forward(self, pixels_B3HW: Tensor, grid: ViewGrid) -> tuple[Tensor, Tensor]:
-        """Views of `grid` with values from 0 to 1 -> global token (B, C), map (B, C, h, w).
+        """Compute the features of views.
 
-        Colours are computed in the precision they come in, the features in that of the weights.
+        Colours are normalised in the precision of the input, the features are computed in that of the weights.
+
+        Args:
+            pixels_B3HW: Views of `grid`, with values from 0 to 1.
+            grid: The model's views.
+
+        Returns:
+            The global token (B, C) and the map (B, C, h, w).
         """
         pixels_B3HW = resample(pixels_B3HW, self.size, self.resample, grid)
         mean = pixels_B3HW.new_tensor(self.mean)[:, None, None]
@@ -70,7 +86,7 @@ class Expert(nn.Module):
         return self.features(((pixels_B3HW - mean) / std).to(dtype))
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised views of the expert's own size -> global token (B, C), map (B, C, h, w)."""
+        """Map normalised views of the expert's own size to the global token (B, C) and the map (B, C, h, w)."""
         raise NotImplementedError("an expert defines its features")
 
 
@@ -79,10 +95,10 @@ AnyExpert = TypeVar("AnyExpert", bound=type[Expert])
 
 
 def register(config_class: type[ExpertConfig]) -> Callable[[AnyExpert], AnyExpert]:
-    """Class decorator: makes a module known as the expert that `config_class` describes.
+    """Class decorator that registers a module as the expert described by `config_class`.
 
     Raises:
-        ValueError: Another module is known under this kind.
+        ValueError: Another module is registered under this kind.
     """
 
     def known(expert: AnyExpert) -> AnyExpert:
@@ -97,10 +113,10 @@ def register(config_class: type[ExpertConfig]) -> Callable[[AnyExpert], AnyExper
 
 
 def find_expert(kind: Any) -> type[Expert]:
-    """The module of a kind of experts.
+    """Return the module of a kind of expert.
 
     Raises:
-        ValueError: No expert is known under this name; the message has the known ones.
+        ValueError: No expert is registered under this name; the message lists the known ones.
     """
     if kind not in _KINDS:
         raise ValueError(f"unknown kind of visual expert {kind!r}; known: {', '.join(sorted(_KINDS))}")
@@ -108,21 +124,21 @@ def find_expert(kind: Any) -> type[Expert]:
 
 
 def read_expert(fields: Mapping[str, Any]) -> ExpertConfig:
-    """The configuration that a dictionary of a config.json describes; lists become tuples.
+    """Return the configuration that a dictionary of a config.json describes; lists become tuples.
 
     Raises:
-        ValueError: The kind is not known, or a field has a value that it cannot have.
-        TypeError: A field is not one of this kind's.
+        ValueError: The kind is unknown, or a field has an invalid value.
+        TypeError: This kind has no such field.
     """
     config_class = find_expert(fields.get("kind")).config_class
     return config_class(**{name: as_tuples(value) for name, value in fields.items()})
 
 
 def as_tuples(value: Any) -> Any:
-    """Lists, and lists in them, as tuples: JSON knows no tuples, and configurations are compared."""
+    """Convert nested lists to tuples: JSON has no tuples, and configurations are compared."""
     return tuple(as_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def build_expert(config: ExpertConfig) -> Expert:
-    """The expert that a configuration describes, with fresh weights."""
+    """Build the expert that a configuration describes, with fresh weights."""
     return find_expert(config.kind)(config)

@@ -18,8 +18,13 @@ from sphinx_x.model.experts.base import Expert, ExpertConfig, register
 class ConvNextConfig(ExpertConfig):
     """A ConvNeXt expert, by default CLIP's xxlarge.
 
-    channels, depths: of each stage; strides: (down, across) of the stem and of the step into each later stage;
-    final_eps: of the last norm, where it is not `eps` as well.
+    Attributes:
+        channels: Channels of each stage.
+        depths: Number of blocks of each stage.
+        strides: (vertical, horizontal) stride of the stem and of the step into each later stage.
+        kernel: Size of the depthwise kernels.
+        eps: Epsilon of the norms.
+        final_eps: Epsilon of the last norm, where it is not `eps`.
     """
 
     kind: str = "convnext"
@@ -37,6 +42,7 @@ class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of a (B, C, h, w) map."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalize a map (B, C, h, w) over its channels."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -52,6 +58,7 @@ class ConvNextBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), 0.1))
 
     def forward(self, x_BChw: Tensor) -> Tensor:
+        """Apply the block to a map (B, C, h, w)."""
         y_BhwC = self.norm(self.depthwise(x_BChw).permute(0, 2, 3, 1))
         y_BhwC = self.contract(F.gelu(self.expand(y_BhwC))) * self.scale
         return x_BChw + y_BhwC.permute(0, 3, 1, 2)
@@ -69,7 +76,7 @@ class ConvNext(Expert):
             zip(config.channels, config.depths, config.strides, strict=True)
         ):
             convolution = nn.Conv2d(before, channels, stride, stride)
-            # the stem normalises behind its convolution, each later step before it
+            # the stem normalises after its convolution, each later step before it
             norm = ChannelNorm(channels if number == 0 else before, eps=config.eps)
             step = [convolution, norm] if number == 0 else [norm, convolution]
             blocks = [ConvNextBlock(channels, config.kernel, config.eps) for _ in range(depth)]
@@ -78,7 +85,7 @@ class ConvNext(Expert):
         self.norm = ChannelNorm(self.channels, eps=config.eps if config.final_eps is None else config.final_eps)
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Views -> (mean of the map, map)."""
+        """Map views to the mean of the map, and the map."""
         map_BChw = pixels_B3HW.contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             map_BChw = stage(map_BChw)

@@ -27,7 +27,7 @@ class DinoV2Config(VitConfig):
 
 @register(DinoV2Config)
 class DinoV2(VisionTransformer):
-    """DINOv2, self-supervised."""
+    """DINOv2, trained with self-supervision."""
 
     def __init__(self, config: DinoV2Config) -> None:
         super().__init__(config, SwiGlu if config.swiglu else Mlp, scaled=True)

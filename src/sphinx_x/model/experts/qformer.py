@@ -1,4 +1,4 @@
-"""BLIP-2's Q-Former as a visual expert: learned queries that look at a vision transformer's tokens.
+"""BLIP-2's Q-Former as a visual expert: learned queries that attend to a vision transformer's tokens.
 
 Shapes: B views, N tokens of a view, Q queries, C channels of the Q-Former, H x W pixels.
 """
@@ -18,10 +18,10 @@ from sphinx_x.model.experts.vit import VisionTransformer, VitConfig
 
 @dataclass(frozen=True)
 class QFormerConfig(ExpertConfig):
-    """BLIP-2's Q-Former over its own vision transformer: `queries` learned queries look at the view.
+    """BLIP-2's Q-Former over its own vision transformer: `queries` learned queries attend to the view.
 
-    vision_*: the vision transformer (EVA-g in the reference); channels, depth, heads, hidden: the Q-Former, which looks
-    at the view in every `cross_every`-th layer.
+    The fields `vision_*` describe the vision transformer (EVA-g in the reference); channels, depth, heads and hidden
+    describe the Q-Former, which attends to the view in every `cross_every`-th layer.
     """
 
     kind: str = "qformer"
@@ -42,7 +42,7 @@ class QFormerConfig(ExpertConfig):
 
 
 class Attention(nn.Module):
-    """Attention of the queries to `source` channels, residual, then norm (post-norm, as in BERT)."""
+    """Attention of the queries to `source` channels, a residual connection, then the norm (post-norm, as in BERT)."""
 
     def __init__(self, config: QFormerConfig, source: int) -> None:
         super().__init__()
@@ -54,13 +54,14 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(config.channels, eps=config.eps)
 
     def forward(self, x_BQC: Tensor, source_BNC: Tensor) -> Tensor:
+        """Let the queries attend to the source."""
         pairs = ((self.query, x_BQC), (self.key, source_BNC), (self.value, source_BNC))
         query, key, value = (layer(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer, y in pairs)
         return self.norm(x_BQC + self.out(attend(query, key, value).transpose(1, 2).flatten(2)))
 
 
 class Layer(nn.Module):
-    """Attention among the queries, to the view where there is `cross`, and a feed-forward layer."""
+    """Self-attention of the queries, attention to the view if `cross`, and a feed-forward layer."""
 
     def __init__(self, config: QFormerConfig, cross: bool) -> None:
         super().__init__()
@@ -71,6 +72,7 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(config.channels, eps=config.eps)
 
     def forward(self, x_BQC: Tensor, view_BNC: Tensor) -> Tensor:
+        """Apply the layer to the queries."""
         x_BQC = self.attention(x_BQC, x_BQC)
         if self.cross is not None:
             x_BQC = self.cross(x_BQC, view_BNC)
@@ -79,7 +81,7 @@ class Layer(nn.Module):
 
 @register(QFormerConfig)
 class QFormer(Expert):
-    """The queries' outputs stand in a column as its map; its global token is their mean."""
+    """BLIP-2's Q-Former; its map is a column of the queries' outputs, and its global token is their mean."""
 
     def __init__(self, config: QFormerConfig) -> None:
         super().__init__(config)
@@ -101,7 +103,7 @@ class QFormer(Expert):
         self.layers = nn.ModuleList(Layer(config, k % config.cross_every == 0) for k in range(config.depth))
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Views -> (mean of the queries, the queries as a map of Q x 1)."""
+        """Map views to the mean of the queries, and the queries as a map of Q x 1."""
         view_BNC = self.vision.encode(pixels_B3HW)
         x_BQC = self.norm(self.queries).expand(len(view_BNC), -1, -1)
         for layer in self.layers:

@@ -16,8 +16,11 @@ TanhMlp = partial(Mlp, gelu="tanh")
 
 @dataclass(frozen=True)
 class SiglipConfig(VitConfig):
-    """SigLIP, by default SO400M/14 for 384 pixels. head: whether its pooling is there; else the map's mean stands for
-    it."""
+    """SigLIP, by default SO400M/14 at 384 pixels.
+
+    Attributes:
+        head: Whether it has its pooling head; without one, the map's mean takes its place.
+    """
 
     kind: str = "siglip"
     height: int = 384
@@ -43,14 +46,14 @@ class AttentionPool(nn.Module):
         self.mlp = TanhMlp(config.channels, config.hidden)
 
     def forward(self, x_BNC: Tensor) -> Tensor:
-        """Tokens -> one of each view (B, C)."""
+        """Pool tokens (B, N, C) to one token for each view (B, C)."""
         y_B1C = self.attention(self.probe.expand(len(x_BNC), -1, -1), x_BNC, x_BNC, need_weights=False)[0]
         return (y_B1C + self.mlp(self.norm(y_B1C)))[:, 0]
 
 
 @register(SiglipConfig)
 class Siglip(VisionTransformer):
-    """SigLIP; its global token is what its pooling gives, which is what its captions were compared with."""
+    """SigLIP; its global token is the pooled one, with which captions were compared in its training."""
 
     stretch = 0
 
@@ -59,5 +62,5 @@ class Siglip(VisionTransformer):
         self.head = AttentionPool(config) if config.head else None
 
     def pool(self, x_BNC: Tensor) -> Tensor:
-        """Tokens -> pooled (B, C)."""
+        """Pool tokens (B, N, C) to (B, C)."""
         return x_BNC.mean(1) if self.head is None else self.head(x_BNC)

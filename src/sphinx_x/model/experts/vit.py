@@ -1,6 +1,6 @@
-"""The vision transformer that several experts are made of: one block and one trunk serve them all.
+"""The vision transformer behind several experts: one block and one trunk serve them all.
 
-What differs between them is told by arguments; each expert's own file gives them.
+The differences between them are arguments, which each expert's own file sets.
 
 Shapes: B views, N tokens of a view (the class token first), C channels, H x W pixels, h x w positions of the map.
 """
@@ -20,10 +20,16 @@ from sphinx_x.model.experts.base import Expert, ExpertConfig
 
 @dataclass(frozen=True)
 class VitConfig(ExpertConfig):
-    """What every vision transformer says of itself, with the sizes of a ViT-L/14.
+    """The fields of every vision transformer, with the sizes of a ViT-L/14.
 
-    patch: (down, across) pixels of a patch; depth: blocks; hidden: width of the feed-forward layers; positions: (rows,
-    columns) of the learned position embedding.
+    Attributes:
+        patch: (vertical, horizontal) pixels of a patch.
+        channels: Width of the tokens.
+        depth: Number of blocks.
+        heads: Number of attention heads.
+        hidden: Width of the feed-forward layers.
+        positions: (rows, columns) of the learned position embedding.
+        eps: Epsilon of the norms.
     """
 
     patch: tuple[int, int] = (14, 14)
@@ -36,7 +42,7 @@ class VitConfig(ExpertConfig):
 
 
 class SwiGlu(nn.Module):
-    """The giant's feed-forward layer; `gate_up` holds the gate and the value in one matrix."""
+    """The giant's feed-forward layer; `gate_up` joins the gate and the value in one matrix."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -44,12 +50,13 @@ class SwiGlu(nn.Module):
         self.down = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to tokens."""
         gate, value = self.gate_up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate) * value)
 
 
 class Mlp(nn.Module):
-    """The ordinary feed-forward layer. gelu: "none" for the exact one, "tanh" for its approximation."""
+    """The ordinary feed-forward layer; `gelu` is "none" for the exact function, "tanh" for its approximation."""
 
     def __init__(self, channels: int, hidden: int, gelu: str = "none") -> None:
         super().__init__()
@@ -58,15 +65,16 @@ class Mlp(nn.Module):
         self.down = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to tokens."""
         return self.down(F.gelu(self.up(x), approximate=self.gelu))
 
 
 MakeMlp = Callable[[int, int], nn.Module]
-"""(channels, hidden width) -> a feed-forward layer."""
+"""Builds a feed-forward layer from its width and its hidden width."""
 
 
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each with a learned scale where `scaled`."""
+    """Pre-norm attention and feed-forward layers, each with a learned scale if `scaled`."""
 
     def __init__(
         self, channels: int, heads: int, hidden: int, eps: float, mlp: MakeMlp = Mlp, scaled: bool = False
@@ -82,6 +90,7 @@ class Block(nn.Module):
         self.scale2 = nn.Parameter(torch.ones(channels)) if scaled else None
 
     def forward(self, x_BNC: Tensor) -> Tensor:
+        """Apply the block to tokens."""
         B, N, C = x_BNC.shape
         qkv = self.qkv(self.norm1(x_BNC)).view(B, N, 3, self.heads, C // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
@@ -92,14 +101,18 @@ class Block(nn.Module):
 
 
 class VisionTransformer(Expert):
-    """Patches, behind a class token, through blocks and a final norm; its global token is the class token.
+    """Patches after a class token, through blocks and a final norm; its global token is the class token.
 
-    mlp: makes a block's feed-forward layer; scaled: DINOv2's layer scale; pre_norm: CLIP's norm ahead of the blocks,
-    where the patches have no bias; class_token: without one, a subclass says what the global token is.
+    Args:
+        config: Its sizes.
+        mlp: Builds a block's feed-forward layer.
+        scaled: Whether blocks have DINOv2's layer scale.
+        pre_norm: Whether CLIP's norm precedes the blocks; the patches then have no bias.
+        class_token: Whether there is a class token; without one, a subclass defines the global token.
     """
 
     stretch = 0.1
-    """Added to the map's size where the position embedding is resampled, as DINOv2 does it."""
+    """Added to the map's size when the position embedding is resampled, as DINOv2 does."""
 
     def __init__(
         self,
@@ -122,17 +135,17 @@ class VisionTransformer(Expert):
         self.norm = nn.LayerNorm(channels, eps=config.eps)
 
     def features(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Views -> (global token, map of patch tokens)."""
+        """Map views to the global token and the map of patch tokens."""
         x_BNC = self.encode(pixels_B3HW)
         h, w = (n // p for n, p in zip(pixels_B3HW.shape[-2:], self.patch_embed.kernel_size, strict=True))
         return self.pool(x_BNC), x_BNC[:, -h * w :].transpose(1, 2).unflatten(2, (h, w))
 
     def pool(self, x_BNC: Tensor) -> Tensor:
-        """Tokens -> global token (B, C)."""
+        """Return the global token (B, C) of tokens (B, N, C)."""
         return x_BNC[:, 0]
 
     def encode(self, pixels_B3HW: Tensor) -> Tensor:
-        """Normalised views -> tokens (B, N, C), the class token first."""
+        """Map normalised views to tokens (B, N, C), the class token first."""
         map_BChw = self.patch_embed(pixels_B3HW)
         B, _, h, w = map_BChw.shape
         x_BNC = map_BChw.flatten(2).transpose(1, 2)
@@ -146,10 +159,10 @@ class VisionTransformer(Expert):
         return self.norm(x_BNC)
 
     def _positions(self, h: int, w: int) -> Tensor:
-        """The position embedding, resampled where the map has another size.
+        """Return the position embedding, resampled if the map has another size.
 
-        As DINOv2 does it: bicubic, not antialiased, by the factor (size + 0.1) / positions; without a stretch, to the
-        size itself.
+        As in DINOv2: bicubic, not antialiased, by the factor (size + 0.1) / positions; without a stretch, to the size
+        itself.
         """
         if (h, w) == self.positions:
             return self.position_embed

@@ -1,0 +1,29 @@
+"""Inference: the single path from a question (and images) to an answer, for chat, evaluation and serving alike.
+
+- `sphinx`: `SphinxX`, a loaded model that answers
+- `session`: `Session`, a conversation of several turns
+- `prompts`: `Prompt`, one conversation as the model takes it
+- `asking`: the signature that `chat` and `ask` share, and the message that a question becomes
+- `generation`: stopping, streaming and default settings for the library's `generate`
+- `loading`: from a model folder to a model and its processor
+- `finding`: from a name to a model folder
+"""
+
+from sphinx_x.inference.asking import Images
+from sphinx_x.inference.finding import BUILT_IN, built_in_models, find_adapters, find_model
+from sphinx_x.inference.loading import load_processor
+from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.session import Session
+from sphinx_x.inference.sphinx import SphinxX
+
+__all__ = [
+    "BUILT_IN",
+    "Images",
+    "Prompt",
+    "Session",
+    "SphinxX",
+    "built_in_models",
+    "find_adapters",
+    "find_model",
+    "load_processor",
+]

@@ -1,0 +1,72 @@
+"""`Prompt`: one conversation with its images, as the model takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sphinx_x.errors import ImageError
+from sphinx_x.images import Source, open_image
+from sphinx_x.model.processing import render_views
+from sphinx_x.model.views import Layout, ViewGrid
+
+
+@dataclass
+class Prompt:
+    """One conversation, ready for the model.
+
+    Pixels are read each time `views` is accessed, and are not kept.
+
+    Attributes:
+        ids: Token ids (T,), in which every image already has its slots.
+        images: The images, as the caller gave them.
+        layouts: Where each image lies on its canvas.
+        grid: The model's canvas and sub-images.
+        padding_color: Colour of the canvas around an image, RGB from 0 to 255.
+        tokens_per_view: Visual tokens of one view, without its start and end tokens.
+        text: The prompt as text (see `PromptBuilder.written`).
+    """
+
+    ids: list[int]
+    images: list[Source]
+    layouts: list[Layout]
+    grid: ViewGrid
+    padding_color: Sequence[int]
+    tokens_per_view: int
+    text: str = ""
+
+    @property
+    def views(self) -> torch.Tensor:
+        """The kept views (V, 3, H, W) uint8, opened and rendered anew on each access.
+
+        Raises:
+            ImageError: A fault that only decoding shows: the file is truncated, or has changed since its size was read.
+        """
+        rendered = [torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)]
+        for source, layout in zip(self.images, self.layouts, strict=True):
+            image = open_image(source)
+            if image.size != (layout.width, layout.height):
+                size = f"{layout.width} x {layout.height}"
+                raise ImageError(f"a picture of {size} pixels has {image.width} x {image.height} when it is opened")
+            rendered.append(torch.from_numpy(render_views(image, layout, self.padding_color)))
+        return torch.cat(rendered)
+
+    @property
+    def visual_tokens(self) -> int:
+        """Number of tokens that the images take, skip tokens included."""
+        return sum(self._tokens(layout, layout.views, layout.skipped) for layout in self.layouts)
+
+    @property
+    def unskipped_tokens(self) -> int:
+        """Number of tokens that the images would take if no sub-image were skipped."""
+        return sum(self._tokens(layout, layout.views + layout.skipped, 0) for layout in self.layouts)
+
+    @property
+    def width(self) -> int:
+        """Total width of the images on their canvases, in pixels."""
+        return sum(layout.content()[2] for layout in self.layouts)
+
+    def _tokens(self, layout: Layout, views: int, skipped: int) -> int:
+        return views * (self.tokens_per_view + 2) + skipped
