@@ -18,7 +18,7 @@ from sphinx_x.endpoints.spending import StopError
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.judge import Judge, read_judge
 from sphinx_x.evaluation.scores import Scored, as_text, read_items, score_answers
-from sphinx_x.evaluation.task import find_task
+from sphinx_x.evaluation.task import Reading, Rule, find_task
 
 KEY = "sk-test-Zq81/xW02.very-secret"
 ANSWERS = {0: "x = -1", 1: "a desk lamp", 2: "somewhere"}
@@ -40,9 +40,7 @@ def a_judge(url: str, folder: Path, **settings) -> Judge:
     return read_judge(str(file), None, None, folder)
 
 
-def scored(name: str, data: Path, answers: dict[int, str], judge: Judge | None, rule="official") -> Scored:
-    from sphinx_x.evaluation.task import Reading
-
+def scored(name: str, data: Path, answers: dict[int, str], judge: Judge | None, rule: Rule = "official") -> Scored:
     chosen = find_task(name)[0]
     return score_answers(chosen, read_items(chosen, data), answers, Reading(rule), judge=judge)
 
@@ -263,7 +261,7 @@ def test_llavabench_uses_the_published_prompts_where_they_lie_beside(tmp_path):
     with serve_judge(lambda _: "8 8") as endpoint:
         found = scored("llavabench", tmp_path / "data", {1: "A bay."}, a_judge(endpoint.url, tmp_path / "j"))
         assert endpoint.calls[0].text.endswith("[System]\nRate detail.\n\n")
-    assert found.judge["prompts"] == ["rule.json of the LLaVA repository"]
+    assert found.judge is not None and found.judge["prompts"] == ["rule.json of the LLaVA repository"]
 
 
 def test_infimm_counts_questions_of_high_complexity_twice(tmp_path):

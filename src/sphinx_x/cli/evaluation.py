@@ -81,7 +81,13 @@ def evaluate(
     if against is not None and not samples:
         raise SphinxXError("--against goes with --samples")
     if tasks is None:
-        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled, "--judge": judge}
+        given = {
+            "--data": data,
+            "--limit": limit,
+            "--blind": blind,
+            "--shuffled": shuffled,
+        }
+        given |= {"--judge": judge, "--judge-model": judge_model, "--judge-key": judge_key}
         for option, value in {**given, "--max-new-tokens": max_new_tokens}.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
@@ -136,6 +142,8 @@ def _run_tasks(
         from sphinx_x.inference import SphinxX
 
     chosen = choose([name for name in tasks.split(",") if name.strip()], data)
+    if judge is not None and all(one.task.judging is None for one in chosen):
+        raise SphinxXError("--judge: none of these tasks wants a judge")
     shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
     try:
         with joined() as rank, _progress(rank.number == 0) as told:

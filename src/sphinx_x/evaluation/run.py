@@ -15,7 +15,7 @@ from sphinx_x.evaluation.asking import Asking, Shown, ask, shown_items
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import calibration_error
 from sphinx_x.evaluation.ranks import Rank
-from sphinx_x.evaluation.scores import Scored, read_items, score_answers
+from sphinx_x.evaluation.scores import Scored, known, read_items, score_answers
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
@@ -63,7 +63,7 @@ class Row:
         pairs = [
             (answer.probability, verdict.score)
             for answer, verdict in zip(self.answers, self.scored.verdicts, strict=True)
-            if answer.probability is not None
+            if answer.probability is not None and known(verdict.score) is not None
         ]
         return calibration_error([sure for sure, _ in pairs], [right for _, right in pairs]) if pairs else None
 
