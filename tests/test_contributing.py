@@ -115,7 +115,7 @@ def test_a_data_set_is_added(tmp_path, monkeypatch, capsys):
     code, out, err = run(*arguments, capsys=capsys)
     assert code == 0 and "1 samples with 1 answers" in out, err
     sample = SampleReader(tmp_path / "out")[0]
-    assert (sample.source, sample.messages[-1]["content"][0]["text"]) == ("sayings", "saves nine.")
+    assert (sample.source, sample.messages[-1].parts[0].text) == ("sayings", "saves nine.")
 
 
 def test_a_measure_is_added():
@@ -155,7 +155,7 @@ def test_a_question_kind_is_added(tmp_path, monkeypatch):
     settings = questions.QuestionSettings(weights={"count_blocks": 1})
     asked = questions.ask(page, settings, random.Random(0))
     assert asked.kinds == ["count_blocks"]
-    assert asked.messages[-1]["content"][-1]["text"] == str(len(page.blocks)) and len(page.blocks) == 1
+    assert asked.messages[-1].parts[-1].text == str(len(page.blocks)) and len(page.blocks) == 1
     document.close()
 
 

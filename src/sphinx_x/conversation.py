@@ -15,8 +15,8 @@ but not learned.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sphinx_x.boxes import Box
@@ -25,7 +25,11 @@ from sphinx_x.errors import PromptError
 ROLES = ("system", "user", "assistant")
 PLACES = {"box": (4, False), "point": (2, False), "boxes": (4, True), "points": (2, True)}
 """Parts that point at a place: how many numbers each place has, and whether the part holds a list of them."""
+KEYS = {"text": ("type", "text"), "image": ("type",)} | {kind: ("type", kind, "image") for kind in PLACES}
+"""What the parts of each type hold."""
 IMAGE = "<image>"
+LONGEST = 1_000_000
+"""Pixels of the longest side that is believed."""
 Numbers = tuple[float, ...]
 
 
@@ -43,10 +47,24 @@ class Image:
 
 @dataclass(frozen=True)
 class Place:
-    """Boxes (x1, y1, x2, y2) or points (x, y) in pixels of image number `image`, written in one pair of brackets."""
+    """Boxes (x1, y1, x2, y2) or points (x, y) in pixels of image number `image`, written in one pair of brackets.
+
+    several: whether it is kept as a list, also where it holds one place.
+    """
 
     image: int
     places: tuple[Numbers, ...]
+    several: bool = field(default=False, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """The type of the part: a key of `PLACES`."""
+        one = "box" if len(self.places[0]) == 4 else "point"
+        return {"box": "boxes", "point": "points"}[one] if self.several or len(self.places) > 1 else one
+
+    def moved(self, move: Callable[[Numbers], Sequence[float]]) -> Place:
+        """The same with every place moved."""
+        return replace(self, places=tuple(tuple(move(place)) for place in self.places))
 
 
 Part = Text | Image | Place
@@ -54,44 +72,137 @@ Part = Text | Image | Place
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: a role of `ROLES` and its parts in order. trained: an answer is learned, not only read."""
+    """One turn: a role of `ROLES` and its parts in order.
+
+    trained: an answer is learned, not only read; plain: it is kept as one text with placeholders, not as a list.
+    """
 
     role: str
     parts: tuple[Part, ...]
     trained: bool = True
+    plain: bool = field(default=False, compare=False)
+
+    def to_dict(self) -> dict:
+        """As JSON; `parse_messages` reads it."""
+        content: str | list = [_part_dict(part) for part in self.parts]
+        if self.plain:
+            content = "".join(part.text if isinstance(part, Text) else IMAGE for part in self.parts)
+        return {"role": self.role, "content": content} | ({} if self.trained else {"train": False})
+
+    def moved(self, move: Callable[[Place], Place]) -> Message:
+        """The same with every box and point moved."""
+        return replace(self, parts=tuple(move(part) if isinstance(part, Place) else part for part in self.parts))
+
+    def shown(self, place: Callable[[Place], str]) -> str:
+        """What it says, for people; place: writes boxes and points. Images are no text."""
+        return "".join(
+            part.text if isinstance(part, Text) else place(part) if isinstance(part, Place) else ""
+            for part in self.parts
+        )
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything but images and white space in it."""
+        return any(isinstance(part, Place) or (isinstance(part, Text) and part.text.strip()) for part in self.parts)
 
 
-def parse_messages(messages: Sequence[Mapping]) -> list[Message]:
-    """Reads role/content dictionaries into messages; raises `PromptError` naming the message that is wrong."""
-    return [_parse_message(message, number) for number, message in enumerate(messages, 1)]
+def _part_dict(part: Part) -> dict:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "image"}
+    places = [list(place) for place in part.places]
+    several = PLACES[part.kind][1]
+    return {"type": part.kind, "image": part.image, part.kind: places if several else places[0]}
 
 
-def _parse_message(message: Mapping, number: int) -> Message:
-    role = message.get("role")
-    if role not in ROLES:
-        raise PromptError(f"message {number}: role must be one of {', '.join(ROLES)}, not {role!r}")
+class MessageError(PromptError):
+    """A message that is not what it should be.
+
+    number: of the message, from 0; field: in it; reason: the same for all messages of which it is true; detail: of
+    this one.
+    """
+
+    def __init__(self, number: int, field: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"message {number + 1}: {': '.join(filter(None, (f'{field} {reason}', detail)))}")
+        self.number, self.field, self.reason, self.detail = number, field, reason, detail
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.number, self.field, self.reason, self.detail)
+
+
+def parse_messages(messages: Sequence[Mapping], images: int | None = None) -> list[Message]:
+    """Reads role/content dictionaries into messages.
+
+    Args:
+        messages: As they are written in the notes of this module.
+        images: How many images boxes and points may name; None: as many as they like.
+
+    Raises:
+        MessageError: A message is wrong; it names which one, and the field.
+    """
+    return [_parse_message(message, number, images) for number, message in enumerate(messages)]
+
+
+def _parse_message(message: object, number: int, images: int | None) -> Message:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    if not isinstance(message, Mapping) or role not in ROLES:
+        raise MessageError(number, "role", f"must be one of {', '.join(ROLES)}")
+    _check_keys(message, ("role", "content", "train"), number, "")
     content, trained = message.get("content"), message.get("train", True)
     if not isinstance(trained, bool):
-        raise PromptError(f"message {number}: train must be true or false")
+        raise MessageError(number, "train", "must be true or false")
     if isinstance(content, str):
-        return Message(role, tuple(split_text(content)), trained)
-    if not isinstance(content, Sequence):
-        raise PromptError(f"message {number}: content must be a text or a list of parts")
-    return Message(role, tuple(part for item in content for part in _parse_part(item, number)), trained)
+        return Message(role, tuple(split_text(content)), trained, plain=True)
+    if not isinstance(content, list | tuple):
+        raise MessageError(number, "content", "must be a text or a list of parts")
+    parts = (_parse_part(part, number, f"content[{k}]", images) for k, part in enumerate(content))
+    return Message(role, tuple(parts), trained)
 
 
-def _parse_part(item: Mapping, number: int) -> list[Part]:
-    kind = item.get("type") if isinstance(item, Mapping) else None
-    if kind == "text" and isinstance(item.get("text"), str):
-        return [Text(item["text"])]
-    if kind == "image":
-        return [Image()]
-    if kind in PLACES:
-        wanted, several = PLACES[kind]
-        places: Any = item.get(kind) if several else [item.get(kind)]
-        if isinstance(places, Sequence) and all(isinstance(p, Sequence) and len(p) == wanted for p in places):
-            return [Place(int(item.get("image", 0)), tuple(tuple(float(n) for n in place) for place in places))]
-    raise PromptError(f"message {number}: not a text, image, box or point part: {str(item)[:80]}")
+def _check_keys(data: Mapping, names: Sequence[str], number: int, field: str) -> None:
+    for name in data:
+        if name not in names:
+            raise MessageError(number, f"{field}.{name}".removeprefix("."), "unknown field")
+
+
+def _parse_part(part: object, number: int, field: str, images: int | None) -> Part:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if isinstance(part, Mapping) and isinstance(kind, str) and kind in KEYS:
+        _check_keys(part, KEYS[kind], number, field)
+        if kind == "image":
+            return Image()
+        if kind in PLACES:
+            return _parse_place(part, kind, number, images)
+        if isinstance(part.get("text"), str):
+            return Text(part["text"])
+    raise MessageError(number, field, "not a text, image, box or point part", str(part)[:80])
+
+
+def _parse_place(part: Mapping, kind: str, number: int, images: int | None) -> Place:
+    wanted, several = PLACES[kind]
+    places: Any = part.get(kind) if several else [part.get(kind)]
+    if not isinstance(places, list | tuple) or not places:
+        raise MessageError(number, kind, "must be a non-empty list")
+    for place in places:
+        problem, detail = problem_of_place(place, wanted)
+        if problem:
+            raise MessageError(number, kind, problem, detail)
+    image = part.get("image", 0)
+    if type(image) is not int or not 0 <= image < (LONGEST if images is None else images):
+        raise MessageError(number, f"{kind}.image", "there is no such image", repr(image)[:80])
+    return Place(image, tuple(tuple(place) for place in places), several)
+
+
+def problem_of_place(numbers: object, wanted: int) -> tuple[str, str]:
+    """What is wrong with a box (four numbers wanted) or a point (two), and the detail of it; empty where nothing is."""
+    if not isinstance(numbers, list | tuple) or len(numbers) != wanted:
+        return f"must be {wanted} numbers", ""
+    if not all(type(n) in (int, float) and -LONGEST < n < LONGEST for n in numbers):
+        return f"must be {wanted} numbers", ""
+    if wanted == 4 and (numbers[2] <= numbers[0] or numbers[3] <= numbers[1]):
+        return "empty box", str(list(numbers))
+    return "", ""
 
 
 def split_text(text: str) -> list[Part]:

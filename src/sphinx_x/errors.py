@@ -72,7 +72,9 @@ class UnsupportedError(SphinxXError):
 
 @contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
-    """Import optional packages: `with needs_extra("data", "reading Parquet"): import pyarrow`.
+    """Turn failed imports of optional packages into an error that names the extra to install.
+
+    Use it as `with needs_extra("data", "reading Parquet"): import pyarrow`.
 
     Args:
         extra: The extra of this package that installs them.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from excerpts.files import picture, put
+from messages import dicts
 from sphinx_x.data.check import check
 from sphinx_x.data.mixture import Share, split_meta
 from sphinx_x.data.repack import repack
@@ -35,7 +36,7 @@ ALPACA_INPUT = (
 
 
 def turns(sample: Sample) -> list[str]:
-    return [message["content"] for message in sample.messages]
+    return [message["content"] for message in dicts(sample.messages)]
 
 
 def meta(folder: Path, *entries: object) -> Path:
@@ -75,7 +76,7 @@ def test_instructions_without_a_list_are_asked_as_they_are(tmp_path):
     picture(tmp_path / "red.png")
     put(tmp_path / "a.json", [record, query, {"instruction": "a", "query": "b", "output": "c"}])
     reader = SampleReader(tmp_path / "a.json")
-    assert [m["role"] for m in reader[0].messages] == ["system", "user", "assistant", "user", "assistant"]
+    assert [m.role for m in reader[0].messages] == ["system", "user", "assistant", "user", "assistant"]
     assert turns(reader[0]) == ["Short.", "Hi", "Ho", "Add.\n1 2", "3"]
     assert turns(reader[1]) == ["<image>What?", "Red"] and len(reader[1].images) == 1
     with pytest.raises(SampleError, match="query: stands beside instruction"):
@@ -267,7 +268,7 @@ def test_a_sample_that_is_not_trained_stays_so_in_shards(tmp_path):
     said = [*TALK["conversations"], {"from": "human", "value": "R"}, {"from": "gpt", "value": "B", "loss": False}]
     put(tmp_path / "a.json", [{"conversations": said}])
     repack(SampleReader(tmp_path / "a.json"), tmp_path / "out", "mine", 1)
-    assert [m.get("train", True) for m in SampleReader(tmp_path / "out")[0].messages] == [True, True, True, False]
+    assert [m.trained for m in SampleReader(tmp_path / "out")[0].messages] == [True, True, True, False]
 
 
 def test_a_document_is_one_row_whatever_its_pages(tmp_path, tiny):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from excerpts.files import picture
+from messages import dicts
 from paths import ROOT
-from sphinx_x.conversation import parse_messages
 from sphinx_x.data.check import check
 from sphinx_x.data.dialects import Form
 from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, PART_METADATA, REFUSED
@@ -33,7 +33,7 @@ def opened(folder: Path, *records: dict, **form) -> SampleReader:
 def trained_text(reader: SampleReader, processor, number: int = 0) -> str:
     """What of a sample without images is learned."""
     builder = processor.prompt_builder()
-    encoded = builder.encode(parse_messages(reader[number].messages), [])
+    encoded = builder.encode(reader[number].messages, [])
     return builder.tokenizer.decode([i for i, t in zip(encoded.ids, encoded.trained, strict=True) if t])
 
 
@@ -64,7 +64,7 @@ def test_what_is_not_to_be_trained_is_read_only(tmp_path, tiny, form, flags):
     reader = opened(tmp_path, plain, masked)
     assert "WRONG" in trained_text(reader, tiny.processor) and "RIGHT" in trained_text(reader, tiny.processor)
     assert "WRONG" not in trained_text(reader, tiny.processor, 1) and "RIGHT" in trained_text(reader, tiny.processor, 1)
-    ids = [tiny.processor.prompt_builder().encode(parse_messages(reader[k].messages), []).ids for k in range(2)]
+    ids = [tiny.processor.prompt_builder().encode(reader[k].messages, []).ids for k in range(2)]
     assert ids[0] == ids[1]
     (tmp_path / "again.jsonl").write_text(json.dumps(reader[1].to_dict()))
     again = SampleReader(tmp_path / "again.jsonl")
@@ -96,7 +96,7 @@ def test_a_record_may_say_it_for_all_answers(tmp_path, tiny):
 @pytest.mark.parametrize("form", [messages, conversations])
 def test_a_system_text_of_a_record_is_read(tmp_path, form):
     reader = opened(tmp_path, form() | {"system": "Be short."}, form() | {"system": ["x"]}, form() | {"system": ""})
-    assert reader[0].messages[0] == {"role": "system", "content": "Be short."} and len(reader[2].messages) == 4
+    assert dicts(reader[0].messages)[0] == {"role": "system", "content": "Be short."} and len(reader[2].messages) == 4
     with pytest.raises(SampleError, match="system: must be a text"):
         reader[1]
 
@@ -164,7 +164,7 @@ def test_what_tables_fill_in_says_nothing(tmp_path, value):
     records = [messages(**turn) | told, conversations(**turn) | told, {"instruction": "A", "output": "b"} | told]
     reader = opened(tmp_path, *records, {"messages": image + answer, "images": ["two.png"]} | told)
     assert [reader[k].answers for k in range(4)] == [2, 2, 1, 1]
-    assert all(message.get("train", True) for k in range(4) for message in reader[k].messages)
+    assert all(message.trained for k in range(4) for message in reader[k].messages)
     assert reader[3].images[0].path == str(tmp_path / "two.png")
 
 
@@ -196,7 +196,7 @@ def test_images_come_in_the_order_of_their_numbers(tmp_path, order):
     sample = reader[0]
     sizes = [reader.image_size(sample, k) for k in range(len(order))]
     assert sizes == [((40, 20), (30, 60))[k] for k in order]
-    assert sample.messages[0]["content"][: len(order)] == [{"type": "image"}] * len(order)
+    assert dicts(sample.messages)[0]["content"][: len(order)] == [{"type": "image"}] * len(order)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_boxes_of_every_unit_are_the_same_pixels(tmp_path, unit, side, by):
     region = {"regions": [{"text": "a", "box": share}]}
     records = [placed("box", share, **region), placed("points", [share[:2], share[2:]])]
     reader = opened(tmp_path, *(r | said for r in records), boxes="" if said else unit)
-    box, points = (reader[k].check().messages[1]["content"][0] for k in range(2))
+    box, points = (dicts(reader[k].check().messages)[1]["content"][0] for k in range(2))
     assert box["box"] == pytest.approx(PIXELS) == reader[0].regions[0]["box"]
     assert points["points"] == [pytest.approx(PIXELS[:2]), pytest.approx(PIXELS[2:])]
     assert reader[0].boxes == "pixels" and not check(reader, workers=1)[0]
@@ -301,7 +301,7 @@ def test_a_recipe_and_a_list_say_how_a_source_is_read(tmp_path):
     share = shares_of(recipe, recipe.sources)["a"]
     (tmp_path / "meta.yaml").write_text("META:\n- {path: mine.jsonl, boxes: 0..1, ignore: [x]}\n")
     for reader in (SampleReader(share.paths, form=share.form), SampleReader(tmp_path / "meta.yaml")):
-        assert reader[0].messages[1]["content"][0]["box"] == [4, 4, 20, 18]
+        assert dicts(reader[0].messages)[1]["content"][0]["box"] == [4, 4, 20, 18]
     with pytest.raises(DataError, match="boxes: must be one of"):
         SampleReader(tmp_path / "mine.jsonl", form=Form("percent"))
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from excerpts.files import picture
+from messages import dicts
 from sphinx_x.data import offsets
 from sphinx_x.data.mixture import Share, split_meta
 from sphinx_x.data.repack import repack
@@ -108,7 +109,8 @@ def test_every_form_gives_the_same_samples(forms, name, root, monkeypatch):
             stem = name.split(".")[0] if name != "meta.yaml" else "llava"
             assert sample.id == ("a", "7", f"{stem}-3")[index]
             said = [
-                m["content"] if isinstance(m["content"], str) else m["content"][-1]["text"] for m in sample.messages
+                m["content"] if isinstance(m["content"], str) else m["content"][-1]["text"]
+                for m in dicts(sample.messages)
             ]
             plain = [turn["value"] for turn in LLAVA[index]["conversations"]]
             assert [text.replace("<image>", "").strip() for text in said] == [t.replace("<image>\n", "") for t in plain]

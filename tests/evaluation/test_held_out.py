@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from commands import run
+from messages import dicts
 from shards import line_sample, write_lines
 from sphinx_x.conversation import Message, Place, Text
 from sphinx_x.data.sample import ImageRef, Sample
@@ -86,7 +87,7 @@ def test_an_answer_is_judged(what, answer, errors, length):
 
 def test_everything_is_asked(tmp_path):
     write_lines(tmp_path, "lines", 3)
-    rng_words = [sample.messages[1]["content"] for sample, _ in _lines(3)]
+    rng_words = [dicts(sample.messages)[1]["content"] for sample, _ in _lines(3)]
     parrot = Parrot([text for word in rng_words for text in (word, "no box")])
     scores = score_samples(parrot, [tmp_path / "lines-00000.jsonl"])  # type: ignore[arg-type]
     assert [score.asked.kind for score in scores] == ["text", "box"] * 3

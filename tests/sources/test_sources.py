@@ -8,6 +8,7 @@ import pytest
 
 from excerpts import EXCERPTS
 from golden import golden_text
+from messages import dicts
 from mutations import mutated
 from sphinx_x.conversation import PLACES
 from sphinx_x.data.shards import SampleReader
@@ -21,7 +22,7 @@ def written(sample) -> str:
     """A sample for people to read: its images, then what is said, boxes in pixels."""
     images = [f"{Path(i.path or str(i.archive)).name} {i.width}x{i.height}" for i in sample.images]
     lines = [" | ".join([sample.id, *images])]
-    for message in sample.messages:
+    for message in dicts(sample.messages):
         said = "".join(_shown(part) for part in message["content"])
         lines.append(f"{message['role']}: " + said.replace("\n", "\n    "))
     return "\n".join(lines) + "\n"

@@ -45,7 +45,7 @@ def test_what_is_unused_is_left_out_and_not_bad(tmp_path):
 
 def test_the_largest_box_comes_first():
     small = [0.0, 0.0, 2.0, 2.0]
-    assert [part["boxes"] for _, part in Scene({"dog": [small, BOX]}).turns("1")] == [[BOX, small]]
+    assert [part.places for _, part in Scene({"dog": [small, BOX]}).turns("1")] == [(tuple(BOX), tuple(small))]
 
 
 def test_everything_is_asked_for_only_where_all_of_it_is_known():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from messages import dicts
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import Raw, Record
 from sphinx_x.sources.spotting import (
@@ -59,8 +60,8 @@ def test_an_image_full_of_words(tmp_path):
     many = [_word(f"w{k}", 10.0 * (k % 20), 10.0 * (k // 20)) for k in range(MOST + 5)]
     draft = build_words(Record("img_1", None), Raw(tmp_path), parse=lambda _: iter(many), folder=".", outlines=True)
     assert draft.left_out[f"word beyond the first {MOST}"] == 5
-    question, answer = (message["content"] for message in draft.messages[-2:])
+    question, answer = (message["content"] for message in dicts(draft.messages)[-2:])
     assert question[-1]["text"].endswith(f"Give the first {MOST} in reading order.")
     assert sum(part["type"] == "box" for part in answer) == MOST
-    kinds = [part["type"] for message in draft.messages[1:-2:2] for part in message["content"]]
+    kinds = [part["type"] for message in dicts(draft.messages)[1:-2:2] for part in message["content"]]
     assert kinds.count("points") == kinds.count("box") == kinds.count("text") == 2

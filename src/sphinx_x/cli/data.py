@@ -229,6 +229,7 @@ def _spare(files: list[Path], out: Path) -> None:
 
 
 def tell_tally(tally: Tally, out: Path) -> None:
+    """Print what was set aside or left out, and what was written."""
     for reason, count in tally.set_aside.most_common():
         print(f"set aside: {count} x {reason}")
     for reason, count in tally.left_out.most_common():

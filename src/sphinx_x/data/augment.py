@@ -6,12 +6,12 @@ the number of its views, is known before anything is decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from sphinx_x.conversation import Message, Place
+from sphinx_x.conversation import Message, Numbers
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class Change:
 
     def moved(self, message: Message) -> Message:
         """Return a message with its boxes and points moved accordingly."""
-        return replace(message, parts=tuple(self._moved(p) if isinstance(p, Place) else p for p in message.parts))
+        return message.moved(lambda part: part.moved(self._moved))
 
-    def _moved(self, part: Place) -> Place:
-        places = (tuple(n * self.factor + self.margins[k % 2] for k, n in enumerate(place)) for place in part.places)
-        return Place(part.image, tuple(places))
+    def _moved(self, place: Numbers) -> Numbers:
+        return tuple(n * self.factor + self.margins[k % 2] for k, n in enumerate(place))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sphinx_x.conversation import parse_messages
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import SampleError, one_line
 from sphinx_x.images import image_size, open_image
@@ -82,7 +81,6 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
         sample = reader[number]
         if reader.is_named(number, sample):
             ids[-1] = int.from_bytes(hashlib.blake2b(sample.id.encode(), digest_size=8).digest(), "big")
-        parse_messages(sample.messages)
     except UNUSABLE as error:
         tally.set_aside[reason_of(error)] += 1
         if isinstance(error, SampleError):
@@ -107,8 +105,8 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
             shown = f"{sizes[-1][0]} x {sizes[-1][1]} pixels, not {said[0]} x {said[1]}"
             problems.append((f"images[{k}]", f"is not as large as it says: {shown}"))
     problems += sample.sized(sizes).problems()
-    first = next((k for k, message in enumerate(sample.messages) if message["role"] != "system"), None)
-    unasked = first is not None and sample.messages[first]["role"] == "assistant"
+    first = next((k for k, message in enumerate(sample.messages) if message.role != "system"), None)
+    unasked = first is not None and sample.messages[first].role == "assistant"
     if unasked and reader.form(number).prompt_type != "caption":  # the reference's captions answer no question
         problems.append((f"messages[{first}]", "begins with its answer: nothing is asked before it"))
     for field, reason in problems:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sphinx_x.conversation import Image, Message, parse_messages
+from sphinx_x.conversation import Image, Message
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
@@ -80,14 +80,13 @@ class Meter:
         sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
         sample.sized(sizes).check(self.reader.where(number))
         layouts = [plan_views(*size, self.grid) for size in sizes]
-        messages = parse_messages(sample.messages)
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return
-        for first, last, tokens in self._runs(messages, layouts, tally):
-            shown = layouts[: images_before(messages, last)]
+        for first, last, tokens in self._runs(sample.messages, layouts, tally):
+            shown = layouts[: images_before(sample.messages, last)]
             size = sizes[0] if len(shown) == 1 else (0, 0)
-            tally.turns += sum(message.role == "assistant" for message in messages[first:last])
+            tally.turns += sum(message.role == "assistant" for message in sample.messages[first:last])
             yield (number, first, last, tokens, sum(layout.views for layout in shown), *size)
 
     def _runs(

@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sphinx_x.boxes import centre
-from sphinx_x.conversation import parse_messages
 from sphinx_x.data.augment import Augmentation, Change
 from sphinx_x.data.blend import Blend
 from sphinx_x.data.lengths import Limits, cut, images_before
@@ -145,9 +144,8 @@ class Examples(Dataset[list[Example]]):
     def _build(self, index: int, source: int, row: np.void, name: str) -> Example:
         reader = self.readers[source]
         sample = reader[int(row["sample"])]
-        messages = parse_messages(sample.messages)
         first, last = int(row["first"]), int(row["last"])
-        shown, messages = images_before(messages, last), cut(messages, first, last)
+        shown, messages = images_before(sample.messages, last), cut(sample.messages, first, last)
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)

@@ -9,17 +9,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sphinx_x.boxes import Box
-from sphinx_x.conversation import IMAGE, PLACES, ROLES
+from sphinx_x.conversation import (
+    LONGEST,
+    Message,
+    MessageError,
+    Numbers,
+    Place,
+    count_images,
+    parse_messages,
+    problem_of_place,
+)
 from sphinx_x.errors import SampleError, one_line
 
 EDGE = 1.0
 """Pixels that a box may stick out of its image: annotators round."""
-LONGEST = 1_000_000
-"""Pixels of the longest side that is believed."""
 FIELDS = ("id", "images", "messages", "source", "task", "licence", "regions", "boxes")
 
 BOXES = {"pixels": 0.0, "0..1": 1.0, "0..1000": 1000.0}
@@ -79,19 +87,23 @@ class Sample:
 
     id: str
     images: list[ImageRef]
-    messages: list[dict]
+    messages: list[Message]
     source: str = ""
     licence: str = ""
     regions: list[dict] = field(default_factory=list)
     task: str = ""
     boxes: str = ""
 
+    def __post_init__(self) -> None:
+        if any(isinstance(message, Mapping) for message in self.messages):  # as they are written
+            self.messages = parse_messages(self.messages)  # pyright: ignore[reportArgumentType]
+
     def to_dict(self) -> dict:
         """As JSON, the line of a shard."""
         fields = {
             "id": self.id,
             "images": [image.to_dict() for image in self.images],
-            "messages": self.messages,
+            "messages": [message.to_dict() for message in self.messages],
             "source": self.source,
             "task": self.task,
             "licence": self.licence,
@@ -118,9 +130,12 @@ class Sample:
         messages = data.get("messages")
         if not isinstance(messages, list) or not messages:
             raise SampleError(where, "messages", "must be a non-empty list")
-        places = 0
-        for number, message in enumerate(messages):
-            places += _check_message(message, len(refs), where, f"messages[{number}]")
+        try:
+            said = parse_messages(messages, len(refs))
+        except MessageError as error:
+            name = f"messages[{error.number}].{error.field}"
+            raise SampleError(where, name, error.reason, error.detail) from error
+        places = count_images(said)
         if places != len(refs):
             raise SampleError(where, "messages", "image parts and images differ", f"{places} parts, {len(refs)} images")
         regions = data.get("regions") or []
@@ -129,7 +144,9 @@ class Sample:
         for number, region in enumerate(regions):
             if not isinstance(region, dict) or not isinstance(region.get("text"), str):
                 raise SampleError(where, f"regions[{number}]", "must hold a text and a box")
-            _check_place(region.get("box"), 4, where, f"regions[{number}].box")
+            problem, detail = problem_of_place(region.get("box"), 4)
+            if problem:
+                raise SampleError(where, f"regions[{number}].box", problem, detail)
         for name in ("source", "licence", "task"):
             if not isinstance(data.get(name, ""), str):
                 raise SampleError(where, name, "must be a text")
@@ -137,7 +154,7 @@ class Sample:
         if not isinstance(boxes, str) or (boxes and boxes not in BOXES):
             raise SampleError(where, "boxes", f"must be one of {', '.join(BOXES)}")
         source, licence, task = (data.get(name, "") for name in ("source", "licence", "task"))
-        return cls(data["id"], refs, messages, source, licence, regions, task, boxes)
+        return cls(data["id"], refs, said, source, licence, regions, task, boxes)
 
     def sized(self, sizes: Sequence[tuple[int, int]]) -> Sample:
         """The same sample with these widths and heights of its images."""
@@ -151,27 +168,30 @@ class Sample:
         """
         unit = BOXES[self.boxes]
 
-        def turned(name: str, image: int, place: list) -> list[float]:
+        def turned(name: str, image: int, place: Sequence[float]) -> list[float]:
             if image >= len(sizes):
                 raise SampleError(where, name, "there is no such image", str(image))
             if not all(-ROUNDED * unit <= n <= (1 + ROUNDED) * unit for n in place):
-                raise SampleError(where, name, f"does not lie in {self.boxes}", str(place))
+                raise SampleError(where, name, f"does not lie in {self.boxes}", str(list(place)))
             sides = sizes[image]
             return [round(min(max(n / unit, 0), 1) * sides[k % 2], 3) for k, n in enumerate(place)]
+
+        def moved(number: int, part: Place) -> Place:
+            return part.moved(lambda place: turned(f"messages[{number}].{part.kind}", part.image, place))
 
         if unit > 1:
             for name in self._relative():
                 raise SampleError(where, name, RELATIVE)
         messages, regions = self.messages, self.regions
         if unit:
-            messages = [_moved(message, f"messages[{k}]", turned) for k, message in enumerate(messages)]
+            messages = [message.moved(partial(moved, k)) for k, message in enumerate(messages)]
             regions = [r | {"box": turned(f"regions[{k}].box", 0, r["box"])} for k, r in enumerate(regions)]
         return replace(self.sized(sizes), messages=messages, regions=regions, boxes="pixels")
 
     @property
     def answers(self) -> int:
         """How many answers it has."""
-        return sum(message["role"] == "assistant" for message in self.messages)
+        return sum(message.role == "assistant" for message in self.messages)
 
     def check(self, where: str = "sample") -> Sample:
         """Raises `SampleError` where a well-formed sample cannot be learned; gives the sample itself."""
@@ -182,14 +202,14 @@ class Sample:
     def problems(self) -> list[tuple[str, str]]:
         """What keeps a well-formed sample from being learned, as (field, reason); empty for a good one."""
         found = []
-        answers = [(k, message) for k, message in enumerate(self.messages) if message["role"] == "assistant"]
+        answers = [(k, message) for k, message in enumerate(self.messages) if message.role == "assistant"]
         if not answers:
             found.append(("messages", "no answer"))
-        elif not any(answer.get("train", True) for _, answer in answers):
+        elif not any(answer.trained for _, answer in answers):
             found.append(("messages", "no answer that is trained"))
-        found += [(f"messages[{k}].content", "empty answer") for k, answer in answers if not _says(answer)]
+        found += [(f"messages[{k}].content", "empty answer") for k, answer in answers if not answer.says_something]
         for k, message in enumerate(self.messages):
-            if message["role"] == "user" and not _says(message):
+            if message.role == "user" and not message.says_something:
                 found.append((f"messages[{k}].content", "empty question"))
         if not self.boxes:
             found += [(name, RELATIVE) for name in dict.fromkeys(self._relative())]
@@ -199,9 +219,11 @@ class Sample:
         return found
 
     def _relative(self) -> Iterator[str]:
-        """Fields of boxes and points that plainly are shares of a side, not pixels: boxes of no more than a pixel in
-        the corner, points that all lie there and some between pixels."""
-        points: list[tuple[str, list]] = []
+        """Yield the fields of boxes and points that are clearly fractions of a side, not pixels.
+
+        These are boxes of at most a pixel in the corner, and points that all lie there, some between pixels.
+        """
+        points: list[tuple[str, Numbers]] = []
         for name, image, place in self._places():
             ref = self.images[image]
             if len(place) == 2:
@@ -212,45 +234,21 @@ class Sample:
         if all(-0.05 <= n <= 1.05 for n in numbers) and any(n != int(n) for n in numbers):
             yield points[0][0]
 
-    def _places(self) -> Iterator[tuple[str, int, list]]:
+    def _places(self) -> Iterator[tuple[str, int, Numbers]]:
         """Every box and point with the name of its field and the number of its image."""
         for k, message in enumerate(self.messages):
-            for part in message["content"] if isinstance(message["content"], list) else []:
-                kind = part["type"]
-                if kind in PLACES:
-                    for place in part[kind] if PLACES[kind][1] else [part[kind]]:
-                        yield f"messages[{k}].{kind}", part.get("image", 0), place
+            for part in message.parts:
+                if isinstance(part, Place):
+                    for place in part.places:
+                        yield f"messages[{k}].{part.kind}", part.image, place
         for k, region in enumerate(self.regions if self.images else []):
-            yield f"regions[{k}].box", 0, region["box"]
+            yield f"regions[{k}].box", 0, tuple(region["box"])
 
 
 RELATIVE = "looks relative to its image (0..1), not like pixels: say which with `boxes`"
 
 
-def _moved(message: dict, field: str, turned: Callable[[str, int, list], list[float]]) -> dict:
-    """A message with every place as `turned` gives it for its field, image and numbers."""
-    if not isinstance(message["content"], list):
-        return message
-    parts = []
-    for part in message["content"]:
-        kind = part["type"]
-        if kind in PLACES:
-            several, name, image = PLACES[kind][1], f"{field}.{kind}", part.get("image", 0)
-            places = [turned(name, image, place) for place in (part[kind] if several else [part[kind]])]
-            part = part | {kind: places if several else places[0]}
-        parts.append(part)
-    return message | {"content": parts}
-
-
-def _says(message: dict) -> bool:
-    """Whether there is anything but images and white space in a message."""
-    content = message["content"]
-    if isinstance(content, str):
-        return bool(content.replace(IMAGE, "").strip())
-    return any(part["type"] in PLACES or part.get("text", "").strip() for part in content)
-
-
-def _in_picture(place: list, image: ImageRef) -> bool:
+def _in_picture(place: Numbers, image: ImageRef) -> bool:
     """Whether a box or point lies in its image, or as little outside as annotators round."""
     limits = (image.width, image.height)
     if not all(limits):  # unknown
@@ -282,63 +280,8 @@ def _read_image(data: object, where: str, field: str) -> ImageRef:
     return ref
 
 
-PARTS = {"text": ("type", "text"), "image": ("type",)}
-
-
 def _known(data: dict, names: Container[str], where: str, field: str) -> None:
     """Raises `SampleError` where there is a field of another name."""
     for name in data:
         if name not in names:
             raise SampleError(where, f"{field}.{name}" if field else str(name), "unknown field")
-
-
-def _check_message(message: object, images: int, where: str, field: str) -> int:
-    """Checks a message and gives the number of its image parts."""
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise SampleError(where, f"{field}.role", f"must be one of {', '.join(ROLES)}")
-    _known(message, ("role", "content", "train"), where, field)
-    if not isinstance(message.get("train", True), bool):
-        raise SampleError(where, f"{field}.train", "must be true or false")
-    content = message.get("content")
-    if isinstance(content, str):
-        return content.count(IMAGE)
-    if not isinstance(content, list):
-        raise SampleError(where, f"{field}.content", "must be a text or a list of parts")
-    count = 0
-    for number, part in enumerate(content):
-        kind = part.get("type") if isinstance(part, dict) else None
-        if isinstance(part, dict) and isinstance(kind, str):
-            known = ("type", kind, "image") if kind in PLACES else PARTS.get(kind, part)
-            _known(part, known, where, f"{field}.content[{number}]")
-        if kind == "text" and isinstance(part.get("text"), str):
-            continue
-        if kind == "image":
-            count += 1
-        elif isinstance(kind, str) and kind in PLACES:
-            _check_part(part, kind, images, where, f"{field}.{kind}")
-        else:
-            reason = "not a text, image, box or point part"
-            raise SampleError(where, f"{field}.content[{number}]", reason, str(part)[:80])
-    return count
-
-
-def _check_part(part: dict, kind: str, images: int, where: str, field: str) -> None:
-    numbers, several = PLACES[kind]
-    places = part.get(kind) if several else [part.get(kind)]
-    if not isinstance(places, list) or not places:
-        raise SampleError(where, field, "must be a non-empty list")
-    for place in places:
-        _check_place(place, numbers, where, field)
-    image = part.get("image", 0)
-    if type(image) is not int or not 0 <= image < images:
-        raise SampleError(where, f"{field}.image", "there is no such image", repr(image)[:80])
-
-
-def _check_place(numbers: object, count: int, where: str, field: str) -> None:
-    if not isinstance(numbers, list) or len(numbers) != count:
-        raise SampleError(where, field, f"must be {count} numbers")
-    for number in numbers:
-        if type(number) not in (int, float) or not -LONGEST < number < LONGEST:
-            raise SampleError(where, field, f"must be {count} numbers")
-    if count == 4 and (numbers[2] <= numbers[0] or numbers[3] <= numbers[1]):
-        raise SampleError(where, field, "empty box", str(numbers))

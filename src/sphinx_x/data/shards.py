@@ -104,7 +104,11 @@ def write_part(
     """Write part `number` of a run as a shard; returns its tally.
 
     Args:
+        parts: The run.
+        number: The part.
         samples: The samples, which fill `tally` and `aside` while they are consumed.
+        tally: The part's tally.
+        aside: What was set aside.
     """
     write_shard(parts.folder, parts.part(number), samples)
     return parts.finish(number, tally, aside)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.conversation import Message, Place, Text, parse_messages
+from sphinx_x.conversation import Message, Place, Text
 from sphinx_x.data.loader import Example, Examples
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.drawing import COLORS, draw_places, draw_views
@@ -140,14 +140,13 @@ def _items(
 def _item(reader: SampleReader, number: int, processor: SphinxXProcessor) -> Item:
     sample = reader[number]
     problems = "; ".join(f"{field}: {reason}" for field, reason in sample.problems())
-    if not any(message["role"] == "assistant" for message in sample.messages):
+    if not any(message.role == "assistant" for message in sample.messages):
         raise DataError(f"{reader.where(number)}: {problems}")
     grid, builder = processor.image_processor.grid(), processor.prompt_builder()
     images = [open_image(reader.image_bytes(sample, k)) for k in range(len(sample.images))]
     layouts = [plan_views(image.width, image.height, grid) for image in images]
-    messages = parse_messages(sample.messages)
-    encoded = builder.encode(messages, layouts)
-    places = _places(messages)
+    encoded = builder.encode(sample.messages, layouts)
+    places = _places(sample.messages)
     pictures, facts = [], [sample.id, sample.source, sample.licence]
     for k, (image, layout) in enumerate(zip(images, layouts, strict=True)):
         facts.append(f"{image.width} x {image.height}: {layout.views} views, {layout.skipped} skipped")
@@ -160,7 +159,7 @@ def _item(reader: SampleReader, number: int, processor: SphinxXProcessor) -> Ite
     legend = [span for number, place in enumerate(places, 1) for span in _entry(number, *place)]
     said = [_span(run) for run in runs_of(encoded.ids, encoded.trained, builder)]
     return Item(
-        title=_question(messages),
+        title=_question(sample.messages),
         pictures=pictures,
         texts=[*([Paragraph(legend)] if legend else []), Paragraph(said, "tokens")],
         facts=[fact for fact in facts if fact],

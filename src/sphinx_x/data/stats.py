@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sphinx_x.conversation import parse_messages
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import needs_extra
 from sphinx_x.model.processing import SphinxXProcessor
@@ -117,7 +116,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
             sample.check(reader.where(number))
             sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
             layouts = [plan_views(*size, grid) for size in sizes]
-            encoded = builder.encode(parse_messages(sample.messages), layouts)
+            encoded = builder.encode(sample.messages, layouts)
         except UNUSABLE as error:
             out[name].unusable[reason_of(error)] += 1
             continue

@@ -1,4 +1,4 @@
-"""Answers that were paid for, kept so that none is paid twice: a log on disk that survives a kill at any moment."""
+"""Answers that were paid for, kept so that none is paid for twice: a log on disk that survives a kill at any moment."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ LOG = "answers.jsonl"
 
 @dataclass(frozen=True)
 class Completion:
-    """What an endpoint answered. finish: its own word for why it ended; refusal: what it said instead of an answer;
-    tokens: in and out as it counted them, or None where it told no numbers that can be; model: the one that answered,
-    by the endpoint's own name for its version."""
+    """An endpoint's answer.
+
+    Attributes:
+        content: The text.
+        finish: The endpoint's reason for the end of the text.
+        refusal: A refusal in place of an answer.
+        tokens: Numbers of tokens in and out, or None if the endpoint gave no plausible numbers.
+        model: The endpoint's own name for the version of the model that answered.
+    """
 
     content: str
     finish: str
@@ -32,11 +38,11 @@ class Completion:
 
 
 class Cache:
-    """The log of a folder: before a call one line with what it may cost, after it one with the answer and the cost.
+    """The log of a folder: one line before a call with its largest cost, one after it with the answer and the cost.
 
-    Every line is on the disk before the call goes out or its answer is used. `spent` (in `spending.UNIT`ths) is what
-    all runs with this folder paid. A call of which a killed run left only the first line counts as paid in full. To be
-    opened by `opened`, by one process at a time.
+    Every line is on the disk before the call is made or its answer is used. `spent` (in units of 1 / `spending.UNIT`)
+    is the total cost of all runs with this folder. A call with only its first line, left by a killed run, counts as
+    paid in full. Open it with `opened`, in one process at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +50,7 @@ class Cache:
         self._lock = threading.Lock()
         self.spent = 0
         open_calls = self._read(path)
-        append_line(path, {"opened": True})  # also mends a last line that a kill cut short
+        append_line(path, {"opened": True})  # this also removes a last line truncated by a kill
         self._file = path.open("ab", buffering=0)
         for key, reserved in open_calls.items():
             self.lost(key, reserved, "the run was killed before the answer came")
@@ -71,23 +77,23 @@ class Cache:
         self.spent += paid
 
     def find(self, key: str) -> Completion | None:
-        """The answer of an earlier call, or None."""
+        """Return the answer of an earlier call, or None."""
         with self._lock:
             return self._answers.get(key)
 
     def asked(self, key: str, name: str, reserved: int) -> None:
-        """Says that a call goes out that may cost `reserved`; name: of the request, for people."""
+        """Record a call that may cost `reserved`; `name` is that of the request, for people."""
         self._write({"asked": key, "id": name, "reserved": reserved})
 
     def answered(self, key: str, answer: Completion, paid: int) -> None:
-        """Keeps an answer, and what it cost."""
+        """Record an answer, and its cost."""
         with self._lock:
             self._append({"answered": key, "paid": paid, "answer": asdict(answer)})
             self._answers[key] = answer
             self.spent += paid
 
     def lost(self, key: str, paid: int, reason: str) -> None:
-        """Says that a call brought no answer, what it may have cost all the same, and why."""
+        """Record that a call brought no answer, what it may have cost nevertheless, and why."""
         self._write({"lost": key, "paid": paid, "reason": reason})
         with self._lock:
             self.spent += paid
@@ -99,18 +105,18 @@ class Cache:
     def _append(self, record: Mapping[str, Any]) -> None:
         line = json.dumps(record).encode() + b"\n"
         if self._file.closed or self._file.write(line) != len(line):
-            self._file.close()  # nothing may follow a line that is not whole
+            self._file.close()  # nothing may follow an incomplete line
             raise OSError(f"{self._file.name}: the disk took no whole line")
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the log."""
+        """Close the log."""
         self._file.close()
 
 
 @contextmanager
 def opened(folder: str | Path) -> Iterator[Cache]:
-    """The cache of a folder, for this process alone; raises `SphinxXError` where another is at work in it."""
+    """Open the cache of a folder for this process alone; raise `SphinxXError` if another process is using it."""
     with alone_in(folder):
         cache = Cache(Path(folder) / LOG)
         try:
@@ -120,6 +126,6 @@ def opened(folder: str | Path) -> Iterator[Cache]:
 
 
 def key_of(parameters: Mapping[str, Any], texts: list[tuple[str, str]], image: bytes) -> str:
-    """SHA-256 of all that an answer depends on: model and parameters, roles with their texts, and the image."""
+    """Return the SHA-256 of what an answer depends on: model, parameters, roles with their texts, and the image."""
     parts = {"parameters": parameters, "texts": texts, "image": hashlib.sha256(image).hexdigest()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""One call of an OpenAI-compatible `/chat/completions` endpoint: what goes out, what comes back, what goes wrong.
+"""One call of an OpenAI-compatible `/chat/completions` endpoint: the request, the response, and the errors.
 
-Connections are made by the standard library: nothing is followed (redirects), nothing is fetched, and the key goes to
-the one address of the settings only, in a header.
+Connections are made by the standard library: no redirects are followed, nothing else is fetched, and the key is only
+sent to the address in the settings, in a header.
 """
 
 from __future__ import annotations
@@ -23,19 +23,24 @@ from sphinx_x.endpoints.cache import Completion
 from sphinx_x.errors import DataError, one_line, plain
 
 LARGEST = 8_000_000
-"""Bytes of a body that is read; an answer has some thousand."""
+"""Largest response body in bytes; an answer has some thousand."""
 
 SHORTEST_SECRET = 8
-"""Characters from which on a key is looked for in what comes back; servers without keys are given words like EMPTY."""
+"""Length from which a key is searched for in responses; servers without keys are given words like EMPTY."""
 
 
 @dataclass(eq=False)
 class CallError(Exception):
     """A call that brought no answer.
 
-    reason: in words that are the same for all calls of which it is true; detail: what the endpoint said; passing: it
-    may go well next time; billed: it may cost money all the same; stops: no other call can go well; form: the endpoint
-    does not know the `response_format`; wait: seconds that it asked to wait.
+    Attributes:
+        reason: In words that are the same for all calls with this fault.
+        detail: The endpoint's message.
+        passing: Whether it may succeed next time.
+        billed: Whether it may cost money nevertheless.
+        stops: Whether no other call can succeed.
+        form: Whether the endpoint does not know the `response_format`.
+        wait: Seconds that it asked to wait.
     """
 
     reason: str
@@ -53,8 +58,13 @@ class CallError(Exception):
 class Client:
     """An endpoint with its key.
 
-    url: its base, as `https://host/v1`; key_variable: the environment variable that holds the key, None for none;
-    timeout: seconds for a whole call. Raises `DataError` for an address or a key that cannot be.
+    Args:
+        url: Its base, such as `https://host/v1`.
+        key_variable: The environment variable with the key, None for none.
+        timeout: Seconds for a whole call.
+
+    Raises:
+        DataError: The address or the key is invalid.
     """
 
     def __init__(self, url: str, key_variable: str | None, timeout: float) -> None:
@@ -67,14 +77,14 @@ class Client:
         self._context = ssl.create_default_context() if self._secure else None
 
     def complete(self, body: bytes) -> Completion:
-        """Sends one request; raises `CallError` where no answer comes back."""
+        """Send one request; raise `CallError` if there is no answer."""
         status, headers, content = self._post(body)
         if status == 200:
             return self._completion(content)
         raise self._refused(status, headers, content)
 
     def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers (names in lower case) and body of the response."""
+        """Return status, headers (names in lower case) and body of the response."""
         if self._secure:
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=self._timeout, context=self._context
@@ -90,7 +100,7 @@ class Client:
             raise CallError("no connection", one_line(error), passing=not wrong, stops=wrong) from error
         watch = threading.Timer(max(deadline - time.monotonic(), 0), _shut, (connection.sock,))
         watch.daemon = True
-        watch.start()  # a socket's own time-out starts again with every byte
+        watch.start()  # a socket's own timeout restarts with every byte
         try:
             connection.request("POST", self._path, body, self._headers())
             response = connection.getresponse()
@@ -136,14 +146,14 @@ class Client:
             reason,
             plain(said, 200),
             passing=status in (408, 425, 429) or status >= 500,
-            billed=status in (408, 502, 504) or status > 511,  # a gateway that gave up; the model may have gone on
+            billed=status in (408, 502, 504) or status > 511,  # the gateway gave up, but the model may have continued
             stops=status in (401, 402, 404, 405),
             form=form,
             wait=_wait(headers.get("retry-after")),
         )
 
     def _hide(self, text: str) -> str:
-        """A text without the key; also without the beginning of it at the end of a text that was cut."""
+        """Return a text without the key, and without the beginning of the key at the end of a truncated text."""
         if len(self._key) < SHORTEST_SECRET:
             return text
         text = text.replace(self._key, "***")
@@ -183,7 +193,7 @@ def _shut(sock: socket.socket) -> None:
 
 
 def _text(content: Any) -> str:
-    """A message's text; some endpoints send it as a list of parts."""
+    """Return a message's text; some endpoints send it as a list of parts."""
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     if content is not None and not isinstance(content, str):
@@ -197,7 +207,7 @@ def _version(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _tokens(usage: Any) -> tuple[int, int] | None:
-    """Tokens in and out; None where there are no such numbers. Tokens that only the total has count as tokens out."""
+    """Return tokens in and out, or None if there are no such numbers; tokens only in the total count as tokens out."""
     if not isinstance(usage, dict):
         return None
     came, went, total = (usage.get(f"{name}_tokens", 0) for name in ("prompt", "completion", "total"))
@@ -207,7 +217,7 @@ def _tokens(usage: Any) -> tuple[int, int] | None:
 
 
 def _message(content: bytes) -> str:
-    """What an error's body says."""
+    """Return the message in an error's body."""
     text = content[:20_000].decode(errors="replace")
     try:
         said = json.loads(text)
@@ -220,7 +230,7 @@ def _message(content: bytes) -> str:
 
 
 def _wait(header: str | None) -> float | None:
-    """Seconds of a Retry-After header, which has seconds or a date."""
+    """Return the seconds of a Retry-After header, which has seconds or a date."""
     if header is None:
         return None
     try:
@@ -229,6 +239,6 @@ def _wait(header: str | None) -> float | None:
         try:
             date = email.utils.parsedate_tz(header)
             seconds = email.utils.mktime_tz(date) - time.time() if date else 0.0
-        except (ValueError, OverflowError):  # a day that no calendar has
+        except (ValueError, OverflowError):  # an impossible date
             seconds = 0.0
     return max(seconds, 0.0) if seconds == seconds else None

@@ -99,8 +99,10 @@ def body_of(messages: list[dict[str, Any]], settings: EndpointSettings) -> dict[
 
 
 def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
-    """What an answer depends on besides texts and image. How JSON is asked for is not among it: all forms are checked
-    alike."""
+    """Return what an answer depends on besides texts and image.
+
+    How JSON is requested is not part of it: all forms are checked alike.
+    """
     return settings.model_dump(include={"model", "max_tokens", "temperature", "detail", "extra"})
 
 

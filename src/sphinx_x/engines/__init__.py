@@ -1,1 +1,1 @@
-"""What makes training data: pages of PDFs, marks on pictures, and what SPHINX-Nano learns from."""
+"""What makes training data: pages of PDFs, marks on images, and what SPHINX-Nano learns from."""

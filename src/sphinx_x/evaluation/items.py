@@ -150,9 +150,11 @@ class Item:
 class Verdict:
     """What an answer is worth.
 
-    score: from 0 to 1; said: what was read in the answer, None where it cannot be read (its score is 0 then: nothing is
-    guessed); beside: what the same judge gave the reference answer, where a benchmark compares with that; unjudged: why
-    a judge's verdict is missing.
+    Attributes:
+        score: From 0 to 1; NaN where only a judge could tell, and there is none.
+        said: What was read in the answer, None where it cannot be read (its score is 0 then: nothing is guessed).
+        beside: What the same judge gave the reference answer, where a benchmark compares with that.
+        unjudged: Why a judge's verdict is missing.
     """
 
     score: float

@@ -33,8 +33,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge said about an answer. verdict: what that means; version: the judge's, by the endpoint's own word;
-    asked, reply: the conversation; without a judge (a rule decided, or there is no answer) they are empty."""
+    """What a judge said about an answer.
+
+    Attributes:
+        index: The item's.
+        verdict: What the words mean.
+        asked: The conversation; empty where a rule decided, or where there is no answer.
+        reply: The judge's last words.
+        version: The judge's version, by the endpoint's own name.
+        prompt: Name and version of the prompt.
+    """
 
     index: int
     verdict: Verdict
@@ -46,7 +54,13 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judge:
-    """A judge with the folder of its judgements. spending: the account of this run, told by `account`."""
+    """A judge with the folder of its judgements.
+
+    Attributes:
+        settings: How its endpoint is asked.
+        folder: Where its words are kept.
+        spending: What this run cost, told by `account`.
+    """
 
     settings: EndpointSettings
     folder: Path

@@ -1,5 +1,7 @@
-"""What judges are told, in words of our own: the benchmarks' prompts are long texts of others, so that a score by these
-is comparable with other scores by these alone. Every prompt has a version, raised with every change of a word.
+"""What judges are told, in words of our own.
+
+The benchmarks' prompts are long texts of others. A score by these is comparable with other scores by these alone. Every
+prompt has a version, raised with every change of a word.
 """
 
 from __future__ import annotations

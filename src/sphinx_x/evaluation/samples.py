@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sphinx_x.boxes import iou
-from sphinx_x.conversation import Image, Message, Place, Text, parse_boxes, parse_messages
+from sphinx_x.conversation import Image, Message, Place, Text, parse_boxes
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.words import READY
@@ -130,7 +130,7 @@ def document_of(sample: Sample) -> str:
 
 def questions(sample: Sample) -> Iterator[Asked]:
     """Yield the answers of a dialogue that can be measured."""
-    messages = parse_messages(sample.messages)
+    messages = sample.messages
     document = document_of(sample)
     answers = [number for number, message in enumerate(messages) if message.role == "assistant" and message.trained]
     for turn, number in enumerate(answers):

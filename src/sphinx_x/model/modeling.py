@@ -283,9 +283,15 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         configuration, over the tokens that `attention_mask` keeps.
 
         Args:
-            input_ids: As for `SphinxXModel.forward`, like all arguments that are not listed here.
+            input_ids: As for `SphinxXModel.forward`, like the next five.
+            pixel_values: Kept views.
+            attention_mask: As for the LLM.
+            position_ids: As for the LLM.
+            past_key_values: As for the LLM.
+            inputs_embeds: Embeddings in place of the ids.
             labels: (B, T), -100 where nothing is to be learned; image tokens are always left out.
             logits_to_keep: As in the library: the number of last positions with logits, or their indices.
+            mm_encoder_outputs: Encoded images in place of the views.
             kwargs: Further arguments for the LLM. `num_items_in_batch` divides the loss; with `return_dict=False` the
                 result is a tuple.
         """

@@ -170,10 +170,7 @@ def packed_attention(
     is_causal: bool | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Compute attention as the library calls it, with sequences kept apart by `pack`.
-
-    Args:
-        query: (1, heads, T, width), like key and value.
+    """Compute attention as the library calls it, on (1, heads, T, width) each, with sequences kept apart by `pack`.
 
     Returns:
         A tensor (1, T, heads, width), and None for the attention weights.

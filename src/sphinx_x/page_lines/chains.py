@@ -1,4 +1,4 @@
-"""Letters to lines: components that stand beside each other at the same height are chained."""
+"""From letters to lines: components next to each other at the same height are chained."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from sphinx_x.page_lines.components import Ints, Mask, groups, pairs_to_the_righ
 from sphinx_x.page_lines.rules import SMALL
 
 GAP = 1.8
-"""Largest gap inside a line, in heights of the higher of both letters."""
+"""Largest gap inside a line, in heights of the taller of the two letters."""
 OVERLAP = 0.4
-"""Least share of the lower letter's height that two letters of a line have in common."""
+"""Smallest share of the shorter letter's height that two letters of a line have in common."""
 RATIO = 4.0
-"""How much higher one letter of a line may be than another."""
+"""Largest ratio of the heights of two letters of a line."""
 
 
 BRIDGE = 2.2
-"""Least height, in units, of two letters of different lines that touch."""
+"""Smallest height, in units, of two touching letters of different lines."""
 AT_ONCE = 256
-"""Marks that are compared with all lines at once: memory."""
+"""Number of marks that are compared with all lines at once, which limits memory."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A piece of a line. members: numbers of its components; box: of its letters and marks."""
+    """A piece of a line.
+
+    Attributes:
+        members: Numbers of its components.
+        box: Box of its letters and marks.
+    """
 
     members: Ints
     box: BoxOf[int]
 
 
 def chain(boxes: Ints, usable: Mask, walls: Mask, unit: float) -> list[Chain]:
-    """The pieces of lines on a page.
+    """Return the pieces of lines on a page.
 
     Args:
         boxes: (N, 4) of components.
         usable: (N,) which of them may be text.
-        walls: (H, W) vertical rules, over which no line goes.
-        unit: Height of a usual letter in pixels.
+        walls: (H, W) vertical rules, which no line crosses.
+        unit: Height of a typical letter in pixels.
 
     Returns:
-        Pieces in no order. Two letters that touch from line to line are a member of both.
+        Pieces in no order. Two letters that touch across lines are a member of both lines.
     """
     heights, widths = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
     letters = np.flatnonzero(usable & (heights >= SMALL * unit) & ((widths > 1) | (heights > unit)))
@@ -69,7 +74,7 @@ def chain(boxes: Ints, usable: Mask, walls: Mask, unit: float) -> list[Chain]:
 
 
 def _neighbours(boxes: Ints, walls: Mask) -> tuple[Ints, Ints]:
-    """Pairs of letters that stand beside each other, the left one first."""
+    """Return pairs of letters that are next to each other, the left one first."""
     left, top, right, bottom = boxes.T
     heights = bottom - top
     one, other = pairs_to_the_right(left, right + GAP * np.minimum(heights * RATIO, heights.max()))
@@ -85,18 +90,20 @@ def _neighbours(boxes: Ints, walls: Mask) -> tuple[Ints, Ints]:
 
 
 def _both(sizes: Ints, one: Ints, other: Ints) -> tuple[Ints, Ints]:
-    """The lesser and the greater size of each pair."""
+    """Return the smaller and the larger size of each pair."""
     return np.minimum(sizes[one], sizes[other]), np.maximum(sizes[one], sizes[other])
 
 
 def _common(top: Ints, bottom: Ints, one: Ints, other: Ints) -> Ints:
-    """How many rows both of each pair have, below 0 where there is white between them."""
+    """Return how many rows each pair shares; negative if there is white between them."""
     return np.minimum(bottom[one], bottom[other]) - np.maximum(top[one], top[other])
 
 
 def _bridges(boxes: Ints, first: Ints, second: Ints) -> Mask:
-    """(N,) which letters are two of different lines that touch, or a capital over several lines: what stands beside
-    them stands above each other."""
+    """Return (N,) which components are touching letters of two lines, or a capital that spans several lines.
+
+    Their neighbours on one side lie above each other.
+    """
     heights = boxes[:, 3] - boxes[:, 1]
     lowest_top, highest_bottom = np.zeros(len(boxes)), np.full(len(boxes), np.inf)
     for one, other in ((first, second), (second, first)):
@@ -107,19 +114,19 @@ def _bridges(boxes: Ints, first: Ints, second: Ints) -> Mask:
 
 
 def _joined(pieces: list[Ints], boxes: Ints) -> list[Ints]:
-    """Pieces that lie in each other are one."""
+    """Join pieces that lie within each other."""
     around = np.array([union(boxes[piece].tolist()) for piece in pieces]).reshape(-1, 4)
     left, top, right, bottom = around.T
     one, other = pairs_to_the_right(left, right - 1)
     low, high = _both(bottom - top, one, other)
     inside = (right[other] <= right[one]) & (top[other] >= top[one]) & (bottom[other] <= bottom[one])
-    # the dot of a large i is as high as a small letter
+    # the dot of a large i is as tall as a small letter
     same = (inside | (high < 2.5 * low)) & (_common(top, bottom, one, other) > 0.7 * low)
     return [np.concatenate([pieces[k] for k in group]) for group in groups(len(pieces), one[same], other[same])]
 
 
 def _nearest(marks: Ints, lines: Ints) -> Ints:
-    """(M,) the line that each dot, comma or dash belongs to, -1 where none is near."""
+    """Return (M,) the line that each dot, comma or dash belongs to, -1 if none is near."""
     if not len(marks):
         return np.zeros(0, np.int64)
     x, y = (marks[:, 0] + marks[:, 2]) / 2, (marks[:, 1] + marks[:, 3]) / 2
@@ -138,7 +145,7 @@ def _nearest(marks: Ints, lines: Ints) -> Ints:
 
 
 def _crossing(boxes: Ints, bridges: Ints, box: BoxOf[int]) -> Ints:
-    """Those letters over several lines that reach into the middle of a line, at it or beside it."""
+    """Return the letters spanning several lines that reach into the middle of a line, at it or next to it."""
     left, top, right, bottom = box
     height = bottom - top
     found = boxes[bridges]

@@ -13,8 +13,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Components:
-    """Components of a mask. labels: (H, W), 0 where there is no ink, else 1 and up; boxes: (N, 4) left, top, right,
-    bottom, the last two exclusive; areas: (N,) pixels of ink. Component `k` has label `k + 1`."""
+    """Components of a mask; component `k` has label `k + 1`.
+
+    Attributes:
+        labels: (H, W), 0 where there is no ink, otherwise 1 and up.
+        boxes: (N, 4) left, top, right, bottom, the last two exclusive.
+        areas: (N,) pixels of ink.
+    """
 
     labels: NDArray[np.int32]
     boxes: Ints
@@ -25,26 +30,26 @@ class Components:
 
     @property
     def widths(self) -> Ints:
-        """(N,) pixels."""
+        """Widths (N,) in pixels."""
         return self.boxes[:, 2] - self.boxes[:, 0]
 
     @property
     def heights(self) -> Ints:
-        """(N,) pixels."""
+        """Heights (N,) in pixels."""
         return self.boxes[:, 3] - self.boxes[:, 1]
 
     def mask(self, chosen: Mask) -> Mask:
-        """(H, W) the ink of the components that `chosen`, (N,), names."""
+        """Return the ink (H, W) of the components selected by `chosen` (N,)."""
         return np.concatenate([[False], chosen])[self.labels]
 
     def share_of(self, mask: Mask) -> NDArray[np.float64]:
-        """(N,) what share of the ink of each component `mask`, (H, W), covers."""
+        """Return (N,) the share of each component's ink that `mask` (H, W) covers."""
         counts = np.bincount(self.labels[mask], minlength=len(self) + 1)[1:]
         return counts / np.maximum(self.areas, 1)
 
 
 def runs(mask: Mask) -> tuple[Ints, Ints, Ints]:
-    """Runs of ink in the rows of a mask: row, first column, column after the last, in the order of rows and columns."""
+    """Return runs of ink in the rows of a mask: row, first column, column after the last, in this order."""
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     padded[:, 1:-1] = mask
     change = np.diff(padded, axis=1)
@@ -53,7 +58,7 @@ def runs(mask: Mask) -> tuple[Ints, Ints, Ints]:
 
 
 def find_components(mask: Mask) -> Components:
-    """The components of a mask (H, W); pixels that touch at a corner are one."""
+    """Return the components of a mask (H, W); pixels that touch at a corner are connected."""
     rows, starts, ends = runs(mask)
     if not len(rows):
         return Components(np.zeros(mask.shape, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.int64))
@@ -72,7 +77,7 @@ def find_components(mask: Mask) -> Components:
 
 
 def _touching(rows: Ints, starts: Ints, ends: Ints, stride: int) -> tuple[Ints, Ints]:
-    """Pairs of runs of neighbouring rows that touch."""
+    """Return pairs of runs in adjacent rows that touch."""
     below = (rows + 1) * stride
     first = np.searchsorted(rows * stride + ends, below + starts, "left")
     last = np.searchsorted(rows * stride + starts, below + ends, "right")
@@ -83,7 +88,7 @@ def _touching(rows: Ints, starts: Ints, ends: Ints, stride: int) -> tuple[Ints, 
 
 
 def _join(count: int, first: Ints, second: Ints) -> Ints:
-    """(count,) the least member of the group of each of `count` things, where pairs say what belongs together."""
+    """Return (count,) the smallest member of each element's group, where pairs connect elements."""
     roots = np.arange(count)
     while True:
         one, other = roots[first], roots[second]
@@ -96,14 +101,14 @@ def _join(count: int, first: Ints, second: Ints) -> Ints:
 
 
 def groups(count: int, first: Ints, second: Ints) -> list[Ints]:
-    """Groups of the numbers 0 to `count` - 1, where pairs say what belongs together; each in rising order."""
+    """Return groups of the numbers 0 to `count` - 1 that pairs connect, each in ascending order."""
     roots = _join(count, first, second)
     order = np.argsort(roots, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(roots[order])) + 1) if count else []
 
 
 def pairs_to_the_right(left: Ints, reach: NDArray) -> tuple[Ints, Ints]:
-    """Pairs of things whose second begins between the beginning of the first and its reach: (P,) and (P,) numbers."""
+    """Return pairs in which the second begins between the start of the first and its reach: (P,) and (P,) numbers."""
     order = np.argsort(left, kind="stable")
     last = np.searchsorted(left[order], reach[order], "right")
     count = np.maximum(last - np.arange(len(order)) - 1, 0)

@@ -1,4 +1,7 @@
-"""From a picture of a page to dark ink on white paper: uneven light, dark and coloured grounds and noise taken out."""
+"""From an image of a page to dark ink on white paper.
+
+Uneven light, dark and coloured backgrounds, and noise are removed.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +16,32 @@ from sphinx_x.page_lines.components import find_components
 Grey = NDArray[np.float32]
 
 STEP = 3
-"""Every pixel in so many tells the ground: it changes slowly, and a median of every pixel would take seconds."""
+"""Sampling step in pixels for the background: it changes slowly, and a median of every pixel would take seconds."""
 NEAR, FAR = 9, 25
-"""Sides of the windows whose medians are the ground, in steps: within a button or a row of a table, and beyond large
+"""Sides of the windows whose medians are the background, in steps: within a button or a table row, and beyond large
 letters."""
 PANEL, PANEL_LENGTH = 9, 20
-"""Least breadth and length of a ground of its own, in steps. Less is a stroke of a large letter."""
+"""Smallest width and length of a separate background, in steps. Anything smaller is a stroke of a large letter."""
 EDGE = 5
-"""Side of the window, in steps, in which two grounds that meet are both ground."""
+"""Side of the window, in steps, in which two adjacent backgrounds both count as background."""
 APART = 8
-"""How far two grounds differ, of 255."""
+"""Difference between two backgrounds, of 255."""
 REACH = 41
 """Side of the window, in pixels, whose darkest ink becomes black."""
 FAINTEST, SIGMAS = 40.0, 14.0
-"""Ink below this strength (of 255), or below so many deviations of the noise, is never made black."""
+"""Ink below this strength (of 255), or below so many standard deviations of the noise, is never made black."""
 GRAINY, SOFTEN = 6.0, 1.0
-"""Deviation of the noise above which a page is softened, and the radius in pixels."""
+"""Standard deviation of the noise above which a page is blurred, and the radius in pixels."""
 
 
 def flatten(image: Image.Image) -> NDArray[np.uint8]:
-    """A page as dark ink on white.
+    """Convert a page to dark ink on white.
 
     Args:
-        image: A picture of a page, in colours or grey.
+        image: An image of a page, in colour or grey.
 
     Returns:
-        (H, W) 0 where ink is darkest, 255 where there is none. What is lighter than a dark ground is dark here.
+        (H, W), 0 where ink is darkest, 255 where there is none. Light text on a dark background is dark here.
     """
     grey = np.asarray(image.convert("L"), np.float32)
     low, high = _ground(grey)
@@ -54,7 +57,7 @@ def flatten(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _ground(grey: Grey) -> tuple[Grey, Grey]:
-    """Bounds of the ground at each pixel: where two grounds meet, all between them is ground, their edge is no ink."""
+    """Return bounds of the background at each pixel: between two adjacent backgrounds, everything is background."""
     height, width = grey.shape
     few = Image.fromarray(grey[::STEP, ::STEP].astype(np.uint8))
     near = few.filter(ImageFilter.MedianFilter(NEAR))
@@ -71,7 +74,7 @@ def _ground(grey: Grey) -> tuple[Grey, Grey]:
 
 
 def _even(near: Image.Image) -> Any:
-    """Where the near median is a ground: even, and as large as a button, not the inside of a large letter."""
+    """Return where the near median is a background: even, as large as a button, and not inside a large letter."""
     steep = np.abs(
         np.asarray(near.filter(ImageFilter.MaxFilter(3)), np.int16)
         - np.asarray(near.filter(ImageFilter.MinFilter(3)), np.int16)
@@ -79,25 +82,25 @@ def _even(near: Image.Image) -> Any:
     plains = find_components(steep <= APART)
     kernels = Image.fromarray(plains.labels > 0).convert("L").filter(ImageFilter.MinFilter(PANEL))
     inner = find_components(np.asarray(kernels) > 0)
-    # where strokes of a large letter meet, a short kernel is left
+    # where strokes of a large letter meet, a short core is left
     long = inner.mask(np.maximum(inner.widths, inner.heights) > PANEL_LENGTH - PANEL)
     return plains.mask(plains.share_of(long) > 0)
 
 
 def _enlarged(few: Any, height: int, width: int) -> Grey:
-    """Every value STEP x STEP times."""
+    """Repeat every value STEP x STEP times."""
     return few.repeat(STEP, axis=0).repeat(STEP, axis=1)[:height, :width]
 
 
 def _noise(grey: Grey, low: Grey, high: Grey) -> float:
-    """Standard deviation of the noise on the ground, robust against ink."""
+    """Return the standard deviation of the noise on the background, robust against ink."""
     middle = (low + high) / 2
     flat = high - low <= APART
     return 1.4826 * float(np.median(np.abs(grey - middle)[flat])) if flat.any() else 0.0
 
 
 def _local_maximum(strength: Grey) -> Grey:
-    """The largest value within REACH / 2 pixels, smoothed so that no edge of a window shows."""
+    """Return the largest value within REACH / 2 pixels, smoothed so that no window edges show."""
     height, width = strength.shape
     rows, columns = -(-height // STEP), -(-width // STEP)
     padded = np.zeros((rows * STEP, columns * STEP), np.float32)

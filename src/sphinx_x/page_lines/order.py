@@ -1,4 +1,4 @@
-"""The order in which pieces of lines are read: cells of a row one after the other, columns of prose as wholes."""
+"""Reading order of pieces of lines: cells of a row one after another, columns of prose as wholes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from sphinx_x.boxes import union
 from sphinx_x.page_lines.components import Ints, groups
 
 Row = list[int]
-"""Numbers of pieces that are read one after the other as one line, from left to right."""
+"""Numbers of pieces that are read as one line, from left to right."""
 NARROW, NARROW_RIGHT = 6, 10
-"""A column less wide than this, in units, holds numbers or marks: it belongs to what stands beside it. The second is
-for one that is flush right and ragged left, as prices, dates and times are."""
+"""A column narrower than this, in units, holds numbers or marks and belongs to its neighbour. The second value is for
+columns that are flush right and ragged left, such as prices, dates and times."""
 PROSE_WIDTH, PROSE_FILL = 15, 0.7
-"""Least width of a column of prose in units, and mean share of it that its lines fill."""
+"""Smallest width of a column of prose in units, and the mean share of it that its lines fill."""
 ALIGNED = 0.8
-"""Share of the rows of the shorter column that have a partner, where two columns are a table."""
+"""Share of the shorter column's rows that have a partner, if two columns are a table."""
 
 
 def reading_order(boxes: Ints, unit: float) -> list[Row]:
-    """Rows of pieces in the order in which they are read.
+    """Return rows of pieces in reading order.
 
     Args:
         boxes: (N, 4) of pieces of lines, upright.
-        unit: Height of a usual letter in pixels.
+        unit: Height of a typical letter in pixels.
     """
     rows: list[Row] = [[number] for number in range(len(boxes))]
     while True:
@@ -36,7 +36,7 @@ def reading_order(boxes: Ints, unit: float) -> list[Row]:
 
 
 def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
-    """Joins the two columns nearest to each other that are a table; None where no two are."""
+    """Join the two closest columns that are a table; None if there are none."""
     around = np.array([union(boxes[row].tolist()) for row in rows]).reshape(-1, 4)
     partners = _partners(around)
     if not len(partners):
@@ -58,7 +58,7 @@ def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
 
 
 def _partners(around: Ints) -> Ints:
-    """(P, 2) rows that stand on one line with nothing between them, the left one first; each has one on a side."""
+    """Return (P, 2) rows on one line with nothing between them, the left one first, one partner on each side."""
     left, top, right, bottom = around.T
     heights = bottom - top
     common = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
@@ -72,9 +72,9 @@ def _partners(around: Ints) -> Ints:
 
 
 def _blocks(around: Ints, partners: Ints, unit: float) -> Ints:
-    """(N,) number of the column that each row is part of: rows below each other, near, with a common edge.
+    """Return (N,) the number of each row's column: rows below each other, close, with a common edge.
 
-    A row that lies over two cells, as the line below a table does, is in no column with either.
+    A row that spans two cells, such as the line below a table, is in no column with either.
     """
     left, top, right, bottom = around.T
     widths, heights = right - left, bottom - top
@@ -96,7 +96,7 @@ def _blocks(around: Ints, partners: Ints, unit: float) -> Ints:
 
 
 def _is_table(one: Ints, other: Ints, pairs: int, unit: float) -> bool:
-    """Whether two columns, the left one first, are read row by row."""
+    """Return whether two columns, the left one first, are read row by row."""
     fewer, more = sorted((len(one), len(other)))
     if pairs < ALIGNED * fewer:
         return False
@@ -108,22 +108,24 @@ def _is_table(one: Ints, other: Ints, pairs: int, unit: float) -> bool:
 
 
 def _is_narrow(column: Ints, unit: float) -> bool:
-    """Whether a column holds numbers or marks."""
+    """Return whether a column holds numbers or marks."""
     left, right = column[:, 0], column[:, 2]
     flush_right = np.ptp(right) < 0.4 * unit and np.ptp(left) > unit
     return float(right.max() - left.min()) < (NARROW_RIGHT if flush_right else NARROW) * unit
 
 
 def _is_prose(column: Ints, unit: float) -> bool:
-    """Whether the lines of a column are long and fill it, but for a last one."""
+    """Return whether the lines of a column are long and fill it, except for the last one."""
     widths = np.sort(column[:, 2] - column[:, 0])[::-1]
     whole = widths[: max(len(widths) - 1, 1)]
     return len(column) >= 3 and widths[0] >= PROSE_WIDTH * unit and float(whole.mean()) >= PROSE_FILL * widths[0]
 
 
 def _sorted(around: Ints, block: Ints) -> list[int]:
-    """What is above comes first, and of columns side by side the left one, where nothing between two of their rows
-    spans both (after Breuel 2003). An address at the upper right is not beside what stands below it on the left."""
+    """Return the order: top to bottom and, for columns side by side that nothing spans, left to right (Breuel 2003).
+
+    An address at the upper right is not beside the text below it on the left.
+    """
     left, top, right, bottom = around.T
     middle = (top + bottom) / 2
     over = (np.minimum(right[:, None], right) - np.maximum(left[:, None], left)) > 0
@@ -142,7 +144,7 @@ def _sorted(around: Ints, block: Ints) -> list[int]:
     while left_over.any():
         ready = rank[left_over[rank] & (waiting[rank] == 0)]
         chosen = ready[0] if len(ready) else rank[left_over[rank]][0]
-        if order:  # go on in the same column where that is allowed
+        if order:  # continue in the same column if that is allowed
             here = ready[over[order[-1], ready]]
             chosen = here[0] if len(here) else chosen
         order.append(int(chosen))

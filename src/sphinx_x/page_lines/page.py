@@ -1,4 +1,4 @@
-"""A page laid flat: upright dark ink on white, its lines, and the way back to the pixels of its picture."""
+"""A page laid flat: upright dark ink on white, its lines, and the mapping back to the pixels of its image."""
 
 from __future__ import annotations
 
@@ -23,25 +23,31 @@ MARGIN = 3
 INK = 80
 """How far a pixel differs from white (0 to 255), after `flatten`, to count as ink."""
 UNIT = 12.0
-"""Height of a usual letter at 150 dots an inch, in pixels."""
+"""Height of a typical letter at 150 dots per inch, in pixels."""
 SMALL, LARGE = 0.75, 1.9
-"""A page whose letters are smaller or larger than so many times UNIT is scaled before it is cut."""
+"""A page whose letters are smaller or larger than these multiples of UNIT is scaled before it is cut."""
 WORD_GAP = 0.2
-"""Least white between words, in heights of the line."""
+"""Smallest gap between words, in heights of the line."""
 SPECK = 0.012
-"""A component of at most this area, in squares of a usual letter's height, is dust: full stops are larger."""
+"""A component of at most this area, in squares of a typical letter's height, is dust: full stops are larger."""
 LOW, FEW = 0.7, 3
-"""A line that is lower, in heights of a usual letter, and has at most so many components is none."""
+"""A line that is shorter than this, in heights of a typical letter, and has at most so many components is not a
+line."""
 MANY = 12_000
-"""No page has so many letters: what has is a picture, or noise."""
+"""No page has so many letters; anything that has is a picture, or noise."""
 EDGE = 1
-"""Pixels around ink that are its soft edge."""
+"""Width in pixels of the soft edge around ink."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A piece of a line. box: in pixels of the flat page, without margin; members: its components; row: pieces of one
-    row are one line of text."""
+    """A piece of a line.
+
+    Attributes:
+        box: In pixels of the flat page, without margin.
+        members: Its components.
+        row: Pieces with the same row are one line of text.
+    """
 
     box: BoxOf[int]
     members: Ints
@@ -50,11 +56,16 @@ class Line:
 
 @dataclass(frozen=True)
 class FlatPage:
-    """A page after turning, scaling and flattening.
+    """A page after rotation, scaling and flattening.
 
-    grey: (H, W) 0 for ink, 255 for paper; ink: its components; unit: height of a usual letter in pixels; lines: in
-    reading order; angle: degrees by which the picture's lines rise; scale: pixels of the flat page for one of the
-    picture; size: width and height of the picture.
+    Attributes:
+        grey: (H, W), 0 for ink, 255 for paper.
+        ink: Its components.
+        unit: Height of a typical letter in pixels.
+        lines: In reading order.
+        angle: Degrees by which the image's lines rise.
+        scale: Pixels of the flat page per pixel of the image.
+        size: Width and height of the image.
     """
 
     grey: NDArray[np.uint8]
@@ -66,14 +77,14 @@ class FlatPage:
     size: tuple[int, int]
 
     def to_picture(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """(N, 2) x and y on the flat page -> on the picture."""
+        """Map points (N, 2), x and y, from the flat page to the image."""
         u = points - np.array([self.grey.shape[1], self.grey.shape[0]]) / 2
         sin, cos = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
         back = u @ np.array([[cos, -sin], [sin, cos]])
         return back / self.scale + np.array(self.size) / 2
 
     def box_of(self, members: Ints, within: BoxOf[int]) -> BoxOf[int]:
-        """The box, in pixels of the picture, of the ink of some components within a box of the flat page."""
+        """Return the box, in pixels of the image, of some components' ink within a box of the flat page."""
         left, top, right, bottom = within
         y, x = np.nonzero(np.isin(self.ink.labels[top:bottom, left:right], members + 1))
         if self.angle == 0 and self.scale == 1:
@@ -85,12 +96,14 @@ class FlatPage:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def line_box(self, line: Line) -> BoxOf[int]:
-        """The box of a line in pixels of the picture."""
+        """Return the box of a line in pixels of the image."""
         return self.box_of(line.members, line.box)
 
     def within(self, box: Sequence[float]) -> tuple[Line, ...]:
-        """The lines, or what there is of them, in a box of the picture: a letter belongs to it if the middle of its
-        line does, at the middle of the letter."""
+        """Return the lines, or parts of lines, in a box of the image.
+
+        A letter belongs to it if the point at the letter's middle and the line's middle does.
+        """
         x1, y1, x2, y2 = box
         found = []
         for line in self.lines:
@@ -105,13 +118,13 @@ class FlatPage:
         return tuple(found)
 
     def _part(self, line: Line, members: Ints) -> Line:
-        """Some components of a line."""
+        """Return some components of a line as a line."""
         boxes = self.ink.boxes[members]
         top, bottom = max(int(boxes[:, 1].min()), line.box[1]), min(int(boxes[:, 3].max()), line.box[3])
         return Line((int(boxes[:, 0].min()), top, int(boxes[:, 2].max()), bottom), members, line.row)
 
     def words(self, line: Line) -> list[Line]:
-        """The words of a line: parted where the white is about a fifth as wide as the line is high."""
+        """Split a line into words, at gaps of about a fifth of the line's height."""
         boxes = self.ink.boxes[line.members]
         order = np.argsort(boxes[:, 0], kind="stable")
         least = max(3, round((line.box[3] - line.box[1]) * WORD_GAP))
@@ -120,7 +133,7 @@ class FlatPage:
         return [self._part(line, line.members[np.sort(part)]) for part in np.split(order, breaks)]
 
     def pieces(self, line: Line, widest: float) -> list[Line]:
-        """A line cut between words, as few times as its pieces are no wider than `widest`; no word is cut."""
+        """Cut a line between words, as rarely as possible so that no piece is wider than `widest`; no word is cut."""
         if line.box[2] - line.box[0] <= widest:
             return [line]
         found: list[Line] = []
@@ -132,7 +145,7 @@ class FlatPage:
         return found
 
     def picture(self, line: Line, scale: float = 1.0) -> Image.Image:
-        """A line with nothing else around it, on white, scaled, with margins as in training."""
+        """Return an image of a line alone on white, scaled, with margins as in training."""
         around = 2 * EDGE
         x1, y1, x2, y2 = clip(grown(line.box, around), self.grey.shape[::-1])
         labels = self.ink.labels[y1:y2, x1:x2]
@@ -149,8 +162,7 @@ class FlatPage:
         return sheet
 
     def best_scale(self, line: Line) -> float:
-        """By how much a line is scaled so that its letters are as high as those of the training data; 1 where they
-        nearly are."""
+        """Return the scale at which a line's letters are as tall as in the training data; 1 if they nearly are."""
         heights = self.ink.heights[line.members]
         letters = heights[heights > 0.35 * heights.max()]
         high, usual = float(line.box[3] - line.box[1]), float(np.median(letters))
@@ -159,7 +171,7 @@ class FlatPage:
 
 
 def _grown(mask: Mask, by: int) -> Mask:
-    """A mask and what is within `by` pixels of it."""
+    """Return a mask with everything within `by` pixels of it."""
     padded = np.pad(mask, by)
     for axis in (0, 1):
         padded = np.logical_or.reduce([np.roll(padded, shift, axis) for shift in range(-by, by + 1)])
@@ -167,7 +179,7 @@ def _grown(mask: Mask, by: int) -> Mask:
 
 
 def lay_flat(image: Image.Image) -> FlatPage:
-    """A picture of a page -> its lines, upright, dark on white and with letters of a usual size."""
+    """Find the lines of an image of a page: upright, dark on white and with letters of typical size."""
     page = _lay(image, 1.0)
     if page.lines and not SMALL * UNIT <= page.unit <= LARGE * UNIT:
         scale = float(np.clip(1.15 * UNIT / page.unit, 0.1, 3.0))
@@ -192,7 +204,7 @@ def _lay(image: Image.Image, scale: float) -> FlatPage:
 
 
 def _upright(grey: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
-    """Turned clockwise by `angle` about the middle, on a sheet large enough."""
+    """Rotate clockwise by `angle` about the middle, on a sheet that is large enough."""
     height, width = grey.shape
     sin, cos = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     wide = math.ceil(width * cos + height * abs(sin))
@@ -206,14 +218,14 @@ def _upright(grey: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
 
 
 def _usual_height(found: Components) -> float:
-    """Median height of what may be letters; 0 where there is nothing."""
+    """Return the median height of possible letters; 0 if there are none."""
     widths, heights = found.widths, found.heights
     letters = (heights >= 4) & (widths >= 2) & (found.areas >= 8) & (widths < 8 * heights) & (heights < 12 * widths)
     return float(np.median(heights[letters])) if letters.any() else 0.0
 
 
 def _text(found: Components, unit: float) -> tuple[Components, Mask]:
-    """The components without rules, frames and what else is no text, and the vertical rules."""
+    """Return the components without rules, frames and other non-text, and the vertical rules."""
     across, down = find_rules(found.labels > 0, unit)
     rules = across | down
     left_out = is_no_text(found, rules, unit)
@@ -232,7 +244,7 @@ def _lines(text: Components, walls: Mask, unit: float) -> tuple[Line, ...]:
 
 
 def _low(piece: Chain, unit: float) -> bool:
-    """Whether a piece of a line is so low and short that, by itself, it is dust or a dash."""
+    """Return whether a piece of a line is so low and short that, by itself, it is dust or a dash."""
     return piece.box[3] - piece.box[1] < LOW * unit and len(piece.members) <= FEW
 
 

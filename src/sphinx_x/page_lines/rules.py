@@ -1,4 +1,4 @@
-"""What is ink but no text: rules, frames and tables' lines, boxes to tick, solid blocks, leaders of dots and dashes."""
+"""Ink that is not text: rules, frames and table lines, tick boxes, solid blocks, leaders of dots and dashes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import numpy as np
 from sphinx_x.page_lines.components import Components, Ints, Mask, find_components, groups, pairs_to_the_right, runs
 
 LONG = 2.5
-"""Least length of a rule, in units (heights of a usual letter)."""
+"""Smallest length of a rule, in units (heights of a typical letter)."""
 SLENDER = 12
-"""How many times longer than thick a rule is; the bars of large letters are not."""
+"""Smallest ratio of a rule's length to its thickness; strokes of large letters have less."""
 MOSTLY = 0.8
-"""A component of which more than this share are rules is a frame with its corners: nothing of it is text."""
+"""A component of which more than this share is rules is a frame with its corners, and not text."""
 FLAT = 8
-"""A component so many times longer than thick is what is left of an uneven rule or the edge of a sheet."""
+"""A component so many times longer than thick is left over from an uneven rule or the edge of a sheet."""
 SMALL = 0.45
-"""Below this size, in units, in both directions a component is a dot, and below it in height a dash."""
+"""A component smaller than this, in units, in both directions is a dot; in height only, a dash."""
 LEADER = 5
-"""So many dots or dashes in a row are a leader."""
+"""Number of dots or dashes in a row that make a leader."""
 
 
 def find_rules(ink: Mask, unit: float) -> tuple[Mask, Mask]:
-    """Horizontal and vertical rules of an upright page, (H, W) each."""
+    """Return horizontal and vertical rules of an upright page, (H, W) each."""
     return _rules(ink, LONG * unit, SLENDER), _rules(ink.T, 2 * LONG * unit, SLENDER).T
 
 
 def _rules(ink: Mask, least: float, slender: float) -> Mask:
-    """What lies in horizontal runs of at least `least` pixels that together are slender."""
+    """Return what lies in horizontal runs of at least `least` pixels that are slender as a whole."""
     rows, starts, ends = runs(ink)
     wide = ends - starts >= least
     marks = np.zeros((ink.shape[0], ink.shape[1] + 1), np.int8)
@@ -41,14 +41,14 @@ def _rules(ink: Mask, least: float, slender: float) -> Mask:
 
 
 def _beside(found: Components, ink: Mask) -> Ints:
-    """(N,) how many pixels above and below a rule are ink: a slice of a thick stroke has ink all along."""
+    """Return (N,) how many pixels above and below a rule are ink: a slice of a thick stroke has ink all along."""
     other = ink & (found.labels == 0)
     above, below = found.labels[1:][other[:-1]], found.labels[:-1][other[1:]]
     return np.bincount(np.concatenate([above, below]), minlength=len(found) + 1)[1:]
 
 
 def is_no_text(ink: Components, rules: Mask, unit: float) -> Mask:
-    """(N,) which components are frames, boxes to tick, solid blocks or pictures."""
+    """Return (N,) which components are frames, tick boxes, solid blocks or pictures."""
     widths, heights = ink.widths, ink.heights
     least = np.minimum(widths, heights)
     framed = ink.share_of(rules) > MOSTLY
@@ -64,7 +64,7 @@ def is_no_text(ink: Components, rules: Mask, unit: float) -> Mask:
 
 
 def _has_company(boxes: Ints, letters: Ints) -> Mask:
-    """(N,) whether a solid block stands beside a letter about as high or higher, as a large i, l or stop does."""
+    """Return (N,) whether a solid block is next to a letter that is at least about as tall, as a large i or l is."""
     left, top, right, bottom = letters.T
     heights = bottom - top
     found = np.zeros(len(boxes), bool)
@@ -76,7 +76,7 @@ def _has_company(boxes: Ints, letters: Ints) -> Mask:
 
 
 def _is_box(ink: Components, number: int) -> bool:
-    """Whether ink runs along all four sides of a component."""
+    """Return whether ink runs along all four sides of a component."""
     left, top, right, bottom = ink.boxes[number]
     inside = ink.labels[top:bottom, left:right] == number + 1
     edge = max(2, min(inside.shape) // 8)
@@ -85,7 +85,7 @@ def _is_box(ink: Components, number: int) -> bool:
 
 
 def is_leader(boxes: Ints, unit: float) -> Mask:
-    """(N,) which components are one of many dots or dashes in a row, with no letter above or below as an i has."""
+    """Return (N,) which components are one of many dots or dashes in a row, without a letter below as an i has."""
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     small = (heights < SMALL * unit) & (widths < 3 * unit)
     result = np.zeros(len(boxes), bool)

@@ -1,4 +1,4 @@
-"""By which angle the lines of a page are turned: the one at which ink falls into the sharpest rows."""
+"""The rotation of a page's lines: the angle at which ink falls into the sharpest rows."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEEPEST = 15.0
-"""Largest angle that is looked for, in degrees."""
+"""Largest angle that is tried, in degrees."""
 LEAST = 0.12
-"""Below this a page is left as it is: a line of 1,000 pixels rises by two."""
+"""Below this angle a page is left as it is: a line of 1,000 pixels rises by two."""
 GAIN = 1.05
-"""How much sharper than at 0 the rows must be."""
+"""Smallest improvement in the sharpness of the rows over that at 0."""
 WIDEST_POINTS = 60_000
 NARROWEST = 200
-"""Ink less wide, in pixels, says nothing about an angle."""
+"""Ink narrower than this, in pixels, has no measurable angle."""
 
 
 def find_angle(ink: NDArray[np.bool_]) -> float:
-    """The angle in degrees, counter-clockwise, by which the lines of a page rise; 0 where it cannot be told.
+    """Return the angle in degrees, counter-clockwise, by which the lines of a page rise; 0 if it is unclear.
 
     Args:
         ink: (H, W) where ink is.
@@ -41,7 +41,7 @@ def _sharpest(x: NDArray, y: NDArray, angles: NDArray, bin_size: float) -> float
 
 
 def _sharpness(x: NDArray, y: NDArray, angle: float, bin_size: float) -> float:
-    """Sum of the squared differences between neighbouring rows, for lines that rise by `angle`."""
+    """Return the sum of the squared differences between adjacent rows, for lines that rise by `angle`."""
     turn = np.radians(angle)
     rows = y * np.cos(turn) + x * np.sin(turn)
     counts = np.bincount(((rows - rows.min()) / bin_size).astype(np.int64))

@@ -1,9 +1,9 @@
-"""What a public data set is to us: where it comes from, what its release looks like, how it becomes dialogue.
+"""The description of a public data set: where it comes from, what its release looks like, how it becomes dialogue.
 
-A set is a `Source`: facts, and two functions. `read` goes through the release and gives one `Record` for every sample
-to be (all questions about one image are one record); it runs once, in one process, and only groups. `build` turns a
-record into a `Draft`; it runs in parallel, and may raise `DataError`, or `KeyError` and the like where a field is
-missing: the record is then set aside under that reason. Pictures are opened later, by `sphinx_x.sources.convert`.
+A set is a `Source`: facts, and two functions. `read` goes through the release and yields one `Record` for every future
+sample (all questions about one image are one record); it runs once, in one process, and only groups. `build` turns a
+record into a `Draft`; it runs in parallel, and may raise `DataError`, or `KeyError` and the like if a field is missing:
+the record is then set aside with that reason. Images are opened later, by `sphinx_x.sources.convert`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sphinx_x.conversation import Message
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.errors import DataError, one_line
 
 UNVERIFIED = "layout unverified"
-"""What a source says of its layout where no public specification, loader or file could be cited."""
+"""The `layout` of a source for which no public specification, loader or file could be cited."""
 
 TASKS = (
     "dialogue",
@@ -47,10 +48,14 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Expected:
-    """A file of the release: its name or pattern below the folder, what it is, and how many there are per split.
+    """A file of the release.
 
-    `{split}` stands for the split. A pattern matches at any depth: `*` is any text without a slash. optional: a
-    release is complete without it.
+    Attributes:
+        pattern: Its name or pattern below the folder. `{split}` stands for the split; the pattern matches at any depth,
+            and `*` is any text without a slash.
+        what: What it is.
+        count: How many there are per split.
+        optional: Whether a release is complete without it.
     """
 
     pattern: str
@@ -61,7 +66,13 @@ class Expected:
 
 @dataclass(frozen=True)
 class Record:
-    """All that a release says about one image (or one text). id: unique in the set; count: raw records in it."""
+    """Everything that a release says about one image (or one text).
+
+    Attributes:
+        id: Unique in the set.
+        data: The raw data.
+        count: Number of raw records in it.
+    """
 
     id: str
     data: Any
@@ -70,19 +81,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Malformed:
-    """In place of a record's data: why it could not even be grouped with others."""
+    """Takes the place of a record's data that could not even be grouped, and says why."""
 
     reason: str
 
 
 class UnusedError(DataError):
-    """A record in which nothing is wrong, but nothing to ask about either: it is counted as left out, not as bad."""
+    """A valid record that there is nothing to ask about: it is counted as left out, not as bad."""
 
 
 def grouped(entries: Iterable[Any], *keys: str) -> Iterator[Record]:
-    """Records of all entries with the same values of `keys` (the id of their image, mostly), in order of appearance.
+    """Yield records of all entries with the same `keys` (mostly the id of their image), in order of appearance.
 
-    Entries without a key, or that are no objects, come last, each as a record that is set aside.
+    Entries without a key, or that are not objects, come last, each as a record that is set aside.
     """
     groups: dict[str, list[dict]] = {}
     lost: list[Record] = []
@@ -113,19 +124,24 @@ class PdfPage:
 
 
 Picture = Path | bytes | PdfPage | Callable[[], bytes]
-"""A file, the content of one, a page, or what draws the content of one when it is needed."""
+"""A file, the content of one, a page, or a function that draws the content of one when it is needed."""
 
 
 @dataclass
 class Draft:
     """A sample before its images are opened.
 
-    unit: what boxes and points are given in: None for pixels, else the length of an image's side (1 or 1000), however
-    wide and high it is. size: width and height that the release says of the (first) image. left_out: parts of the
-    record that are not used, by reason.
+    Attributes:
+        messages: The dialogue.
+        images: Its images.
+        unit: Unit of boxes and points: None for pixels, otherwise the length of an image's side (1 or 1000), whatever
+            its width and height.
+        size: Width and height of the (first) image, if the release gives them.
+        licence: Its licence, if it has its own.
+        left_out: Parts of the record that are not used, by reason.
     """
 
-    messages: list[dict]
+    messages: list[Message]
     images: list[Picture] = field(default_factory=list)
     unit: float | None = None
     size: tuple[int, int] | None = None
@@ -137,11 +153,20 @@ class Draft:
 class Source:
     """One public set.
 
-    name: as on the command line; title: as in papers; task: one of `TASKS`; home: where to get it; licence: of the
-    annotations, and of the images where they differ; files: what a release holds; unit, count: what one raw record is
-    called and how many the release has, per split (an empty mapping: not known); layout: what the reader's layout was
-    taken from, a public specification, loader or file, or `UNVERIFIED`; prompts: the questions that are asked, with
-    `{}` where the record fills in.
+    Attributes:
+        name: Its name on the command line.
+        title: Its name in papers.
+        task: One of `TASKS`.
+        home: Where to get it.
+        licence: Licence of the annotations, and of the images if different.
+        files: What a release contains.
+        unit: What one raw record is called.
+        count: How many the release has, per split (empty if unknown).
+        layout: What the reader's layout was taken from, a public specification, loader or file, or `UNVERIFIED`.
+        prompts: The questions that are asked, with `{}` where the record fills in.
+        read: Yields the records of a release.
+        build: Turns a record into a draft.
+        note: Anything else to know.
     """
 
     name: str
@@ -160,7 +185,11 @@ class Source:
 
 
 class Raw:
-    """The folder of a release, as its owners publish it. images: further folders to look for images in."""
+    """The folder of a release, as its owners publish it.
+
+    Args:
+        images: Additional folders to look for images in.
+    """
 
     def __init__(self, root: str | Path, split: str = "train", images: Iterable[str | Path] = ()) -> None:
         self.root, self.split = Path(root), split
@@ -176,7 +205,7 @@ class Raw:
             self._by_name.setdefault(os.path.basename(path), []).append(path)
 
     def files(self, pattern: str) -> list[Path]:
-        """All files whose path ends in `pattern`, sorted; `*` does not cross a slash, `{split}` is the split."""
+        """Return all files whose path ends in `pattern`, sorted; `*` does not match a slash, `{split}` is the split."""
         pattern = pattern.replace("{split}", self.split)
         parts = pattern.split("/")
         last = parts[-1]
@@ -194,7 +223,7 @@ class Raw:
         return sorted(found)
 
     def file(self, pattern: str) -> Path:
-        """The one file of this pattern; raises `DataError` where there is none, or more than one."""
+        """Return the one file of this pattern; raise `DataError` if there is none, or more than one."""
         found = self.files(pattern)
         shown = pattern.replace("{split}", self.split)
         if not found:
@@ -204,10 +233,12 @@ class Raw:
         return found[0]
 
     def picture(self, name: str) -> Path:
-        """The file of an image by the name that the release gives it, with or without folders and ending.
+        """Return the file of an image by the name that the release gives it, with or without folders and extension.
 
-        The last folder in the name must be that of the file, and further ones decide between files that are there
-        several times; raises `DataError` where none or several fit.
+        The last folder in the name must be that of the file, and further ones decide between files with the same name.
+
+        Raises:
+            DataError: None or several fit.
         """
         base = os.path.basename(name)
         candidates = self._by_name.get(base, [])
@@ -232,9 +263,9 @@ class Raw:
         return Path(candidates[0])
 
     def fingerprint(self) -> str:
-        """Changes with the files of a release: those that are no pictures by size and time, pictures by their names.
+        """Return a key that changes with the files of a release: images by name, others by size and time.
 
-        Hidden files are none of it.
+        Hidden files do not count.
         """
         facts = []
         for path in (path for path in self._files if not os.path.basename(path).startswith(".")):
@@ -244,11 +275,11 @@ class Raw:
         return hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()[:16]
 
     def json(self, pattern: str, *keys: str) -> Any:
-        """The content of the one JSON file of this pattern, or what stands under `keys` in it."""
+        """Return the content of the one JSON file of this pattern, or its value under `keys`."""
         return load_json(self.file(pattern), *keys)
 
     def jsonl(self, pattern: str) -> Iterator[Any]:
-        """The records of the one JSON lines file of this pattern; a line that is no JSON is `Malformed`."""
+        """Yield the records of the one JSON lines file of this pattern; a line that is not JSON is `Malformed`."""
         path = self.file(pattern)
         with path.open("rb") as file:
             for number, line in enumerate(file):
@@ -259,7 +290,7 @@ class Raw:
                         yield Malformed("not JSON")
 
     def table(self, pattern: str, delimiter: str = ",", columns: list[str] | None = None) -> Iterator[dict[str, str]]:
-        """The rows of the one CSV or TSV file of this pattern, by column; columns: where it has no heading."""
+        """Yield the rows of the one CSV or TSV file of this pattern by column; `columns` replaces a missing heading."""
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
         path = self.file(pattern)
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -269,7 +300,7 @@ class Raw:
                 raise DataError(f"{path}: {one_line(error)}") from error
 
     def parquet(self, pattern: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """The rows of all Parquet files of this pattern, in order of their names."""
+        """Yield the rows of all Parquet files of this pattern, in order of their names."""
         found = self.files(pattern)
         if not found:
             raise DataError(f"file missing: {pattern.replace('{split}', self.split)} in {self.root}")
@@ -282,7 +313,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 
 
 def _listing(folder: Path, seen: set[str]) -> list[str]:
-    """All files below a folder, sorted; links to folders are followed. seen: folders that are listed already."""
+    """Return all files below a folder, sorted, following links to folders; `seen` has those that are listed already."""
     found = []
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -296,7 +327,7 @@ def _listing(folder: Path, seen: set[str]) -> list[str]:
 
 
 def load_json(path: Path, *keys: str) -> Any:
-    """The content of a JSON file, or what stands under `keys` in it; raises `DataError` naming the file."""
+    """Return the content of a JSON file, or its value under `keys`; raise `DataError` naming the file."""
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

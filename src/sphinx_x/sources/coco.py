@@ -1,4 +1,4 @@
-"""COCO's JSON form, in which many sets are released: images, annotations and classes in one file."""
+"""COCO's JSON format, in which many sets are released: images, annotations and classes in one file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sphinx_x.sources.base import Malformed, Record, grouped
 
 COCO_API = "cocodataset/cocoapi PythonAPI/pycocotools/coco.py"
 LARGE_ENOUGH = 1.0
-"""Pixels that a box must be wide and high."""
+"""Smallest width and height of a box in pixels."""
 
 
 def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
-    """The images of a COCO JSON file, one record each; data: the entry of the image, and its annotations.
+    """Yield the images of a COCO JSON file, one record each, whose data is the image's entry and its annotations.
 
     Annotations without an image, and entries that cannot be read, come last and are set aside.
     """
@@ -40,9 +40,10 @@ def coco_records(content: Mapping[str, Any]) -> Iterator[Record]:
 
 
 def said(entry: Mapping[str, Any], field: str) -> bool:
-    """Whether a field of an annotation is set (`iscrowd`); some releases write `"0"`, which is a text but not true.
+    """Return whether a field of an annotation is set (`iscrowd`); some releases write `"0"`, a text that is not false.
 
-    Raises `DataError` where it is neither 0 nor 1.
+    Raises:
+        DataError: It is neither 0 nor 1.
     """
     value = entry.get(field) or 0
     if isinstance(value, str):
@@ -53,22 +54,22 @@ def said(entry: Mapping[str, Any], field: str) -> bool:
 
 
 def coco_picture(image: Mapping[str, Any]) -> str:
-    """The name of an image: its own, or the end of its address with the folder (LVIS)."""
+    """Return the name of an image: its own, or the end of its URL with the folder (LVIS)."""
     return image.get("file_name") or "/".join(image["coco_url"].split("/")[-2:])
 
 
 def size_of(image: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height of an image, as its entry says."""
+    """Return width and height of an image from its entry."""
     return int(image["width"]), int(image["height"])
 
 
 def name_of(names: Mapping[int, Any], number: int) -> Any:
-    """What stands in a list of classes under this number."""
+    """Return the entry of a list of classes under this number."""
     if number not in names:
         raise DataError(f"class is not listed: {number}")
     return names[number]
 
 
 def visible(place: Sequence[float], width: float, height: float, least: float = LARGE_ENOUGH) -> bool:
-    """Whether a box (x1, y1, x2, y2) has a width and a height of at least `least` inside an image of this size."""
+    """Return whether a box (x1, y1, x2, y2) inside an image of this size is at least `least` wide and high."""
     return min(sides(clip(place, (width, height)))) >= least

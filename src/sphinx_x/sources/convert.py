@@ -1,8 +1,8 @@
-"""Public sets -> shards: reading a release, opening its images, writing samples, with everything accounted for.
+"""From public sets to shards: reading a release, opening its images, writing samples, with everything accounted for.
 
-The output folder holds NAME-00000.jsonl, ..., `quarantine.jsonl` (every record that could not be used, with its
-reason) and `report.json`, written last. A conversion that was stopped goes on after its last whole shard; the same
-release gives the same bytes, whatever the number of workers.
+The output folder holds NAME-00000.jsonl, ..., `quarantine.jsonl` (every record that could not be used, with its reason)
+and `report.json`, written last. An interrupted conversion continues after its last complete shard; the same release
+gives the same bytes for any number of workers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sphinx_x.conversation import PLACES
+from sphinx_x.conversation import Numbers, Place
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
@@ -31,7 +31,15 @@ SHARD = 5000
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker of a conversion needs. inside: images are copied into the shards; verify: they are decoded."""
+    """What every worker of a conversion needs.
+
+    Attributes:
+        source: The set.
+        raw: Its release.
+        out: The folder to write.
+        inside: Whether images are copied into the shards.
+        verify: Whether images are decoded.
+    """
 
     source: Source
     raw: Raw
@@ -41,7 +49,7 @@ class Job:
 
 
 Task = tuple[int, list[Record]]
-"""The number of a shard, and the records that it is made of."""
+"""Number of a shard, and the records that it is made of."""
 
 
 def convert(
@@ -52,10 +60,18 @@ def convert(
     engine: str = "local",
     progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
-    """Writes the samples of a release into `job.out`; goes on where an earlier call stopped.
+    """Write the samples of a release into `job.out`, continuing an interrupted conversion.
 
-    max_bad: the share of samples that may be set aside; progress: called after every shard. Raises `DataError` where
-    more are bad, or where the folder holds a conversion of something else.
+    Args:
+        job: The conversion.
+        workers: Number of processes, by default one per core.
+        shard_size: Number of records per shard.
+        max_bad: The share of samples that may be set aside.
+        engine: See `pool.run`.
+        progress: Called after every shard.
+
+    Raises:
+        DataError: More samples are bad, or the folder holds a conversion of something else.
     """
     source, split = job.source, job.raw.split
     if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
@@ -80,7 +96,7 @@ def _go_on(
 
 
 def make_shard(job: Job, task: Task) -> Tally:
-    """Writes one shard with its tally and what was set aside; the tally comes last and says that the shard is whole."""
+    """Write one shard and its quarantined records, and last its tally, which marks the shard as complete."""
     number, records = task
     tally, aside = Tally(), []
     samples = built(job.source, job.raw, records, tally, aside, partial(_finished, job))
@@ -95,13 +111,17 @@ T = TypeVar("T")
 
 
 class Release(Protocol):
-    """What is read record by record."""
+    """Something that is read record by record."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+        ...
 
     @property
-    def read(self) -> Callable[[Raw], Iterable[Record]]: ...
+    def read(self) -> Callable[[Raw], Iterable[Record]]:
+        """Yields its records."""
+        ...
 
 
 def built(
@@ -112,8 +132,10 @@ def built(
     aside: list[dict],
     finish: Callable[[Record, Draft], T],
 ) -> Iterator[T]:
-    """What `finish` makes of every record's draft. Whatever becomes of a record is counted in `tally`; what cannot be
-    used is also named in `aside`."""
+    """Yield what `finish` makes of every record's draft.
+
+    Every record is counted in `tally`; unusable ones are also named in `aside`.
+    """
     for record in records:
         tally.records += record.count
         try:
@@ -130,17 +152,17 @@ def built(
             aside.append({"source": source.name, "id": record.id, "reason": reason, "detail": one_line(error)})
             continue
         tally.samples += 1
-        tally.turns += sum(message["role"] == "assistant" for message in draft.messages)
+        tally.turns += sum(message.role == "assistant" for message in draft.messages)
         tally.left_out += draft.left_out
         yield made
 
 
 Row = tuple[str, str, str, bool]
-"""What was looked at, what was expected, what was found, whether they agree."""
+"""What was checked, what was expected, what was found, whether they agree."""
 
 
 def check_files(source: Source, raw: Raw) -> list[Row]:
-    """A row for every kind of file that a release should hold."""
+    """Return a row for every kind of file that a release should contain."""
     rows = []
     for file in source.files:
         found, expected = len(raw.files(file.pattern)), file.count.get(raw.split)
@@ -151,9 +173,10 @@ def check_files(source: Source, raw: Raw) -> list[Row]:
 
 
 def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
-    """Compares a release with what it should hold; nothing is written and no image is opened.
+    """Compare a release with its known contents, without writing anything or opening an image.
 
-    Gives rows of (what, expected, found, whether they agree), and the tally of what a conversion would make.
+    Returns:
+        Rows of (what, expected, found, whether they agree), and the tally that a conversion would have.
     """
     rows, tally = check_files(source, raw), Tally()
     for _ in built(source, raw, read_records(source, raw), tally, [], lambda *_: None):
@@ -166,7 +189,7 @@ def check_release(source: Source, raw: Raw) -> tuple[list[Row], Tally]:
 
 
 def read_records(source: Release, raw: Raw) -> Iterator[Record]:
-    """The records of a release, each id once; whatever else than a missing file stops the reader is told as well."""
+    """Yield the records of a release, each id once; errors that stop the reader are reported as well."""
     seen: set[str] = set()
     try:
         for record in source.read(raw):
@@ -179,7 +202,7 @@ def read_records(source: Release, raw: Raw) -> Iterator[Record]:
 
 
 def chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
-    """Records in pieces of this size, with their numbers."""
+    """Yield records in numbered pieces of this size."""
     chunk: list[Record] = []
     number = 0
     for record in records:
@@ -192,19 +215,19 @@ def chunks(records: Iterable[Record], size: int) -> Iterator[Task]:
 
 
 def read_quarantine(folder: Path) -> list[dict]:
-    """What was set aside: source, id, reason and detail of each."""
+    """Return what was set aside: source, id, reason and detail of each."""
     return read_lines(folder / QUARANTINE)
 
 
 def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[bytes]]:
-    """The sample of a draft, with the bytes of its images where they go into the shard."""
+    """Return the sample of a draft, with the bytes of its images if they go into the shard."""
     inside = job.inside or any(not isinstance(picture, Path) for picture in draft.images)
     opened = [_opened(job, picture, inside) for picture in draft.images]
     refs = [ref for ref, _ in opened]
     if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
         shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
         raise DataError(f"image is not of the size that its annotations say: {shown}")
-    messages = [_placed(message, refs, draft) for message in draft.messages]
+    messages = [message.moved(partial(_placed, refs, draft)) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
     sample = Sample.from_dict(sample.to_dict()).check()
@@ -212,7 +235,7 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
 
 
 def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
-    """Where an image is and how large, and its bytes where it is to be copied."""
+    """Return where an image is and how large, and its bytes if it is to be copied."""
     if isinstance(picture, PdfPage):
         content = io.BytesIO()
         open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
@@ -228,25 +251,18 @@ def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
     return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
 
 
-def _placed(message: dict, refs: list[ImageRef], draft: Draft) -> dict:
-    """A message with its boxes and points in pixels, clipped to their image."""
-    parts = []
-    for part in message["content"]:
-        kind = part["type"]
-        if kind in PLACES:
-            several = PLACES[kind][1]
-            ref = refs[part["image"]]
-            places = [_clipped(place, ref, draft.unit) for place in (part[kind] if several else [part[kind]])]
-            good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
-            if not good:
-                raise DataError("empty box")
-            draft.left_out["empty box"] += len(places) - len(good)
-            part = part | {kind: good if several else good[0]}
-        parts.append(part)
-    return message | {"content": parts}
+def _placed(refs: list[ImageRef], draft: Draft, part: Place) -> Place:
+    """Return a message with its boxes and points in pixels, clipped to their image."""
+    ref = refs[part.image]
+    places = [_clipped(place, ref, draft.unit) for place in part.places]
+    good = [place for place in places if len(place) == 2 or (place[2] > place[0] and place[3] > place[1])]
+    if not good:
+        raise DataError("empty box")
+    draft.left_out["empty box"] += len(places) - len(good)
+    return replace(part, places=tuple(good))
 
 
-def _clipped(place: list[float], ref: ImageRef, unit: float | None) -> list[float]:
+def _clipped(place: Numbers, ref: ImageRef, unit: float | None) -> Numbers:
     sides = (ref.width, ref.height)
     scale = (1.0, 1.0) if unit is None else (ref.width / unit, ref.height / unit)
-    return [round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place)]
+    return tuple(round(min(max(n * scale[k % 2], 0.0), sides[k % 2]), 2) for k, n in enumerate(place))

@@ -1,8 +1,8 @@
-"""Boxes of objects by class: COCO, LVIS, Objects365 and V3Det, which share COCO's JSON form, and Open Images.
+"""Boxes of objects by class: COCO, LVIS, Objects365 and V3Det, which share COCO's JSON format, and Open Images.
 
-An image becomes a few turns, each about all objects of one class, so only classes that are boxed without exception are
-asked about: not those with a crowd, a box around a group, or a mark that says that some were not boxed. The largest box
-of a class comes first. Where a release says that a class is not in the image, that is asked now and then as well.
+An image becomes a few turns, each about all objects of one class, so only classes that are boxed completely are asked
+about: not those with a crowd, a box around a group, or a flag that some were not boxed. The largest box of a class
+comes first. If a release says that a class is not in the image, that is asked now and then as well.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 from itertools import groupby
 
 from sphinx_x.boxes import area, from_xywh
+from sphinx_x.conversation import Part
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, said, size_of, visible
 from sphinx_x.sources.dialogue import Content, boxes, dialogue, pick, rng_of
@@ -30,7 +31,7 @@ DETECT_EVERYTHING = (
     "List all objects in the image by class, with their bounding boxes.",
 )
 MAX_CLASSES, MAX_BOXES = 4, 30
-"""What is asked about in one image, at most; the rest is counted."""
+"""Limits of what is asked about one image; the rest is counted."""
 NOW_AND_THEN = 0.25
 FOLDERS = "open-mmlab/mmdetection configs/mm_grounding_dino/dataset_prepare.md (names of files and folders)"
 LVIS_API = "lvis-dataset/lvis-api lvis/lvis.py; facebookresearch/detectron2 detectron2/data/datasets/lvis.py"
@@ -40,10 +41,14 @@ OBJECTS365_NAMES = "xjwwjx/LiDAE tools/dataset_converters/zhiyuan_objv2_train_na
 
 @dataclass
 class Scene:
-    """What is known of one image.
+    """What is known about one image.
 
-    places: boxes by class; incomplete: classes of which more may be there; absent: classes that are not there; closed:
-    nothing but `places` is there, of all classes there are; left_out: what was passed over.
+    Attributes:
+        places: Boxes by class.
+        incomplete: Classes of which there may be more.
+        absent: Classes that are not in the image.
+        closed: Whether the image has nothing but `places`, of all classes.
+        left_out: What was skipped, by reason.
     """
 
     places: dict[str, list[Sequence[float]]] = field(default_factory=dict)
@@ -53,7 +58,7 @@ class Scene:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def turns(self, key: str) -> list[tuple[Content, Content]]:
-        """Questions and answers, always the same for the same key; raises `UnusedError` where there are none."""
+        """Return questions and answers, always the same for the same key; raise `UnusedError` if there are none."""
         rng = rng_of(key)
         whole = self.closed and not self.incomplete and not self.left_out
         for name in self.incomplete & self.places.keys():
@@ -87,9 +92,9 @@ class Scene:
         return chosen
 
 
-def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | dict]:
-    """All classes with their boxes, `dog[...; ...], cat[...]`; the class of the largest box first."""
-    parts: list[str | dict] = []
+def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | Part]:
+    """Return all classes with their boxes, `dog[...; ...], cat[...]`, the class of the largest box first."""
+    parts: list[str | Part] = []
     for name in sorted(places, key=lambda name: area(places[name][0]), reverse=True):
         parts += [f", {name}" if parts else name, boxes(places[name])]
     return parts
@@ -107,7 +112,7 @@ def read_coco(pattern: str, raw: Raw, lower: bool = False, closed: bool = False)
 
 
 def build_coco(record: Record, raw: Raw) -> Draft:
-    """Turns about some classes of an image of a set in COCO's form."""
+    """Ask about some classes of an image of a set in COCO's format."""
     image, annotations, names, closed = record.data
     scene = Scene(closed=closed)
     scene.incomplete |= {name_of(names, k) for k in image.get("not_exhaustive_category_ids", ())}
@@ -130,7 +135,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
 
 
 def read_open_images(raw: Raw) -> Iterator[Record]:
-    """Rows of boxes, those of one image one after the other, and the labels that people found not to be there."""
+    """Read consecutive rows of one image's boxes, and the labels that people verified to be absent."""
     columns = ["LabelName", "DisplayName"]
     labels = raw.table("*class-descriptions-boxable.csv", columns=columns)
     names = {row["LabelName"]: spoken(row["DisplayName"], lower=True) for row in labels}
@@ -147,7 +152,7 @@ def read_open_images(raw: Raw) -> Iterator[Record]:
 
 
 def build_open_images(record: Record, raw: Raw) -> Draft:
-    """Turns about some classes of an image of Open Images, whose boxes are relative to the image."""
+    """Ask about some classes of an image of Open Images, whose boxes are relative to the image."""
     rows, absent = record.data
     scene = Scene()
     for name, x1, y1, x2, y2, group in rows:

@@ -1,12 +1,12 @@
-"""Building blocks of the dialogue that public sets become, and the instructions that the benchmarks use as well."""
+"""Building blocks of the dialogue that public sets become, and instructions shared with the benchmarks."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from sphinx_x.conversation import Image, Message, Part, Place, Text
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 
@@ -15,66 +15,73 @@ LETTER = "Answer with the option's letter from the given choices directly."
 FIND = "Please provide the bounding box coordinate of the region this sentence describes: {}."
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-Content = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-"""What is said: a text, a part, or a list of both. A text is taken as it is: `<image>` in it is no image."""
+Content = str | Part | Sequence[str | Part]
+"""The content of a message: a text, a part, or a list of both. Text is literal: `<image>` in it is not an image."""
 
 
-def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: str = "") -> list[dict]:
-    """Messages of questions and answers in turn; all `images` stand before the first question.
+def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: str = "") -> list[Message]:
+    """Return messages of alternating questions and answers, with all `images` before the first question.
 
-    Raises `UnusedError` where there is no turn, `DataError` where a question or an answer is empty.
+    Raises:
+        UnusedError: There is no turn.
+        DataError: A question or an answer is empty.
     """
     if not turns:
         raise UnusedError("nothing to ask about")
-    messages: list[dict] = [{"role": "system", "content": _parts(system)}] if system.strip() else []
+    messages = [Message("system", _parts(system))] if system.strip() else []
     for number, (question, answer) in enumerate(turns):
-        for content, reason in ((question, "empty question"), (answer, "empty answer")):
-            if not any(part["type"] != "text" or part["text"].strip() for part in _parts(content)):
+        asked = Message("user", (*[Image()] * (images if number == 0 else 0), *_parts(question)))
+        said = Message("assistant", _parts(answer))
+        for parts, reason in ((_parts(question), "empty question"), (said.parts, "empty answer")):
+            if not any(not isinstance(part, Text) or part.text.strip() for part in parts):
                 raise DataError(reason)
-        ahead = [{"type": "image"}] * images if number == 0 else []
-        messages.append({"role": "user", "content": [*ahead, *_parts(question)]})
-        messages.append({"role": "assistant", "content": _parts(answer)})
+        messages += [asked, said]
     return messages
 
 
-def _parts(content: Content) -> list[dict]:
-    """Parts, neighbouring texts joined."""
-    parts: list[dict] = []
-    for item in [content] if isinstance(content, str | Mapping) else content:
-        part = {"type": "text", "text": item} if isinstance(item, str) else dict(item)
-        if part["type"] == "text" and parts and parts[-1]["type"] == "text":
-            parts[-1] = {"type": "text", "text": parts[-1]["text"] + part["text"]}
-        elif part["type"] != "text" or part["text"]:
+def items_of(content: Content) -> list[str | Part]:
+    """Return the content as a list."""
+    return list(content) if isinstance(content, list | tuple) else [content]  # pyright: ignore[reportReturnType]
+
+
+def _parts(content: Content) -> tuple[Part, ...]:
+    """Return the parts, with adjacent texts joined."""
+    parts: list[Part] = []
+    for item in items_of(content):
+        part = Text(item) if isinstance(item, str) else item
+        if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
+            parts[-1] = Text(parts[-1].text + part.text)
+        elif not isinstance(part, Text) or part.text:
             parts.append(part)
-    return parts
+    return tuple(parts)
 
 
-def box(xyxy: Sequence[float]) -> dict:
-    """A box part, (x1, y1, x2, y2)."""
-    return {"type": "box", "image": 0, "box": _rounded(xyxy)}
+def box(xyxy: Sequence[float]) -> Place:
+    """Return a box part (x1, y1, x2, y2)."""
+    return Place(0, (_rounded(xyxy),))
 
 
-def boxes(places: Sequence[Sequence[float]]) -> dict:
-    """Several boxes in one pair of brackets."""
-    return {"type": "boxes", "image": 0, "boxes": [_rounded(place) for place in places]}
+def boxes(places: Sequence[Sequence[float]]) -> Place:
+    """Return several boxes in one pair of brackets."""
+    return Place(0, tuple(_rounded(place) for place in places), several=True)
 
 
-def point(xy: Sequence[float]) -> dict:
-    """A point part, (x, y)."""
-    return {"type": "point", "image": 0, "point": _rounded(xy)}
+def point(xy: Sequence[float]) -> Place:
+    """Return a point part (x, y)."""
+    return Place(0, (_rounded(xy),))
 
 
-def points(places: Sequence[Sequence[float]]) -> dict:
-    """Several points, or the corners of a polygon, in one pair of brackets."""
-    return {"type": "points", "image": 0, "points": [_rounded(place) for place in places]}
+def points(places: Sequence[Sequence[float]]) -> Place:
+    """Return several points, or the corners of a polygon, in one pair of brackets."""
+    return Place(0, tuple(_rounded(place) for place in places), several=True)
 
 
-def _rounded(numbers: Sequence[float]) -> list[float]:
-    return [round(float(number), 6) for number in numbers]
+def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(float(number), 6) for number in numbers)
 
 
 def short(question: str) -> str:
-    """A question that wants a word or a phrase, as the benchmarks ask it."""
+    """Return a question that asks for a word or a phrase, in the benchmarks' wording."""
     return f"{question}\n{SHORT}"
 
 
@@ -96,11 +103,11 @@ def rng_of(key: str) -> random.Random:
     return random.Random(key)
 
 
-def listing(items: Sequence[Content]) -> list[str | Mapping[str, Any]]:
+def listing(items: Sequence[Content]) -> list[str | Part]:
     """The same of items that hold parts: one list to say."""
-    said: list[str | Mapping[str, Any]] = []
+    said: list[str | Part] = []
     for number, item in enumerate(items):
         if number:
             said.append(" and " if number == len(items) - 1 else ", ")
-        said += [item] if isinstance(item, str | Mapping) else item
+        said += items_of(item)
     return said

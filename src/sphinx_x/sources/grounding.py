@@ -1,4 +1,4 @@
-"""Phrases and the regions they speak of: Visual Genome, RefCOCO, RefCOCO+, RefCOCOg and Flickr30k Entities."""
+"""Phrases and the regions they refer to: Visual Genome, RefCOCO, RefCOCO+, RefCOCOg and Flickr30k Entities."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sphinx_x.boxes import from_xywh
+from sphinx_x.conversation import Part
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, UnusedError, grouped
 from sphinx_x.sources.coco import size_of, visible
@@ -26,23 +27,23 @@ NAME = (
     "Please provide a short description of the region {}.",
 )
 GROUNDED_CAPTION = "Describe the image concisely. Include the bounding box for each mentioned object."
-"""As in the demo of the reference."""
+"""As in the reference's demo."""
 MAX_REGIONS, MAX_EXPRESSIONS, MAX_PHRASES = 8, 12, 5
-"""What is asked about in one image, at most; the rest is counted."""
+"""Limits of what is asked about one image; the rest is counted."""
 
 
 def phrase_of(text: str) -> str:
-    """A phrase as it stands within a question: blanks put right, no full stop at the end."""
+    """Return a phrase as it appears within a question: with single blanks and without a full stop."""
     return " ".join(text.split()).rstrip(" .")
 
 
 def by_id(entries: Any, key: str) -> dict[str, dict]:
-    """Entries of a JSON list by their id; those that have none are passed over, and missed where they are needed."""
+    """Return entries of a JSON list by their id; those without one are skipped, and reported where they are needed."""
     return {record.id: record.data[0] for record in grouped(entries, key) if not isinstance(record.data, Malformed)}
 
 
 def read_visual_genome(raw: Raw) -> Iterator[Record]:
-    """Images with the regions that were described in them."""
+    """Read images with the regions described in them."""
     images = by_id(raw.json("image_data.json"), "image_id")
     for record in grouped(raw.json("region_descriptions.json"), "id"):
         if not isinstance(record.data, Malformed):
@@ -51,9 +52,9 @@ def read_visual_genome(raw: Raw) -> Iterator[Record]:
 
 
 def build_visual_genome(record: Record, raw: Raw) -> Draft:
-    """Some of the regions, from phrase to box and from box to phrase by turns.
+    """Ask about some of the regions, alternating between phrase to box and box to phrase.
 
-    A phrase that was written of several regions of an image is never asked for.
+    A phrase that describes several regions of an image is never asked for.
     """
     image, entries = record.data
     if image is None:
@@ -83,14 +84,15 @@ def build_visual_genome(record: Record, raw: Raw) -> Draft:
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads pickles of plain lists, dictionaries, numbers and texts; whatever else is refused, so no code can run."""
+    """Unpickler of plain lists, dictionaries, numbers and texts; everything else is refused, so no code can run."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse every class and function."""
         raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
 
 
 def load_pickle(path: Path) -> Any:
-    """The content of a pickle of plain data, also one of Python 2; raises `DataError` naming the file."""
+    """Return the content of a pickle of plain data, even from Python 2; raise `DataError` naming the file."""
     try:
         with path.open("rb") as file:
             return PlainUnpickler(file, encoding="latin1").load()
@@ -107,7 +109,13 @@ def load_pickle(path: Path) -> Any:
 
 
 def read_refs(pickled: str, instances: str, raw: Raw) -> Iterator[Record]:
-    """Images of the split with the objects referred to; pickled: the file of these; instances: that of their boxes."""
+    """Read images of the split with the objects that expressions refer to.
+
+    Args:
+        pickled: The file of the expressions.
+        instances: The file of the boxes.
+        raw: The release.
+    """
     content = raw.json(instances)
     images, objects = by_id(content["images"], "id"), by_id(content["annotations"], "id")
     refs = load_pickle(raw.file(pickled))
@@ -120,7 +128,7 @@ def read_refs(pickled: str, instances: str, raw: Raw) -> Iterator[Record]:
 
 
 def build_refs(record: Record, raw: Raw) -> Draft:
-    """Every expression is a turn: the first about each object, then the second about each, and so on."""
+    """Make every expression a turn: the first about each object, then the second about each, and so on."""
     image, pairs = record.data
     if image is None:
         raise DataError("image is not in instances.json")
@@ -150,14 +158,14 @@ def build_refs(record: Record, raw: Raw) -> Draft:
 
 
 Pieces = list[tuple[str, str]]
-"""A caption in pieces: a text with "", or a phrase with the id of what it speaks of."""
+"""A caption in pieces: a text with "", or a phrase with the id of what it refers to."""
 Places = dict[str, list[list[float]]]
 """Boxes by the id of what they show."""
 MARKED = re.compile(r"\[/EN#(\d+)/\S+ ([^\]]*)\]")
 
 
 def pieces_of_caption(line: str) -> Pieces:
-    """A caption of Flickr30k Entities in pieces, its blanks before punctuation taken away."""
+    """Return a caption of Flickr30k Entities in pieces, without its blanks before punctuation."""
     line = re.sub(r"\s+([.,;:!?](?=\s|$)|'s\b|n't\b)", r"\1", line.strip())
     pieces: Pieces = []
     end = 0
@@ -168,8 +176,10 @@ def pieces_of_caption(line: str) -> Pieces:
 
 
 def places_of_entities(content: bytes, left_out: Counter[str]) -> tuple[Places, tuple[int, int]]:
-    """The boxes of an annotation of Flickr30k Entities by id, and the size of the image; ids of scenes and of what is
-    not to be seen have no box."""
+    """Return the boxes of an annotation of Flickr30k Entities by id, and the size of the image.
+
+    The ids of scenes and of invisible things have no box.
+    """
     places: Places = {}
     try:
         root = ET.fromstring(content)
@@ -189,7 +199,7 @@ def places_of_entities(content: bytes, left_out: Counter[str]) -> tuple[Places, 
 
 
 def read_flickr30k(raw: Raw) -> Iterator[Record]:
-    """The images of the split, with the numbers (from 1) of captions that are listed as unrelated."""
+    """Read the images of the split, with the numbers (from 1) of captions that are listed as unrelated."""
     unrelated: dict[str, set[int]] = {}
     for path in raw.files("UNRELATED_CAPTIONS"):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -201,7 +211,7 @@ def read_flickr30k(raw: Raw) -> Iterator[Record]:
 
 
 def build_flickr30k(record: Record, raw: Raw) -> Draft:
-    """One caption with boxes behind its phrases, then some phrases of the other captions, each with its boxes."""
+    """Give one caption with boxes after its phrases, then ask for some phrases of the other captions."""
     sentences, annotation = raw.file(f"Sentences/{record.id}.txt"), raw.file(f"Annotations/{record.id}.xml")
     left_out: Counter[str] = Counter()
     places, size = places_of_entities(annotation.read_bytes(), left_out)
@@ -227,9 +237,9 @@ def build_flickr30k(record: Record, raw: Raw) -> Draft:
     return Draft(dialogue(turns), [raw.picture(f"{record.id}.jpg")], size=size, left_out=left_out)
 
 
-def _grounded(pieces: Pieces, places: Places) -> list[str | dict]:
-    """`<p>A man</p>[...] in <p>a red hat</p>[...].`; phrases without boxes are plain text."""
-    parts: list[str | dict] = []
+def _grounded(pieces: Pieces, places: Places) -> list[str | Part]:
+    """Return `<p>A man</p>[...] in <p>a red hat</p>[...].`; phrases without boxes are plain text."""
+    parts: list[str | Part] = []
     for text, chain in pieces:
         parts += [f"<p>{text}</p>", boxes(places[chain])] if chain in places else [text]
     return parts
@@ -238,7 +248,7 @@ def _grounded(pieces: Pieces, places: Places) -> list[str | dict]:
 def _phrases(
     captions: list[Pieces], places: Places, known: set[str], rng: random.Random, left_out: Counter[str]
 ) -> list[tuple[Content, Content]]:
-    """Turns about phrases that are not `known`; one that stands for different things in two captions is left out."""
+    """Return turns about phrases that are not `known`, except those that mean different things in two captions."""
     chains: dict[str, set[str]] = {}
     for text, chain in (piece for pieces in captions for piece in pieces):
         if chain in places:

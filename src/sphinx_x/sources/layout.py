@@ -30,15 +30,15 @@ WHAT = (
 )
 PROMPTS = DETECT + WHERE + WHAT
 MOST = 100
-"""Regions in one answer; of a page with more, only the classes are asked for that have fewer."""
+"""Limit of the regions in one answer; of a page with more, only classes with fewer are asked for."""
 
 USED = ("category_id", "bbox", "iscrowd", "precedence")
-"""What is read of an annotation."""
+"""The fields of an annotation that are read."""
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 Region = tuple[str, Box]
-"""The class of a region as it is spoken of, and its box."""
+"""The class of a region as it is written in text, and its box."""
 
 
 def read_pages(raw: Raw, pattern: str) -> Iterator[Record]:
@@ -64,8 +64,10 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
 
 
 def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tuple[list[Region], Path]:
-    """The regions of a page in pixels from top to bottom, and its picture; crowds, and what a page was given a second
-    time, are left out."""
+    """Return the regions of a page in pixels from top to bottom, and its image.
+
+    Crowds and duplicate annotations are left out.
+    """
     image, names = record.data["image"], record.data["names"]
     regions: list[Region] = []
     for entry in record.data["annotations"]:
@@ -80,13 +82,13 @@ def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tu
 
 
 def spoken(name: str) -> str:
-    """A class as it is written in a sentence: `List-item` -> `list item`, `QR code` as it is."""
+    """Return a class as it is written in a sentence: `List-item` becomes `list item`, `QR code` stays."""
     words = name.replace("_", " ").replace("-", " ").split()
     return " ".join(word if word.isupper() else word.lower() for word in words)
 
 
 def within(regions: Sequence[Region], width: float, height: float, left_out: Counter[str]) -> list[Region]:
-    """The regions of which at least one unit is inside a page of this size, clipped, from top to bottom."""
+    """Return the regions with at least one unit inside a page of this size, clipped, from top to bottom."""
     found = []
     for name, place in regions:
         place = clip(place, (width, height))
@@ -100,7 +102,7 @@ def within(regions: Sequence[Region], width: float, height: float, left_out: Cou
 def layout_turns(
     regions: Sequence[Region], classes: Sequence[str], key: str, left_out: Counter[str]
 ) -> list[tuple[Content, Content]]:
-    """The class of one region, where those of another and of an absent class are, and last the whole layout."""
+    """Ask for the class of one region, the places of another class and of an absent one, and last the whole layout."""
     if not regions:
         raise UnusedError("page without regions")
     rng = rng_of(key)
@@ -140,7 +142,7 @@ def counted(places: dict[str, list[Box]]) -> list:
 
 
 def number_word(number: int) -> str:
-    """A count in words up to twelve, in digits above."""
+    """Return a count in words up to twelve, in digits above."""
     return NUMBERS[number] if number < len(NUMBERS) else str(number)
 
 
@@ -173,7 +175,7 @@ def build_docbank(record: Record, raw: Raw) -> Draft:
 
 
 def read_tokens(path: Path, left_out: Counter[str]) -> list[Region]:
-    """The tokens of a page: label and box. Ruled lines, which are listed as tokens, are left out."""
+    """Return the tokens of a page, label and box; ruled lines, which are listed as tokens, are left out."""
     tokens: list[Region] = []
     for line in path.read_text(encoding="utf-8").split("\n"):
         if not line.strip():
@@ -190,7 +192,7 @@ def read_tokens(path: Path, left_out: Counter[str]) -> list[Region]:
 
 
 def blocks(tokens: Sequence[Region]) -> list[Region]:
-    """Joins tokens of one label that are near each other, directly or over others, into the box around them."""
+    """Join tokens of one label that are near each other, directly or through others, into the box around them."""
     found: list[Region] = []
     for label in dict.fromkeys(name for name, _ in tokens):
         groups: list[tuple[Box, list[Box]]] = []  # the box around, and the members that what follows can be near to

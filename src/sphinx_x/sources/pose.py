@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from sphinx_x.boxes import area, from_xywh
+from sphinx_x.conversation import Part
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UNVERIFIED, Draft, Expected, Malformed, Raw, Record, Source, UnusedError
 from sphinx_x.sources.coco import COCO_API, coco_picture, coco_records, name_of, size_of, visible
@@ -85,9 +86,9 @@ def _key_points(
     return found
 
 
-def _told(found: Sequence[tuple[str, tuple[float, float]]]) -> list[str | dict]:
+def _told(found: Sequence[tuple[str, tuple[float, float]]]) -> list[str | Part]:
     """`nose[...], left eye[...]`."""
-    parts: list[str | dict] = []
+    parts: list[str | Part] = []
     for name, place in found:
         parts += [f", {name}" if parts else name, point(place)]
     return parts

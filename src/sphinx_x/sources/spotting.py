@@ -26,9 +26,9 @@ READ = ("What does the text in the region {} say?", "Read the text in the region
 FIND_TEXT = (FIND.format('the text "{}"'), 'Where is the text "{}"?')
 OUTLINE = ("Give the outline of the text in the region {} as a polygon.", "Outline the text in the region {}.")
 MOST = 60
-"""Words in one answer."""
+"""Limit of the words in one answer."""
 ASKED = 6
-"""Words that are asked about one by one, at most, and never more than half of an image's."""
+"""Limit of the words that are asked about one by one, which is never more than half of an image's."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SpottedWord:
 
 
 Entries = Iterator[SpottedWord | str]
-"""What an annotation file holds: words, and reasons why something in it is none."""
+"""Contents of an annotation file: words, and reasons why an entry is not a word."""
 
 
 def read_files(raw: Raw, pattern: str, prefix: str) -> Iterator[Record]:
@@ -62,7 +62,7 @@ def read_files(raw: Raw, pattern: str, prefix: str) -> Iterator[Record]:
 def build_words(
     record: Record, raw: Raw, parse: Callable[[Path], Entries], folder: str, outlines: bool = False
 ) -> Draft:
-    """Questions about single words, then all of them. outlines: corners are more than boxes, and asked for as well."""
+    """Ask about single words, then about all of them; with `outlines`, corners are asked for as well."""
     left_out: Counter[str] = Counter()
     words = words_of(record, parse, left_out)
     turns = single_turns(words, record.id, outlines)
@@ -74,7 +74,7 @@ def build_words(
 
 
 def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter[str]) -> list[SpottedWord]:
-    """The words of an image in reading order; what is none is counted by reason."""
+    """Return the words of an image in reading order; entries that are not words are counted by reason."""
     words: list[SpottedWord] = []
     for entry in parse(record.data):
         if isinstance(entry, str):
@@ -87,7 +87,7 @@ def words_of(record: Record, parse: Callable[[Path], Entries], left_out: Counter
 
 
 def spotted(words: Sequence[SpottedWord]) -> list:
-    """`There are word[...], word[...] and word[...] in the image.`"""
+    """Return `There are word[...], word[...] and word[...] in the image.` as parts."""
     if not words:
         return ["There is no readable text in the image."]
     verb = "is" if len(words) == 1 else "are"
@@ -95,7 +95,7 @@ def spotted(words: Sequence[SpottedWord]) -> list:
 
 
 def single_turns(words: Sequence[SpottedWord], key: str, outlines: bool) -> list[tuple[Content, Content]]:
-    """Some words, each asked about once: what it says, where it is (if no other text holds it), its outline."""
+    """Ask once about each of some words: what it says, where it is (if no other text contains it), its outline."""
     rng = rng_of(key)
     kinds = ["read", "find", "outline"] if outlines else ["read", "find"]
     rng.shuffle(kinds)
@@ -112,7 +112,10 @@ def single_turns(words: Sequence[SpottedWord], key: str, outlines: bool) -> list
 
 
 def reading_order(words: Sequence[SpottedWord]) -> list[SpottedWord]:
-    """Words in rows from top to bottom, each from left to right; a row is what its first word's middle height meets."""
+    """Return words in rows from top to bottom, each from left to right.
+
+    A row consists of the words that the middle height of its first word meets.
+    """
     rest = sorted(words, key=lambda word: (word.box[1] + word.box[3], word.box[0]))
     ordered: list[SpottedWord] = []
     while rest:
@@ -212,7 +215,7 @@ def _pairs(numbers: Sequence[str], count: int) -> list[tuple[float, float]]:
 
 
 def _parts(annotations: str, images: str, count: int, prefix: str, parse: Callable[[Path], Entries], **more) -> dict:
-    """What the four sets have in common: files, count, prompts and the two functions."""
+    """Return what the four sets have in common: files, count, prompts and the two functions."""
     folder = images.split("/")[0]
     return {
         "task": "spotting",

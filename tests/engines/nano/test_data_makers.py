@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
+from messages import dicts
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data.sample import BoxedText, Sample
 from sphinx_x.data.shards import SampleReader, write_shard
@@ -159,7 +160,7 @@ def test_questions_about_a_line():
     words = [BoxedText(text, (10 * n, 0, 10 * n + 8, 9)) for n, text in enumerate(texts)]
     kinds: Counter = Counter()
     for seed in range(2000):
-        messages = ask_about_line(words, random.Random(seed))
+        messages = dicts(ask_about_line(words, random.Random(seed)))
         parse_messages(messages)
         question = messages[0]["content"][1]["text"]
         kinds[question.split()[0] + str(len(messages))] += 1
@@ -364,6 +365,6 @@ def test_emoji_pictures(monkeypatch):
             assert 0 <= x1 < x2 <= picture.width and 0 <= y1 < y2 <= picture.height
             stamp = sheet.pictures[name].getpixel((5, 5))[:3]
             assert (abs(colours[y1:y2, x1:x2].astype(int) - stamp) <= 1).all()
-        messages = emoji.ask_about_picture(things, sheet.names, rng)
+        messages = dicts(emoji.ask_about_picture(things, sheet.names, rng))
         assert len(messages) >= 2 and len(messages) % 2 == 0
         parse_messages(messages)

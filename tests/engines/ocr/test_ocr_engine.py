@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 import sphinx_x
 from books import WORDS, book, page_operators
+from messages import dicts
 from paths import EXAMPLE
 from pdf_pages import PageOf, Pdf, show
 from sphinx_x.data.sample import ImageRef, Sample
@@ -62,7 +63,7 @@ def test_every_kind_of_question(example, kind):
         assert asked.kinds == [kind]
         sample = Sample("x", [ImageRef("-", width=792, height=1024)], asked.messages)
         Sample.from_dict(sample.to_dict()).check()
-        question, answer = asked.messages
+        question, answer = dicts(asked.messages)
         text = said(answer)
         seen.add((said(question), text))
         if kind in ("read_page", "read_region", "continue_text"):
@@ -83,7 +84,7 @@ def test_every_kind_of_question(example, kind):
 def test_a_dialogue_has_several_kinds(example):
     asked = ask(example, QuestionSettings(turns=5), random.Random(3))
     assert len(asked.kinds) == len(set(asked.kinds)) == 5
-    assert sum(part["type"] == "image" for message in asked.messages for part in message["content"]) == 1
+    assert sum(part["type"] == "image" for message in dicts(asked.messages) for part in message["content"]) == 1
     assert asked.messages == ask(example, QuestionSettings(turns=5), random.Random(3)).messages
 
 
@@ -93,8 +94,8 @@ def test_no_answer_says_what_another_says(example):
     counts, skipped = 0, 0
     for seed in range(60):
         asked = ask(example, settings, random.Random(seed))
-        answers = [" ".join(said(message).split()) for message in asked.messages[1::2]]
-        texts = [text for text, message in zip(answers, asked.messages[1::2], strict=True) if all_text(message)]
+        answers = [" ".join(said(message).split()) for message in dicts(asked.messages)[1::2]]
+        texts = [text for text, message in zip(answers, dicts(asked.messages)[1::2], strict=True) if all_text(message)]
         for k, text in enumerate(texts):
             assert not any(len(text) >= 6 and text in other for n, other in enumerate(texts) if n != k), texts
         counts += len(texts)

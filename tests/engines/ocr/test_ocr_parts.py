@@ -8,6 +8,7 @@ import pypdfium2 as pdfium
 import pytest
 
 from books import WORDS, book
+from messages import dicts
 from paths import EXAMPLE
 from pdf_pages import PageOf, Pdf, show
 from sphinx_x.data.shards import SampleReader
@@ -82,7 +83,7 @@ def test_parts_become_samples_and_samples_scenes(tmp_path: Path):
     parts = SampleReader(tmp_path / "parts")
     for index in range(5):
         sample = parts[index]
-        read = [m for m in sample.messages if m["role"] == "assistant" and m["content"][0]["type"] == "text"]
+        read = [m for m in dicts(sample.messages) if m["role"] == "assistant" and m["content"][0]["type"] == "text"]
         assert " ".join(r["text"] for r in sample.regions) == " ".join(read[0]["content"][0]["text"].split())
     (tmp_path / "parts" / "quarantine.jsonl").write_text('{"reason": "not a sample"}\n')
     made = make_som(
@@ -98,7 +99,7 @@ def test_parts_become_samples_and_samples_scenes(tmp_path: Path):
         sample, part = marks[index], parts[index]
         assert sample.id == f"som-samples/{part.id}" and sample.licence == "CC0-1.0"
         assert open_image(marks.image_bytes(sample)).tobytes() == open_image(parts.image_bytes(part)).tobytes()
-        answer = sample.messages[1]["content"][0]["text"]
+        answer = sample.messages[1].parts[0].text
         assert all(f'"{region["text"]}"' in answer for region in part.regions)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pytest
 
+from messages import dicts
 from pdf_pages import PageOf, Pdf, paragraph, show
 from som_said import faults
 from sphinx_x.engines.ocr.parts import PartSettings
@@ -78,7 +79,7 @@ def asked_in(page: Page, **more: object) -> list[tuple[str, list[dict]]]:
         for seed in range(8):
             settings = QuestionSettings(weights={kind: 1}, **more)  # type: ignore[arg-type]
             try:
-                question, answer = ask(page, settings, random.Random(seed)).messages
+                question, answer = dicts(ask(page, settings, random.Random(seed)).messages)
             except UnusedError:
                 continue
             shown = "".join(part.get("text", "{}") for part in question["content"] if part["type"] != "image")
@@ -119,7 +120,7 @@ def test_a_part_is_asked_about_in_the_language_of_its_page(tmp_path):
     settings = OcrSettings(long_edge=1024, part=PartSettings(lines=1, width=1024), questions=questions, near=1.0)
     make_ocr(tmp_path / "pdfs", tmp_path / "out", settings, workers=1)
     reader = SampleReader(tmp_path / "out")
-    said = {reader[k].messages[0]["content"][1]["text"] for k in range(len(reader))}
+    said = {reader[k].messages[0].parts[1].text for k in range(len(reader))}
     assert said and said <= set(WORDINGS["de"].read_page)
 
 
@@ -213,7 +214,7 @@ def test_dots_that_lead_to_a_page_number_are_no_words(tmp_path):
     entries = [f"Part {name} . . . . . . . . . . {k}" for k, name in enumerate(("one", "two", "six"), 7)]
     document = pdfium.PdfDocument(Pdf([PageOf(paragraph(entries, 60, 740))]).write(tmp_path / "contents.pdf"))
     page = read_page(document, 0, 1024)
-    (_, answer) = ask(page, QuestionSettings(weights={"spot_words": 1}), random.Random(0)).messages
+    (_, answer) = dicts(ask(page, QuestionSettings(weights={"spot_words": 1}), random.Random(0)).messages)
     words = [part["text"].strip(", ") for part in answer["content"] if part["type"] == "text"]
     assert len(words) == 10 and not {".", "..."} & set(words), words
 

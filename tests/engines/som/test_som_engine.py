@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from excerpts import EXCERPTS
+from messages import dicts
 from mutations import mutated
 from som_files import coco, copies, load, visual_genome
 from sphinx_x.data.shards import SampleReader
@@ -53,7 +54,7 @@ def test_samples_speak_of_the_raw_image(release, tmp_path):
         marked = tmp_path / "out" / "marked" / marked_name(sample.id)
         with Image.open(marked) as image:
             assert image.size == raw_image.size
-        kinds |= {part["type"] for part in sample.messages[0]["content"]}
+        kinds |= {part["type"] for part in dicts(sample.messages)[0]["content"]}
     assert {"point", "box", "points"} <= kinds
     assert len(list((tmp_path / "out" / "marked").iterdir())) == 14
     report = load(tmp_path / "out" / "report.json")
@@ -192,7 +193,7 @@ def test_groups_letters_and_images_inside(tmp_path):
     for k in range(len(reader)):
         sample = reader[k]
         assert sample.images[0].archive and len(sample.regions) <= 2
-        assert "<Mark A> " in "".join(part.get("text", "") for part in sample.messages[0]["content"])
+        assert "<Mark A> " in "".join(part.get("text", "") for part in dicts(sample.messages)[0]["content"])
         open_image(reader.image_bytes(sample))
 
 

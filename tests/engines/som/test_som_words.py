@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageDraw
 
+from messages import dicts
 from som_said import Thing, false_ones, faults, repeated, statements
-from sphinx_x.conversation import parse_messages
 from sphinx_x.engines.som.checks import check_answer, check_exchange, cited, holds_text, names_it
 from sphinx_x.engines.som.facts import compared, counted, directions, known_marks, lies
 from sphinx_x.engines.som.marks import KINDS, MarkSettings, place_marks
@@ -60,7 +60,7 @@ def test_each_of_the_papers_four_kinds_alone():
 def test_marks_stand_in_the_first_question_and_the_image_before_it():
     for kind, part in (("point", "point"), ("box", "box"), ("polygon", "points"), ("mask", "points")):
         page = page_of([DOG, CAT], kind=kind)
-        messages = messages_of(page, GroundTruthWriter().write(page))
+        messages = dicts(messages_of(page, GroundTruthWriter().write(page)))
         content = messages[0]["content"]
         assert content[0]["type"] == "image"
         places = [piece for piece in content if piece["type"] == part]
@@ -69,7 +69,7 @@ def test_marks_stand_in_the_first_question_and_the_image_before_it():
         assert before.endswith("<Mark 1> ") and content[content.index(places[1]) - 1]["text"] == ", <Mark 2> "
         assert all(piece["type"] == "text" for message in messages[1:] for piece in message["content"])
     page = page_of([DOG], kind="point")
-    assert messages_of(page, GroundTruthWriter().write(page))[0]["content"][2]["point"] == [49.5, 239.5]
+    assert dicts(messages_of(page, GroundTruthWriter().write(page)))[0]["content"][2]["point"] == [49.5, 239.5]
 
 
 def test_the_prompt_has_the_form_of_the_paper(tiny):
@@ -78,7 +78,7 @@ def test_the_prompt_has_the_form_of_the_paper(tiny):
     builder, grid = tiny.processor.prompt_builder(), tiny.processor.image_processor.grid()
     from sphinx_x.model.views import plan_views
 
-    encoded = builder.encode(parse_messages(messages), [plan_views(400, 400, grid)])
+    encoded = builder.encode(messages, [plan_views(400, 400, grid)])
     text = builder.tokenizer.decode(encoded.ids)
     decimals = len(re.search(r"<Mark 1> \[0\.(\d+)", text)[1])
     assert f"<Mark 1> [{49.5 / 400:.{decimals}f}, {239.5 / 400:.{decimals}f}], <Mark 2> [" in text

@@ -11,10 +11,12 @@ from PIL import Image, ImageFont
 from PIL import ImageDraw as Draw
 
 from sphinx_x.boxes import Box, overlaps, sides
+from sphinx_x.conversation import Message, Place
 from sphinx_x.data.sample import OBJECTS, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.engines.nano.lines import encode
 from sphinx_x.errors import DataError
+from sphinx_x.sources.dialogue import Content, dialogue
 
 KNOWN = (
     "🐶🐱🐭🐹🐰🐻🐼🐯🐮🐷🐸🐵🐔🐧🐦🐤🐺🐗🐴🐝🐛🐌🐞🐜🐢🐍🐙🐠🐟🐡🐬🐳🐋🐊🐆🐅🐃🐂🐄🐪🐘🐎🐖🐏🐑🐐🐓🐕🐈🐇🐁🐀🐉🐲🐚🦀🦁🦂🦃🦄🦅🦆🦇🦈🦉🦊🦋🦌🦍🦎🦏🦒"
@@ -124,26 +126,20 @@ def _background(width: int, height: int, rng: random.Random) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(colours), 0, 255).astype(np.uint8))
 
 
-def ask_about_picture(things: list[tuple[str, Box]], names: list[str], rng: random.Random) -> list[dict]:
+def ask_about_picture(things: list[tuple[str, Box]], names: list[str], rng: random.Random) -> list[Message]:
     """One to four turns: what is there, where, how many, and whether something is there."""
-    turns: list[tuple[str, dict]] = []
+    turns: list[tuple[Content, Content]] = []
     text = ", ".join(name for name, _ in things)
     if rng.random() < 0.7:
-        turns.append(("What is in the picture?", {"type": "text", "text": text}))
+        turns.append(("What is in the picture?", text))
     for name, box in rng.sample(things, rng.randint(0 if turns else 1, min(2, len(things)))):
-        turns.append((f"Where is the {name}?", {"type": "box", "image": 0, "box": list(box)}))
+        turns.append((f"Where is the {name}?", Place(0, (tuple(box),))))
     if rng.random() < DECOYS:
         there = {name for name, _ in things}
         name = rng.choice(sorted(there)) if rng.random() < 0.5 else rng.choice(names)
         article = "an" if name[0] in "aeio" else "a"
-        answer = {"type": "text", "text": "Yes" if name in there else "No"}
-        turns.append((f"Is there {article} {name} in the picture?", answer))
-    messages: list[dict] = []
-    for number, (question, answer) in enumerate(turns):
-        content: list[dict] = [{"type": "image"}] if not number else []
-        messages.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
-        messages.append({"role": "assistant", "content": [answer]})
-    return messages
+        turns.append((f"Is there {article} {name} in the picture?", "Yes" if name in there else "No"))
+    return dialogue(turns)
 
 
 def make_shard(out: str, name: str, size: int, seed: str, font: str, package: str) -> int:

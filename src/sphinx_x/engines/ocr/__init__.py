@@ -1,1 +1,1 @@
-"""The OCR-intensive data engine: text lines of documents and rendered lines, with their words and boxes."""
+"""The OCR-intensive data engine: pages of PDFs become dialogue about their text, words and boxes."""

@@ -1,7 +1,8 @@
-"""Pages that are there twice, nearly twice, or in a benchmark.
+"""Finds pages that occur twice, nearly twice, or in a benchmark.
 
-Near duplicates: MinHash over runs of words, bands of it sorted, so that any number of pages fits and the answer does
-not depend on who read which page. Benchmarks: correlation of small pictures, also for pages with little text.
+Near duplicates: MinHash over runs of words, whose bands are sorted, so that any number of pages fits and the result
+does not depend on which process read which page. Benchmarks: correlation of thumbnails, which also works for pages with
+little text.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from sphinx_x.images import open_image
 
 HASHES, BANDS = 64, 16
 RUN = 5
-"""Words (or Chinese and Japanese characters) that are hashed together."""
+"""Number of words (or Chinese and Japanese characters) that are hashed together."""
 NEIGHBOURS = 8
-"""Earlier pages of one band that a page is compared with."""
+"""Number of earlier pages of one band that a page is compared with."""
 SIDE = 64
-"""Pixels of the small pictures' sides: a line of text is about one pixel high."""
+"""Side of a thumbnail in pixels: a line of text is about one pixel high."""
 SAME_PICTURE, SAME_SHAPE = 0.92, 0.05
-"""Correlation, and difference of the ratio of sides, from which and up to which two pictures are the same."""
+"""Smallest correlation, and largest difference of the aspect ratios, of two images that count as the same."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _TOKEN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W_]+")
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64: every bit of the outcome depends on every bit of the value."""
+    """Apply SplitMix64: every bit of the result depends on every bit of the value."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -42,7 +43,7 @@ _SEEDS = _mixed(np.arange(HASHES, dtype=np.uint64))
 
 
 def signature(text: str) -> np.ndarray:
-    """(HASHES,) uint32 MinHash of a text; the share of equal numbers estimates the Jaccard index of two texts."""
+    """Return a text's MinHash (HASHES,) uint32; the share of equal numbers estimates the Jaccard index of two texts."""
     tokens = _TOKEN.findall(text.lower())
     runs = {" ".join(tokens[k : k + RUN]) for k in range(max(len(tokens) - RUN + 1, 1))}
     hashes = np.array([zlib.crc32(run.encode(errors="replace")) for run in sorted(runs)], np.uint64)
@@ -50,9 +51,13 @@ def signature(text: str) -> np.ndarray:
 
 
 def near_duplicates(signatures: np.ndarray, threshold: float) -> np.ndarray:
-    """(N,) for every page the earlier page that it nearly repeats, or -1. signatures: (N, HASHES), in final order.
+    """Return (N,) for every page the earlier page that it nearly repeats, or -1.
 
-    Of pages that are alike the first stays; a page is compared only with pages that stay.
+    Of similar pages the first is kept; a page is only compared with pages that are kept.
+
+    Args:
+        signatures: (N, HASHES), in final order.
+        threshold: Share of equal numbers from which two pages are near duplicates.
     """
     count = len(signatures)
     earlier: list[list[int]] = [[] for _ in range(count)]
@@ -78,7 +83,7 @@ def near_duplicates(signatures: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """(SIDE * SIDE,) int8: a small grey picture of mean 0, scaled so that a product of two is their correlation."""
+    """Return a small grey image with mean 0 as (SIDE * SIDE,) int8; the product of two is their correlation."""
     grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float32).ravel()
     grey = grey - grey.mean()
     length = float(np.linalg.norm(grey))
@@ -89,7 +94,11 @@ SCALE = 1000.0
 
 
 class Benchmarks:
-    """Pictures of benchmarks, none of which may be in the data. names: of the files, below the folder."""
+    """Images of benchmarks, none of which may be in the data.
+
+    Attributes:
+        names: Of the files, below the folder.
+    """
 
     def __init__(self, folder: str | Path | None) -> None:
         self.names: list[str] = []
@@ -110,7 +119,7 @@ class Benchmarks:
         self.lengths = np.linalg.norm(self.small.astype(np.float32), axis=1)
 
     def find(self, image: Image.Image) -> str | None:
-        """The name of the benchmark's picture that an image is, or None."""
+        """Return the name of the benchmark image that an image matches, or None."""
         near = np.flatnonzero(np.abs(self.ratios / (image.width / image.height) - 1) < SAME_SHAPE)
         if not len(near):
             return None

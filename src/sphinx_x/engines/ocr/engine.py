@@ -1,10 +1,10 @@
-"""The OCR-intensive engine: a folder of PDFs -> shards of page samples, with everything accounted for (paper, 4.1).
+"""The OCR-intensive engine: from a folder of PDFs to shards of page samples, fully accounted for (paper, 4.1).
 
-First pass: every worker reads documents in a process beside it (`readers`); what is done lies in `.work`.
-Second pass: the pages in order of their documents' names, without those that nearly repeat an earlier one, are written
-to shards NAME-00000.jsonl and .tar. `quarantine.jsonl` names every page and document that is not there, `report.json`
-comes last, `report.html` shows samples. A run that was stopped goes on where it was; the same files and settings give
-the same shards, quarantine and report.json, whatever the number of workers (`report.html` also tells the time taken).
+First pass: every worker reads documents in a separate process (`readers`), and the results are kept in `.work`. Second
+pass: the pages in order of their documents' names, without near duplicates of earlier ones, are written to shards
+NAME-00000.jsonl and .tar. `quarantine.jsonl` names every page and document that is left out, `report.json` comes last,
+and `report.html` shows samples. An interrupted run is continued; the same files and settings give the same shards,
+quarantine and report.json for any number of workers (`report.html` also gives the time taken).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sphinx_x.conversation import parse_messages
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_shard
 from sphinx_x.engines.ocr.alike import HASHES, Benchmarks, near_duplicates
@@ -38,7 +39,7 @@ from sphinx_x.work.tally import QUARANTINE, Tally, quarantine_lines
 
 NAME = "ocr"
 FACTS = ("page", "kinds", "skipped", "script", "language", "left_out", "letters", "width", "height", "crc", "size")
-"""What the second pass holds in memory of every page."""
+"""What the second pass keeps in memory about every page."""
 REPORT, PAGE = "report.json", "report.html"
 
 
@@ -54,18 +55,18 @@ class Found:
     """Seconds of CPU time of every page that was read."""
 
     def leave(self, document: str, page: int, reason: str, wrong: bool, detail: str = "") -> None:
-        """Counts and names what is not in the data. page: from 0, -1 for the whole document."""
+        """Count and name a page that is not in the data; pages count from 0, and -1 means the whole document."""
         (self.tally.set_aside if wrong else self.tally.left_out)[reason] += 1
         entry = {"source": document, "page": page + 1 or None, "reason": reason}
         self.aside.append(entry | ({"detail": detail} if detail else {}))
 
     def leave_of_language(self, data: dict, reason: str) -> None:
-        """Counts a page that is left out under its language, where it had any text."""
+        """Count a page that is left out under its language, if it had any text."""
         if data.get("script", "none") != "none":
             self.count("pages_left_out_by_language", f"{data['script']}/{data['language']}: {reason}")
 
     def count(self, table: str, key: str, number: int = 1) -> None:
-        """Adds to one of the tables of the report."""
+        """Add to one of the report's tables."""
         self.counts.setdefault(table, Counter())[key] += number
 
 
@@ -77,11 +78,20 @@ def make_ocr(
     progress: Callable[[Tally], None] = lambda _: None,
     engine: str = "local",
 ) -> Tally:
-    """Makes the shards of all PDFs below `folder` in the folder `out`; goes on where an earlier call stopped.
+    """Make the shards of all PDFs below `folder` in the folder `out`, continuing an interrupted run.
 
-    folder: of PDFs, or one PDF file. progress: called after every document with what was read so far. A record of the
-    tally is a page, or a document of which no page could be read. Raises `DataError` where there is no PDF, where no
-    page can be kept, or where `out` holds something else.
+    A record of the tally is a page, or a document of which no page could be read.
+
+    Args:
+        folder: A folder of PDFs, or one PDF file.
+        out: The folder to write.
+        settings: The engine's settings.
+        workers: Number of processes, by default one per core.
+        progress: Called after every document with the tally so far.
+        engine: See `pool.run`.
+
+    Raises:
+        DataError: There is no PDF, no page can be kept, or `out` holds something else.
     """
     folder, out, settings = Path(folder), Path(out), settings or OcrSettings()
     if not folder.exists():
@@ -108,7 +118,7 @@ def make_ocr(
 
 
 def list_documents(folder: Path, out: Path) -> tuple[list[Document], Found]:
-    """Every different PDF below a folder, or the one given, in order of names, and what is none or is there twice."""
+    """Return every distinct PDF of a folder (or the one given) by name; others and duplicates are recorded."""
     found = Found()
     paths = sorted(_walk(folder, out.resolve()), key=lambda item: os.fsencode(item[1]))
     sizes = Counter(path.stat().st_size for path, _ in paths if path.is_file())
@@ -204,7 +214,7 @@ def _done(job: Job, document: Document) -> Path:
 
 
 def _collect(job: Job, documents: list[Document], found: Found) -> None:
-    """Sorts out duplicates, and counts what is kept and what is not."""
+    """Sort out duplicates, and count what is kept and what is not."""
     pages: list[tuple[Document, Entry]] = []
     signatures: list[bytes] = []
     pictures: dict[str, str] = {}
@@ -256,7 +266,7 @@ def _count(found: Found, data: dict) -> None:
 
 
 def write_pages(common: tuple[Job, Path], task: tuple[int, list[tuple[Document, Entry]]]) -> int:
-    """Writes one shard from pages that are read already, and gives their number."""
+    """Write one shard of pages that have been read, and return their number."""
     (job, out), (number, pages) = common, task
     return write_shard(out, f"{NAME}-{number:05d}", _samples(job, pages))
 
@@ -266,7 +276,8 @@ def _samples(job: Job, pages: list[tuple[Document, Entry]]) -> Iterator[tuple[Sa
         data, picture = sample_of(_done(job, document), entry)
         source = f"{document.name}#page={entry.page + 1}"
         size = ImageRef(width=entry.data["width"], height=entry.data["height"])
-        sample = Sample(data["id"], [size], data["messages"], source, job.settings.licence, data["regions"], "ocr")
+        messages = parse_messages(data["messages"])
+        sample = Sample(data["id"], [size], messages, source, job.settings.licence, data["regions"], "ocr")
         yield sample, [picture]
 
 

@@ -1,4 +1,4 @@
-"""Which pages are no good to learn from, each under one reason.
+"""Which pages are unsuitable for learning, each with one reason.
 
 When in doubt a page is kept. The limits were set on some hundred pages of manuals in 16 languages; every reason is
 counted.
@@ -14,11 +14,16 @@ from sphinx_x.engines.pdf.page import Page
 
 
 class Limits(BaseModel):
-    """What a page must have. Shares are of its characters.
+    """Requirements for a page; shares are of its characters.
 
-    letters: least number of letters and digits; broken: characters without trusted text (private use, replacement,
-    control, a wrong map); hidden: invisible, off the page, or without ink; slanted: neither upright nor by quarters;
-    fields: of a form; size: median em in pixels; figures: share of the page under images and drawings.
+    Attributes:
+        letters: Smallest number of letters and digits.
+        broken: Largest share without trusted text (private use, replacement, control, a wrong character map).
+        hidden: Largest share that is invisible, off the page, or without ink.
+        slanted: Largest share that is neither upright nor rotated by quarters.
+        fields: Largest number of form fields.
+        size: Smallest median font size (em) in pixels.
+        figures: Largest share of the page under images and drawings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +37,7 @@ class Limits(BaseModel):
 
 
 def judge(page: Page, limits: Limits) -> str | None:
-    """The reason to leave a page out, the first that applies; None for one to keep."""
+    """Return the first reason to leave a page out, or None for a page to keep."""
     total = max(len(page.chars), 1)
     hidden = sum(page.left_out[reason] for reason in ("invisible", "off the page", "without ink"))
     seen = ~page.chars.hidden
@@ -61,6 +66,6 @@ SHADES = 24
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether a picture is of one shade."""
+    """Return whether an image has only one shade."""
     low, high = image.convert("L").getextrema()
     return high - low < SHADES  # pyright: ignore[reportOperatorIssue] (of one channel these are numbers)

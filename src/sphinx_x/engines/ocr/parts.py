@@ -1,4 +1,4 @@
-"""A part of a page as a picture of its own, for models that see little at once: whole lines, and no other in sight."""
+"""A part of a page as an image of its own, for models that see little at once: whole lines, and no others in sight."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sphinx_x.engines.pdf.words import Line
 from sphinx_x.sources.base import UnusedError
 
 MARGIN = 2
-"""Pixels around the ink of a part, or fewer at the edge of the page."""
+"""Margin around the ink of a part in pixels, or less at the edge of the page."""
 TRIES = 8
 
 
 class PartSettings(BaseModel):
-    """The largest size of a part in pixels, and how many lines it may have."""
+    """The largest size of a part in pixels, and its largest number of lines."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,9 +30,10 @@ class PartSettings(BaseModel):
 
 
 def cut_part(page: Page, settings: PartSettings, rng: random.Random) -> Page:
-    """The page of a few lines that follow each other; its blocks hold those lines, and it has no layout.
+    """Return the page of a few consecutive lines at a random place; its blocks hold those lines, and it has no layout.
 
-    Where they lie is chosen by chance. Raises `UnusedError` where no line fits.
+    Raises:
+        UnusedError: No line fits.
     """
     lines = [(block, line) for block in page.blocks if block.kind != "figure" for line in block.lines]
     upright = [number for number, (_, line) in enumerate(lines) if line.direction == 0]
@@ -50,7 +51,7 @@ def cut_part(page: Page, settings: PartSettings, rng: random.Random) -> Page:
 def _run(
     lines: Sequence[Line], first: int, wanted: int, settings: PartSettings, others: Sequence[Box]
 ) -> tuple[int, Box]:
-    """How many lines from the first one on can be seen without any other, and the box around them."""
+    """Return how many lines from the first one on can be seen without any other, and the box around them."""
     best, place = 0, lines[first].box
     for count in range(1, min(wanted, len(lines) - first) + 1):
         run = lines[first : first + count]
@@ -60,7 +61,7 @@ def _run(
             break
         wide = grown(grown(around, MARGIN), 1)
         rest = [*(line.box for line in (*lines[:first], *lines[first + count :])), *others]
-        if not any(overlaps(wide, box) for box in rest):  # with more lines it may become free again
+        if not any(overlaps(wide, box) for box in rest):  # with more lines it may be clear of others again
             best, place = count, around
     return best, place
 
@@ -72,7 +73,7 @@ def _crop(place: Box, size: tuple[int, int]) -> Box:
 
 
 def _page(page: Page, lines: Sequence[tuple[Block, Line]], crop: Box) -> Page:
-    """The cut page; its characters stay those of the whole page."""
+    """Return the cut page; its characters stay those of the whole page."""
     blocks: list[Block] = []
     owner: Block | None = None
     for block, line in lines:

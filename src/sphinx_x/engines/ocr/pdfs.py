@@ -1,4 +1,4 @@
-"""One PDF -> samples of its pages, or the reasons why there are none, appended to the document's file page by page."""
+"""From one PDF to samples of its pages, or the reasons why there are none, appended to the document's file."""
 
 from __future__ import annotations
 
@@ -35,16 +35,26 @@ with needs_extra("data", "making samples of PDFs"):
     from isal import isal_zlib
 
 MOST_PAGES = 20_000
-"""Pages of a document that are read at most; a higher count is more often a lie than a book."""
+"""Largest number of pages of a document that are read; a higher count is more often wrong than a book."""
 
 
 class OcrSettings(BaseModel):
     """How pages become samples; the same settings and files give the same bytes.
 
-    long_edge: pixels; image: how pages are stored; pages_per_document: chosen by chance, 0 for all; licence: of the
-    documents, as no PDF says its own; cpu_seconds: per page; memory: bytes per document; near: share of equal runs of
-    words from which a page is left out; benchmarks: a folder of pictures that may not be in the data; part: only a part
-    of each page is shown, with lines for regions instead of blocks.
+    Attributes:
+        long_edge: Long side of a page in pixels.
+        image: Format in which pages are stored.
+        seed: Seed of all random choices.
+        pages_per_document: Number of pages, chosen at random; 0 for all.
+        licence: Licence of the documents, as no PDF states its own.
+        shard_size: Number of pages in a shard.
+        cpu_seconds: Limit of CPU time per page.
+        memory: Limit of memory per document, in bytes.
+        near: Share of equal runs of words from which a page is left out.
+        benchmarks: A folder of images that must not be in the data.
+        limits: Requirements for a page.
+        part: If set, only a part of each page is shown, with lines as regions instead of blocks.
+        questions: Which questions are asked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +76,7 @@ class OcrSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Document:
-    """A PDF file: its path, its name below the folder, and the id that its samples bear."""
+    """A PDF file: its path, its name below the folder, and the id of its samples."""
 
     path: Path
     name: str
@@ -75,7 +85,14 @@ class Document:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker needs. work: the folder of unfinished and finished documents; key: which run it is."""
+    """What every worker needs.
+
+    Attributes:
+        settings: The engine's settings.
+        work: The folder of unfinished and finished documents.
+        benchmarks: Images that must not be in the data.
+        key: Identifies the run.
+    """
 
     settings: OcrSettings
     work: Path
@@ -84,7 +101,7 @@ class Job:
 
 
 def read_on(job: Job, document: Document, part: Path) -> bool:
-    """Opens a document and appends to the file `part` every page that is not there yet; gives whether all went well."""
+    """Open a document and append every page that is missing to the file `part`; return whether all went well."""
     settings = job.settings
     state = state_of(part)
     with part.open("ab") as file:
@@ -113,7 +130,7 @@ def read_on(job: Job, document: Document, part: Path) -> bool:
 
 
 def more_time(seconds: int) -> None:
-    """Lets this process use so much more CPU time, beyond which the system ends it."""
+    """Allow this process so much more CPU time, after which the system ends it."""
     if sys.platform == "win32":
         return
     import resource
@@ -124,8 +141,8 @@ def more_time(seconds: int) -> None:
 
 
 def _open(document: Document) -> pdfium.PdfDocument | str:
-    """The opened document, or why it cannot be opened."""
-    # pdfium sets its error only for some failures; this sets it to what is none of an encrypted file
+    """Return the opened document, or why it cannot be opened."""
+    # pdfium sets its error only for some failures; this sets it to one that does not mean an encrypted file
     raw.FPDF_LoadMemDocument(b"-", 1, None)
     try:
         opened = pdfium.PdfDocument(document.path)
@@ -148,7 +165,7 @@ def _chosen(settings: OcrSettings, document: Document, count: int) -> list[int]:
 
 
 def _page_record(job: Job, document: Document, opened: pdfium.PdfDocument, number: int) -> tuple[dict, bytes]:
-    """The record of a page with its picture, or with the reason why there is none."""
+    """Return the record of a page with its image, or with the reason why there is none."""
     started = time.process_time()
     try:
         page = read_page(opened, number, job.settings.long_edge)
@@ -175,14 +192,16 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
     settings = job.settings
     name = f"{document.id}-{number:05d}"
     rng = random.Random(f"{settings.seed} {name}")
-    script, spoken = language(page.text)  # of the whole page: a part of it is too short to tell
+    script, spoken = language(page.text)  # of the whole page, as a part is too short to tell
     if settings.part is not None:
         page = cut_part(page, settings.part, rng)
     asked = ask(page, settings.questions, rng, spoken)
     picture = encode(page.image, settings.image)
     text = page.text
     regions = _regions(page, whole=settings.part is None)
-    place, content = packed({"id": f"ocr/{name}", "messages": asked.messages, "regions": regions}, picture)
+    place, content = packed(
+        {"id": f"ocr/{name}", "messages": [m.to_dict() for m in asked.messages], "regions": regions}, picture
+    )
     data = {
         "page": number,
         "kinds": asked.kinds,
@@ -200,7 +219,7 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
 
 
 def _regions(page: Page, whole: bool) -> list[dict]:
-    """The blocks of a whole page with their classes, or the lines of a part."""
+    """Return the blocks of a whole page with their classes, or the lines of a part."""
     if whole:
         found = [({"text": block.text, "class": block.label}, block.box) for block in page.blocks]
     else:
@@ -210,7 +229,7 @@ def _regions(page: Page, whole: bool) -> list[dict]:
 
 
 def encode(image: Image.Image, form: str) -> bytes:
-    """A page's picture as PNG or JPEG."""
+    """Return a page's image as PNG or JPEG."""
     if form == "jpeg":
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=92)
@@ -219,9 +238,9 @@ def encode(image: Image.Image, form: str) -> bytes:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """PNG of pixels, grey (H, W) or RGB (H, W, 3), without filters: of pages it is smaller so, in half the time.
+    """Return pixels, grey (H, W) or RGB (H, W, 3), as PNG without filters: for pages this is smaller, in half the time.
 
-    ISA-L packs pages five times as fast as zlib does at its second level, into 5% more bytes.
+    ISA-L compresses pages five times as fast as zlib's level 2, into 5% more bytes.
     """
     height, width = pixels.shape[:2]
     rows = np.zeros((height, pixels[0].size + 1), np.uint8)

@@ -1,7 +1,7 @@
-"""What is asked about a page: the paper's kinds of OCR task, as one dialogue of several turns (paper, 4.1 and 5).
+"""Questions about a page: the paper's kinds of OCR task, as one dialogue of several turns (paper, 4.1 and 5).
 
-Answers are of whole units: blocks, lines or words, never cut in a word. Only text that can be trusted is asked for, and
-what is to be found is on the page once. Boxes are pixels of the page's picture; the prompt builder writes them.
+Answers consist of whole units: blocks, lines or words, never parts of a word. Only trusted text is asked for, and a
+text to be found occurs on the page once. Boxes are in pixels of the page's image; the prompt builder formats them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from sphinx_x.boxes import Box, clip, sides, union
+from sphinx_x.conversation import Message
 from sphinx_x.engines.ocr.wordings import wordings_of
 from sphinx_x.engines.pdf.blocks import Block, flowing
 from sphinx_x.engines.pdf.languages import language
@@ -22,22 +23,28 @@ from sphinx_x.engines.pdf.page import Page
 from sphinx_x.engines.pdf.words import Word, is_cjk, joined
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
-from sphinx_x.sources.dialogue import Content, box, boxes, dialogue
+from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, items_of
 
 KINDS = ("read_page", "read_region", "find_text", "spot_words", "layout", "reading_order", "continue_text")
 CLASSES = ("title", "text", "list", "table", "figure", "caption")
 LEADING = "._\u00b7\u2024\u2026"
-"""What leads from an entry to its page number, sometimes as words of their own."""
+"""Leaders between an entry and its page number, which may be words of their own."""
 REPEATED = 6
-"""Characters that two answers of a dialogue may not have in common, where they are the whole of one."""
+"""Number of characters that two answers of a dialogue may not share, if they are the whole of one."""
 
 
 class QuestionSettings(BaseModel):
     """Which tasks are made, and how long answers may be.
 
-    weights: how often each kind is drawn, 0 for never; turns: most questions per page; answer: most characters of an
-    answer; words, blocks: most of them with boxes in one answer; least: letters of what is to be found; language: of
-    the questions, `page` for that of the page where it has wordings (`wordings`), else English.
+    Attributes:
+        weights: How often each kind is drawn, 0 for never.
+        turns: Largest number of questions per page.
+        answer: Largest number of characters of an answer.
+        words: Largest number of words with boxes in one answer.
+        blocks: Largest number of blocks with boxes in one answer.
+        least: Smallest number of letters of a text to be found.
+        language: Language of the questions; `page` means that of the page if it has wordings (`wordings`), else
+            English.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,9 +68,15 @@ class QuestionSettings(BaseModel):
 
 @dataclass
 class Asked:
-    """A dialogue about a page; kinds: of its turns; left_out: kinds that the page does not allow, by reason."""
+    """A dialogue about a page.
 
-    messages: list[dict]
+    Attributes:
+        messages: The dialogue.
+        kinds: Kinds of its turns.
+        left_out: Kinds that the page does not allow, by reason.
+    """
+
+    messages: list[Message]
     kinds: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -72,11 +85,19 @@ Turn = tuple[Content, Content]
 
 
 def ask(page: Page, settings: QuestionSettings, rng: random.Random, spoken: str | None = None) -> Asked:
-    """A dialogue of up to `settings.turns` questions of different kinds; raises `UnusedError` where none can be asked.
+    """Return a dialogue of up to `settings.turns` questions of different kinds.
 
-    Kinds are drawn without repetition by their weights, so that every page is worth several tasks; the first question
-    carries the image. No answer says again what another one says: it would be copied from there and not read. spoken:
-    the language of the page, by default as its text tells it.
+    Kinds are drawn by their weights without repetition, so that every page gives several tasks; the first question has
+    the image. No answer repeats another one: it would be copied from there and not read.
+
+    Args:
+        page: The page.
+        settings: Which questions are asked.
+        rng: The source of randomness.
+        spoken: Language of the page, by default detected from its text.
+
+    Raises:
+        UnusedError: Nothing can be asked.
     """
     unknown = settings.weights.keys() - set(KINDS)
     if unknown:
@@ -89,7 +110,7 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random, spoken: str 
     asked = Asked([])
     turns: list[Turn] = []
     said: list[str] = []
-    # exponential draws: an order in which a kind of twice the weight comes twice as often before another
+    # exponential draws: a kind with twice the weight of another comes before it twice as often
     draws = {kind: rng.expovariate(1.0) / weight for kind, weight in sorted(settings.weights.items()) if weight > 0}
     for kind in sorted(draws, key=lambda kind: draws[kind]):
         if len(turns) == settings.turns:
@@ -112,18 +133,17 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random, spoken: str 
 
 
 def repeats(one: str, other: str) -> bool:
-    """Whether one of two texts is a part of the other, white space aside; a few letters may come twice."""
+    """Return whether one of two texts is a part of the other, apart from white space; a few letters may be repeated."""
     short, long = sorted((" ".join(one.split()), " ".join(other.split())), key=len)
     return len(short) >= REPEATED and short in long
 
 
 def _text_of(content: Content) -> str:
-    parts = content if isinstance(content, list) else [content]
-    return "".join(part for part in parts if isinstance(part, str))
+    return "".join(part for part in items_of(content) if isinstance(part, str))
 
 
 class _Asker:
-    """The questions about one page."""
+    """Asks the questions about one page."""
 
     def __init__(self, page: Page, settings: QuestionSettings, rng: random.Random, spoken: str) -> None:
         self.page, self.settings, self.rng = page, settings, rng
@@ -133,7 +153,7 @@ class _Asker:
         self.text = " ".join(page.text.split())
 
     def turn(self, kind: str) -> Turn | None:
-        """A question of a kind with its answer; None where the page has nothing for it."""
+        """Return a question of a kind with its answer, or None if the page has nothing for it."""
         makers: dict[str, Callable[[], Turn | None]] = {name: getattr(self, f"_{name}") for name in KINDS}
         return makers[kind]()
 
@@ -152,7 +172,7 @@ class _Asker:
         return self.rng.choice(self.words.read_part).format(self.words.number(len(taken))), "\n".join(taken)
 
     def _read_region(self) -> Turn | None:
-        """A block, some lines of it, or one line."""
+        """Ask for the text of a block, some of its lines, or one line."""
         block = self._pick(self.clean)
         if block is None:
             return None
@@ -189,7 +209,7 @@ class _Asker:
         return None
 
     def _run(self, words: Sequence[Word]) -> tuple[Sequence[Word], str] | None:
-        """One to four neighbouring words, or the whole line, and their text."""
+        """Return one to four adjacent words, or the whole line, and their text."""
         size = len(words) if self.rng.random() < 0.4 else min(self.rng.randint(1, 4), len(words))
         start = self.rng.randrange(len(words) - size + 1)
         run = words[start : start + size]
@@ -200,12 +220,12 @@ class _Asker:
         return (run, text) if good and len(text) <= 120 else None
 
     def _unique(self, text: str) -> bool:
-        """Whether a text is on the page once, also inside other words, over the ends of lines and in figures."""
+        """Return whether a text is on the page once, counting those inside other words, across lines and in figures."""
         everything = [line.text for block in self.page.blocks for line in block.lines]
         return sum(line.count(text) for line in everything) == 1 and self.text.count(text) <= 1
 
     def _spot_words(self) -> Turn | None:
-        """All words of the page where they are few, else those of a block or of lines of it."""
+        """Ask for all words of the page if they are few, otherwise for those of a block or some of its lines."""
         limit = self.settings.words
         every = [word for block in self.page.blocks for line in block.lines for word in _spoken(line.words)]
         clean = all(block.clean for block in self.page.blocks)
@@ -227,7 +247,7 @@ class _Asker:
         return self._with_words(self._with_box(self.words.spot_region, place), words) if place else None
 
     def _with_words(self, question: Content, words: Sequence[Word]) -> Turn | None:
-        """`There are word[box], ... and word[box] in the image.`; None where not one of them is in the picture."""
+        """Answer `There are word[box], ... and word[box] in the image.`; None if none of the words is in the image."""
         named = [[word.text, box(place)] for word in words if (place := self._clip(word.box))]
         return (question, self.words.spotted(named)) if named else None
 
@@ -250,7 +270,7 @@ class _Asker:
         return question, self.words.counted({name: places.get(name, [])})
 
     def _reading_order(self) -> Turn | None:
-        """The boxes of all blocks in order, or some of them put in order."""
+        """Ask for the boxes of all blocks in order, or for some of them to be sorted."""
         places = [place for block in self.blocks if (place := self._clip(block.box)) is not None]
         if len(places) < 3:
             return None
@@ -264,7 +284,7 @@ class _Asker:
         return [before, boxes(mixed), after], boxes(ordered)
 
     def _continue_text(self) -> Turn | None:
-        """What follows a few words of a block, up to its end or the longest answer."""
+        """Ask for the text after a few words of a block, up to its end or the longest answer."""
         options = [block for block in self.clean if not any(line.cells > 1 for line in block.lines)]
         block = self._pick(options, 12)
         if block is None:
@@ -284,7 +304,7 @@ class _Asker:
         return self.rng.choice(self.words.continue_text).format(shown), answer
 
     def _pick(self, blocks: Sequence[Block], words: int = 1) -> Block | None:
-        """A block with at least so many words, longer ones more often."""
+        """Return a block with at least so many words, preferring longer ones."""
         fit = [block for block in blocks if sum(_length(line.words) for line in block.lines) >= words]
         if not fit:
             return None
@@ -300,7 +320,7 @@ class _Asker:
 
 
 def _spoken(words: Sequence[Word]) -> list[Word]:
-    """Words without the dots and strokes that lead from an entry to its page number."""
+    """Return words without the leaders between an entry and its page number."""
     return [word for word in words if word.text.strip(LEADING)]
 
 

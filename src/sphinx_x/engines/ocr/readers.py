@@ -1,9 +1,9 @@
-"""Documents are read in a process apart, which a bad one may hang, crash or fill; the reading itself is in `pdfs`.
+"""Documents are read in a separate process, as a bad one may hang, crash or fill it; the reading itself is in `pdfs`.
 
 A process reads one document after another. It gets limits of CPU time for every page and of memory for every document;
-the clock decides nothing, so a busy machine gives the same samples as an idle one. It gives way to a new one when it
-has grown, has met anything that was wrong, or has read many documents. A page is blamed for the end of a process only
-where that process had read no other document: in any other, the document is read on in a new one first.
+the clock decides nothing, so a busy machine gives the same samples as an idle one. A process is replaced when it has
+grown, has met any fault, or has read many documents. A page is blamed for the end of a process only if that process had
+read no other document: otherwise, the document is first continued in a new one.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from sphinx_x.engines.ocr.records import append, entries, mend, state_of
 from sphinx_x.work.sandbox import bound_memory, end_with_parent, memory_used
 
 CRASHES = 3
-"""Pages of one document that may crash or exhaust their process before the rest of it is given up."""
+"""Number of pages of a document that may crash or exhaust their process before the rest of it is given up."""
 STALLED = 600
-"""Seconds without any CPU time, after which a process that waits for nothing is ended."""
+"""Seconds without any CPU time after which an idle process is ended."""
 MOST_DOCUMENTS = 100
-"""Documents that one process reads."""
+"""Number of documents that one process reads."""
 GROWN = 0.25
-"""Share of the memory that a document may use, by which a process may have grown when it begins another."""
+"""Share of a document's memory limit by which a process may have grown when it starts another document."""
 
 
 def read_document(job: Job, document: Document) -> list[str | None]:
-    """Reads a document to its end, with as many processes as it takes; gives of every page why it is left out, or None.
+    """Read a document to its end, with as many processes as it takes.
 
-    The outcome is `ID.done` in the folder of work (see `records`).
+    The result is `ID.done` in the work folder (see `records`).
+
+    Returns:
+        For every page the reason why it is left out, or None.
     """
     done, part = job.work / f"{document.id}.done", job.work / f"{document.id}.part"
     if not done.exists():
@@ -49,7 +52,7 @@ def read_document(job: Job, document: Document) -> list[str | None]:
 
 
 def _read_once(job: Job, document: Document, part: Path, killed: set[int]) -> bool:
-    """Lets a process read on in a document, and blames the page that ended it; gives whether the end was reached."""
+    """Let a process continue a document, blame the page that ended it, and return whether the end was reached."""
     reader = _reader_for(job)
     used = reader.documents > 0
     code = reader.read(document, part)
@@ -64,7 +67,11 @@ def _read_once(job: Job, document: Document, part: Path, killed: set[int]) -> bo
 
 
 class _Reader:
-    """A process that reads the documents it is told to. documents: how many it has read."""
+    """A process that reads the documents it is given.
+
+    Attributes:
+        documents: How many it has read.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job, self.documents = job, 0
@@ -76,7 +83,7 @@ class _Reader:
         other.close()
 
     def read(self, document: Document, part: Path) -> int | None:
-        """Lets it read on in a document; gives the number of what ended it, or None where it did not end too soon."""
+        """Let it continue a document; return the signal or code that ended it, or None if it did not end too soon."""
         try:
             self.link.send((document, part))
             used, since = -1.0, time.monotonic()
@@ -100,7 +107,7 @@ class _Reader:
         return None
 
     def end(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self.process.kill()
         self.process.join()
         self.link.close()
@@ -110,7 +117,7 @@ _reader: _Reader | None = None
 
 
 def _reader_for(job: Job) -> _Reader:
-    """The process beside this one that reads documents."""
+    """Return the process next to this one that reads documents."""
     global _reader
     if _reader is None or _reader.job.key != job.key:
         no_reader()
@@ -119,7 +126,7 @@ def _reader_for(job: Job) -> _Reader:
 
 
 def no_reader() -> None:
-    """Ends the process beside this one, if there is any."""
+    """End the process next to this one, if there is any."""
     global _reader
     if _reader is not None:
         _reader.end()
@@ -130,12 +137,12 @@ def _cpu_of(pid: int | None) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return time.monotonic()  # no such table on this system, or the process is gone
+        return time.monotonic()  # this system has no such table, or the process is gone
     return float(fields[11]) + float(fields[12])
 
 
 def _blame(part: Path, code: int, killed: set[int]) -> None:
-    """Writes down the page that ended its process. One that was killed from outside is tried once more."""
+    """Record the page that ended its process; one that was killed from outside is tried once more."""
     state = state_of(part)
     left = [page for page in state.pages or [] if page not in state.read]
     page = left[0] if left else -1
@@ -160,9 +167,9 @@ def _blame(part: Path, code: int, killed: set[int]) -> None:
 
 
 def _serve(job: Job, link: Connection, other: Connection) -> None:
-    """The body of the process: reads documents until it has grown too much or something was wrong."""
+    """Body of the process: reads documents until it has grown too much or met a fault."""
     other.close()
-    gc.freeze()  # what the parent made stays in memory that both share
+    gc.freeze()  # the parent's objects stay in shared memory
     end_with_parent()
     most = memory_used() + GROWN * job.settings.memory
     goes_on = True

@@ -1,7 +1,7 @@
-"""The file of one document: a line of JSON for every page, each followed by the page's sample and its picture.
+"""The file of one document: a line of JSON for every page, each followed by the page's sample and its image.
 
-It is appended to while the document is read, so after a crash reading goes on behind the page that did it, and after a
-kill of everything nothing is read twice; what a kill cut short at its end is passed over.
+It is appended to while the document is read, so after a crash reading continues after the page that caused it, and
+after a kill nothing is read twice; a truncated end is ignored.
 """
 
 from __future__ import annotations
@@ -18,21 +18,33 @@ from sphinx_x.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What became of a page (or of a document, page -1). start: where its sample and picture lie in the file."""
+    """The result for a page (or for a document, page -1).
+
+    Attributes:
+        data: The line of JSON.
+        start: Where its sample and image begin in the file.
+    """
 
     data: dict
     start: int
 
     @property
     def page(self) -> int:
-        """From 0; -1 stands for the whole document."""
+        """Number of the page from 0; -1 stands for the whole document."""
         return self.data["page"]
 
 
 @dataclass(slots=True)
 class State:
-    """How far a document is read. pages: those to be read, None before it was opened; read: those done; crashes: how
-    many of them ended their process; end: whether nothing is left to do; length: bytes that are whole."""
+    """How far a document has been read.
+
+    Attributes:
+        pages: Pages to read, None before it is opened.
+        read: Pages done.
+        crashes: How many of them ended their process.
+        end: Whether nothing is left to do.
+        length: Number of complete bytes.
+    """
 
     pages: list[int] | None = None
     read: set[int] = field(default_factory=set)
@@ -42,14 +54,14 @@ class State:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """The whole entries of a document's file."""
+    """Yield the complete entries of a document's file."""
     for data, start in _scan(path):
         if "page" in data:
             yield Entry(data, start)
 
 
 def sample_of(path: Path, entry: Entry) -> tuple[dict, bytes]:
-    """The sample of a page that is kept, and its encoded picture; raises `DataError` where the file is damaged."""
+    """Return a kept page's sample and its encoded image; raise `DataError` if the file is damaged."""
     with path.open("rb") as file:
         file.seek(entry.start)
         content = file.read(entry.data["size"])
@@ -60,7 +72,7 @@ def sample_of(path: Path, entry: Entry) -> tuple[dict, bytes]:
 
 
 def state_of(path: Path) -> State:
-    """How far a document is read."""
+    """Return how far a document has been read."""
     state = State()
     for data, start in _scan(path):
         state.length = start + data.get("size", 0)
@@ -74,7 +86,7 @@ def state_of(path: Path) -> State:
 
 
 def _scan(path: Path) -> Iterator[tuple[dict, int]]:
-    """Lines, and where they end."""
+    """Yield lines, and where they end."""
     if not path.exists():
         return
     end = path.stat().st_size
@@ -90,19 +102,19 @@ def _scan(path: Path) -> Iterator[tuple[dict, int]]:
 
 
 def mend(file: BinaryIO, state: State) -> None:
-    """Cuts off what was not written to its end."""
+    """Truncate the file to what was written completely."""
     file.truncate(state.length)
     file.seek(state.length)
 
 
 def append(file: BinaryIO, data: dict, content: bytes = b"") -> None:
-    """One record, written in one go. content: a page's sample and picture, as `packed` makes it."""
+    """Append one record in a single write; `content` is a page's sample and image, made by `packed`."""
     file.write(_line(data) + content)
     file.flush()
 
 
 def packed(sample: dict, picture: bytes) -> tuple[dict, bytes]:
-    """A sample and its picture as they lie in the file, and what the page's line must say of them."""
+    """Return a sample and its image as stored in the file, and what the page's line must say about them."""
     content = _line(sample) + picture
     return {"crc": zlib.crc32(content), "size": len(content)}, content
 

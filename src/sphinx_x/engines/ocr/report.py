@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.conversation import PLACES
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.drawing import draw_places
@@ -72,9 +71,9 @@ def _item(sample: Sample, content: bytes) -> Item:
     places = [(place, name, CLASS_COLORS.get(name, "#7f7f7f")) for place, name in named]
     texts = []
     for message in sample.messages:
-        said = "".join(_said(part) for part in message["content"])
+        said = message.shown(lambda part: str([list(place) for place in part.places]))
         said = said if len(said) <= ANSWER else f"{said[:ANSWER]} ..."
-        texts.append(Paragraph(said, SAID_BY[message["role"]]))
+        texts.append(Paragraph(said, SAID_BY[message.role]))
     classes = sorted({name for _, name in named if name})
     return Item(
         title=sample.source,
@@ -83,10 +82,3 @@ def _item(sample: Sample, content: bytes) -> Item:
         facts=[sample.id],
         labels=[("class", name) for name in classes],
     )
-
-
-def _said(part: Mapping) -> str:
-    kind = part["type"]
-    if kind in PLACES:
-        return str(part[kind])
-    return part.get("text", "")

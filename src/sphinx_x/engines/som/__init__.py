@@ -1,1 +1,1 @@
-"""The Set-of-Marks engine, and other pictures made of known objects at known places."""
+"""The Set-of-Marks engine, and other images composed of known objects at known places."""

@@ -1,4 +1,4 @@
-"""The writer that asks a vision endpoint, as the engine wants a writer to be."""
+"""The writer that asks a vision endpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from sphinx_x.sources.dialogue import pick
 
 @dataclass(frozen=True)
 class EndpointWriter:
-    """Asks for every kind of every page; several calls at once, so one worker is enough. cache: folder of answers."""
+    """Asks for every kind of every page, with several calls at once, so that one worker is enough.
+
+    Attributes:
+        settings: The endpoint's settings.
+        cache: The folder of answers.
+    """
 
     settings: EndpointSettings
     cache: Path
@@ -32,11 +37,11 @@ class EndpointWriter:
         return self.settings.model
 
     def facts(self) -> dict:
-        """The model, how and where it is asked; what it costs may change between runs."""
+        """The model, and how and where it is asked; its prices may change between runs."""
         return {"writer": self.settings.model, "url": self.settings.url, "parameters": parameters_of(self.settings)}
 
     def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
-        """As `writing.Writer.write_all`; raises `StopError` where no further request can be asked."""
+        """Yield what `writing.Writer.write_all` yields; raise `StopError` if no further request can be made."""
         asked: deque[tuple[Page, list[Task]]] = deque()
         by_id: dict[str, Page] = {}
 
@@ -51,13 +56,13 @@ class EndpointWriter:
                     yield Request(name, page.picture, page.scene.domain, kind, marks)
 
         def check(request: Request, answer: Answer) -> list[str]:
-            # runs before the exchange is made, so that what fails is asked again
+            # checked before the exchange is made, so that failures are asked again
             page = by_id[request.id]
             return check_exchange(page, Exchange(request.kind, [("?", answer.whole)]))  # pyright: ignore[reportArgumentType]
 
         written: list[Exchange | Failure] = []
         for result in write_all(requests(), self.settings, check, self.cache):
-            while not asked[0][1]:  # a page that nothing could be asked about
+            while not asked[0][1]:  # nothing could be asked about this page
                 asked.popleft()
                 yield UnusedError("nothing to ask about its marks")
             page, kinds = asked[0]

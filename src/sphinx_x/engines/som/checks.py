@@ -1,4 +1,4 @@
-"""Checks of an answer about marks: what it cites, and whether it fits what is known."""
+"""Checks of an answer about marks: which marks it cites, and whether it fits what is known about them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from difflib import SequenceMatcher
 
 from sphinx_x.engines.som.facts import shortened
 from sphinx_x.engines.som.writing import Exchange, Page
-from sphinx_x.sources.dialogue import Content
+from sphinx_x.sources.dialogue import Content, items_of
 from sphinx_x.sources.names import plural
 
 CITED = re.compile(r"<\s*mark\s+([A-Za-z0-9]+)\s*>|\bmarks?\s+(\d+|[A-Z]{1,3})\b", re.IGNORECASE)
 MORE = re.compile(r"\s*(?:,\s*and|,|and|&|or)\s*(\d+|[A-Z]{1,2})\b")
 LINE = re.compile(r"^\W*(?:<\s*)?mark\s+([A-Za-z0-9]+)(?:\s*>)?\W*?[:\-–]\s*(.+)$", re.IGNORECASE | re.MULTILINE)
 SIMILAR = 0.8
-"""How alike a text and its reading must be (0 to 1)."""
+"""Required similarity of a text and its reading (0 to 1)."""
 KINSHIP = (
     "person people man men woman women boy girl child children kid kids guy lady adult player rider surfer skier",
     "person people pedestrian passenger skateboarder snowboarder crowd baby toddler worker",
@@ -48,13 +48,15 @@ KINSHIP = (
     "laptop computer notebook",
     "hair drier dryer",
 )
-"""Names that may stand for the first of their line, or for a later one of a single word."""
+"""Names that may stand for the first one of their line, or for a later single word of it."""
 
 
 def cited(text: str, labels: Sequence[str] = ()) -> list[str]:
-    """The labels that a text cites, in order, each once: `<Mark 1>`, `Mark 1:`, `marks 1, 2 and 3`.
+    """Return the labels that a text cites, in order, each once: `<Mark 1>`, `Mark 1:`, `marks 1, 2 and 3`.
 
-    labels: those that exist; with letters among them, a word behind `mark` is a label only if it is in capitals.
+    Args:
+        text: The text.
+        labels: The labels that exist; if there are letters among them, a word after `mark` is a label only in capitals.
     """
     found: list[str] = []
     for match in CITED.finditer(text):
@@ -72,7 +74,7 @@ def cited(text: str, labels: Sequence[str] = ()) -> list[str]:
 
 
 def described(text: str) -> dict[str, list[str]]:
-    """The lines `Mark 1: ...` of a text by label."""
+    """Return the lines `Mark 1: ...` of a text by label."""
     lines: dict[str, list[str]] = {}
     for match in LINE.finditer(text):
         lines.setdefault(match[1].upper(), []).append(match[2].strip())
@@ -87,11 +89,18 @@ def check_answer(
     texts: Mapping[str, str] | None = None,
     lines: bool = False,
 ) -> list[str]:
-    """Why an answer cannot be used; empty for a good one.
+    """Return the reasons why an answer cannot be used; none for a good one.
 
-    labels: of all marks that exist; asked: those that it must cite; names, texts: what is known to be at a mark, by
-    label; lines: it must hold exactly one line `Mark k: ...` for every mark that was asked for, each fitting its name
-    or text. Reasons begin with words that are the same for all answers of which they are true, details after `: `.
+    Reasons begin with words that are the same for all answers with this fault, followed by details after `: `.
+
+    Args:
+        text: The answer.
+        labels: All marks that exist.
+        asked: Those that it must cite.
+        names: Known names at marks, by label.
+        texts: Known texts at marks, by label.
+        lines: Whether it must contain exactly one line `Mark k: ...` for every mark in `asked`, each fitting its name
+            or text.
     """
     if not text.strip():
         return ["empty text"]
@@ -118,7 +127,7 @@ def check_answer(
 
 
 def _without(text: str, known: Iterable[str]) -> str:
-    """A text without what is known to stand in the image, where that itself speaks of a mark."""
+    """Return a text without the known texts of the image, where these themselves mention a mark."""
     for one in known:
         if "mark" in one.casefold():
             text = text.replace(one, " ")
@@ -126,10 +135,10 @@ def _without(text: str, known: Iterable[str]) -> str:
 
 
 def check_exchange(page: Page, exchange: Exchange) -> list[str]:
-    """Why what was written of a page's marks cannot be used; empty where it can.
+    """Return the reasons why an exchange about a page's marks cannot be used.
 
-    Descriptions and relations must cite every mark that they are about, descriptions in a line of its own that fits
-    what is known of it; questions and their answers may cite none, but none that does not exist.
+    Descriptions and relations must cite every mark that they are about, descriptions in a separate line that fits what
+    is known about it. Questions and their answers may cite none, but only marks that exist.
     """
     asked = page.labels if exchange.labels is None else exchange.labels
     free = exchange.kind == "questions"
@@ -152,8 +161,7 @@ def check_exchange(page: Page, exchange: Exchange) -> list[str]:
 
 
 def _text_of(content: Content) -> str:
-    parts = [content] if isinstance(content, str | Mapping) else content
-    return "".join(part if isinstance(part, str) else str(part.get("text", "[]")) for part in parts)
+    return "".join(part if isinstance(part, str) else "[]" for part in items_of(content))
 
 
 def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
@@ -169,7 +177,7 @@ def _fits(label: str, line: str, names: Mapping[str, str], texts: Mapping[str, s
 
 
 def names_it(text: str, name: str) -> bool:
-    """Whether a text names a class: by its name, in the plural, or by a word that stands for it."""
+    """Return whether a text names a class: by its name, in the plural, or by a word that stands for it."""
     name = name.casefold()
     wanted = {name, plural(name), name.split()[-1]}
     for line in KINSHIP:
@@ -184,7 +192,7 @@ def _words(text: str) -> str:
 
 
 def holds_text(line: str, text: str) -> bool:
-    """Whether a line holds a text, but for case, blanks, punctuation and a few wrong letters."""
+    """Return whether a line contains a text, ignoring case, blanks, punctuation and a few wrong letters."""
     line, text = ("".join(re.findall(r"\w", one.casefold())) for one in (line, text))
     if not text or text in line:
         return True

@@ -1,7 +1,7 @@
-"""Scenes pasted together from cut-outs, pictures with a transparent surrounding: every mask is exact.
+"""Scenes composed of cut-outs, images with transparent surroundings: every mask is exact.
 
-A folder of such pictures, as Tux Paint's stamps are: NAME.png with, if there is one, NAME.txt whose first line says
-what it shows; else the file's name does.
+They come from a folder of such images, such as Tux Paint's stamps: NAME.png and, if there is one, NAME.txt whose first
+line says what it shows; otherwise the file's name does.
 """
 
 from __future__ import annotations
@@ -25,40 +25,41 @@ from sphinx_x.sources.base import Raw, Record
 from sphinx_x.sources.dialogue import rng_of
 
 SIDE = (320, 640)
-"""Least and greatest side of a scene in pixels."""
+"""Smallest and largest side of a scene in pixels."""
 COUNT = (2, 7)
 SHARE = (0.15, 0.5)
-"""Longest side of a cut-out, of the shorter side of its scene."""
+"""Longest side of a cut-out, relative to the shorter side of its scene."""
 ENLARGED = 1.5
-"""How many times as large a cut-out is drawn as it is, at most."""
+"""Largest enlargement of a cut-out."""
 VISIBLE = 0.4
-"""Share of its pixels that must stay visible below others."""
+"""Share of its pixels that must stay visible under others."""
 LONGEST = 40
-"""Characters of a caption that is used as a name."""
+"""Length of the longest caption that is used as a name."""
 
 
 @dataclass(frozen=True)
 class Paste:
-    """A cut-out in a scene: its file, its size, and where its upper left corner is."""
+    """A cut-out in a scene: its file, its size, and the place of its upper left corner."""
 
     path: Path
     size: tuple[int, int]
     place: tuple[int, int]
 
     def image(self) -> Image.Image:
-        """Its pixels, RGBA, at its size."""
+        """Return its pixels, RGBA, at its size."""
         return cut_out_of(self.path).resize(self.size, Image.Resampling.LANCZOS)
 
 
 @dataclass(frozen=True)
 class Collage:
-    """Draws a scene as PNG: later cut-outs lie on earlier ones."""
+    """Draws a scene as PNG: later cut-outs cover earlier ones."""
 
     size: tuple[int, int]
     background: tuple[int, int, int]
     pastes: tuple[Paste, ...]
 
     def __call__(self) -> bytes:
+        """Return the composed image as an encoded file."""
         picture = Image.new("RGB", self.size, self.background)
         for paste in self.pastes:
             image = paste.image()
@@ -69,14 +70,14 @@ class Collage:
 
 
 def cutout_source(seed: str = "0", licence: str = "as the pictures' owner says") -> SceneSource:
-    """Scenes of all cut-outs below a folder, each of them in one scene."""
+    """Return scenes of all cut-outs below a folder, each of them in one scene."""
     layout = "Debian tuxpaint-stamps-default /usr/share/tuxpaint/stamps"
     read, build = partial(_read, seed=seed), partial(_build, seed=seed)
     return SceneSource("cutouts", "natural", licence, layout, read, build, {"seed": seed})
 
 
 def cut_out_of(path: Path) -> Image.Image:
-    """A picture, RGBA, cut to its visible part; raises `ImageError`."""
+    """Return an image, RGBA, cropped to its visible part; raise `ImageError` if that fails."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -111,7 +112,7 @@ def _build(record: Record, raw: Raw, seed: str) -> Scene:
     used: list[Paste] = []
     above = np.zeros((size[1], size[0]), bool)
     hidden = 0
-    for paste, mask in reversed(list(zip(pastes, masks, strict=True))):  # from the front
+    for paste, mask in reversed(list(zip(pastes, masks, strict=True))):  # from front to back
         visible = mask & ~above
         if visible.sum() < max(VISIBLE * mask.sum(), 1):
             hidden += 1
@@ -132,7 +133,7 @@ def _paste(path: Path, size: tuple[int, int], rng: random.Random) -> Paste:
 
 
 def _mask(paste: Paste, size: tuple[int, int]) -> np.ndarray:
-    """The pixels of a scene that are more of this cut-out than of what is below."""
+    """Return the pixels of a scene that belong more to this cut-out than to what is below."""
     mask = np.zeros((size[1], size[0]), bool)
     alpha = np.asarray(paste.image().getchannel("A")) > 127
     left, top = paste.place
@@ -141,9 +142,9 @@ def _mask(paste: Paste, size: tuple[int, int]) -> np.ndarray:
 
 
 def name_of(path: Path) -> str:
-    """What a cut-out shows: the first line of the text beside it, or its file's name, without article and full stop.
+    """Return what a cut-out shows: the first line of its text, or its file's name, without article and full stop.
 
-    Empty where that is no short name.
+    It is empty if that is not a short name.
     """
     beside = path.with_suffix(".txt")
     if beside.is_file():
@@ -155,5 +156,5 @@ def name_of(path: Path) -> str:
     if len(name) > LONGEST or re.search(r"[.:;!?]", name) or not re.search(r"[^\W\d_]", name):
         return ""
     head, *rest = name.split(" ")
-    capital = name != said or head.isupper()  # behind an article a capital belongs to the name
+    capital = name != said or head.isupper()  # after an article, a capital belongs to the name
     return " ".join([head if capital else head.lower(), *rest])

@@ -1,19 +1,19 @@
-"""The exact Euclidean distance transform, and where it is greatest: the place of a mark's label."""
+"""The exact Euclidean distance transform, and its maximum: the place of a mark's label."""
 
 from __future__ import annotations
 
 import numpy as np
 
 SIDE = 384
-"""Rows and columns that are transformed at full detail; larger masks are pooled to blocks that lie wholly inside."""
+"""Rows and columns that are transformed at full detail; larger masks are pooled to blocks that lie entirely inside."""
 
 
 def squared_distances(mask: np.ndarray) -> np.ndarray:
-    """Squared distance (int64, in pixels) of every pixel of a mask (H, W) to the nearest pixel that is not in it.
+    """Return the squared distance (int64, in pixels) of every pixel of a mask (H, W) to the nearest one outside.
 
-    What lies beyond the border is not in the mask. Two passes (Saito and Toriwaki 1994; Meijster et al. 2000): the
-    distance along columns by running maxima, then the least over shifts along rows. A shift by d adds d squared, so no
-    shift beyond the greatest distance found so far can lower anything: the work is area times greatest distance.
+    Everything beyond the border is outside of the mask. Two passes (Saito and Toriwaki 1994; Meijster et al. 2000): the
+    distance along columns by running maxima, then the minimum over shifts along rows. A shift by d adds d squared, so
+    no shift beyond the largest distance so far can lower anything: the cost is area times largest distance.
     """
     inside = np.pad(np.asarray(mask, bool), 1)
     rows = np.arange(inside.shape[0])[:, None]
@@ -31,9 +31,9 @@ def squared_distances(mask: np.ndarray) -> np.ndarray:
 
 
 def pooled_distances(mask: np.ndarray, side: int = SIDE) -> tuple[np.ndarray, int]:
-    """Squared distances of the blocks of a mask (H, W) and the side of a block in pixels, 1 up to `side` pixels.
+    """Return squared distances of a mask's blocks, and the side of a block (1 for masks up to `side` pixels).
 
-    A block counts where all of it is in the mask; where none does (a thin mask), nothing is pooled.
+    A block counts if all of it is in the mask; if there is none (a thin mask), nothing is pooled.
     """
     step = -(-max(mask.shape) // side)
     if step > 1:

@@ -14,14 +14,16 @@ from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.regions import Polygon, Region, clamped, cut_out
 
 ALPHA = 0.35
-"""How much of its colour lies over a masked region."""
+"""Opacity of the colour over a masked region."""
 NEAR = 4
-"""Pixels between a label and its region that need no line."""
+"""Largest distance in pixels between a label and its region without a connecting line."""
 
 
 def draw_marks(image: Image.Image, marked: Marked, regions: Sequence[Region]) -> Image.Image:
-    """A copy of an RGB image with its marks; regions: the list that the marks were made of. Large regions come first,
-    labels last, so that nothing lies on a label."""
+    """Draw the marks made of `regions` on a copy of an RGB image.
+
+    Large regions come first and labels last, so that nothing covers a label.
+    """
     out = image.convert("RGB")
     marks = sorted(marked.marks, key=lambda mark: -mark.share)
     width = max(round((image.width * image.height) ** 0.5 / 250), 1)
@@ -46,11 +48,11 @@ def _tint(image: Image.Image, mark: Mark, region: Region) -> None:
 
 
 def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: int) -> None:
-    """The outline in its colour inside a thin one in the ink's, so that it is seen on any picture."""
+    """Draw the outline in its colour inside a thin one in the ink's, so that it is visible on any image."""
     left, top, right, bottom = mark.box
     if mark.kind == "point":
         x, y = mark.point
-        dot = min(1.5 * width, min(sides(mark.box)) / 8) + 1  # letters are still read below it
+        dot = min(1.5 * width, min(sides(mark.box)) / 8) + 1  # letters below it stay readable
         for radius, colour in ((dot + 1, mark.ink), (dot, mark.colour)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         return
@@ -68,7 +70,7 @@ def _draw_place(draw: ImageDraw.ImageDraw, mark: Mark, region: Region, width: in
 
 
 def _grown(polygon: Polygon, pixels: float) -> Polygon:
-    """A polygon with its corners moved outwards, so that its outline hides nothing of what it is around."""
+    """Return a polygon with its corners moved outwards, so that its outline hides nothing of its content."""
     middle = (sum(x for x, _ in polygon) / len(polygon), sum(y for _, y in polygon) / len(polygon))
     return tuple(
         (x + math.copysign(pixels, x - middle[0]), y + math.copysign(pixels, y - middle[1])) for x, y in polygon
@@ -76,7 +78,7 @@ def _grown(polygon: Polygon, pixels: float) -> Polygon:
 
 
 def _draw_leader(draw: ImageDraw.ImageDraw, mark: Mark, width: int) -> None:
-    """From the label to its region, where it does not stand on it."""
+    """Draw a line from the label to its region, if it is not on it."""
     start = centre(mark.rect)
     end = mark.point if mark.kind in ("point", "mask") else nearest(mark.box, start)
     draw.line([start, end], fill=mark.ink, width=width + 2)
@@ -90,7 +92,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
 
 
 def fits(mark: Mark) -> bool:
-    """Whether the text of a label is no larger than the label."""
+    """Return whether the text of a label is no larger than the label."""
     wide, high = sides(mark.rect)
     width, height = label_size(mark.label, mark.font)
     return width <= wide and height <= high

@@ -1,9 +1,9 @@
-"""The Set-of-Marks engine: scenes -> samples with marks, whole shards at a time, everything accounted for (paper, 4.2).
+"""The Set-of-Marks engine: from scenes to samples with marks, in whole shards and fully accounted for (paper, 4.2).
 
 The output folder holds som-00000.jsonl, ... (the raw image, marks in the text), `marked/` (each sample's image with its
 marks, for people), `quarantine.jsonl` (images and exchanges that could not be used, with their reasons), `report.html`
-and, written last, `report.json`. A run that was stopped goes on after its last whole shard; the same scenes, settings
-and writer give the same bytes, whatever the number of workers.
+and, written last, `report.json`. An interrupted run continues after its last complete shard; the same scenes, settings
+and writer give the same bytes for any number of workers.
 """
 
 from __future__ import annotations
@@ -41,24 +41,30 @@ from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 
 NAME = "som"
 MOST_BYTES = 500_000_000
-"""Of a picture's file; what the limit of pixels allows is hardly ever larger."""
+"""Largest image file; one within the limit of pixels is hardly ever larger."""
 
 CHOSEN = ("kind", "alphabet", "seed", "beside")
-"""What of the look of marks is another one for every sample."""
+"""Properties of marks that vary between samples."""
 
 SMALL_TEXT = ("gui", "text", "document")
-"""Domains where a label must not hide what is written below it."""
+"""Domains where a label must not hide text below it."""
 
 
 @dataclass(frozen=True)
 class SomSettings:
-    """What samples are made of scenes.
+    """How samples are made of scenes.
 
-    kinds: of marks, one of them is left to chance for each sample, polygons and masks only where all regions have
-    them, and masks never over text; alphabets: likewise; tasks: kinds of dialogue in a sample, in an order by chance
-    (a kind without anything new to say is left out); most_marks: of a sample; groups: samples of a scene that has more
-    regions, at most; inside: images are copied into the shards; marks: how they look (their kind, alphabet, seed and
-    side follow from the above).
+    Attributes:
+        seed: Seed of all random choices.
+        kinds: Kinds of marks, one of which is chosen at random for each sample; polygons and masks only if all regions
+            have them, and masks never over text.
+        alphabets: Alphabets of labels, chosen likewise.
+        tasks: Kinds of dialogue in a sample, in random order (a kind without anything new to say is left out).
+        most_marks: Largest number of marks of a sample.
+        groups: Largest number of samples of a scene that has more regions.
+        inside: Whether images are copied into the shards.
+        shard_size: Number of scenes in a shard.
+        marks: How marks look (their kind, alphabet, seed and side follow from the above).
     """
 
     seed: str = "0"
@@ -108,11 +114,21 @@ def make_som(
     engine: str = "local",
     progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
-    """Writes the samples of a source of scenes into a folder; goes on where an earlier call stopped.
+    """Write the samples of a source of scenes into a folder, continuing an interrupted run.
 
-    writer: by default the one that needs no endpoint; max_bad: the share of samples that may be set aside; progress:
-    called after every shard. Raises `DataError` where more are bad, where there is no sample at all, or where the
-    folder holds something else.
+    Args:
+        source: The scenes.
+        raw: Their release.
+        out: The folder to write.
+        settings: The engine's settings.
+        writer: The writer of dialogue, by default the one that needs no endpoint.
+        workers: Number of processes, by default one per core.
+        max_bad: The share of samples that may be set aside.
+        engine: See `pool.run`.
+        progress: Called after every shard.
+
+    Raises:
+        DataError: More samples are bad, there are none at all, or the folder holds something else.
     """
     job = SomJob(source, raw, Path(out), settings or SomSettings(), writer or GroundTruthWriter())
     facts = {"scenes": source.name, "split": raw.split, "release": raw.fingerprint(), "facts": dict(source.facts)}
@@ -133,7 +149,7 @@ def make_som(
 
 
 def make_shard(job: SomJob, task: Task) -> Tally:
-    """Writes one shard with its marked images, its tally and what was set aside; the tally comes last."""
+    """Write one shard with its marked images, its quarantined records and, last, its tally."""
     number, records = task
     tally, aside = Tally(), []
     return write_part(Parts(job.out, NAME), number, _samples(job, records, tally, aside), tally, aside)
@@ -185,7 +201,7 @@ def _samples(
 
 
 def _checked(page: Page, written: Written) -> Iterator[tuple[writing.Task, Exchange | Exception]]:
-    """The exchanges of a page that pass the checks, and why the others do not; raises what was given in their place."""
+    """Yield the exchanges of a page that pass the checks, and the errors of others; raise one given in their place."""
     if isinstance(written, Exception):
         raise written
     if not written:
@@ -199,7 +215,7 @@ def _checked(page: Page, written: Written) -> Iterator[tuple[writing.Task, Excha
 
 
 def pages_of(job: SomJob, record: Record, tally: Tally) -> Iterator[tuple[Page, ImageRef]]:
-    """A record's pages, one for every group of its regions, each with where its raw image is."""
+    """Yield a record's pages, one for every group of its regions, each with the place of its raw image."""
     if isinstance(record.data, Malformed):
         raise DataError(record.data.reason)
     scene = job.source.build(record, job.raw)
@@ -233,7 +249,7 @@ def _content(picture: Picture) -> bytes:
         open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
         return content.getvalue()
     if isinstance(picture, Path):
-        image_size(picture)  # what is no picture is known by its first bytes: a pipe or a device has no end
+        image_size(picture)  # the first bytes show whether it is an image; a pipe or a device has no end
         if picture.stat().st_size > MOST_BYTES:
             raise ImageError(f"{picture}: is a file of more than {MOST_BYTES:,} bytes")
         return picture.read_bytes()
@@ -241,7 +257,7 @@ def _content(picture: Picture) -> bytes:
 
 
 def groups_of(scene: Scene, settings: SomSettings, key: str, tally: Tally) -> Iterator[Scene]:
-    """The scene with some of its regions, a different part of them each time; they stay in their order."""
+    """Yield the scene with some of its regions, different ones each time, in their order."""
     rng = rng_of(f"{settings.seed} {key} groups")
     numbers = list(range(len(scene.regions)))
     rng.shuffle(numbers)
@@ -266,7 +282,7 @@ def _page(
     settings: SomSettings,
     tally: Tally,
 ) -> Page | None:
-    """A page of all regions of a scene; None where not one of them has room for a mark."""
+    """Return a page of all regions of a scene; None if none of them has room for a mark."""
     rng = rng_of(f"{settings.seed} {key}")
     small = scene.domain in SMALL_TEXT
     possible = {"point", "box"}
@@ -292,7 +308,7 @@ def _page(
 
 
 def sample_of(job: SomJob, page: Page, ref: ImageRef, exchanges: Sequence[Exchange]) -> Sample:
-    """The sample of a page and of what was written about it; raises `SampleError` where it cannot be learned."""
+    """Return the sample of a page and of what was written about it; raise `SampleError` if it cannot be learned."""
     regions = [
         {"text": one.region.text or one.region.name, "box": [round(n, 2) for n in one.mark.box]} for one in page.known
     ]

@@ -1,5 +1,7 @@
-"""Where labels stand: each on its region where that is widest, or beside it where it would hide it; no two on each
-other, none beyond the image."""
+"""Where labels are put: on their region where that is widest, or next to it where they would hide it.
+
+No two labels overlap, and none leaves the image.
+"""
 
 from __future__ import annotations
 

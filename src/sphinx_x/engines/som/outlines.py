@@ -67,8 +67,10 @@ def area_of(polygon: Sequence[Sequence[float]]) -> float:
 
 
 def simplify(polygon: Polygon, most: int) -> Polygon:
-    """A polygon with at most `most` (3 or more) of its corners: those that Douglas and Peucker's rule keeps, the
-    distance that may be lost growing until few enough are left."""
+    """Return a polygon with at most `most` (3 or more) of its corners, chosen by the Douglas-Peucker rule.
+
+    The tolerated distance grows until few enough corners are left.
+    """
     if len(polygon) <= most:
         return polygon
     far = max(range(len(polygon)), key=lambda k: math.dist(polygon[0], polygon[k]))

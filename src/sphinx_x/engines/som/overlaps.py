@@ -17,9 +17,17 @@ WORK = 1536
 
 @dataclass(frozen=True)
 class Kept:
-    """What a region keeps. number: of the region; share: of the image's pixels that it has with those that others
-    took; pixels: the mask of what is left; distances: squared, of its blocks of `step` image pixels to its border;
-    `x`, `y`: where the first block begins; scale: image pixels per pixel of the mask."""
+    """What a region keeps.
+
+    Attributes:
+        number: Number of the region.
+        share: Share of the image's pixels that it has, including those that other regions took.
+        pixels: Mask of what is left.
+        distances: Squared distance of each block of `step` image pixels to its border.
+        x: Where the first block begins.
+        y: Likewise.
+        scale: Image pixels per pixel of the mask.
+    """
 
     number: int
     share: float

@@ -41,6 +41,7 @@ class Board:
     background: tuple[int, int, int]
 
     def __call__(self) -> bytes:
+        """Return the composed image as an encoded file."""
         board = Image.new("RGB", self.size, self.background)
         for picture, box in zip(self.pictures, self.boxes, strict=True):
             board.paste(open_picture(picture).resize(sides(box), Image.Resampling.LANCZOS), box[:2])

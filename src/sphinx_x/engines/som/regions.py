@@ -44,14 +44,17 @@ class Rle:
         return cls(height, width, tuple(runs))
 
     def mask(self) -> np.ndarray:
-        """bool (H, W)."""
+        """Return the mask (H, W) as bool."""
         values = np.arange(len(self.counts)) % 2 == 1
         return np.repeat(values, self.counts).reshape(self.width, self.height).T
 
 
 def _runs_of(text: str | bytes) -> list[int]:
-    """Runs out of printable characters: five bits in each, the sixth says that more follow; from the third run on the
-    difference to the run before the last stands there."""
+    """Decode run lengths from printable characters.
+
+    Each has five bits, and a sixth bit that says whether more follow; from the third run on, the value is the
+    difference to the run before the last.
+    """
     codes = iter(text.encode() if isinstance(text, str) else text)
     runs: list[int] = []
     for code in codes:
@@ -70,9 +73,14 @@ def _runs_of(text: str | bytes) -> list[int]:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of an image, in pixels: a mask (H, W) of the whole image, else polygons (several are its pieces), else a
-    box; what is given besides says less, and is not looked at. name: the class of what is there; text: what is written
-    there; both empty where they are not known."""
+    """A part of an image in pixels: a mask (H, W) of the whole image, or polygons (its pieces), or a box.
+
+    Of these, the first one given counts.
+
+    Attributes:
+        name: Class of the object, empty if unknown.
+        text: Text that is written there, empty if unknown.
+    """
 
     name: str = ""
     text: str = ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.conversation import Place, Text, format_places, parse_messages
+from sphinx_x.conversation import Place, format_places
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.report.html import SAID_BY, Item, Paragraph, Picture, Section, Table, write_html
@@ -50,15 +51,11 @@ def _item(sample: Sample, out: Path) -> Item:
         image = picture.convert("RGB")
     side = max(sample.images[0].width, sample.images[0].height)
     texts = []
-    for message in parse_messages(sample.messages):
-        text = "".join(
-            part.text if isinstance(part, Text) else _places(part, side) if isinstance(part, Place) else "<image> "
-            for part in message.parts
-        )
-        texts.append(Paragraph(text, SAID_BY[message.role]))
+    for message in sample.messages:
+        texts.append(Paragraph(message.shown(partial(_places, side)), SAID_BY[message.role]))
     facts = [sample.source, sample.licence]
     return Item(sample.id, [Picture(image, "the image with its marks", SIDE)], texts, facts)
 
 
-def _places(part: Place, side: int) -> str:
+def _places(side: int, part: Place) -> str:
     return format_places([[n / side for n in place] for place in part.places])

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-from sphinx_x.conversation import format_places
+from sphinx_x.conversation import Message, Part, Place, format_places
 from sphinx_x.engines.som.facts import Known
 from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.scenes import Scene
-from sphinx_x.sources.dialogue import Content, box, dialogue, listing, pick, point, points, rng_of
+from sphinx_x.sources.dialogue import Content, box, dialogue, items_of, listing, pick, point, points, rng_of
 
 Task = Literal["detailed", "short", "relations", "questions"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -88,8 +88,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Turns of one kind; their questions do not say yet where the marks are. labels: of the marks that descriptions and
-    relations must cite, None for all of the page."""
+    """Turns of one kind, whose questions do not say yet where the marks are.
+
+    Attributes:
+        labels: Labels of the marks that descriptions and relations must cite, None for all of the page.
+    """
 
     kind: Task
     turns: list[Turn]
@@ -121,14 +124,18 @@ class Writer(Protocol):
         ...
 
     def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
-        """For every page in turn what was written. Errors are `UnusedError` where there is nothing to say, others of
-        `sphinx_x.work.tally.UNUSABLE` where something is wrong."""
+        """Yield what was written for every page in turn.
+
+        Errors are `UnusedError` if there is nothing to say, or others of `sphinx_x.work.tally.UNUSABLE`.
+        """
         ...
 
 
 def in_order(page: Page) -> list[Task]:
-    """The kinds of a page in the order of its dialogue: questions first in half of the samples and last in the others,
-    the rest by chance; a single kind is what it is."""
+    """Return the kinds of a page in the order of its dialogue.
+
+    Questions come first in half of the samples and last in the others, and the rest at random.
+    """
     rng = rng_of(f"{page.key} order")
     rest: list[Task] = [kind for kind in page.kinds if kind != "questions"]
     first = rng.random() < LED
@@ -150,7 +157,7 @@ def cite(label: str) -> str:
     return f"<Mark {label}>"
 
 
-def place_of(mark: Mark) -> dict:
+def place_of(mark: Mark) -> Place:
     """The part that says where a mark is: its point, its box, or the corners of its polygon or mask."""
     if mark.kind == "point":
         return point(_rounded(mark.point))
@@ -163,9 +170,9 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
     return [round(number, 2) for number in numbers]
 
 
-def listed(marks: Sequence[Mark]) -> list[str | dict]:
+def listed(marks: Sequence[Mark]) -> list[str | Part]:
     """`<Mark 1> [0.56, 0.24], <Mark 2> [0.76, 0.50]`, as parts."""
-    parts: list[str | dict] = []
+    parts: list[str | Part] = []
     for number, mark in enumerate(marks):
         parts += [f"{', ' if number else ''}{cite(mark.label)} ", place_of(mark)]
     return parts
@@ -177,16 +184,16 @@ def written_marks(marked: Marked, decimals: int = 2) -> str:
     said = []
     for mark in marked.marks:
         part = place_of(mark)
-        places = part["points"] if part["type"] == "points" else [part[part["type"]]]
-        said.append(f"{cite(mark.label)} {format_places([[n / side for n in place] for place in places], decimals)}")
+        relative = [[n / side for n in place] for place in part.places]
+        said.append(f"{cite(mark.label)} {format_places(relative, decimals)}")
     return ", ".join(said)
 
 
-def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[dict]:
+def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[Message]:
     """The messages of a sample: all exchanges in turn, the places of the marks in the first question."""
     turns = [turn for exchange in exchanges for turn in exchange.turns]
     before, after = pick(LISTED, page.key).split("{}")
     question = turns[0][0]
-    first = [*([question] if isinstance(question, str | dict) else question), f" {before}"]
+    first = [*items_of(question), f" {before}"]
     turns[0] = ([*first, *listed(page.marked.marks), after], turns[0][1])  # pyright: ignore[reportArgumentType]
     return dialogue(turns)

@@ -18,8 +18,10 @@ CATEGORIES = ("conv", "detail", "complex")
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """questions.jsonl, with context.jsonl (a description of every image) and answers_gpt4.jsonl beside it; and with
-    rule.json of the LLaVA repository, whose prompts are then asked word for word."""
+    """questions.jsonl, with context.jsonl (a description of every image) and answers_gpt4.jsonl beside it.
+
+    Where rule.json of the LLaVA repository lies there too, its prompts are asked word for word.
+    """
     rows = rows_of(path)
     contexts = {text_of(row, "image"): row for row in rows_of(path.with_name("context.jsonl"))}
     answers = {row.get("question_id"): row for row in rows_of(path.with_name("answers_gpt4.jsonl"))}

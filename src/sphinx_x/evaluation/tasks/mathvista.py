@@ -36,8 +36,10 @@ PROBLEMS = (
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """testmini.json: entries by their ids, or a list, with the prompts of query.json where it lies beside; or the
-    Parquet file, which holds the pictures."""
+    """testmini.json, entries by their ids or a list, or the Parquet file, which holds the pictures.
+
+    The prompts are those of query.json where it lies beside.
+    """
     if path.suffix == ".parquet":
         for number, (row, pictures) in enumerate(parquet(path, ["decoded_image"])):
             with entry(path, number):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sphinx_x.boxes import Box
+from sphinx_x.conversation import Part
 from sphinx_x.sources.dialogue import Content, boxes
 
 Texts = tuple[str, ...]
@@ -76,7 +76,7 @@ class Wordings:
             return self.two
         return self.numbers[count - 2] if count - 2 < len(self.numbers) else str(count)
 
-    def counted(self, places: Mapping[str, Sequence[Box]]) -> list[str | Mapping[str, Any]]:
+    def counted(self, places: Mapping[str, Sequence[Box]]) -> list[str | Part]:
         """Return a sentence that counts layout classes and gives their boxes.
 
         For example `There are seven text blocks[...], two figures[...] and one title[...] in the image.`, the most
@@ -85,7 +85,7 @@ class Wordings:
         order = sorted(places.items(), key=lambda item: -len(item[1]))
         if not order[0][1]:
             return [self.none.format(self.nouns[order[0][0]].none)]
-        groups: list[Sequence[str | Mapping[str, Any]]] = []
+        groups: list[Sequence[str | Part]] = []
         for name, found in order:
             noun = self.nouns[name]
             count = len(found)
@@ -94,14 +94,14 @@ class Wordings:
         before, after = self.there_is if len(order[0][1]) == 1 else self.there_are
         return [before, *self.listing(groups), after]
 
-    def spotted(self, words: Sequence[Sequence[str | Mapping[str, Any]]]) -> list[str | Mapping[str, Any]]:
+    def spotted(self, words: Sequence[Sequence[str | Part]]) -> list[str | Part]:
         """Return `There are word[...], word[...] and word[...] in the image.` for words with their boxes."""
         before, after = self.words[len(words) > 1]
         return [before, *self.listing(words), after]
 
-    def listing(self, items: Sequence[Sequence[str | Mapping[str, Any]]]) -> list[str | Mapping[str, Any]]:
+    def listing(self, items: Sequence[Sequence[str | Part]]) -> list[str | Part]:
         """Join items, each a sequence of parts, to one enumeration."""
-        said: list[str | Mapping[str, Any]] = []
+        said: list[str | Part] = []
         for number, item in enumerate(items):
             if number:
                 said.append(self._joint(item[0]) if number == len(items) - 1 else ", ")
