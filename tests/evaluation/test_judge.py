@@ -293,6 +293,41 @@ def test_mathvista_by_rule(tmp_path):
     assert [verdict.score for verdict in found.verdicts] == [0.0] * 5 and found.unreadable == [1, 2, 4]
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("3 + 9 makes twelve. The answer is 12, since 3 + 9 = 12", "12"),
+        ("The answer is 3. No, the answer is: **12**", "12"),
+        ("1,200", "1200"),
+        ("from 3 to 12", None),
+        ("-12", "-12"),
+        ("It is 12.0 in all", "12"),
+        ("", None),
+    ],
+)
+def test_numbers_of_mathvista_are_those_that_are_announced_or_alone(tmp_path, answer, said):
+    write_release("mathvista", tmp_path)
+    assert scored("mathvista", tmp_path, {1: answer}, None).verdicts[1].said == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("It is 14.", 1),
+        ("14 cm", 1),
+        ("14.5", 0),
+        ("3.14", 0),
+        ("-14", 0),
+        ("140", 0),
+        ("x = 14, y = 2", 1),
+        ("14,000", 0),
+    ],
+)
+def test_a_number_stands_in_an_answer_as_a_whole(tmp_path, answer, score):
+    write_release("mathverse", tmp_path)
+    assert scored("mathverse", tmp_path, {1: answer}, None).verdicts[1].score == score
+
+
 def test_mathvista_asks_a_judge_only_what_is_not_bare(tmp_path):
     write_release("mathvista", tmp_path / "data")
     found_by = by_answer(
@@ -351,7 +386,7 @@ def test_score_with_a_judge(mmvet, tmp_path, capsys, monkeypatch):
         code, out, err = score_with(mmvet, tmp_path, capsys, *options)
         assert endpoint.calls[0].key == f"Bearer {KEY}"
     assert code == 0 and json.loads(out)["score"] == 0.5 and "3 calls" in err and "tokens in" in err
-    assert records(tmp_path / "judgements", "mmvet")[1]["score"] == 1.0
+    assert records(tmp_path / "answers.judgements", "mmvet")[1]["score"] == 1.0
 
 
 def test_the_key_is_written_nowhere(mmvet, tmp_path, capsys, monkeypatch):
@@ -365,7 +400,7 @@ def test_the_key_is_written_nowhere(mmvet, tmp_path, capsys, monkeypatch):
     assert (
         code == 0
         and KEY not in "".join([*told, *more])
-        and "I got Bearer ***" in records(tmp_path / "judgements", "mmvet")[0]["reply"]
+        and "I got Bearer ***" in records(tmp_path / "answers.judgements", "mmvet")[0]["reply"]
     )
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert len(written) > 5 and not any(KEY.encode() in file.read_bytes() for file in written)
@@ -381,6 +416,25 @@ def test_a_price_cap_stops_a_judge(mmvet, tmp_path, capsys):
         (tmp_path / "judge.yaml").write_text(json.dumps(fields | {"cap": 1.0}))
         code, _, err = score_with(mmvet, tmp_path, capsys, "--judge", str(tmp_path / "judge.yaml"))
         assert code == 0 and len(endpoint.calls) == 3 and "spent" in err
+
+
+def test_what_tasks_of_one_run_spend_is_told_together(tmp_path):
+    for name in ("mmvet", "benchlmm"):
+        write_release(name, tmp_path / name)
+    with serve_judge(lambda _: "0.5") as endpoint:
+        prices = {"price_in": 10.0, "price_out": 30.0, "cap": 1.0}
+        for before in (False, True):
+            judge = a_judge(endpoint.url, tmp_path / "j", **prices)
+            for name in ("mmvet", "benchlmm"):
+                scored(name, tmp_path / name, dict.fromkeys(range(3), f"x{before}"), judge)
+            assert judge.spending.asked == 6 and (judge.spending.before > 0) == before
+            assert judge.spending.spent == pytest.approx(sum_of(tmp_path / "j") - judge.spending.before)
+
+
+def sum_of(folder: Path) -> float:
+    """What all calls cost that were kept."""
+    lines = map(json.loads, (folder / ".calls" / "answers.jsonl").read_text().splitlines())
+    return sum(line.get("paid", 0) for line in lines) / 1e12
 
 
 @pytest.mark.parametrize(
@@ -452,4 +506,4 @@ def test_a_run_that_is_killed_again_and_again_equals_the_undisturbed_one(tmp_pat
         )
         assert len(endpoint.calls) == before + count
     assert json.loads(out.stdout) == json.loads(whole.stdout)
-    assert records(answers.parent / "judgements", "mmvet") == records(tmp_path / "b", "mmvet")
+    assert records(answers.parent / "answers.judgements", "mmvet") == records(tmp_path / "b", "mmvet")

@@ -145,12 +145,13 @@ def _run_tasks(
     if judge is not None and all(one.task.judging is None for one in chosen):
         raise SphinxXError("--judge: none of these tasks wants a judge")
     shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
-    try:
-        with joined() as rank, _progress(rank.number == 0) as told:
-            sphinx = SphinxX.load(model, device=rank.device(device))
+    with joined() as rank, _progress(rank.number == 0) as told:
+        sphinx = SphinxX.load(model, device=rank.device(device))
+        try:
             run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, judge, told)
-    finally:
-        tell_judge(judge)
+        finally:
+            if rank.number == 0:
+                tell_judge(judge)
     if run is not None:
         write_results(run, out)
         write_report(run, out)
@@ -249,7 +250,7 @@ def score(
     answers, repeated = read_answers(predictions, len(items))
     if judge is not None and judge != "none" and chosen.task.judging is None:
         raise SphinxXError(f"--judge: {chosen.name} is scored by rule and wants no judge")
-    asked = _judge(judge, judge_model, judge_key, judgements or predictions.parent / JUDGEMENTS)
+    asked = _judge(judge, judge_model, judge_key, judgements or predictions.with_suffix(f".{JUDGEMENTS}"))
     try:
         scored = score_answers(chosen, items, answers, Reading(rule), repeated, asked)
     finally:

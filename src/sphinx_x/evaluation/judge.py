@@ -102,7 +102,8 @@ class Judge:
                     progress(len(found), len(answers))
             finally:
                 account = calls.account()
-                self.spending.before = self.spending.before or account.before
+                if self.spending == Spending():  # what later tasks find spent is this run's own
+                    self.spending.before = account.before
                 self.spending.add(account)
         rows = map(self._row, found)
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -51,7 +51,16 @@ def as_table() -> None:
             for key, scores in task.paper.items()
         )
         prompt = task.prompt + (f" [answer begins: {task.prefix}]" if task.prefix else "")
-        cells = (task.name, items, task.measure.headline, prompt, paper, task.address, task.licence, task.layout)
+        cells = (
+            task.name,
+            items,
+            task.measure.headline + (" (judge)" if task.judging else ""),
+            prompt,
+            paper,
+            task.address,
+            task.licence,
+            task.layout,
+        )
         table.add_row(*map(escape, cells))
     Console(width=None if Console().is_terminal else 200).print(table)
     print("A split is named as in refcoco_testA; --json tells all. An unverified layout could not be looked up.")

@@ -12,7 +12,7 @@ from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.scoring import choice
 
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
-_SAID = re.compile(r"(?:answer|result|value)\s*(?:is|:|=)\s*:?\s*(.+)", re.IGNORECASE | re.DOTALL)
+_ANNOUNCED = re.compile(r"(?:answer|result|value)\s*(?:is|:|=)[\s:$*]*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w]|\.\d|,\d)")
 _LIST = re.compile(r"\[[^\[\]]*\]")
 NOTHING = ("null", "none", "")
@@ -27,16 +27,17 @@ def decided(item: Item, answer: str) -> bool:
 
 
 def by_rule(item: Item, answer: str, rule: str) -> Verdict:
-    """The verdict about a whole answer without a judge: its one option, its one number, its one list."""
+    """The verdict about a whole answer without a judge: its one option, number or list, or the last announced one."""
     if item.options:
         said = choice.read_option(answer, item.options)
         return verdict(item, said or answer, rule) if said or rule == "script" else UNREADABLE
-    said = _SAID.findall(answer)
-    for text in [*reversed(said), answer]:
-        found = (_LIST if item.facts["type"] == "list" else _NUMBER).findall(text)
-        if len(found) == 1:
-            return verdict(item, found[0].replace(",", "") if item.facts["type"] != "list" else found[0], rule)
-    return UNREADABLE
+    listed = item.facts["type"] == "list"
+    form = _LIST if listed else _NUMBER
+    places = [announced.end() for announced in _ANNOUNCED.finditer(answer)]
+    announced = [found[0] for place in places if (found := form.match(answer, place))]
+    every = form.findall(answer)
+    said = announced[-1] if announced else every[0] if len(every) == 1 else None
+    return UNREADABLE if said is None else verdict(item, said if listed else said.replace(",", ""), rule)
 
 
 def read_extracted(item: Item, reply: str, rule: str) -> Verdict | None:

@@ -21,8 +21,10 @@ def found_share(answer: str, truth: str) -> float:
 
 
 def has(said: str, part: str) -> bool:
-    """Whether whole words of a text are those of a part; both plain."""
-    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", said) is not None
+    """Whether whole words and numbers of a text are those of a part; both plain."""
+    # 5 does not stand in 2.5, -5 or 5.1
+    before = r"(?<!\w)(?<!\d[.,])" + (r"(?<!-)" if part[0].isdigit() else "")
+    return re.search(rf"{before}{re.escape(part)}(?!\w)(?![.,]\d)", said) is not None
 
 
 def has_text(answer: str, truth: str) -> bool:
