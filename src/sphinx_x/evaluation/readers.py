@@ -34,7 +34,7 @@ def entry(path: Path, number: int) -> Iterator[None]:
         raise DataError(f"{path}, entry {number}: {error}") from error
     except KeyError as error:
         raise DataError(f"{path}, entry {number}: has no {error.args[0]!r}") from error
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as error:
         raise DataError(f"{path}, entry {number}: {one_line(error)}") from error
 
 
@@ -177,8 +177,10 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def lettered(options: Iterable[str]) -> dict[str, str]:
-    """Options by letters from A on."""
-    return {chr(ord("A") + number): option for number, option in enumerate(options)}
+    """Options by letters from A on. Raises `DataError` for one text in place of a list of them."""
+    if isinstance(options, str):
+        raise DataError(f"options must be a list of texts, not {options!r}")
+    return {chr(ord("A") + number): option for number, option in enumerate(texts(list(options)))}
 
 
 def listing(options: Mapping[str, str]) -> str:

@@ -40,8 +40,8 @@ class Reading:
 class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
-    annotations: of the questions' file; images: folders of the pictures (the data folder itself and that of the
-    questions are looked through as well); items: how many questions the release has.
+    annotations: of the questions' file; images: folders of the pictures (the data folder itself, that of the
+    questions and `images` there are looked through as well); items: how many questions the release has.
     """
 
     annotations: tuple[str, ...]
@@ -58,7 +58,7 @@ class Files:
         """The folders in which pictures are looked for."""
         beside = annotation if annotation.is_dir() else annotation.parent
         named = [path for pattern in self.images for path in sorted(root.glob(pattern)) if path.is_dir()]
-        return tuple(dict.fromkeys([*named, beside, root]))
+        return tuple(dict.fromkeys([*named, beside, beside / "images", root]))
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
+        whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
+            clusters then.
         judging: How a judge (`--judge`) is asked, where the benchmark wants one; `score` is an approximation then.
     """
 
@@ -103,6 +105,7 @@ class Task:
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     note: str = ""
+    whole: bool = False
     judging: Judging | None = None
 
     def ask(self, item: Item) -> str:

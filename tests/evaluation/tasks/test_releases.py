@@ -103,6 +103,16 @@ def test_chance_is_a_score_of_the_measure(name, tmp_path):
             assert 0 < task.chance(read_items(chosen, tmp_path)) < task.measure.scale
 
 
+@pytest.mark.parametrize("name", ["vsr", "pope", "cmmmu"])
+def test_a_last_line_that_is_cut_short_is_named_and_not_left_out(name, tmp_path):
+    write_release(name, tmp_path)
+    (file,) = [*tmp_path.rglob("test.jsonl"), *tmp_path.rglob("*_random.json"), *tmp_path.rglob("business.jsonl")]
+    file.write_text(file.read_text("utf-8").rstrip()[:-9], encoding="utf-8")
+    count = len(file.read_text("utf-8").splitlines())
+    with pytest.raises(DataError, match=f"{file.name}, line {count}: not JSON"):
+        read_items(made_splits(name, tmp_path)[0], tmp_path)
+
+
 def test_every_task_says_where_it_comes_from():
     for task in all_tasks().values():
         assert task.address.startswith("https://"), task.name

@@ -72,7 +72,7 @@ def _iconqa(root: Path) -> None:
 
 def _mmvp(root: Path) -> None:
     lines = [
-        "Index,Question,Options,Correct Answer",
+        "lndex,Question,Options,Correct Answer",
         "1,Are the wings open or closed?,(a) Open (b) Closed,(a)",
         "2,Are the wings open or closed?,(a) Open (b) Closed,(b)",
         '3,"In the picture, where is the dog?",(a) Left (b) Right,(b)',

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from sphinx_x.boxes import clip, union
 from sphinx_x.data.sample import BoxedText, Sample, regions_of
 from sphinx_x.data.shards import SampleReader, write_shard
-from sphinx_x.engines.nano.lines import DPI, MARGINS, MAX_CHARS, MAX_WIDTH, MIN_CHARS, MIN_HEIGHT, encode
+from sphinx_x.engines.nano.judging import DPI, MAX_CHARS, MIN_CHARS
+from sphinx_x.engines.nano.lines import MARGINS, MAX_WIDTH, MIN_HEIGHT, encode
 from sphinx_x.engines.nano.tasks import ask_about_line
 from sphinx_x.errors import DataError
 

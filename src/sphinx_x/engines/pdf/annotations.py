@@ -13,8 +13,8 @@ from typing import Any
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-MOST = 1000
-"""Annotations of a page that are looked at."""
+from sphinx_x.engines.pdf.tuned import MOST_ANNOTATIONS
+
 NOT_DRAWN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 NEVER_DRAWN = (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP)
 
@@ -58,7 +58,7 @@ def flattened(document: pdfium.PdfDocument, number: int, page: pdfium.PdfPage) -
 
 
 def _annotations(page: pdfium.PdfPage) -> Iterator[Any]:
-    for number in range(min(raw.FPDFPage_GetAnnotCount(page), MOST)):
+    for number in range(min(raw.FPDFPage_GetAnnotCount(page), MOST_ANNOTATIONS)):
         handle = raw.FPDFPage_GetAnnot(page, number)
         if handle:
             yield handle

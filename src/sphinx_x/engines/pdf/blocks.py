@@ -23,26 +23,25 @@ from dataclasses import dataclass, field
 from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.formulas import formula
 from sphinx_x.engines.pdf.hyphens import Ending, ending, no_blank, settled
+from sphinx_x.engines.pdf.tuned import (
+    BLANK_LINE,
+    CENTRED,
+    EVEN_EDGE,
+    FULL_LINE,
+    INDENT,
+    INDEX_LINES,
+    LEADING,
+    MOST_PITCH,
+    PITCHES_NEAR,
+    ROW_LINES,
+    SHORT_LINE,
+    SMALLER,
+    SPACED,
+    STEADY,
+    STEADY_PITCH,
+)
 from sphinx_x.engines.pdf.words import Line, is_cjk
 
-ROW_LINES = 3
-"""Rows from which a block of rows may be a table."""
-LEADING, SMALLER, INDENT = 0.55, 0.82, 0.8
-"""A block ends at white of more than LEADING em above the usual, at letters of another size, at an indent."""
-SHORT, SPACED = 1.5, 1.12
-"""Em that a line ends short of the column's edge, and the pitch over the usual, which together end a paragraph."""
-STEADY, STEADY_PITCH = 1.04, 1.5
-"""The pitch over the usual, and in em, up to which a line goes on, however much white its letters leave."""
-MOST_PITCH, BLANK = 1.7, 2.3
-"""Em from one line to the next in a text that is set wide; pitch over the usual at a blank line of a listing."""
-FULL = 0.8
-"""Share of a column's width, from which a line fills it."""
-NEAR = 4
-"""Lines before and after, whose pitch is compared."""
-EVEN = 0.6
-"""Em between the ends of lines that are set to one edge."""
-CENTRED = 0.5
-"""Em between the middles of lines that are set in the middle."""
 MARKER = re.compile(
     r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2\ufffd*\u2013-]$"
     r"|(?:\d{1,3}|[a-zA-Z\u0400-\u04ff]|[ivxIVX]{1,5})[.)\]]$"
@@ -61,8 +60,6 @@ CAPTION = re.compile(
 )
 CONTINUED = re.compile(r"^[\s\d.,\u2013-]+$")
 """An entry goes on: numbers of pages alone."""
-INDEX_LINES = 5
-"""Lines from which a column may be one of an index."""
 
 
 @dataclass(slots=True)
@@ -75,11 +72,17 @@ class Block:
     label: str = ""
     parts: list[Block] = field(default_factory=list)
     """What a figure or list is made of, where that is known."""
+    _text: tuple[int, str] = field(default=(0, ""), init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """The text as a reader would type it: words that a line end parted are whole again."""
-        return flowing(self.lines)
+        """The text as a reader would type it: words that a line end parted are whole again.
+
+        Lines may be added to a block, but stay as they are once this was asked for.
+        """
+        if self._text[0] != len(self.lines):
+            self._text = (len(self.lines), flowing(self.lines))
+        return self._text[1]
 
     @property
     def clean(self) -> bool:
@@ -117,7 +120,7 @@ def _joints(lines: Sequence[Line]) -> dict[int, Ending]:
         before = lines[k - 1].words[-1]
         found.append("join" if before.soft else ending(before.text, lines[k].words[0].text))
     ends = [line.place[2] for line in lines[:-1]]
-    even = len(ends) > 1 and max(ends) - min(ends) < EVEN * lines[0].size
+    even = len(ends) > 1 and max(ends) - min(ends) < EVEN_EDGE * lines[0].size
     return dict(zip(numbers, settled(found, even), strict=True))
 
 
@@ -170,7 +173,7 @@ class Column:
         cells = [line.cells for line in self.lines]
         for k, line in enumerate(self.lines[:-1]):
             alone = line.cells == 2 and cells[k + 1] == 1 and (k == 0 or cells[k - 1] == 1)
-            full = line.place[2] - line.place[0] >= FULL * (self.edge - min(self.starts))
+            full = line.place[2] - line.place[0] >= FULL_LINE * (self.edge - min(self.starts))
             if (
                 alone
                 and full
@@ -209,7 +212,7 @@ class Column:
         size = max(before.size, line.size)
         white = line.place[1] - before.place[3]
         if (self._listing(k - 1) and self._listing(k) and line.mono + before.mono) or self._counts_on(k):
-            return self.pitch[k - 1] > BLANK * max(self.usual, size) or self.pitch[k - 1] < -size
+            return self.pitch[k - 1] > BLANK_LINE * max(self.usual, size) or self.pitch[k - 1] < -size
         if self.formulas[k] and self.formulas[k - 1]:
             return abs(white) > LEADING * size and self.pitch[k - 1] > MOST_PITCH * size
         if (before.cells > 1) != (line.cells > 1):
@@ -226,7 +229,7 @@ class Column:
     def _parts_in_text(self, group: Sequence[int], k: int, size: float) -> bool:
         """The same for lines that are near each other and of one size."""
         before, line = self.lines[k - 1], self.lines[k]
-        short = self.ends[k - 1] < self.edge - SHORT * size
+        short = self.ends[k - 1] < self.edge - SHORT_LINE * size
         tops, bottoms = (line.place[n] - before.place[n] for n in (1, 3))
         spaced = min(self.pitch[k - 1], tops, bottoms) > SPACED * self._usual_near(k, size)
         if before.bold != line.bold and (short or spaced):
@@ -271,14 +274,14 @@ class Column:
 
     def _both_indented(self, k: int, size: float) -> bool:
         """Whether line k begins a paragraph as the one before did: both indented, and the one after is not."""
-        if k + 1 >= len(self.lines) or self.ends[k - 1] > self.edge - SHORT * size:
+        if k + 1 >= len(self.lines) or self.ends[k - 1] > self.edge - SHORT_LINE * size:
             return False
         deeper = self.starts[k] - self.starts[k + 1]
         return INDENT * size < deeper < 4 * size and self.pitch[k] < 1.3 * max(self.usual, size)
 
     def _usual_near(self, k: int, size: float) -> float:
         """The usual pitch of the lines around line k."""
-        near = sorted(step for step in self.pitch[max(k - NEAR, 0) : k + NEAR] if step > 0.5 * size)
+        near = sorted(step for step in self.pitch[max(k - PITCHES_NEAR, 0) : k + PITCHES_NEAR] if step > 0.5 * size)
         return near[len(near) // 4] if near else self.usual
 
     def _steady(self, k: int, size: float) -> bool:
@@ -286,7 +289,7 @@ class Column:
         before, line = self.lines[k - 1], self.lines[k]
         even = abs(before.size - line.size) < 0.02 * size and before.bold == line.bold
         even &= abs(self.starts[k] - self.starts[k - 1]) < 0.3 * size
-        even &= before.hyphen or self.ends[k - 1] >= self.edge - SHORT * size
+        even &= before.hyphen or self.ends[k - 1] >= self.edge - SHORT_LINE * size
         return even and self.pitch[k - 1] < min(STEADY * self._usual_near(k, size), STEADY_PITCH * size)
 
     def _listing(self, k: int) -> bool:

@@ -19,18 +19,11 @@ from PIL import Image
 
 from sphinx_x.engines.pdf.drawings import Painted
 from sphinx_x.engines.pdf.text_layer import Frame, native
+from sphinx_x.engines.pdf.tuned import COVER_CELL, COVERED_SIDE, FAINTEST, SEEN_CHANGE, SEEN_SHARE, THIN
 
 POINTS = tuple((across, down) for across in (-0.4, 0.4) for down in (-0.8, -0.4, 0, 0.4, 0.8))
 """Shares of half a character's box from its middle: where it is looked whether anything lies over it. Most of them lie
 under what hides it, and not under ruled lines."""
-LEAST = 6.0
-"""Pixels; the least sides of the box of a character for this."""
-CELL = 2
-"""Pixels of a cell of the grid in which characters are marked."""
-FAINTEST, CHANGE, SEEN = 8, 16, 0.5
-"""Opacity, of 255, from which there is ink; steps of a channel that can be seen; share of the ink that must be."""
-THIN = 2
-"""Pixels; the sides of what is thin."""
 
 _set_active = native("FPDFPageObj_SetIsActive", ctypes.c_int)
 
@@ -64,7 +57,7 @@ def covered(
         change = _change(shown, bare)
         for k in doubtful:
             x1, y1, x2, y2 = _whole(boxes[k], frame)
-            hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN
+            hidden[k] = _share_seen(opacity[y1:y2, x1:x2], change[y1:y2, x1:x2]) < SEEN_SHARE
         doubtful = _again(painted, keys, doubtful, hidden)
     return hidden
 
@@ -102,7 +95,7 @@ def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
     if darkest < FAINTEST:
         return 0.0
     own = 2 * opacity.astype(int) >= darkest
-    return float((change[own] > min(CHANGE, darkest // 4)).mean())
+    return float((change[own] > min(SEEN_CHANGE, darkest // 4)).mean())
 
 
 def _whole(box: np.ndarray, frame: Frame) -> tuple[int, int, int, int]:
@@ -126,7 +119,7 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
     doubtful, inner = _belongs(keys, painted.layered), _belongs(keys, painted.nested)
     if covers:
         orders = np.array([0 if key in painted.nested else painted.texts.get(key, 0) for key in keys])
-        last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST) / 2
+        last, half = _last(frame, painted, covers), np.maximum(boxes[:, 2:] - boxes[:, :2], COVERED_SIDE) / 2
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         count = np.zeros(len(keys), int)
         for across, down in POINTS:
@@ -160,16 +153,16 @@ def _over_others(frame: Frame, keys: Sequence[int], boxes: np.ndarray) -> np.nda
     """(N,) whether the middle of a character lies in the box of one of another text object."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), 1)}
     own = np.array([numbers[key] for key in keys])
-    grid = np.zeros((2, frame.height // CELL + 1, frame.width // CELL + 1), np.int32)
-    low = np.round(boxes[:, :2] / CELL).clip(0).astype(int)
-    high = np.round(boxes[:, 2:] / CELL).clip(0).astype(int)
+    grid = np.zeros((2, frame.height // COVER_CELL + 1, frame.width // COVER_CELL + 1), np.int32)
+    low = np.round(boxes[:, :2] / COVER_CELL).clip(0).astype(int)
+    high = np.round(boxes[:, 2:] / COVER_CELL).clip(0).astype(int)
     for way, step in enumerate((1, -1)):  # whichever of two comes last, one of the grids shows the other
         for number, (x1, y1), (x2, y2) in zip(
             own[::step].tolist(), low[::step].tolist(), high[::step].tolist(), strict=True
         ):
             grid[way, y1 : y2 + 1, x1 : x2 + 1] = number
-    x = ((boxes[:, 0] + boxes[:, 2]) / 2 / CELL).clip(0, grid.shape[2] - 1).astype(int)
-    y = ((boxes[:, 1] + boxes[:, 3]) / 2 / CELL).clip(0, grid.shape[1] - 1).astype(int)
+    x = ((boxes[:, 0] + boxes[:, 2]) / 2 / COVER_CELL).clip(0, grid.shape[2] - 1).astype(int)
+    y = ((boxes[:, 1] + boxes[:, 3]) / 2 / COVER_CELL).clip(0, grid.shape[1] - 1).astype(int)
     return (grid[:, y, x] != own).any(0)
 
 

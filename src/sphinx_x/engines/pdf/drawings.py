@@ -14,22 +14,22 @@ import pypdfium2.raw as raw
 
 from sphinx_x.boxes import Box, area, centre, contains, overlaps, sides, union
 from sphinx_x.engines.pdf.text_layer import Frame, native
+from sphinx_x.engines.pdf.tuned import (
+    DRAWING_CELL,
+    DRAWING_SHAPES,
+    FIGURE_AREA,
+    FIGURE_SIDE,
+    FORM_DEPTH,
+    MOST_OBJECTS,
+    RULE_LENGTH,
+    RULE_WIDTH,
+    SCAN,
+    TOUCHING,
+)
 
-MOST_OBJECTS, DEPTH = 30_000, 6
-"""Objects of a page that are looked at, and how deep they may be nested in forms."""
-RULE_WIDTH, RULE_LENGTH = 2.0, 12.0
-"""Points; what is thinner and longer is a ruled line."""
-CELL = 8
-"""Pixels; shapes that are nearer than this to each other belong to one drawing."""
-NEAR = 2
-"""Pixels; drawings and images that are nearer than this to each other are one figure."""
-LEAST_SIDE, LEAST_AREA, SCAN = 24, 0.004, 0.85
-"""Pixels of a figure's shorter side, its share of the page, and the share from which an image is the page itself."""
 LAYER = (ord("O"), ord("C"), 0)
 """The name of marks of optional content."""
 IMAGE = 1000
-SHAPES = 4
-"""Shapes that are no rectangles or upright lines, from which a group is a drawing and not a decoration."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ def read_painted(page: pdfium.PdfPage, over: Sequence[tuple[float, float, float,
     native = ctypes.cast(page.raw, ctypes.c_void_p)
     tops = (_object_of_page(native, number) for number in range(count))
     painted = Painted()
-    _walk(painted, tops, np.eye(3), DEPTH)
+    _walk(painted, tops, np.eye(3), FORM_DEPTH)
     painted.kinds += [""] * len(over)
     painted.places += over
     painted.covers += [True] * len(over)
@@ -98,9 +98,11 @@ def read_shapes(painted: Painted, frame: Frame) -> Shapes:
     images = [box for box in images if 0 < area(box) <= SCAN * page_area]
     drawn = [(kind, box) for kind, box in found if kind in ("curve", "rectangle") and area(box) < 0.7 * page_area]
     curves = [box for kind, box in drawn if kind == "curve"]
-    groups = [group for group in _groups([box for _, box in drawn], frame) if _count_in(curves, group) >= SHAPES]
+    groups = [
+        group for group in _groups([box for _, box in drawn], frame) if _count_in(curves, group) >= DRAWING_SHAPES
+    ]
     for box in _joined(images + groups):
-        if min(sides(box)) >= LEAST_SIDE and area(box) >= LEAST_AREA * page_area:
+        if min(sides(box)) >= FIGURE_SIDE and area(box) >= FIGURE_AREA * page_area:
             shapes.figures.append((box, IMAGE if _count_in(images, box) else _count_in(curves, box)))
     return shapes
 
@@ -120,7 +122,7 @@ def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int,
         kind = _get_type(handle)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
             painted.texts[key] = len(painted.places)
-            if depth < DEPTH:
+            if depth < FORM_DEPTH:
                 painted.nested.add(key)
             if layered or _of_layer(painted, handle):
                 painted.layered.add(key)
@@ -138,7 +140,7 @@ def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int,
         if painted.crowded or not raw.FPDFPageObj_GetBounds(whole, left, bottom, right, top):
             continue
         place = (left.value, bottom.value, right.value, top.value)
-        place = place if depth == DEPTH else _moved(place, matrix)
+        place = place if depth == FORM_DEPTH else _moved(place, matrix)
         named, covers = _shape(whole, kind, place)
         if (named or covers) and np.isfinite(place).all():
             painted.crowded = len(painted.places) >= MOST_OBJECTS
@@ -211,8 +213,8 @@ def _groups(boxes: Sequence[Box], frame: Frame) -> list[Box]:
     """Boxes around what is near each other: connected cells of a coarse grid that the boxes cover."""
     if not boxes:
         return []
-    grid = np.zeros((frame.height // CELL + 3, frame.width // CELL + 3), bool)
-    cells = np.floor(np.array(boxes) / CELL).astype(int)
+    grid = np.zeros((frame.height // DRAWING_CELL + 3, frame.width // DRAWING_CELL + 3), bool)
+    cells = np.floor(np.array(boxes) / DRAWING_CELL).astype(int)
     for x1, y1, x2, y2 in cells.tolist():
         grid[y1 : y2 + 2, x1 : x2 + 2] = True
     label = np.zeros(grid.shape, int)
@@ -240,7 +242,7 @@ def _joined(boxes: Sequence[Box]) -> list[Box]:
     """Boxes that overlap or touch become one; from top to bottom."""
     out: list[Box] = []
     for box in boxes:
-        while touching := [k for k, other in enumerate(out) if overlaps(box, other, NEAR)]:
+        while touching := [k for k, other in enumerate(out) if overlaps(box, other, TOUCHING)]:
             box = union([box, *(out[k] for k in touching)])
             out = [other for k, other in enumerate(out) if k not in touching]
         out.append(box)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from sphinx_x.boxes import union
 from sphinx_x.engines.pdf.hyphens import common_words
-from sphinx_x.engines.pdf.words import LARGE, Line, Word, is_initial
+from sphinx_x.engines.pdf.tuned import INITIAL_NEAR, LARGE_INITIAL
+from sphinx_x.engines.pdf.words import Line, Word, is_initial
 
-NEAR = 1.6
-"""Em of these letters that they stand beside it at most."""
 WORDS = frozenset("AIO")
 """Initials that may be words by themselves."""
 
@@ -36,7 +35,7 @@ def with_initials(lines: Sequence[Line]) -> list[Line]:
 
 
 def _initial(word: Word, usual: float) -> bool:
-    return is_initial(word.text) and word.size > LARGE * usual
+    return is_initial(word.text) and word.size > LARGE_INITIAL * usual
 
 
 def _without_first(line: Line) -> Line:
@@ -54,8 +53,8 @@ def _beside(initial: Word, line: Line) -> bool:
     gap = line.place[0] - initial.place[2]
     low, high = line.place[1], line.place[3]
     return (
-        LARGE * line.size < initial.size
-        and -0.5 * line.size < gap < NEAR * line.size
+        LARGE_INITIAL * line.size < initial.size
+        and -0.5 * line.size < gap < INITIAL_NEAR * line.size
         and high > initial.place[1]
         and (low + high) / 2 < initial.place[3]
     )

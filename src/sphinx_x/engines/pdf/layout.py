@@ -27,23 +27,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sphinx_x.boxes import Box, intersection, sides, union
-from sphinx_x.engines.pdf.blocks import INDEX_LINES, MARKER, NUMBER, ROW_LINES, Block, entries, is_caption, is_entry
+from sphinx_x.engines.pdf.blocks import MARKER, NUMBER, Block, entries, is_caption, is_entry
 from sphinx_x.engines.pdf.listed import contents, descriptions, inner_paragraphs
 from sphinx_x.engines.pdf.listings import is_listing
 from sphinx_x.engines.pdf.structure import Tag, tag_of
+from sphinx_x.engines.pdf.tuned import (
+    APART,
+    EDGE,
+    HEAD_EDGE,
+    INDEX_LINES,
+    LARGER_TITLE,
+    NUMBER_EDGE,
+    ROW_LINES,
+    SENTENCE,
+)
 from sphinx_x.engines.pdf.words import Line
 
-LARGER = 1.125
-"""Size of a title's letters over that of most letters."""
-SENTENCE = 60
-"""Characters from which what ends like a sentence is no title, however large."""
-EDGE, HEAD_EDGE, NUMBER_EDGE = 0.09, 0.14, 0.2
-"""Shares of the page's height at its upper and lower edge, where lines of their own stand, those with a page number or
-a ruled line, and bare page numbers."""
 PAGE_NUMBER = re.compile(r"^\W{0,3}(?:\d{1,4}|[ivxlc]{1,7})\W{0,3}$")
 HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
-APART = 1.2
-"""Em; the least white between a running head and the rest, and the most between the items of a list."""
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
 NUMERALS = frozenset("0123456789ivxlc")
 CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
@@ -115,7 +116,7 @@ def _furniture(blocks: Sequence[Block], number: int, body: float, height: float,
     block = blocks[number]
     box, text = block.box, block.text
     bare = bool(PAGE_NUMBER.match(text))
-    if len(block.lines) > 1 or (block.lines[0].size > LARGER * body and not bare):
+    if len(block.lines) > 1 or (block.lines[0].size > LARGER_TITLE * body and not bare):
         return False
     top = box[3] <= 0.5 * height
     if bare:
@@ -191,7 +192,7 @@ def _title(block: Block, body: float) -> bool:
         return False
     size = statistics.median(line.size for line in lines)
     sentence = text.rstrip()[-1] in ".,;:\u3002"
-    if size >= LARGER * body:
+    if size >= LARGER_TITLE * body:
         return not (sentence and len(text) > SENTENCE)
     numbered = bool(HEADING.match(text))
     if len(lines) > 2 or sentence or size < 0.85 * body or any(line.mono for line in lines):

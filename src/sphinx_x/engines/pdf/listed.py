@@ -6,17 +6,9 @@ import re
 from collections.abc import Sequence
 
 from sphinx_x.engines.pdf.blocks import Block
+from sphinx_x.engines.pdf.tuned import CLOSE_BELOW, CONTENTS_LINES, CONTENTS_WHITE, DEEP, DEEPEST, ITEMS, SAME_START
 
 PAGE = re.compile(r"[^\W\d_].*\s(\d{1,4})$")
-LEAST = 3
-"""Lines of a table of contents."""
-FAR = 4.0
-"""Em; the most white between its lines."""
-SAME, DEEP, DEEPEST = 0.4, 1.4, 12.0
-"""Em between starts that are the same; how far a description is indented at least and at most."""
-CLOSE = 0.9
-"""Em; the most white between a term and the description below it."""
-ITEMS = 2
 
 
 def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
@@ -34,11 +26,11 @@ def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
             last = None
             continue
         edge, first = block.lines[0].place[2], found[0]
-        if last is None or abs(last[0] - edge) > em or first < last[1] or block.box[1] - last[2] > FAR * em:
+        if last is None or abs(last[0] - edge) > em or first < last[1] or block.box[1] - last[2] > CONTENTS_WHITE * em:
             runs.append([])
         runs[-1].append(number)
         last = (edge, found[-1], block.box[3])
-    return [run for run in runs if sum(len(blocks[number].lines) for number in run) >= LEAST]
+    return [run for run in runs if sum(len(blocks[number].lines) for number in run) >= CONTENTS_LINES]
 
 
 def _page(block: Block, k: int) -> int | None:
@@ -78,12 +70,14 @@ def _run(blocks: Sequence[Block], first: int, em: float) -> tuple[list[int], int
             break
         start = _start(block, 0)
         white = block.box[1] - blocks[run[-1]].box[3] if run else 0.0
-        if run and deep is not None and start >= deep - SAME * em and -em < white < FAR * em / 2:
+        if run and deep is not None and start >= deep - SAME_START * em and -em < white < CONTENTS_WHITE * em / 2:
             run.append(number)  # goes on with the last description
             number += 1
             continue
         depth = _depth(blocks, number, em)
-        same = abs(start - left) < SAME * em and (deep is None or depth is None or abs(depth - deep) < SAME * em)
+        same = abs(start - left) < SAME_START * em and (
+            deep is None or depth is None or abs(depth - deep) < SAME_START * em
+        )
         if depth is None or not same:
             break
         deep, items = depth, items + 1
@@ -99,14 +93,14 @@ def _depth(blocks: Sequence[Block], number: int, em: float) -> float | None:
     if len(block.lines) > 1:
         rest = [_start(block, k) for k in range(1, len(block.lines))]
         hangs = DEEP * em <= min(rest) - start <= DEEPEST * em and not block.lines[0].mono * block.lines[1].mono
-        return min(rest) if hangs and max(rest) - min(rest) < SAME * em else None
+        return min(rest) if hangs and max(rest) - min(rest) < SAME_START * em else None
     following = blocks[number + 1] if number + 1 < len(blocks) else None
     if following is None or following.kind or not following.lines or following.lines[0].mono:
         return None
     indent = _start(following, 0) - start
     white = following.box[1] - block.box[3]
     term = not block.text.endswith((":", ".", "\u3002")) and not block.lines[0].bold and block.lines[0].size < 1.1 * em
-    return start + indent if term and DEEP * em <= indent <= DEEPEST * em and -em < white < CLOSE * em else None
+    return start + indent if term and DEEP * em <= indent <= DEEPEST * em and -em < white < CLOSE_BELOW * em else None
 
 
 def inner_paragraphs(blocks: Sequence[Block], em: float) -> list[int]:
@@ -116,7 +110,7 @@ def inner_paragraphs(blocks: Sequence[Block], em: float) -> list[int]:
     between: list[int] = []
     for number, block in enumerate(blocks):
         if block.label == "list" and block.lines and not block.lines[0].rtl:
-            if item is not None and abs(_start(block, 0) - _start(item, 0)) < SAME * em:
+            if item is not None and abs(_start(block, 0) - _start(item, 0)) < SAME_START * em:
                 found += between
             item, between = block, []
         elif block.label == "text" and item is not None and len(item.lines[0].words) > 1:

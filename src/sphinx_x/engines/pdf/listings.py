@@ -10,14 +10,9 @@ import re
 from collections.abc import Sequence
 
 from sphinx_x.boxes import Box
+from sphinx_x.engines.pdf.tuned import CODE_ALIGNED, CODE_CELL, LISTING_ROWS, LISTING_SHARE, REGULAR_ROWS
 from sphinx_x.engines.pdf.words import Line, Word
 
-ROWS, MOST = 2, 0.6
-"""Rows of a listing at least; share of the rows that are set, or read, like code."""
-CELL, SAME = 1.0, 0.5
-"""Em of white between two cells; between places that are one below the other."""
-REGULAR = 0.8
-"""Share of rows with the same cells, from which rows are those of a table."""
 KEYWORDS = (
     "if|elif|else|for|while|do|def|class|import|from|return|raise|try|except|finally|with|switch|case|break|continue|"
     "function|local|var|let|const|static|public|private|protected|void|int|char|float|double|struct|enum|typedef|"
@@ -41,12 +36,12 @@ Cell = tuple[float, str]
 def is_listing(rows: Sequence[Sequence[tuple[Line, Box]]]) -> bool:
     """Whether rows of lines between two ruled lines are a listing: most of them set or written like code."""
     plain = [row for row in map(_without_number, rows) if row]
-    if len(plain) < ROWS:
+    if len(plain) < LISTING_ROWS:
         return False
     cells = [_cells(row) for row in plain]
     em = max(word.size for row in plain for word, _ in row)
-    mono = sum(len(row) for row in plain if _mono(row)) >= MOST * sum(map(len, plain))
-    written = sum(bool(CODE.search(row[0][1])) for row in cells) >= MOST * len(cells)
+    mono = sum(len(row) for row in plain if _mono(row)) >= LISTING_SHARE * sum(map(len, plain))
+    written = sum(bool(CODE.search(row[0][1])) for row in cells) >= LISTING_SHARE * len(cells)
     return (mono or written) and not _regular(cells, em)
 
 
@@ -64,7 +59,7 @@ def _cells(row: Sequence[tuple[Word, bool]]) -> list[Cell]:
     """The words of a row by the white between them."""
     cells: list[list[Word]] = []
     for word, _ in row:
-        if cells and word.place[0] - cells[-1][-1].place[2] < CELL * word.size:
+        if cells and word.place[0] - cells[-1][-1].place[2] < CODE_CELL * word.size:
             cells[-1].append(word)
         else:
             cells.append([word])
@@ -80,8 +75,8 @@ def _regular(rows: Sequence[Sequence[Cell]], em: float) -> bool:
         alike = [other for other in rows if len(other) == len(row) and _aligned(row, other, em)]
         comments = sum(bool(COMMENT.match(other[-1][1])) for other in alike)
         best = max(best, len(alike) if 2 * comments < len(alike) else 0)
-    return best >= REGULAR * len(rows)
+    return best >= REGULAR_ROWS * len(rows)
 
 
 def _aligned(one: Sequence[Cell], other: Sequence[Cell], em: float) -> bool:
-    return all(abs(a - b) < SAME * em for (a, _), (b, _) in zip(one, other, strict=True))
+    return all(abs(a - b) < CODE_ALIGNED * em for (a, _), (b, _) in zip(one, other, strict=True))

@@ -14,23 +14,24 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sphinx_x.boxes import Box, union
-from sphinx_x.engines.pdf.blocks import INDEX_LINES, MARKER, NUMBER, Block, Column, entries
+from sphinx_x.engines.pdf.blocks import MARKER, NUMBER, Block, Column, entries
 from sphinx_x.engines.pdf.formulas import formula, gathered
+from sphinx_x.engines.pdf.tuned import (
+    ALIGNED,
+    COLUMN_DEPTH,
+    GUTTER,
+    HEAD_WHITE,
+    IN_MARGIN,
+    INDEX_LINES,
+    MAIN_EDGE,
+    NOTE_WHITE,
+    NOTES_TO_LINES,
+    PAGE_EDGE,
+    PROSE_CHARS,
+    PROSE_FILL,
+    PROSE_LINES,
+)
 from sphinx_x.engines.pdf.words import Line
-
-GUTTER = 0.8
-"""Em; the least width of the white between two columns."""
-MAIN, MOST, NOTE = 0.4, 0.6, 0.5
-"""Shares of lines that begin at one place, from which it is an edge of text, and the page's; em of white before it."""
-HEAD = 1.5
-"""Gutters of white below lines that are the page's head."""
-PROSE_FILL, PROSE_CHARS, PROSE_LINES = 0.6, 12, 3
-"""What makes a column one of running text: the median line fills so much of it, with so many characters."""
-ALIGNED = 0.7
-"""Share of lines with a partner on the same height, from which two columns may be a table's."""
-FEW, BESIDE = 0.3, 0.15
-"""Most lines of notes in the margin to one of the text; share of the page's lines that may reach into the margin."""
-DEPTH = 12
 
 Span = tuple[float, float]
 
@@ -51,7 +52,7 @@ def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = 
         place = Line([], size=em, box=table.box, place=table.box)
         whole[id(place)] = table
         spans.append((place, _tall(table.box)))
-    streams = _streams(spans, GUTTER * em, lefts[int(BESIDE * len(lefts))], DEPTH)
+    streams = _streams(spans, GUTTER * em, lefts[int(IN_MARGIN * len(lefts))], COLUMN_DEPTH)
     blocks: list[Block] = []
     for stream in streams:
         for table, run in itertools.groupby(stream, key=lambda line: whole.get(id(line))):
@@ -84,20 +85,20 @@ def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
     counts = Counter(round(line.place[0]) for line in lines)
     left, _ = counts.most_common(1)[0]
     there = sum(abs(line.place[0] - left) < 2 for line in lines)
-    if there < MAIN * len(lines):
+    if there < MAIN_EDGE * len(lines):
         return list(lines), []
     out: list[Line] = []
     for line in lines:
         at = next((k for k, word in enumerate(line.words) if abs(word.place[0] - left) < 0.3 * em), 0)
         item = at == 1 and MARKER.match(line.words[0].text)
-        if at and not item and left - line.words[at - 1].place[2] > NOTE * em:
+        if at and not item and left - line.words[at - 1].place[2] > NOTE_WHITE * em:
             out += parted(line, at)
         else:
             out.append(line)
-    if there < MOST * len(lines):
+    if there < PAGE_EDGE * len(lines):
         return out, []
     notes = [line for line in out if line.place[2] < left and not MARKER.match(line.words[0].text)]
-    if len(notes) > FEW * (len(out) - len(notes)) or _prose([(line, line.place) for line in notes]):
+    if len(notes) > NOTES_TO_LINES * (len(out) - len(notes)) or _prose([(line, line.place) for line in notes]):
         return out, []
     aside = set(map(id, notes))
     return [line for line in out if id(line) not in aside], notes
@@ -118,7 +119,7 @@ def _streams(items: list[Item], gutter: float, margin: float, depth: int) -> lis
         return [[line for line, _ in sorted(items, key=_by_place)]]
     streams: list[list[Line]] = []
     all_bands = _bands(items)
-    head = 1 if depth == DEPTH and _apart(all_bands, gutter) else 0
+    head = 1 if depth == COLUMN_DEPTH and _apart(all_bands, gutter) else 0
     for bands, holes in [*_runs(all_bands[:head], gutter), *_runs(all_bands[head:], gutter)]:
         run = [item for band in bands for item in band]
         columns = _columns(run, holes)
@@ -158,7 +159,7 @@ def _apart(bands: Sequence[list[Item]], gutter: float) -> bool:
     if len(bands) < 2:
         return False
     bottom, top = max(box[3] for _, box in bands[0]), min(box[1] for _, box in bands[1])
-    return top - bottom > HEAD * gutter and len(bands[0]) < 4
+    return top - bottom > HEAD_WHITE * gutter and len(bands[0]) < 4
 
 
 def _core(box: Box) -> Span:
@@ -229,7 +230,7 @@ def _tabular(columns: Sequence[Sequence[Item]], margin: float) -> bool:
     few, many = sizes[0], sizes[-1]
     if len(columns) == 2 and (_numbers(few) and _prose(many) and not _listing(many)):
         return False
-    if len(columns) == 2 and len(few) <= FEW * len(many) and max(box[2] for _, box in few) < margin:
+    if len(columns) == 2 and len(few) <= NOTES_TO_LINES * len(many) and max(box[2] for _, box in few) < margin:
         return False
     return _share_aligned(few, many) >= ALIGNED
 

@@ -14,12 +14,10 @@ from importlib import resources
 
 import numpy as np
 
+from sphinx_x.engines.pdf.tuned import ASPECT_FINE, ODDEST_ASPECT
+
 SIDE = 8
 """Shapes are squares of so many cells a side."""
-ASPECT = 0.2
-"""What a difference of one in the logarithm of width over height takes from a correlation."""
-ODDEST = 1.5
-"""Differences of that logarithm count so much at most."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def misfit(
     sides = np.maximum(every[:, 2:] - every[:, :2], 0.3)
     aspects = np.add.reduceat(np.log(sides[:, 0] / sides[:, 1]), starts) / count
     alike = shapes @ known.shapes.T
-    off = ASPECT * np.minimum(np.abs(aspects[:, None].astype(np.float32) - known.aspects), ODDEST)
+    off = ASPECT_FINE * np.minimum(np.abs(aspects[:, None].astype(np.float32) - known.aspects), ODDEST_ASPECT)
     own = np.array([known.places[letter] for letter in claimed])
     fit = (alike - off).reshape(len(own), -1, len(known.places)).max(1)
     rows = np.arange(len(own))

@@ -12,6 +12,7 @@ import pypdfium2.raw as raw
 
 from sphinx_x.boxes import union
 from sphinx_x.engines.pdf.blocks import Block
+from sphinx_x.engines.pdf.tuned import MOST_TAGS, TAG_DEPTH, TAGGED, TAGGED_LINES, TAGS_PER_LINE
 from sphinx_x.engines.pdf.words import Line
 
 CLASSES = {
@@ -30,12 +31,7 @@ CLASSES = {
 its headings, whose role the reader does not look up; what is none of these belongs to its parent."""
 INNER = ("title", "text")
 """Classes that give way to the list they stand in; to a table or figure all do but a caption."""
-DEPTH, MOST = 64, 50_000
 
-TAGGED = 1 / 3
-"""Share of a page's characters from which its tags are asked."""
-LEAST, PER_LINE = 10, 0.8
-"""Lines of a page, and elements to a line of it, from which its elements are lines and no paragraphs."""
 
 Tag = tuple[str, int]
 """A class, and the number of the element that it is of."""
@@ -50,8 +46,8 @@ def read_tags(page: pdfium.PdfPage) -> dict[int, Tag]:
         tags: dict[int, Tag] = {}
         count = raw.FPDF_StructTree_CountChildren(tree)
         tops = (raw.FPDF_StructTree_GetChildAtIndex(tree, k) for k in range(max(count, 0)))
-        for number, (mark, tag) in enumerate(_walk(tops, ("", 0), [0], DEPTH)):
-            if number >= MOST:
+        for number, (mark, tag) in enumerate(_walk(tops, ("", 0), [0], TAG_DEPTH)):
+            if number >= MOST_TAGS:
                 break
             if tag[0]:
                 tags[mark] = tag
@@ -63,7 +59,7 @@ def read_tags(page: pdfium.PdfPage) -> dict[int, Tag]:
 def _walk(elements: Iterator[Any], around: Tag, counter: list[int], depth: int) -> Iterator[tuple[int, Tag]]:
     """Marked contents with their tag. counter: how many elements were met."""
     for element in elements:
-        if not element or depth == 0 or counter[0] > MOST:
+        if not element or depth == 0 or counter[0] > MOST_TAGS:
             continue
         counter[0] += 1
         name = CLASSES.get(_type(element), "")
@@ -117,7 +113,7 @@ def by_element(blocks: Sequence[Block], tags: Mapping[int, Tag]) -> list[Block]:
     Listings stay whole, and so does everything on a page whose elements are hardly more than its lines.
     """
     lines = [line for block in blocks if not block.kind for line in block.lines]
-    if len(lines) >= LEAST and len(set(tags.values())) > PER_LINE * len(lines):
+    if len(lines) >= TAGGED_LINES and len(set(tags.values())) > TAGS_PER_LINE * len(lines):
         return list(blocks)
     out: list[Block] = []
     for block in blocks:

@@ -13,18 +13,20 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-MONO = re.compile(r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt", re.IGNORECASE)
+from sphinx_x.engines.pdf.tuned import FLAT
+
+MONO = re.compile(
+    r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt|menlo|monaco", re.IGNORECASE
+)
 NAMELESS = "#"
 """What the names of fonts without one begin with; these are bitmap fonts, mostly."""
-FLAT = 1e-2
-"""Pixels; a box that is thinner is none, as those of bitmap fonts often are."""
 INVISIBLE = 3
 """The text rendering mode of what OCR programs lay over a scan."""
 SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x3000))
@@ -49,6 +51,7 @@ WITHOUT_WIDTH = frozenset(
 ) | frozenset((*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)))
 """Codes that stand for nothing to be seen: spaces and joiners without width, marks of direction, variants."""
 FIRST_ODD = min(WITHOUT_WIDTH)
+PLAIN_SPACES = tuple(code for code in sorted(SPACES) if code < FIRST_ODD)
 
 
 @dataclass(slots=True)
@@ -68,17 +71,21 @@ class Font:
 class Characters:
     """N characters in the order of the text layer, without white space.
 
-    text: one character, or the letters of a ligature; box: (N, 4) ink and advance: (N, 4) cell, pixels of the picture;
-    space: white space before it (2 where the file has it, 1 where the reader inferred it, 0 none); broken: no text that
-    can be trusted; hidden: invisible or transparent.
+    text: one character, or the letters of a ligature; box: (N, 4) ink and cell: (N, 4) advance, pixels of the picture;
+    origin: (N, 2) where each stands on its line, None where it was not asked for; space: white space before it (2 where
+    the file has it, 1 where the reader inferred it, 0 none); broken: no text that can be trusted; hidden: invisible or
+    transparent.
     """
 
     text: list[str] = field(default_factory=list)
     box: Any = None
     cell: Any = None
+    origin: Any = None
     font: list[Font] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
+    runs: list[int] = field(default_factory=list)
+    """Where characters of another text object begin; all up to the next have one font."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
     shy: list[bool] = field(default_factory=list)
@@ -136,6 +143,7 @@ _get_code = native("FPDFText_GetUnicode", ctypes.c_uint)
 _get_object = native("FPDFText_GetTextObject", ctypes.c_size_t)
 _get_box = native("FPDFText_GetCharBox", ctypes.c_int)
 _get_cell = native("FPDFText_GetLooseCharBox", ctypes.c_int)
+_get_origin = native("FPDFText_GetCharOrigin", ctypes.c_int)
 _is_generated = native("FPDFText_IsGenerated", ctypes.c_int)
 _get_size = native("FPDFText_GetFontSize", ctypes.c_double)
 _get_matrix = native("FPDFText_GetMatrix", ctypes.c_int)
@@ -145,34 +153,45 @@ _get_mode = native("FPDFTextObj_GetTextRenderMode", ctypes.c_int)
 _get_mark = native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
-def read_characters(page: pdfium.PdfPage, frame: Frame) -> Characters:
-    """The characters of a page's text layer. Raises `PdfiumError` where pdfium cannot read it."""
+def read_characters(page: pdfium.PdfPage, frame: Frame, origins: bool = False) -> Characters:
+    """The characters of a page's text layer, with their origins where these are asked for.
+
+    Raises `PdfiumError` where pdfium cannot read it.
+    """
     textpage = page.get_textpage()
     try:
-        return _read(textpage, frame)
+        return _read(textpage, frame, origins)
     finally:
         textpage.close()
 
 
-def _read(textpage: Any, frame: Frame) -> Characters:
+def _read(textpage: Any, frame: Frame, origins: bool) -> Characters:
     native, count = ctypes.cast(textpage.raw, ctypes.c_void_p), textpage.count_chars()
     members, codes, space = _members(native, count)
-    out = Characters([character(code) for code in codes], space=space)
-    out.soft = [code in HYPHENS for code in codes]
+    out = Characters(list(map(character, codes)), space=space)
+    any_soft = any(code in codes for code in HYPHENS)
+    out.soft = [code in HYPHENS for code in codes] if any_soft else [False] * len(codes)
     out.shy = _soft_hyphens(codes, space)
     fonts: dict[int, Font] = {}
     names: dict[int, str] = {}
     out.keys = list(map(_get_object, repeat(native), members))
-    for index, key in zip(members, out.keys, strict=True):
+    objects = np.array(out.keys, np.uint64)
+    out.runs = [0, *(np.flatnonzero(objects[1:] != objects[:-1]) + 1).tolist()] if members else []
+    for start, end in pairwise([*out.runs, len(members)]):
+        key = out.keys[start]
         font = fonts.get(key)
         if font is None:
-            font = fonts[key] = _read_font(native, index, key, frame, names)
-        out.font.append(font)
+            font = fonts[key] = _read_font(native, members[start], key, frame, names)
+        out.font += [font] * (end - start)
     box, cell = (ctypes.c_double * 4)(), raw.FS_RECTF()
     corners = (ctypes.byref(box, 8 * side) for side in (0, 2, 1, 3))  # pdfium gives left, right, bottom, top
     out.box = frame.boxes(_filled(map(_get_box, repeat(native), members, *map(repeat, corners)), box, np.float64))
     cells = _filled(map(_get_cell, repeat(native), members, repeat(ctypes.byref(cell))), cell, np.float32)
     out.cell = frame.boxes(cells[:, [0, 3, 2, 1]])
+    if origins:
+        x, y = (ctypes.byref(box, 8 * side) for side in (0, 1))
+        places = _filled(map(_get_origin, repeat(native), members, repeat(x), repeat(y)), box, np.float64)
+        out.origin = np.stack(frame.points(places[:, 0], places[:, 1]), 1)
     _finish(out)
     return out
 
@@ -181,7 +200,20 @@ def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
     """Numbers and codes of the characters that are not white space, and the white space before each."""
     members, codes, spaces = [], [], []
     space, high = 0, 0
-    for index, code in enumerate(map(_get_code, repeat(native), range(count))):
+    every = list(map(_get_code, repeat(native), range(count)))
+    told = np.array(every, np.uint32)
+    special = np.flatnonzero((told >= FIRST_ODD) | np.isin(told, PLAIN_SPACES)).tolist()
+    begin = 0
+    for index in [*special, count]:
+        if index > begin:  # letters of which nothing is to be settled: most of them in Latin
+            members += range(begin, index)
+            codes += every[begin:index]
+            spaces += [space, *[0] * (index - begin - 1)]
+            space = high = 0
+        begin = index + 1
+        if index == count:
+            break
+        code = every[index]
         if code in SPACES:
             space = max(space, 1 if _is_generated(native, index) == 1 else 2)
             continue
@@ -235,9 +267,11 @@ def _finish(out: Characters) -> None:
     empty = sides.min(1, initial=math.inf) < FLAT
     out.box[empty] = out.cell[empty]
     out.broken = np.array([text == "\ufffd" for text in out.text], bool)
-    out.hidden = np.array([font.hidden for font in out.font], bool)
-    out.direction = np.array([font.direction for font in out.font], np.int8)
-    out.size = np.array([font.size for font in out.font], np.float64)
+    counts = np.diff([*out.runs, len(out)])
+    fonts = [out.font[start] for start in out.runs]
+    out.hidden = np.repeat(np.array([font.hidden for font in fonts], bool), counts)
+    out.direction = np.repeat(np.array([font.direction for font in fonts], np.int8), counts)
+    out.size = np.repeat(np.array([font.size for font in fonts], np.float64), counts)
     high = np.where(out.direction % 2 == 1, out.cell[:, 2] - out.cell[:, 0], out.cell[:, 3] - out.cell[:, 1])
     unknown = out.size < 0.3 * high  # bitmap fonts have units of their own
     out.size[unknown] = 0.75 * high[unknown]

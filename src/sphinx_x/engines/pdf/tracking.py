@@ -14,16 +14,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sphinx_x.engines.pdf.hyphens import common_words
+from sphinx_x.engines.pdf.tuned import (
+    LONG_WORD,
+    SHORT_WORD,
+    TRACKED,
+    TRACKING_EVEN,
+    TRACKING_PLACED,
+    TRACKING_SAID,
+    WORDS_WIDER,
+)
 
-TRACKED = (0.12, 1.5)
-"""Em that tracked letters stand apart."""
-EVEN, EVENLY, SAID = 0.1, 0.75, 0.6
-"""Em by which gaps of one tracking differ at most, as letters are kerned, and the least shares of them that do not:
-where each letter is placed by itself, and where the text object says how far they stand apart."""
-WIDER = 0.13
-"""Em by which the gap between words is wider than that between their letters."""
-SHORT, LONG = 3, 4
-"""Letters of a word that must be a common one of English, and of one that only has to look like a word."""
 VOWELS = frozenset(
     "aeiouy\xe6\xf8\u0153\u0131\u0430\u0435\u0438\u043e\u0443\u044b\u044d\u044e\u044f\u0454\u0456\u03b1\u03b5\u03b7\u03b9\u03bf\u03c5\u03c9"
 )
@@ -55,7 +55,7 @@ def tracked(
     for start, end in _runs(said | (between & ~said), said, 2):
         free = gap[start:end][said[start:end]]
         usual = _at(free, 0.4)
-        if not glued[start] and not glued[end + 1] and (np.abs(free - usual) < EVEN).mean() > SAID:
+        if not glued[start] and not glued[end + 1] and (np.abs(free - usual) < TRACKING_EVEN).mean() > TRACKING_SAID:
             out[start:end] = usual
     placed = between & (out == 0) & (gap > TRACKED[0])
     for start, end in _runs(placed, placed & wide, 2):
@@ -92,7 +92,7 @@ def placed_tracking(
     if len(free) < 2:
         return None
     usual = _at(free, 0.3)
-    parts = spaced | (gaps > usual + WIDER)
+    parts = spaced | (gaps > usual + WORDS_WIDER)
     low, high = 0, len(gaps)
     if glued_before:  # the first letter is the last one of another word
         if not parts[0]:
@@ -103,7 +103,7 @@ def placed_tracking(
             return None
         high -= 1
     inner = ~parts[low:high]
-    if inner.sum() < 2 or (np.abs(gaps[low:high][inner] - usual) < EVEN).mean() < EVENLY:
+    if inner.sum() < 2 or (np.abs(gaps[low:high][inner] - usual) < TRACKING_EVEN).mean() < TRACKING_PLACED:
         return None
     words = list(_words(letters[low : high + 1], parts[low:high]))
     many = sum(map(len, words))
@@ -120,11 +120,11 @@ def _words(letters: Sequence[str], parts: np.ndarray) -> Iterator[str]:
 
 def looks_like_word(text: str) -> bool:
     """Whether letters may be a word: they are in no order of their own, of one case, and have a vowel."""
-    if len(text) < SHORT or not (text[1:].islower() or text.isupper() or text.lower() == text.upper()):
+    if len(text) < SHORT_WORD or not (text[1:].islower() or text.isupper() or text.lower() == text.upper()):
         return False
     low = text.lower()
     if VOWELS.isdisjoint(unicodedata.normalize("NFD", low)):
         return False
     if low in common_words():
         return any(ord(b) - ord(a) != 1 for a, b in itertools.pairwise(low))  # xyz and the like
-    return len(text) >= LONG and list(low) != sorted(low)
+    return len(text) >= LONG_WORD and list(low) != sorted(low)

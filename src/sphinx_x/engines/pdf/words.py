@@ -19,27 +19,23 @@ from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.engines.pdf.tracking import tracked
+from sphinx_x.engines.pdf.tuned import (
+    CJK_SPLIT,
+    LARGE_INITIAL,
+    LEAST_SPACE,
+    MERGE,
+    MONO_OUT_OF_ORDER,
+    NARROW_SPACE,
+    OUT_OF_ORDER,
+    PARTS_BEFORE,
+    SAME_LINE,
+    SPACES_DIFFER,
+    SPLIT,
+)
 
-SPLIT, CJK_SPLIT = 0.28, 0.7
-"""Em; a wider gap parts words where the text layer has no space."""
-MERGE = 0.08
-"""Em; where the reader inferred a space in a narrower gap, there is none."""
-SAME_LINE, OUT_OF_ORDER, MONO_OUT_OF_ORDER = 1.5, 0.7, 0.95
-"""Em; gaps between neighbours of a line, in the text layer's order and else (narrower than what parts columns; letters
-of one width have wider spaces)."""
 STOPS = ",.;:!?"
-NARROW = 0.175
-"""Em; the narrowest white between words that are placed one by one; that of formulas is narrower."""
-SPACES_DIFFER = 0.12
-"""Em by which the white between parts of a line may be wider than that between the words of these parts."""
-LEAST_SPACE = 0.1
-"""Em; the narrowest white space between words that are no neighbours in the text layer."""
-LARGE = 1.7
-"""Size of an initial over that of the letters beside it."""
 QUOTES = "\"'\xab\u2018\u201c\u201e\u2039"
 """What may stand before an initial and be as large."""
-BEFORE = 40
-"""Parts of lines, from the top of the page, among which those of one line are looked for."""
 ACCENTS = {
     "\xb4": "\u0301", "`": "\u0300", "\xa8": "\u0308", "\u02c6": "\u0302", "^": "\u0302", "\u02dc": "\u0303",
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
@@ -91,16 +87,21 @@ class Line:
     place: Box = (0.0, 0.0, 0.0, 0.0)
     marks: list[int] = field(default_factory=list)
     """The marked contents its characters belong to."""
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """As it is printed, words parted by spaces, dot leaders shortened."""
-        return joined(self.words)
+        """As it is printed, words parted by spaces, dot leaders shortened; its words stay as they are from then on."""
+        if self._text is None:
+            self._text = joined(self.words)
+        return self._text
 
 
 def joined(words: Sequence[Word]) -> str:
     """The text of words in a row."""
-    text = "".join((" " if number and word.space else "") + word.text for number, word in enumerate(words))
+    text = "".join([f" {word.text}" if word.space else word.text for word in words])
+    if words and words[0].space:
+        text = text[1:]
     return LEADERS.sub("... ", text).strip()
 
 
@@ -201,6 +202,8 @@ class Upright:
             group, first = numbers[first:end], end
             if specials[word]:
                 text = self._text(group)
+            elif group[-1] - group[0] == len(group) - 1:  # nothing hidden, nor of another direction, between them
+                text = _composed("".join(chars.text[group[0] : group[-1] + 1]))
             else:
                 text = _composed("".join([chars.text[k] for k in group]))
             high = (tops[word], bottoms[word])
@@ -242,11 +245,11 @@ class Upright:
         """(N - 1,) whether one of two neighbours among the members is set as an initial is beside the other, which
         belongs to any of the lines beside it. em: of the smaller one."""
         size = self.chars.size[self.members]
-        large = size > LARGE * np.median(size)
+        large = size > LARGE_INITIAL * np.median(size)
         if not large.any():
             return np.zeros(len(em), bool)
         large &= [self.chars.text[k].isupper() or self.chars.text[k] in QUOTES for k in self.members]
-        return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE * em)
+        return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE_INITIAL * em)
 
     def _between_objects(self, gap: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """(N - 1,) whether words that are placed one by one end between neighbours among the members.
@@ -254,7 +257,7 @@ class Upright:
         Lines that are set to both edges have narrow spaces, for which the reader infers none. Letters that are placed
         one by one stand apart on both sides.
         """
-        doubtful = (gap > NARROW) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
+        doubtful = (gap > NARROW_SPACE) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
         if not doubtful.any():
             return doubtful
         size, text, members = self.chars.size[self.members], self.chars.text, self.members
@@ -301,16 +304,18 @@ class Upright:
 
     def _continues(self, a: Word, b: Word, limit: float) -> bool:
         """Whether two words are neighbours in a line with at most `limit` em between them."""
+        # called for every word: comparisons are several times as fast as calls of min and max
         p, q = a.place, b.place
-        em = max(a.size, b.size)
-        gap = max(q[0] - p[2], p[0] - q[2])
-        if gap > (limit + 2 * min(a.tracking, b.tracking)) * em or gap < -0.7 * em:
+        em = a.size if a.size > b.size else b.size
+        after, before = q[0] - p[2], p[0] - q[2]
+        gap = after if after > before else before
+        if gap < -0.7 * em or gap > (limit + 2 * (a.tracking if a.tracking < b.tracking else b.tracking)) * em:
             return False
-        if _initial_beside(a, b):
+        if a.size != b.size and _initial_beside(a, b):
             return False
-        first, second = a.high, b.high
-        shared = min(first[1], second[1]) - max(first[0], second[0])
-        return shared > 0.45 * min(first[1] - first[0], second[1] - second[0])
+        (top, bottom), (other_top, other_bottom) = a.high, b.high
+        shared = (bottom if bottom < other_bottom else other_bottom) - (top if top > other_top else other_top)
+        return shared > 0.45 * min(bottom - top, other_bottom - other_top)
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
         """Joins parts of one line that the file holds in another order, also where they stand between each other."""
@@ -321,7 +326,7 @@ class Upright:
         for end, segment in found:
             whole, hull = segment, end
             most = MONO_OUT_OF_ORDER if self.chars.font[segment[0].chars[0]].mono else OUT_OF_ORDER
-            for number in range(len(out) - 1, max(len(out) - BEFORE, -1), -1):
+            for number in range(len(out) - 1, max(len(out) - PARTS_BEFORE, -1), -1):
                 near = hulls[number]
                 if end[1] < near[3] and near[1] < end[3] and _parts_of_line(out[number], near, segment, end, most):
                     whole, hull = out.pop(number) + whole, union((hulls.pop(number), hull))
@@ -412,14 +417,17 @@ class Upright:
 
     def _describe(self, lines: list[Line]) -> None:
         """Tells of every line what most of its characters are."""
-        members = [[k for word in line.words for k in word.chars] for line in lines]
+        if not lines:
+            return
+        members = [list(itertools.chain.from_iterable([word.chars for word in line.words])) for line in lines]
         starts = np.cumsum([0, *(len(group) for group in members[:-1])])
         every = list(itertools.chain.from_iterable(members))
-        fonts = [self.chars.font[k] for k in every]
-        bold = np.add.reduceat([font.bold for font in fonts], starts, dtype=int).tolist()
-        mono = np.add.reduceat([font.mono for font in fonts], starts, dtype=int).tolist()
+        fonts = [self.chars.font[start] for start in self.chars.runs]
+        facts = np.array([(font.bold, font.mono, font.mark) for font in fonts], int)
+        facts = np.repeat(facts, np.diff([*self.chars.runs, len(self.chars)]), axis=0)[every]
+        bold, mono = np.add.reduceat(facts[:, :2], starts).T.tolist()
         broken = np.logical_or.reduceat(self.chars.broken[every], starts).tolist()
-        sizes, marks = self.chars.size[every].tolist(), [font.mark for font in fonts]
+        sizes, marks = self.chars.size[every].tolist(), facts[:, 2].tolist()
         for number, (line, start) in enumerate(zip(lines, starts.tolist(), strict=True)):
             end = start + len(members[number])
             line.size = statistics.median(sizes[start:end])
@@ -457,7 +465,7 @@ def _usual_space(words: list[Word], em: float) -> float:
 def _initial_beside(a: Word, b: Word) -> bool:
     """Whether one of two words is an initial beside smaller letters: see `initials`."""
     small, large = (a, b) if a.size < b.size else (b, a)
-    return large.size > LARGE * small.size and is_initial(large.text)
+    return large.size > LARGE_INITIAL * small.size and is_initial(large.text)
 
 
 def _on_one_line(a: list[Word], b: list[Word]) -> bool:

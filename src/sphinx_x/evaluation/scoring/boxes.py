@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sphinx_x.boxes import centre
+
 _BRACKETS = re.compile(r"\[(.*?)\]")
 OVERLAP = 0.5
 
@@ -30,8 +32,10 @@ _NUMBERS = re.compile(r"[\[(]\s*([-+.\d]+(?:\s*,\s*[-+.\d]+)*)\s*[\])]")
 
 
 def read_point(answer: str) -> tuple[float, float] | None:
-    """The first point of an answer: two numbers in brackets or parentheses, or the centre of a box of four. None where
-    there is none."""
+    """The first point of an answer: two numbers in brackets or parentheses, or the centre of a box of four.
+
+    None where there is none.
+    """
     found = _NUMBERS.search(answer)
     parts = found[1].split(",") if found else []
     try:
@@ -39,5 +43,5 @@ def read_point(answer: str) -> tuple[float, float] | None:
     except ValueError:
         return None
     if len(numbers) == 4:
-        return (numbers[0] + numbers[2]) / 2, (numbers[1] + numbers[3]) / 2
+        return centre(numbers)
     return (numbers[0], numbers[1]) if len(numbers) == 2 else None

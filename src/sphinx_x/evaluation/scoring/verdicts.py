@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sphinx_x.boxes import iou
+from sphinx_x.boxes import contains, iou
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.scoring import boxes, choice, text, vqa, yes_no
@@ -87,8 +87,7 @@ def inside(item: Item, answer: str, how: Reading) -> Verdict:
         raise DataError(f"item {item.index}: a place is a share of the picture, and {shown} cannot be read")
     assert item.box is not None
     x, y = plan_views(*item.size, how.frame).from_square(found)
-    left, top, right, bottom = item.box
-    return Verdict(float(left <= x <= right and top <= y <= bottom), f"{found[0]:g}, {found[1]:g}")
+    return Verdict(float(contains(item.box, (x, y))), f"{found[0]:g}, {found[1]:g}")
 
 
 def holds_word(item: Item, answer: str, how: Reading) -> Verdict:

@@ -83,6 +83,7 @@ TASKS = [
         max_new_tokens=32,
         chance=guessed_option,
         rules=("strict",),
+        licence="Apache-2.0",
         address="https://github.com/yipoh/AesBench",
         layout="AesBench's eval scripts (names of files and keys, prompts) and the form in which it takes answers; the "
         "form of the options in the questions' file could not be looked up",

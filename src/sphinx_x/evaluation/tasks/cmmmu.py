@@ -32,8 +32,10 @@ _IMAGE = re.compile(r'<img="([^"]*)">')
 
 
 def own_item(row: Mapping[str, Any], number: int, folder: str, folders: Folders) -> Item:
-    """A question of the release. Images stand in its text by their names; there they get the numbers that they have in
-    the order of the pictures."""
+    """A question of the release.
+
+    Images stand in its text by their names; there they get the numbers that they have in the order of the pictures.
+    """
     kind, category = text_of(row, "type"), text_of(row, "category")
     if kind not in INSTRUCTIONS or category not in CATEGORIES:
         raise DataError(f"no type or category of CMMMU: {kind!r}, {category!r}")
@@ -98,7 +100,7 @@ TASKS = [
         max_new_tokens=16,
         chance=chance,
         rules=("script",),
-        licence="Apache-2.0",
+        licence="see the address",
         address="https://github.com/CMMMU-Benchmark/CMMMU",
         layout="CMMMU's release and its eval_utils.py; the prompts are lmms-eval's",
         paper={"": {"moe": 29.3}},

@@ -69,6 +69,7 @@ TASKS = [
         layout="HallusionBench's release and its utils.py; the request for yes or no is VLMEvalKit's",
         paper={name: {"moe": score} for name, score in PAPER.items()},
         aliases=("hallusionbench",),
+        whole=True,
         note="the release has answers judged by GPT-4 against a reference; here yes or no is read, without a judge",
     )
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_option
 from sphinx_x.evaluation.items import Item
-from sphinx_x.evaluation.prompts import LETTER
+from sphinx_x.evaluation.prompts import OPTIONS
 from sphinx_x.evaluation.readers import Folders, entry, lettered, listing, load, picture, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
@@ -19,7 +19,7 @@ def own_item(row: Mapping[str, Any], number: int, name: str, image: str, folders
     place = int(row["answer"])
     if not 0 <= place < len(options):
         raise DataError(f"the answer {place} is not from 0 to {len(options) - 1}")
-    question = f"{text_of(row, 'question')}\n{listing(options)}\n{LETTER}"
+    question = f"{text_of(row, 'question')}\n{listing(options)}"
     return Item(number, question, picture(image, folders), (list(options)[place],), name, cluster=name, options=options)
 
 
@@ -50,6 +50,7 @@ TASKS = [
         },
         read,
         verdicts.option,
+        prompt=OPTIONS,
         chance=guessed_option,
         rules=("strict",),
         licence="CC BY-NC-SA 4.0",

@@ -1,5 +1,7 @@
-"""MMBench and CCBench: one letter of two to six options; a question counts where it is answered rightly in every
-rotation of its options (circular evaluation)."""
+"""MMBench and CCBench: one letter of two to six options.
+
+A question counts where it is answered rightly in every rotation of its options (circular evaluation).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +11,8 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_group, guessed_option
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import Together, each
-from sphinx_x.evaluation.prompts import CHINESE_LETTER, LETTER
-from sphinx_x.evaluation.readers import Folders, Reader, entry, listing, numbered, table, table_picture
+from sphinx_x.evaluation.prompts import CHINESE_OPTIONS, OPTIONS
+from sphinx_x.evaluation.readers import Folders, entry, listing, numbered, table, table_picture
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
 
@@ -43,7 +45,7 @@ def _facts(index: int) -> dict[str, object]:
     return {"question": str(index % ROTATION), "rotated": index >= ROTATION}
 
 
-def _items(path: Path, ask: str) -> Iterator[Item]:
+def _items(path: Path) -> Iterator[Item]:
     """An item for every row. A picture may be told by the index of the row that holds it."""
     rows: list[tuple[dict[str, str], Places]] = []
     holders: dict[str, Places] = {}
@@ -54,10 +56,10 @@ def _items(path: Path, ask: str) -> Iterator[Item]:
         rows.append((row, places))
     for number, (row, _) in enumerate(rows):
         with entry(path, number):
-            yield _item(path, row, holders, ask)
+            yield _item(path, row, holders)
 
 
-def _item(path: Path, row: Mapping[str, str], holders: Mapping[str, Places], ask: str) -> Item:
+def _item(path: Path, row: Mapping[str, str], holders: Mapping[str, Places]) -> Item:
     index = int(row["index"])
     options = {letter: row[letter] for letter in LETTERS if row.get(letter, "").strip() not in EMPTY}
     answer = row["answer"].strip()
@@ -70,7 +72,7 @@ def _item(path: Path, row: Mapping[str, str], holders: Mapping[str, Places], ask
     shown = table_picture(path, f"{path.stem}/{row['image']}", holders[row["image"]])
     return Item(
         index=0,
-        question="\n".join([*lines, row["question"], listing(options), ask]),
+        question="\n".join([*lines, row["question"], listing(options)]),
         pictures=(shown,),
         references=(answer,),
         id=str(index),
@@ -81,25 +83,21 @@ def _item(path: Path, row: Mapping[str, str], holders: Mapping[str, Places], ask
     )
 
 
-def circular(ask: str) -> Reader:
+def circular(path: Path, folders: Folders) -> Iterator[Item]:
     """All rows of the table; where it has no rotations at all, those of every question come after them."""
-
-    def read(path: Path, folders: Folders) -> Iterator[Item]:
-        items = list(_items(path, ask))
-        if not any(item.facts["rotated"] for item in items):
-            items += [turned for item in items for turned in rotations(item)]
-        return numbered(items)
-
-    return read
+    items = list(_items(path))
+    if not any(item.facts["rotated"] for item in items):
+        items += [turned for item in items for turned in rotations(item)]
+    return numbered(items)
 
 
-def plain(ask: str) -> Reader:
+def plain(path: Path, folders: Folders) -> Iterator[Item]:
     """The questions as they stand first, without their rotations."""
-    return lambda path, folders: numbered(item for item in _items(path, ask) if not item.facts["rotated"])
+    return numbered(item for item in _items(path) if not item.facts["rotated"])
 
 
 def _tasks(
-    name: str, title: str, ask: str, files: Sequence[str], items: int, scores: Mapping[str, float]
+    name: str, title: str, prompt: str, files: Sequence[str], items: tuple[int, int], scores: Mapping[str, float]
 ) -> list[Task]:
     def first(item: Item) -> str | None:
         return None if item.facts["rotated"] else each(item)
@@ -107,10 +105,11 @@ def _tasks(
     both = Task(
         name,
         f"{title}, circular",
-        {"dev": Files(tuple(files), (), items)},
-        circular(ask),
+        {"dev": Files(tuple(files), (), items[1])},
+        circular,
         verdicts.option,
         Together({"circular": question_of, "plain": first}),
+        prompt=prompt,
         chance=guessed_group(question_of),
         rules=("strict",),
         licence="Apache-2.0",
@@ -118,17 +117,20 @@ def _tasks(
         layout="the released tables as VLMEvalKit and lmms-eval read them; LLaVA's prompt",
         paper={"circular": scores},
         aliases=(f"{name}_circular",),
+        whole=True,
         note="no option is read by a language model; rotations that the table lacks are made and asked after its rows",
     )
     alone = replace(
         both,
         name=f"{name}_plain",
         title=f"{title}, each question once",
-        read=plain(ask),
+        splits={"dev": Files(tuple(files), (), items[0])},
+        read=plain,
         measure=Together({"accuracy": each}),
         chance=guessed_option,
         paper={},
         aliases=(),
+        whole=False,
         note="no option is read by a language model; rotations in the table are left out, `index` counts what is left",
     )
     return [both, alone]
@@ -138,17 +140,17 @@ TASKS = [
     *_tasks(
         "mmbench",
         "MMBench (dev)",
-        LETTER,
+        OPTIONS,
         ("**/mmbench_dev_en*.tsv", "**/MMBench_DEV_EN.tsv", "**/MMBench_DEV_EN*.tsv", "**/mmbench_dev_2*.tsv"),
-        4329,
+        (1164, 4329),
         {"tiny": 56.6, "intern2": 57.9, "plus": 71.0, "moe": 71.3},
     ),
     *_tasks(
         "ccbench",
         "CCBench",
-        CHINESE_LETTER,
+        CHINESE_OPTIONS,
         ("**/CCBench.tsv", "**/CCBench*.tsv", "**/ccbench*.tsv"),
-        2040,
+        (510, 2040),
         {"tiny": 17.5, "intern2": 21.0, "plus": 25.6, "moe": 15.4},
     ),
 ]

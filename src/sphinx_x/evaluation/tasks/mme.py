@@ -96,6 +96,7 @@ TASKS = [
             "cognition": {"tiny": 242.1, "intern2": 294.6, "plus": 283.6, "moe": 367.1},
         },
         aliases=("mme_b",),
+        whole=True,
         note="yes or no is looked for in the first four characters, as the release does it",
     )
 ]

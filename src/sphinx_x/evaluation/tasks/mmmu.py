@@ -14,7 +14,9 @@ from sphinx_x.evaluation.prompts import LETTER
 from sphinx_x.evaluation.readers import (
     Folders,
     entry,
+    items_of,
     lettered,
+    load,
     numbered,
     parquet,
     published_item,
@@ -27,6 +29,7 @@ from sphinx_x.evaluation.scoring.choice import listed_options
 from sphinx_x.evaluation.task import Files, Reading, Task
 
 COLUMNS = tuple(f"image_{number}" for number in range(1, 8))
+LETTERS = "ABCDEFGHI"
 OPEN = "Answer the question using a single word or phrase."
 _SHOWN = re.compile(r"<image ([1-7])>")
 
@@ -34,15 +37,22 @@ _SHOWN = re.compile(r"<image ([1-7])>")
 def listed_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """An item of the reference repository's list; a true answer in square brackets is a list."""
     item = published_item(row, number, folders)
-    options = listed_options(item.question)
-    references = _true(item.references[0])
-    lettered = options if references[0].strip() in options else {}
-    return replace(item, references=references, options=lettered, kind=item.id, id=f"{item.id}-{number}")
+    gold, options = item.references[0].strip(), listed_options(item.question)
+    return replace(
+        item,
+        references=_true(item.references[0]),
+        options=options if gold in options else {},
+        kind=item.id,
+        id=f"{item.id}-{number}",
+    )
 
 
 def own_item(row: Mapping[str, Any], cells: Mapping[str, Picture], subject: str) -> Item:
-    """A row of the release: `options` is a list written in Python. Texts name images as <image 1>; those that they name
-    are shown, in the order of their numbers, and all where they name none."""
+    """A row of the release: `options` is a list written in Python.
+
+    Texts name images as <image 1>; those that they name are shown, in the order of their numbers, and all where they
+    name none.
+    """
     options = lettered(texts(ast.literal_eval(text_of(row, "options"))))
     references = _true(text_of(row, "answer"))
     asked = text_of(row, "question")
@@ -69,9 +79,39 @@ def _true(answer: str) -> tuple[str, ...]:
 def read(path: Path, folders: Folders) -> Iterator[Item]:
     """The release, a folder for each subject with Parquet files, or the reference repository's list."""
     if path.is_file() and path.suffix != ".parquet":
-        return reader(published=listed_item)(path, folders)
-    files = sorted(path.glob("*/validation-*.parquet")) if path.is_dir() else [path]
+        return _listed(path, folders)
+    files = sorted(path.glob("**/validation-*.parquet")) if path.is_dir() else [path]
     return numbered(item for file in files for item in _rows(file))
+
+
+def _listed(path: Path, folders: Folders) -> Iterator[Item]:
+    """The reference's list, or what the release's own evaluation reads.
+
+    That is a model's output with the true answers, or the answers alone (`answer_dict_val.json`). They have no
+    questions: answers can be scored, a model not be asked.
+    """
+    content = load(path)
+    if isinstance(content, Mapping):
+        content = [{"id": name, **row} for name, row in content.items() if isinstance(row, Mapping)]
+        return items_of(path, content, folders, tool_item)
+    tool = isinstance(content, list) and content and isinstance(content[0], Mapping) and "question_type" in content[0]
+    return items_of(path, content, folders, tool_item) if tool else reader(published=listed_item)(path, folders)
+
+
+def tool_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
+    """An entry of the release's evaluation (id, question_type, answer or ground_truth, index2ans)."""
+    known, answer = text_of(row, "id"), row["answer"] if "answer" in row else row["ground_truth"]
+    choice = text_of(row, "question_type") == "multiple-choice"
+    options = dict(row.get("index2ans") or dict.fromkeys(LETTERS, "")) if choice else {}
+    references = texts(answer)
+    if choice and references[0] not in options:
+        raise DataError(f"the answer {references[0]!r} is none of the options {', '.join(options)}")
+    return Item(number, "", (), references, known, _subject(known), known, options)
+
+
+def _subject(known: str) -> str:
+    """`validation_Art_Theory_1` is of Art_Theory."""
+    return "_".join(known.split("_")[1:-1])
 
 
 def _rows(file: Path) -> Iterator[Item]:
@@ -100,7 +140,8 @@ TASKS = [
         chance=guessed_option,
         licence="Apache-2.0",
         address="https://mmmu-benchmark.github.io",
-        layout="MMMU's release (a folder a subject, Parquet) and its prompts; the reference repository's list",
+        layout="MMMU's release (a folder a subject, Parquet), its prompts and the files of its evaluation; the "
+        "reference repository's list",
         paper={"": {"moe": 31.1}},
         aliases=("mmmu_val_single",),
         note="the released reader, without its random letters: unreadable answers are wrong. The reference's list has "

@@ -1,5 +1,8 @@
-"""POPE: whether an object is in a photo. Objects that are not there are drawn at random, from the most frequent ones,
-or from those that mostly go with what is there."""
+"""POPE: whether an object is in a photo.
+
+Objects that are not there are drawn at random, from the most frequent ones, or from those that mostly go with what is
+there.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

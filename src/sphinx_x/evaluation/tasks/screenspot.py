@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.errors import DataError, ImageError
-from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.items import Item, PictureFile
 from sphinx_x.evaluation.measures import ByKind
-from sphinx_x.evaluation.readers import Folders, picture, reader, text_of
+from sphinx_x.evaluation.readers import Folders, reader, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
 from sphinx_x.images import picture_size
@@ -17,26 +18,33 @@ KINDS = ("text", "icon")
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """An element of the release: bbox is its left, top, width and height in pixels."""
     name, kind = text_of(row, "img_filename"), text_of(row, "data_type")
-    left, top, width, height = (float(number) for number in row["bbox"])
+    box = from_xywh([float(corner) for corner in row["bbox"]])
     if kind not in KINDS:
         raise DataError(f"data_type must be text or icon, not {kind!r}")
-    (shown,) = picture(name, folders)
-    try:
-        size = picture_size(shown.read())
-    except ImageError:  # told when it is asked about, or when an answer about it is scored
-        size = None
     return Item(
         index=number,
         question=text_of(row, "instruction"),
-        pictures=(shown,),
-        references=(f"{left:g}, {top:g}, {left + width:g}, {top + height:g}",),
+        pictures=(PictureFile(name, folders),),
+        references=(", ".join(f"{corner:g}" for corner in box),),
         id=str(number),
         kind=kind,
         cluster=name,
-        box=(left, top, left + width, top + height),
-        size=size,
+        box=box,
+        size=_size(PictureFile(name, folders)),
         facts={"source": row.get("data_source", "")},
     )
+
+
+def _size(shown: PictureFile) -> tuple[int, int] | None:
+    """Width and height in pixels, of which the annotation says nothing.
+
+    None where the picture is missing or broken: that is told when it is shown, and when an answer about it is scored.
+    """
+    path = shown.find()
+    try:
+        return picture_size(path) if path else None
+    except ImageError:
+        return None
 
 
 TASKS = [
@@ -53,7 +61,7 @@ TASKS = [
         prompt="In this UI screenshot, what is the position of the element corresponding to the command "
         '"{}" (with point)?',
         max_new_tokens=30,
-        licence="Apache-2.0",
+        licence="see the address",
         address="https://github.com/njucckevin/SeeClick",
         layout="SeeClick's release and its screenspot_test.py",
         paper={split: {"moe": score} for split, score in (("mobile", 55.1), ("desktop", 50.5), ("web", 37.3))},

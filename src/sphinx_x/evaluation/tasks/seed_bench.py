@@ -8,7 +8,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_option
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import ByKind
-from sphinx_x.evaluation.prompts import LETTER
+from sphinx_x.evaluation.prompts import OPTIONS
 from sphinx_x.evaluation.readers import Folders, items_of, lettered, listing, picture, rows_of, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
@@ -21,11 +21,13 @@ DIMENSIONS = (
 
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     """A question of the release (choice_a to choice_d, answer, data_id, question_type_id)."""
-    name, options = text_of(row, "data_id"), lettered(text_of(row, f"choice_{letter}") for letter in "abcd")
+    name, options = text_of(row, "data_id"), lettered([row[f"choice_{letter}"] for letter in "abcd"])
     answer, dimension = text_of(row, "answer").strip(), int(row["question_type_id"])
     if answer not in options:
         raise DataError(f"the answer {answer!r} is none of the options {', '.join(options)}")
-    question = f"{text_of(row, 'question')}\n{listing(options)}\n{LETTER}"
+    if not 1 <= dimension <= len(DIMENSIONS):
+        raise DataError(f"question_type_id must be from 1 to {len(DIMENSIONS)}, not {dimension}")
+    question = f"{text_of(row, 'question')}\n{listing(options)}"
     kind, known = DIMENSIONS[dimension - 1], str(row["question_id"])
     return Item(number, question, picture(name, folders), (answer,), known, kind, name, options)
 
@@ -44,6 +46,7 @@ TASKS = [
         read,
         verdicts.option,
         ByKind(DIMENSIONS, "accuracy", whole="items"),
+        prompt=OPTIONS,
         chance=guessed_option,
         rules=("strict",),
         licence="CC BY-NC 4.0",

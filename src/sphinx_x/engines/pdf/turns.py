@@ -1,0 +1,44 @@
+"""Pages that lie on their side: by how many quarters they are turned, and how they are turned upright."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.boxes import Box
+from sphinx_x.engines.pdf.drawings import Shapes
+from sphinx_x.engines.pdf.text_layer import Characters
+from sphinx_x.engines.pdf.tuned import TURNED
+from sphinx_x.engines.pdf.words import turn_boxes
+
+QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+"""Turns against the clock."""
+
+
+def turn_of(chars: Characters) -> int:
+    """By how many quarters against the clock a page is turned, so that its text stands upright."""
+    seen = chars.direction[~chars.hidden]
+    if not len(seen):
+        return 0
+    counts = np.bincount(seen, minlength=6)
+    best = int(counts[:4].argmax())
+    return best if counts[best] > TURNED * len(seen) else 0
+
+
+def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
+    """Turns what is on a page of this size, in pixels, by quarters against the clock."""
+    chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
+    if chars.origin is not None:
+        chars.origin = turn_boxes(np.tile(chars.origin, 2), quarters, width, height)[:, :2]
+    straight = chars.direction < 4
+    chars.direction[straight] = (chars.direction[straight] - quarters) % 4
+    turned = _turned_boxes([box for box, _ in shapes.figures], quarters, width, height)
+    shapes.figures = [(box, count) for box, (_, count) in zip(turned, shapes.figures, strict=True)]
+    shapes.rules = _turned_boxes(shapes.rules, quarters, width, height)
+
+
+def _turned_boxes(boxes: Sequence[Box], quarters: int, width: int, height: int) -> list[Box]:
+    array = np.array(boxes, np.float64).reshape(-1, 4)
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in turn_boxes(array, quarters, width, height).tolist()]
