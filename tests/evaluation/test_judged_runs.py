@@ -51,16 +51,16 @@ def test_a_run_with_a_judge(data, tmp_path, capsys):
         path.name for path in (tmp_path / "run" / "judgements").iterdir()
     }
     host = endpoint.url.split("/")[2]
-    assert f"- mmvet: judge wise at {host} ({VERSION}); prompt grade-1; the judge's prompt is our own wording" in out
+    assert (
+        f"- mmvet: judge wise ({VERSION}) at {host}, temperature 0; prompt grade-1; the judge's prompt is our own"
+        in out
+    )
     assert "prompt pair-1" in out and "- pope" not in out.split("## Judged")[1].split("##")[0]
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     rows = {(row["task"], row["shown"]): row for row in report["rows"]}
     assert rows["mmvet", "images"]["score"] == 0.5 and rows["llavabench", "blind"]["score"] == 50.0
-    assert rows["mmvet", "images"]["judge"] == {
-        "judge": f"wise at {host}",
-        "versions": [VERSION],
-        "prompts": ["grade-1"],
-    }
+    asked = {"judge": "wise", "versions": [VERSION], "prompts": ["grade-1"], "temperature": 0, "endpoint": host}
+    assert rows["mmvet", "images"]["judge"] == asked
     assert not any("judge" in row for (task, _), row in rows.items() if task.startswith("pope"))
     assert "Scored by: judge wise" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
@@ -84,7 +84,10 @@ def test_runs_that_were_judged_by_others_are_not_compared(data, tmp_path, capsys
             assert code == 0, err
     with pytest.raises(DataError, match=r"not scored alike: judge one .* and judge two"):
         compare(tmp_path / "one", tmp_path / "two")
-    assert compare(tmp_path / "one", tmp_path / "one")
+    # the same judge at another port is the same judge
+    with serve_judge(grades) as endpoint:
+        code, _, err = evaluated(data, tmp_path / "three", capsys, "--judge", endpoint.url, "--judge-model", "one")
+    assert code == 0 and compare(tmp_path / "one", tmp_path / "three")
 
 
 def test_a_judge_that_no_task_wants_is_refused(data, tmp_path, capsys):

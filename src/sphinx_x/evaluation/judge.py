@@ -66,10 +66,15 @@ class Judge:
     folder: Path
     spending: Spending = field(default_factory=Spending)
 
-    @property
-    def name(self) -> str:
-        """The judge's name at its endpoint, and the endpoint."""
-        return f"{self.settings.model} at {host_of(self.settings.url)}"
+    def described(self, judgements: Sequence[Judgement]) -> dict[str, Any]:
+        """Who judged, by the endpoint's names for the versions that answered, and how it was asked, as JSON."""
+        return {
+            "judge": self.settings.model,
+            "versions": sorted({judgement.version for judgement in judgements if judgement.version}),
+            "prompts": sorted({judgement.prompt for judgement in judgements if judgement.prompt}),
+            "temperature": self.settings.temperature,
+            "endpoint": host_of(self.settings.url),
+        }
 
     def judge(
         self,
@@ -127,7 +132,10 @@ class Judge:
         came, went = told.tokens
         cost = f", {told.spent:.4f} spent" if told.spent else ""
         before = f" ({told.before:.4f} by earlier runs)" if told.before else ""
-        return f"judge {self.name}: {told.asked} calls, {came} tokens in and {went} out{cost}{before}"
+        place = host_of(self.settings.url)
+        return (
+            f"judge {self.settings.model} at {place}: {told.asked} calls, {came} tokens in and {went} out{cost}{before}"
+        )
 
 
 def read_judge(place: str, model: str | None, key_variable: str | None, folder: Path) -> Judge:

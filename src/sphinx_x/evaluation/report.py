@@ -86,10 +86,14 @@ def _judges(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         scored = row.scored
         if scored.way:
-            of = f"; prompt {', '.join(scored.judge['prompts'])}" if scored.judge else ""
+            of = ""
+            if scored.judge:
+                degree = scored.judge["temperature"]
+                asked = "temperature of its own" if degree is None else f"temperature {degree:g}"
+                of = f" at {scored.judge['endpoint']}, {asked}; prompt {', '.join(scored.judge['prompts'])}"
             lines.append(f"- {scored.chosen.name}{SHOWN[row.shown]}: {scored.way}{of}")
             lines[-1] += f"; {scored.chosen.task.note}" if scored.chosen.task.note else ""
-    text = "A judge was asked at temperature 0; without a judgement an answer counts at its worst."
+    text = "Without a judgement an answer counts at its worst, so that a score with gaps is a lower bound."
     return ["", "## Judged", "", text, "", *lines] if lines else []
 
 

@@ -216,9 +216,7 @@ def score_answers(
     if task.judging is not None and judge is not None:
         judgements = judge.judge(name or chosen.name, task, pairs, how, progress)
         verdicts = [judgement.verdict for judgement in judgements]
-        versions = sorted({judgement.version for judgement in judgements if judgement.version})
-        prompts = sorted({judgement.prompt for judgement in judgements if judgement.prompt})
-        by = {"judge": judge.name, "versions": versions, "prompts": prompts}
+        by = judge.described(judgements)
     elif task.judging is not None and not task.judging.offline:
         verdicts = [NOT_SCORED if answer and answer.strip() else task.judging.nothing for _, answer in pairs]
     else:
