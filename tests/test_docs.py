@@ -169,6 +169,8 @@ def parse(command: str) -> None:
     words = words[: words.index(">")] if ">" in words else words
     verb, name = typer.main.get_command(cli.app), "sphinx-x"
     while hasattr(verb, "commands"):
+        if words and words[0] not in verb.commands and "run" in verb.commands:  # `eval MODEL` is `eval run MODEL`
+            words = ["run", *words]
         context = verb.make_context(name, list(words[:1]))
         name, verb, rest = verb.resolve_command(context, list(words))
         words = rest

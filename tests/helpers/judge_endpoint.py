@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from vision_endpoint import VisionHandler, served
 
 VERSION = "judge-2024-05-13 fp_1"
 
@@ -37,25 +38,11 @@ class JudgeEndpoint:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    endpoint: JudgeEndpoint
+class _Handler(VisionHandler):
+    """Speaks as the vision endpoint does, and is asked without pictures."""
 
-    def handle_error(self, *_: object) -> None:
-        """The other side may be killed."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
+    def _serve(self, body: dict[str, Any]) -> None:
         endpoint = self.server.endpoint
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         turns = [turn for turn in body["messages"] if turn["role"] != "system"]
         with endpoint.lock:
             key = self.headers.get("Authorization", "")
@@ -77,29 +64,12 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"model": name, "system_fingerprint": print_of, "choices": [choice], "usage": tokens}
             self._send(200, answer, {})
 
-    def _send(self, code: int, content: Any, headers: dict[str, str]) -> None:
-        data = json.dumps(content).encode()
-        self.send_response(code)
-        for name, value in {"Content-Type": "application/json", "Connection": "close", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-        self.close_connection = True
-
 
 @contextmanager
 def serve_judge(script: Script) -> Iterator[JudgeEndpoint]:
     """Runs a judge that follows a script."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.endpoint = JudgeEndpoint(f"http://127.0.0.1:{server.server_port}/v1", script)
-    thread = threading.Thread(target=server.serve_forever, args=(0.003,), daemon=True)
-    thread.start()
-    try:
-        yield server.endpoint
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(_Handler, lambda url: JudgeEndpoint(url, script)) as endpoint:
+        yield endpoint
 
 
 def late(said: str, seconds: float) -> str:
