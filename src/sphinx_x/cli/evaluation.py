@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -15,12 +15,22 @@ from typer.core import TyperGroup
 from sphinx_x.cli import early
 from sphinx_x.errors import SphinxXError
 
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
+
 RUN = "run"
+JUDGEMENTS = "judgements"
 Rules = Literal["official", "script", "strict"]
 RuleOption = Annotated[
     Rules,
     typer.Option(help="official: the benchmark's definition; script: its released program; strict: only as asked for."),
 ]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option("--judge", help="Judges free answers: https://host/v1 (OpenAI-compatible), a settings FILE, or none."),
+]
+JudgeModel = Annotated[str | None, typer.Option("--judge-model", help="The judge's name at its endpoint.")]
+JudgeKey = Annotated[str | None, typer.Option("--judge-key", help="The environment VARIABLE that holds its key.")]
 
 
 class RunByDefault(TyperGroup):
@@ -61,6 +71,9 @@ def evaluate(
         typer.Option(min=1, max=1000, help="Of videos: so many, spread evenly; by default the one in the middle."),
     ] = None,
     rule: RuleOption = "official",
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
@@ -72,8 +85,16 @@ def evaluate(
     if against is not None and not samples:
         raise SphinxXError("--against goes with --samples")
     if tasks is None:
-        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled}
-        for option, value in {**given, "--max-new-tokens": max_new_tokens, "--frames": frames}.items():
+        given = {
+            "--data": data,
+            "--limit": limit,
+            "--blind": blind,
+            "--shuffled": shuffled,
+            "--max-new-tokens": max_new_tokens,
+            "--frames": frames,
+        }
+        given |= {"--judge": judge, "--judge-model": judge_model, "--judge-key": judge_key}
+        for option, value in given.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
         _without_tasks(model, against, samples, lines, out, device)
@@ -83,7 +104,8 @@ def evaluate(
         return
     if data is None or out is None:
         raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
-    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, frames)
+    asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
+    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, asked, frames)
 
 
 def _without_tasks(
@@ -115,6 +137,7 @@ def _run_tasks(
     longest: int | None,
     rule: Rules,
     device: str | None,
+    judge: Judge | None,
     frames: int | None,
 ) -> None:
     with early.imports():
@@ -126,16 +149,43 @@ def _run_tasks(
         from sphinx_x.inference import SphinxX
 
     chosen = choose([name for name in tasks.split(",") if name.strip()], data)
+    if judge is not None and all(one.task.judging is None for one in chosen):
+        raise SphinxXError("--judge: none of these tasks wants a judge")
     shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, device=rank.device(device))
-        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, told, frames)
+        try:
+            run = evaluate(
+                sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, judge, told, frames
+            )
+        finally:
+            if rank.number == 0:
+                tell_judge(judge)
     if run is not None:
         write_results(run, out)
         write_report(run, out)
         write_page(run, out)
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+
+
+def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
+    """The judge that the options name; None for none."""
+    if place in (None, "none"):
+        for option, value in {"--judge-model": model, "--judge-key": key}.items():
+            if value is not None:
+                raise SphinxXError(f"{option} goes with --judge")
+        return None
+    with early.imports():
+        from sphinx_x.evaluation.judge import read_judge
+
+    return read_judge(place, model, key, folder)
+
+
+def tell_judge(judge: Judge | None) -> None:
+    """Says what judging cost."""
+    if judge is not None:
+        print(judge.account(), file=sys.stderr)
 
 
 @contextmanager
@@ -190,6 +240,12 @@ def score(
     annotation: Annotated[Path, typer.Argument(help="Its file of questions, or the folder that has it.")],
     predictions: Annotated[Path, typer.Argument(help="Answers as JSON lines: index (position in it) and answer.")],
     rule: RuleOption = "official",
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="The folder where a judge's words are kept, by default beside the answers.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Score, figures and every item as JSON.")] = False,
 ) -> None:
     """Scores saved answers of any model, without loading one."""
@@ -201,5 +257,11 @@ def score(
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
-    scored = score_answers(chosen, items, answers, Reading(rule), repeated)
+    if judge is not None and judge != "none" and chosen.task.judging is None:
+        raise SphinxXError(f"--judge: {chosen.name} is scored by rule and wants no judge")
+    asked = _judge(judge, judge_model, judge_key, judgements or predictions.with_suffix(f".{JUDGEMENTS}"))
+    try:
+        scored = score_answers(chosen, items, answers, Reading(rule), repeated, asked)
+    finally:
+        tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))

@@ -158,11 +158,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an answer is worth. score: from 0 to 1; said: what was read in the answer, None where it cannot be read (its
-    score is 0 then: nothing is guessed)."""
+    """What an answer is worth.
+
+    Attributes:
+        score: From 0 to 1; NaN where only a judge could tell, and there is none.
+        said: What was read in the answer, None where it cannot be read (its score is 0 then: nothing is guessed).
+        beside: What the same judge gave the reference answer, where a benchmark compares with that.
+        unjudged: Why a judge's verdict is missing.
+    """
 
     score: float
     said: str | None
+    beside: float | None = None
+    unjudged: str = ""
 
     @property
     def readable(self) -> bool:
@@ -171,3 +179,5 @@ class Verdict:
 
 
 UNREADABLE = Verdict(0.0, None)
+NOT_SCORED = Verdict(float("nan"), "")
+"""Of an answer that nothing but a judge could tell the worth of, and there is none."""

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.answers import Answer, Store, model_digest
@@ -15,10 +16,13 @@ from sphinx_x.evaluation.clips import MIDDLE, with_frames
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import calibration_error
 from sphinx_x.evaluation.ranks import Rank
-from sphinx_x.evaluation.scores import Scored, read_items, score_answers
+from sphinx_x.evaluation.scores import Scored, known, read_items, score_answers
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
+
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
 
 SCORER = 1
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
@@ -62,7 +66,7 @@ class Row:
         pairs = [
             (answer.probability, verdict.score)
             for answer, verdict in zip(self.answers, self.scored.verdicts, strict=True)
-            if answer.probability is not None
+            if answer.probability is not None and known(verdict.score) is not None
         ]
         return calibration_error([sure for sure, _ in pairs], [right for _, right in pairs]) if pairs else None
 
@@ -134,6 +138,7 @@ def evaluate(
     rule: Rule = "official",
     longest: int | None = None,
     rank: Rank | None = None,
+    judge: Judge | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     frames: int | None = None,
 ) -> Run | None:
@@ -152,6 +157,7 @@ def evaluate(
         rule: How answers are scored where a benchmark's definition and its program differ.
         longest: Tokens of an answer, in place of the tasks' own limits.
         rank: This process among several (`ranks.joined`); the first one scores and reports.
+        judge: Who judges answers to tasks that want a judge, asked by the first rank.
         progress: Told the name of the task, how many items of how many this rank has done.
         frames: Frames of a video, spread evenly; by default the one in its middle, as in the paper.
 
@@ -184,12 +190,22 @@ def evaluate(
                 store.hand_in(rank.number, found.values())
                 rank.wait()
                 if rank.number == 0:
-                    row = scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid))
+                    answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
+                    row = scored_row(chosen, items, kind, answers, Reading(rule, grid), judge, judged)
                     rows.append(replace(row, frames=count))
     return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
 
 
-def scored_row(chosen: Chosen, items: Sequence[Item], shown: Shown, answers: Sequence[Answer], how: Reading) -> Row:
+def scored_row(
+    chosen: Chosen,
+    items: Sequence[Item],
+    shown: Shown,
+    answers: Sequence[Answer],
+    how: Reading,
+    judge: Judge | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Row:
     """The verdicts about kept answers, in the order of the items."""
     said = {answer.index: answer.answer for answer in answers if not answer.refused}
-    return Row(shown, score_answers(chosen, items, said, how), answers)
+    name = chosen.name if shown == "images" else f"{chosen.name}.{shown}"
+    return Row(shown, score_answers(chosen, items, said, how, judge=judge, name=name, progress=progress), answers)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.judging import Judging
 from sphinx_x.evaluation.measures import Mean, Measure
 from sphinx_x.evaluation.readers import Reader
 from sphinx_x.model.views import ViewGrid
@@ -87,7 +88,7 @@ class Task:
         video: Whether its pictures are frames of videos (`--frames`).
         whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
             clusters then.
-        judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
+        judging: How a judge (`--judge`) is asked, where the benchmark wants one; `score` is an approximation then.
     """
 
     name: str
@@ -108,8 +109,8 @@ class Task:
     aliases: tuple[str, ...] = ()
     note: str = ""
     whole: bool = False
-    judged: bool = False
     video: bool = False
+    judging: Judging | None = None
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""

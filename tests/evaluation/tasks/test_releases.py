@@ -115,7 +115,8 @@ def test_a_last_line_that_is_cut_short_is_named_and_not_left_out(name, tmp_path)
 
 def test_every_task_says_where_it_comes_from():
     for task in all_tasks().values():
-        assert task.address.startswith("https://") and task.layout != UNVERIFIED, task.name
+        assert task.address.startswith("https://"), task.name
+        assert (task.layout == UNVERIFIED) == (task.name in ("infimm", "sciverse")), task.name
 
 
 def test_a_picture_of_a_parquet_file_that_is_none_is_named(tmp_path):

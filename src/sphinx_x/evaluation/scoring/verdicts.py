@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sphinx_x.boxes import contains, iou
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.counts import Errors, closest
-from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
+from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.metrics import character_errors, word_errors
 from sphinx_x.evaluation.scoring import boxes, choice, text, vqa, yes_no
 from sphinx_x.evaluation.task import Reading
@@ -83,6 +83,11 @@ def box(item: Item, answer: str, how: Reading) -> Verdict:
     assert item.box is not None and item.size is not None
     placed = plan_views(*item.size, how.frame).from_square(found)
     return Verdict(float(iou(placed, item.box) >= boxes.OVERLAP), ", ".join(f"{number:g}" for number in found))
+
+
+def not_scored(item: Item, answer: str, how: Reading) -> Verdict:
+    """None: only a judge could tell."""
+    return NOT_SCORED
 
 
 def inside(item: Item, answer: str, how: Reading) -> Verdict:
