@@ -63,6 +63,7 @@ HIDDEN = (
     "onnx",
     "onnxscript",
     "bitsandbytes",
+    "av",
 )
 HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
 
@@ -88,6 +89,7 @@ def test_who_only_chats_needs_no_extra():
         ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
         ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
         ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
+        ("from sphinx_x.video import sample_frames as f; f(b'....ftypisom')", "av", "video"),
         ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
     ],
 )
@@ -105,7 +107,7 @@ def test_every_extra_that_is_named_is_there():
     named = set()
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        named |= set(re.findall(r"needs_extra\(\s*\"(\w+)\"", text)) | set(re.findall(r"sphinx-x\[(\w+)\]", text))
+        named |= set(re.findall(r"needs_extra\(\s*\"([\w-]+)\"", text)) | set(re.findall(r"sphinx-x\[([\w-]+)\]", text))
     assert named == set(EXTRAS) - {"dev", "docs"}
 
 

@@ -9,7 +9,7 @@ A conversation is a list of messages in the usual role/content form:
 `boxes` or `points` part holds pixels of the image it names (its index in the conversation); it becomes text only when
 the prompt is built, because what is written is relative to the padded square that the model sees. Several boxes or
 points (a polygon, too) stand in one pair of brackets, parted by semicolons. An answer with `"train": false` is read,
-but not learned.
+but not learned. `references` of an answer are all true ones, as texts: they are for evaluation, and never learned.
 """
 
 from __future__ import annotations
@@ -74,20 +74,25 @@ Part = Text | Image | Place
 class Message:
     """One turn: a role of `ROLES` and its parts in order.
 
-    trained: an answer is learned, not only read; plain: it is kept as one text with placeholders, not as a list.
+    trained: an answer is learned, not only read; plain: it is kept as one text with placeholders, not as a list;
+    references: all true answers, where a benchmark has several (votes, spellings), none where it has the one.
     """
 
     role: str
     parts: tuple[Part, ...]
     trained: bool = True
     plain: bool = field(default=False, compare=False)
+    references: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
         """As JSON; `parse_messages` reads it."""
         content: str | list = [_part_dict(part) for part in self.parts]
         if self.plain:
             content = "".join(part.text if isinstance(part, Text) else IMAGE for part in self.parts)
-        return {"role": self.role, "content": content} | ({} if self.trained else {"train": False})
+        more: dict[str, Any] = {} if self.trained else {"train": False}
+        if self.references:
+            more["references"] = list(self.references)
+        return {"role": self.role, "content": content, **more}
 
     def moved(self, move: Callable[[Place], Place]) -> Message:
         """The same with every box and point moved."""
@@ -148,16 +153,28 @@ def _parse_message(message: object, number: int, images: int | None) -> Message:
     role = message.get("role") if isinstance(message, Mapping) else None
     if not isinstance(message, Mapping) or role not in ROLES:
         raise MessageError(number, "role", f"must be one of {', '.join(ROLES)}")
-    _check_keys(message, ("role", "content", "train"), number, "")
+    _check_keys(message, ("role", "content", "train", "references"), number, "")
     content, trained = message.get("content"), message.get("train", True)
     if not isinstance(trained, bool):
         raise MessageError(number, "train", "must be true or false")
+    references = _parse_references(message, role, number)
     if isinstance(content, str):
-        return Message(role, tuple(split_text(content)), trained, plain=True)
+        return Message(role, tuple(split_text(content)), trained, plain=True, references=references)
     if not isinstance(content, list | tuple):
         raise MessageError(number, "content", "must be a text or a list of parts")
     parts = (_parse_part(part, number, f"content[{k}]", images) for k, part in enumerate(content))
-    return Message(role, tuple(parts), trained)
+    return Message(role, tuple(parts), trained, references=references)
+
+
+def _parse_references(message: Mapping, role: str, number: int) -> tuple[str, ...]:
+    if "references" not in message:
+        return ()
+    found = message["references"]
+    if role != "assistant":
+        raise MessageError(number, "references", "only answers have them")
+    if not isinstance(found, list | tuple) or not found or not all(isinstance(text, str) for text in found):
+        raise MessageError(number, "references", "must be a non-empty list of texts")
+    return tuple(found)
 
 
 def _check_keys(data: Mapping, names: Sequence[str], number: int, field: str) -> None:

@@ -62,14 +62,14 @@ def build_ai2d(record: Record, raw: Raw) -> Draft:
         else:
             turns.append(multiple_choice(question.strip(), options, options.index(right)))
     path = raw.picture(f"images/{name}")
-    picture = partial(lettered_picture, path, labels_of(raw, name)) if lettered else path
+    picture = partial(lettered_picture, path, labels_of(raw.file(f"annotations/{name}.json"))) if lettered else path
     return Draft(dialogue(turns), [picture], left_out=left_out)
 
 
-def labels_of(raw: Raw, name: str) -> list[Label]:
+def labels_of(annotations: Path) -> list[Label]:
     """The boxes of a diagram's texts, and the letters that stand for them."""
     labels = []
-    for text in raw.json(f"annotations/{name}.json", "text").values():
+    for text in load_json(annotations, "text").values():
         corners = [(float(x), float(y)) for x, y in text["rectangle"]]
         labels.append((around(corners), text["replacementText"].strip()))
     if not labels:

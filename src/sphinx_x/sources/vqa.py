@@ -13,7 +13,7 @@ from typing import Any
 
 from sphinx_x.images import open_image
 from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Source, grouped
-from sphinx_x.sources.dialogue import SHORT, dialogue, short
+from sphinx_x.sources.dialogue import SHORT, Answer, Content, answer_of, dialogue, short
 
 PROMPT = "{}\n" + SHORT
 EMPTY = "question or answer empty"
@@ -26,12 +26,16 @@ NO_ANSWER = ("", "answering does not require reading text in the image", "no tex
 ROTATIONS = "train-images-boxable-with-rotation.csv"
 
 
-def short_turns(pairs: Iterable[tuple[str, str]], left_out: Counter[str]) -> list[tuple[str, str]]:
+Turns = list[tuple[Content, Content | Answer]]
+
+
+def short_turns(pairs: Iterable[tuple[str, str | Answer]], left_out: Counter[str]) -> Turns:
     """Turns of (question, answer) that ask for a word or a phrase; where either is empty, `left_out` counts it."""
-    turns = []
+    turns: Turns = []
     for question, answer in pairs:
-        if question.strip() and answer.strip():
-            turns.append((short(question.strip()), answer.strip()))
+        said = (answer.said if isinstance(answer, Answer) else answer).strip()
+        if question.strip() and said:
+            turns.append((short(question.strip()), replace(answer, said=said) if isinstance(answer, Answer) else said))
         else:
             left_out[EMPTY] += 1
     return turns
@@ -64,13 +68,22 @@ def read_vqa(raw: Raw, prefix: str) -> Iterator[Record]:
 
 
 def build_vqa(record: Record, raw: Raw, answer: Callable[[dict], str]) -> Draft:
-    """Question after question about one image of COCO 2014. answer: picks it from an annotation."""
+    """Question after question about one image of COCO 2014, with the votes of all annotators.
+
+    answer: picks one from an annotation.
+    """
     left_out: Counter[str] = Counter()
     known = [(entry, annotation) for entry, annotation in record.data if annotation is not None]
     left_out["question without annotation"] += len(record.data) - len(known)
-    turns = short_turns(((entry["question"], answer(annotation)) for entry, annotation in known), left_out)
+    pairs = ((entry["question"], answer_of(answer(annotation), votes(annotation))) for entry, annotation in known)
+    turns = short_turns(pairs, left_out)
     picture = raw.picture(f"COCO_{raw.split}2014_{int(record.id):012d}.jpg")
     return Draft(dialogue(turns), [picture], left_out=left_out)
+
+
+def votes(annotation: dict) -> list[str]:
+    """What every annotator said, in their own wording."""
+    return [vote.get("raw_answer", vote["answer"]) for vote in annotation["answers"]]
 
 
 def okvqa_answer(annotation: dict) -> str:
@@ -131,7 +144,8 @@ def build_textvqa(record: Record, raw: Raw) -> Draft:
     pairs = []
     for entry in entries:
         answers = [answer.strip() for answer in entry["answers"]]
-        pairs.append((entry["question"], most_given([answer for answer in answers if answer.lower() not in NO_ANSWER])))
+        said = most_given([answer for answer in answers if answer.lower() not in NO_ANSWER])
+        pairs.append((entry["question"], answer_of(said, answers)))
     path = raw.picture(f"train_images/{record.id}.jpg")
     picture = partial(turned_picture, path, float(degrees)) if degrees else path
     return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)

@@ -155,7 +155,10 @@ def test_groups_of_experts_and_biases_elsewhere_are_refused() -> None:
 
 DBRX = {
     **{"vocab_size": 64, "d_model": 16, "n_heads": 2, "n_layers": 1},
-    **{"attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4}, "ffn_config": {"hidden_size": 16, "ffn_hidden_size": 16}},
+    **{
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4},
+        "ffn_config": {"hidden_size": 16, "ffn_hidden_size": 16},
+    },
 }
 
 

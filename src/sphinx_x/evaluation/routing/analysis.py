@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.answers import Store, digest, model_digest
@@ -22,6 +23,9 @@ from sphinx_x.evaluation.run import ANSWERS, Row, asked_items, scored_row, store
 from sphinx_x.evaluation.task import Chosen, Reading, Rule
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
+
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
 
 Questions = Sequence[tuple[Chosen, list[Item]]]
 """The items of each task."""
@@ -154,7 +158,8 @@ class Analyst:
         root: The folder of the benchmarks' files.
         out: The folder of the run. The answers of the model as it is are those of `evaluate`, in `out/answers`; all
             else is kept in `out/routing`.
-        limit, batch_size, rule, longest, rank, progress: As for `evaluate`.
+        limit, batch_size, rule, longest, rank, judge, progress, frames: As for `evaluate`; a judge is asked about the
+            answers of all variations.
     """
 
     sphinx: SphinxX
@@ -166,7 +171,9 @@ class Analyst:
     rule: Rule = "official"
     longest: int | None = None
     rank: Rank = field(default_factory=Rank)
+    judge: Judge | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
+    frames: int | None = None
 
     def analyse(self, plan: Plan, name: str = "") -> Analysis | None:
         """Watch the model, then vary it as planned; the model is as before afterwards.
@@ -190,7 +197,7 @@ class Analyst:
                 pass
         weights = model_digest(self.sphinx)
         how = Asking(self.sphinx, weights, self.batch_size, self.longest)
-        asked = [(chosen, asked_items(chosen, self.root, self.limit)) for chosen in self.tasks]
+        asked = [(chosen, asked_items(chosen, self.root, self.limit, self.frames)) for chosen in self.tasks]
         usage, own = self._watched(how, routers, asked)
         found = [own, *(self._varied(how, routers, asked, varied) for varied in variations)]
         if self.rank.number:
@@ -233,7 +240,8 @@ class Analyst:
         if self.rank.number:
             return []
         reading = Reading(self.rule, self.sphinx.model.config.view_grid())
-        return [scored_row(chosen, items, "images", store.finish(self.rank.count), reading)]
+        answers, judged = store.finish(self.rank.count), partial(self.progress, f"{told}, judge")
+        return [scored_row(chosen, items, "images", answers, reading, self.judge, judged, store.name)]
 
     @contextmanager
     def _alone(self, folder: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from sphinx_x.evaluation.routing.plots import ENTROPY, SCORES, USAGE, write_plot
 from sphinx_x.evaluation.routing.usage import entropies, shares
 from sphinx_x.evaluation.routing.watching import Usage
 from sphinx_x.evaluation.run import Row
-from sphinx_x.evaluation.scores import shown_figure, shown_number
+from sphinx_x.evaluation.scores import known, shown_figure, shown_number
 from sphinx_x.report.html import Item, Picture, Section, Table
 from sphinx_x.work.files import write_atomic
 
@@ -100,7 +100,8 @@ def _scores_dict(varied: Varied) -> dict[str, Any]:
     for row in varied.rows:
         name, figure = row.scored.headline
         counts = {"items": len(row.scored.items), "unreadable": len(row.scored.unreadable), "refused": len(row.refused)}
-        found[row.name] = {"metric": name, "score": figure.value, "interval": [figure.low, figure.high], **counts}
+        interval = [known(figure.low), known(figure.high)]
+        found[row.name] = {"metric": name, "score": known(figure.value), "interval": interval, **counts}
     return found
 
 

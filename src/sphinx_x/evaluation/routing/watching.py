@@ -151,9 +151,7 @@ class Watcher:
     def _on_cpu(self, one: _Pass) -> _Counted:
         if len(one.routed) != len(self.routers.modules):
             kind = self.routers.config.model_type
-            raise DataError(
-                f"--routing: a {kind} cannot be watched: it does not call each router once for a token"
-            )
+            raise DataError(f"--routing: a {kind} cannot be watched: it does not call each router once for a token")
         shape = (len(one.routed), *one.ids.shape, -1)
         chosen = torch.stack([routed.chosen.cpu() for routed in one.routed]).view(shape)
         weights = torch.stack([routed.weights.cpu() for routed in one.routed]).view(shape)
