@@ -120,6 +120,14 @@ def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> li
     return sorted((item for group in chosen for item in group), key=lambda item: item.index)
 
 
+def check_options(tasks: Sequence[Chosen], rule: str, frames: int | None) -> None:
+    """Raise `DataError` for a rule that a task does not have, or frames where no task is about videos."""
+    if frames is not None and not any(chosen.task.video for chosen in tasks):
+        raise DataError(f"--frames {frames}: none of the tasks is about videos")
+    for chosen in tasks:
+        chosen.task.check_rule(rule)
+
+
 def shown_frames(chosen: Chosen, frames: int | None) -> int | None:
     """How many frames of each video a run shows; None where no videos are asked about."""
     return (frames or MIDDLE) if chosen.task.video else None
@@ -179,11 +187,8 @@ def evaluate(
         DataError: Questions that cannot be read, a rule that a task does not have, or frames where none asks about
             videos.
     """
-    if frames is not None and not any(chosen.task.video for chosen in tasks):
-        raise DataError(f"--frames {frames}: none of the tasks is about videos")
+    check_options(tasks, rule, frames)
     rank = rank or Rank()
-    for chosen in tasks:
-        chosen.task.check_rule(rule)
     how, grid = Asking(sphinx, model_digest(sphinx), batch_size, longest), sphinx.model.config.view_grid()
     folder = out / ANSWERS
     folder.mkdir(parents=True, exist_ok=True)

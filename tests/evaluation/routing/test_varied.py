@@ -20,6 +20,7 @@ from known_mixture import (
     counted_calls,
     prompts_of,
 )
+from releases.videos import RELEASES
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation import asking
 from sphinx_x.evaluation.answers import model_digest
@@ -159,6 +160,22 @@ def test_ranks_share_the_work_and_change_nothing(
         found = two.analyse(PLAN, "known")
         assert sum(calls) == PASSES * 6
     assert found is not None and told(found) == told(alone)
+
+
+def test_frames_of_videos_are_those_of_the_run(known: SphinxX, data: Path, tmp_path: Path) -> None:
+    RELEASES["videobench"](tmp_path / "data")
+    chosen = choose(["videobench"], tmp_path / "data")[:1]
+    images, scores = [], []
+    for frames in (None, 3):
+        asks = Analyst(known, chosen, tmp_path / "data", tmp_path / "run", frames=frames)
+        found = asks.analyse(Plan(active=(1,), removed=()))
+        assert found is not None
+        images.append(int(found.usage.modalities["image"].tokens.sum()))
+        scores += [one["scores"][chosen[0].name] for one in as_dict(found)["active"]]
+    assert images[1] == 3 * images[0] > 0
+    assert [score["frames"] for score in scores] == [1, 1, 3, 3]
+    with pytest.raises(DataError, match="--frames 2: none of the tasks is about videos"):
+        analysed(known, data, tmp_path / "none", Plan(), frames=2)
 
 
 def test_drawn_experts() -> None:

@@ -19,7 +19,7 @@ from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.routing.routers import Routers, active_experts, find_routers, without_experts
 from sphinx_x.evaluation.routing.usage import Counting, Groups, UsageStore, WatchedStore
 from sphinx_x.evaluation.routing.watching import watched
-from sphinx_x.evaluation.run import ANSWERS, Row, asked_items, scored_row, store_name
+from sphinx_x.evaluation.run import ANSWERS, Row, asked_items, check_options, scored_row, shown_frames, store_name
 from sphinx_x.evaluation.task import Chosen, Reading, Rule
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
@@ -188,8 +188,7 @@ class Analyst:
         Raises:
             DataError: The model has no experts, or a number of the plan is out of its range.
         """
-        for chosen in self.tasks:
-            chosen.task.check_rule(self.rule)
+        check_options(self.tasks, self.rule, self.frames)
         routers = find_routers(self.sphinx.model.model.language_model)
         variations = plan.variations(routers)
         for varied in variations:  # what cannot be done is told before hours of work
@@ -241,7 +240,8 @@ class Analyst:
             return []
         reading = Reading(self.rule, self.sphinx.model.config.view_grid())
         answers, judged = store.finish(self.rank.count), partial(self.progress, f"{told}, judge")
-        return [scored_row(chosen, items, "images", answers, reading, self.judge, judged, store.name)]
+        row = scored_row(chosen, items, "images", answers, reading, self.judge, judged, store.name)
+        return [replace(row, frames=shown_frames(chosen, self.frames))]
 
     @contextmanager
     def _alone(self, folder: Path) -> Iterator[Path]:

@@ -102,6 +102,7 @@ def _scores_dict(varied: Varied) -> dict[str, Any]:
         counts = {"items": len(row.scored.items), "unreadable": len(row.scored.unreadable), "refused": len(row.refused)}
         interval = [known(figure.low), known(figure.high)]
         found[row.name] = {"metric": name, "score": known(figure.value), "interval": interval, **counts}
+        found[row.name] |= {} if row.frames is None else {"frames": row.frames}
     return found
 
 
