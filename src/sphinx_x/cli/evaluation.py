@@ -56,7 +56,9 @@ def evaluate(
     tasks: Annotated[
         str | None, typer.Option("--tasks", "-t", help="Benchmarks with commas between (see eval tasks).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder below which the benchmarks' files lie.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder below which the benchmarks' files lie; by default this one.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run's folder (report, every answer); of --lines and --samples a file."),
@@ -102,8 +104,9 @@ def evaluate(
     if tasks == "list":
         list_tasks()
         return
-    if data is None or out is None:
-        raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
+    if out is None:
+        raise SphinxXError("--tasks needs --out, the folder of the run")
+    data = data or Path()
     asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
     _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, asked, frames)
 

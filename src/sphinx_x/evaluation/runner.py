@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.evaluation.lines import LineResult, evaluate_lines, load_line_set
+from sphinx_x.evaluation.lines import LONGEST_ANSWER, LineResult, evaluate_lines, load_line_set
 from sphinx_x.evaluation.samples import Score, differences, rates, score_samples
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ
