@@ -58,7 +58,9 @@ def evaluate(
     tasks: Annotated[
         str | None, typer.Option("--tasks", "-t", help="Benchmarks with commas between (see eval tasks).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder below which the benchmarks' files lie.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder below which the benchmarks' files lie; by default this one.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run's folder (report, every answer); of --lines and --samples a file."),
@@ -105,6 +107,9 @@ def evaluate(
             "--max-new-tokens": max_new_tokens,
             "--frames": frames,
             "--routing": routing,
+            "--active": active,
+            "--removed": removed,
+            "--draws": draws,
         }
         given |= {"--judge": judge, "--judge-model": judge_model, "--judge-key": judge_key}
         for option, value in given.items():
@@ -115,8 +120,9 @@ def evaluate(
     if tasks == "list":
         list_tasks()
         return
-    if data is None or out is None:
-        raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
+    if out is None:
+        raise SphinxXError("--tasks needs --out, the folder of the run")
+    data = data or Path()
     plan = _routing_plan(routing, active, removed, draws)
     asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
     how = _How(limit, blind, shuffled, batch_size, max_new_tokens, rule, frames, asked, plan)

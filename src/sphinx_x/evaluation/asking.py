@@ -20,7 +20,7 @@ Shown = Literal["images", "blind", "shuffled"]
 WINDOW = 16
 """Batches whose sizes are looked at together, so that a batch holds prompts of about the same length."""
 T = TypeVar("T")
-LONG = 64
+LONG = 128
 """Tokens of an answer from which on its probability is not kept: that takes the logits of every step."""
 Progress = Callable[[int, int], None]
 
