@@ -1,4 +1,4 @@
-"""Pages that lie on their side: by how many quarters they are turned, and how they are turned upright."""
+"""Pages that lie on their side: by how many quarter turns, and turning them upright."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sphinx_x.engines.pdf.tuned import TURNED
 from sphinx_x.engines.pdf.words import turn_boxes
 
 QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
-"""Turns against the clock."""
+"""Counterclockwise quarter turns."""
 
 
 def turn_of(chars: Characters) -> int:
-    """By how many quarters against the clock a page is turned, so that its text stands upright."""
+    """Return the counterclockwise quarter turns that bring the text of a page upright."""
     seen = chars.direction[~chars.hidden]
     if not len(seen):
         return 0
@@ -28,7 +28,7 @@ def turn_of(chars: Characters) -> int:
 
 
 def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
-    """Turns what is on a page of this size, in pixels, by quarters against the clock."""
+    """Turn everything on a page by counterclockwise quarter turns; `width` and `height` are in pixels."""
     chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
     if chars.origin is not None:
         chars.origin = turn_boxes(np.tile(chars.origin, 2), quarters, width, height)[:, :2]
