@@ -19,7 +19,8 @@ from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.order import arrange
 from sphinx_x.engines.pdf.page import Page, read_page
 from sphinx_x.engines.pdf.trust import garbled, jumbled, misread
-from sphinx_x.engines.pdf.words import Line, Word, turn_boxes
+from sphinx_x.engines.pdf.turns import turn_boxes
+from sphinx_x.engines.pdf.words import Line, Word
 
 PROSE = [
     "It was the best of times and the worst of",

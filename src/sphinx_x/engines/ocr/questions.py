@@ -20,7 +20,8 @@ from sphinx_x.engines.ocr.wordings import wordings_of
 from sphinx_x.engines.pdf.blocks import Block, flowing
 from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.page import Page
-from sphinx_x.engines.pdf.words import Word, is_cjk, joined
+from sphinx_x.engines.pdf.scripts import is_cjk
+from sphinx_x.engines.pdf.words import Word, joined
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, items_of

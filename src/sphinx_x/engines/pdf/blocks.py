@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.formulas import formula
 from sphinx_x.engines.pdf.hyphens import Ending, ending, no_blank, settled
+from sphinx_x.engines.pdf.scripts import is_cjk
 from sphinx_x.engines.pdf.tuned import (
     BLANK_LINE,
     CENTRED,
@@ -40,7 +41,7 @@ from sphinx_x.engines.pdf.tuned import (
     STEADY,
     STEADY_PITCH,
 )
-from sphinx_x.engines.pdf.words import Line, is_cjk
+from sphinx_x.engines.pdf.words import Line
 
 MARKER = re.compile(
     r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2\ufffd*\u2013-]$"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sphinx_x.boxes import union
+from sphinx_x.engines.pdf.scripts import is_cjk
 from sphinx_x.engines.pdf.tuned import (
     FORMULA_BESIDE,
     FORMULA_HIGHEST,
@@ -22,7 +23,7 @@ from sphinx_x.engines.pdf.tuned import (
     FORMULA_SMALL,
     FORMULA_WINDOW,
 )
-from sphinx_x.engines.pdf.words import Line, Word, is_cjk
+from sphinx_x.engines.pdf.words import Line, Word
 
 MATHS = re.compile(
     r"[=+\u2212<>\u2264\u2265\u2208\u2211\u222b\u220f\u221a\u2202\u2207\u2192\u21d2\u00b1\u00d7\u22c5^|/()\[\]{}\u221e\u2261\u2248]"

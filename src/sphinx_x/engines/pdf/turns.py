@@ -11,7 +11,6 @@ from sphinx_x.boxes import Box
 from sphinx_x.engines.pdf.drawings import Shapes
 from sphinx_x.engines.pdf.text_layer import Characters
 from sphinx_x.engines.pdf.tuned import TURNED
-from sphinx_x.engines.pdf.words import turn_boxes
 
 QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 """Counterclockwise quarter turns."""
@@ -25,6 +24,15 @@ def turn_of(chars: Characters) -> int:
     counts = np.bincount(seen, minlength=6)
     best = int(counts[:4].argmax())
     return best if counts[best] > TURNED * len(seen) else 0
+
+
+def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
+    """Return boxes (N, 4) of a picture of this size after counterclockwise quarter turns."""
+    for _ in range(quarters % 4):
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([y1, width - x2, y2, width - x1], 1)
+        width, height = height, width
+    return boxes
 
 
 def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:

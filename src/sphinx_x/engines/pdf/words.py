@@ -17,6 +17,7 @@ import numpy as np
 
 from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
+from sphinx_x.engines.pdf.scripts import EAST, is_cjk, is_rtl
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.engines.pdf.tracking import tracked
 from sphinx_x.engines.pdf.tuned import (
@@ -32,6 +33,7 @@ from sphinx_x.engines.pdf.tuned import (
     SPACES_DIFFER,
     SPLIT,
 )
+from sphinx_x.engines.pdf.turns import turn_boxes
 
 STOPS = ",.;:!?"
 QUOTES = "\"'\xab\u2018\u201c\u201e\u2039"
@@ -42,8 +44,6 @@ ACCENTS = {
     "\u02c7": "\u030c", "\xb8": "\u0327", "\u02db": "\u0328", "\u0384": "\u0301", "\u1fbd": "\u0313",
 }  # fmt: skip
 """Accents that older typesetting has as separate characters, over or under a letter."""
-EAST = "\u2e80"
-"""No character before this one is Chinese or Japanese."""
 LEADERS = re.compile(r"(?:[.\u00b7\u2026\u2022_]\s?){4,}")
 
 
@@ -109,33 +109,10 @@ def joined(words: Sequence[Word]) -> str:
     return LEADERS.sub("... ", text).strip()
 
 
-def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
-    """Return boxes (N, 4) of a picture of this size after counterclockwise quarter turns."""
-    for _ in range(quarters % 4):
-        x1, y1, x2, y2 = boxes.T
-        boxes = np.stack([y1, width - x2, y2, width - x1], 1)
-        width, height = height, width
-    return boxes
-
-
-def is_cjk(char: str) -> bool:
-    """Return whether a character is Chinese, Japanese or their punctuation, written without spaces."""
-    code = ord(char[0])
-    return code >= 0x2E80 and (
-        0x2E80 <= code <= 0x30FF or 0x31F0 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF
-        or 0xFE30 <= code <= 0xFE4F or 0xFF00 <= code <= 0xFF9F or 0x20000 <= code <= 0x3FFFF
-    )  # fmt: skip
-
-
 def is_initial(text: str) -> bool:
     """Return whether a text may be an initial: a capital letter, or one with a quote before it."""
     letter = text.lstrip(QUOTES)
     return len(letter) == 1 and letter.isalpha() and letter.isupper()
-
-
-def is_rtl(char: str) -> bool:
-    """Return whether a character is a letter of a script that runs from right to left."""
-    return unicodedata.bidirectional(char[0]) in ("R", "AL")
 
 
 def mark_vertical(chars: Characters) -> None:
