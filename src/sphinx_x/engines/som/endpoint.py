@@ -1,7 +1,7 @@
-"""The writer that asks a vision model: requests in, checked answers out, within a price cap (paper, section 4.2).
+"""The writer that asks a vision model: requests in, checked answers out, within a spending cap (paper, section 4.2).
 
-Any OpenAI-compatible endpoint will do. What was paid for is kept in a cache folder, so a run that is killed or repeated
-pays for no answer twice; only what was under way at the kill may be asked again.
+Any OpenAI-compatible endpoint works. Everything that was paid for is kept in a cache folder, so that a killed or
+repeated run pays for no answer twice; only requests in flight when it was killed may be sent again.
 """
 
 from __future__ import annotations
@@ -30,21 +30,24 @@ from sphinx_x.errors import ImageError, one_line, plain
 from sphinx_x.images import image_size
 
 Check = Callable[[Request, Answer], list[str]]
-"""Gives the reasons why an answer is wrong for a request; none where it is right."""
+"""Returns the reasons why an answer is wrong for a request; none if it is right."""
 
 LONGEST_QUOTE = 8000
 """Characters of a wrong answer that are shown to the model when it is asked again."""
 
 NOTHING = "(no answer)"
-"""Shown instead of an empty answer, which many endpoints do not take back."""
+"""Shown instead of an empty answer, which many endpoints do not accept as input."""
 
 
 @dataclass(frozen=True)
 class Result:
     """What became of a request: an answer, or the reason why there is none.
 
-    reason: in words that are the same for all requests of which it is true; detail: what is wrong in this one;
-    content: the last raw answer, for people; cached: nothing was asked for it.
+    Attributes:
+        reason: In words that are the same for all requests to which it applies.
+        detail: What is wrong in this one.
+        content: The last raw answer, for people.
+        cached: Whether the answer came from the cache.
     """
 
     request: Request
@@ -62,14 +65,25 @@ def write_all(
     cache_folder: str | Path,
     progress: Callable[[Spending], None] = lambda _: None,
 ) -> Iterator[Result]:
-    """Asks for all requests, several at once, and gives their results in the order of the requests.
+    """Send all requests, several at once, and yield their results in the order of the requests.
 
-    An answer that is not of its form, cites wrong marks or fails `check` is asked again once with the reasons; what is
-    then still wrong gives a result with its reason. progress: called with the account so far after every
-    result and at the end.
-    Raises `StopError` (one line) where no further request can be asked: the cap is reached, a bill is higher than was
-    reckoned with, the key or address is refused, or nothing comes back any more. What was answered stays in the cache
-    folder, so a later call with the same requests goes on there.
+    An answer that is malformed, cites wrong marks or fails `check` is requested once more with the reasons; if it is
+    still
+    wrong, the result has the reason. What was answered stays in the cache folder, so a later call with the same
+    requests
+    continues there.
+
+    Args:
+        requests: What to ask.
+        settings: How to ask.
+        check: Further checks of an answer.
+        cache_folder: Where answers are kept.
+        progress: Called with the account so far, after every result and at the end.
+
+    Raises:
+        StopError: No further request can be sent: the cap is reached, a bill is higher than calculated, the key or
+            address
+            is refused, or nothing comes back any more.
     """
     client = Client(settings.url, settings.key_variable, settings.timeout)
     with opened(cache_folder) as cache:
@@ -95,17 +109,17 @@ def write_all(
 
 
 def worst_case(request: Request, settings: EndpointSettings) -> float:
-    """What the first call for a request can cost at most, in the currency of the prices."""
+    """Return the most that the first call for a request can cost, in the currency of the prices."""
     tokens = most_tokens(_opening(request), image_size(request.image), request.kind, settings)
     return price_of(tokens, settings) / UNIT
 
 
 class _StoppedError(Exception):
-    """Another thread has found that no call can go well any more."""
+    """Another thread has found that no call can succeed any more."""
 
 
 Texts = list[tuple[str, str]]
-"""Roles and texts of a conversation; the image belongs to the first text of the user."""
+"""Roles and texts of a conversation; the image belongs to the user's first text."""
 
 
 class _Run:
@@ -121,7 +135,7 @@ class _Run:
         self._paid = self._unsure = self._bad = 0
 
     def count(self, result: Result) -> None:
-        """Takes a result into the account."""
+        """Add a result to the account."""
         with self._lock:
             if result.answer:
                 self.spending.answered += 1
@@ -130,13 +144,13 @@ class _Run:
                 self.spending.failed[result.reason] += 1
 
     def account(self) -> Spending:
-        """A copy of the account."""
+        """Return a copy of the account."""
         with self._lock:
             self.spending.spent, self.spending.unsure = self._paid / UNIT, self._unsure / UNIT
             return copy.deepcopy(self.spending)
 
     def result(self, request: Request) -> Result:
-        """Asks for one request, at most twice. Whatever stops the run is kept in `stopped_by`, the first of it."""
+        """Send one request, at most twice. Whatever stops the run first is kept in `stopped_by`."""
         try:
             return self._result(request)
         except _StoppedError:
@@ -146,7 +160,7 @@ class _Run:
             raise _StoppedError from error
 
     def _end(self, error: Exception) -> None:
-        """No further call is made; the run ends with the first error."""
+        """Make no further call; the run ends with the first error."""
         with self._lock:
             self.stopped_by = self.stopped_by or error
             self.stop.set()
@@ -172,7 +186,7 @@ class _Run:
         return Result(request, None, kind, "; ".join(reasons)[:500], content, cached)
 
     def _judged(self, request: Request, completion: Completion) -> tuple[Answer | None, str, list[str]]:
-        """The answer, or the kind of what is wrong with it and all reasons."""
+        """Return the answer, or the kind of error and all reasons."""
         if completion.finish == "length":
             return None, "answer cut short", ["the answer was too long and was cut off; write less about each mark"]
         answer, reasons = read_answer(request, completion.content)
@@ -182,7 +196,7 @@ class _Run:
         return (None, "answer fails the check", reasons) if reasons else (answer, "", [])
 
     def _ask(self, request: Request, texts: Texts) -> tuple[Completion, bool]:
-        """A completion, and whether it was known already. Equal questions are asked once."""
+        """Return a completion, and whether it was known already. Equal questions are asked once."""
         key = key_of(parameters_of(self.settings), texts, request.image)
         with self._lock:
             lock = self._keys.setdefault(key, threading.Lock())
@@ -196,7 +210,7 @@ class _Run:
 
     @contextmanager
     def _alone_at_first(self) -> Iterator[None]:
-        """Until one call has gone well there is only one at a time: a mistake in the settings costs one call."""
+        """Allow one call at a time until one has succeeded: a mistake in the settings costs one call."""
         if self._proven:
             yield
             return
@@ -207,7 +221,7 @@ class _Run:
         yield
 
     def _try(self, request: Request, texts: Texts, key: str, size: tuple[int, int]) -> Completion:
-        """Calls until an answer comes or there is no hope; every call has its own reservation."""
+        """Call until an answer comes or there is no hope; each call has its own reservation."""
         tokens = most_tokens(texts, size, request.kind, self.settings)
         number = 1
         while True:
@@ -230,7 +244,7 @@ class _Run:
             self._add(retried=True)
 
     def _failed(self, error: CallError) -> CallError:
-        """Counts requests without any answer; stops the run where they come one after the other."""
+        """Count requests without any answer, and stop the run if there are several in a row."""
         with self._lock:
             self._bad += 1
         if self._bad >= self.settings.bad_in_a_row:
@@ -238,7 +252,7 @@ class _Run:
         return error
 
     def _call(self, name: str, body: bytes, key: str, most: tuple[int, int], texts: Texts) -> Completion:
-        """One call, with its cost reserved before and settled after."""
+        """Make one call, with its cost reserved before and settled after."""
         reserved = price_of(most, self.settings)
         if self.stop.is_set() or not self.budget.reserve(reserved, self.stop.is_set):
             raise _StoppedError
@@ -267,10 +281,11 @@ class _Run:
         )
 
     def _bill(self, completion: Completion, texts: Texts, reserved: int) -> tuple[int, bool]:
-        """What an answer cost, and whether that is the endpoint's own number and can be true.
+        """Return what an answer cost, and whether that is the endpoint's own number and can be true.
 
-        A bill above the reservation always counts. One below it must have some tokens for all the text that went out
-        and came back (hardly a tokenizer has tokens of more than ten bytes on average), else the reservation counts.
+        A bill above the reservation always counts. One below it must have some tokens for all the text that was sent
+        and
+        returned (hardly any tokenizer averages more than ten bytes a token), else the reservation counts.
         """
         if completion.tokens is None:
             return reserved, False
@@ -290,7 +305,7 @@ class _Run:
             self.spending.tokens = (came + tokens[0], went + tokens[1])
 
     def _pause(self, error: CallError, key: str, number: int) -> None:
-        """Waits before the next call: as long as the endpoint asked, else ever longer; not where the run stops."""
+        """Wait before the next call: as long as the endpoint asked, else increasingly longer; not if the run stops."""
         told = error.wait or 0.0
         if told > self.settings.patience:
             raise self._failed(error)

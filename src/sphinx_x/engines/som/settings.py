@@ -15,13 +15,13 @@ from sphinx_x.engines.som.spending import UNIT
 from sphinx_x.errors import DataError, one_line
 
 TILE = 512
-"""Side in pixels of the tiles by which tokens of images are reckoned."""
+"""Side in pixels of the tiles by which tokens of images are counted."""
 
 EXTRA_TOKENS = 100
-"""Tokens that a chat template adds around the messages, at most."""
+"""Most tokens that a chat template adds around the messages."""
 
 LARGEST = 1e6
-"""Of a price, a cap and a number of seconds; what is above is a slip, and clocks have an end."""
+"""Largest price, cap and number of seconds; anything above is a slip, and clocks have limits."""
 
 OWN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "response_format", "n", "stream"}
 
@@ -35,17 +35,31 @@ def _not_own(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
 class EndpointSettings(BaseModel):
     """How an endpoint is asked.
 
-    url: its base, as `https://host/v1`; model: its name there; key_variable: the environment variable with its key
-    (None: no key). price_in, price_out: of a million tokens; cap: what all runs with one cache folder may spend
-    together, in the same currency. max_tokens: of an answer, sent under the name tokens_field; temperature, detail
-    (of images) and extra (any further fields of the body) are sent where given. structured: how JSON is asked for
-    (falls back to `plain` where the endpoint refuses it). timeout: seconds of a call; tries: calls at most for what
-    may pass; first_wait: seconds before the second, doubled each time up to longest_wait, and less by a jitter
-    drawn from seed; patience: seconds at most that a Retry-After is obeyed. threads: calls at once.
-    tokens_per_image, tokens_per_tile: tokens of an image and of every 512 x 512 tile of it, reckoned with before
-    the bill comes; must be no less than what the model takes. believe: bills below the reservation are believed, if
-    they can be true at all; else every call counts in full. bad_in_a_row: requests without any answer, one after
-    the other, that stop a run.
+    Attributes:
+        url: Base URL, such as `https://host/v1`.
+        model: Name of the model there.
+        key_variable: Environment variable with the key, None for no key.
+        price_in: Price of a million input tokens.
+        price_out: Price of a million output tokens.
+        cap: What all runs with one cache folder may spend together, in the currency of the prices.
+        max_tokens: Of an answer, sent as `tokens_field`.
+        temperature: Sent if given.
+        detail: Detail of images, sent if given.
+        extra: Further fields of the body, sent if given.
+        structured: How JSON is requested; falls back to `plain` if the endpoint refuses it.
+        timeout: Seconds of a call.
+        tries: Largest number of calls if failures may be temporary.
+        first_wait: Seconds before the second call, doubled each time up to `longest_wait`, less a jitter drawn from
+            `seed`.
+        patience: Longest Retry-After that is obeyed, in seconds.
+        threads: Concurrent calls.
+        tokens_per_image: Tokens of an image, used for reservations before the bill arrives; at least what the model
+            uses.
+        tokens_per_tile: The same for each of its 512 x 512 tiles.
+        believe: Whether bills below the reservation are believed if they can be true at all; if not, every call counts
+            in
+            full.
+        bad_in_a_row: Requests in a row without any answer that stop a run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -76,7 +90,11 @@ class EndpointSettings(BaseModel):
 
 
 def read_settings(fields: Mapping[str, Any]) -> EndpointSettings:
-    """Settings from a mapping; raises `DataError`, one line that names the first wrong field."""
+    """Read settings from a mapping.
+
+    Raises:
+        DataError: A field is wrong; one line names the first.
+    """
     try:
         return EndpointSettings.model_validate(fields)
     except ValidationError as error:
@@ -86,7 +104,10 @@ def read_settings(fields: Mapping[str, Any]) -> EndpointSettings:
 
 
 def back_off(number: int, key: str, settings: EndpointSettings) -> float:
-    """Seconds to wait after call `number` (from 1) for a question: doubled each time, less by up to half at random."""
+    """Return the seconds to wait after call `number` (from 1) for a question.
+
+    They double each time, less up to half at random.
+    """
     jitter = random.Random(f"{settings.seed} {key} {number}").uniform(0.5, 1)
     return min(settings.longest_wait, settings.first_wait * 2 ** min(number - 1, 50)) * jitter
 
@@ -102,7 +123,7 @@ def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
 def most_tokens(
     texts: Iterable[tuple[str, str]], size: tuple[int, int], kind: str, settings: EndpointSettings
 ) -> tuple[int, int]:
-    """Tokens in and out at most: no token is shorter than a byte, and the schema may be shown to the model too."""
+    """Return the most input and output tokens: a token has at least a byte, and the model may see the schema."""
     words = sum(len(text.encode(errors="replace")) for _, text in texts) + len(json.dumps(schema(kind)))
     tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
     image = settings.tokens_per_image + tiles * settings.tokens_per_tile
@@ -110,5 +131,5 @@ def most_tokens(
 
 
 def price_of(tokens: tuple[int, int], settings: EndpointSettings) -> int:
-    """What tokens in and out cost, in `UNIT`ths."""
+    """Return the price of input and output tokens, in `UNIT`ths."""
     return tokens[0] * round(settings.price_in * UNIT / 1e6) + tokens[1] * round(settings.price_out * UNIT / 1e6)
