@@ -214,7 +214,7 @@ SOURCES = (
         read=partial(read_coco, LVIS),
         build=build_coco,
         note="Images are those of COCO 2017: train2017 and val2017 are both needed (--images). Classes that are not "
-        "boxed exhaustively in an image are not asked about there; classes checked to be absent now and then are.",
+        "boxed exhaustively in an image are not asked about there; classes verified to be absent sometimes are.",
     ),
     Source(
         name="objects365",
@@ -233,7 +233,7 @@ SOURCES = (
         read=partial(read_coco, OBJECTS, lower=True, closed=True),
         build=build_coco,
         note="The JSON file of the training part is read as a whole and takes tens of gigabytes of memory. Misspelt "
-        "names are put right; the classes `Other ...` and `French` are not asked about.",
+        "names are corrected; the classes `Other ...` and `French` are not asked about.",
     ),
     Source(
         name="v3det",
@@ -251,7 +251,7 @@ SOURCES = (
         prompts=DETECT,
         read=partial(read_coco, V3DET),
         build=build_coco,
-        note="Classes lie above one another in a tree, so none is taken to be absent.",
+        note="Classes form a tree, so none is assumed to be absent.",
     ),
     Source(
         name="openimages",

@@ -133,7 +133,7 @@ SOURCES = (
         prompts=("{}",),
         read=read_llavar,
         build=build_llavar,
-        note="Of the two instruction files, 16k or 20k, the one that is there is read. LLaVA's 158,000 records, which "
+        note="Whichever of the two instruction files, 16k or 20k, exists is read. LLaVA's 158,000 records, which "
         "come first in both, are left out: take them from `llava`. chat_llavar.json (pre-training) is not used.",
     ),
 )

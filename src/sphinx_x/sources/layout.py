@@ -231,7 +231,7 @@ SOURCES = (
             "creative-graphic-design/huggingface-datasets_PubLayNet PubLayNet.py"
         ),
         prompts=PROMPTS,
-        note="The test split has no public annotations. train.json is read at once and wants much memory.",
+        note="The test split has no public annotations. train.json is read at once and needs much memory.",
         **_coco("{split}.json", "{split}"),
     ),
     Source(
@@ -297,8 +297,9 @@ SOURCES = (
         ),
         prompts=PROMPTS,
         note=(
-            "Wants the index files of the repository's folder indexed_files, so that no page of another split gets in. "
-            "MSCOCO_Format_Annotation.zip is not read: its classes do not match the set, as VGT's authors report."
+            "Needs the index files of the repository's folder indexed_files, so that no page of another split is "
+            "included. MSCOCO_Format_Annotation.zip is not read: its classes do not match the set, as VGT's authors "
+            "report."
         ),
         read=read_docbank,
         build=build_docbank,

@@ -118,8 +118,8 @@ SOURCES = (
         prompts=(FIND_POINTS,),
         read=partial(read_key_points, COCO_POSE),
         build=build_key_points,
-        note="Key points that are labelled though hidden are not told. People without key points (small ones, crowds) "
-        "are left out.",
+        note="Key points that are labelled although hidden are left out. People without key points (small ones, "
+        "crowds) are left out.",
     ),
     Source(
         name="unipose",
@@ -139,6 +139,6 @@ SOURCES = (
         read=partial(read_key_points, UNIKPT, least=LABELLED),
         build=build_key_points,
         note="The release names images without saying which of the 13 sets they are from, and some names occur in "
-        "several: those are set aside. The sets do not agree on what visible means, so all that is labelled is told.",
+        "several: those are set aside. The sets do not agree on what visible means, so all labelled points are given.",
     ),
 )

@@ -135,8 +135,8 @@ SOURCES = (
         prompts=(PROMPT,),
         read=read_ai2d,
         build=build_ai2d,
-        note="Options keep their order, in which the right one varies. Questions with `abcLabel` speak of letters that "
-        "are not in the image files: as for the benchmark, these are drawn over the texts, and such images go into "
+        note="Options keep their order, in which the right one varies. Questions with `abcLabel` refer to letters "
+        "that are not in the image files: as in the benchmark, these are drawn over the texts, and such images go into "
         "the shards. Categories, arrows and blobs are not used.",
     ),
     Source(

@@ -53,7 +53,7 @@ def as_markdown() -> str:
         "# Public sets",
         "",
         "What `sphinx-x data convert NAME RAW -o OUT` reads. `sphinx-x data sources --markdown` prints this page.",
-        "The layout of a release was taken from what is cited; where nothing could be cited it says so.",
+        "The layout of each release was taken from what is cited; `layout unverified` means that nothing was found.",
         "",
         "| name | set | task | the release holds |",
         "|---|---|---|---|",

@@ -108,8 +108,8 @@ DIALOGUE = (
         prompts=("{}",),
         read=read_flan_mini,
         build=build_flan_mini,
-        note="flan_mini.json (from flan_mini.json.zip) is read where the Parquet files are not there; it needs much "
-        "more memory.",
+        note="flan_mini.json (from flan_mini.json.zip) is read if there are no Parquet files; it needs much more "
+        "memory.",
     ),
     Source(
         name="openorca",

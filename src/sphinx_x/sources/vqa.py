@@ -171,7 +171,7 @@ SOURCES = (
         layout="https://visualqa.org/download.html; google-research/big_vision big_vision/datasets/vqa/vqa.py",
         read=partial(read_vqa, prefix="v2_"),
         build=partial(build_vqa, answer=itemgetter("multiple_choice_answer")),
-        note="Images are COCO's train2014 and val2014, to be had there.",
+        note="Images are COCO's train2014 and val2014, available there.",
     ),
     VQA(
         name="okvqa",
@@ -221,8 +221,8 @@ SOURCES = (
         prompts=(PROMPT, "{}"),
         read=read_visual_genome,
         build=build_visual_genome,
-        note="There is one split. Short answers are put in lower case without a full stop, as VQA's are; "
-        f"those of more than {PHRASE} words stand after the bare question.",
+        note="There is one split. Short answers are in lower case without a full stop, like VQA's; "
+        f"those of more than {PHRASE} words follow the bare question.",
     ),
     VQA(
         name="clevr",
@@ -253,7 +253,7 @@ SOURCES = (
         "https://huggingface.co/datasets/facebook/textvqa; phiyodr/vqaloader README.md",
         read=read_textvqa,
         build=build_textvqa,
-        note="Some images lie on their side. They are turned upright, and copied into the shards, where OpenImages' "
+        note="Some images lie on their side. They are turned upright, and copied into the shards, if OpenImages' "
         "train-images-boxable-with-rotation.csv is in the folder. Rosetta's OCR tokens are not used.",
     ),
 )
