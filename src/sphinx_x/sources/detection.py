@@ -101,7 +101,14 @@ def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | Part]:
 
 
 def read_coco(pattern: str, raw: Raw, lower: bool = False, closed: bool = False) -> Iterator[Record]:
-    """Images with their boxes; lower: names are in title case; closed: every object of every class is boxed."""
+    """Yield images with their boxes.
+
+    Args:
+        pattern: The annotation file.
+        raw: The release.
+        lower: Whether names are in title case and are lowered.
+        closed: Whether every object of every class is boxed.
+    """
     content = raw.json(pattern)
     names = {entry["id"]: spoken(entry["name"], lower) for entry in content["categories"]}
     for record in coco_records(content):

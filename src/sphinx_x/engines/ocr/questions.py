@@ -326,7 +326,7 @@ def _spoken(words: Sequence[Word]) -> list[Word]:
 
 
 def shown(place: Box, size: tuple[int, int]) -> Box | None:
-    """A box clipped to a picture of this size and rounded to tenths of a pixel; None where less than one is left."""
+    """Return a box clipped to a picture of this size, in tenths of a pixel; None if less than one is left."""
     x1, y1, x2, y2 = clipped = clip(place, size)
     if min(sides(clipped)) < 1:
         return None
