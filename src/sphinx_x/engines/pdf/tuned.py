@@ -117,7 +117,7 @@ ODDEST_ASPECT = 1.5
 
 # Letters set apart (`tracking`)
 TRACKED = (0.12, 1.5)
-"""Em; the least spacing of tracked letters [tests; -]"""
+"""Em; the range of spacing of tracked letters [tests; -]"""
 TRACKING_EVEN = 0.1
 """Em; the largest difference between gaps of one tracking, since letters are kerned [tests; 0, 0]"""
 TRACKING_PLACED = 0.75
