@@ -5,7 +5,7 @@
 
 No document is of a texlive package, from which all training documents come, and no document is in both sets. The
 packages are Debian 12's at the versions named here; they are fetched with `apt-get download` (needs `apt-get update`
-once). The crops are made by the same rules as those of the training data (`sphinx_x.engines.nano.lines`: 150 dpi, a
+once). The crops are made by the same rules as those of the training data (`sphinx_x.engines.nano.judging`: 150 dpi, a
 margin of 2 to 5 pixels, text of the text layer after NFKC with single spaces, lines whose text layer is plainly wrong
 left out by the rules named there), and by these on top, since a wrong label counts here as an error of the reader:
 
@@ -34,7 +34,10 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image
 
-from sphinx_x.engines.nano.lines import LEADERS, MARGINS, MAX_PAGE_SIDE, SCALE, Crop, Glyphs, RenderedPage, judge_text
+from sphinx_x.engines.nano.judging import ROW, judge_text
+from sphinx_x.engines.nano.line_pieces import Piece
+from sphinx_x.engines.nano.lines import MARGINS, Crop, RenderedPage, too_large_or_small
+from sphinx_x.engines.pdf.text_layer import Characters
 
 MIN_CHARS, MAX_CHARS, MIN_ALNUM = 6, 90, 3
 MIN_MONO_SPACE = 0.5
@@ -294,45 +297,49 @@ def read_document(path: Path, seed: str, count: int, drops: Counter) -> list[Cro
     """Up to `count` lines of a document, by page; `drops` counts the rules that left lines out."""
     rng = random.Random(seed)
     document = pdfium.PdfDocument(path)
+    document.init_forms()
     numbers = list(range(len(document)))
     rng.shuffle(numbers)
     chosen: dict[str, Crop] = {}
     for number in numbers[:MAX_PAGES]:
-        page = document[number]
-        if page.get_rotation() or max(page.get_size()) * SCALE > MAX_PAGE_SIDE:
-            drops["page rotated or very large"] += 1
+        if too_large_or_small(document, number):
+            drops["page very large or very small"] += 1
             continue
         limit = min(count, len(chosen) + PER_PAGE)
-        rendered = RenderedPage(page, number)
+        rendered = RenderedPage(document, number)
         rng.shuffle(rendered.lines)
-        for line in rendered.lines:
+        for piece in rendered.lines:
             if len(chosen) >= limit:
                 break
-            crop = cut_line(rendered, line, rng)
-            rule = crop if isinstance(crop, str) else judge_crop(crop)
-            if rule is None and crop.text in chosen:
-                rule = "text twice in the document"
-            if rule is None:
-                chosen[crop.text] = crop
-            else:
+            crop = cut_line(rendered, piece, rng)
+            if isinstance(crop, str):
+                drops[crop] += 1
+            elif rule := judge_crop(crop):
                 drops[rule] += 1
+            elif crop.text in chosen:
+                drops["text twice in the document"] += 1
+            else:
+                chosen[crop.text] = crop
     document.close()
     return sorted(chosen.values(), key=lambda crop: crop.page)
 
 
-def cut_line(page: RenderedPage, line: list[int], rng: random.Random) -> Crop | str:
-    """The crop of a line, or the rule that leaves it out."""
-    rule = judge_text(page.glyphs, line, rng) or judge_spaces(page.glyphs, line)
+def cut_line(page: RenderedPage, piece: Piece, rng: random.Random) -> Crop | str:
+    """The crop of a piece of a line, or the rule that leaves it out."""
+    rule = judge_text(page.chars, piece, rng) or judge_spaces(page.chars, piece)
+    if piece.leaders:
+        rule = rule or "dot leaders"
     margins = (rng.randint(*MARGINS), rng.randint(*MARGINS), rng.randint(*MARGINS), rng.randint(*MARGINS))
-    return rule or page.cut(line, line, margins)
+    return rule or page.cut(piece, piece, margins)
 
 
-def judge_spaces(glyphs: Glyphs, line: list[int]) -> str | None:
+def judge_spaces(chars: Characters, piece: Piece) -> str | None:
     """The rule about spaces in monospaced fonts."""
-    for last, index in pairwise(line):
-        gap = glyphs.box[index, 0] - glyphs.box[last, 2]
-        mono = glyphs.font[index].mono and glyphs.font[last].mono
-        if glyphs.space_before[index] and mono and gap < MIN_MONO_SPACE * glyphs.em[index]:
+    for before, word in pairwise(piece.chars):
+        last, first = before[-1], word[0]
+        gap = chars.box[first, 0] - chars.box[last, 2]
+        mono = chars.font[first].mono and chars.font[last].mono
+        if mono and gap < MIN_MONO_SPACE * chars.size[first]:
             return "narrow space in a monospaced font"
     return None
 
@@ -344,8 +351,8 @@ def judge_crop(crop: Crop) -> str | None:
         return "shorter than 6 or longer than 90 characters"
     if sum(char.isalnum() for char in text) < MIN_ALNUM:
         return "fewer than 3 letters and digits"
-    if LEADERS.search(text):
-        return "dot leaders"
+    if ROW.search(text):
+        return "one sign over and over"
     grey = np.asarray(Image.open(io.BytesIO(crop.png)).convert("L")).astype(int)
     paper = np.bincount(grey.ravel()).argmax()
     for left, right in pairwise(crop.words):

@@ -44,7 +44,9 @@ from PIL import Image
 
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.pdf.languages import language
-from sphinx_x.engines.pdf.page import QUARTERS, Page, read_page, render
+from sphinx_x.engines.pdf.page import Page, read_page
+from sphinx_x.engines.pdf.picture import render, scale_for
+from sphinx_x.engines.pdf.turns import QUARTERS
 from sphinx_x.errors import MissingToolError
 
 LABELS = Path(__file__).with_suffix(".json")
@@ -119,7 +121,7 @@ def pick(kept: Path, pdfs: Path, out: Path, count: int, seed: int, only: str) ->
 def upright(document: pdfium.PdfDocument, number: int, turned: int) -> Image.Image:
     """A page's picture for the readers, its text upright."""
     page = document[number]
-    image, _, _ = render(page, round(max(page.get_size()) * DPI / 72))
+    image, _ = render(page, scale_for(page, round(max(page.get_size()) * DPI / 72)))
     page.close()
     return image.transpose(QUARTERS[turned - 1]) if turned else image
 

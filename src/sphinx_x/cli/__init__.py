@@ -18,6 +18,7 @@ from typer.exceptions import Abort, TyperException
 
 from sphinx_x import __version__
 from sphinx_x.cli import early
+from sphinx_x.cli.chatting import Seed, Stop, Temperature, TopP, check_drawing, open_pictures, say
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.evaluation import evaluation, score
@@ -59,25 +60,19 @@ Device = Annotated[
     typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
 ]
 Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU.")]
-Temperature = Annotated[
-    float | None, typer.Option(min=0, help="Draw tokens at this temperature; 0, and by default: the most probable.")
-]
-TopP = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Draw from the most probable tokens with this share together.")
-]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of what is drawn.")]
-Stop = Annotated[
-    list[str] | None, typer.Option(help="End the answer before this text (as it is: no escapes); repeatable.")
-]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 @app.command()
 def chat(
-    image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
+    image: Annotated[str | None, typer.Argument(help="An image, a PDF or a video; `-` or nothing: text only.")] = None,
     question: Annotated[str | None, typer.Argument(help="The question; without one, a chat of several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of a video: so many, spread evenly; by default the one in its middle."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Draw what the answer points at into this image.")
     ] = None,
@@ -90,18 +85,14 @@ def chat(
     bits: Bits = None,
 ) -> None:
     """Ask about an image, stream the answer, and list what it points at (in pixels; a PDF: at 150 dpi)."""
-    from sphinx_x.drawing import picture_form
-    from sphinx_x.images import open_image
-
     # faults in the input are reported before the model is loaded
-    picture = None if image in (None, "-") else open_image(str(image), page=page)
+    pictures = open_pictures(None if image == "-" else image, page, frames)
+    sizes = [picture.size for picture in pictures]
     if out is not None:
-        picture_form(out)
-        if picture is None:
-            raise SphinxXError("--out draws into the image, and there is none")
+        check_drawing(out, pictures)
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
-    early.refuse(model, [picture.size] if picture else [])
+    early.refuse(model, sizes)
     with early.imports():
         from sphinx_x.inference import SphinxX
 
@@ -110,9 +101,9 @@ def chat(
     options = {"max_new_tokens": max_new_tokens} | {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()
     if question is not None:
-        _stream(session, question, picture, out, options)
+        say(session, question, pictures, out, options)
         return
-    sphinx.check([picture.size] if picture else [])  # nothing was known before about a hub id
+    sphinx.check(sizes)  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -121,25 +112,8 @@ def chat(
             break
         if not question.strip():
             break
-        _stream(session, question, None if session.images else picture, out, options)
-
-
-def _stream(session: Any, question: str, picture: Any, out: Path | None, options: dict[str, Any]) -> None:
-    from sphinx_x.drawing import save_picture
-    from sphinx_x.inference.showing import describe_places, draw_answer
-
-    for piece in session.ask(question, picture, stream=True, **options):
-        print(piece, end="", flush=True)
-    print(flush=True)
-    for line in describe_places(session.last):
-        print(line, flush=True)
-    doubt = session.sphinx.model.config.ability().doubt(session.probability)
-    if doubt is not None:
-        print(f"note: {doubt}", file=sys.stderr)
-    if out is not None and session.last.points_at_something:
-        save_picture(draw_answer(session.images[0], session.last), out)
-    elif out is not None:
-        print(f"note: the answer points at nothing, {out} is not written", file=sys.stderr)
+        say(session, question, pictures, out, options)
+        pictures = []
 
 
 Document = Annotated[str, typer.Argument(help="An image or a PDF.")]

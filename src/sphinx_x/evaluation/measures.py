@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Measure(Protocol):
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below, and 0 where below is 0."""
+    """Above / below, and 0 where below is 0."""
     return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) != 0)
 
 
@@ -70,8 +70,13 @@ class Mean:
 
 @dataclass(frozen=True)
 class YesNo:
-    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE). What cannot be read is wrong and
-    is no `yes`. headline: which of them comes first."""
+    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE).
+
+    An answer that cannot be read is wrong and is not a `yes`.
+
+    Attributes:
+        headline: Which of the scores comes first.
+    """
 
     headline: str = "accuracy"
     scale: float = 1.0
@@ -100,47 +105,59 @@ class YesNo:
 
 @dataclass(frozen=True)
 class Together:
-    """The share of groups of items all of which are right (circular evaluation, fact pairs).
+    """Shares of groups of items all of which are right (rotations of a question, pairs), one for each way to group.
 
-    group: what the items of one group have in common; headline: what this score is called. The mean over single items
-    comes second, as `plain`.
+    groups: what the items of one group have in common, None for an item that is in none, by the name of the score; the
+    headline first. `each` makes a group of every item: the plain accuracy.
     """
 
-    group: Callable[[Item], str]
-    headline: str = "circular"
+    groups: Mapping[str, Callable[[Item], str | None]]
     scale: float = 1.0
 
+    @property
+    def headline(self) -> str:
+        """The first way to group."""
+        return next(iter(self.groups))
+
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
-        """Groups that are all right and groups, told at the last item of each; scores, and ones."""
-        last = {self.group(item): number for number, (item, _) in enumerate(rows)}
-        right: dict[str, bool] = {}
-        for item, verdict in rows:
-            right[self.group(item)] = right.get(self.group(item), True) and verdict.score == 1
-        found = np.zeros((len(rows), 4))
-        for group, number in last.items():
-            found[number, :2] = right[group], 1
-        found[:, 2] = [verdict.score for _, verdict in rows]
-        found[:, 3] = 1
+        """For each way groups that are all right, and groups: both told at the last item of each."""
+        found = np.zeros((len(rows), 2 * len(self.groups)))
+        for place, group in enumerate(self.groups.values()):
+            last: dict[str, int] = {}
+            wrong: set[str] = set()
+            for number, (item, verdict) in enumerate(rows):
+                key = group(item)
+                if key is not None:
+                    last[key] = number
+                    wrong |= {key} if verdict.score < 1 else set()
+            for key, number in last.items():
+                found[number, 2 * place : 2 * place + 2] = key not in wrong, 1
         return found
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Groups, then items."""
-        return {
-            self.headline: self.scale * ratio(sums[..., 0], sums[..., 1]),
-            "plain": self.scale * ratio(sums[..., 2], sums[..., 3]),
-        }
+        """A share for each way."""
+        pairs = sums.reshape(*sums.shape[:-1], len(self.groups), 2)
+        shares = self.scale * ratio(pairs[..., 0], pairs[..., 1])
+        return {name: shares[..., number] for number, name in enumerate(self.groups)}
+
+
+def each(item: Item) -> str:
+    """Every item by itself."""
+    return str(item.index)
 
 
 @dataclass(frozen=True)
 class ByKind:
-    """The mean over kinds of the mean over items (a macro average), with the mean of every kind.
+    """The means over the items of every kind, and what they come to.
 
-    kinds: their names, in order; weights: what each counts, 1 by default.
+    kinds: their names, in order; headline: what the whole is called; scale: what is shown for 1; whole: `macro` for the
+    mean over the kinds that occur, `items` for that over all items, `sum` for the sum over the kinds.
     """
 
     kinds: tuple[str, ...]
     headline: str = "mean of kinds"
     scale: float = 1.0
+    whole: Literal["macro", "items", "sum"] = "macro"
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
         """For every kind scores, and ones."""
@@ -150,11 +167,51 @@ class ByKind:
         return found.reshape(len(rows), 2 * len(self.kinds))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """The macro average over the kinds that occur, then each."""
+        """The whole, then each kind that occurs."""
         table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
         means = self.scale * ratio(table[..., 0], table[..., 1])
-        there = (table[..., 1] > 0).sum(axis=-1)
-        return {self.headline: ratio(means.sum(axis=-1), there)} | {k: means[..., n] for n, k in enumerate(self.kinds)}
+        if self.whole == "items":
+            whole = self.scale * ratio(table[..., 0].sum(axis=-1), table[..., 1].sum(axis=-1))
+        else:
+            whole = means.sum(axis=-1)
+            if self.whole == "macro":
+                whole = ratio(whole, (table[..., 1] > 0).sum(axis=-1))
+        there = {kind: means[..., n] for n, kind in enumerate(self.kinds) if np.any(table[..., n, 1] != 0)}
+        return {self.headline: whole, **there}
+
+
+def _whole(item: Item, verdict: Verdict) -> tuple[float, float]:
+    return verdict.score, 1.0
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The mean over all items, then that of every group; an item may be in several groups.
+
+    groups: their names, in order; those without an item are left out; of: the groups of an item; parts: what an item
+    adds above and below the line (its score and 1 by default).
+    """
+
+    groups: tuple[str, ...]
+    of: Callable[[Item], Collection[str]]
+    headline: str = "accuracy"
+    scale: float = 1.0
+    parts: Callable[[Item, Verdict], tuple[float, float]] = _whole
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """Above and below the line: of all, then of every group."""
+        found = np.zeros((len(rows), 1 + len(self.groups), 2))
+        for number, (item, verdict) in enumerate(rows):
+            places = [0, *(1 + self.groups.index(group) for group in self.of(item))]
+            found[number, places] = self.parts(item, verdict)
+        return found.reshape(len(rows), -1)
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """All, then each group that occurs."""
+        table = sums.reshape(*sums.shape[:-1], 1 + len(self.groups), 2)
+        means = self.scale * ratio(table[..., 0], table[..., 1])
+        names = (self.headline, *self.groups)
+        return {name: means[..., n] for n, name in enumerate(names) if n == 0 or np.any(table[..., n, 1] != 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +269,11 @@ def _interval(drawn: np.ndarray) -> tuple[float, float]:
 
 
 def calibration_error(probabilities: Sequence[float], right: Sequence[float], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017): the mean distance between how sure answers are and how often they
-    are right, over equally wide bins of the probability."""
+    """Return the expected calibration error (Guo et al. 2017).
+
+    It is the mean distance between how sure answers are and how often they are right, over equally wide bins of the
+    probability.
+    """
     sure, true = np.asarray(probabilities, float), np.asarray(right, float)
     places = np.minimum((sure * bins).astype(int), bins - 1)
     total = 0.0

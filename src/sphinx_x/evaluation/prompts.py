@@ -8,3 +8,6 @@ UNANSWERABLE = (
 BOX = "Please provide the bounding box coordinate of the region this sentence describes: {}."
 LETTER = "Answer with the option's letter from the given choices directly."
 LETTER_PREFIX = "The answer is"
+OPTIONS = f"{{}}\n{LETTER}"
+CHINESE_OPTIONS = "{}\n请直接回答选项字母。"
+"""The same in Chinese, as LLaVA asks it."""

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.evaluation.items import Item, Picture, PictureFile, PictureText
-from sphinx_x.work.files import read_lines
+from sphinx_x.evaluation.items import Item, Picture, PictureCell, PictureFile, PictureText
 
 Folders = tuple[Path, ...]
 Reader = Callable[[Path, Folders], Iterator[Item]]
@@ -35,7 +34,7 @@ def entry(path: Path, number: int) -> Iterator[None]:
         raise DataError(f"{path}, entry {number}: {error}") from error
     except KeyError as error:
         raise DataError(f"{path}, entry {number}: has no {error.args[0]!r}") from error
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as error:
         raise DataError(f"{path}, entry {number}: {one_line(error)}") from error
 
 
@@ -43,12 +42,28 @@ def load(path: Path) -> Any:
     """What a JSON file holds, or the lines of a JSONL file. Raises `DataError` where it is neither."""
     try:
         if path.suffix in (".jsonl", ".ndjson"):
-            return read_lines(path)
+            return json_lines(path)
         return json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: {one_line(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON file: {one_line(error)}") from error
+
+
+def json_lines(path: Path) -> list[Any]:
+    """The lines of a file, each a JSON text; empty ones are left out. Raises `DataError` for any other."""
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: not JSON") from error
+    return rows
 
 
 def rows_of(path: Path, *keys: str) -> list[Mapping[str, Any]]:
@@ -67,6 +82,22 @@ def rows_of(path: Path, *keys: str) -> list[Mapping[str, Any]]:
     if not content:
         raise DataError(f"{path}: holds no questions")
     return list(content)
+
+
+def rows_by_id(path: Path, id_key: str) -> list[Mapping[str, Any]]:
+    """The entries of a JSON object whose keys are their ids, or of a list, in the order of the file.
+
+    id_key: under which an entry gets its id. Raises `DataError` where there are none.
+    """
+    content = load(path)
+    if not isinstance(content, Mapping):
+        return rows_of(path)
+    for name, row in content.items():
+        if not isinstance(row, Mapping):
+            raise DataError(f"{path}, entry {name}: not an object")
+    if not content:
+        raise DataError(f"{path}: holds no questions")
+    return [{id_key: name, **row} for name, row in content.items()]
 
 
 def is_published(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -115,8 +146,10 @@ def published_item(row: Mapping[str, Any], number: int, folders: Folders) -> Ite
 
 
 def pictures_at(path: object, folders: Folders) -> tuple[Picture, ...]:
-    """The picture that an entry names, none where it names none. Paths begin where their list was made: a leading
-    `data/` is the folder of the data."""
+    """Return the picture that an entry names, if it names one.
+
+    A leading `data/` is left out: it is the folder in which the list was made.
+    """
     if path is None or path == "":
         return ()
     if not isinstance(path, str):
@@ -146,8 +179,10 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def lettered(options: Iterable[str]) -> dict[str, str]:
-    """Options by letters from A on."""
-    return {chr(ord("A") + number): option for number, option in enumerate(options)}
+    """Options by letters from A on. Raises `DataError` for one text in place of a list of them."""
+    if isinstance(options, str):
+        raise DataError(f"options must be a list of texts, not {options!r}")
+    return {chr(ord("A") + number): option for number, option in enumerate(texts(list(options)))}
 
 
 def listing(options: Mapping[str, str]) -> str:
@@ -211,6 +246,22 @@ def table_picture(path: Path, name: str, places: Mapping[str, tuple[int, int]], 
     if column not in places:
         raise DataError(f"column {column} holds no picture")
     return PictureText(path, name, *places[column])
+
+
+def parquet(path: Path, pictures: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Picture]]]:
+    """The rows of a Parquet file, and the pictures that each has, by column, read from there each time.
+
+    pictures: the columns that may hold one.
+    """
+    from sphinx_x.data.parquet import ParquetRows
+
+    rows = ParquetRows(path, without=pictures)
+    there = ParquetRows(path, columns=list(pictures))
+    for number in range(len(rows)):
+        held = {column for column, value in there[number].items() if value is not None}
+        names = {column: f"{path.parent.name}/{path.stem}/{number}/{column}" for column in sorted(held)}
+        cells: dict[str, Picture] = {column: PictureCell(path, name, number, column) for column, name in names.items()}
+        yield rows[number], cells
 
 
 def numbered(items: Iterable[Item]) -> Iterator[Item]:

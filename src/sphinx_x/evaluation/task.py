@@ -6,12 +6,14 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.judging import Judging
 from sphinx_x.evaluation.measures import Mean, Measure
 from sphinx_x.evaluation.readers import Reader
 from sphinx_x.model.views import ViewGrid
@@ -38,23 +40,27 @@ class Reading:
 class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
-    annotations: of the questions' file; images: folders of the pictures (the data folder itself and that of the
-    questions are looked through as well); items: how many questions the release has.
+    annotations: of the questions' file; images: folders of the pictures (the data folder itself, that of the
+    questions and `images` there are looked through as well); items: how many questions the release has; read: reads
+    this split, where the task's own reader cannot tell it (one file of all splits).
     """
 
     annotations: tuple[str, ...]
     images: tuple[str, ...] = ()
     items: int | None = None
+    read: Reader | None = None
 
     def find(self, root: Path) -> Path | None:
-        """The file (or folder) of the questions below a folder; None where there is none."""
-        return next((path for pattern in self.annotations for path in sorted(root.glob(pattern))), None)
+        """The file (or folder) of the questions below a folder, or that folder itself; None where there is none."""
+        below = (path for pattern in self.annotations for path in sorted(root.glob(pattern)))
+        meant = any(fnmatchcase(root.resolve().name, pattern.rsplit("/", 1)[-1]) for pattern in self.annotations)
+        return next(below, root if meant and root.is_dir() else None)
 
     def folders(self, root: Path, annotation: Path) -> tuple[Path, ...]:
         """The folders in which pictures are looked for."""
         beside = annotation if annotation.is_dir() else annotation.parent
         named = [path for pattern in self.images for path in sorted(root.glob(pattern)) if path.is_dir()]
-        return tuple(dict.fromkeys([*named, beside, root]))
+        return tuple(dict.fromkeys([*named, beside, beside / "images", root]))
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,10 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
-        judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
+        video: Whether its pictures are frames of videos (`--frames`).
+        whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
+            clusters then.
+        judging: How a judge (`--judge`) is asked, where the benchmark wants one; `score` is an approximation then.
     """
 
     name: str
@@ -99,7 +108,9 @@ class Task:
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     note: str = ""
-    judged: bool = False
+    whole: bool = False
+    video: bool = False
+    judging: Judging | None = None
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""
@@ -141,6 +152,11 @@ class Chosen:
     def files(self) -> Files:
         """Where its files lie."""
         return self.task.splits[self.split]
+
+    @property
+    def read(self) -> Reader:
+        """Reads its file of questions."""
+        return self.files.read or self.task.read
 
 
 def find_task(name: str) -> list[Chosen]:

@@ -68,7 +68,7 @@ def test_text_under_a_bar_is_not_read(tmp_path, bar: str, size: float):
     text = words(read(path))
     assert text.startswith(" ".join(PROSE)) and text.endswith("A note below.")
     assert not [word for word in SECRET.split() if word in text]
-    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path)[0], 0), random.Random(1), Counter(), 99))
+    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path), 0), random.Random(1), Counter(), 99))
     assert crops and not [crop.text for crop in crops if any(word in crop.text for word in SECRET.split())]
 
 
@@ -91,7 +91,7 @@ def test_text_under_an_annotation_is_not_read(tmp_path, looks: str):
     page = PageOf([*paragraph(PROSE, 60, 700), show(SECRET, 60, 600)], more="/Annots[1000 0 R]")
     path = Pdf([page], objects=objects).write(tmp_path / "a.pdf")
     assert words(read(path)) == " ".join(PROSE)
-    crops = line_crops(RenderedPage(pdfium.PdfDocument(path)[0], 0), random.Random(1), Counter(), 99)
+    crops = line_crops(RenderedPage(pdfium.PdfDocument(path), 0), random.Random(1), Counter(), 99)
     assert all("Patient" not in crop.text for crop in crops)
 
 
@@ -150,7 +150,7 @@ def test_negative_sizes(tmp_path, size: float):
     path = Pdf([PageOf(operators)]).write(tmp_path / "a.pdf")
     page = read(path)
     assert page.turned == 0 and words(page) == " ".join(PROSE)
-    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path)[0], 0), random.Random(1), Counter(), 9))
+    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path), 0), random.Random(1), Counter(), 9))
     assert sorted(crop.text for crop in crops) == sorted(PROSE)
 
 
@@ -180,7 +180,7 @@ def test_letters_that_are_placed_apart_make_words(tmp_path, tracking: float, tex
     path = Pdf([PageOf(operators)]).write(tmp_path / "a.pdf")
     assert words(read(path)) == " ".join([text, *PROSE])
     drops: Counter[str] = Counter()
-    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path)[0], 0), random.Random(1), drops, 99))
+    crops = list(line_crops(RenderedPage(pdfium.PdfDocument(path), 0), random.Random(1), drops, 99))
     assert len(crops) >= 2 and all(crop.text in [text, *PROSE] for crop in crops if len(crop.text) > 3)
 
 

@@ -1,7 +1,7 @@
-"""Formulas: which lines are one, and the pieces of a line that stand above or below it put into it.
+"""Formulas: which lines are formulas, and joining a line with its pieces above and below it.
 
-Numerators, limits, exponents and labels of arrows come as lines of their own. Such a piece is short and without words,
-or of smaller letters; it belongs to the line whose width it is in and whose height it reaches into.
+Numerators, limits, exponents and labels of arrows arrive as lines of their own. Such a piece is short and has no words,
+or its letters are smaller; it belongs to the line whose width contains it and whose height it overlaps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sphinx_x.boxes import union
-from sphinx_x.engines.pdf.words import Line, Word, is_cjk
+from sphinx_x.engines.pdf.scripts import is_cjk
+from sphinx_x.engines.pdf.tuned import (
+    FORMULA_BESIDE,
+    FORMULA_HIGHEST,
+    FORMULA_LONGEST,
+    FORMULA_NEAR,
+    FORMULA_PIECE,
+    FORMULA_REACH,
+    FORMULA_SMALL,
+    FORMULA_WINDOW,
+)
+from sphinx_x.engines.pdf.words import Line, Word
 
 MATHS = re.compile(
     r"[=+\u2212<>\u2264\u2265\u2208\u2211\u222b\u220f\u221a\u2202\u2207\u2192\u21d2\u00b1\u00d7\u22c5^|/()\[\]{}\u221e\u2261\u2248]"
@@ -21,23 +32,11 @@ WORD = re.compile(r"[^\W\d_]{3,}")
 FUNCTIONS = re.compile(
     r"\b(?:sin|cos|tan|log|exp|lim|max|min|sup|inf|det|dim|ker|mod|arg|gcd|and|for|all|with|otherwise)\b"
 )
-LONGEST = 120
-"""Characters of a line that may be a formula."""
-PIECE, SMALL = 16, 0.82
-"""Characters of a piece without words; size of a piece's letters to those of its line."""
-REACH, NEAR = 0.15, 0.15
-"""Share of a piece's height inside the height of its line; em of white to it where the letters are smaller."""
-BESIDE = 1.0
-"""Em beside a formula, where its pieces may stand as well."""
-WINDOW = 24
-"""Lines, from the piece upwards, among which its line is looked for."""
-HIGHEST = 6.0
-"""Em; a taller line takes no pieces."""
 
 
 def formula(line: Line) -> bool:
-    """Whether a line is set as a formula: signs and single letters, hardly a word."""
-    if line.mono or len(line.marks) > LONGEST:
+    """Return whether a line is set as a formula: symbols and single letters, hardly a word."""
+    if line.mono or len(line.marks) > FORMULA_LONGEST:
         return False
     long = sum(len(word.text) for word in line.words if len(word.text) > 3 and word.text.isalpha())
     if 2 * long > len(line.marks):
@@ -47,11 +46,11 @@ def formula(line: Line) -> bool:
 
 
 def gathered(lines: Sequence[Line]) -> list[Line]:
-    """Lines that run from left to right, pieces put into theirs."""
+    """Return left-to-right lines, with the pieces of formulas joined to their lines."""
     pieces = [line for line in lines if _piece(line)]
     small = min((line.size for line in lines), default=0.0)
     largest = max((line.size for line in lines), default=0.0)
-    if not pieces and small >= SMALL * largest:
+    if not pieces and small >= FORMULA_SMALL * largest:
         return list(lines)
     order = sorted(lines, key=lambda line: line.place[1])
     tops = [line.place[1] for line in order]
@@ -59,7 +58,7 @@ def gathered(lines: Sequence[Line]) -> list[Line]:
     inside: set[int] = set()
     short = set(map(id, pieces))
     for line in sorted(lines, key=lambda line: len(line.marks)):
-        if len(line.marks) > LONGEST or (id(line) not in short and line.size >= SMALL * largest):
+        if len(line.marks) > FORMULA_LONGEST or (id(line) not in short and line.size >= FORMULA_SMALL * largest):
             continue
         host = _host(line, order, tops, id(line) in short, inside)
         if host is not None:
@@ -69,40 +68,45 @@ def gathered(lines: Sequence[Line]) -> list[Line]:
 
 
 def _piece(line: Line) -> bool:
-    if len(line.marks) > PIECE:
+    if len(line.marks) > FORMULA_PIECE:
         return False
     text = line.text
     return (
-        len(text) <= PIECE and not line.rtl and not any(map(is_cjk, text)) and not WORD.search(FUNCTIONS.sub("", text))
+        len(text) <= FORMULA_PIECE
+        and not line.rtl
+        and not any(map(is_cjk, text))
+        and not WORD.search(FUNCTIONS.sub("", text))
     )
 
 
 def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool, inside: set[int]) -> Line | None:
-    """The line that a piece belongs to: the one it reaches into most."""
+    """Return the line that a piece belongs to, which is the one it overlaps most."""
     x = (line.place[0] + line.place[2]) / 2
-    aside = BESIDE * line.size if short else 0.0
+    aside = FORMULA_BESIDE * line.size if short else 0.0
     best, host = 0.0, None
     end = bisect.bisect_right(tops, line.place[3] + line.size)
-    for other in order[max(end - WINDOW, 0) : end]:
+    for other in order[max(end - FORMULA_WINDOW, 0) : end]:
         if other is line or id(other) in inside or other.rtl:
             continue
         if line.place[0] > other.place[2] + aside or line.place[2] < other.place[0] - aside:
             continue
         if not other.place[0] <= x <= other.place[2] and not formula(other):
             continue
-        if len(other.marks) <= len(line.marks) or other.place[3] - other.place[1] > HIGHEST * other.size:
+        if len(other.marks) <= len(line.marks) or other.place[3] - other.place[1] > FORMULA_HIGHEST * other.size:
             continue
-        small = line.size < SMALL * other.size and line.place[2] - line.place[0] < other.place[2] - other.place[0]
+        small = (
+            line.size < FORMULA_SMALL * other.size and line.place[2] - line.place[0] < other.place[2] - other.place[0]
+        )
         shared = min(line.place[3], other.place[3]) - max(line.place[1], other.place[1])
         high = line.place[3] - line.place[1]
-        share = (shared + (NEAR * other.size if small else 0)) / max(high, 1e-6)
-        if share > best and ((short and share >= REACH) or small):
+        share = (shared + (FORMULA_NEAR * other.size if small else 0)) / max(high, 1e-6)
+        if share > best and ((short and share >= FORMULA_REACH) or small):
             best, host = share, other
     return host
 
 
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
-    """A line with its pieces, each whole and after the words it is over; one of running text keeps its height."""
+    """Return a line with its pieces, each in one run after the words that it is over; running text keeps its height."""
     whole = formula(line)
     out = replace(line)
     places: dict[int, list[Line]] = {}

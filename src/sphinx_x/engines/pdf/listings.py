@@ -1,7 +1,7 @@
-"""Listings between ruled lines or in a frame: code, a session at a terminal, a file. They are no tables.
+"""Listings between ruled lines or in a frame: code, a terminal session, a file. They are not tables.
 
-A listing is set in letters of one width, or its lines read like code; its columns, if it has any, are not those of a
-table: rows of one number of cells that begin one below the other.
+A listing is set in a monospaced font, or its lines read like code. Its columns, if any, are not those of a table, which
+has rows of the same number of cells that begin one below the other.
 """
 
 from __future__ import annotations
@@ -10,14 +10,9 @@ import re
 from collections.abc import Sequence
 
 from sphinx_x.boxes import Box
+from sphinx_x.engines.pdf.tuned import CODE_ALIGNED, CODE_CELL, LISTING_ROWS, LISTING_SHARE, REGULAR_ROWS
 from sphinx_x.engines.pdf.words import Line, Word
 
-ROWS, MOST = 2, 0.6
-"""Rows of a listing at least; share of the rows that are set, or read, like code."""
-CELL, SAME = 1.0, 0.5
-"""Em of white between two cells; between places that are one below the other."""
-REGULAR = 0.8
-"""Share of rows with the same cells, from which rows are those of a table."""
 KEYWORDS = (
     "if|elif|else|for|while|do|def|class|import|from|return|raise|try|except|finally|with|switch|case|break|continue|"
     "function|local|var|let|const|static|public|private|protected|void|int|char|float|double|struct|enum|typedef|"
@@ -39,19 +34,19 @@ Cell = tuple[float, str]
 
 
 def is_listing(rows: Sequence[Sequence[tuple[Line, Box]]]) -> bool:
-    """Whether rows of lines between two ruled lines are a listing: most of them set or written like code."""
+    """Return whether rows of lines between two ruled lines are a listing: most are set or written like code."""
     plain = [row for row in map(_without_number, rows) if row]
-    if len(plain) < ROWS:
+    if len(plain) < LISTING_ROWS:
         return False
     cells = [_cells(row) for row in plain]
     em = max(word.size for row in plain for word, _ in row)
-    mono = sum(len(row) for row in plain if _mono(row)) >= MOST * sum(map(len, plain))
-    written = sum(bool(CODE.search(row[0][1])) for row in cells) >= MOST * len(cells)
+    mono = sum(len(row) for row in plain if _mono(row)) >= LISTING_SHARE * sum(map(len, plain))
+    written = sum(bool(CODE.search(row[0][1])) for row in cells) >= LISTING_SHARE * len(cells)
     return (mono or written) and not _regular(cells, em)
 
 
 def _without_number(row: Sequence[tuple[Line, Box]]) -> list[tuple[Word, bool]]:
-    """The words of a row, each with whether its line is of letters of one width, without the number of the row."""
+    """Return the words of a row without its line number, each with whether its line is monospaced."""
     words = [(word, line.mono) for line, _ in row for word in line.words]
     return words[1:] if len(words) > 1 and NUMBER.match(words[0][0].text) else words
 
@@ -61,10 +56,10 @@ def _mono(row: Sequence[tuple[Word, bool]]) -> bool:
 
 
 def _cells(row: Sequence[tuple[Word, bool]]) -> list[Cell]:
-    """The words of a row by the white between them."""
+    """Split the words of a row at the white between them."""
     cells: list[list[Word]] = []
     for word, _ in row:
-        if cells and word.place[0] - cells[-1][-1].place[2] < CELL * word.size:
+        if cells and word.place[0] - cells[-1][-1].place[2] < CODE_CELL * word.size:
             cells[-1].append(word)
         else:
             cells.append([word])
@@ -72,7 +67,7 @@ def _cells(row: Sequence[tuple[Word, bool]]) -> list[Cell]:
 
 
 def _regular(rows: Sequence[Sequence[Cell]], em: float) -> bool:
-    """Whether most rows have the cells of the commonest kind of row, two or more of them, and no comments for cells."""
+    """Return whether most rows have the cells of the commonest kind of row: two or more, and none of them a comment."""
     best = 0
     for row in rows:
         if len(row) < 2:
@@ -80,8 +75,8 @@ def _regular(rows: Sequence[Sequence[Cell]], em: float) -> bool:
         alike = [other for other in rows if len(other) == len(row) and _aligned(row, other, em)]
         comments = sum(bool(COMMENT.match(other[-1][1])) for other in alike)
         best = max(best, len(alike) if 2 * comments < len(alike) else 0)
-    return best >= REGULAR * len(rows)
+    return best >= REGULAR_ROWS * len(rows)
 
 
 def _aligned(one: Sequence[Cell], other: Sequence[Cell], em: float) -> bool:
-    return all(abs(a - b) < SAME * em for (a, _), (b, _) in zip(one, other, strict=True))
+    return all(abs(a - b) < CODE_ALIGNED * em for (a, _), (b, _) in zip(one, other, strict=True))

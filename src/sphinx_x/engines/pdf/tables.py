@@ -1,10 +1,11 @@
 """Tables between ruled lines: lines of one width, one below the other, with rows of several cells between them.
 
-What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
-upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
-heading within the table) that is no caption. Two columns of running text between the lines of a page's head and foot
-are no table, and neither is a listing in a frame (`listings`), but below the ruled head of a table. The rows of a table
-are read from left to right.
+What lies between two neighbouring lines is part of a table if at least a third of its rows have several cells, or a
+vertical line divides it into cells, and no text crosses the ends of the lines. A single row may have one cell (a
+heading
+within the table) unless it is a caption. Two columns of running text between the lines of a page's head and foot are
+not a table, and neither is a listing in a frame (`listings`), except below the ruled head of a table. The rows of a
+table are read from left to right.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from sphinx_x.boxes import Box, intersection, sides, union
 from sphinx_x.engines.pdf.blocks import Block, is_caption
 from sphinx_x.engines.pdf.listings import is_listing
 from sphinx_x.engines.pdf.order import joined_row, rows_of, running_text
+from sphinx_x.engines.pdf.tuned import (
+    CELL_STRIP,
+    MOST_RULES,
+    RULE_GAP,
+    RULE_OF_TABLE,
+    SAME_ENDS,
+    STRIP_ROWS,
+    TABLE_ROWS,
+    TABLE_SHARE,
+)
 from sphinx_x.engines.pdf.words import Line
-
-SAME, GAP = 4.0, 4.0
-"""Pixels between ends of lines of one width; between pieces of one line."""
-LEAST_WIDTH = 40.0
-ROWS, MANY = 2, 1 / 3
-"""Rows of several cells in a table, and their share of the rows between two lines."""
-STRIP, STRIP_ROWS = 0.5, 3
-"""Em of white that parts the cells of a narrow table, in so many rows at least."""
-MOST_RULES = 400
 
 
 def ruled_tables(rules: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
-    """Tables as blocks of kind `table`, and the lines that are in none."""
+    """Return tables as blocks of kind `table`, and the lines that are in none."""
     tables: list[Block] = []
     rest = list(lines)
     upright = [box for box in rules if box[3] - box[1] > box[2] - box[0]]
@@ -44,24 +46,24 @@ def ruled_tables(rules: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Bloc
 
 
 def _across(rules: Sequence[Box]) -> list[Box]:
-    """Level lines, the pieces of one joined, from top to bottom."""
+    """Return horizontal lines from top to bottom, with pieces of one line joined."""
     out: list[Box] = []
     level = sorted((box for box in rules if box[2] - box[0] > box[3] - box[1]), key=lambda b: (round(b[1]), b[0]))
     for box in level if len(level) <= MOST_RULES else ():
         last = out[-1] if out else None
-        if last is not None and abs(last[1] - box[1]) < 2 and box[0] - last[2] < GAP:
+        if last is not None and abs(last[1] - box[1]) < 2 and box[0] - last[2] < RULE_GAP:
             out[-1] = union([last, box])
         else:
             out.append(box)
-    return [box for box in out if box[2] - box[0] >= LEAST_WIDTH]
+    return [box for box in out if box[2] - box[0] >= RULE_OF_TABLE]
 
 
 def _by_width(rules: Sequence[Box]) -> list[list[Box]]:
-    """Lines by where they begin and end, in each group from top to bottom; groups of two and more."""
+    """Return groups of two or more lines that begin and end alike, each from top to bottom."""
     groups: list[list[Box]] = []
     for box in rules:
         for group in groups:
-            if abs(group[0][0] - box[0]) < SAME and abs(group[0][2] - box[2]) < SAME:
+            if abs(group[0][0] - box[0]) < SAME_ENDS and abs(group[0][2] - box[2]) < SAME_ENDS:
                 group.append(box)
                 break
         else:
@@ -70,7 +72,7 @@ def _by_width(rules: Sequence[Box]) -> list[list[Box]]:
 
 
 def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
-    """The boxes of tables between lines of one width."""
+    """Return the boxes of tables between lines of one width."""
     frames: list[tuple[Box, int]] = []
     open_frame = False
     for upper, lower in itertools.pairwise(rules):
@@ -84,12 +86,18 @@ def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line])
         else:
             frames.append((between, several))
             open_frame = True
-    return [frame for frame, count in frames if count >= ROWS]
+    return [frame for frame, count in frames if count >= TABLE_ROWS]
 
 
 def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed: bool) -> int | None:
-    """How many rows between two lines have several cells; None where that is no part of a table. headed: the head of a
-    table stands above."""
+    """Return how many rows between two lines have several cells; None if that is not part of a table.
+
+    Args:
+        between: The box between the two lines.
+        upright: Vertical lines.
+        lines: Lines of text.
+        headed: Whether the head of a table stands above.
+    """
     near = [line for line in lines if between[1] <= (line.place[1] + line.place[3]) / 2 <= between[3]]
     crossing = [line for line in near if line.place[0] < between[2] and line.place[2] > between[0]]
     if any(not _within(line.place, between) for line in crossing):
@@ -101,25 +109,25 @@ def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed
         return None
     if rows and any(_parts(box, between) for box in upright):
         return max(several, len(rows))
-    if len(rows) > 1 and (several < MANY * len(rows) or running_text(items)):
+    if len(rows) > 1 and (several < TABLE_SHARE * len(rows) or running_text(items)):
         return None
     return several
 
 
 def _parts(upright: Box, between: Box) -> bool:
-    """Whether an upright line parts what is between two level ones into cells."""
-    inside = between[0] + SAME < upright[0] < between[2] - SAME
+    """Return whether a vertical line divides the space between two horizontal ones into cells."""
+    inside = between[0] + SAME_ENDS < upright[0] < between[2] - SAME_ENDS
     return inside and sides(intersection(upright, between))[1] > 0.8 * sides(between)[1]
 
 
 def _beside_strip(lines: Sequence[Line], rows: int) -> int:
-    """How many of three lines or more have words on both sides of a strip of white through all of them."""
+    """Return how many of three lines or more have words on both sides of a strip of white through all of them."""
     if rows < STRIP_ROWS:
         return 0
     words = sorted((word.place[0], word.place[2]) for line in lines for word in line.words)
     end, strip = words[0][1], None
     for left, right in words:
-        if left - end >= STRIP * lines[0].size:
+        if left - end >= CELL_STRIP * lines[0].size:
             strip = (end + left) / 2
             break
         end = max(end, right)
@@ -128,4 +136,4 @@ def _beside_strip(lines: Sequence[Line], rows: int) -> int:
 
 def _within(box: Box, frame: Box) -> bool:
     middle = (box[1] + box[3]) / 2
-    return frame[1] <= middle <= frame[3] and frame[0] - SAME <= box[0] and box[2] <= frame[2] + SAME
+    return frame[1] <= middle <= frame[3] and frame[0] - SAME_ENDS <= box[0] and box[2] <= frame[2] + SAME_ENDS

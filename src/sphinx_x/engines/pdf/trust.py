@@ -1,6 +1,6 @@
 """Fonts whose characters cannot be trusted: what the text layer says is not what the page shows.
 
-Fonts are judged as a whole, over one page, so that small capitals, odd faces and formulas are let be.
+Fonts are judged as a whole, over one page, so that small capitals, odd typefaces and formulas are left alone.
 """
 
 from __future__ import annotations
@@ -18,54 +18,58 @@ from PIL import Image
 from sphinx_x.engines.pdf.languages import COMMON
 from sphinx_x.engines.pdf.shapes import known_letters, misfit
 from sphinx_x.engines.pdf.text_layer import NAMELESS, Characters
+from sphinx_x.engines.pdf.tuned import (
+    DIFFERENT_LETTERS,
+    FIRST_LETTERS,
+    FITTING,
+    HALF,
+    JUDGED_CHARACTERS,
+    JUDGED_LETTERS,
+    JUDGED_WORDS,
+    LETTER_PLACES,
+    LOWEST_LETTERS,
+    MANY_SCRIPTS,
+    SOME,
+    SUFFICIENT_LETTERS,
+    UNLIKE,
+    VOUCHED_SHARE,
+    VOUCHED_WORDS,
+)
 
 LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdhkl")
-JUDGED = LOW | BELOW | TALL
-LETTERS, WORDS = 12, 8
-"""Letters and words that a font must have to be judged."""
+KINDS = (LOW, BELOW, TALL)
+KIND_OF = {letter: kind for kind, letters in enumerate(KINDS, 1) for letter in letters}
 WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\d_a-zA-Z]{2,}")
-"""A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
+"""A number by itself, or letters that may be a word: in one case except for the first, or of another script."""
 LONG = re.compile(r"[^\W\d_]{3,}")
-ENOUGH = 40
-"""Characters that a font must have to be judged by its words or its pictures."""
 SYMBOLS = re.compile(
     r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
-    r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)",
+    r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)|wingd|webd|awesome|lasy|ornament|braille|barcode|ean13",
     re.IGNORECASE,
 )
-"""Fonts of symbols, whose codes are those of letters where the file has no map."""
+"""Symbol fonts, whose codes are those of letters if the file has no map."""
 ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
-HALF, SOME = 0.5, 0.4
-MANY = 4
-"""Scripts that no word is written in at once."""
 MARKED = re.compile("[\u0620-\u06d3][\u0363-\u036f]")
-"""A mark that is a small Latin letter, on an Arabic letter."""
-DIFFERENT, SUFFICIENT, PLACES = 10, 20, 2
-"""Different letters that a font must have to be compared with pictures, with how many letters and digits it is at
-most, and at how many places each is looked at."""
-LOWEST = 3.0
-"""Median height of the letters, in pixels, from which their pictures can be told apart."""
-UNLIKE = 0.26
-"""Misfit (see `shapes`) from which a map is wrong. Of 626 fonts of real pages 98 % of those with a right map had less
-than 0.21; with a map permuted by chance none had less than 0.34, where letters of one form changed places 5 % had."""
-FEW, FITTING = 12, 0.1
-"""So many letters are looked at first, and below this misfit of theirs the others need not be."""
+"""A small Latin letter as a combining mark, on an Arabic letter."""
 SHIFTS = tuple((across, down) for across in (-0.7, 0, 0.7) for down in (-0.7, 0, 0.7) if across or down)
-"""Pixels, right and down, by which the boxes of a font may all be off."""
-VOUCHED, VOUCHED_SHARE = 3, 0.04
-"""Different words that are a language's commonest, and their share, from which a font's letters are surely right."""
+"""Offsets in pixels, right and down, that the boxes of a font may all have."""
 
 
 def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
-    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of these signs:
+    """Return whether each character belongs to a font whose map from codes to letters is wrong, (N,).
 
-    heights that do not fit, accented letters throughout, many scripts in one word, no words, plain letters in a font of
-    symbols, or pictures unlike the letters that they should be. So are Latin marks on Arabic letters. image: of the
-    page, upright.
+    The signs are heights that do not fit, accented letters throughout, many scripts in one word, no words, plain
+    letters in
+    a symbol font, or pictures unlike the letters that they should be. Latin marks on Arabic letters are distrusted too.
+
+    Args:
+        chars: The characters.
+        image: Picture of the page, upright.
     """
     fonts: dict[str, list[int]] = {}
-    for k, font in enumerate(chars.font):
-        fonts.setdefault(font.name, []).append(k)
+    for start, end in pairwise([*chars.runs, len(chars)]):
+        fonts.setdefault(chars.font[start].name, []).extend(range(start, end))
+    kinds = _kinds(chars)
     words: dict[str, list[str]] = {name: [] for name in fonts}
     for name, word in _words(chars):
         words[name].append(word)
@@ -78,7 +82,7 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
             misread(words[name])
             or jumbled(words[name])
             or (nameless and garbled(words[name]))
-            or shapes_wrong(chars, members)
+            or shapes_wrong(chars, members, kinds)
         ):
             wrong[members] = True
     if MARKED.search("".join(chars.text)):
@@ -91,16 +95,17 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
 
 
 def unvouched(words: Mapping[str, Sequence[str]]) -> list[str]:
-    """The fonts whose letters are not surely right: few of their words are a language's commonest, or in a sure font.
+    """Return the fonts whose letters are not surely right: few of their words are common ones or also in a sure font.
 
-    words: of each font.
+    Args:
+        words: The words of each font.
     """
     known = set(COMMON)
     doubtful = []
     for name in sorted(words, key=lambda name: -len(words[name])):
         long = LONG.findall(" ".join(words[name]).lower())
         found = [word for word in long if word in known]
-        if len(found) > VOUCHED_SHARE * len(long) and len(set(found)) >= VOUCHED:
+        if len(found) > VOUCHED_SHARE * len(long) and len(set(found)) >= VOUCHED_WORDS:
             known.update(long)
         else:
             doubtful.append(name)
@@ -108,10 +113,10 @@ def unvouched(words: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Those of the fonts, given by their characters, whose letters look like others than the text layer says."""
+    """Yield those of the fonts, given by their characters, whose letters look unlike what the text layer says."""
     grey: np.ndarray | None = None
     for members in fonts:
-        places = _places(chars, members) if len(members) >= ENOUGH else {}
+        places = _places(chars, members) if len(members) >= JUDGED_CHARACTERS else {}
         if places:
             grey = np.asarray(image.convert("L")) if grey is None else grey
             if unlike(grey, list(places), [chars.box[seen] for seen in places.values()]):
@@ -119,12 +124,18 @@ def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -
 
 
 def unlike(grey: np.ndarray, letters: Sequence[str], boxes: Sequence[np.ndarray]) -> bool:
-    """Whether letters look like others; a few of them are looked at first, and all only where these leave a doubt.
+    """Return whether letters look like other letters; a few are compared first, and all only if those leave a doubt.
 
-    grey: (H, W); boxes: (K, 4) of each letter. Light letters on dark are tried as well, and boxes that are all a little
-    off, as those of bitmap fonts may be: both the boxes as they are and what looks most like letters must misfit.
+    Light letters on dark are tried as well, and boxes that are all a little off, as those of bitmap fonts may be: both
+    the
+    boxes as they are and the offset at which they look most like letters must misfit.
+
+    Args:
+        grey: (H, W).
+        letters: The letters that they should be.
+        boxes: (K, 4) for each letter.
     """
-    if misfit(grey, letters[:FEW], [places[:1] for places in boxes[:FEW]])[1] < FITTING:
+    if misfit(grey, letters[:FIRST_LETTERS], [places[:1] for places in boxes[:FIRST_LETTERS]])[1] < FITTING:
         return False
     plain = [misfit(grey, letters, boxes, both) for both in (False, True)]
     if min(less for _, less in plain) < UNLIKE:
@@ -137,45 +148,57 @@ def unlike(grey: np.ndarray, letters: Sequence[str], boxes: Sequence[np.ndarray]
 
 
 def _places(chars: Characters, members: Sequence[int]) -> dict[str, list[int]]:
-    """Different letters of a font and some upright places of each; empty where there is too little to go by."""
+    """Return distinct letters of a font with some upright places of each; empty if there are too few to judge."""
     known = known_letters().places
     places: dict[str, list[int]] = {}
     for k in members:
         text = chars.text[k]
         if text in known and chars.direction[k] == 0 and not chars.hidden[k]:
             seen = places.setdefault(text, [])
-            if len(seen) < PLACES:
+            if len(seen) < LETTER_PLACES:
                 seen.append(k)
-            if len(places) >= SUFFICIENT:
+            if len(places) >= SUFFICIENT_LETTERS:
                 break
-    if sum(text.isalpha() for text in places) < DIFFERENT:
+    if sum(text.isalpha() for text in places) < DIFFERENT_LETTERS:
         return {}
     first = [seen[0] for seen in places.values()]
     inked = (chars.box[first] != chars.cell[first]).any(1)  # else pdfium did not know where the ink is
     high = chars.box[first, 3] - chars.box[first, 1]
-    return places if inked.mean() > HALF and np.median(high) >= LOWEST else {}
+    return places if inked.mean() > HALF and np.median(high) >= LOWEST_LETTERS else {}
 
 
 def _words(chars: Characters) -> Iterator[tuple[str, str]]:
-    """Words of one font each, by the white space of the text layer."""
-    word = ""
-    for k, text in enumerate(chars.text):
-        if word and (chars.space[k] or chars.font[k].name != chars.font[k - 1].name):
-            yield chars.font[k - 1].name, word
-            word = ""
-        word += text
-    if word:
-        yield chars.font[-1].name, word
+    """Yield words of one font each, separated by the white space of the text layer."""
+    changes = [k for k in chars.runs[1:] if chars.font[k].name != chars.font[k - 1].name]
+    starts = sorted({0, *changes, *(k for k, space in enumerate(chars.space) if space)}) if len(chars) else []
+    for start, end in pairwise([*starts, len(chars)]):
+        yield chars.font[start].name, "".join(chars.text[start:end])
 
 
-def shapes_wrong(chars: Characters, members: list[int]) -> bool:
-    """Whether most Latin letters of a font have ink that does not fit them, by the font's own height of small letters.
+def _kinds(chars: Characters) -> np.ndarray:
+    """Return which of `KINDS` upright characters are, counted from 1, as (N,); 0 for all others."""
+    kinds = np.array([KIND_OF.get(text, 0) for text in chars.text], np.int8)
+    kinds[chars.direction != 0] = 0
+    return kinds
+
+
+def shapes_wrong(chars: Characters, members: Sequence[int], kinds: np.ndarray) -> bool:
+    """Return whether most Latin letters of a font have ink that does not fit them, given the font's own x-height.
 
     A `p` goes below the line, an `o` does not; a `d` is higher than an `x`.
+
+    Args:
+        chars: The characters.
+        members: Indices of those of the font.
+        kinds: See `_kinds`, of all characters.
     """
-    letters = [k for k in members if chars.direction[k] == 0 and chars.text[k] in JUDGED]
-    low = [k for k in letters if chars.text[k] in LOW]
-    if len(letters) < LETTERS or len(low) < LETTERS // 2:
+    if len(members) < JUDGED_LETTERS:
+        return False
+    letters = np.array(members)
+    letters = letters[kinds[letters] > 0]
+    kind = kinds[letters]
+    low = letters[kind == 1]
+    if len(letters) < JUDGED_LETTERS or len(low) < JUDGED_LETTERS // 2:
         return False
     lift = float(np.median(chars.cell[low, 3] - chars.box[low, 3]))  # of the line over the lower end of a cell
     base = chars.cell[letters, 3] - lift
@@ -183,27 +206,25 @@ def shapes_wrong(chars: Characters, members: list[int]) -> bool:
     high = float(np.median(chars.box[low, 3] - chars.box[low, 1]))
     if high <= 0:
         return True
-    bad = 0
-    for k, down, up in zip(letters, (below / high).tolist(), (above / high).tolist(), strict=True):
-        text = chars.text[k]
-        bad += (down < 0.12) if text in BELOW else (down > 0.3)
-        bad += (text in LOW and up > 1.5) or (text in TALL and up < 1.12)
-    return bad > HALF * len(letters)
+    down, up = below / high, above / high
+    bad = np.where(kind == 2, down < 0.12, down > 0.3).sum()
+    bad += (((kind == 1) & (up > 1.5)) | ((kind == 3) & (up < 1.12))).sum()
+    return bool(bad > HALF * len(letters))
 
 
 def misread(words: list[str]) -> bool:
-    """Whether words are another script's in the codes of Western Europe: most of their letters are accented."""
+    """Return whether words are another script in the codes of Western Europe: most of their letters are accented."""
     if all(map(str.isascii, words)):
         return False
     long = [word for word in words if sum(char.isalpha() for char in word) >= 4]
     bad = sum(
         sum("\xc0" <= char <= "\xff" for char in word) > 0.6 * sum(char.isalpha() for char in word) for word in long
     )
-    return len(long) >= WORDS and bad > SOME * len(long)
+    return len(long) >= JUDGED_WORDS and bad > SOME * len(long)
 
 
 def jumbled(words: list[str]) -> bool:
-    """Whether words are of many scripts at once, as where codes of a font are taken for those of Unicode."""
+    """Return whether words mix many scripts, as when a font's codes are taken for those of Unicode."""
     kinds: Counter[str] = Counter()
     pairs = changes = 0
     for word in words:
@@ -213,23 +234,23 @@ def jumbled(words: list[str]) -> bool:
         kinds.update(found)
         pairs += max(len(found) - 1, 0)
         changes += sum(a != b for a, b in pairwise(found))
-    return sum(count > 1 for count in kinds.values()) >= MANY and changes > SOME * pairs
+    return sum(count > 1 for count in kinds.values()) >= MANY_SCRIPTS and changes > SOME * pairs
 
 
 @functools.cache
 def _script(char: str) -> str:
-    """The script of a letter by its name, one for all that Chinese and Japanese are written in."""
+    """Return the script of a letter by its name, with one script for everything in Chinese and Japanese."""
     name = unicodedata.name(char, "other").split()[0]
     return "CJK" if name in ("HIRAGANA", "KATAKANA", "BOPOMOFO") else name
 
 
 def garbled(words: list[str]) -> bool:
-    """Whether words are no words: few of their letters and digits are in runs that could be a word or a number."""
+    """Return whether words are not words: few letters and digits are in runs that could be a word or a number."""
     text = unicodedata.normalize("NFD", " ".join(words))
     text = "".join(char for char in text if not unicodedata.combining(char))
     total = sum(char.isalnum() or char == "\ufffd" for char in text)
     good = sum(len(run) for run in WORDLIKE.findall(text) if run.isdigit() or _sounded(run))
-    return total >= ENOUGH and good < HALF * total
+    return total >= JUDGED_CHARACTERS and good < HALF * total
 
 
 def _sounded(run: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sphinx_x.boxes import centre
+
 _BRACKETS = re.compile(r"\[(.*?)\]")
 OVERLAP = 0.5
 
@@ -24,3 +26,22 @@ def read_box(answer: str) -> tuple[float, float, float, float] | None:
     except ValueError:
         return None
     return x1, y1, x2, y2
+
+
+_NUMBERS = re.compile(r"[\[(]\s*([-+.\d]+(?:\s*,\s*[-+.\d]+)*)\s*[\])]")
+
+
+def read_point(answer: str) -> tuple[float, float] | None:
+    """The first point of an answer: two numbers in brackets or parentheses, or the centre of a box of four.
+
+    None where there is none.
+    """
+    found = _NUMBERS.search(answer)
+    parts = found[1].split(",") if found else []
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        return None
+    if len(numbers) == 4:
+        return centre(numbers)
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None

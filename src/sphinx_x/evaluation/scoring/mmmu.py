@@ -29,7 +29,9 @@ def read_letter(answer: str, options: Mapping[str, str]) -> str | None:
             return max(places, key=lambda letter: places[letter])
     if len(text.split()) > FEW_WORDS:
         low = text.lower()
-        places = {letter: low.rfind(option.lower()) for letter, option in options.items() if option.lower() in low}
+        places = {
+            letter: low.rfind(option.lower()) for letter, option in options.items() if option and option.lower() in low
+        }
         if places:
             return max(places, key=lambda letter: places[letter])
     return None

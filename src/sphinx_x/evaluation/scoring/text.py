@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
+
+from sphinx_x.evaluation.scoring import vqa
 
 TOLERANCE = 0.05
 HALF = 0.5
@@ -21,11 +24,16 @@ def _plain(text: str) -> str:
 
 
 def anls(prediction: str, answers: Sequence[str], rule: Literal["official", "script"] = "official") -> float:
-    """Average normalised Levenshtein similarity of one answer (Biten et al. 2019): 1 - distance / longer length of the
-    closest answer where that is less than half the length, else 0. Case and runs of blanks do not count.
+    """Return the average normalised Levenshtein similarity of one answer (Biten et al. 2019).
 
-    rule: `script` divides by the lengths before blanks are folded and keeps a similarity of exactly one half, as the
-    released program does.
+    It is 1 - distance / length of the longer text for the closest true answer if the distance is less than half of that
+    length, otherwise 0. Case and runs of blanks do not count.
+
+    Args:
+        prediction: The answer.
+        answers: The true answers.
+        rule: `script` divides by the lengths before blanks are folded and keeps a similarity of exactly one half, as
+            the released program does.
     """
     return max((_similarity(prediction, answer, rule) for answer in answers), default=0.0)
 
@@ -41,10 +49,14 @@ def _similarity(prediction: str, answer: str, rule: str) -> float:
 def relaxed_accuracy(
     prediction: str, answers: Sequence[str], rule: Literal["official", "script"] = "official"
 ) -> float:
-    """1 where a number is within 5 % of a true one ("12 %" is 0.12), or a text is the same but for case
-    (Masry et al. 2022).
+    """Return 1 for a number within 5 % of a true one, or a text that is the same but for case (Masry et al. 2022).
 
-    rule: `script` takes a true 0 for a text, as the released program does.
+    "12%" is 0.12 on both sides.
+
+    Args:
+        prediction: The answer.
+        answers: The true answers.
+        rule: `script` treats a true 0 as text, as the released program does.
     """
     return float(any(_relaxed(prediction.strip(), answer, rule) for answer in answers))
 
@@ -61,3 +73,16 @@ def _number(text: str) -> float | None:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         return None
+
+
+def holds_word(prediction: str, answers: Sequence[str]) -> float:
+    """1 where one of the answers stands in the prediction as whole words, both normalised as for VQA.
+
+    An answer of which the normalisation leaves nothing ("a") has to be the whole prediction.
+    """
+    said = vqa.normalise(prediction)
+    return float(any(_holds(said, vqa.normalise(answer)) for answer in answers))
+
+
+def _holds(said: str, true: str) -> bool:
+    return re.search(rf"\b{re.escape(true)}\b", said) is not None if true else not said

@@ -32,7 +32,7 @@ TASKS = [
         {
             "dev": Files(
                 ("**/llvisionqa_dev.json", "**/Qbench_dev.json"),
-                ("**/llvisionqa/images", "**/qbench/images", "**/qbench/dev"),
+                ("**/llvisionqa/images", "**/images_llvisionqa", "**/qbench/dev"),
                 1495,
             )
         },
