@@ -2,17 +2,22 @@
 
 import io
 import threading
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lively import Looks, forgetful, lively, new_memory, noise
 from sphinx_x.conversation import parse_messages
 from sphinx_x.errors import ImageError
 from sphinx_x.inference import SphinxX
 from sphinx_x.inference.bounded import Bounded
+from sphinx_x.inference.prefix import Tokens
 from sphinx_x.inference.running import Trace
 
 STEPS: dict[str, Any] = {"max_new_tokens": 6, "min_new_tokens": 6}
@@ -139,8 +144,6 @@ def test_only_pixels_count(sphinx, tmp_path):
 
 
 def test_the_padding_and_the_grid_count(sphinx):
-    from dataclasses import replace
-
     prompt = sphinx.prompt_for("Read.", noise(100, 30, 1))
     ids_of(sphinx, prompt)
     dark = replace(prompt, padding_color=(0, 0, 0))
@@ -312,6 +315,36 @@ def test_threads_share_one_memory(sphinx):
     for thread in threads:
         thread.join()
     assert [found[number, k] for number in range(3) for k in range(len(pairs))] == wanted * 3
+
+
+def test_images_that_come_first_move_what_follows(tiny_member):
+    """In the reference's template a new image goes before all text, which is then no longer what was computed."""
+    sphinx = lively(replace(tiny_member, template="sphinx"))
+    session, fresh = sphinx.session(), forgetful(sphinx).session()
+    for question, images in TURNS:
+        assert session.ask(question, images, **STEPS) == fresh.ask(question, images, **STEPS)
+    assert sphinx.prefixes.kept.hits >= 3
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_what_two_prompts_have_in_common(one, other):
+    """Against a comparison token by token; 0 is an image of three tokens, of one of two kinds."""
+
+    def tokens(ids: list[int]) -> tuple[Tokens, list[object]]:
+        flat, images, each = [], [], []
+        for k, number in enumerate(ids):
+            if number == 0:
+                images.append((len(flat), 3, bytes([k % 2])))
+            flat += [9, 9, 9] if number == 0 else [number]
+            each += [(9, k % 2)] * 3 if number == 0 else [number]
+        return Tokens(np.array(flat), tuple(images)), each
+
+    (mine, a), (theirs, b) = tokens(one), tokens(other)
+    wanted = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    found = mine.common(theirs)
+    assert found == theirs.common(mine) and found <= wanted
+    # an image is common as a whole or, at the end of the shorter prompt, up to there
+    assert wanted - found < 3
 
 
 def test_text_alone_goes_on(sphinx):
