@@ -1,6 +1,7 @@
 """What importing the package does to the process, what it needs, and what it says of itself."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -17,11 +18,12 @@ from paths import EXAMPLE, ROOT, TESTS
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
-def told(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def told(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs code in a process of its own, with none of these variables but those given."""
     env = {name: value for name, value in os.environ.items() if name not in NAMES}
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run([sys.executable, "-c", code], env=env | paths | variables, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=env | paths | variables, capture_output=True, text=True)
 
 
 SHOW = (
@@ -67,36 +69,55 @@ HIDDEN = (
 HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
 
 
-def test_who_only_chats_needs_no_extra():
+WANTS_AN_EXTRA = [
+    ("from sphinx_x.training.metrics import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
+    ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
+    ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
+    ("import sphinx_x.engines.ocr.engine", "isal", "data"),
+    ("from sphinx_x.engines.pdf.languages import language as f; f('a word')", "py3langid", "data"),
+    ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
+    ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
+    ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
+    ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
+]
+CHAT = f"""
+from sphinx_x import SphinxX
+from sphinx_x.images import open_image
+page = open_image({str(EXAMPLE)!r})
+print(SphinxX.load('nano').chat('Read the text.', page.crop((185, 362, 1092, 389)), max_new_tokens=8))
+"""
+TRY = """
+from pathlib import Path
+from sphinx_x.errors import MissingToolError
+for code in json.loads(sys.argv[1]):
+    try: exec(code, {"Path": Path})
+    except MissingToolError as error: print(json.dumps(str(error)))
+    else: print(json.dumps("nothing was missing"))
+"""
+
+
+@pytest.fixture(scope="module")
+def without_extras():
+    """What a process says where no extra is installed: to a chat, and then to all that want one."""
+    said = told(HIDE + "import json\n" + CHAT + TRY, json.dumps([code for code, _, _ in WANTS_AN_EXTRA]))
+    assert said.returncode == 0, said.stderr
+    *answer, _ = said.stdout.split("\n")
+    told_to = answer[-len(WANTS_AN_EXTRA) :]
+    return "\n".join(answer[: -len(WANTS_AN_EXTRA)]), [json.loads(line) for line in told_to]
+
+
+def test_who_only_chats_needs_no_extra(without_extras):
     """A package that is hidden is not imported by a chat, nor by reading a page of a PDF."""
-    said = told(
-        f"{HIDE}from sphinx_x import SphinxX\nfrom sphinx_x.images import open_image\n"
-        f"page = open_image({str(EXAMPLE)!r})\n"
-        "print(SphinxX.load('nano').chat('Read the text.', page.crop((185, 362, 1092, 389)), max_new_tokens=8))"
-    )
-    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+    answer, _ = without_extras
+    assert answer.strip()
 
 
-@pytest.mark.parametrize(
-    ("code", "package", "extra"),
-    [
-        ("from sphinx_x.training.metrics import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
-        ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
-        ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
-        ("import sphinx_x.engines.ocr.engine", "isal", "data"),
-        ("from sphinx_x.engines.pdf.languages import language as f; f('a word')", "py3langid", "data"),
-        ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
-        ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
-        ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
-        ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
-    ],
-)
-def test_what_an_extra_brings_is_asked_for_in_one_line(code, package, extra):
-    code = "from pathlib import Path\n" + code
-    tried = f"try: exec({code!r})\nexcept MissingToolError as error: print(error)"
-    said = told(f"{HIDE}from sphinx_x.errors import MissingToolError\n{tried}")
-    assert said.stdout.count("\n") == 1 and f" needs {package}" in said.stdout, said.stderr
-    assert f"pip install 'sphinx-x[{extra}]'" in said.stdout
+@pytest.mark.parametrize("case", range(len(WANTS_AN_EXTRA)), ids=[code for code, _, _ in WANTS_AN_EXTRA])
+def test_what_an_extra_brings_is_asked_for_in_one_line(without_extras, case):
+    _, package, extra = WANTS_AN_EXTRA[case]
+    said = without_extras[1][case]
+    assert "\n" not in said and f" needs {package}" in said
+    assert f"pip install 'sphinx-x[{extra}]'" in said
     assert any(name.startswith(package) for name in EXTRAS[extra])
 
 
