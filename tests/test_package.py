@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -80,6 +81,11 @@ WANTS_AN_EXTRA = [
     ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
     ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
 ]
+RECIPE = """
+import json, sphinx_x.recipe
+sphinx_x.recipe.load_recipe("nano")
+print(json.dumps(sorted(sys.modules)))
+"""
 CHAT = f"""
 from sphinx_x import SphinxX
 from sphinx_x.images import open_image
@@ -96,26 +102,41 @@ for code in json.loads(sys.argv[1]):
 """
 
 
+@dataclass(frozen=True)
+class WithoutExtras:
+    """What a process without any extra says. modules: loaded once a recipe is read; wanted: to all that want one."""
+
+    modules: list[str]
+    answer: str
+    wanted: list[str]
+
+
 @pytest.fixture(scope="module")
-def without_extras():
-    """What a process says where no extra is installed: to a chat, and then to all that want one."""
-    said = told(HIDE + "import json\n" + CHAT + TRY, json.dumps([code for code, _, _ in WANTS_AN_EXTRA]))
+def without_extras() -> WithoutExtras:
+    """One process for all that is asked of it, since it takes seconds to start."""
+    said = told(HIDE + RECIPE + CHAT + TRY, json.dumps([code for code, _, _ in WANTS_AN_EXTRA]))
     assert said.returncode == 0, said.stderr
-    *answer, _ = said.stdout.split("\n")
-    told_to = answer[-len(WANTS_AN_EXTRA) :]
-    return "\n".join(answer[: -len(WANTS_AN_EXTRA)]), [json.loads(line) for line in told_to]
+    modules, *answer = said.stdout.splitlines()
+    count = len(WANTS_AN_EXTRA)
+    wanted = [json.loads(line) for line in answer[-count:]]
+    return WithoutExtras(json.loads(modules), "\n".join(answer[:-count]), wanted)
+
+
+def test_a_recipe_is_read_without_engines_and_sources(without_extras):
+    modules = without_extras.modules
+    assert "sphinx_x.recipe" in modules
+    assert not [name for name in modules if name.startswith(("sphinx_x.engines", "sphinx_x.sources"))]
 
 
 def test_who_only_chats_needs_no_extra(without_extras):
     """A package that is hidden is not imported by a chat, nor by reading a page of a PDF."""
-    answer, _ = without_extras
-    assert answer.strip()
+    assert without_extras.answer.strip()
 
 
 @pytest.mark.parametrize("case", range(len(WANTS_AN_EXTRA)), ids=[code for code, _, _ in WANTS_AN_EXTRA])
 def test_what_an_extra_brings_is_asked_for_in_one_line(without_extras, case):
     _, package, extra = WANTS_AN_EXTRA[case]
-    said = without_extras[1][case]
+    said = without_extras.wanted[case]
     assert "\n" not in said and f" needs {package}" in said
     assert f"pip install 'sphinx-x[{extra}]'" in said
     assert any(name.startswith(package) for name in EXTRAS[extra])
