@@ -20,6 +20,7 @@ from sphinx_x import __version__
 from sphinx_x.cli import early
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
+from sphinx_x.cli.evaluation import evaluation, score
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
@@ -63,31 +64,34 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @app.command()
 def chat(
-    image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
+    image: Annotated[str | None, typer.Argument(help="An image, a PDF or a video; `-` or nothing: text only.")] = None,
     question: Annotated[str | None, typer.Argument(help="The question; without one, a chat of several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of a video: so many, spread evenly; by default the one in its middle."),
+    ] = None,
     max_new_tokens: Tokens = 256,
     device: Device = None,
     bits: Bits = None,
 ) -> None:
     """Ask about an image and stream the answer."""
-    from sphinx_x.images import open_image
-
     # faults in the input are reported before the model is loaded
-    picture = None if image in (None, "-") else open_image(str(image), page=page)
+    pictures = _pictures(None if image == "-" else image, page, frames)
+    sizes = [picture.size for picture in pictures]
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
-    early.refuse(model, [picture.size] if picture else [])
+    early.refuse(model, sizes)
     with early.imports():
         from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits)
     session = sphinx.session()
     if question is not None:
-        _stream(session, question, picture, max_new_tokens)
+        _stream(session, question, pictures, max_new_tokens)
         return
-    sphinx.check([picture.size] if picture else [])  # nothing was known before about a hub id
+    sphinx.check(sizes)  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -96,12 +100,29 @@ def chat(
             break
         if not question.strip():
             break
-        _stream(session, question, picture, max_new_tokens)
-        picture = None
+        _stream(session, question, pictures, max_new_tokens)
+        pictures = []
 
 
-def _stream(session: Any, question: str, picture: Any, max_new_tokens: int) -> None:
-    for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
+def _pictures(image: str | None, page: int, frames: int | None) -> list[Any]:
+    """Return the images that the model is shown of a file: the image, a page, or frames."""
+    from sphinx_x.images import open_image
+    from sphinx_x.video import is_video, sample_frames
+
+    moving = image is not None and is_video(image)
+    if frames is not None and not moving:
+        raise SphinxXError("--frames goes with a video")
+    if image is None:
+        return []
+    if frames is not None and page == 1:
+        return sample_frames(image, frames)
+    if moving and page == 1:
+        print("note: the model sees the frame in the middle of the video (--frames N: so many of it)", file=sys.stderr)
+    return [open_image(image, page=page)]
+
+
+def _stream(session: Any, question: str, pictures: list[Any], max_new_tokens: int) -> None:
+    for piece in session.ask(question, pictures, stream=True, max_new_tokens=max_new_tokens):
         print(piece, end="", flush=True)
     print(flush=True)
     doubt = session.sphinx.model.config.ability().doubt(session.probability)
@@ -231,34 +252,11 @@ def train(
         print(f"model written to {trained}")
 
 
-@app.command(name="eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A built-in name, a model folder, or the hub's owner/name.")] = "nano",
-    lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
-    samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to answer; repeatable.")] = None,
-    against: Annotated[str | None, typer.Option(help="Another model to compare with, on the same samples.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write every answer to this file (JSON lines).")
-    ] = None,
-    device: Device = None,
-) -> None:
-    """Measure how well a model reads text lines, or answers held-out samples."""
-    with early.imports():
-        from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
-
-    if samples:
-        if lines is not None:
-            raise SphinxXError("give --lines or --samples, not both")
-        print_sample_figures(model, against, samples, out, device)
-        return
-    if against is not None:
-        raise SphinxXError("--against goes with --samples")
-    print_line_figures(model, lines, out, device)
-
-
 importing = typer.Typer(no_args_is_help=True, help="Make a model folder from other weights.")
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
+app.add_typer(evaluation, name="eval")
+app.command()(score)
 app.command()(mark)
 keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not exist yet.")]

@@ -26,6 +26,7 @@ class Prompt:
         grid: The model's canvas and sub-images.
         padding_color: Colour of the canvas around an image, RGB from 0 to 255.
         tokens_per_view: Visual tokens of one view, without its start and end tokens.
+        text: The prompt as text (see `PromptBuilder.written`).
     """
 
     ids: list[int]
@@ -34,6 +35,7 @@ class Prompt:
     grid: ViewGrid
     padding_color: Sequence[int]
     tokens_per_view: int
+    text: str = ""
 
     @property
     def views(self) -> torch.Tensor:

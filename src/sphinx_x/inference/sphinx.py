@@ -141,13 +141,18 @@ class SphinxX:
         if refusal is not None:
             raise PromptError(refusal)
 
-    def prompt_for(self, question: str, images: Images = None) -> Prompt:
-        """Build the prompt of one question about images; for the errors see `prompt`."""
+    def prompt_for(self, question: str, images: Images = None, answer_begins: str = "") -> Prompt:
+        """Build the prompt of one question about images; for the rest see `prompt`."""
         listed = image_list(images)
-        return self.prompt([question_message(question, len(listed))], listed)
+        return self.prompt([question_message(question, len(listed))], listed, answer_begins)
 
-    def prompt(self, messages: Sequence[Message], images: Sequence[Source]) -> Prompt:
+    def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
         """Build the prompt of a conversation, up to where the answer begins; only the sizes of images are read.
+
+        Args:
+            messages: The conversation.
+            images: Its images, in order.
+            answer_begins: Words for the answer to continue; they are no part of what is returned.
 
         Raises:
             PromptError: The model has no visual experts, or images and placeholders differ in number.
@@ -156,9 +161,10 @@ class SphinxX:
         if images and not self.model.config.groups:
             raise PromptError("this model has no visual experts: it takes text only")
         layouts = [plan_views(*picture_size(image), self._grid) for image in images]
-        encoded = self._builder.encode(messages, layouts, answer_next=True)
+        encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
         color = self.processor.image_processor.padding_color
-        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view)
+        text = self._builder.written(messages, layouts, answer_begins)
+        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view, text)
 
     def answers(
         self,

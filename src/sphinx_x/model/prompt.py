@@ -168,13 +168,16 @@ class PromptBuilder:
     tokens_per_view: int
     box_decimals: int = 2
 
-    def encode(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_next: bool = False) -> Encoded:
+    def encode(
+        self, messages: Sequence[Message], layouts: Sequence[Layout], answer_next: bool = False, answer_begins: str = ""
+    ) -> Encoded:
         """Encode messages with the layouts of their images.
 
         Args:
             messages: The conversation.
             layouts: One layout for each image, in order.
             answer_next: Whether to end with the opening of an assistant's turn, ready to generate.
+            answer_begins: The words with which that turn begins, for the answer to continue.
 
         Raises:
             PromptError: The numbers of images and placeholders differ, or a question is empty.
@@ -200,7 +203,23 @@ class PromptBuilder:
             out.add(self.control(self.template.after[message.role]), trained=answer)
         if answer_next:
             out.add(self.control(self.template.before["assistant"]))
+            out.add(self.text(self.template.lead + answer_begins if answer_begins else ""))
         return out
+
+    def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:
+        """Write the prompt that `encode` makes with `answer_next` as text, for records and hashes.
+
+        The tokenizer's first token is left out. Images are placeholders; those of a template that puts all images first
+        are left out. Nothing is checked here.
+        """
+        if messages and messages[0].role != "system" and self.template.system:
+            messages = [Message("system", (Text(self.template.system),)), *messages]
+        said = ""
+        for message in messages:
+            runs = (IMAGE if run is None else run for run in self._runs(message, layouts))
+            said += f"{self.template.before[message.role]}{''.join(runs)}{self.template.after[message.role]}"
+        begins = self.template.lead + answer_begins if answer_begins else ""
+        return f"{said}{self.template.before['assistant']}{begins}"
 
     def control(self, text: str, first: bool = False) -> list[int]:
         """Encode the template's own text, control tokens included; `first` means that only images precede it."""

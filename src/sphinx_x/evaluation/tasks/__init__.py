@@ -1,0 +1,1 @@
+"""The benchmarks: one small module each, found by itself. A module declares its tasks in `TASKS`."""

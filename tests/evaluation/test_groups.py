@@ -1,0 +1,86 @@
+"""What counts together: groups of items, kinds of items, rotations of options."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sphinx_x.evaluation.chances import guessed_group
+from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.measures import ByKind, Together, each
+from sphinx_x.evaluation.tasks.mmbench import rotations
+
+ROWS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("xy"), st.booleans()), min_size=1, max_size=24)
+
+
+def judged(rows):
+    """Rows of (cluster, group in it, right or not), as items with verdicts."""
+    return [
+        (Item(index, "", cluster=cluster, facts={"group": cluster + group}), Verdict(float(right), "said"))
+        for index, (cluster, group, right) in enumerate(rows)
+    ]
+
+
+def values(measure, rows):
+    return {name: float(value) for name, value in measure.scores(measure.columns(rows).sum(axis=0)).items()}
+
+
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_a_group_counts_where_all_of_it_is_right_in_any_order(rows, order):
+    measure = Together(
+        {
+            "groups": lambda item: item.facts["group"],
+            "items": each,
+            "groups of x": lambda item: item.facts["group"] if "x" in item.facts["group"] else None,
+        }
+    )
+    made = judged(rows)
+    groups: dict[str, list[bool]] = {}
+    for cluster, group, right in rows:
+        groups.setdefault(cluster + group, []).append(right)
+    of_x = [all(rights) for name, rights in groups.items() if "x" in name]
+    expected = {
+        "groups": sum(map(all, groups.values())) / len(groups),
+        "items": sum(right for *_, right in rows) / len(rows),
+        "groups of x": sum(of_x) / len(of_x) if of_x else 0.0,
+    }
+    assert values(measure, made) == expected
+    order.shuffle(made)
+    assert values(measure, made) == expected
+
+
+def test_kinds_by_hand():
+    """Two of a (one right), one of b (right), none of c, which has no score then: 0 would tell of wrong answers."""
+    items = [Item(index, "", kind=kind) for index, kind in enumerate("aab")]
+    rows = [(item, Verdict(score, "said")) for item, score in zip(items, (1.0, 0.0, 1.0), strict=True)]
+    each_kind = {"a": 0.5, "b": 1.0}
+    for whole, value in (("macro", 0.75), ("items", 2 / 3), ("sum", 1.5)):
+        assert values(ByKind(("a", "b", "c"), "whole", whole=whole), rows) == {"whole": value, **each_kind}
+    assert values(ByKind(("a", "b", "c"), "whole", 100.0, "sum"), rows)["whole"] == 150.0
+
+
+@given(
+    options=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1), min_size=2, max_size=6, unique=True),
+    data=st.data(),
+)
+def test_rotations_bring_every_option_to_every_letter_and_keep_the_truth(options, data):
+    letters = dict(zip("ABCDEF", options, strict=False))
+    true = data.draw(st.sampled_from(sorted(letters)))
+    listed = "\n".join(f"{letter}. {text}" for letter, text in letters.items())
+    first = Item(0, f"Which?\n{listed}", references=(true,), id="7", options=letters)
+    turned = [first, *rotations(first)]
+    assert len(turned) == len(options)
+    assert {item.options[item.references[0]] for item in turned} == {letters[true]}
+    for letter in letters:
+        assert sorted(item.options[letter] for item in turned) == sorted(options)
+    for item in turned:
+        assert item.question.splitlines()[1:] == [f"{letter}. {text}" for letter, text in item.options.items()]
+    assert [int(item.id) for item in turned] == [7 + step * 1_000_000 for step in range(len(options))]
+
+
+def test_chance_of_groups_by_hand():
+    """Groups of two and of one item with two options, one item without options, one in no group."""
+    two = {"A": "yes", "B": "no"}
+    items = [Item(index, "", cluster=name, options=two) for index, name in enumerate(["a", "a", "b", ""])]
+    items.append(Item(4, "", cluster="c"))
+    assert guessed_group(lambda item: item.cluster or None)(items) == (1 / 4 + 1 / 2 + 0) / 3
+    assert guessed_group(each, options=2)(items) == 0.5
+    assert guessed_group(lambda item: None)(items) == 0.0
