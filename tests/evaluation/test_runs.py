@@ -224,6 +224,8 @@ def test_a_task_that_is_not_there_is_named(data: Path) -> None:
         choose(["refcoco"], data)
     with pytest.raises(DataError, match=r"no such task.*near to it: docvqa"):
         choose(["docvq"], data)
+    with pytest.raises(DataError, match="no task is named"):
+        choose([], data)
 
 
 def test_shuffled_pictures_are_always_others(data: Path) -> None:

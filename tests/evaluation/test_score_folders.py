@@ -1,4 +1,4 @@
-"""`sphinx-x score` itself on every folder of saved answers, as a file or a folder and under each of the task's names."""
+"""`sphinx-x score` on every folder of saved answers, as a file or a folder, under each name of the task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands import run
-from test_official_scores import AGGREGATES, FOLDERS, load, wanted
+from saved_answers import AGGREGATES, FOLDERS, load, wanted
 
 SHORT = {
     "MMMU_val_single": "mmmu",
