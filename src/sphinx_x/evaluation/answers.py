@@ -78,8 +78,11 @@ class Store:
         return self.folder / f"{self.name}.{rank}.part.jsonl"
 
     def read(self) -> dict[str, Answer]:
-        """All answers so far by their keys, those of a run that was stopped included. Raises `DataError` where a file
-        holds something else."""
+        """Return all answers so far by their keys, including those of a run that was stopped.
+
+        Raises:
+            DataError: A file holds something else.
+        """
         files = (self.path, *sorted(self.folder.glob(f"{self.name}.[0-9]*.part.jsonl")))
         return {answer.key: answer for path in files for answer in _answers(path) if answer.key}
 

@@ -15,9 +15,6 @@ from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ
 from sphinx_x.work.files import write_atomic
 
-LONGEST_ANSWER = 120
-"""In tokens: lines have at most 90 characters."""
-
 
 def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | None = None) -> LineResult:
     """Return how a loaded model reads a line set (by default the one in the package)."""
