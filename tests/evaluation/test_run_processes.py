@@ -1,4 +1,4 @@
-"""Runs in processes of their own: killed at any moment, or several at once, they leave what an undisturbed one leaves."""
+"""Runs in processes of their own: killed at any moment, or several at once, they leave what an undisturbed one does."""
 
 from __future__ import annotations
 
