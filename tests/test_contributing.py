@@ -1,12 +1,15 @@
 """The steps of CONTRIBUTING.md are followed, and what it and docs/architecture.md name is there."""
 
+import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 
 import pytest
 import torch
+from PIL import Image
 
 from commands import run
 from paths import ROOT
@@ -130,17 +133,61 @@ def test_a_data_set_is_added(tmp_path, monkeypatch, capsys):
     assert (sample.source, sample.messages[-1].parts[0].text) == ("sayings", "saves nine.")
 
 
-def test_a_measure_is_added():
-    """Steps 1 and 2: a measure of its own is one more function on what answers give."""
-    from sphinx_x.evaluation.metrics import interval
-    from sphinx_x.evaluation.samples import Asked, Score
+TASK = """
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.prompts import SHORT
+from sphinx_x.evaluation.readers import picture, reader, text_of, texts
+from sphinx_x.evaluation.scoring import verdicts
+from sphinx_x.evaluation.task import Files, Task
 
-    def long_answers(scores: list[Score]) -> float:
-        return sum(len(score.answer) > 3 for score in scores) / len(scores)
 
-    asked = Asked("1", "d", 1, "text", (), "true")
-    assert long_answers([Score(asked, "four", 0, 4), Score(asked, "two", 2, 4)]) == 0.5
-    assert interval(torch.linspace(0, 1, 101).numpy()) == pytest.approx((0.025, 0.975))
+def item(row, number, folders):
+    name = text_of(row, "photo")
+    return Item(number, text_of(row, "asked"), picture(name, folders), texts(row["said"]), cluster=name)
+
+
+TASKS = [
+    Task(
+        "sayings",
+        "Sayings",
+        {"test": Files(("**/sayings.json",), items=2)},
+        reader(own=item),
+        verdicts.same_text,
+        prompt=SHORT,
+        address="https://example.org/sayings",
+        licence="CC0-1.0",
+    )
+]
+"""
+
+
+def test_a_benchmark_is_added(tmp_path, monkeypatch, capsys):
+    """Steps 1 and 2: one file, and the command line lists, asks and scores it."""
+    from sphinx_x.evaluation import tasks
+    from sphinx_x.evaluation.task import UNVERIFIED, all_tasks
+
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "added_sayings.py").write_text(TASK)
+    rows = [{"photo": "1.png", "asked": "A stitch in time?", "said": "Saves nine"}]
+    rows.append({"photo": "2.png", "asked": "Early bird?", "said": ["worm", "the worm"]})
+    for row in rows:
+        Image.new("RGB", (40, 30)).save(tmp_path / row["photo"])
+    (tmp_path / "sayings.json").write_text(json.dumps(rows))
+    (tmp_path / "answers.jsonl").write_text('{"index": 1, "answer": "The worm."}\n')
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path / "tasks")])
+    all_tasks.cache_clear()
+    try:
+        assert all_tasks()["sayings"].layout == UNVERIFIED
+        code, out, _ = run("eval", "tasks", "--json", capsys=capsys)
+        assert code == 0 and "sayings" in [task["task"] for task in json.loads(out)]
+        code, out, err = run("score", "sayings", tmp_path, tmp_path / "answers.jsonl", "--json", capsys=capsys)
+        assert (code, json.loads(out)["per_item"]) == (0, [0.0, 1.0]), err
+        where = ("--data", tmp_path, "-o", tmp_path / "run", "--device", "cpu", "--max-new-tokens", "2")
+        code, out, err = run("eval", "nano", "--tasks", "sayings", *where, capsys=capsys)
+        assert code == 0 and "| sayings |" in out and (tmp_path / "run" / "report.html").is_file(), err
+    finally:
+        all_tasks.cache_clear()
+        sys.modules.pop(f"{tasks.__name__}.added_sayings", None)
 
 
 def test_a_question_kind_is_added(tmp_path, monkeypatch):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from saved_answers import FOLDERS, load, wanted
 from sphinx_x.conversation import Image, Message, Text
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.scores import read_items, score_answers
@@ -16,35 +16,6 @@ from sphinx_x.evaluation.scoring.yes_no import read_mme
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.model.prompt import TEMPLATES, PromptBuilder
 from sphinx_x.model.views import ViewGrid, plan_views
-
-FOLDERS = (
-    *("MMMU_val_single", "ai2diagram_test", "chartqa_test_human", "docvqa_val", "gqa_testdev", "mme", "okvqa_val"),
-    *("refcoco+_testA", "refcoco+_val", "refcoco_testA", "refcoco_testB", "refcoco_val", "refcocog_val"),
-    *("scienceqa_test_img", "textvqa_val"),
-)
-AGGREGATES = (
-    *("sum", "overall", "accuracy", "anls", "relaxed_accuracy", "precision"),
-    *("accuracy_unreadable_wrong", "accuracy_ambiguous_wrong"),
-)
-
-
-def load(folder: Path, name: str) -> Any:
-    return json.loads((folder / f"{name}.json").read_text("utf-8"))
-
-
-def wanted(scores: dict[str, Any], rule: Rule) -> tuple[list[float | None], float] | None:
-    """The items' scores and the aggregate by a rule; None where there are none of it."""
-    official = scores["official"]
-    items = scores.get("per_item_correct") or official["per_item"]
-    found = official
-    if rule == "script":
-        found = scores.get("official_script")
-        if found is None:
-            return None
-        items = list(items)
-        for index, value in found["per_item_where_different"].items():
-            items[int(index)] = value
-    return items, next(found[name] for name in AGGREGATES if name in found)
 
 
 @pytest.mark.parametrize("rule", ["official", "script"])

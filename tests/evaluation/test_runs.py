@@ -169,6 +169,18 @@ def test_an_answer_belongs_to_what_was_asked(
     assert model.asked == {"picture": 2, "question": 1}.get(change, COUNT)
 
 
+def test_what_a_smaller_run_does_not_need_is_not_asked_again(data: Path, tmp_path: Path) -> None:
+    run(Made(), data, tmp_path / "run")
+    before = files(tmp_path / "run")
+    for more, asked in (({"limit": 5}, 0), ({"longest": 5}, COUNT), ({}, 0), ({"longest": 5, "limit": 3}, 0), ({}, 0)):
+        model = Made()
+        run(model, data, tmp_path / "run", **more)
+        assert model.asked == asked, more
+    after = files(tmp_path / "run")
+    kept = after.pop("answers/docvqa.earlier.jsonl")
+    assert after == before and len(json.loads(kept)) == COUNT
+
+
 def test_ranks_share_the_work_and_change_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(Made(), data, tmp_path / "alone")
     monkeypatch.setattr(Rank, "wait", lambda self: None)
@@ -225,6 +237,8 @@ def test_a_task_that_is_not_there_is_named(data: Path) -> None:
         choose(["refcoco"], data)
     with pytest.raises(DataError, match=r"no such task.*near to it: docvqa"):
         choose(["docvq"], data)
+    with pytest.raises(DataError, match="no task is named"):
+        choose([], data)
 
 
 def test_shuffled_pictures_are_always_others(data: Path) -> None:

@@ -104,6 +104,19 @@ def test_answers_that_cannot_be_taken_are_one_line(row, message, annotation, tmp
     assert (code, out) == (2, "") and one_line(err) and message in err
 
 
+@pytest.mark.parametrize("called", ["answers.jsonl", "answers.json", "answers", "answers.txt"])
+@pytest.mark.parametrize("form", ["lines", "one line", "list", "list in one line", "lines of Windows"])
+def test_answers_are_read_by_what_they_are_and_not_by_their_name(called, form, annotation, tmp_path, capsys):
+    rows = [answer(2, "1999"), answer(0, "Ann")][form == "one line" :]
+    path = tmp_path / called
+    if form.startswith("list"):
+        path.write_text(json.dumps(rows, indent=None if form == "list in one line" else 1))
+    else:
+        end = b"\r\n" if form == "lines of Windows" else b"\n"
+        path.write_bytes(b"\xef\xbb\xbf" * (end != b"\n") + b"".join(json.dumps(row).encode() + end for row in rows))
+    assert scored(capsys, "docvqa", annotation, path)["per_item"] == [1.0, 0.0, float(form != "one line"), 0.0]
+
+
 def test_what_is_not_there_is_one_line(annotation, tmp_path, capsys):
     answers = predictions(tmp_path, answer(0, "a"))
     for arguments, message in (

@@ -63,7 +63,11 @@ def model_digest(sphinx: SphinxX) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The answers to one task below a run's folder. name: the task's, with what was done to its pictures."""
+    """The answers to one task below a run's folder.
+
+    name: the task's, with what was done to its pictures. What earlier runs in the folder asked otherwise (more items,
+    another model) is kept in a file of its own, so that it is not asked again when its turn comes back.
+    """
 
     folder: Path
     name: str
@@ -72,6 +76,11 @@ class Store:
     def path(self) -> Path:
         """The file of all answers."""
         return self.folder / f"{self.name}.jsonl"
+
+    @property
+    def earlier(self) -> Path:
+        """The file of answers that earlier runs got and the last one did not need; there only if there are any."""
+        return self.folder / f"{self.name}.earlier.jsonl"
 
     def part(self, rank: int) -> Path:
         """The file to which a rank appends."""
@@ -83,7 +92,7 @@ class Store:
         Raises:
             DataError: A file holds something else.
         """
-        files = (self.path, *sorted(self.folder.glob(f"{self.name}.[0-9]*.part.jsonl")))
+        files = (self.earlier, self.path, *sorted(self.folder.glob(f"{self.name}.[0-9]*.part.jsonl")))
         return {answer.key: answer for path in files for answer in _answers(path) if answer.key}
 
     def append(self, rank: int, answers: Iterable[Answer]) -> None:
@@ -99,6 +108,11 @@ class Store:
         """Makes the one file of what all ranks handed in, in the order of the items, and takes their own files away."""
         rows = [answer for rank in range(ranks) for answer in _answers(self._done(rank))]
         rows.sort(key=lambda answer: answer.index)
+        others = self.read()
+        for answer in rows:
+            others.pop(answer.key, None)
+        if others or self.earlier.exists():
+            write_atomic(self.earlier, _lines(sorted(others.values(), key=lambda answer: (answer.index, answer.key))))
         write_atomic(self.path, _lines(rows))
         for kind in ("part", "done"):
             for path in self.folder.glob(f"{self.name}.[0-9]*.{kind}.jsonl"):

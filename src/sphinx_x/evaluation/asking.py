@@ -138,10 +138,13 @@ def ask(
                 found[one.item.index] = Answer(one.item.index, "", "", "", refused=one.refused)
             elif one.key in known:
                 found[one.item.index] = replace(known[one.key], index=one.item.index)
-        waiting = sorted((one for one in asked if one.item.index not in found), key=lambda one: one.length)
         progress(len(found), total)
-        for batch in batched(waiting, how.batch_size):
-            answers = list(_answered(how, task, batch))
+        # the same batches whatever is known: the last digit of a probability depends on what it is computed with
+        for batch in batched(sorted((one for one in asked if one.prompt), key=lambda one: one.length), how.batch_size):
+            waiting = [one for one in batch if one.item.index not in found]
+            if not waiting:
+                continue
+            answers = list(_answered(how, task, waiting))
             store.append(rank, answers)
             found |= {answer.index: answer for answer in answers}
             progress(len(found), total)

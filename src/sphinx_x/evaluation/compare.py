@@ -71,7 +71,7 @@ def _change(name: str, first: Path, second: Path) -> Change:
     judges = [sorted({result.judge for result in results}) for results in (before, after)]
     if judges[0] != judges[1]:
         raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, judges))}")
-    if any(result.verdict.score != result.verdict.score for result in before):
+    if any(result.verdict.score != result.verdict.score for result in (*before, *after)):
         raise DataError(f"{name}: {NOT} in these runs, it wants a judge (--judge)")
     measure = chosen.task.measure
     figures = difference(measure, [result.judged for result in before], [result.judged for result in after])

@@ -38,30 +38,46 @@ def _described(task: Task) -> dict[str, Any]:
     }
 
 
-def as_table() -> None:
-    """Prints the benchmarks on the terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+COLUMNS = ("task", "items", "metric", "prompt", "paper", "release", "licence", "layout from")
+NARROW = 140
+"""Columns of a terminal below which eight of the table would hold a word each."""
 
-    table = Table("task", "items", "metric", "prompt", "paper", "release", "licence", "layout from", show_lines=True)
-    for task in all_tasks().values():
-        items = ", ".join(f"{name} {files.items or '?'}" for name, files in task.splits.items())
-        paper = "; ".join(
-            " ".join([key, *(f"{member} {score:g}" for member, score in scores.items())]).strip()
-            for key, scores in task.paper.items()
-        )
-        prompt = task.prompt + (f" [answer begins: {task.prefix}]" if task.prefix else "")
-        cells = (
-            task.name,
-            items,
-            task.measure.headline + (" (judge)" if task.judging else ""),
-            prompt,
-            paper,
-            task.address,
-            task.licence,
-            task.layout,
-        )
-        table.add_row(*map(escape, cells))
-    Console(width=None if Console().is_terminal else 200).print(table)
+
+def as_table(width: int | None = None) -> None:
+    """Prints the benchmarks: a table, or below one another where the terminal is narrow. width: by default its own."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    own = Console()
+    console = Console(width=width or (own.width if own.is_terminal else 200))
+    rows = [_cells(task) for task in all_tasks().values()]
+    if console.width < NARROW:
+        for row in rows:
+            console.print(Text(row[0], style="bold"))
+            facts = Table.grid(padding=(0, 1))
+            facts.add_column(min_width=max(map(len, COLUMNS)))
+            facts.add_column(overflow="fold")
+            for name, cell in zip(COLUMNS[1:], row[1:], strict=True):
+                if cell:
+                    facts.add_row(f"  {name}", Text(cell))
+            console.print(facts)
+    else:
+        table = Table(show_lines=True)
+        for name in COLUMNS:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
     print("A split is named as in refcoco_testA; --json tells all. An unverified layout could not be looked up.")
+
+
+def _cells(task: Task) -> tuple[str, ...]:
+    items = ", ".join(f"{name} {files.items or '?'}" for name, files in task.splits.items())
+    paper = "; ".join(
+        " ".join([key, *(f"{member} {score:g}" for member, score in scores.items())]).strip()
+        for key, scores in task.paper.items()
+    )
+    prompt = task.prompt + (f" [answer begins: {task.prefix}]" if task.prefix else "")
+    metric = task.measure.headline + (" (judge)" if task.judging else "")
+    return task.name, items, metric, prompt, paper, task.address, task.licence, task.layout

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sphinx_x.boxes import Box
 from sphinx_x.drawing import draw_places
 from sphinx_x.errors import ImageError
 from sphinx_x.evaluation.items import Item, Verdict
@@ -106,11 +106,12 @@ def _pictures(row: Row, number: int, verdict: Verdict) -> Iterator[Picture]:
         yield Picture(image, picture.name, LONGEST)
 
 
-def _places(item: Item, verdict: Verdict, frame: ViewGrid) -> list[tuple[Box, str, str]]:
-    """The true box and the one that was said, in pixels."""
+def _places(item: Item, verdict: Verdict, frame: ViewGrid) -> list[tuple[Sequence[float], str, str]]:
+    """Return the true box and the box or point that was said, in pixels."""
     assert item.box is not None
-    places: list[tuple[Box, str, str]] = [(item.box, "true", "green")]
+    places: list[tuple[Sequence[float], str, str]] = [(item.box, "true", "green")]
     if verdict.said is not None and item.size is not None:
-        x1, y1, x2, y2 = plan_views(*item.size, frame).from_square([float(part) for part in verdict.said.split(",")])
-        places.append(((x1, y1, x2, y2), "said", "red"))
+        said = plan_views(*item.size, frame).from_square([float(part) for part in verdict.said.split(",")])
+        if all(map(math.isfinite, said)):  # "[nan, 0, 1, 1]" is four numbers, and nowhere
+            places.append((said, "said", "red"))
     return places

@@ -87,6 +87,8 @@ def choose(names: Sequence[str], root: Path) -> list[Chosen]:
 
     Raises `DataError` for an unknown name, and where not one split of a task is there.
     """
+    if not names:
+        raise DataError("no task is named (see sphinx-x eval tasks)")
     found: list[Chosen] = []
     for name in names:
         meant = find_task(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
-from sphinx_x.evaluation.readers import json_lines, load
+from sphinx_x.evaluation.readers import json_lines
 from sphinx_x.evaluation.scoring.thoughts import without_thoughts
 from sphinx_x.evaluation.task import Chosen, Reading
 
@@ -157,12 +158,7 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
     Raises `DataError` for an entry without index or answer, an index that no item has, and two different answers to
     one question.
     """
-    if path.suffix == ".json":
-        rows = load(path)
-        if not isinstance(rows, list):
-            raise DataError(f"{path}: holds no list of answers")
-    else:
-        rows = json_lines(path)
+    rows = _answer_rows(path)
     found: dict[int, str] = {}
     repeated: list[int] = []
     for number, row in enumerate(rows, 1):
@@ -180,6 +176,19 @@ def read_answers(path: Path, count: int) -> tuple[dict[int, str], tuple[int, ...
             repeated.append(index)
         found[index] = answer or ""
     return found, tuple(repeated)
+
+
+def _answer_rows(path: Path) -> list[Any]:
+    """The entries of a file of answers: of a JSON list, or of JSON lines, whatever the file is called."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return json_lines(path)
+    if isinstance(content, list):
+        return content
+    if path.suffix == ".json" and not (isinstance(content, Mapping) and "index" in content):
+        raise DataError(f"{path}: holds no list of answers")
+    return [content]
 
 
 def score_answers(

@@ -1,7 +1,7 @@
 """Questions with ten answers of people each: OK-VQA, VQAv2 (visualqa.org), TextVQA, VizWiz."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,16 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import Mean
 from sphinx_x.evaluation.prompts import SHORT, UNANSWERABLE
-from sphinx_x.evaluation.readers import Folders, is_published, items_of, picture, published_item, rows_of, text_of
+from sphinx_x.evaluation.readers import (
+    Folders,
+    entry,
+    is_published,
+    items_of,
+    picture,
+    published_item,
+    rows_of,
+    text_of,
+)
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
 
@@ -24,8 +33,7 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
     if is_published(rows):
         return _published(path, rows, folders)
     if "question" not in rows[0]:
-        questions = _questions(path)
-        rows = [{**row, "question": questions.get(row.get("question_id"))} for row in rows]
+        rows = [{**row, "question": question} for row, question in zip(rows, _questions(path, rows), strict=True)]
     return items_of(path, rows, folders, own_item)
 
 
@@ -57,14 +65,22 @@ def _coco(number: object) -> str:
     return f"COCO_val2014_{number:012d}.jpg" if isinstance(number, int) else f"{number}.jpg"
 
 
-def _questions(path: Path) -> dict[Any, str]:
-    """Questions by their ids, from the file beside the answers. Raises `DataError` where there is none."""
+def _questions(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """The questions of some answers, from the file beside them; None for an id that it does not have.
+
+    Raises `DataError` where there is no such file, and where an id stands twice in it.
+    """
     name = path.name.replace("annotations", "questions")
     beside = [path.with_name(name), path.with_name(name.replace("mscoco_", "OpenEnded_mscoco_"))]
     found = next((file for file in beside if file.is_file() and file != path), None)
     if found is None:
         raise DataError(f"{path}: the questions are not beside it ({' or '.join(file.name for file in beside)})")
-    return {row["question_id"]: text_of(row, "question") for row in rows_of(found, "questions")}
+    questions: dict[Any, str] = {}
+    for number, row in enumerate(rows_of(found, "questions")):
+        with entry(found, number):
+            if questions.setdefault(row["question_id"], text_of(row, "question")) != row["question"]:
+                raise DataError(f"the id {row['question_id']!r} stands twice")
+    return [questions.get(row.get("question_id")) for row in rows]
 
 
 def _published(path: Path, rows: list[Mapping[str, Any]], folders: Folders) -> Iterator[Item]:
