@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import PIL.Image
 import pytest
-from talkers import talking
-from served import Served, body, message
 
+from served import Served, body, message
 from sphinx_x.conversation import parse_messages
+from talkers import talking
 
 
 @pytest.fixture(scope="module")

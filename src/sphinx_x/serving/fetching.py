@@ -118,7 +118,7 @@ class _Pinned(http.client.HTTPConnection):
     def __init__(self, parts: SplitResult, deadline: float) -> None:
         assert parts.hostname is not None
         self._parts, self._deadline = parts, deadline
-        super().__init__(parts.hostname, parts.port or PORTS[parts.scheme])
+        super().__init__(parts.hostname.rstrip("."), parts.port or PORTS[parts.scheme])
 
     def connect(self) -> None:
         address = resolve(self.host, self.port)
