@@ -143,7 +143,7 @@ class Engine:
             for job in gone:
                 self._waiting.remove(job)
         for job in gone:
-            job.emit(Event(reason=_why(job)))
+            self._report(job, Event(reason=_why(job)))
         for progress in [p for p in self._filling if p.job.cancelled.is_set() or now > p.job.deadline]:
             self._filling.remove(progress)
             self._end(progress, Event(reason=_why(progress.job)))
@@ -303,6 +303,10 @@ class Engine:
         if progress.first:
             job.probability = sum(progress.probabilities) / len(progress.ids) if self._watch else None
             job.seconds.decode = time.monotonic() - progress.first
+        self._report(job, event)
+
+    def _report(self, job: Job, event: Event) -> None:
+        self._metrics.answer(job, event.reason or "error")
         job.emit(event)
 
     def _fail_running(self, error: Exception) -> None:
@@ -317,7 +321,7 @@ class Engine:
             jobs = list(self._waiting)
             self._waiting.clear()
         for job in jobs:
-            job.emit(Event(error=error))
+            self._report(job, Event(error=error))
         for progress in (*self._filling, *self._running):
             self._end(progress, Event(error=error))
         self._filling.clear()
