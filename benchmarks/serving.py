@@ -5,8 +5,9 @@
 
 `sphinx-x serve` runs in a process of its own. First one client asks one question after another, then all clients ask at
 once, each its next question as soon as it has an answer; both stream, and ask about the same lines of print in the same
-order. Latency: from the request to the first piece of text, as the client sees it. Memory: the server's resident bytes,
-after the first tenth of the time and at the end.
+order. Latency: from the request to the first piece of text, as the client sees it. Processor time: what the server
+used for an answer; unlike answers a second, it says something on a machine that has other work as well. Memory: the
+server's resident bytes, once all clients have asked for a while and at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -31,13 +33,18 @@ from sphinx_x.evaluation.lines import load_line_set
 
 @dataclass
 class Seen:
-    """What clients saw. first: seconds to the first piece; done: answers; tokens: of them; wrong: errors, by name."""
+    """What clients saw.
+
+    first: seconds to the first piece; done: answers; tokens: of them; wrong: errors, by name;
+    seconds: of it all; processor: seconds that the server's threads used.
+    """
 
     first: list[float] = field(default_factory=list)
     done: int = 0
     tokens: int = 0
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    processor: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -112,16 +119,27 @@ def resident(process: subprocess.Popen) -> float:
     return pages * 4096 / 1e6
 
 
+def used(process: subprocess.Popen) -> float:
+    """Seconds of processor time that a process has used (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(url: str, process: subprocess.Popen, options: argparse.Namespace) -> str:
     """Both runs, as a table."""
     requests = bodies(options.lines)
     await load(url, requests, 1, 2)  # what is slow only once
+    began = used(process)
     alone = await load(url, requests, 1, options.seconds / 3)
-    await load(url, requests, options.clients, options.seconds / 10)
-    before = resident(process)
+    alone.processor = used(process) - began
+    await load(url, requests, options.clients, max(10, options.seconds / 10))
+    before, began = resident(process), used(process)
     many = await load(url, requests, options.clients, options.seconds)
+    many.processor = used(process) - began
     after = resident(process)
+    each = [seen.processor / seen.done for seen in (alone, many)]
     rows = [
+        ("processor time of an answer, s", f"{each[0]:.3f}", f"{each[1]:.3f}", f"1/{each[0] / each[1]:.1f}"),
         ("answers/s", f"{alone.rate:.2f}", f"{many.rate:.2f}", f"{many.rate / alone.rate:.1f}"),
         ("tokens/s", f"{alone.tokens / alone.seconds:.0f}", f"{many.tokens / many.seconds:.0f}", ""),
         *(
@@ -140,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=30, help="of the run with all clients")
-    parser.add_argument("--rows", type=int, default=32, help="answers that the server generates at once")
+    parser.add_argument("--rows", type=int, default=64, help="answers that the server generates at once")
     parser.add_argument("--lines", type=int, default=200, help="different lines that are asked about")
     parser.add_argument("--model", default="nano")
     options = parser.parse_args()

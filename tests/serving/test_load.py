@@ -49,9 +49,9 @@ def test_a_long_answer_keeps_no_short_one_waiting(served):
 
 
 def test_a_long_prompt_and_many_images_let_the_others_go_on(talker, monkeypatch):
-    """Between any two pieces of its preparation the answers in progress make a step."""
+    """Between any two pieces of its preparation the answers in progress make a step, if they are to flow."""
     images = [PIL.Image.new("RGB", (120, 30), "white")] * 6
-    with Served(talker, chunk=16) as served:
+    with Served(talker, chunk=16, preparing=0) as served:
         engine, events = served.service.engine, []
         step, prepare = engine._step, engine._prepare
         monkeypatch.setattr(engine, "_step", lambda: (events.append("step"), time.sleep(0.005), step())[2])
