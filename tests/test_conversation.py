@@ -21,11 +21,17 @@ PARTS = st.one_of(
     *(st.builds(lambda n, p, k=k: {"type": k, "image": n, k: p}, st.integers(0, 3), places) for k, places in PLACED),
 )
 CONTENT = st.lists(PARTS) | st.lists(st.sampled_from(["<image>", "a", " ", "<image", ">"])).map("".join)
+TRUE = st.lists(st.text(), min_size=1, max_size=3)
 MESSAGES = st.builds(
-    lambda role, content, learned: {"role": role, "content": content} | ({} if learned else {"train": False}),
+    lambda role, content, learned, true: (
+        {"role": role, "content": content}
+        | ({} if learned else {"train": False})
+        | ({"references": true} if true and role == "assistant" else {})
+    ),
     st.sampled_from(["system", "user", "assistant"]),
     CONTENT,
     st.booleans(),
+    st.none() | TRUE,
 )
 
 
@@ -52,6 +58,15 @@ def test_placeholders_stand_for_images_in_plain_text_only():
         ({"role": "robot", "content": "a"}, "role", "must be one of system, user, assistant"),
         ({"role": "user", "content": "a", "name": "b"}, "name", "unknown field"),
         ({"role": "user", "content": "a", "train": 1}, "train", "must be true or false"),
+        ({"role": "user", "content": "a", "references": ["b"]}, "references", "only answers have them"),
+        *(
+            (
+                {"role": "assistant", "content": "a", "references": wrong},
+                "references",
+                "must be a non-empty list of texts",
+            )
+            for wrong in ("a", [], [1], None, {"a": "b"})
+        ),
         ({"role": "user", "content": [{"type": "text", "text": "a", "b": 1}]}, "content[0].b", "unknown field"),
         ({"role": "user", "content": [{"type": "box", "box": [1, 1, 2]}]}, "box", "must be 4 numbers"),
         ({"role": "user", "content": [{"type": "box", "box": [2, 1, 2, 3]}]}, "box", "empty box: [2, 1, 2, 3]"),

@@ -26,7 +26,9 @@ from paths import ROOT
 from pdf_pages import PageOf, Pdf, paragraph
 from som_files import coco
 from sphinx_x import cli
+from sphinx_x.cli.evaluation import RUN, RunByDefault
 from sphinx_x.images import open_image
+from videos import make_video
 
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"(?:<!-- (?P<how>[^>]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
@@ -95,6 +97,7 @@ def project(tmp_path, tiny_folder, monkeypatch):
         Pdf([PageOf(paragraph(lines, 60, 740))]).write(tmp_path / "PDFS" / f"{word}.pdf")
     (tmp_path / "BENCHMARK_PICTURES").mkdir()
     shutil.copy(tmp_path / "photo.jpg", tmp_path / "BENCHMARK_PICTURES" / "benchmark.jpg")
+    make_video(tmp_path / "clip.mp4")
     monkeypatch.chdir(tmp_path)
     asked = iter(["Read the text.", "And now?", ""])
     monkeypatch.setattr("builtins.input", lambda _: next(asked))
@@ -169,6 +172,8 @@ def parse(command: str) -> None:
     words = words[: words.index(">")] if ">" in words else words
     verb, name = typer.main.get_command(cli.app), "sphinx-x"
     while hasattr(verb, "commands"):
+        if isinstance(verb, RunByDefault) and words[:1] and words[0] not in verb.commands:
+            words = [RUN, *words]
         context = verb.make_context(name, list(words[:1]))
         name, verb, rest = verb.resolve_command(context, list(words))
         words = rest

@@ -62,13 +62,14 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
             (H, W), (H, W, 1), (H, W, 3), (H, W, 4), (1, H, W) or (3, H, W), tensors (4, H, W) as well, of uint8, of
             uint16 (0..65535), or of floats from 0 to 1. Where both the first and the last axis could be the channels,
             an array has them last and a tensor first, as their libraries do.
-        page: Number of a PDF's page or of a frame (TIFF, GIF), from 1; all other sources have page 1 only.
+        page: Number of a PDF's page or of a frame (TIFF, GIF), from 1; all other sources have page 1 only. A video
+            gives its middle frame (see `video`, which needs the extra of that name).
         dpi: Resolution at which a PDF's page is rendered.
 
     Raises:
         ImageError: The source cannot be read or has more than `MAX_PIXELS` pixels; one line with the file's name.
     """
-    name = _name(source)
+    name = source_name(source)
     if page < 1:
         raise ImageError(f"{name}: there is no page {page}, pages count from 1")
     if not (dpi > 0 and math.isfinite(dpi)):
@@ -81,7 +82,7 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
         if isinstance(source, bytes):
             return _open_stream(io.BytesIO(source), name, page, dpi)
         if isinstance(source, str | Path):
-            with _open_file(source, name) as stream:
+            with open_file(source, name) as stream:
                 return _open_stream(stream, name, page, dpi)
     except ImageError:
         raise
@@ -99,13 +100,13 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
     Raises:
         ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
-    name = _name(source)
+    name = source_name(source)
     try:
         with (
-            io.BytesIO(source) if isinstance(source, bytes) else _open_file(source, name) as stream,
+            io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name) as stream,
             Image.open(stream, formats=FORMATS) as image,
         ):
-            _check_size(name, image.size)
+            check_size(name, image.size)
             if image.format == "PNG":  # its orientation may follow the pixels
                 with contextlib.suppress(Exception):  # a truncated one still has a size
                     image.load()
@@ -127,12 +128,12 @@ def picture_size(source: Source) -> tuple[int, int]:
         with contextlib.suppress(ImageError):
             return image_size(source)
     elif isinstance(source, Image.Image) and source.mode != "F" and _orientation(source) == 1:
-        _check_size(_name(source), source.size)
+        check_size(source_name(source), source.size)
         return source.size
     return open_image(source).size  # a PDF, a rotated image, an array; or `open_image` raises its own error
 
 
-def _name(source: Source) -> str:
+def source_name(source: Source) -> str:
     """Return how messages refer to a source: one line of at most some 200 characters."""
     if isinstance(source, str | Path):
         text = str(source)
@@ -152,7 +153,8 @@ def _too_large(name: str, pixels: int, size: tuple[int, int] | None = None) -> I
     return ImageError(f"{name}: {shape}{pixels:,} pixels are more than the limit of {MAX_PIXELS:,}")
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
+def check_size(name: str, size: tuple[int, int]) -> None:
+    """Raise `ImageError` for more than `MAX_PIXELS` pixels, and for none."""
     pixels = size[0] * size[1]
     if pixels > MAX_PIXELS:
         raise _too_large(name, pixels, size)
@@ -165,7 +167,8 @@ def _check_page(name: str, page: int, pages: int) -> None:
         raise ImageError(f"{name}: there is no page {page}, the last one is {pages}")
 
 
-def _open_file(source: str | Path, name: str) -> BinaryIO:
+def open_file(source: str | Path, name: str) -> BinaryIO:
+    """Open a regular file. Raises `ImageError` for anything else; name: the source's, in messages."""
     if re.match(r"https?:/", str(source), re.IGNORECASE):
         raise ImageError(f"{name}: addresses are not fetched; download the file and give its path")
     path = Path(source)
@@ -179,17 +182,23 @@ def _open_file(source: str | Path, name: str) -> BinaryIO:
 
 
 def _open_stream(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
+    from sphinx_x import video  # which opens its frames with this module
+
     head = stream.read(1024)
     stream.seek(0)
     if not head:
         raise ImageError(f"{name}: is empty")
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"%PDF-"):
         return _render_pdf(stream, name, page, dpi)
+    if video.is_video(head):
+        _check_page(name, page, 1)
+        return video.middle_frame(stream, name)
     try:
         image = Image.open(stream, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
-        raise ImageError(f"{name}: not an image of a known kind ({kinds} or PDF), or its head is broken") from error
+        known = f"not an image of a known kind ({kinds}, PDF or a video)"
+        raise ImageError(f"{name}: {known}, or its head is broken") from error
     with image:
         if page > 1:  # frames are counted only on request, as that means reading the whole file
             _check_page(name, page, getattr(image, "n_frames", 1))
@@ -205,7 +214,7 @@ def _single(image: Image.Image, name: str, page: int) -> Image.Image:
 
 def _finish(image: Image.Image, name: str) -> Image.Image:
     """Check the size before anything is decoded, then make the new image; `image` stays as it is."""
-    _check_size(name, image.size)
+    check_size(name, image.size)
     image.load()
     upright = _UPRIGHT.get(_orientation(image))
     rgb = _to_rgb(image if upright is None else image.transpose(upright), name)
@@ -267,7 +276,7 @@ def _from_array(source: np.ndarray | torch.Tensor, name: str) -> Image.Image:
         if in_front and not (at_end and last_wins):
             array = np.moveaxis(array, 0, 2)
         array = array[..., 0] if array.shape[2] == 1 else array
-    _check_size(name, (array.shape[1], array.shape[0]))
+    check_size(name, (array.shape[1], array.shape[0]))
     return Image.fromarray(np.ascontiguousarray(_eight_bits(array, refused)))
 
 
@@ -299,7 +308,7 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
         stack.callback(sheet.close)
         scale = dpi / 72  # PDF units are points, 72 per inch
         width, height = sheet.get_size()
-        _check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
+        check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
         bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
         stack.callback(bitmap.close)
         return bitmap.to_pil().convert("RGB")  # a copy, as the bitmap's memory is freed here

@@ -15,6 +15,7 @@ from sphinx_x.data.keys import FLAGS, MESSAGE_METADATA, METADATA, PART_METADATA,
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
+from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.samples import build_sample, read_samples
 from sphinx_x.errors import DataError, SampleError
@@ -69,6 +70,22 @@ def test_what_is_not_to_be_trained_is_read_only(tmp_path, tiny, form, flags):
     (tmp_path / "again.jsonl").write_text(json.dumps(reader[1].to_dict()))
     again = SampleReader(tmp_path / "again.jsonl")
     assert "WRONG" not in trained_text(again, tiny.processor)
+
+
+def test_references_are_kept_and_never_learned(tmp_path, tiny):
+    reader = opened(tmp_path, messages(), messages(references=["WRONG", "FALSE"]))
+    plain, more = reader[0], reader[1]
+    assert more.messages[1].references == ("WRONG", "FALSE") and plain.messages[1].references == ()
+    builder = tiny.processor.prompt_builder()
+    assert builder.encode(plain.messages, []) == builder.encode(more.messages, [])
+    assert Sample.from_dict(more.to_dict()) == more
+    assert opened(tmp_path, messages(references=["x"]), ignore=("references",))[0].messages == plain.messages
+
+
+@pytest.mark.parametrize("wrong", ["WRONG", [1], {"a": "b"}])
+def test_references_that_are_no_texts_are_refused_by_name(tmp_path, wrong):
+    with pytest.raises(SampleError, match=r"messages\[1\]\.references: must be a non-empty list of texts"):
+        opened(tmp_path, messages(references=wrong))[0]
 
 
 def test_a_long_dialogue_is_cut_without_pieces_that_teach_nothing(tmp_path, tiny):

@@ -1,7 +1,7 @@
 """Measuring on held-out samples: kinds of answers, errors, and two models compared on draws of whole documents."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -76,7 +76,10 @@ def asked(kind: str, text: str = "", box=None, document: str = "a") -> Asked:
         (asked("mark", "<Mark 2>."), " <Mark 2>.", 0, 1),
         (asked("mark", "<Mark 2>."), "<Mark 22>.", 1, 1),
         (asked("yes or no", "Yes, it is."), "Yes.", 0, 1),
+        (asked("yes or no", "Yes, it is."), "yes", 0, 1),
         (asked("yes or no", "Yes, it is."), "No, it is not.", 1, 1),
+        (replace(asked("one of several", "2"), references=("2", "two")), " Two.", 0, 1),
+        (replace(asked("one of several", "2"), references=("2", "two")), "two dogs", 1, 1),
         (asked("yes or no", "No."), "", 1, 1),
     ],
 )

@@ -270,7 +270,10 @@ def test_many_pictures_are_never_in_memory_together(tmp_path: Path) -> None:
             Image.new("RGB", (30, 30), (int(self.name) % 256, 0, 0)).save(buffer, "png")
             return buffer.getvalue() + bytes(100_000)
 
-    data_items = [SimpleNamespace(question=f"Question {n}?", pictures=(Counted(str(n)),), index=n) for n in range(400)]
+    data_items = [
+        SimpleNamespace(question=f"Question {n}?", pictures=(Counted(str(n)),), index=n, messages=())
+        for n in range(400)
+    ]
     how = Asking(Made(), "m", batch_size=1)  # pyright: ignore[reportArgumentType]
     task = choose_docvqa()
     tracemalloc.start()

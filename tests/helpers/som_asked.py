@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sphinx_x.endpoints.cache import LOG
+from sphinx_x.endpoints.settings import EndpointSettings
+from sphinx_x.endpoints.spending import Spending, StopError
 from sphinx_x.engines.som import endpoint as writer
-from sphinx_x.engines.som.cache import LOG
 from sphinx_x.engines.som.endpoint import write_all
 from sphinx_x.engines.som.prompts import DOMAINS, KINDS, Request
 from sphinx_x.engines.som.replies import Answer
-from sphinx_x.engines.som.settings import EndpointSettings
-from sphinx_x.engines.som.spending import Spending, StopError
 from vision_endpoint import PRICES
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))]

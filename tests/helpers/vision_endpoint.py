@@ -44,7 +44,7 @@ class Call:
 
 
 Script = Callable[[Call], str]
-"""Names what becomes of a call: `good`, a status (`503`, `429 0.2` with seconds to wait), or another of `_Handler`."""
+"""Names what becomes of a call: `good`, a status (`503`, `429 0.2` with seconds to wait), or one of `_act`."""
 
 
 @dataclass
@@ -71,17 +71,17 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
-    endpoint: Endpoint
+    endpoint: Any
 
     def handle_error(self, *_: object) -> None:
         """The other side may be killed."""
 
 
 @contextmanager
-def serve_vision(script: Script = lambda _: "good") -> Iterator[Endpoint]:
-    """Runs an endpoint that follows a script."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/v1", script)
+def served(handler: type[BaseHTTPRequestHandler], make: Callable[[str], Any]) -> Iterator[Any]:
+    """Runs an endpoint on this machine: what `make` makes of its address."""
+    server = _Server(("127.0.0.1", 0), handler)
+    server.endpoint = make(f"http://127.0.0.1:{server.server_port}/v1")
     thread = threading.Thread(target=server.serve_forever, args=(0.003,), daemon=True)
     thread.start()
     try:
@@ -89,6 +89,13 @@ def serve_vision(script: Script = lambda _: "good") -> Iterator[Endpoint]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def serve_vision(script: Script = lambda _: "good") -> Iterator[Endpoint]:
+    """Runs an endpoint that follows a script."""
+    with served(VisionHandler, lambda url: Endpoint(url, script)) as endpoint:
+        yield endpoint
 
 
 def question_of(image: bytes, kind: str) -> str:
@@ -118,7 +125,7 @@ def _kind(prompt: str) -> str:
     return next((kind for word, kind in kinds.items() if f'"{word}"' in shape), "short")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class VisionHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
@@ -126,8 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
+        self._serve(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _serve(self, body: dict[str, Any]) -> None:
         endpoint = self.server.endpoint
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with endpoint.lock:
             call = self._read(body)
             endpoint.calls.append(call)

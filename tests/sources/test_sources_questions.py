@@ -37,6 +37,25 @@ def test_what_is_not_used_is_counted(tmp_path):
     assert tally_of("ai2d", tmp_path / "a").left_out == {"option empty or given twice": 2}
 
 
+def references(folder, name):
+    """Those of all answers of the first sample that has any."""
+    tally_of(name, folder / name)
+    reader = SampleReader(folder / name / "out")
+    samples = [[m.references for m in sample.messages if m.role == "assistant"] for sample in reader]
+    return next(found for found in samples if any(found))
+
+
+def test_all_true_answers_go_along(tmp_path):
+    ten = references(tmp_path, "vqav2")
+    assert ten[0] == ("bread",) * 6 + ("toast",) * 4 and ten[1] == ("2",) * 10
+    raw = references(tmp_path, "okvqa")
+    assert raw[0] == ("bread",) * 3 + ("bread slices",) * 2 + ("sliced bread",) + ("bread slices",) * 4
+    assert any(len(found) == 10 for found in references(tmp_path, "textvqa"))
+    assert ("P. Carter", "p. carter") in references(tmp_path, "docvqa")
+    assert ("10%", "10") in references(tmp_path, "infographicsvqa")
+    assert references(tmp_path, "deepform")[0] == ("Friends of Ponds", "FRIENDS OF PONDS")
+
+
 def test_diagrams_of_the_test_split_are_kept_apart(tmp_path):
     tally = tally_of("ai2d", tmp_path, "test")
     assert (tally.records, tally.samples) == (1, 1)

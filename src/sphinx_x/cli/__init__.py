@@ -65,31 +65,34 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @app.command()
 def chat(
-    image: Annotated[str | None, typer.Argument(help="An image or a PDF; `-` or nothing for text only.")] = None,
+    image: Annotated[str | None, typer.Argument(help="An image, a PDF or a video; `-` or nothing: text only.")] = None,
     question: Annotated[str | None, typer.Argument(help="The question; without one, a chat of several turns.")] = None,
     model: Model = "nano",
     page: Page = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of a video: so many, spread evenly; by default the one in its middle."),
+    ] = None,
     max_new_tokens: Tokens = 256,
     device: Device = None,
     bits: Bits = None,
 ) -> None:
     """Ask about an image and stream the answer."""
-    from sphinx_x.images import open_image
-
     # faults in the input are reported before the model is loaded
-    picture = None if image in (None, "-") else open_image(str(image), page=page)
+    pictures = _pictures(None if image == "-" else image, page, frames)
+    sizes = [picture.size for picture in pictures]
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
-    early.refuse(model, [picture.size] if picture else [])
+    early.refuse(model, sizes)
     with early.imports():
         from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits)
     session = sphinx.session()
     if question is not None:
-        _stream(session, question, picture, max_new_tokens)
+        _stream(session, question, pictures, max_new_tokens)
         return
-    sphinx.check([picture.size] if picture else [])  # nothing was known before about a hub id
+    sphinx.check(sizes)  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
@@ -98,12 +101,29 @@ def chat(
             break
         if not question.strip():
             break
-        _stream(session, question, picture, max_new_tokens)
-        picture = None
+        _stream(session, question, pictures, max_new_tokens)
+        pictures = []
 
 
-def _stream(session: Any, question: str, picture: Any, max_new_tokens: int) -> None:
-    for piece in session.ask(question, picture, stream=True, max_new_tokens=max_new_tokens):
+def _pictures(image: str | None, page: int, frames: int | None) -> list[Any]:
+    """Return the images that the model is shown of a file: the image, a page, or frames."""
+    from sphinx_x.images import open_image
+    from sphinx_x.video import is_video, sample_frames
+
+    moving = image is not None and is_video(image)
+    if frames is not None and not moving:
+        raise SphinxXError("--frames goes with a video")
+    if image is None:
+        return []
+    if frames is not None and page == 1:
+        return sample_frames(image, frames)
+    if moving and page == 1:
+        print("note: the model sees the frame in the middle of the video (--frames N: so many of it)", file=sys.stderr)
+    return [open_image(image, page=page)]
+
+
+def _stream(session: Any, question: str, pictures: list[Any], max_new_tokens: int) -> None:
+    for piece in session.ask(question, pictures, stream=True, max_new_tokens=max_new_tokens):
         print(piece, end="", flush=True)
     print(flush=True)
     doubt = session.sphinx.model.config.ability().doubt(session.probability)

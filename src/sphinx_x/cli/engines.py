@@ -88,8 +88,8 @@ def mark_set(
     chosen = _model(SomSettings, settings, {"inside": inside, "seed": str(seed)})
     writer = None
     if endpoint is not None:
+        from sphinx_x.endpoints.settings import read_settings
         from sphinx_x.engines.som.asking import EndpointWriter
-        from sphinx_x.engines.som.settings import read_settings
 
         writer, workers = EndpointWriter(read_settings(_read(endpoint)), out / ".answers"), 1
     tally = make_som(scenes, raw, out, chosen, writer, workers, max_bad, progress=_tell(scenes.name))

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -15,12 +16,23 @@ from typer.core import TyperGroup
 from sphinx_x.cli import early
 from sphinx_x.errors import SphinxXError
 
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
+    from sphinx_x.evaluation.routing.analysis import Plan
+
 RUN = "run"
+JUDGEMENTS = "judgements"
 Rules = Literal["official", "script", "strict"]
 RuleOption = Annotated[
     Rules,
     typer.Option(help="official: the benchmark's definition; script: its released program; strict: only as asked for."),
 ]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option("--judge", help="Judges free answers: https://host/v1 (OpenAI-compatible), a settings FILE, or none."),
+]
+JudgeModel = Annotated[str | None, typer.Option("--judge-model", help="The judge's name at its endpoint.")]
+JudgeKey = Annotated[str | None, typer.Option("--judge-key", help="The environment VARIABLE that holds its key.")]
 
 
 class RunByDefault(TyperGroup):
@@ -46,7 +58,9 @@ def evaluate(
     tasks: Annotated[
         str | None, typer.Option("--tasks", "-t", help="Benchmarks with commas between (see eval tasks).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder below which the benchmarks' files lie.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder below which the benchmarks' files lie; by default this one.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run's folder (report, every answer); of --lines and --samples a file."),
@@ -56,7 +70,24 @@ def evaluate(
     shuffled: Annotated[bool, typer.Option("--shuffled", help="A row with another item's image as well.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions at once; it changes no answer.")] = 8,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="In place of the benchmarks' own limits.")] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of videos: so many, spread evenly; by default the one in the middle."),
+    ] = None,
     rule: RuleOption = "official",
+    routing: Annotated[
+        bool, typer.Option("--routing", help="As well: how tokens are routed to the experts of a sparse mixture.")
+    ] = False,
+    active: Annotated[
+        str | None, typer.Option(help="Numbers of active experts that --routing tries: 1,2,4 or none.")
+    ] = None,
+    removed: Annotated[
+        str | None, typer.Option(help="Numbers of experts that --routing removes from each layer: 1,2 or none.")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="How often --routing draws them (3).")] = None,
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
     lines: Annotated[Path | None, typer.Option(help="A folder of text lines; by default the packaged set.")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
@@ -68,8 +99,20 @@ def evaluate(
     if against is not None and not samples:
         raise SphinxXError("--against goes with --samples")
     if tasks is None:
-        given = {"--data": data, "--limit": limit, "--blind": blind, "--shuffled": shuffled}
-        for option, value in {**given, "--max-new-tokens": max_new_tokens}.items():
+        given = {
+            "--data": data,
+            "--limit": limit,
+            "--blind": blind,
+            "--shuffled": shuffled,
+            "--max-new-tokens": max_new_tokens,
+            "--frames": frames,
+            "--routing": routing,
+            "--active": active,
+            "--removed": removed,
+            "--draws": draws,
+        }
+        given |= {"--judge": judge, "--judge-model": judge_model, "--judge-key": judge_key}
+        for option, value in given.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
         _without_tasks(model, against, samples, lines, out, device)
@@ -77,9 +120,51 @@ def evaluate(
     if tasks == "list":
         list_tasks()
         return
-    if data is None or out is None:
-        raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
-    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device)
+    if out is None:
+        raise SphinxXError("--tasks needs --out, the folder of the run")
+    data = data or Path()
+    plan = _routing_plan(routing, active, removed, draws)
+    asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
+    how = _How(limit, blind, shuffled, batch_size, max_new_tokens, rule, frames, asked, plan)
+    _run_tasks(model, tasks, data, out, how, device)
+
+
+@dataclass(frozen=True)
+class _How:
+    """The options of a run on benchmarks. plan: of an analysis of the routing, None without one."""
+
+    limit: int | None
+    blind: bool
+    shuffled: bool
+    batch_size: int
+    longest: int | None
+    rule: Rules
+    frames: int | None
+    judge: Judge | None
+    plan: Plan | None
+
+
+def _routing_plan(routing: bool, active: str | None, removed: str | None, draws: int | None) -> Plan | None:
+    if not routing:
+        for option, value in {"--active": active, "--removed": removed, "--draws": draws}.items():
+            if value is not None:
+                raise SphinxXError(f"{option} goes with --routing")
+        return None
+    with early.imports():
+        from sphinx_x.evaluation.routing.analysis import Plan
+        from sphinx_x.evaluation.routing.plots import check_plots
+
+    check_plots()  # reported before anything is loaded
+    return Plan(_numbers("--active", active), _numbers("--removed", removed), 3 if draws is None else draws)
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None or text.strip().lower() == "none":
+        return None if text is None else ()
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise SphinxXError(f"{option} takes numbers with commas between, or none, not {text!r}") from error
 
 
 def _without_tasks(
@@ -99,38 +184,60 @@ def _without_tasks(
         print_line_figures(model, lines, out, device)
 
 
-def _run_tasks(
-    model: str,
-    tasks: str,
-    data: Path,
-    out: Path,
-    limit: int | None,
-    blind: bool,
-    shuffled: bool,
-    batch_size: int,
-    longest: int | None,
-    rule: Rules,
-    device: str | None,
-) -> None:
+def _run_tasks(model: str, tasks: str, data: Path, out: Path, how: _How, device: str | None) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
         from sphinx_x.evaluation.ranks import joined
         from sphinx_x.evaluation.report import write_report
         from sphinx_x.evaluation.results import write_results
+        from sphinx_x.evaluation.routing.analysis import Analyst
+        from sphinx_x.evaluation.routing.tables import as_section, write_analysis
         from sphinx_x.evaluation.run import choose, evaluate
         from sphinx_x.inference import SphinxX
 
     chosen = choose([name for name in tasks.split(",") if name.strip()], data)
-    shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
+    if how.judge is not None and all(one.task.judging is None for one in chosen):
+        raise SphinxXError("--judge: none of these tasks wants a judge")
+    shown: list[Any] = ["images", *(["blind"] if how.blind else []), *(["shuffled"] if how.shuffled else [])]
+    analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, device=rank.device(device))
-        run = evaluate(sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, progress=told)
+        rest = (how.limit, how.batch_size, how.rule, how.longest, rank, how.judge, told, how.frames)
+        try:
+            if how.plan is not None:
+                # first, as its answers of the model as it is are those of the run, which need not be asked again
+                analysis = Analyst(sphinx, chosen, data, out, *rest).analyse(how.plan, model)
+            run = evaluate(sphinx, chosen, data, out, model, shown, *rest)
+        finally:
+            if rank.number == 0:
+                tell_judge(how.judge)
     if run is not None:
         write_results(run, out)
         write_report(run, out)
-        write_page(run, out)
+        if analysis is not None:
+            write_analysis(analysis, out)
+        write_page(run, out, () if analysis is None else [as_section(analysis, out)])
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+
+
+def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
+    """The judge that the options name; None for none."""
+    if place in (None, "none"):
+        for option, value in {"--judge-model": model, "--judge-key": key}.items():
+            if value is not None:
+                raise SphinxXError(f"{option} goes with --judge")
+        return None
+    with early.imports():
+        from sphinx_x.evaluation.judge import read_judge
+
+    return read_judge(place, model, key, folder)
+
+
+def tell_judge(judge: Judge | None) -> None:
+    """Says what judging cost."""
+    if judge is not None:
+        print(judge.account(), file=sys.stderr)
 
 
 @contextmanager
@@ -185,6 +292,12 @@ def score(
     annotation: Annotated[Path, typer.Argument(help="Its file of questions, or the folder that has it.")],
     predictions: Annotated[Path, typer.Argument(help="Answers as JSON lines: index (position in it) and answer.")],
     rule: RuleOption = "official",
+    judge: JudgeOption = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="The folder where a judge's words are kept, by default beside the answers.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Score, figures and every item as JSON.")] = False,
 ) -> None:
     """Scores saved answers of any model, without loading one."""
@@ -196,5 +309,11 @@ def score(
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
-    scored = score_answers(chosen, items, answers, Reading(rule), repeated)
+    if judge is not None and judge != "none" and chosen.task.judging is None:
+        raise SphinxXError(f"--judge: {chosen.name} is scored by rule and wants no judge")
+    asked = _judge(judge, judge_model, judge_key, judgements or predictions.with_suffix(f".{JUDGEMENTS}"))
+    try:
+        scored = score_answers(chosen, items, answers, Reading(rule), repeated, asked)
+    finally:
+        tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))

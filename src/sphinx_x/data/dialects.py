@@ -199,13 +199,14 @@ def _message(message: object, inline: list[object], ignore: tuple[str, ...], whe
     if not isinstance(message, dict):
         return message
     message = filled(message)
-    check_keys(message, FLAGS | {"role", "content"}, MESSAGE_METADATA.union(ignore), where, field)
+    check_keys(message, FLAGS | {"role", "content", "references"}, MESSAGE_METADATA.union(ignore), where, field)
     passed = PART_METADATA.union(ignore)
     role, content = message.get("role"), message.get("content")
     if isinstance(content, list):
         parts = (_part(part, inline, passed, where, f"{field}content[{n}]") for n, part in enumerate(content))
         content = list(parts)
-    return {"role": role, "content": content, **_trained(message, role, where, field)}
+    read = {key: message[key] for key in ("references",) if key in message and key not in ignore}
+    return {"role": role, "content": content, **_trained(message, role, where, field), **read}
 
 
 def _part(part: object, inline: list[object], passed: frozenset[str], where: str, field: str) -> object:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from sphinx_x.conversation import IMAGE
+from sphinx_x.conversation import IMAGE, Image
 from sphinx_x.errors import DataError, ImageError, PromptError
 from sphinx_x.evaluation.answers import Answer, Store, digest
 from sphinx_x.evaluation.items import Item
@@ -19,20 +20,25 @@ Shown = Literal["images", "blind", "shuffled"]
 WINDOW = 16
 """Batches whose sizes are looked at together, so that a batch holds prompts of about the same length."""
 T = TypeVar("T")
-LONG = 64
+LONG = 128
 """Tokens of an answer from which on its probability is not kept: that takes the logits of every step."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How a model is asked. model: its digest; longest: tokens of an answer, in place of the task's own limit."""
+    """How a model is asked.
+
+    model: its digest; longest: tokens of an answer, in place of the task's own limit; around: makes a context for each
+    batch, in which it is answered.
+    """
 
     sphinx: SphinxX
     model: str
     batch_size: int = 8
     longest: int | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
+    around: Callable[[Sequence[Asked]], AbstractContextManager[Any]] = nullcontext
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The settings of generation for a task, as JSON."""
@@ -69,7 +75,7 @@ def shown_items(items: Sequence[Item], shown: Shown) -> list[Item]:
     if shown == "images":
         return list(items)
     if shown == "blind":
-        return [replace(item, pictures=(), question=item.question.replace(IMAGE, "").strip()) for item in items]
+        return [_blind(item) for item in items]
     pictures = [tuple(picture.name for picture in item.pictures) for item in items]
     if len(set(pictures)) < 2:
         raise DataError("shuffled pictures need two different ones at least")
@@ -82,12 +88,20 @@ def shown_items(items: Sequence[Item], shown: Shown) -> list[Item]:
     return [replace(item, pictures=items[other].pictures) for item, other in zip(items, found, strict=True)]
 
 
+def _blind(item: Item) -> Item:
+    messages = (replace(m, parts=tuple(p for p in m.parts if not isinstance(p, Image))) for m in item.messages)
+    return replace(item, pictures=(), question=item.question.replace(IMAGE, "").strip(), messages=tuple(messages))
+
+
 def prepare(how: Asking, task: Task, item: Item) -> Asked:
     """An item's prompt and key. What cannot be shown or asked is refused in words, and counted as wrong later."""
     settings = repr(sorted(how.settings(task).items()))
     try:
         contents = [picture.read() for picture in item.pictures]
-        prompt = how.sphinx.prompt_for(task.ask(item), contents, task.prefix)
+        if item.messages:
+            prompt = how.sphinx.prompt(item.messages, contents, task.prefix)
+        else:
+            prompt = how.sphinx.prompt_for(task.ask(item), contents, task.prefix)
     except (ImageError, PromptError) as error:
         # nothing is kept under this key: a picture that is put in place is asked about next time
         return Asked(item, None, "", refused=str(error))
@@ -108,11 +122,13 @@ def ask(
     """Answers of this rank by the index of the item; those that the store has are not asked again.
 
     Windows of batches go to the ranks in turn, so that memory holds the pictures of one window at most, encoded, and
-    the views of one batch. Every answer is in the store before the next batch begins.
+    the views of one batch; where items have several pictures, a window has fewer batches. Every answer is in the store
+    before the next batch begins.
     """
     known = store.read()
     found: dict[int, Answer] = {}
-    windows = list(batched(items, WINDOW * how.batch_size))
+    most = max((len(item.pictures) for item in items), default=1)
+    windows = list(batched(items, max(1, WINDOW // max(1, most)) * how.batch_size))
     mine = windows[rank::ranks]
     total = sum(map(len, mine))
     for window in mine:
@@ -140,7 +156,8 @@ def _answered(how: Asking, task: Task, batch: Iterable[Asked]) -> Iterator[Answe
     probabilities: list[float] | None = [] if settings["max_new_tokens"] <= LONG else None
     begin = time.perf_counter()
     try:
-        texts = how.sphinx.answers(prompts, how.batch_size, probabilities=probabilities, **settings)
+        with how.around(asked):
+            texts = how.sphinx.answers(prompts, how.batch_size, probabilities=probabilities, **settings)
     except ImageError as error:
         if len(asked) == 1:
             yield Answer(asked[0].item.index, "", asked[0].key, "", refused=str(error))

@@ -12,6 +12,14 @@ def guessed_option(items: Sequence[Item]) -> float:
     return sum(1 / len(item.options) for item in items if item.options) / len(items)
 
 
+def guessed_by_kind(items: Sequence[Item]) -> float:
+    """The mean over kinds of what `guessed_option` gives for each (`measures.ByKind`)."""
+    kinds: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        kinds[item.kind].append(item)
+    return sum(map(guessed_option, kinds.values())) / len(kinds)
+
+
 def guessed_group(group: Callable[[Item], str | None], options: int = 0) -> Callable[[Sequence[Item]], float]:
     """The share of groups (`measures.Together`) all of which somebody gets right who guesses each item by itself.
 

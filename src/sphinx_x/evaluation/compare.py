@@ -10,7 +10,7 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.measures import Figure, difference
 from sphinx_x.evaluation.results import Result, read_results, row_names
-from sphinx_x.evaluation.scores import shown_number, some
+from sphinx_x.evaluation.scores import NOT, shown_number, some
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ def _change(name: str, first: Path, second: Path) -> Change:
     _, after = read_results(second, name)
     if [_asked(result) for result in before] != [_asked(result) for result in after]:
         raise DataError(f"{name}: the two runs were not asked the same items")
+    judges = [sorted({result.judge for result in results}) for results in (before, after)]
+    if judges[0] != judges[1]:
+        raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, judges))}")
+    if any(result.verdict.score != result.verdict.score for result in before):
+        raise DataError(f"{name}: {NOT} in these runs, it wants a judge (--judge)")
     measure = chosen.task.measure
     figures = difference(measure, [result.judged for result in before], [result.judged for result in after])
     return Change(name, measure.scale, figures, list(zip(before, after, strict=True)))

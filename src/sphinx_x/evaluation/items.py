@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sphinx_x.boxes import Box
+from sphinx_x.conversation import Message
 from sphinx_x.errors import DataError, ImageError, one_line
 
 
@@ -30,14 +31,19 @@ class Picture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """A picture in a file of its own, looked for below each of several folders, the first one that has it."""
+    """A picture in a file of its own, looked for below each of several folders, the first one that has it.
+
+    others: further names that it may have, where downloads differ.
+    """
 
     name: str
     folders: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
 
     def find(self) -> Path | None:
         """Where it lies; None if nowhere."""
-        return next((path for folder in self.folders if (path := folder / self.name).is_file()), None)
+        paths = (folder / name for name in (self.name, *self.others) for folder in self.folders)
+        return next((path for path in paths if path.is_file()), None)
 
     def read(self) -> bytes:
         """The file's content. Raises `ImageError` where there is no such file."""
@@ -124,7 +130,9 @@ class Item:
         options: The texts of a multiple-choice question by their letters.
         box: The true box in pixels of the image (x1, y1, x2, y2).
         size: Width and height of the image, where the annotation tells them.
-        facts: Whatever else the task's scoring needs.
+        facts: Whatever else the task's scoring needs, as JSON: it is kept with the results.
+        shared: What scoring needs of all items together (how rare a phrase is in all references); not kept.
+        messages: The dialogue that is asked in place of the question alone: all before the answer.
     """
 
     index: int
@@ -138,6 +146,8 @@ class Item:
     box: Box | None = None
     size: tuple[int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    shared: Any = field(default=None, compare=False, repr=False)
+    messages: tuple[Message, ...] = ()
 
     @property
     def key(self) -> str:
@@ -148,11 +158,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an answer is worth. score: from 0 to 1; said: what was read in the answer, None where it cannot be read (its
-    score is 0 then: nothing is guessed)."""
+    """What an answer is worth.
+
+    Attributes:
+        score: From 0 to 1; NaN where only a judge could tell, and there is none.
+        said: What was read in the answer, None where it cannot be read (its score is 0 then: nothing is guessed).
+        beside: What the same judge gave the reference answer, where a benchmark compares with that.
+        unjudged: Why a judge's verdict is missing.
+    """
 
     score: float
     said: str | None
+    beside: float | None = None
+    unjudged: str = ""
 
     @property
     def readable(self) -> bool:
@@ -161,3 +179,5 @@ class Verdict:
 
 
 UNREADABLE = Verdict(0.0, None)
+NOT_SCORED = Verdict(float("nan"), "")
+"""Of an answer that nothing but a judge could tell the worth of, and there is none."""

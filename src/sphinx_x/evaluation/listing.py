@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sphinx_x.evaluation.scores import NOT
 from sphinx_x.evaluation.task import Task, all_tasks
 
 
@@ -27,7 +28,8 @@ def _described(task: Task) -> dict[str, Any]:
         "metric": task.measure.headline,
         "rules": ["official", *task.rules],
         "chance": task.chance is not None,
-        "judged": task.judged,
+        "video": task.video,
+        "judge": {"prompt": task.judging.prompt, "without": task.judging.offline or NOT} if task.judging else None,
         "licence": task.licence,
         "address": task.address,
         "layout": task.layout,
@@ -50,7 +52,16 @@ def as_table() -> None:
             for key, scores in task.paper.items()
         )
         prompt = task.prompt + (f" [answer begins: {task.prefix}]" if task.prefix else "")
-        cells = (task.name, items, task.measure.headline, prompt, paper, task.address, task.licence, task.layout)
+        cells = (
+            task.name,
+            items,
+            task.measure.headline + (" (judge)" if task.judging else ""),
+            prompt,
+            paper,
+            task.address,
+            task.licence,
+            task.layout,
+        )
         table.add_row(*map(escape, cells))
     Console(width=None if Console().is_terminal else 200).print(table)
     print("A split is named as in refcoco_testA; --json tells all. An unverified layout could not be looked up.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -43,7 +43,7 @@ class Measure(Protocol):
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below, and 0 where below is 0."""
+    """Above / below, and 0 where below is 0."""
     return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) != 0)
 
 
@@ -70,8 +70,13 @@ class Mean:
 
 @dataclass(frozen=True)
 class YesNo:
-    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE). What cannot be read is wrong and
-    is no `yes`. headline: which of them comes first."""
+    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE).
+
+    An answer that cannot be read is wrong and is not a `yes`.
+
+    Attributes:
+        headline: Which of the scores comes first.
+    """
 
     headline: str = "accuracy"
     scale: float = 1.0
@@ -162,7 +167,7 @@ class ByKind:
         return found.reshape(len(rows), 2 * len(self.kinds))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """The whole, then each kind."""
+        """The whole, then each kind that occurs."""
         table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
         means = self.scale * ratio(table[..., 0], table[..., 1])
         if self.whole == "items":
@@ -171,7 +176,42 @@ class ByKind:
             whole = means.sum(axis=-1)
             if self.whole == "macro":
                 whole = ratio(whole, (table[..., 1] > 0).sum(axis=-1))
-        return {self.headline: whole} | {kind: means[..., n] for n, kind in enumerate(self.kinds)}
+        there = {kind: means[..., n] for n, kind in enumerate(self.kinds) if np.any(table[..., n, 1] != 0)}
+        return {self.headline: whole, **there}
+
+
+def _whole(item: Item, verdict: Verdict) -> tuple[float, float]:
+    return verdict.score, 1.0
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The mean over all items, then that of every group; an item may be in several groups.
+
+    groups: their names, in order; those without an item are left out; of: the groups of an item; parts: what an item
+    adds above and below the line (its score and 1 by default).
+    """
+
+    groups: tuple[str, ...]
+    of: Callable[[Item], Collection[str]]
+    headline: str = "accuracy"
+    scale: float = 1.0
+    parts: Callable[[Item, Verdict], tuple[float, float]] = _whole
+
+    def columns(self, rows: Sequence[Judged]) -> np.ndarray:
+        """Above and below the line: of all, then of every group."""
+        found = np.zeros((len(rows), 1 + len(self.groups), 2))
+        for number, (item, verdict) in enumerate(rows):
+            places = [0, *(1 + self.groups.index(group) for group in self.of(item))]
+            found[number, places] = self.parts(item, verdict)
+        return found.reshape(len(rows), -1)
+
+    def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """All, then each group that occurs."""
+        table = sums.reshape(*sums.shape[:-1], 1 + len(self.groups), 2)
+        means = self.scale * ratio(table[..., 0], table[..., 1])
+        names = (self.headline, *self.groups)
+        return {name: means[..., n] for n, name in enumerate(names) if n == 0 or np.any(table[..., n, 1] != 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +269,11 @@ def _interval(drawn: np.ndarray) -> tuple[float, float]:
 
 
 def calibration_error(probabilities: Sequence[float], right: Sequence[float], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017): the mean distance between how sure answers are and how often they
-    are right, over equally wide bins of the probability."""
+    """Return the expected calibration error (Guo et al. 2017).
+
+    It is the mean distance between how sure answers are and how often they are right, over equally wide bins of the
+    probability.
+    """
     sure, true = np.asarray(probabilities, float), np.asarray(right, float)
     places = np.minimum((sure * bins).astype(int), bins - 1)
     total = 0.0

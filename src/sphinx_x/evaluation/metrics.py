@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from sphinx_x.errors import DataError
 
@@ -17,29 +18,16 @@ def normalise_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def edit_distance(first: str, second: str) -> int:
-    """Return the smallest number of insertions, deletions and substitutions between two texts (Levenshtein)."""
-    start = 0
-    shorter = min(len(first), len(second))
-    while start < shorter and first[start] == second[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and first[-1 - end] == second[-1 - end]:
-        end += 1
-    first, second = first[start : len(first) - end], second[start : len(second) - end]
-    above = list(range(len(second) + 1))
-    for row, one in enumerate(first, 1):
-        current = [row]
-        for column, other in enumerate(second, 1):
-            current.append(min(above[column] + 1, current[-1] + 1, above[column - 1] + (one != other)))
-        above = current
-    return above[-1]
-
-
 def character_errors(prediction: str, reference: str) -> tuple[int, int]:
     """Return the edit distance of the two texts and the length of the reference, both normalised first."""
     reference = normalise_text(reference)
-    return edit_distance(normalise_text(prediction), reference), len(reference)
+    return Levenshtein.distance(normalise_text(prediction), reference), len(reference)
+
+
+def word_errors(prediction: str, reference: str) -> tuple[int, int]:
+    """Return the same as `character_errors`, in words between blanks."""
+    words = normalise_text(reference).split()
+    return Levenshtein.distance(normalise_text(prediction).split(), words), len(words)
 
 
 def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:

@@ -10,7 +10,7 @@ from sphinx_x.drawing import draw_places
 from sphinx_x.errors import ImageError
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.run import Row, Run
-from sphinx_x.evaluation.scores import shown_figure, shown_number
+from sphinx_x.evaluation.scores import NOT, known, shown_figure, shown_number
 from sphinx_x.images import open_image
 from sphinx_x.model.views import ViewGrid, plan_views
 from sphinx_x.report.html import Item as Entry
@@ -24,9 +24,9 @@ REFERENCES = 5
 """True answers that are shown at most."""
 
 
-def write_page(run: Run, out: Path) -> None:
-    """Write `report.html` into a folder, with the pictures beside it."""
-    sections = [Section("Scores", tables=[_scores(run)]), *(_section(row) for row in run.rows)]
+def write_page(run: Run, out: Path, further: Sequence[Section] = ()) -> None:
+    """Write `report.html` into a folder, with the pictures beside it; `further` sections come after the scores."""
+    sections = [Section("Scores", tables=[_scores(run)]), *further, *(_section(row) for row in run.rows)]
     write_html(out / "report.html", f"Evaluation of {run.model}", sections, beside=True)
 
 
@@ -35,9 +35,10 @@ def _scores(run: Run) -> Table:
     for row in run.rows:
         task, (name, figure) = row.scored.chosen.task, row.scored.headline
         chance = shown_number(task.chance(row.scored.items), task.measure.scale) if task.chance else ""
-        counts = (len(row.scored.items), len(row.scored.unreadable), len(row.refused))
+        unjudged = len(row.scored.unjudged) if row.scored.judge else ""
+        counts = (len(row.scored.items), len(row.scored.unreadable), unjudged, len(row.refused))
         rows.append((row.name, name, shown_figure(figure, task.measure.scale), chance, *counts))
-    columns = ("task", "metric", "score (95 % interval)", "chance", "items", "unreadable", "not asked")
+    columns = ("task", "metric", "score (95 % interval)", "chance", "items", "unreadable", "no judgement", "not asked")
     return Table(f"weights {run.digest}", rows, columns)
 
 
@@ -46,6 +47,7 @@ def _section(row: Row) -> Section:
     step = max(count / MOST, 1.0)
     numbers = [int(number * step) for number in range(min(count, MOST))]
     intro = f"{len(numbers)} of {count} items." if len(numbers) < count else ""
+    intro = " ".join(part for part in (intro, f"Scored by: {row.scored.way}." if row.scored.way else "") if part)
     return Section(row.name, intro, items=_entries(row, numbers))
 
 
@@ -61,7 +63,7 @@ def _entries(row: Row, numbers: Sequence[int]) -> Iterator[Entry]:
             title=f"{item.index}: {item.question}",
             pictures=pictures,
             texts=_texts(row, item, answer, verdict),
-            facts=[f"score {verdict.score:.2f}"],
+            facts=[NOT if known(verdict.score) is None else f"score {verdict.score:.2f}"],
             labels=labels,
             problem=problem,
         )
@@ -70,6 +72,10 @@ def _entries(row: Row, numbers: Sequence[int]) -> Iterator[Entry]:
 def _verdict(verdict: Verdict, problem: str) -> str:
     if problem:
         return "not asked"
+    if verdict.unjudged:
+        return "no judgement"
+    if known(verdict.score) is None:
+        return NOT
     if not verdict.readable:
         return "unreadable"
     return "right" if verdict.score == 1 else "partly right" if verdict.score else "wrong"

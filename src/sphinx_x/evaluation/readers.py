@@ -84,6 +84,22 @@ def rows_of(path: Path, *keys: str) -> list[Mapping[str, Any]]:
     return list(content)
 
 
+def rows_by_id(path: Path, id_key: str) -> list[Mapping[str, Any]]:
+    """The entries of a JSON object whose keys are their ids, or of a list, in the order of the file.
+
+    id_key: under which an entry gets its id. Raises `DataError` where there are none.
+    """
+    content = load(path)
+    if not isinstance(content, Mapping):
+        return rows_of(path)
+    for name, row in content.items():
+        if not isinstance(row, Mapping):
+            raise DataError(f"{path}, entry {name}: not an object")
+    if not content:
+        raise DataError(f"{path}: holds no questions")
+    return [{id_key: name, **row} for name, row in content.items()]
+
+
 def is_published(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether these are entries of a list of the reference repository."""
     return PUBLISHED in rows[0]
@@ -130,8 +146,10 @@ def published_item(row: Mapping[str, Any], number: int, folders: Folders) -> Ite
 
 
 def pictures_at(path: object, folders: Folders) -> tuple[Picture, ...]:
-    """The picture that an entry names, none where it names none. Paths begin where their list was made: a leading
-    `data/` is the folder of the data."""
+    """Return the picture that an entry names, if it names one.
+
+    A leading `data/` is left out: it is the folder in which the list was made.
+    """
     if path is None or path == "":
         return ()
     if not isinstance(path, str):

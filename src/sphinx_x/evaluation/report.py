@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_x.evaluation.run import SCORER, Row, Run
-from sphinx_x.evaluation.scores import shown_figure, shown_number
+from sphinx_x.evaluation.scores import known, shown_figure, shown_number
 from sphinx_x.work.files import write_atomic
 
 SHOWN = {"images": "", "blind": " (no image)", "shuffled": " (another item's image)"}
 HEADING = (
     *("task", "metric", "score", "chance", "items", "images or documents"),
-    *("unreadable", "not asked", "calibration error", "paper"),
+    *("unreadable", "no judgement", "not asked", "calibration error", "paper"),
 )
 NAMED = 20
 """Items that are named one by one at most; the JSON has all."""
@@ -41,10 +41,11 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 def _row_dict(row: Row) -> dict[str, Any]:
     task = row.scored.chosen.task
-    figures = {name: [f.value, f.low, f.high] for name, f in row.scored.figures.items()}
+    figures = {name: [known(f.value), known(f.low), known(f.high)] for name, f in row.scored.figures.items()}
     return {
         **row.scored.to_dict(),
         "shown": row.shown,
+        **({} if row.frames is None else {"frames": row.frames}),
         "figures": figures,
         "chance": task.chance(row.scored.items) if task.chance else None,
         "calibration error": row.calibration,
@@ -73,14 +74,32 @@ def as_markdown(run: Run) -> str:
         "In brackets 95 % intervals over draws of images or documents. An answer that cannot be read is wrong.",
         "",
     ]
-    table = _table(
+    table = markdown_table(
         HEADING,
         [_cells(row) for row in run.rows],
     )
-    return "\n".join([*head, *table, *_further(run.rows), *_named(run.rows)]) + "\n"
+    return "\n".join([*head, *table, *_judges(run.rows), *_further(run.rows), *_named(run.rows)]) + "\n"
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _judges(rows: Sequence[Row]) -> list[str]:
+    """How the answers were scored that want a judge."""
+    lines = []
+    for row in rows:
+        scored = row.scored
+        if scored.way:
+            of = ""
+            if scored.judge:
+                degree = scored.judge["temperature"]
+                asked = "temperature of its own" if degree is None else f"temperature {degree:g}"
+                of = f" at {scored.judge['endpoint']}, {asked}; prompt {', '.join(scored.judge['prompts'])}"
+            lines.append(f"- {scored.chosen.name}{SHOWN[row.shown]}: {scored.way}{of}")
+            lines[-1] += f"; {scored.chosen.task.note}" if scored.chosen.task.note else ""
+    text = "Without a judgement an answer counts at its worst, so that a score with gaps is a lower bound."
+    return ["", "## Judged", "", text, "", *lines] if lines else []
+
+
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     return [*lines, *("| " + " | ".join(cells) + " |" for cells in rows)]
 
@@ -92,17 +111,25 @@ def _cells(row: Row) -> tuple[str, ...]:
     chance = shown_number(task.chance(scored.items), task.measure.scale) if task.chance else ""
     calibration = row.calibration
     return (
-        scored.chosen.name + SHOWN[row.shown],
+        scored.chosen.name + SHOWN[row.shown] + _frames(row),
         name,
         shown_figure(figure, task.measure.scale),
         chance,
         str(count),
         str(len({item.cluster or f"#{item.index}" for item in scored.items})),
         f"{len(scored.unreadable)} ({100 * len(scored.unreadable) / count:.1f} %)",
+        str(len(scored.unjudged)) if scored.judge else "",
         str(len(row.refused)),
         "" if calibration is None else f"{calibration:.3f}",
         _paper(row) if row.shown == "images" else "",
     )
+
+
+def _frames(row: Row) -> str:
+    """What was shown of every video."""
+    if row.frames is None or row.shown == "blind":
+        return ""
+    return " (middle frame)" if row.frames == 1 else f" ({row.frames} frames)"
 
 
 def _paper(row: Row) -> str:
@@ -120,7 +147,8 @@ def _further(rows: Sequence[Row]) -> list[str]:
         if len(row.scored.figures) > 1 and row.shown == "images":
             scale = row.scored.chosen.task.measure.scale
             lines += ["", f"## {row.scored.chosen.name}", ""]
-            lines += _table(("figure", "value"), [(n, shown_figure(f, scale)) for n, f in row.scored.figures.items()])
+            values = [(name, shown_figure(figure, scale)) for name, figure in row.scored.figures.items()]
+            lines += markdown_table(("figure", "value"), values)
     return lines
 
 
@@ -131,6 +159,8 @@ def _named(rows: Sequence[Row]) -> list[str]:
         name, scored = row.scored.chosen.name + SHOWN[row.shown], row.scored
         facts: Mapping[str, Sequence[int]] = {"empty answers": scored.empty, "items that stand twice": scored.doubled}
         lines += [f"- {name}: item {index} was not asked: {reason}" for index, reason in [*row.refused.items()][:NAMED]]
+        for index, reason in [*scored.unjudged.items()][:NAMED]:
+            lines.append(f"- {name}: item {index} has no judgement: {reason}")
         if len(row.refused) > NAMED:
             lines.append(f"- {name}: {len(row.refused)} items were not asked")
         for what, items in facts.items():

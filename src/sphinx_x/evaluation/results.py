@@ -11,6 +11,7 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.run import Row, Run
+from sphinx_x.evaluation.scores import known
 from sphinx_x.evaluation.task import Chosen, find_task
 from sphinx_x.work.files import read_lines, write_atomic
 
@@ -19,12 +20,13 @@ ITEMS = "items"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An item with its answer and verdict. refused: why it was not asked."""
+    """An item with its answer and verdict. refused: why it was not asked; judge: who judged it, if anybody."""
 
     item: Item
     answer: str
     verdict: Verdict
     refused: str = ""
+    judge: str = ""
 
     @property
     def judged(self) -> tuple[Item, Verdict]:
@@ -55,7 +57,10 @@ def _lines(row: Row) -> Iterator[Mapping[str, Any]]:
             "facts": dict(item.facts),
             "answer": answer,
             "said": verdict.said,
-            "score": verdict.score,
+            "score": known(verdict.score),
+            "beside": verdict.beside,
+            "unjudged": verdict.unjudged,
+            "judge": scored.way,
             "refused": refused.get(item.index, ""),
         }
 
@@ -82,7 +87,9 @@ def _result(path: Path, number: int, row: Mapping[str, Any]) -> Result:
             row["options"],
             facts=row["facts"],
         )
-        return Result(item, row["answer"] or "", Verdict(row["score"], row["said"]), row["refused"])
+        score = float("nan") if row["score"] is None else row["score"]
+        verdict = Verdict(score, row["said"], row["beside"], row["unjudged"])
+        return Result(item, row["answer"] or "", verdict, row["refused"], row["judge"])
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}, line {number}: not a result of a run") from error
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.answers import Answer, Store, model_digest
 from sphinx_x.evaluation.asking import Asking, Shown, ask, shown_items
+from sphinx_x.evaluation.clips import MIDDLE, with_frames
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import calibration_error
 from sphinx_x.evaluation.ranks import Rank
-from sphinx_x.evaluation.scores import Scored, read_items, score_answers
+from sphinx_x.evaluation.scores import Scored, known, read_items, score_answers
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
+
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
 
 SCORER = 1
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
@@ -37,6 +42,8 @@ class Row:
     shown: Shown
     scored: Scored
     answers: Sequence[Answer]
+    frames: int | None = None
+    """Frames of each video; None where no videos are asked about."""
 
     @property
     def name(self) -> str:
@@ -59,7 +66,7 @@ class Row:
         pairs = [
             (answer.probability, verdict.score)
             for answer, verdict in zip(self.answers, self.scored.verdicts, strict=True)
-            if answer.probability is not None
+            if answer.probability is not None and known(verdict.score) is not None
         ]
         return calibration_error([sure for sure, _ in pairs], [right for _, right in pairs]) if pairs else None
 
@@ -113,6 +120,25 @@ def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> li
     return sorted((item for group in chosen for item in group), key=lambda item: item.index)
 
 
+def check_options(tasks: Sequence[Chosen], rule: str, frames: int | None) -> None:
+    """Raise `DataError` for a rule that a task does not have, or frames where no task is about videos."""
+    if frames is not None and not any(chosen.task.video for chosen in tasks):
+        raise DataError(f"--frames {frames}: none of the tasks is about videos")
+    for chosen in tasks:
+        chosen.task.check_rule(rule)
+
+
+def shown_frames(chosen: Chosen, frames: int | None) -> int | None:
+    """How many frames of each video a run shows; None where no videos are asked about."""
+    return (frames or MIDDLE) if chosen.task.video else None
+
+
+def asked_items(chosen: Chosen, root: Path, limit: int | None, frames: int | None = None) -> list[Item]:
+    """The items of a split that a run asks, with the frames of videos as their pictures."""
+    items, count = limited(read_items(chosen, root), limit, chosen.task.whole), shown_frames(chosen, frames)
+    return with_frames(items, count) if count else items
+
+
 def _spread(count: int, chosen: int) -> list[int]:
     """Places of `chosen` of `count` things, evenly spread."""
     step = count / chosen
@@ -131,7 +157,9 @@ def evaluate(
     rule: Rule = "official",
     longest: int | None = None,
     rank: Rank | None = None,
+    judge: Judge | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
+    frames: int | None = None,
 ) -> Run | None:
     """Asks a model the questions of some tasks and scores its answers, which are kept in `out/answers`.
 
@@ -148,17 +176,19 @@ def evaluate(
         rule: How answers are scored where a benchmark's definition and its program differ.
         longest: Tokens of an answer, in place of the tasks' own limits.
         rank: This process among several (`ranks.joined`); the first one scores and reports.
+        judge: Who judges answers to tasks that want a judge, asked by the first rank.
         progress: Told the name of the task, how many items of how many this rank has done.
+        frames: Frames of a video, spread evenly; by default the one in its middle, as in the paper.
 
     Returns:
         The run, on the first rank; None on others.
 
     Raises:
-        DataError: Questions that cannot be read, or a rule that a task does not have.
+        DataError: Questions that cannot be read, a rule that a task does not have, or frames where none asks about
+            videos.
     """
+    check_options(tasks, rule, frames)
     rank = rank or Rank()
-    for chosen in tasks:
-        chosen.task.check_rule(rule)
     how, grid = Asking(sphinx, model_digest(sphinx), batch_size, longest), sphinx.model.config.view_grid()
     folder = out / ANSWERS
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +196,7 @@ def evaluate(
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items = limited(read_items(chosen, root), limit, chosen.task.whole)
+            items, count = asked_items(chosen, root, limit, frames), shown_frames(chosen, frames)
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
@@ -174,11 +204,23 @@ def evaluate(
                 store.hand_in(rank.number, found.values())
                 rank.wait()
                 if rank.number == 0:
-                    rows.append(scored_row(chosen, items, kind, store.finish(rank.count), Reading(rule, grid)))
+                    answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
+                    row = scored_row(chosen, items, kind, answers, Reading(rule, grid), judge, judged)
+                    rows.append(replace(row, frames=count))
     return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
 
 
-def scored_row(chosen: Chosen, items: Sequence[Item], shown: Shown, answers: Sequence[Answer], how: Reading) -> Row:
-    """The verdicts about kept answers, in the order of the items."""
+def scored_row(
+    chosen: Chosen,
+    items: Sequence[Item],
+    shown: Shown,
+    answers: Sequence[Answer],
+    how: Reading,
+    judge: Judge | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    name: str = "",
+) -> Row:
+    """The verdicts about kept answers, in the order of the items. name: of the judgements, by default the row's."""
     said = {answer.index: answer.answer for answer in answers if not answer.refused}
-    return Row(shown, score_answers(chosen, items, said, how), answers)
+    name = name or store_name(chosen, shown)
+    return Row(shown, score_answers(chosen, items, said, how, judge=judge, name=name, progress=progress), answers)

@@ -1,8 +1,8 @@
 """How well a model answers held-out samples: every answer of every dialogue, asked after the true ones before it.
 
 Answers are of several kinds: text (character error rate), a box (right if its overlap with the true one is at least
-half), a mark (`<Mark 2>.`), yes or no. Two models are compared on the same answers, with intervals from draws of whole
-documents, since the answers about one document are alike.
+half), a mark (`<Mark 2>.`), yes or no, one of several that are true (`references`). Two models are compared on the same
+answers, with intervals from draws of whole documents, since the answers about one document are alike.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.som.words import READY
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
+from sphinx_x.evaluation.scoring.text import same_text
+from sphinx_x.evaluation.scoring.yes_no import read_yes_no
 from sphinx_x.inference import Prompt, SphinxX
 
 OVERLAP = 0.5
 MARK = re.compile(r"<Mark \w+>\.")
+KINDS = (TEXT, BOX, MARKED, YES_NO, SEVERAL) = ("text", "box", "mark", "yes or no", "one of several")
 CHUNK = 512
 """Number of answers that are asked for at once."""
 
@@ -41,6 +44,7 @@ class Asked:
         messages: All messages before it.
         text: The true answer.
         box: Or the true box, in pixels of one of the images.
+        references: All true answers, where there are several.
     """
 
     sample: str
@@ -50,6 +54,7 @@ class Asked:
     messages: tuple[Message, ...]
     text: str = ""
     box: Place | None = None
+    references: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:
@@ -137,30 +142,40 @@ def questions(sample: Sample) -> Iterator[Asked]:
         before, parts = tuple(messages[:number]), messages[number].parts
         match parts:
             case [Text(text)] if text not in READY:
-                yield Asked(sample.id, document, turn, _kind(text), before, text)
+                true = messages[number].references
+                yield Asked(sample.id, document, turn, SEVERAL if true else _kind(text), before, text, references=true)
             case [Place(_, [box])] if len(box) == 4:
-                yield Asked(sample.id, document, turn, "box", before, box=parts[0])
+                yield Asked(sample.id, document, turn, BOX, before, box=parts[0])
 
 
 def _kind(text: str) -> str:
     if MARK.fullmatch(text):
-        return "mark"
-    return "yes or no" if re.match(r"(?:Yes|No)\b", text) else "text"
+        return MARKED
+    return YES_NO if re.match(r"(?:Yes|No)\b", text) else TEXT
 
 
 def judge(asked: Asked, prompt: Prompt, answer: str) -> Score:
-    """Compare an answer with the true one: a text by characters, a mark exactly, yes or no by the first word."""
+    """Compare an answer with the true one: a text by characters, a mark exactly, yes or no by the first word.
+
+    Where several answers are true, it is right as one of them, but for case, white space around and a final full stop.
+    """
     if asked.box is not None:
         found = parse_boxes(answer)
         layout = prompt.layouts[asked.box.image]
         good = bool(found) and iou(layout.from_square(found[0]), asked.box.places[0]) >= OVERLAP
         return Score(asked, answer, int(not good), 1)
-    if asked.kind == "text":
+    if asked.kind == TEXT:
         return Score(asked, answer, *character_errors(answer, asked.text))
-    said, true = normalise_text(answer), normalise_text(asked.text)
-    if asked.kind == "yes or no":
-        said, true = re.split(r"\W", said)[0], re.split(r"\W", true)[0]
-    return Score(asked, answer, int(said != true), 1)
+    return Score(asked, answer, int(not same_answer(asked.kind, answer, asked.text, asked.references)), 1)
+
+
+def same_answer(kind: str, answer: str, text: str, references: Sequence[str] = ()) -> bool:
+    """Return whether an answer that is no free text is the true one."""
+    if kind == SEVERAL:
+        return bool(same_text(answer, references))
+    if kind == YES_NO:
+        return read_yes_no(answer) == read_yes_no(text)
+    return normalise_text(answer) == normalise_text(text)
 
 
 def rates(scores: Sequence[Score]) -> dict[str, Rate]:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
+from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
 from sphinx_x.evaluation.readers import json_lines, load
+from sphinx_x.evaluation.scoring.thoughts import without_thoughts
 from sphinx_x.evaluation.task import Chosen, Reading
+
+if TYPE_CHECKING:
+    from sphinx_x.evaluation.judge import Judge
 
 FEW = 10
 """Names that a message tells at most."""
+NOT = "not scored"
 
 
 @dataclass(frozen=True)
 class Scored:
     """A benchmark's answers with their verdicts, in the order of its items.
 
-    answers: None where there is none; repeated: indices that were answered twice, in the same words; doubled: items
-    that the benchmark itself has twice.
+    answers: as they were given, None where there is none; repeated: indices that were answered twice, in the same
+    words; doubled: items that the benchmark itself has twice; judge: who judged the answers, and by which prompt.
     """
 
     chosen: Chosen
@@ -32,6 +37,23 @@ class Scored:
     verdicts: Sequence[Verdict]
     repeated: tuple[int, ...] = ()
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    judge: Mapping[str, Any] | None = None
+
+    @property
+    def unjudged(self) -> dict[int, str]:
+        """Items without a judgement, with the reason: they count at their worst, so that a score is a lower bound."""
+        pairs = zip(self.items, self.verdicts, strict=True)
+        return {item.index: verdict.unjudged for item, verdict in pairs if verdict.unjudged}
+
+    @property
+    def way(self) -> str:
+        """How a benchmark that wants a judge was scored; empty for others."""
+        judging = self.chosen.task.judging
+        if judging is None:
+            return ""
+        if self.judge is None:
+            return f"no judge: {judging.offline}" if judging.offline else f"{NOT}: no judge"
+        return f"judge {self.judge['judge']} ({', '.join(self.judge['versions']) or 'unnamed version'})"
 
     @property
     def headline(self) -> tuple[str, Figure]:
@@ -76,9 +98,9 @@ class Scored:
             "task": self.chosen.name,
             "metric": name,
             "rule": self.how.rule,
-            "score": headline.value,
-            "interval": [headline.low, headline.high],
-            "scores": {key: figure.value for key, figure in self.figures.items()},
+            "score": known(headline.value),
+            "interval": [known(headline.low), known(headline.high)],
+            "scores": {key: known(figure.value) for key, figure in self.figures.items()},
             "items": len(self.items),
             "clusters": len({item.cluster or f"#{item.index}" for item in self.items}),
             "unreadable": self.unreadable,
@@ -86,8 +108,21 @@ class Scored:
             "missing": self.missing,
             "repeated": list(self.repeated),
             "doubled": self.doubled,
-            "per_item": [verdict.score for verdict in self.verdicts],
+            **self._judging(),
+            "per_item": [known(verdict.score) for verdict in self.verdicts],
         }
+
+    def _judging(self) -> dict[str, Any]:
+        """What is told of judging, where a benchmark wants a judge."""
+        if self.chosen.task.judging is None:
+            return {}
+        missing = {str(index): reason for index, reason in self.unjudged.items()}
+        return {"scored by": self.way, "judge": self.judge, "unjudged": missing}
+
+
+def known(value: float) -> float | None:
+    """A number as JSON has it: None where there is none."""
+    return None if value != value else value
 
 
 def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
@@ -110,7 +145,7 @@ def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
     questions, folders = locate(chosen, path)
-    items = list(chosen.task.read(questions, folders))
+    items = list(chosen.read(questions, folders))
     if not items:
         raise DataError(f"{questions}: holds no questions of {chosen.name}")
     return items
@@ -153,17 +188,41 @@ def score_answers(
     answers: Mapping[int, str],
     how: Reading | None = None,
     repeated: tuple[int, ...] = (),
+    judge: Judge | None = None,
+    name: str = "",
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scored:
-    """Verdicts and scores. answers: by the index of the item; one that is not there counts as wrong."""
-    how = how or Reading()
-    chosen.task.check_rule(how.rule)
+    """Verdicts and scores.
+
+    Args:
+        chosen: The split of a task.
+        items: Its items.
+        answers: By the index of the item; one that is not there counts as wrong. Thoughts of a reasoning model are
+            taken off before an answer is scored.
+        how: How answers are read.
+        repeated: Indices that were answered twice, in the same words.
+        judge: Who judges answers to a task that wants a judge; None: the task's approximation, or none.
+        name: What the file of the judgements is called; by default the split's name.
+        progress: Told how many answers of how many are judged.
+
+    Raises:
+        DataError: A rule that the task does not have, or a judge that cannot be asked any further.
+    """
+    how, task = how or Reading(), chosen.task
+    task.check_rule(how.rule)
     said = [answers.get(item.index) for item in items]
-    verdicts = [
-        UNREADABLE if answer is None else chosen.task.score(item, answer, how)
-        for item, answer in zip(items, said, strict=True)
-    ]
-    found = figures(chosen.task.measure, list(zip(items, verdicts, strict=True)))
-    return Scored(chosen, how, items, said, verdicts, repeated, found)
+    pairs = [(item, None if a is None else without_thoughts(a)) for item, a in zip(items, said, strict=True)]
+    by: Mapping[str, Any] | None = None
+    if task.judging is not None and judge is not None:
+        judgements = judge.judge(name or chosen.name, task, pairs, how, progress)
+        verdicts = [judgement.verdict for judgement in judgements]
+        by = judge.described(judgements)
+    elif task.judging is not None and not task.judging.offline:
+        verdicts = [NOT_SCORED if answer and answer.strip() else task.judging.nothing for _, answer in pairs]
+    else:
+        verdicts = [UNREADABLE if answer is None else task.score(item, answer, how) for item, answer in pairs]
+    found = figures(task.measure, list(zip(items, verdicts, strict=True)))
+    return Scored(chosen, how, items, said, verdicts, repeated, found, by)
 
 
 def as_text(scored: Scored) -> str:
@@ -171,9 +230,11 @@ def as_text(scored: Scored) -> str:
     scale = scored.chosen.task.measure.scale
     lines = [f"{name}: {shown_figure(figure, scale)}" for name, figure in scored.figures.items()]
     lines.append(f"{len(scored.items)} items; rule {scored.how.rule}; in brackets 95 % intervals over draws of images")
+    lines += [scored.way] if scored.way else []
     facts = {
         "unreadable answers, counted as wrong": scored.unreadable,
         "items without an answer, counted as wrong": scored.missing,
+        "answers without a judgement, counted at their worst": list(scored.unjudged),
         "empty answers": scored.empty,
         "answers that stand twice, the same, counted once": list(scored.repeated),
         "items that the benchmark has twice, both counted": scored.doubled,
@@ -188,10 +249,14 @@ def some(numbers: Sequence[int]) -> str:
 
 def shown_number(value: float, scale: float) -> str:
     """A score as it is printed: shares as per cent."""
+    if value != value:
+        return NOT
     return f"{100 * value:.1f} %" if scale == 1 else f"{value:.1f}"
 
 
 def shown_figure(figure: Figure, scale: float) -> str:
     """A score with its interval."""
+    if figure.value != figure.value:
+        return NOT
     low, high = shown_number(figure.low, scale), shown_number(figure.high, scale)
     return f"{shown_number(figure.value, scale)} ({low} to {high})"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.judging import Judging
 from sphinx_x.evaluation.measures import Mean, Measure
 from sphinx_x.evaluation.readers import Reader
 from sphinx_x.model.views import ViewGrid
@@ -40,12 +41,14 @@ class Files:
     """Where the files of one split may lie: patterns below the folder of the data, the first that is there counts.
 
     annotations: of the questions' file; images: folders of the pictures (the data folder itself, that of the
-    questions and `images` there are looked through as well); items: how many questions the release has.
+    questions and `images` there are looked through as well); items: how many questions the release has; read: reads
+    this split, where the task's own reader cannot tell it (one file of all splits).
     """
 
     annotations: tuple[str, ...]
     images: tuple[str, ...] = ()
     items: int | None = None
+    read: Reader | None = None
 
     def find(self, root: Path) -> Path | None:
         """The file (or folder) of the questions below a folder, or that folder itself; None where there is none."""
@@ -82,9 +85,10 @@ class Task:
         paper: The paper's scores (percent, or the benchmark's own unit): by split, by member.
         aliases: Other names for it.
         note: What somebody has to know who compares scores.
+        video: Whether its pictures are frames of videos (`--frames`).
         whole: Whether items of one cluster are scored together, so that a part of them says nothing: `--limit` takes
             clusters then.
-        judged: Whether the score wants a judge (`--judge`), without which only an approximation is given.
+        judging: How a judge (`--judge`) is asked, where the benchmark wants one; `score` is an approximation then.
     """
 
     name: str
@@ -105,7 +109,8 @@ class Task:
     aliases: tuple[str, ...] = ()
     note: str = ""
     whole: bool = False
-    judged: bool = False
+    video: bool = False
+    judging: Judging | None = None
 
     def ask(self, item: Item) -> str:
         """The question as the model gets it."""
@@ -147,6 +152,11 @@ class Chosen:
     def files(self) -> Files:
         """Where its files lie."""
         return self.task.splits[self.split]
+
+    @property
+    def read(self) -> Reader:
+        """Reads its file of questions."""
+        return self.files.read or self.task.read
 
 
 def find_task(name: str) -> list[Chosen]:

@@ -1,8 +1,9 @@
-"""SPHINX-X inside other servers: vLLM's plug-in, and the Transformers library's own command line."""
+"""SPHINX-X inside other programs: plug-ins of vLLM and lmms-eval, and the Transformers library's own command line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -20,6 +21,13 @@ def register() -> None:
     modeling.register()
     if torch.cpu._is_amx_tile_supported():
         torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
+
+
+def lmms_manifest() -> Any:
+    """Tell lmms-eval which class is the model `sphinx_x` (entry point `lmms_eval.models`)."""
+    from lmms_eval.models.registry_v2 import ModelManifest  # pyright: ignore[reportMissingImports]
+
+    return ModelManifest(model_id="sphinx_x", chat_class_path="sphinx_x.evaluation.lmms.LmmsSphinxX")
 
 
 def transformers_cli(arguments: Sequence[str]) -> None:

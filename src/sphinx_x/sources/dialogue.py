@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sphinx_x.conversation import Image, Message, Part, Place, Text
 from sphinx_x.errors import DataError
@@ -19,7 +20,21 @@ Content = str | Part | Sequence[str | Part]
 """The content of a message: a text, a part, or a list of both. Text is literal: `<image>` in it is not an image."""
 
 
-def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: str = "") -> list[Message]:
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and all that the release takes for true: votes, spellings."""
+
+    said: str
+    references: tuple[str, ...]
+
+
+def answer_of(said: str, references: Iterable[str]) -> str | Answer:
+    """Return an answer, with all that is true where the release has more than the one, without white space around."""
+    found = tuple(text for reference in references if (text := reference.strip()))
+    return said if found in ((), (said.strip(),)) else Answer(said, found)
+
+
+def dialogue(turns: Sequence[tuple[Content, Content | Answer]], images: int = 1, system: str = "") -> list[Message]:
     """Return messages of alternating questions and answers, with all `images` before the first question.
 
     Raises:
@@ -31,7 +46,8 @@ def dialogue(turns: Sequence[tuple[Content, Content]], images: int = 1, system: 
     messages = [Message("system", _parts(system))] if system.strip() else []
     for number, (question, answer) in enumerate(turns):
         asked = Message("user", (*[Image()] * (images if number == 0 else 0), *_parts(question)))
-        said = Message("assistant", _parts(answer))
+        content, references = (answer.said, answer.references) if isinstance(answer, Answer) else (answer, ())
+        said = Message("assistant", _parts(content), references=references)
         for parts, reason in ((_parts(question), "empty question"), (said.parts, "empty answer")):
             if not any(not isinstance(part, Text) or part.text.strip() for part in parts):
                 raise DataError(reason)
@@ -86,7 +102,7 @@ def short(question: str) -> str:
 
 
 def multiple_choice(question: str, options: Sequence[str], correct: int) -> tuple[str, str]:
-    """A question with lettered options, and the letter of the right one (its place among them, from 0)."""
+    """Return a question with lettered options, and the letter of the right one (`correct` counts from 0)."""
     if not 0 <= correct < len(options) <= len(LETTERS):
         raise DataError("the right option is not among the options")
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
@@ -94,17 +110,17 @@ def multiple_choice(question: str, options: Sequence[str], correct: int) -> tupl
 
 
 def pick(options: Sequence[str], key: str) -> str:
-    """One of several wordings, always the same for the same key."""
+    """Return one of several wordings, always the same for the same key."""
     return options[int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % len(options)]
 
 
 def rng_of(key: str) -> random.Random:
-    """A source of chance that depends on `key` alone."""
+    """Return a random generator that depends on `key` alone."""
     return random.Random(key)
 
 
 def listing(items: Sequence[Content]) -> list[str | Part]:
-    """The same of items that hold parts: one list to say."""
+    """Join items that hold parts into one list of content: `a, b and c`."""
     said: list[str | Part] = []
     for number, item in enumerate(items):
         if number:

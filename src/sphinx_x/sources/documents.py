@@ -7,10 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.base import Draft, Expected, Malformed, PdfPage, Raw, Record, Source, grouped
-from sphinx_x.sources.dialogue import SHORT, dialogue, short
+from sphinx_x.sources.dialogue import SHORT, answer_of, dialogue, short
 from sphinx_x.sources.tables import draw_table, drawable
 from sphinx_x.sources.vqa import EMPTY, short_turns
 
@@ -47,25 +48,25 @@ DRAWN = (
 
 
 def read_pages(raw: Raw, pattern: str, image: str) -> Iterator[Record]:
-    """Questions of the DocVQA challenges; `image`: the field that names the page."""
+    """Yield questions of the DocVQA challenges; `image` is the field that names the page."""
     return grouped(raw.json(pattern, "data"), image)
 
 
 def build_page(record: Record, raw: Raw) -> Draft:
-    """The first of the answers given; the others are spellings of it. The record's id is the name of the image."""
+    """Give the first of the answers; the others are spellings of it. The record's id is the name of the image."""
     left_out: Counter[str] = Counter()
-    pairs = [(entry["question"], entry["answers"][0] if entry["answers"] else "") for entry in record.data]
+    pairs = [(entry["question"], answer_of((entry["answers"] or [""])[0], entry["answers"])) for entry in record.data]
     picture = raw.picture(record.id.rsplit("/", 1)[-1])  # downloads differ in their folders
     return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)
 
 
 def read_visualmrc(raw: Raw) -> Iterator[Record]:
-    """One line a web page."""
+    """Yield one web page per line."""
     return grouped(raw.jsonl("data/{split}.jsonl"), "id")
 
 
 def build_visualmrc(record: Record, raw: Raw) -> Draft:
-    """Answers are sentences in the annotators' own words."""
+    """Answer in sentences, which are the annotators' own words."""
     left_out: Counter[str] = Counter()
     turns = []
     for pair in (pair for page in record.data for pair in page["qa_data"]):
@@ -78,62 +79,78 @@ def build_visualmrc(record: Record, raw: Raw) -> Draft:
 
 
 def read_due(raw: Raw, folder: str) -> Iterator[Record]:
-    """Documents of the DUE benchmark, one line each. folder: that of the set in the archive."""
+    """Yield documents of the DUE benchmark, one per line; `folder` is that of the set in the archive."""
     return grouped(raw.jsonl(folder + "/{split}/document.jsonl"), "name")
 
 
 def build_keys(record: Record, raw: Raw, keys: tuple[str, ...]) -> Draft:
-    """A question for every key that a document of this set may have; `None` where this one has no value for it."""
+    """Ask for every key that documents of this set may have; the answer is `None` if this one has no value for it."""
     left_out: Counter[str] = Counter()
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for annotation in (annotation for document in record.data for annotation in document["annotations"]):
         key = annotation["key"]
         for value in annotation["values"]:
             if key not in keys:
                 left_out["value of an unknown key"] += 1
-            elif key in found:
-                left_out["further value of a key"] += 1
             else:
-                found[key] = value["value"]
+                if key in found:
+                    left_out["further value of a key"] += 1
+                found.setdefault(key, []).extend([value["value"], *value.get("value_variants", ())])
     if not found:
         raise DataError("no value for any key")
-    turns = [(VALUE.format(key), found.get(key, NO_VALUE)) for key in keys]
+    texts = {key: found.get(key, [NO_VALUE]) for key in keys}
+    turns = [(VALUE.format(key), answer_of(values[0], dict.fromkeys(values))) for key, values in texts.items()]
     document = raw.file(record.id.removesuffix(".pdf") + ".pdf")
     return Draft(dialogue(turns), [PdfPage(document, 1)], left_out=left_out)
 
 
 def read_wikitablequestions(raw: Raw) -> Iterator[Record]:
-    """Questions in lines of tab-separated fields, in which quotation marks mean nothing; one record a table."""
-    with raw.file("data/{split}ing.tsv").open(encoding="utf-8", newline="\n") as file:
+    """Yield one record for each table, from lines of tab-separated fields in which quotation marks mean nothing."""
+    return grouped(wikitable_questions(raw.file("data/{split}ing.tsv")), "context")
+
+
+def wikitable_questions(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the lines of a file of questions, by column."""
+    with path.open(encoding="utf-8", newline="\n") as file:
         columns, *rows = (line.rstrip("\r\n").split("\t") for line in file)
-    return grouped((dict(zip(columns, row, strict=False)) for row in rows), "context")
+    return (dict(zip(columns, row, strict=False)) for row in rows)
 
 
 def build_wikitablequestions(record: Record, raw: Raw) -> Draft:
-    """Several answers are separated by commas. The record's id is the name of the table."""
+    """Join several answers with commas. The record's id is the name of the table."""
     left_out: Counter[str] = Counter()
     turns = []
     for entry in record.data:
-        answer = ", ".join(map(_unescaped, entry["targetValue"].split("|")))
+        answer = ", ".join(wikitable_values(entry["targetValue"]))
         if all(map(drawable, answer)):
-            turns.append((short(_unescaped(entry["utterance"])), answer))
+            turns.append((short(wikitable_text(entry["utterance"])), answer))
         else:
             left_out["answer in letters that cannot be drawn"] += 1
+    return Draft(dialogue(turns), [draw_wikitable(raw.file(record.id))], left_out=left_out)
+
+
+def draw_wikitable(path: Path) -> bytes:
+    """The picture of a table of WikiTableQuestions."""
     try:
-        with raw.file(record.id).open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, doublequote=False, escapechar="\\"))
     except csv.Error as error:
         raise DataError(f"table is no CSV: {one_line(error)}") from error
-    return Draft(dialogue(turns), [draw_table(rows)], left_out=left_out)
+    return draw_table(rows)
 
 
-def _unescaped(text: str) -> str:
-    """A field of a TSV file of WikiTableQuestions, whose README has the escapes."""
+def wikitable_values(field: str) -> list[str]:
+    """Return the values of an answer."""
+    return [wikitable_text(value) for value in field.split("|")]
+
+
+def wikitable_text(text: str) -> str:
+    """Return a field of a TSV file of WikiTableQuestions without the escapes that its README describes."""
     return re.sub(r"\\([np\\])", lambda escape: {"n": " ", "p": "|"}.get(escape[1], escape[1]), text)
 
 
 def read_tabfact(raw: Raw) -> Iterator[Record]:
-    """Statements of both rounds of collection (a few tables are in both), for the tables of the split."""
+    """Yield statements of both rounds of collection (a few tables are in both) for the tables of the split."""
     tables: dict[str, list] = {}
     for part in ("r1", "r2"):
         for table, entry in raw.json(f"collected_data/{part}_training_all.json").items():
@@ -143,7 +160,7 @@ def read_tabfact(raw: Raw) -> Iterator[Record]:
 
 
 def build_tabfact(record: Record, raw: Raw) -> Draft:
-    """Whether statements about a table are true. The record's id is the name of the table."""
+    """Ask whether statements about a table are true. The record's id is the name of the table."""
     left_out: Counter[str] = Counter()
     turns = []
     for statements, labels, _ in record.data:
@@ -155,15 +172,20 @@ def build_tabfact(record: Record, raw: Raw) -> Draft:
                 turns.append((short(YES_NO.format(text)), "Yes" if label else "No"))
             else:
                 left_out["empty statement"] += 1
-    content = raw.file(f"data/all_csv/{record.id}").read_text(encoding="utf-8")
-    rows = [line.split("#") for line in content.strip("\n").split("\n")]
-    return Draft(dialogue(turns), [draw_table(rows, record.data[0][2])], left_out=left_out)
+    picture = draw_tabfact(raw.file(f"data/all_csv/{record.id}"), record.data[0][2])
+    return Draft(dialogue(turns), [picture], left_out=left_out)
+
+
+def draw_tabfact(path: Path, caption: str) -> bytes:
+    """The picture of a table of TabFact."""
+    content = path.read_text(encoding="utf-8")
+    return draw_table([line.split("#") for line in content.strip("\n").split("\n")], caption)
 
 
 def _challenge(
     name: str, title: str, files: tuple[Expected, ...], image: str, count: dict[str, int], layout: str, licence: str
 ) -> Source:
-    """A set of the DocVQA challenges; the first of its files has the questions."""
+    """Return a set of the DocVQA challenges; the first of its files has the questions."""
     return Source(
         name=name,
         title=title,
@@ -182,7 +204,7 @@ def _challenge(
 
 
 def _due(name: str, title: str, folder: str, keys: tuple[str, ...], count: dict[str, int], licence: str) -> Source:
-    """A set of the DUE benchmark whose documents have values for keys."""
+    """Return a set of the DUE benchmark whose documents have values for keys."""
     return Source(
         name=name,
         title=title,

@@ -7,10 +7,10 @@ import pytest
 from som_asked import settings
 from som_files import coco
 from sphinx_x.data.shards import SampleReader
+from sphinx_x.endpoints.spending import StopError
 from sphinx_x.engines.som.asking import EndpointWriter
 from sphinx_x.engines.som.engine import SomSettings, make_som
 from sphinx_x.engines.som.readers import coco_source
-from sphinx_x.engines.som.spending import StopError
 from sphinx_x.sources.base import Raw
 from sphinx_x.sources.convert import read_quarantine
 from vision_endpoint import serve_vision

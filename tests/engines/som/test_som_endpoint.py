@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from som_asked import KEY, PASSING, SEEDS, WRONG, asked, check, first_then_good, log_of, picture, run, settings, stopped
-from sphinx_x.engines.som.client import _wait
+from sphinx_x.endpoints.client import _wait
+from sphinx_x.endpoints.settings import back_off
 from sphinx_x.engines.som.endpoint import write_all
 from sphinx_x.engines.som.prompts import DOMAINS, KINDS, Request, task_of
 from sphinx_x.engines.som.replies import read_answer, schema
-from sphinx_x.engines.som.settings import back_off
 from vision_endpoint import Call, good_answer, question_of, serve_vision
 
 # answers

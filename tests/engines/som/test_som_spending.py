@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from paths import TESTS
 from som_asked import KEY, SEEDS, asked, check, log_of, picture, run, settings, stopped
+from sphinx_x.endpoints.cache import LOG
+from sphinx_x.endpoints.settings import read_settings
+from sphinx_x.endpoints.spending import Budget, StopError
 from sphinx_x.engines.som import endpoint as writer
-from sphinx_x.engines.som.cache import LOG
 from sphinx_x.engines.som.endpoint import worst_case, write_all
 from sphinx_x.engines.som.prompts import Request
-from sphinx_x.engines.som.settings import read_settings
-from sphinx_x.engines.som.spending import Budget, StopError
 from sphinx_x.errors import DataError, SphinxXError
 from vision_endpoint import PRICES, Call, question_of, serve_vision
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from benchmarks import RELEASES, made_splits, write_release
-from releases import courses, general, options, yes_no
+from releases import courses, general, options, videos, yes_no
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.items import PictureCell, PictureFile
 from sphinx_x.evaluation.scores import read_items, score_answers
@@ -13,7 +13,7 @@ from sphinx_x.evaluation.task import UNVERIFIED, all_tasks
 
 EXACT = [
     name
-    for group in (courses, general, options, yes_no)
+    for group in (courses, general, options, videos, yes_no)
     for name in group.RELEASES
     if name != "screenspot"  # its answers are places in the model's frame
 ]
@@ -115,7 +115,8 @@ def test_a_last_line_that_is_cut_short_is_named_and_not_left_out(name, tmp_path)
 
 def test_every_task_says_where_it_comes_from():
     for task in all_tasks().values():
-        assert task.address.startswith("https://") and task.layout != UNVERIFIED, task.name
+        assert task.address.startswith("https://"), task.name
+        assert (task.layout == UNVERIFIED) == (task.name in ("infimm", "sciverse")), task.name
 
 
 def test_a_picture_of_a_parquet_file_that_is_none_is_named(tmp_path):

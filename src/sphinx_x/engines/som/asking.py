@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphinx_x.endpoints.settings import EndpointSettings, parameters_of
 from sphinx_x.engines.som.checks import check_exchange
 from sphinx_x.engines.som.endpoint import Result, write_all
 from sphinx_x.engines.som.prompts import Request
 from sphinx_x.engines.som.replies import Answer
-from sphinx_x.engines.som.settings import EndpointSettings, parameters_of
 from sphinx_x.engines.som.words import READY
 from sphinx_x.engines.som.writing import Exchange, Failure, Page, Task, Written, ask, in_order
 from sphinx_x.errors import DataError

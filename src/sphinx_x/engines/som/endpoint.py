@@ -1,31 +1,25 @@
 """The writer that asks a vision model: requests in, checked answers out, within a price cap (paper, section 4.2).
 
-Any OpenAI-compatible endpoint will do. What was paid for is kept in a cache folder, so a run that is killed or repeated
-pays for no answer twice; only what was under way at the kill may be asked again.
+Any OpenAI-compatible endpoint will do.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import json
-import math
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.engines.som.cache import Cache, Completion, key_of, opened
-from sphinx_x.engines.som.client import CallError, Client
+from sphinx_x.endpoints.cache import Completion, key_of, opened
+from sphinx_x.endpoints.calls import Calls, Question, Texts
+from sphinx_x.endpoints.client import CallError
+from sphinx_x.endpoints.settings import EndpointSettings, body_of, image_tokens, parameters_of, price_of, text_tokens
+from sphinx_x.endpoints.spending import UNIT, Spending
 from sphinx_x.engines.som.prompts import RULES, Request, again, task_of
 from sphinx_x.engines.som.replies import Answer, read_answer, schema
-from sphinx_x.engines.som.settings import EndpointSettings, back_off, most_tokens, parameters_of, price_of
-from sphinx_x.engines.som.spending import UNIT, Budget, Spending, StopError
 from sphinx_x.errors import ImageError, one_line, plain
 from sphinx_x.images import image_size
 
@@ -71,96 +65,49 @@ def write_all(
     reckoned with, the key or address is refused, or nothing comes back any more. What was answered stays in the cache
     folder, so a later call with the same requests goes on there.
     """
-    client = Client(settings.url, settings.key_variable, settings.timeout)
     with opened(cache_folder) as cache:
-        run = _Run(settings, client, cache, check)
-        pool = ThreadPoolExecutor(settings.threads, "endpoint")
-        waiting: deque[Future[Result]] = deque()
-        source = iter(requests)
+        run = _Run(Calls(settings, cache), check)
+
+        def told(result: Result) -> None:
+            run.count(result)
+            progress(run.calls.account())
+
         try:
-            while True:
-                waiting.extend(pool.submit(run.result, r) for r in islice(source, 4 * settings.threads - len(waiting)))
-                if not waiting:
-                    return
-                result = waiting.popleft().result()
-                run.count(result)
-                progress(run.account())
-                yield result
-        except _StoppedError as error:
-            raise run.stopped_by or error from None
+            yield from run.calls.results(run.result, requests, told)
         finally:
-            run.stop.set()
-            pool.shutdown(cancel_futures=True)  # calls under way are waited for: they are paid, so they are kept
-            progress(run.account())
+            progress(run.calls.account())
 
 
 def worst_case(request: Request, settings: EndpointSettings) -> float:
     """What the first call for a request can cost at most, in the currency of the prices."""
-    tokens = most_tokens(_opening(request), image_size(request.image), request.kind, settings)
-    return price_of(tokens, settings) / UNIT
-
-
-class _StoppedError(Exception):
-    """Another thread has found that no call can go well any more."""
-
-
-Texts = list[tuple[str, str]]
-"""Roles and texts of a conversation; the image belongs to the first text of the user."""
+    return price_of(_most(request, _opening(request), settings), settings) / UNIT
 
 
 class _Run:
-    def __init__(self, settings: EndpointSettings, client: Client, cache: Cache, check: Check) -> None:
-        self.settings, self.client, self.cache, self.check = settings, client, cache, check
-        self.budget = Budget(math.floor(settings.cap * UNIT), cache.spent)
-        self.spending = Spending(before=cache.spent / UNIT)
-        self.stop = threading.Event()
-        self.stopped_by: Exception | None = None
-        self._lock = threading.Lock()
-        self._first, self._proven = threading.Lock(), False
-        self._keys: dict[str, threading.Lock] = {}
-        self._paid = self._unsure = self._bad = 0
+    def __init__(self, calls: Calls, check: Check) -> None:
+        self.calls, self.check = calls, check
 
     def count(self, result: Result) -> None:
         """Takes a result into the account."""
-        with self._lock:
+        with self.calls.lock:
+            spending = self.calls.spending
             if result.answer:
-                self.spending.answered += 1
-                self.spending.cached += result.cached
+                spending.answered += 1
+                spending.cached += result.cached
             else:
-                self.spending.failed[result.reason] += 1
-
-    def account(self) -> Spending:
-        """A copy of the account."""
-        with self._lock:
-            self.spending.spent, self.spending.unsure = self._paid / UNIT, self._unsure / UNIT
-            return copy.deepcopy(self.spending)
+                spending.failed[result.reason] += 1
 
     def result(self, request: Request) -> Result:
-        """Asks for one request, at most twice. Whatever stops the run is kept in `stopped_by`, the first of it."""
-        try:
-            return self._result(request)
-        except _StoppedError:
-            raise
-        except Exception as error:
-            self._end(error)
-            raise _StoppedError from error
-
-    def _end(self, error: Exception) -> None:
-        """No further call is made; the run ends with the first error."""
-        with self._lock:
-            self.stopped_by = self.stopped_by or error
-            self.stop.set()
-
-    def _result(self, request: Request) -> Result:
+        """Asks for one request, at most twice."""
         texts, cached, content, reasons, kind = _opening(request), True, "", [""], ""
         for last in (False, True):
             try:
-                completion, known = self._ask(request, texts)
+                completion, known = self.calls.ask(_question(request, texts, self.calls.settings))
             except CallError as error:
                 return Result(request, None, error.reason, error.detail, content)
             except ImageError as error:
                 return Result(request, None, "image unreadable", one_line(error))
-            self._add(reasked=last and not known)
+            self.calls.add(reasked=last and not known)
             cached, content = cached and known, completion.content
             if completion.refusal or completion.finish == "content_filter":
                 return Result(request, None, "refused by the model", plain(completion.refusal, 200), content, cached)
@@ -181,150 +128,29 @@ class _Run:
         reasons = self.check(request, answer)
         return (None, "answer fails the check", reasons) if reasons else (answer, "", [])
 
-    def _ask(self, request: Request, texts: Texts) -> tuple[Completion, bool]:
-        """A completion, and whether it was known already. Equal questions are asked once."""
-        key = key_of(parameters_of(self.settings), texts, request.image)
-        with self._lock:
-            lock = self._keys.setdefault(key, threading.Lock())
-        with lock:
-            known = self.cache.find(key)
-            if known:
-                return known, True
-            size = image_size(request.image)
-            with self._alone_at_first():
-                return self._try(request, texts, key, size), False
-
-    @contextmanager
-    def _alone_at_first(self) -> Iterator[None]:
-        """Until one call has gone well there is only one at a time: a mistake in the settings costs one call."""
-        if self._proven:
-            yield
-            return
-        with self._first:
-            if not self._proven:
-                yield
-                return
-        yield
-
-    def _try(self, request: Request, texts: Texts, key: str, size: tuple[int, int]) -> Completion:
-        """Calls until an answer comes or there is no hope; every call has its own reservation."""
-        tokens = most_tokens(texts, size, request.kind, self.settings)
-        number = 1
-        while True:
-            structured = "plain" if self.spending.plain else self.settings.structured
-            body = _body(request, texts, structured, self.settings)
-            try:
-                completion = self._call(request.id, body, key, tokens, texts)
-                self._bad, self._proven = 0, True
-                return completion
-            except CallError as error:
-                if error.form and structured != "plain":
-                    self.spending.plain = True
-                    continue
-                if error.stops:
-                    raise StopError(f"{_host(self.settings)}: {error}") from error
-                if not error.passing or number == self.settings.tries:
-                    raise self._failed(error) from error
-                self._pause(error, key, number)
-            number += 1
-            self._add(retried=True)
-
-    def _failed(self, error: CallError) -> CallError:
-        """Counts requests without any answer; stops the run where they come one after the other."""
-        with self._lock:
-            self._bad += 1
-        if self._bad >= self.settings.bad_in_a_row:
-            raise StopError(f"{_host(self.settings)}: {self._bad} requests in a row brought no answer, last: {error}")
-        return error
-
-    def _call(self, name: str, body: bytes, key: str, most: tuple[int, int], texts: Texts) -> Completion:
-        """One call, with its cost reserved before and settled after."""
-        reserved = price_of(most, self.settings)
-        if self.stop.is_set() or not self.budget.reserve(reserved, self.stop.is_set):
-            raise _StoppedError
-        self.cache.asked(key, name, reserved)
-        self._add(asked=True)
-        try:
-            completion = self.client.complete(body)
-        except CallError as error:
-            paid = reserved if error.billed else 0
-            self.cache.lost(key, paid, str(error))
-            self._settle(reserved, paid, (0, 0), unsure=error.billed)
-            raise
-        paid, believed = self._bill(completion, texts, reserved)
-        if paid > reserved:
-            self._end(StopError(self._above(completion, most)))
-        self.cache.answered(key, completion, paid)
-        self._settle(reserved, paid, completion.tokens or (0, 0), unsure=not believed)
-        if paid > reserved:
-            raise _StoppedError
-        return completion
-
-    def _above(self, completion: Completion, most: tuple[int, int]) -> str:
-        return (
-            f"{_host(self.settings)}: a call was billed with {completion.tokens} tokens in and out, where at most "
-            f"{most} were reckoned with (tokens_per_image, tokens_per_tile, max_tokens)"
-        )
-
-    def _bill(self, completion: Completion, texts: Texts, reserved: int) -> tuple[int, bool]:
-        """What an answer cost, and whether that is the endpoint's own number and can be true.
-
-        A bill above the reservation always counts. One below it must have some tokens for all the text that went out
-        and came back (hardly a tokenizer has tokens of more than ten bytes on average), else the reservation counts.
-        """
-        if completion.tokens is None:
-            return reserved, False
-        paid = price_of(completion.tokens, self.settings)
-        least_in = sum(_bytes(text) for _, text in texts) // 10
-        possible = completion.tokens[0] >= least_in and completion.tokens[1] >= _bytes(completion.content) // 10
-        if paid > reserved or (possible and self.settings.believe):
-            return paid, True
-        return reserved, False
-
-    def _settle(self, reserved: int, paid: int, tokens: tuple[int, int], unsure: bool) -> None:
-        self.budget.settle(reserved, paid)
-        with self._lock:
-            self._paid += paid
-            self._unsure += paid if unsure else 0
-            came, went = self.spending.tokens
-            self.spending.tokens = (came + tokens[0], went + tokens[1])
-
-    def _pause(self, error: CallError, key: str, number: int) -> None:
-        """Waits before the next call: as long as the endpoint asked, else ever longer; not where the run stops."""
-        told = error.wait or 0.0
-        if told > self.settings.patience:
-            raise self._failed(error)
-        if self.stop.wait(max(told, back_off(number, key, self.settings))):
-            raise _StoppedError
-
-    def _add(self, asked: bool = False, retried: bool = False, reasked: bool = False) -> None:
-        with self._lock:
-            self.spending.asked += asked
-            self.spending.retried += retried
-            self.spending.reasked += reasked
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode(errors="replace"))
-
-
-def _host(settings: EndpointSettings) -> str:
-    return settings.url.split("//", 1)[-1].split("/", 1)[0]
-
 
 def _opening(request: Request) -> Texts:
     return [("system", RULES), ("user", task_of(request))]
 
 
-def _body(request: Request, texts: Texts, structured: str, settings: EndpointSettings) -> bytes:
+def _question(request: Request, texts: Texts, settings: EndpointSettings) -> Question:
+    key = key_of(parameters_of(settings), texts, request.image)
+    body = partial(_body, request, texts, settings)
+    return Question(request.id, key, texts, _most(request, texts, settings), body)
+
+
+def _most(request: Request, texts: Texts, settings: EndpointSettings) -> tuple[int, int]:
+    """Tokens in and out at most; the schema may be shown to the model too."""
+    shown = len(json.dumps(schema(request.kind)))
+    return text_tokens(texts) + shown + image_tokens(image_size(request.image), settings), settings.max_tokens
+
+
+def _body(request: Request, texts: Texts, settings: EndpointSettings, structured: str) -> bytes:
     messages: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in texts]
     url = f"data:{_mime(request.image)};base64,{base64.b64encode(request.image).decode()}"
     picture = {"url": url} | ({"detail": settings.detail} if settings.detail else {})
     messages[1]["content"] = [{"type": "text", "text": texts[1][1]}, {"type": "image_url", "image_url": picture}]
-    body: dict[str, Any] = {**settings.extra, "model": settings.model, "messages": messages}
-    body[settings.tokens_field] = settings.max_tokens
-    if settings.temperature is not None:
-        body["temperature"] = settings.temperature
+    body = body_of(messages, settings)
     if structured != "plain":
         body["response_format"] = schema(request.kind) if structured == "schema" else {"type": "json_object"}
     return json.dumps(body).encode()

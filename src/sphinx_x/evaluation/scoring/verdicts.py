@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from sphinx_x.boxes import contains, iou
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
+from sphinx_x.evaluation.counts import Errors, closest
+from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
+from sphinx_x.evaluation.metrics import character_errors, word_errors
 from sphinx_x.evaluation.scoring import boxes, choice, text, vqa, yes_no
 from sphinx_x.evaluation.task import Reading
 from sphinx_x.model.views import plan_views
@@ -39,6 +41,20 @@ def relaxed(item: Item, answer: str, how: Reading) -> Verdict:
     return graded(text.relaxed_accuracy(answer, item.references, rule), answer)
 
 
+def correct_share(errors: Errors) -> Callable[[Item, str, Reading], Verdict]:
+    """Make the verdict whose score is what is left of 1 without the errors' share of the closest true text."""
+
+    def verdict(item: Item, answer: str, how: Reading) -> Verdict:
+        wrong, length = closest(errors, answer, item.references)
+        return graded(max(0.0, 1 - wrong / max(length, 1)), answer)
+
+    return verdict
+
+
+characters = correct_share(character_errors)
+words = correct_share(word_errors)
+
+
 def option(item: Item, answer: str, how: Reading) -> Verdict:
     """The letter of the true option, or its text. `strict`: the letter alone."""
     if how.rule == "strict":
@@ -67,6 +83,11 @@ def box(item: Item, answer: str, how: Reading) -> Verdict:
     assert item.box is not None and item.size is not None
     placed = plan_views(*item.size, how.frame).from_square(found)
     return Verdict(float(iou(placed, item.box) >= boxes.OVERLAP), ", ".join(f"{number:g}" for number in found))
+
+
+def not_scored(item: Item, answer: str, how: Reading) -> Verdict:
+    """None: only a judge could tell."""
+    return NOT_SCORED
 
 
 def inside(item: Item, answer: str, how: Reading) -> Verdict:

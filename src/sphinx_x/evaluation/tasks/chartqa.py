@@ -19,7 +19,7 @@ def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     )
 
 
-IMAGES = ("**/ChartQA Dataset/test/png", "chartqa/test/png")
+IMAGES = ("**/ChartQA*/test/png", "**/chartqa*/test/png")
 TASKS = [
     Task(
         "chartqa_test",

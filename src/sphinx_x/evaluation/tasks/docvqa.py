@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.items import Item, PictureFile
 from sphinx_x.evaluation.measures import Mean
 from sphinx_x.evaluation.prompts import SHORT
 from sphinx_x.evaluation.readers import (
     Folders,
     is_published,
     items_of,
-    picture,
     published_item,
     rows_of,
     text_of,
@@ -29,7 +28,8 @@ def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     return Item(
         index=number,
         question=text_of(row, "question"),
-        pictures=picture(name, folders),
+        # newer downloads have no folder `documents`
+        pictures=(PictureFile(name, folders, (PurePosixPath(name).name,)),),
         references=texts(row["answers"]),
         id=str(row["questionId"]),
         kind=", ".join(row.get("question_types", ())),
@@ -60,7 +60,7 @@ TASKS = [
         {
             "val": Files(
                 ("**/val_v1.0*.json", "**/docvqa_val.json"),
-                ("docvqa/val", "docvqa", "val"),
+                ("docvqa/val", "docvqa", "val", "**/spdocvqa_images"),
                 5349,
             )
         },

@@ -65,17 +65,29 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
     if path.is_file():
         yield from reader(published=item)(path, folders)
         return
+    # the release has been packed with a further folder, and without
+    path = path / "MME_Benchmark" if (path / "MME_Benchmark").is_dir() else path
     number = 0
     for kind in CATEGORIES:
         for file in sorted([*path.glob(f"{kind}/*.txt"), *path.glob(f"{kind}/questions_answers_YN/*.txt")]):
             named = (f"{kind}/{place}{file.stem}{end}" for place in ("", "images/") for end in ENDINGS)
             image = next((name for name in named if (path / name).is_file()), f"{kind}/{file.stem}.jpg")
-            for count, line in enumerate(file.read_text("utf-8").splitlines()):
-                with entry(file, count):
-                    question, answer = line.split("\t")
+            for count, (question, answer) in enumerate(_pairs(file)):
                 pictures = picture(image, (path, *folders))
                 yield Item(number, question, pictures, (answer,), f"{file.stem}/{count}", kind, image)
                 number += 1
+
+
+def _pairs(file: Path) -> list[tuple[str, str]]:
+    """The questions of a file with their answers, a tab between."""
+    found = []
+    with entry(file, 0):
+        lines = [line.rstrip("\r") for line in file.read_text("utf-8-sig").split("\n") if line.strip()]
+    for number, line in enumerate(lines):
+        with entry(file, number):
+            question, answer = line.split("\t")
+            found.append((question, answer))
+    return found
 
 
 TASKS = [

@@ -1,17 +1,21 @@
 """Where is what a phrase describes: RefCOCO, RefCOCO+, RefCOCOg."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from sphinx_x.boxes import from_xywh
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import Mean
 from sphinx_x.evaluation.prompts import BOX
-from sphinx_x.evaluation.readers import Folders, published_item, reader
+from sphinx_x.evaluation.readers import Folders, entry, picture, published_item, reader, rows_of, text_of
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
+from sphinx_x.sources.grounding import load_pickle
 
 MEMBERS = ("tiny", "intern2", "plus", "moe")
 _SIZE = re.compile(r"height(\d+)_width(\d+)")
@@ -29,12 +33,54 @@ def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     return replace(made, box=box, size=(int(size[2]), int(size[1])), references=(shown,))
 
 
-def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, Mapping[str, float]]) -> Task:
-    images = ("coco/train2014", "train2014")
+def read(path: Path, folders: Folders, split: str) -> Iterator[Item]:
+    """The release: objects with their phrases in a pickle of plain data, boxes and pictures in instances.json."""
+    if path.suffix != ".p":
+        yield from reader(published=item)(path, folders)
+        return
+    refs, instances = load_pickle(path), path.with_name("instances.json")
+    images = {row["id"]: row for row in rows_of(instances, "images")}
+    boxes = {row["id"]: row for row in rows_of(instances, "annotations")}
+    count = 0
+    for number, ref in enumerate(refs):
+        with entry(path, number):
+            if ref["split"] != split:
+                continue
+            if ref["ann_id"] not in boxes or ref["image_id"] not in images:
+                raise DataError(f"object {ref['ann_id']} in image {ref['image_id']} is not in {instances.name}")
+            image, corners = images[ref["image_id"]], from_xywh(boxes[ref["ann_id"]]["bbox"])
+            for sentence in ref["sentences"]:
+                yield _phrase(count, text_of(sentence, "sent"), image, corners, str(sentence["sent_id"]), folders)
+                count += 1
+    if not count:
+        raise DataError(f"{path}: holds no phrases of the split {split}")
+
+
+def _phrase(
+    number: int, phrase: str, image: Mapping[str, Any], corners: Sequence[float], name: str, folders: Folders
+) -> Item:
+    x1, y1, x2, y2 = (float(corner) for corner in corners)
+    box = (x1, y1, x2, y2)
+    size = (int(image["width"]), int(image["height"]))
+    shown, file = ", ".join(f"{corner:g}" for corner in box), text_of(image, "file_name")
+    return Item(number, phrase, picture(file, folders), (shown,), name, cluster=file, box=box, size=size)
+
+
+def _task(
+    name: str,
+    title: str,
+    counts: Mapping[str, int],
+    paper: Mapping[str, Mapping[str, float]],
+    refs: str = "refs(unc).p",
+) -> Task:
+    images = ("coco/train2014", "**/train2014")
     return Task(
         name,
         title,
-        {split: Files((f"**/{name}_{split}.json",), images, count) for split, count in counts.items()},
+        {
+            split: Files((f"**/{name}_{split}.json", f"**/{name}/{refs}"), images, count, partial(read, split=split))
+            for split, count in counts.items()
+        },
         reader(published=item),
         verdicts.box,
         Mean("IoU >= 0.5"),
@@ -42,7 +88,7 @@ def _task(name: str, title: str, counts: Mapping[str, int], paper: Mapping[str, 
         max_new_tokens=30,
         licence="Apache-2.0 (refer), images of COCO",
         address="https://github.com/lichengunc/refer",
-        layout="the reference repository's lists",
+        layout="lichengunc/refer README and refer.py (refs(unc).p, for RefCOCOg refs(umd).p); the reference's lists",
         paper=paper,
         note="boxes in the one frame that a model declares; of an answer the first pair of brackets counts",
     )
@@ -72,5 +118,6 @@ TASKS = [
         "RefCOCOg",
         {"val": 4896, "test": 9602},
         _paper("val 78.50 83.99 90.11 88.26", "test 78.86 83.40 90.56 88.51"),
+        "refs(umd).p",
     ),
 ]

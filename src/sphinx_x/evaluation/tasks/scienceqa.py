@@ -45,14 +45,17 @@ def read(path: Path, folders: Folders) -> Iterator[Item]:
         return
     if not isinstance(content, Mapping):
         raise DataError(f"{path}: holds no problems")
-    chosen = [(k, row) for k, row in content.items() if row.get("split") == "test" and row.get("image")]
-    for number, (key, row) in enumerate(chosen):
+    count = 0
+    for number, (key, row) in enumerate(content.items()):
         with entry(path, number):
+            if row["split"] != "test" or not row["image"]:
+                continue
             options = lettered(row["choices"])
             question = f"Context:\n{row['hint']}\nQuestion:\n{row['question']}\nChoices:\n{listing(options)}\n{ASK}"
             letter, name = list(options)[row["answer"]], f"{key}/{row['image']}"
             pictures = picture(name, folders)
-            yield Item(number, question, pictures, (letter,), key, row["subject"], name, options)
+            yield Item(count, question, pictures, (letter,), key, row["subject"], name, options)
+            count += 1
 
 
 TASKS = [
@@ -62,7 +65,7 @@ TASKS = [
         {
             "test_img": Files(
                 ("**/scienceqa/problems.json", "**/scienceqa_test_img.json"),
-                ("scienceqa/images/test", "scienceqa/test"),
+                ("**/scienceqa/images/test", "**/scienceqa/test"),
                 2017,
             )
         },

@@ -16,19 +16,27 @@ from sphinx_x.evaluation.task import Files, Task
 
 
 def read(path: Path, folders: Folders) -> Iterator[Item]:
-    """Official answers (with the questions' file beside them, where it is), a list with its answers, or a list of the
-    reference repository, which keeps one answer of the ten: the official file beside it has all."""
+    """Official answers with the questions' file beside them, a list with its answers, or the reference repository's.
+
+    That keeps one answer of the ten: the official file beside it has all.
+    """
     rows = rows_of(path, "annotations", "data")
     if is_published(rows):
         return _published(path, rows, folders)
     if "question" not in rows[0]:
         questions = _questions(path)
-        rows = [{**row, **questions.get(row.get("question_id"), {})} for row in rows]
+        rows = [{**row, "question": questions.get(row.get("question_id"))} for row in rows]
     return items_of(path, rows, folders, own_item)
 
 
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
-    """An item of an official file."""
+    """An item of an official file. Raises `DataError` where its question is not known."""
+    if row["question"] is None:
+        raise DataError(f"the file of questions has none of the id {row['question_id']!r}")
+    return _item(row, number, folders)
+
+
+def _item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
     answers = tuple(text_of(a, "answer") if isinstance(a, Mapping) else str(a) for a in row["answers"])
     name = row.get("image") or _coco(row["image_id"])
     common = Counter(answers).most_common(1)[0][0]
@@ -49,14 +57,14 @@ def _coco(number: object) -> str:
     return f"COCO_val2014_{number:012d}.jpg" if isinstance(number, int) else f"{number}.jpg"
 
 
-def _questions(path: Path) -> dict[Any, dict[str, Any]]:
-    """Questions by their ids, from the file beside the answers."""
+def _questions(path: Path) -> dict[Any, str]:
+    """Questions by their ids, from the file beside the answers. Raises `DataError` where there is none."""
     name = path.name.replace("annotations", "questions")
     beside = [path.with_name(name), path.with_name(name.replace("mscoco_", "OpenEnded_mscoco_"))]
     found = next((file for file in beside if file.is_file() and file != path), None)
     if found is None:
-        return {}
-    return {row["question_id"]: {"question": row["question"]} for row in rows_of(found, "questions")}
+        raise DataError(f"{path}: the questions are not beside it ({' or '.join(file.name for file in beside)})")
+    return {row["question_id"]: text_of(row, "question") for row in rows_of(found, "questions")}
 
 
 def _published(path: Path, rows: list[Mapping[str, Any]], folders: Folders) -> Iterator[Item]:
@@ -66,7 +74,7 @@ def _published(path: Path, rows: list[Mapping[str, Any]], folders: Folders) -> I
         if answers:
             if len(answers) != len(rows) or str(answers[number].get("question_id", item.id)) != item.id:
                 raise DataError(f"{official}: entry {number} is not about question {item.id}, as {path.name} is")
-            ten = own_item(answers[number], number, folders)
+            ten = _item(answers[number], number, folders)
             item = replace(item, references=ten.references, kind=ten.kind, facts=ten.facts)
         if len(item.references) < 2:
             raise DataError(f"{path}, entry {number}: one answer of ten; give the benchmark's own annotations")
@@ -94,6 +102,7 @@ TASKS = [
         address="https://okvqa.allenai.org",
         layout="visualqa.org's format of annotations; the reference repository's list",
         paper={"": {"tiny": 53.6, "intern2": 55.5, "moe": 62.7}},
+        note="the answers of version 1.1 are stemmed in part, and are taken as they are",
     ),
     _task(
         "vqav2",
@@ -104,7 +113,7 @@ TASKS = [
         address="https://visualqa.org",
         layout="visualqa.org's format of annotations",
         paper={"": {"tiny": 74.7, "intern2": 75.5, "moe": 81.1}},
-        note="the paper's scores are of test-dev, whose answers are not public",
+        note="the paper's scores are of test-dev, whose answers are not public: there visualqa.org's server scores",
     ),
     _task(
         "textvqa",
@@ -121,7 +130,11 @@ TASKS = [
         "vizwiz",
         "VizWiz-VQA",
         "val",
-        _files("vizwiz", "val.json", "vizwiz_val.json", "val", 4319),
+        Files(
+            ("**/[vV]iz[wW]iz*/val.json", "**/[vV]iz[wW]iz*/Annotations/val.json", "**/vizwiz_val.json"),
+            ("**/[vV]iz[wW]iz*/val", "**/[vV]iz[wW]iz*/val/images"),
+            4319,
+        ),
         prompt=UNANSWERABLE,
         licence="CC BY 4.0",
         address="https://vizwiz.org/tasks-and-datasets/vqa",

@@ -27,12 +27,14 @@ class Completion:
         finish: The endpoint's reason for the end of the text.
         refusal: A refusal in place of an answer.
         tokens: Numbers of tokens in and out, or None if the endpoint gave no plausible numbers.
+        model: The endpoint's own name for the version of the model that answered.
     """
 
     content: str
     finish: str
     refusal: str = ""
     tokens: tuple[int, int] | None = None
+    model: str = ""
 
 
 class Cache:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sphinx_x.engines.som.cache import Completion
+from sphinx_x.endpoints.cache import Completion
 from sphinx_x.errors import DataError, one_line, plain
 
 LARGEST = 8_000_000
@@ -126,11 +126,12 @@ class Client:
             message = choice["message"]
             texts = (_text(message.get("content")), str(choice.get("finish_reason")), _text(message.get("refusal")))
             tokens = _tokens(answer.get("usage"))
+            model = plain(self._hide(" ".join(_version(answer))), 200)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             said = plain(self._hide(_message(content)), 200)
             raise CallError("answer is no chat completion", said, passing=True, billed=True) from error
         text, finish, refusal = (self._hide(part) for part in texts)
-        return Completion(text, finish, refusal, tokens)
+        return Completion(text, finish, refusal, tokens, model)
 
     def _refused(self, status: int, headers: Mapping[str, str], content: bytes) -> CallError:
         said = self._hide(_message(content))
@@ -198,6 +199,11 @@ def _text(content: Any) -> str:
     if content is not None and not isinstance(content, str):
         raise TypeError("not a text")
     return content or ""
+
+
+def _version(answer: Mapping[str, Any]) -> list[str]:
+    """What an answer tells of the model that gave it: its name with its date, and what stood behind it."""
+    return [value for name in ("model", "system_fingerprint") if isinstance(value := answer.get(name), str) and value]
 
 
 def _tokens(usage: Any) -> tuple[int, int] | None:

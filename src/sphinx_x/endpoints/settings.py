@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterable, Mapping
@@ -10,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from sphinx_x.engines.som.replies import schema
-from sphinx_x.engines.som.spending import UNIT
+from sphinx_x.endpoints.spending import UNIT
 from sphinx_x.errors import DataError, one_line
 
 TILE = 512
@@ -91,6 +89,15 @@ def back_off(number: int, key: str, settings: EndpointSettings) -> float:
     return min(settings.longest_wait, settings.first_wait * 2 ** min(number - 1, 50)) * jitter
 
 
+def body_of(messages: list[dict[str, Any]], settings: EndpointSettings) -> dict[str, Any]:
+    """The body of a request, without the form in which the answer is wanted."""
+    body: dict[str, Any] = {**settings.extra, "model": settings.model, "messages": messages}
+    body[settings.tokens_field] = settings.max_tokens
+    if settings.temperature is not None:
+        body["temperature"] = settings.temperature
+    return body
+
+
 def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
     """Return what an answer depends on besides texts and image.
 
@@ -99,14 +106,15 @@ def parameters_of(settings: EndpointSettings) -> dict[str, Any]:
     return settings.model_dump(include={"model", "max_tokens", "temperature", "detail", "extra"})
 
 
-def most_tokens(
-    texts: Iterable[tuple[str, str]], size: tuple[int, int], kind: str, settings: EndpointSettings
-) -> tuple[int, int]:
-    """Tokens in and out at most: no token is shorter than a byte, and the schema may be shown to the model too."""
-    words = sum(len(text.encode(errors="replace")) for _, text in texts) + len(json.dumps(schema(kind)))
+def text_tokens(texts: Iterable[tuple[str, str]]) -> int:
+    """Tokens of the texts of messages at most: no token is shorter than a byte."""
+    return EXTRA_TOKENS + sum(len(text.encode(errors="replace")) for _, text in texts)
+
+
+def image_tokens(size: tuple[int, int], settings: EndpointSettings) -> int:
+    """Tokens of an image of some width and height at most."""
     tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
-    image = settings.tokens_per_image + tiles * settings.tokens_per_tile
-    return EXTRA_TOKENS + words + image, settings.max_tokens
+    return settings.tokens_per_image + tiles * settings.tokens_per_tile
 
 
 def price_of(tokens: tuple[int, int], settings: EndpointSettings) -> int:

@@ -1,0 +1,1 @@
+"""OpenAI-compatible endpoints: asked within a price cap, patiently, and no answer paid for twice."""
