@@ -14,8 +14,11 @@ VERSION     := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP         := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 # OpenMP threads that spin while they wait are ruinous on a busy machine.
-# Each process of the tests has one thread, and all of them collect the same tests in the same order.
-TEST := OMP_WAIT_POLICY=passive PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
+# Each process of the tests has one thread, and all of them collect the same tests in the same order. Each begins with a
+# row of its own, so that what a module makes for its tests is made once, and takes from another's when it is done.
+# Bytecode is kept, whatever the shell says: processes that tests start would compile the package again and again.
+TEST := OMP_WAIT_POLICY=passive PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE= \
+    $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: setup demo test slow lint golden docs bench clean
 

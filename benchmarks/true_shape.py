@@ -13,6 +13,7 @@ import argparse
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,10 +27,10 @@ from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.metrics import Sums
 
 
-def made_up(name: str) -> SphinxXForConditionalGeneration:
-    """The member in bfloat16; matrices hold small numbers, norms ones."""
+def made_up(name: str, tokens: Any = None) -> SphinxXForConditionalGeneration:
+    """The member in bfloat16; matrices hold small numbers, norms ones. tokens: as for `build_config`."""
     with torch.device("meta"):
-        model = SphinxXForConditionalGeneration(build_config(get_member(name))).to(torch.bfloat16)
+        model = SphinxXForConditionalGeneration(build_config(get_member(name), tokens)).to(torch.bfloat16)
     model.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

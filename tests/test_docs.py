@@ -14,6 +14,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import PIL.Image
@@ -28,6 +29,7 @@ from som_files import coco
 from sphinx_x import cli
 from sphinx_x.cli.evaluation import RUN, RunByDefault
 from sphinx_x.images import open_image
+from sphinx_x.training import trial
 from videos import make_video
 
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -101,6 +103,9 @@ def project(tmp_path, tiny_folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = iter(["Read the text.", "And now?", ""])
     monkeypatch.setattr("builtins.input", lambda _: next(asked))
+    monkeypatch.setattr(
+        trial, "try_steps", partial(trial.try_steps, seconds=0.05)
+    )  # before a run: few tokens, not long
     return tmp_path
 
 
@@ -144,13 +149,19 @@ def test_dear_commands_run(page, project, monkeypatch, capsys):
         assert "1.51 %" in printed and "SPHINX-Nano | 1.51 %" in (ROOT / page).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: f"{block.page} {block.number}")
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=f"{block.page} {block.number}", marks=[pytest.mark.slow] if block.how == "slow" else [])
+        for block in PYTHON
+    ],
+)
 def test_python_runs(block, project):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(block.text, f"{block.page} block {block.number}", "exec"), {})
     assert out.getvalue()  # the member that a test takes for a user's own has nothing to say
-    if not block.how:
+    if block.how in ("", "slow"):
         assert "twinkling" in out.getvalue()
 
 

@@ -72,11 +72,12 @@ def test_pictures_are_opened_and_rendered_by_batches(tiny, tmp_path, monkeypatch
     """However many there are: before the first token only their sizes are known, and a batch holds its own only."""
     from sphinx_x.inference import prompts
 
+    tiny = SphinxX(tiny.model, tiny.processor)  # which has seen none of them
     pairs, events = [], []
     for number in range(10):
         path = tmp_path / f"{number}.png"
         picture(20 + 10 * number, 12).save(path)
-        pairs.append(("Read.", [path, path.read_bytes(), picture(30), path][number % 4]))
+        pairs.append(("Read.", [path, path.read_bytes(), picture(25 + 10 * number), path][number % 4]))
     for name in ("open_image", "render_views"):
         kept = getattr(prompts, name)
         monkeypatch.setattr(prompts, name, lambda *a, kept=kept, name=name: (events.append(name), kept(*a))[1])

@@ -1,11 +1,13 @@
 """What importing the package does to the process, what it needs, and what it says of itself."""
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from paths import EXAMPLE, ROOT, TESTS
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
-def told(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def told(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs code in a process of its own, with none of these variables but those given."""
     env = {name: value for name, value in os.environ.items() if name not in NAMES}
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run([sys.executable, "-c", code], env=env | paths | variables, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=env | paths | variables, capture_output=True, text=True)
 
 
 SHOW = (
@@ -68,37 +71,76 @@ HIDDEN = (
 HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
 
 
-def test_who_only_chats_needs_no_extra():
+WANTS_AN_EXTRA = [
+    ("from sphinx_x.training.metrics import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
+    ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
+    ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
+    ("import sphinx_x.engines.ocr.engine", "isal", "data"),
+    ("from sphinx_x.engines.pdf.languages import language as f; f('a word')", "py3langid", "data"),
+    ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
+    ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
+    ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
+    ("from sphinx_x.video import sample_frames as f; f(b'....ftypisom')", "av", "video"),
+    ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
+]
+RECIPE = """
+import json, sphinx_x.recipe
+sphinx_x.recipe.load_recipe("nano")
+print(json.dumps(sorted(sys.modules)))
+"""
+CHAT = f"""
+from sphinx_x import SphinxX
+from sphinx_x.images import open_image
+page = open_image({str(EXAMPLE)!r})
+print(SphinxX.load('nano').chat('Read the text.', page.crop((185, 362, 1092, 389)), max_new_tokens=8))
+"""
+TRY = """
+from pathlib import Path
+from sphinx_x.errors import MissingToolError
+for code in json.loads(sys.argv[1]):
+    try: exec(code, {"Path": Path})
+    except MissingToolError as error: print(json.dumps(str(error)))
+    else: print(json.dumps("nothing was missing"))
+"""
+
+
+@dataclass(frozen=True)
+class WithoutExtras:
+    """What a process without any extra says. modules: loaded once a recipe is read; wanted: to all that want one."""
+
+    modules: list[str]
+    answer: str
+    wanted: list[str]
+
+
+@pytest.fixture(scope="module")
+def without_extras() -> WithoutExtras:
+    """One process for all that is asked of it, since it takes seconds to start."""
+    said = told(HIDE + RECIPE + CHAT + TRY, json.dumps([code for code, _, _ in WANTS_AN_EXTRA]))
+    assert said.returncode == 0, said.stderr
+    modules, *answer = said.stdout.splitlines()
+    count = len(WANTS_AN_EXTRA)
+    wanted = [json.loads(line) for line in answer[-count:]]
+    return WithoutExtras(json.loads(modules), "\n".join(answer[:-count]), wanted)
+
+
+def test_a_recipe_is_read_without_engines_and_sources(without_extras):
+    modules = without_extras.modules
+    assert "sphinx_x.recipe" in modules
+    assert not [name for name in modules if name.startswith(("sphinx_x.engines", "sphinx_x.sources"))]
+
+
+def test_who_only_chats_needs_no_extra(without_extras):
     """A package that is hidden is not imported by a chat, nor by reading a page of a PDF."""
-    said = told(
-        f"{HIDE}from sphinx_x import SphinxX\nfrom sphinx_x.images import open_image\n"
-        f"page = open_image({str(EXAMPLE)!r})\n"
-        "print(SphinxX.load('nano').chat('Read the text.', page.crop((185, 362, 1092, 389)), max_new_tokens=8))"
-    )
-    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+    assert without_extras.answer.strip()
 
 
-@pytest.mark.parametrize(
-    ("code", "package", "extra"),
-    [
-        ("from sphinx_x.training.metrics import draw_curves as f; f([], [], 'x.png')", "matplotlib", "train"),
-        ("from sphinx_x.data.stats import draw_stats as f; f({}, 'x.png')", "matplotlib", "data"),
-        ("from sphinx_x.sources.tables import _font as f; f(True)", "matplotlib", "data"),
-        ("import sphinx_x.engines.ocr.engine", "isal", "data"),
-        ("from sphinx_x.engines.pdf.languages import language as f; f('a word')", "py3langid", "data"),
-        ("from sphinx_x.data.parquet import ParquetRows as f; f(Path('x'))", "pyarrow", "data"),
-        ("from sphinx_x.model.tokenizer import sentencepiece_tokenizer as f; f('x')", "sentencepiece", "checkpoints"),
-        ("from sphinx_x.work.pool import run; list(run(max, 1, [1], 1, 'ray'))", "ray", "cluster"),
-        ("from sphinx_x.video import sample_frames as f; f(b'....ftypisom')", "av", "video"),
-        ("from sphinx_x.checkpoints.onnx import export_onnx as f; f('x', 'y')", "onnx", "onnx"),
-    ],
-)
-def test_what_an_extra_brings_is_asked_for_in_one_line(code, package, extra):
-    code = "from pathlib import Path\n" + code
-    tried = f"try: exec({code!r})\nexcept MissingToolError as error: print(error)"
-    said = told(f"{HIDE}from sphinx_x.errors import MissingToolError\n{tried}")
-    assert said.stdout.count("\n") == 1 and f" needs {package}" in said.stdout, said.stderr
-    assert f"pip install 'sphinx-x[{extra}]'" in said.stdout
+@pytest.mark.parametrize("case", range(len(WANTS_AN_EXTRA)), ids=[code for code, _, _ in WANTS_AN_EXTRA])
+def test_what_an_extra_brings_is_asked_for_in_one_line(without_extras, case):
+    _, package, extra = WANTS_AN_EXTRA[case]
+    said = without_extras.wanted[case]
+    assert "\n" not in said and f" needs {package}" in said
+    assert f"pip install 'sphinx-x[{extra}]'" in said
     assert any(name.startswith(package) for name in EXTRAS[extra])
 
 

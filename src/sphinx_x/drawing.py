@@ -43,13 +43,20 @@ def draw_boxes(image: Image.Image, marks: Sequence[Mark], width: int = 3) -> Ima
     return out
 
 
-def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str, str]], width: int = 2) -> Image.Image:
+Spot = tuple[Sequence[float], str, str]
+"""A box (four numbers) or a point (two) in pixels, its label and its colour."""
+Line = tuple[Sequence[float], str]
+"""x and y of both ends in pixels, and a colour."""
+
+
+def draw_places(image: Image.Image, places: Sequence[Spot], width: int = 2, lines: Sequence[Line] = ()) -> Image.Image:
     """Draw boxes and points on a copy of an image, with labels beside them that cover as little as possible.
 
     Args:
         image: The image; if there are labels, it gets a white margin for them.
         places: Boxes (four numbers) and points (two) in pixels, each with a label and a colour.
         width: Line width in pixels; larger images get more.
+        lines: Lines to draw below the places.
     """
     font = ImageFont.load_default(size=max(12, max(image.size) // 60))
     height = round(1.4 * font.getbbox("Ag")[3])
@@ -57,6 +64,8 @@ def draw_places(image: Image.Image, places: Sequence[tuple[Sequence[float], str,
     out = ImageOps.expand(image.convert("RGB"), margin, "white")
     draw = ImageDraw.Draw(out)
     width = max(width, max(image.size) // 400)
+    for ends, color in lines:
+        draw.line([margin + n for n in ends], fill=color, width=width)
     labelled = []
     for place, label, color in places:
         # places far outside the image are drawn at its edge

@@ -1,6 +1,7 @@
 """Official architectures give the reference's own numbers (`golden_reference` says where those come from)."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,25 @@ CLEAR = 1e-3
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """Variant -> its imported model; one is kept at a time."""
-    held: dict = {}
+    """Variant -> its imported model; one is kept at a time, in memory and on disk."""
+    held: dict[str, tuple[SphinxX, Path]] = {}
+
+    def forget() -> None:
+        for _, work in held.values():
+            shutil.rmtree(work)
+        held.clear()
 
     def load(variant: Variant) -> SphinxX:
         if variant.name not in held:
-            held.clear()
+            forget()
             work = tmp_path_factory.mktemp(variant.name)
             import_accessory([variant.checkpoint(work / "official")], work / "model")
-            held[variant.name] = SphinxX.load(work / "model")
-        return held[variant.name]
+            shutil.rmtree(work / "official")
+            held[variant.name] = SphinxX.load(work / "model"), work
+        return held[variant.name][0]
 
-    return load
+    yield load
+    forget()
 
 
 @pytest.fixture

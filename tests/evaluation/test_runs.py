@@ -21,7 +21,7 @@ from sphinx_x.evaluation.compare import compare
 from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.report import as_dict, write_report
 from sphinx_x.evaluation.results import write_results
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.evaluation.scores import read_items
 from sphinx_x.inference import SphinxX
 
@@ -90,7 +90,8 @@ def _known_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(model: Any, data: Path, out: Path, **more: Any) -> Any:
-    finished = evaluate(model, choose(["docvqa"], data), data, out, "made", **{"batch_size": 4, **more})
+    options = Options(batch_size=more.pop("batch_size", 4), longest=more.pop("longest", None))
+    finished = evaluate(model, choose(["docvqa"], data), data, out, "made", options=options, **more)
     if finished is not None:
         write_results(finished, out)
         write_report(finished, out)
@@ -336,7 +337,11 @@ def test_batches_of_any_size_give_the_same_answers(tmp_path: Path) -> None:
     found = []
     for size in (1, 3, 16):
         finished = evaluate(
-            nano(), choose(["docvqa"], tmp_path / "data"), tmp_path / "data", tmp_path / str(size), batch_size=size
+            nano(),
+            choose(["docvqa"], tmp_path / "data"),
+            tmp_path / "data",
+            tmp_path / str(size),
+            options=Options(batch_size=size),
         )
         assert finished is not None
         found.append([answer.answer for answer in finished.rows[0].answers])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sphinx_x.evaluation.asking import Asking, prepare
 from sphinx_x.evaluation.routing.analysis import Analysis, Analyst, Plan
-from sphinx_x.evaluation.run import choose
+from sphinx_x.evaluation.run import Options, choose
 from sphinx_x.evaluation.scores import read_items
 from sphinx_x.inference import SphinxX
 
@@ -69,7 +69,9 @@ def make_questions(root: Path) -> Path:
 
 
 def analyst(sphinx: SphinxX, data: Path, out: Path, **more: Any) -> Analyst:
-    return Analyst(sphinx, choose(["mme"], data), data, out, **{"batch_size": 6, **more})
+    names = ("batch_size", "limit", "rule", "longest", "frames")
+    options = Options(**{"batch_size": 6, **{name: more.pop(name) for name in names if name in more}})
+    return Analyst(sphinx, choose(["mme"], data), data, out, options, **more)
 
 
 def analysed(sphinx: SphinxX, data: Path, out: Path, plan: Plan, **more: Any) -> Analysis:

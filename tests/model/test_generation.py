@@ -8,18 +8,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from lively import lively
+from lively import noise as picture
 from sphinx_x.errors import PromptError
-from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.generation import IMAGES_IN_CHUNKS
 
 STEPS = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
-
-
-def picture(width: int, height: int, seed: int = 0) -> PIL.Image.Image:
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(0, 256, (height, width, 3), generator=generator, dtype=torch.uint8)
-    return PIL.Image.fromarray(pixels.numpy())
 
 
 ROWS: list[tuple[str, list[PIL.Image.Image]]] = [
@@ -30,16 +25,6 @@ ROWS: list[tuple[str, list[PIL.Image.Image]]] = [
     ("What?", [picture(5, 5, 5)]),  # one view
 ]
 """Rows with no image, one or two, of 1 to 16 views."""
-
-
-def lively(member, seed: int = 1, **fields: Any) -> SphinxX:
-    """A member with weights so large that what it says depends on what it sees."""
-    model, processor = new_model(replace(member, llm={**member.llm, **fields}), seed=seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3)
-    return SphinxX(model.eval(), processor)
 
 
 @pytest.fixture(scope="module")

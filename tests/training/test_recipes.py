@@ -1,8 +1,5 @@
 """The packaged recipes against the paper's figures, recipes based on others, and sources that are not there."""
 
-import subprocess
-import sys
-
 import pytest
 import yaml
 
@@ -136,13 +133,6 @@ def test_the_stage_of_zero_by_its_former_name(caplog):
     assert "zero_stage" in caplog.text
     with pytest.raises(ValueError, match="keep_whole: is called zero_stage now"):
         Recipe(**fields, parallel={"keep_whole": True, "zero_stage": 2})
-
-
-def test_a_recipe_is_read_without_engines_and_sources():
-    code = "import sys, sphinx_x.recipe as r; r.load_recipe('nano'); print(*sorted(sys.modules))"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "sphinx_x.recipe" in modules
-    assert not [name for name in modules if name.startswith(("sphinx_x.engines", "sphinx_x.sources"))]
 
 
 def test_fields_of_the_data_section_are_those_of_its_engine():

@@ -66,6 +66,7 @@ def test_a_state_is_saved_when_minutes_have_passed(recipe, tmp_path, monkeypatch
 
 
 def test_a_run_is_not_resumed_with_other_data(recipe, tmp_path):
+    recipe = recipe.model_copy(update={"total_samples": 24})
     Trainer(recipe, tmp_path / "run").run()
     write_lines(recipe.folder, "lines", 39)
     with pytest.raises(CheckpointError, match="the data is not what the run began with"):
@@ -73,6 +74,7 @@ def test_a_run_is_not_resumed_with_other_data(recipe, tmp_path):
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_path):
+    recipe = recipe.model_copy(update={"total_samples": 24})
     Trainer(recipe, tmp_path / "run").run()
     with pytest.raises(RecipeError, match="--resume"):
         Trainer(recipe, tmp_path / "run")

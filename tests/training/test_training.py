@@ -181,7 +181,7 @@ def test_a_start_of_any_type_is_trained_in_any_type(recipe, tmp_path, tiny_folde
         assert all(torch.equal(p, after[n]) for n, p in begun.items())
 
 
-def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_path):
+def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_path, whole_runs):
     write_lines(recipe.folder, "held", 7, seed=5)
     validation = {"sources": {"held": {}}, "every": 5, "samples": 5}
     recipe = Recipe.model_validate(recipe.model_dump() | {"validation": validation})
@@ -193,7 +193,10 @@ def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_pa
     assert len({i for w in range(1) for pack in trainer.validation.sets[0].plan.window(w) for i in pack}) == 5
     trainer.run()
     measured = read_lines(tmp_path / "run" / "validation.jsonl")
-    last = read_lines(tmp_path / "run" / "log.jsonl")[-1]["step"]
+    records = read_lines(tmp_path / "run" / "log.jsonl")
+    last = records[-1]["step"]
+    assert all(0 < record["mfu"] < 1 for record in records)
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [record["step"] for record in measured] == [*range(5, last, 5), last]
     assert trainer.at.best == min(record["loss"] for record in measured) < first["loss"]
     best = Trainer(recipe.model_copy(update={"start": str(tmp_path / "run" / "best")}), tmp_path / "again")

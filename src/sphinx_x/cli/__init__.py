@@ -11,13 +11,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from sphinx_x import __version__
 from sphinx_x.cli import early
+from sphinx_x.cli.chatting import Seed, Stop, Temperature, TopP, check_drawing, open_pictures, say
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.evaluation import evaluation, score
@@ -72,14 +73,23 @@ def chat(
         int | None,
         typer.Option(min=1, max=1000, help="Of a video: so many, spread evenly; by default the one in its middle."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Draw what the answer points at into this image.")
+    ] = None,
     max_new_tokens: Tokens = 256,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    stop: Stop = None,
     device: Device = None,
     bits: Bits = None,
 ) -> None:
-    """Ask about an image and stream the answer."""
+    """Ask about an image, stream the answer, and list what it points at (in pixels; a PDF: at 150 dpi)."""
     # faults in the input are reported before the model is loaded
-    pictures = _pictures(None if image == "-" else image, page, frames)
+    pictures = open_pictures(None if image == "-" else image, page, frames)
     sizes = [picture.size for picture in pictures]
+    if out is not None:
+        check_drawing(out, pictures)
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
     early.refuse(model, sizes)
@@ -87,9 +97,11 @@ def chat(
         from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits)
+    given = {"temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or None}
+    options = {"max_new_tokens": max_new_tokens} | {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()
     if question is not None:
-        _stream(session, question, pictures, max_new_tokens)
+        say(session, question, pictures, out, options)
         return
     sphinx.check(sizes)  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
@@ -100,34 +112,8 @@ def chat(
             break
         if not question.strip():
             break
-        _stream(session, question, pictures, max_new_tokens)
+        say(session, question, pictures, out, options)
         pictures = []
-
-
-def _pictures(image: str | None, page: int, frames: int | None) -> list[Any]:
-    """Return the images that the model is shown of a file: the image, a page, or frames."""
-    from sphinx_x.images import open_image
-    from sphinx_x.video import is_video, sample_frames
-
-    moving = image is not None and is_video(image)
-    if frames is not None and not moving:
-        raise SphinxXError("--frames goes with a video")
-    if image is None:
-        return []
-    if frames is not None and page == 1:
-        return sample_frames(image, frames)
-    if moving and page == 1:
-        print("note: the model sees the frame in the middle of the video (--frames N: so many of it)", file=sys.stderr)
-    return [open_image(image, page=page)]
-
-
-def _stream(session: Any, question: str, pictures: list[Any], max_new_tokens: int) -> None:
-    for piece in session.ask(question, pictures, stream=True, max_new_tokens=max_new_tokens):
-        print(piece, end="", flush=True)
-    print(flush=True)
-    doubt = session.sphinx.model.config.ability().doubt(session.probability)
-    if doubt is not None:
-        print(f"note: {doubt}", file=sys.stderr)
 
 
 Document = Annotated[str, typer.Argument(help="An image or a PDF.")]

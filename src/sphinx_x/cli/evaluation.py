@@ -19,6 +19,7 @@ from sphinx_x.errors import SphinxXError
 if TYPE_CHECKING:
     from sphinx_x.evaluation.judge import Judge
     from sphinx_x.evaluation.routing.analysis import Plan
+    from sphinx_x.evaluation.run import Options
 
 RUN = "run"
 JUDGEMENTS = "judgements"
@@ -125,21 +126,19 @@ def evaluate(
     data = data or Path()
     plan = _routing_plan(routing, active, removed, draws)
     asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
-    how = _How(limit, blind, shuffled, batch_size, max_new_tokens, rule, frames, asked, plan)
-    _run_tasks(model, tasks, data, out, how, device)
+    with early.imports():
+        from sphinx_x.evaluation.run import Options
+
+    options = Options(limit, batch_size, rule, max_new_tokens, frames)
+    _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), device)
 
 
 @dataclass(frozen=True)
-class _How:
-    """The options of a run on benchmarks. plan: of an analysis of the routing, None without one."""
+class _Asked:
+    """What a run on benchmarks is for, beside its options; `plan` is that of an analysis of the routing."""
 
-    limit: int | None
     blind: bool
     shuffled: bool
-    batch_size: int
-    longest: int | None
-    rule: Rules
-    frames: int | None
     judge: Judge | None
     plan: Plan | None
 
@@ -184,7 +183,9 @@ def _without_tasks(
         print_line_figures(model, lines, out, device)
 
 
-def _run_tasks(model: str, tasks: str, data: Path, out: Path, how: _How, device: str | None) -> None:
+def _run_tasks(
+    model: str, tasks: str, data: Path, out: Path, options: Options, how: _Asked, device: str | None
+) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
         from sphinx_x.evaluation.ranks import joined
@@ -202,7 +203,7 @@ def _run_tasks(model: str, tasks: str, data: Path, out: Path, how: _How, device:
     analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, device=rank.device(device))
-        rest = (how.limit, how.batch_size, how.rule, how.longest, rank, how.judge, told, how.frames)
+        rest = (options, rank, how.judge, told)
         try:
             if how.plan is not None:
                 # first, as its answers of the model as it is are those of the run, which need not be asked again

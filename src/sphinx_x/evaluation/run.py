@@ -122,23 +122,42 @@ def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> li
     return sorted((item for group in chosen for item in group), key=lambda item: item.index)
 
 
-def check_options(tasks: Sequence[Chosen], rule: str, frames: int | None) -> None:
-    """Raise `DataError` for a rule that a task does not have, or frames where no task is about videos."""
-    if frames is not None and not any(chosen.task.video for chosen in tasks):
-        raise DataError(f"--frames {frames}: none of the tasks is about videos")
-    for chosen in tasks:
-        chosen.task.check_rule(rule)
+@dataclass(frozen=True)
+class Options:
+    """What a run asks, and how it scores.
+
+    Attributes:
+        limit: Items of a task at most, spread over it.
+        batch_size: Questions that are asked at once; it changes no answer.
+        rule: How answers are scored where a benchmark's definition and its program differ.
+        longest: Tokens of an answer, in place of the tasks' own limits.
+        frames: Frames of a video, evenly spread; by default the one in its middle, as in the paper.
+    """
+
+    limit: int | None = None
+    batch_size: int = 8
+    rule: Rule = "official"
+    longest: int | None = None
+    frames: int | None = None
+
+    def check(self, tasks: Sequence[Chosen]) -> None:
+        """Raise `DataError` for a rule that a task does not have, or frames if no task is about videos."""
+        if self.frames is not None and not any(chosen.task.video for chosen in tasks):
+            raise DataError(f"--frames {self.frames}: none of the tasks is about videos")
+        for chosen in tasks:
+            chosen.task.check_rule(self.rule)
+
+    def shown_frames(self, chosen: Chosen) -> int | None:
+        """Return how many frames of each video are shown; None for a task without videos."""
+        return (self.frames or MIDDLE) if chosen.task.video else None
+
+    def items(self, chosen: Chosen, root: Path) -> list[Item]:
+        """Return the items of a split that are asked, with the frames of videos as their pictures."""
+        items, count = limited(read_items(chosen, root), self.limit, chosen.task.whole), self.shown_frames(chosen)
+        return with_frames(items, count) if count else items
 
 
-def shown_frames(chosen: Chosen, frames: int | None) -> int | None:
-    """How many frames of each video a run shows; None where no videos are asked about."""
-    return (frames or MIDDLE) if chosen.task.video else None
-
-
-def asked_items(chosen: Chosen, root: Path, limit: int | None, frames: int | None = None) -> list[Item]:
-    """The items of a split that a run asks, with the frames of videos as their pictures."""
-    items, count = limited(read_items(chosen, root), limit, chosen.task.whole), shown_frames(chosen, frames)
-    return with_frames(items, count) if count else items
+DEFAULTS = Options()
 
 
 def _spread(count: int, chosen: int) -> list[int]:
@@ -154,16 +173,12 @@ def evaluate(
     out: Path,
     name: str = "",
     shown: Sequence[Shown] = ("images",),
-    limit: int | None = None,
-    batch_size: int = 8,
-    rule: Rule = "official",
-    longest: int | None = None,
+    options: Options = DEFAULTS,
     rank: Rank | None = None,
     judge: Judge | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
-    frames: int | None = None,
 ) -> Run | None:
-    """Asks a model the questions of some tasks and scores its answers, which are kept in `out/answers`.
+    """Ask a model the questions of some tasks and score its answers, which are kept in `out/answers`.
 
     Args:
         sphinx: The model.
@@ -172,33 +187,30 @@ def evaluate(
         out: The folder of the run. Answers of an earlier run with the same model, prompts, pictures and settings are
             taken from there.
         name: What the report calls the model.
-        shown: What it sees: a row of the report each.
-        limit: Items of a task at most, spread over it.
-        batch_size: Questions that are asked at once; it changes no answer.
-        rule: How answers are scored where a benchmark's definition and its program differ.
-        longest: Tokens of an answer, in place of the tasks' own limits.
+        shown: What the model sees; each is a row of the report.
+        options: What is asked, and how it is scored.
         rank: This process among several (`ranks.joined`); the first one scores and reports.
-        judge: Who judges answers to tasks that want a judge, asked by the first rank.
-        progress: Told the name of the task, how many items of how many this rank has done.
-        frames: Frames of a video, spread evenly; by default the one in its middle, as in the paper.
+        judge: Judges the answers to tasks that want a judge, asked by the first rank.
+        progress: Called with the name of the task, and how many items of how many this rank has done.
 
     Returns:
-        The run, on the first rank; None on others.
+        The run on the first rank; None on others.
 
     Raises:
-        DataError: Questions that cannot be read, a rule that a task does not have, or frames where none asks about
+        DataError: Questions cannot be read, a task does not have the rule, or there are frames without a task about
             videos.
     """
-    check_options(tasks, rule, frames)
+    options.check(tasks)
     rank = rank or Rank()
-    how, grid = Asking(sphinx, model_digest(sphinx), batch_size, longest), sphinx.model.config.view_grid()
+    how = Asking(sphinx, model_digest(sphinx), options.batch_size, options.longest)
+    reading = Reading(options.rule, sphinx.model.config.view_grid())
     folder = out / ANSWERS
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items, count = asked_items(chosen, root, limit, frames), shown_frames(chosen, frames)
+            items = options.items(chosen, root)
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
@@ -207,9 +219,9 @@ def evaluate(
                 rank.wait()
                 if rank.number == 0:
                     answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
-                    row = scored_row(chosen, items, kind, answers, Reading(rule, grid), judge, judged)
-                    rows.append(replace(row, frames=count))
-    return Run(name or "model", how.model, rows, limit, rule) if rank.number == 0 else None
+                    row = scored_row(chosen, items, kind, answers, reading, judge, judged)
+                    rows.append(replace(row, frames=options.shown_frames(chosen)))
+    return Run(name or "model", how.model, rows, options.limit, options.rule) if rank.number == 0 else None
 
 
 def scored_row(

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import PIL.Image
 import torch
 
 from sphinx_x.errors import ImageError
 from sphinx_x.images import Source, open_image
 from sphinx_x.model.processing import render_views
 from sphinx_x.model.views import Layout, ViewGrid
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a prompt, opened.
+
+    Attributes:
+        image: The image.
+        layout: Where it lies on the canvas.
+        padding_color: Colour of the canvas around it.
+    """
+
+    image: PIL.Image.Image
+    layout: Layout
+    padding_color: Sequence[int]
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the pixels and of everything that views depend on besides."""
+        said = hashlib.sha256(repr((self.image.size, self.layout.grid, tuple(self.padding_color))).encode())
+        said.update(self.image.tobytes())
+        return said.digest()
+
+    def views(self) -> torch.Tensor:
+        """Return the kept views (V, 3, H, W) uint8."""
+        return torch.from_numpy(render_views(self.image, self.layout, self.padding_color))
 
 
 @dataclass
@@ -37,26 +64,34 @@ class Prompt:
     tokens_per_view: int
     text: str = ""
 
-    @property
-    def views(self) -> torch.Tensor:
-        """The kept views (V, 3, H, W) uint8, opened and rendered anew on each access.
+    def pictures(self) -> Iterator[Picture]:
+        """Open the images anew, one by one.
 
         Raises:
             ImageError: A fault that only decoding shows: the file is truncated, or has changed since its size was read.
         """
-        rendered = [torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)]
         for source, layout in zip(self.images, self.layouts, strict=True):
             image = open_image(source)
             if image.size != (layout.width, layout.height):
                 size = f"{layout.width} x {layout.height}"
                 raise ImageError(f"a picture of {size} pixels has {image.width} x {image.height} when it is opened")
-            rendered.append(torch.from_numpy(render_views(image, layout, self.padding_color)))
-        return torch.cat(rendered)
+            yield Picture(image, layout, self.padding_color)
+
+    @property
+    def views(self) -> torch.Tensor:
+        """The kept views (V, 3, H, W) uint8, opened and rendered anew on each access (see `pictures`)."""
+        none = torch.empty(0, 3, self.grid.view_height, self.grid.view_width, dtype=torch.uint8)
+        return torch.cat([none, *(picture.views() for picture in self.pictures())])
+
+    @property
+    def image_tokens(self) -> list[int]:
+        """Number of tokens that each image takes, skip tokens included."""
+        return [self._tokens(layout, layout.views, layout.skipped) for layout in self.layouts]
 
     @property
     def visual_tokens(self) -> int:
         """Number of tokens that the images take, skip tokens included."""
-        return sum(self._tokens(layout, layout.views, layout.skipped) for layout in self.layouts)
+        return sum(self.image_tokens)
 
     @property
     def unskipped_tokens(self) -> int:

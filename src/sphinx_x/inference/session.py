@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sphinx_x.conversation import Message, Text
+from sphinx_x.errors import PromptError
 from sphinx_x.images import open_image
+from sphinx_x.inference.answer import Answer, build_answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.generation import OTHER_STEPS
 from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.running import Trace
 
 if TYPE_CHECKING:
     from sphinx_x.inference.sphinx import SphinxX
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question that is asked: the messages and images up to it, and its prompt."""
+
+    asked: list[Message]
+    shown: list[Image.Image]
+    prompt: Prompt
 
 
 @dataclass
@@ -28,12 +40,14 @@ class Session:
         images: The images of these turns, opened.
         probability: Mean probability of the tokens of the last answer. None before the first answer, and where the
             member does not declare what counts as probable.
+        last: The last answer with all that is known of it; None before the first.
     """
 
     sphinx: SphinxX
     messages: list[Message] = field(default_factory=list)
     images: list[Image.Image] = field(default_factory=list)
     probability: float | None = None
+    last: Answer | None = None
 
     @typed_as_ask
     def ask(
@@ -57,36 +71,56 @@ class Session:
             PromptError: The question is empty, or the member declares that it does not take such a conversation.
             ImageError: An image cannot be read.
         """
+        turn = self._turn(question, images)
+        if stream:
+            return self._stream(turn, generation)
+        probabilities, traces = self._watched(generation), []
+        answer = self.sphinx.answers([turn.prompt], probabilities=probabilities, traces=traces, **generation)[0]
+        self._keep(turn, answer if isinstance(answer, str) else answer[0], probabilities, traces)
+        return answer
+
+    def answer(self, question: str, images: Images = None, **generation: Any) -> Answer:
+        """Ask the next question as `ask` does, and return what the answer points at and what it took as well.
+
+        Raises:
+            PromptError: As for `ask`, and where several answers (`num_return_sequences`) are asked for.
+        """
+        config = generation.get("generation_config")
+        if generation.get("num_return_sequences", getattr(config, "num_return_sequences", None)) not in (None, 1):
+            raise PromptError("num_return_sequences: there is one answer at a time; several come from `ask`")
+        turn = self._turn(question, images)
+        probabilities, traces = [] if self._one_by_one(generation) else None, []
+        text = self.sphinx.answers([turn.prompt], probabilities=probabilities, traces=traces, **generation)[0]
+        return self._keep(turn, text, probabilities, traces)
+
+    def _turn(self, question: str, images: Images) -> Turn:
         opened = [open_image(image) for image in image_list(images)]
         asked = [*self.messages, question_message(question, len(opened))]
         shown = [*self.images, *opened]
         self.sphinx.check([image.size for image in shown], 1 + len(self.messages) // 2)
-        prompt = self.sphinx.prompt(asked, shown)
-        if stream:
-            return self._stream(prompt, asked, shown, generation)
-        probabilities = self._watched(generation)
-        answer = self.sphinx.answers([prompt], probabilities=probabilities, **generation)[0]
-        self._keep(asked, shown, answer if isinstance(answer, str) else answer[0], probabilities)
-        return answer
+        return Turn(asked, shown, self.sphinx.prompt(asked, shown))
 
-    def _stream(
-        self, prompt: Prompt, asked: list[Message], shown: list[Image.Image], generation: dict[str, Any]
-    ) -> Iterator[str]:
-        probabilities = self._watched(generation)
-        answer = yield from self.sphinx.stream(prompt, probabilities, **generation)
-        self._keep(asked, shown, answer, probabilities)
+    def _stream(self, turn: Turn, generation: dict[str, Any]) -> Iterator[str]:
+        probabilities, traces = self._watched(generation), []
+        answer = yield from self.sphinx.stream(turn.prompt, probabilities, traces, **generation)
+        self._keep(turn, answer, probabilities, traces)
 
     def _watched(self, generation: dict[str, Any]) -> list[float] | None:
         """Return a list to collect the answer's probability in, or None where there is no measure for it.
 
         There is none where the member declares none, and none for beams and drafts, which take other steps.
         """
-        config = generation.get("generation_config")
-        others = any(generation.get(name, getattr(config, name, None)) not in (None, 1) for name in OTHER_STEPS)
-        return None if others or self.sphinx.model.config.ability().probable is None else []
+        watched = self._one_by_one(generation) and self.sphinx.model.config.ability().probable is not None
+        return [] if watched else None
 
-    def _keep(
-        self, asked: list[Message], shown: list[Image.Image], answer: str, probabilities: list[float] | None
-    ) -> None:
-        self.messages, self.images = [*asked, Message("assistant", (Text(answer),))], shown
+    def _one_by_one(self, generation: dict[str, Any]) -> bool:
+        """Return whether an answer is made token by token."""
+        config = generation.get("generation_config")
+        return all(generation.get(name, getattr(config, name, None)) in (None, 1) for name in OTHER_STEPS)
+
+    def _keep(self, turn: Turn, text: str, probabilities: list[float] | None, traces: list[Trace]) -> Answer:
+        """Make an answer a part of the conversation."""
+        self.messages, self.images = [*turn.asked, Message("assistant", (Text(text),))], turn.shown
         self.probability = probabilities[0] if probabilities else None
+        self.last = build_answer(turn.prompt, text, traces[0], self.probability)
+        return self.last

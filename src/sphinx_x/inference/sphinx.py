@@ -7,17 +7,22 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
-from sphinx_x.confidence import mean_probability
 from sphinx_x.conversation import Message
 from sphinx_x.errors import PromptError
 from sphinx_x.images import Source, picture_size
+from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
-from sphinx_x.inference.generation import DEFAULTS, EndsWith, TokenStream
+from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
+from sphinx_x.inference.features import Features
+from sphinx_x.inference.generation import Left, TokenStream, pieces
 from sphinx_x.inference.loading import load_parts
+from sphinx_x.inference.options import read_options
+from sphinx_x.inference.prefix import CACHE_BYTES as PREFIX_BYTES
+from sphinx_x.inference.prefix import Prefixes
 from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.running import Runner, Trace
 from sphinx_x.inference.session import Session
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
@@ -33,10 +38,20 @@ class SphinxX:
     Attributes:
         model: The model, an ordinary Hugging Face object.
         processor: Its processor, likewise.
+        features: What is remembered of images.
+        prefixes: What is remembered of conversations.
     """
 
-    def __init__(self, model: SphinxXForConditionalGeneration, processor: SphinxXProcessor) -> None:
+    def __init__(
+        self,
+        model: SphinxXForConditionalGeneration,
+        processor: SphinxXProcessor,
+        cache_bytes: int = FEATURE_BYTES,
+        prefix_bytes: int = PREFIX_BYTES,
+    ) -> None:
         self.model, self.processor = model.eval(), processor
+        self.features, self.prefixes = Features(model, cache_bytes), Prefixes(model, prefix_bytes)
+        self._runner = Runner(model, processor, self.features, self.prefixes)
         self._builder = processor.prompt_builder()
         self._grid = processor.image_processor.grid()
 
@@ -48,6 +63,8 @@ class SphinxX:
         device: str | None = None,
         bits: int | None = None,
         base: str | Path | None = None,
+        cache_bytes: int = FEATURE_BYTES,
+        prefix_bytes: int = PREFIX_BYTES,
         **options: Any,
     ) -> SphinxX:
         """Load a model.
@@ -61,6 +78,9 @@ class SphinxX:
             bits: 4 or 8 quantises the language model, its experts included (bitsandbytes; NF4 for 4 bits).
             base: The model that adapters apply to, in place of the one that their folder names (see `find_adapters`).
                 Adapters are added to its weights, so it may be neither quantised nor spread over devices.
+            cache_bytes: The most bytes of image features to remember, on the model's device; 0 remembers none.
+            prefix_bytes: The most bytes of keys and values to remember, of conversations that may go on and of images
+                that may be asked about again, on the model's device; 0 remembers none.
             options: Options for `fetch` (revision, token, cache_dir, local_files_only, force_download); all others go
                 to `from_pretrained` (quantization_config, device_map, offload_folder, ...).
 
@@ -68,7 +88,7 @@ class SphinxX:
             CheckpointError: Files are missing, altered or inconsistent.
             MissingToolError: A device or a package is not available.
         """
-        return cls(*load_parts(name_or_path, dtype, device, bits, base, **options))
+        return cls(*load_parts(name_or_path, dtype, device, bits, base, **options), cache_bytes, prefix_bytes)
 
     @typed_as_ask
     def chat(
@@ -80,7 +100,9 @@ class SphinxX:
             question: The question; `<image>` marks where images go, by default in front.
             images: Anything that `open_image` takes, or a list of such.
             stream: Return an iterator of pieces of text instead of the whole answer.
-            generation: Options for the library's `generate` (by default greedy, with max_new_tokens=256).
+            generation: Options for the library's `generate` (by default greedy, with max_new_tokens=256). A
+                `temperature` above 0 or a `top_p` below 1 draws the tokens. Besides there are `stop`, a text or several
+                of which nothing is given out, nor of what follows, and `seed` for what is drawn.
 
         Returns:
             The answer, or an iterator of its pieces. With `num_return_sequences` above 1, a list of answers.
@@ -91,6 +113,10 @@ class SphinxX:
             ImageError: An image cannot be read.
         """
         return self.session().ask(question, images, stream, **generation)
+
+    def answer(self, question: str, images: Images = None, **generation: Any) -> Answer:
+        """Answer one question as `chat` does, and return what the answer points at and what it took as well."""
+        return self.session().answer(question, images, **generation)
 
     def chat_batch(self, pairs: Sequence[tuple[str, Images]], batch_size: int = BATCH, **generation: Any) -> list[Any]:
         """Answer many (question, image or images) pairs: as one by one, but faster.
@@ -126,6 +152,11 @@ class SphinxX:
     def session(self) -> Session:
         """Start a conversation of several turns."""
         return Session(self)
+
+    def forget(self) -> None:
+        """Forget all images and conversations, such as after a change of the model that is none of its weights."""
+        self.features.kept.clear()
+        self.prefixes.kept.clear()
 
     def check(self, sizes: Sequence[tuple[int, int]], turn: int = 1) -> None:
         """Check a conversation against what the member declares that it takes (see `Abilities.refusal`).
@@ -171,6 +202,7 @@ class SphinxX:
         prompts: Sequence[Prompt],
         batch_size: int = BATCH,
         probabilities: list[float] | None = None,
+        traces: list[Trace] | None = None,
         **generation: Any,
     ) -> list[Any]:
         """Answer prompts, with memory and `generation` as for `chat_batch`.
@@ -180,6 +212,7 @@ class SphinxX:
             batch_size: Number of prompts that are answered at once.
             probabilities: A list to which the mean token probability of each answer is added, in the order of the
                 prompts; only for one answer each.
+            traces: A list to which is added how each answer came about, likewise.
             generation: As for `chat`.
 
         Returns:
@@ -189,111 +222,78 @@ class SphinxX:
         order = sorted(range(len(prompts)), key=lambda k: (len(prompts[k].ids), prompts[k].width))
         found: list[Any] = []
         means: list[float] | None = None if probabilities is None else []
+        made: list[Trace] | None = None if traces is None else []
         for first in range(0, len(order), batch_size):
-            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, **generation)
+            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, made, **generation)
         places = sorted(range(len(order)), key=lambda row: order[row])  # where each prompt's answer is
         if probabilities is not None and means is not None:
             probabilities += [means[row] for row in places]
+        if traces is not None and made is not None:
+            several = len(made) // max(len(order), 1)
+            traces += [trace for row in places for trace in made[row * several : (row + 1) * several]]
         return [found[row] for row in places]
 
     def stream(
-        self, prompt: Prompt, probabilities: list[float] | None = None, **generation: Any
+        self,
+        prompt: Prompt,
+        probabilities: list[float] | None = None,
+        traces: list[Trace] | None = None,
+        **generation: Any,
     ) -> Generator[str, None, str]:
         """Answer one prompt piece by piece, while a thread generates; the generator's return value is the whole answer.
 
         Args:
             prompt: A prompt made by `prompt` or `prompt_for`.
             probabilities: A list to which the mean token probability of the answer is added.
+            traces: A list to which is added how the answer came about.
             generation: As for `chat`.
 
         Yields:
             Pieces of the answer, as soon as they are certain.
         """
-        stream = TokenStream()
+        stream, left, stops = TokenStream(), Left(), read_options(generation).stops
+        criteria = StoppingCriteriaList([*generation.pop("stopping_criteria", ()), left])
 
         def work() -> None:
             try:
-                self._generate([prompt], probabilities, streamer=stream, **generation)
+                self._generate(
+                    [prompt], probabilities, traces, streamer=stream, stopping_criteria=criteria, **generation
+                )
             except BaseException as error:  # raised again in the reading thread
                 stream.fail(error)
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        ids: list[int] = []
-        said, stop = "", self._builder.stop_text()
-        for number in stream:
-            ids.append(number)
-            text = self._text(ids)
-            # A character of several bytes, or the beginning of a stop text, is held back until it is complete.
-            begun = next((k for k in range(len(stop), 0, -1) if text.endswith(stop[:k])), 0)
-            text = text[: len(text) - begun]
-            if len(text) > len(said) and not text.endswith("\ufffd"):
-                yield text[len(said) :]
-                said = text
+        try:
+            ends = [self._builder.stop_text(), *stops]
+            answer = yield from pieces(stream, lambda ids: self._text(ids, stops), ends)
+        finally:  # also where the reader leaves before the end
+            left.event.set()
         thread.join()
-        answer = self._text(ids)
-        yield answer[len(said) :]
         return answer
 
     def _answers(
-        self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
+        self,
+        prompts: Sequence[Prompt],
+        probabilities: list[float] | None = None,
+        traces: list[Trace] | None = None,
+        **generation: Any,
     ) -> list[Any]:
         """Answer the prompts of one batch with texts, or with lists of texts where several answers are asked for."""
-        texts = [self._text(ids) for ids in self._generate(prompts, probabilities, **generation)]
+        stops = read_options(generation).stops
+        texts = [self._text(ids, stops) for ids in self._generate(prompts, probabilities, traces, **generation)]
         several = len(texts) // len(prompts)
         return texts if several == 1 else [texts[k : k + several] for k in range(0, len(texts), several)]
 
-    @torch.inference_mode()
     def _generate(
-        self, prompts: Sequence[Prompt], probabilities: list[float] | None = None, **generation: Any
+        self,
+        prompts: Sequence[Prompt],
+        probabilities: list[float] | None = None,
+        traces: list[Trace] | None = None,
+        **generation: Any,
     ) -> list[list[int]]:
-        """Return the generated ids, one row for each answer: those to the first prompt, those to the second, ...
+        """Return the generated ids, one row for each answer (see `Runner.run`)."""
+        return self._runner.run(prompts, read_options(generation), probabilities, traces)
 
-        Args:
-            prompts: The prompts of one batch.
-            probabilities: A list to which the mean token probability of each row is added.
-            generation: As for `chat`.
-        """
-        tokenizer, device = self.processor.tokenizer, self._device()
-        longest = max(len(prompt.ids) for prompt in prompts)
-        ids = torch.full((len(prompts), longest), self._pad())
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
-            mask[row, longest - len(prompt.ids) :] = 1
-        views = torch.cat([prompt.views for prompt in prompts]).to(device).float().div_(255)
-        stop = self._builder.stop_ids()
-        if stop != [tokenizer.eos_token_id]:
-            criteria = [*generation.get("stopping_criteria", ()), EndsWith(stop)]
-            generation = {**generation, "stopping_criteria": StoppingCriteriaList(criteria)}
-        if probabilities is not None:
-            generation = {**generation, "return_dict_in_generate": True, "output_logits": True}
-        out: Any = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            pixel_values=views if len(views) else None,
-            **{**self._defaults(generation.get("generation_config")), **generation},
-        )
-        rows = getattr(out, "sequences", out)  # the former with return_dict_in_generate
-        if probabilities is not None:
-            ends = [tokenizer.eos_token_id, self._pad()]
-            probabilities += mean_probability(out.logits, rows[:, longest:], ends)
-        return [row[longest:].tolist() for row in rows.cpu()]
-
-    def _pad(self) -> int:
-        tokenizer = self.processor.tokenizer
-        return next((k for k in (tokenizer.pad_token_id, tokenizer.eos_token_id) if k is not None), 0)
-
-    def _defaults(self, given: Any) -> dict[str, Any]:
-        """Return the settings for `generate` that apply unless the call or its `generation_config` sets them."""
-        own = {**DEFAULTS, "eos_token_id": self.processor.tokenizer.eos_token_id, "pad_token_id": self._pad()}
-        return {name: value for name, value in own.items() if getattr(given, name, None) is None}
-
-    def _device(self) -> torch.device:
-        """Return the device for inputs; offloaded parts of the model have none of their own."""
-        devices = (parameter.device for parameter in self.model.parameters())
-        return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
-
-    def _text(self, ids: Sequence[int]) -> str:
-        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
-        return text.split(self._builder.stop_text())[0].strip()
+    def _text(self, ids: Sequence[int], stops: Sequence[str] = ()) -> str:
+        return self._runner.text(ids, stops)

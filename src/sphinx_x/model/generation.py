@@ -16,6 +16,8 @@ from torch import Tensor
 from transformers import GenerationMixin, LogitsProcessorList, SuppressTokensLogitsProcessor, __version__
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from sphinx_x.model.sampling import SeededChoice
+
 Encoded = dict[str, BaseModelOutputWithPooling]
 IMAGES_IN_CHUNKS = Version(__version__) >= Version("5.23")
 """Whether the library can process a prompt with images in chunks (`prefill_chunk_size`)."""
@@ -139,3 +141,8 @@ class ImageGeneration(GenerationMixin):
         return super()._get_candidate_generator(  # pyright: ignore[reportAttributeAccessIssue]
             model_kwargs=model_kwargs, **kwargs
         )
+
+    def _get_logits_processor(self, *given: Any, **named: Any) -> LogitsProcessorList:
+        """Return the library's processors; a seeded choice comes after all others. Called by the library."""
+        processors = super()._get_logits_processor(*given, **named)  # pyright: ignore[reportAttributeAccessIssue]
+        return LogitsProcessorList(sorted(processors, key=lambda one: isinstance(one, SeededChoice)))

@@ -28,7 +28,7 @@ from sphinx_x.evaluation.asking import Asking, prepare
 from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.routing.analysis import Analysis, Analyst, Plan, drawn
 from sphinx_x.evaluation.routing.tables import as_dict, as_markdown
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.evaluation.scores import read_items
 from sphinx_x.inference import SphinxX
 
@@ -167,7 +167,7 @@ def test_frames_of_videos_are_those_of_the_run(known: SphinxX, data: Path, tmp_p
     chosen = choose(["videobench"], tmp_path / "data")[:1]
     images, scores = [], []
     for frames in (None, 3):
-        asks = Analyst(known, chosen, tmp_path / "data", tmp_path / "run", frames=frames)
+        asks = Analyst(known, chosen, tmp_path / "data", tmp_path / "run", Options(frames=frames))
         found = asks.analyse(Plan(active=(1,), removed=()))
         assert found is not None
         images.append(int(found.usage.modalities["image"].tokens.sum()))

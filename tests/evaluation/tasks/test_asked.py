@@ -5,7 +5,7 @@ import pytest
 from benchmarks import write_release
 from sphinx_x.evaluation import run as running
 from sphinx_x.evaluation.report import as_dict, as_markdown
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.inference import SphinxX
 
 
@@ -17,7 +17,7 @@ def test_nano_is_asked_every_kind_of_release(tmp_path, monkeypatch):
         write_release(name, tmp_path / "data")
     sphinx = SphinxX.load("nano", device="cpu")
     chosen = choose(names, tmp_path / "data")
-    run = evaluate(sphinx, chosen, tmp_path / "data", tmp_path / "run", "nano", longest=4, shown=("images", "blind"))
+    run = evaluate(sphinx, chosen, tmp_path / "data", tmp_path / "run", "nano", ("images", "blind"), Options(longest=4))
     rows = as_dict(run)["rows"]
     assert [(row["task"], row["shown"], row["items"]) for row in rows if row["shown"] == "images"] == [
         ("mmbench", "images", 5),

@@ -10,7 +10,7 @@ from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation import run as running
 from sphinx_x.evaluation.asking import shown_items
 from sphinx_x.evaluation.report import as_dict
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.inference import SphinxX
 
 
@@ -95,7 +95,7 @@ def test_nano_is_asked_held_out_samples(tmp_path, monkeypatch):
     write_release("samples", tmp_path / "data")
     sphinx = SphinxX.load("nano", device="cpu")
     chosen = choose(["samples"], tmp_path / "data")
-    run = evaluate(sphinx, chosen, tmp_path / "data", tmp_path / "run", "nano", longest=4, shown=("images", "blind"))
+    run = evaluate(sphinx, chosen, tmp_path / "data", tmp_path / "run", "nano", ("images", "blind"), Options(longest=4))
     images, blind = as_dict(run)["rows"]
     assert images["items"] == blind["items"] == 5 and not images["refused"]
     # a box in the dialogue says nothing without its image: those questions are not asked, and counted

@@ -17,7 +17,7 @@ from sphinx_x.evaluation.asking import Asking, prepare, shown_items
 from sphinx_x.evaluation.clips import PictureFrame, with_frames
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.report import as_dict, as_markdown
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.evaluation.task import all_tasks
 from sphinx_x.evaluation.tasks import mvbench, videobench
 from sphinx_x.images import open_image
@@ -178,7 +178,10 @@ def test_blind_and_shuffled_rows_show_no_frame_and_others(release):
 def test_a_run_says_which_frames_were_shown_and_keeps_answers_apart(release, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(running, "model_digest", lambda _: "0" * 16)
     tasks = choose(["videobench"], release)
-    runs = {count: evaluate(tiny, tasks, release, tmp_path / "out", frames=count, longest=2) for count in (None, 1, 3)}
+    runs = {
+        count: evaluate(tiny, tasks, release, tmp_path / "out", options=Options(frames=count, longest=2))
+        for count in (None, 1, 3)
+    }
     names = ["videobench (middle frame)"] * 2 + ["videobench (3 frames)"]
     for (count, run), name in zip(runs.items(), names, strict=True):
         assert f"| {name} |" in as_markdown(run)
@@ -203,7 +206,7 @@ def test_frames_are_refused_where_no_task_is_about_videos(tiny, tmp_path):
     row = {"questionId": 0, "question": "What?", "image": "documents/0.png", "answers": ["x"]}
     put(folder / "val_v1.0.json", {"data": [row]})
     with pytest.raises(DataError, match="none of the tasks is about videos"):
-        evaluate(tiny, choose(["docvqa"], tmp_path), tmp_path, tmp_path / "out", frames=2)
+        evaluate(tiny, choose(["docvqa"], tmp_path), tmp_path, tmp_path / "out", options=Options(frames=2))
     with pytest.raises(Exception, match="--frames goes with --tasks"):
         command("nano", frames=2)
 

@@ -19,8 +19,8 @@ from sphinx_x.evaluation.ranks import Rank
 from sphinx_x.evaluation.routing.routers import Routers, active_experts, find_routers, without_experts
 from sphinx_x.evaluation.routing.usage import Counting, Groups, UsageStore, WatchedStore
 from sphinx_x.evaluation.routing.watching import watched
-from sphinx_x.evaluation.run import ANSWERS, Row, asked_items, check_options, scored_row, shown_frames, store_name
-from sphinx_x.evaluation.task import Chosen, Reading, Rule
+from sphinx_x.evaluation.run import ANSWERS, DEFAULTS, Options, Row, scored_row, store_name
+from sphinx_x.evaluation.task import Chosen, Reading
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
 
@@ -158,22 +158,17 @@ class Analyst:
         root: The folder of the benchmarks' files.
         out: The folder of the run. The answers of the model as it is are those of `evaluate`, in `out/answers`; all
             else is kept in `out/routing`.
-        limit, batch_size, rule, longest, rank, judge, progress, frames: As for `evaluate`; a judge is asked about the
-            answers of all variations.
+        options, rank, judge, progress: As for `evaluate`; a judge is asked about the answers of all variations.
     """
 
     sphinx: SphinxX
     tasks: Sequence[Chosen]
     root: Path
     out: Path
-    limit: int | None = None
-    batch_size: int = 8
-    rule: Rule = "official"
-    longest: int | None = None
+    options: Options = DEFAULTS
     rank: Rank = field(default_factory=Rank)
     judge: Judge | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
-    frames: int | None = None
 
     def analyse(self, plan: Plan, name: str = "") -> Analysis | None:
         """Watch the model, then vary it as planned; the model is as before afterwards.
@@ -188,22 +183,22 @@ class Analyst:
         Raises:
             DataError: The model has no experts, or a number of the plan is out of its range.
         """
-        check_options(self.tasks, self.rule, self.frames)
+        self.options.check(self.tasks)
         routers = find_routers(self.sphinx.model.model.language_model)
         variations = plan.variations(routers)
         for varied in variations:  # what cannot be done is told before hours of work
             with varied.applied(routers):
                 pass
         weights = model_digest(self.sphinx)
-        how = Asking(self.sphinx, weights, self.batch_size, self.longest)
-        asked = [(chosen, asked_items(chosen, self.root, self.limit, self.frames)) for chosen in self.tasks]
+        how = Asking(self.sphinx, weights, self.options.batch_size, self.options.longest)
+        asked = [(chosen, self.options.items(chosen, self.root)) for chosen in self.tasks]
         usage, own = self._watched(how, routers, asked)
         found = [own, *(self._varied(how, routers, asked, varied) for varied in variations)]
         if self.rank.number:
             return None
         active = sorted((one for one in found if not one.removed), key=lambda one: one.active)
         removed = tuple(one for one in found if one.removed)
-        return Analysis(name or "model", weights, routers, usage, tuple(active), removed, self.limit)
+        return Analysis(name or "model", weights, routers, usage, tuple(active), removed, self.options.limit)
 
     def _watched(self, how: Asking, routers: Routers, asked: Questions) -> tuple[Groups, Varied]:
         """The usage of the model as it is, and its scores."""
@@ -238,10 +233,10 @@ class Analyst:
         self.rank.wait()
         if self.rank.number:
             return []
-        reading = Reading(self.rule, self.sphinx.model.config.view_grid())
+        reading = Reading(self.options.rule, self.sphinx.model.config.view_grid())
         answers, judged = store.finish(self.rank.count), partial(self.progress, f"{told}, judge")
         row = scored_row(chosen, items, "images", answers, reading, self.judge, judged, store.name)
-        return [replace(row, frames=shown_frames(chosen, self.frames))]
+        return [replace(row, frames=self.options.shown_frames(chosen))]
 
     @contextmanager
     def _alone(self, folder: Path) -> Iterator[Path]:

@@ -1,0 +1,120 @@
+"""What an answer points at: boxes, points, key points and marks, from its text to pixels of the images.
+
+The forms are those of the prompt builder, all relative to the padded square: `[0.12, 0.30, 0.80, 0.44]` is a box and
+`[0.5, 0.2]` a point, several of a kind are parted by `;`. A key point has its name right before it (`nose[0.5, 0.2]`),
+anything else a blank or a tag (`<p>a cat</p>[...]`). Marks are cited (`<Mark 1>`, `Mark 1: ...`), and are where the
+conversation says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sphinx_x.conversation import Numbers
+from sphinx_x.model.views import Layout
+
+_BRACKETS = re.compile(r"\[([\d.,;\s]+)\]")
+_NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
+_MARK = re.compile(r"<Mark (\w+)>\s*$")
+_CITED = re.compile(r"<Mark (\w+)>|\bMark (\w+)(?=:)")
+_PHRASE = re.compile(r"<p>([^<]*)</p>\s*$")
+_WORDS = re.compile(r"[^\[\].,;:!?\n<>]*$")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place that an answer points at.
+
+    Attributes:
+        label: The name of a mark or key point; otherwise the words before the place, which may be none.
+        square: x and y, or x1, y1, x2 and y2, as the answer has them: relative to the padded square, from 0 to 1.
+        pixels: The same in pixels of each image of the conversation, in order. An answer does not say which of several
+            images it means, so it is given for all. What lies in the padding lies outside of the image.
+    """
+
+    label: str
+    square: Numbers
+    pixels: tuple[Numbers, ...]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Everything that an answer points at.
+
+    Attributes:
+        boxes: Boxes, in the order of the text, as are the others.
+        points: Points that are no key points.
+        key_points: Key points.
+        marks: Places of the marks that it cites, several for a mark that is an outline.
+    """
+
+    boxes: tuple[Found, ...] = ()
+    points: tuple[Found, ...] = ()
+    key_points: tuple[Found, ...] = ()
+    marks: tuple[Found, ...] = ()
+
+
+def find_places(answer: str, layouts: Sequence[Layout], asked: str = "") -> Places:
+    """Return what an answer points at.
+
+    Args:
+        answer: Its text.
+        layouts: Where the images of the conversation lie; without any, an answer points at nothing.
+        asked: The text of the conversation before it, which says where marks are.
+    """
+    if not layouts:
+        return Places()
+
+    def found(label: str, place: Numbers) -> Found:
+        return Found(label, place, tuple(layout.from_square(place) for layout in layouts))
+
+    boxes, points, key_points = [], [], []
+    where: dict[str, list[Numbers]] = {mark: places for mark, _, places in _written(asked) if mark}
+    for mark, label, places in _written(answer):
+        if mark:
+            where[mark] = places
+            continue
+        named = label is not None and not label.endswith(" ") and len(places) == 1 and len(places[0]) == 2
+        kind = boxes if len(places[0]) == 4 else key_points if named else points
+        kind += [found((label or "").strip(), place) for place in places]
+    cited = dict.fromkeys(one or other for one, other in _CITED.findall(answer))
+    marks = [found(mark, place) for mark in cited for place in where.get(mark, ())]
+    return Places(tuple(boxes), tuple(points), tuple(key_points), tuple(marks))
+
+
+def _written(text: str) -> Iterator[tuple[str, str | None, list[Numbers]]]:
+    """Yield the places of each pair of brackets, with the mark whose they are, or the words before them.
+
+    The words keep the blank behind them; they are None where there are none.
+    """
+    end = 0
+    for match in _BRACKETS.finditer(text):
+        before, end = text[end : match.start()], match.end()
+        places = _places(match[1])
+        if not places:
+            continue
+        if mark := _MARK.search(before):
+            yield mark[1], None, places
+        elif phrase := _PHRASE.search(before):
+            yield "", f"{phrase[1].strip()} ", places
+        else:
+            words = _WORDS.search(before)
+            label = words[0].lstrip().removeprefix("and ") if words else ""
+            yield "", label if label.strip() else None, places
+
+
+def _places(inside: str) -> list[Numbers]:
+    """Return the boxes or the points within brackets, none where it is something else, such as a reference [12]."""
+    places: list[Numbers] = []
+    for one in inside.split(";"):
+        parts = [part.strip() for part in one.split(",")]
+        if len(parts) not in (2, 4) or not all(_NUMBER.fullmatch(part) for part in parts):
+            return []
+        place = tuple(float(part) for part in parts)
+        turned = len(place) == 4 and (place[2] < place[0] or place[3] < place[1])
+        if max(place) > 1 or turned or (places and len(place) != len(places[0])):
+            return []
+        places.append(place)
+    return places
