@@ -16,12 +16,13 @@ COUNT, WIDTH, HEIGHT = 1000, 2400, 1700
 RUN = """
 import resource, sys
 from pathlib import Path
-from sphinx_x.evaluation.run import choose, evaluate
+from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.inference import SphinxX
 
 data, sphinx = Path(sys.argv[1]), SphinxX.load("nano", device="cpu")
 for limit in (8, None):
-    run = evaluate(sphinx, choose(["docvqa"], data), data, data / "run", limit=limit, batch_size=8, longest=1)
+    options = Options(limit=limit, batch_size=8, longest=1)
+    run = evaluate(sphinx, choose(["docvqa"], data), data, data / "run", options=options)
     assert not run.rows[0].refused
     print(len(run.rows[0].answers), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
