@@ -168,7 +168,7 @@ def test_a_benchmark_is_added(tmp_path, monkeypatch, capsys):
 
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "added_sayings.py").write_text(TASK)
-    rows = [{"photo": "1.png", "asked": "A stitch in time?", "said": "Saves nine"}]
+    rows = [{"photo": "1.png", "asked": "A stitch in time?", "said": ["Saves nine"]}]
     rows.append({"photo": "2.png", "asked": "Early bird?", "said": ["worm", "the worm"]})
     for row in rows:
         Image.new("RGB", (40, 30)).save(tmp_path / row["photo"])

@@ -90,7 +90,8 @@ def _known_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(model: Any, data: Path, out: Path, **more: Any) -> Any:
-    options = Options(batch_size=more.pop("batch_size", 4), longest=more.pop("longest", None))
+    given = {key: more.pop(key) for key in ("batch_size", "longest", "limit") if key in more}
+    options = Options(**{"batch_size": 4, **given})
     finished = evaluate(model, choose(["docvqa"], data), data, out, "made", options=options, **more)
     if finished is not None:
         write_results(finished, out)
