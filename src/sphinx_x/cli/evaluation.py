@@ -193,10 +193,14 @@ def _run_tasks(
         from sphinx_x.evaluation.results import write_results
         from sphinx_x.evaluation.routing.analysis import Analyst
         from sphinx_x.evaluation.routing.tables import as_section, write_analysis
-        from sphinx_x.evaluation.run import choose, evaluate
+        from sphinx_x.evaluation.run import choose, evaluate, missing_splits
         from sphinx_x.inference import SphinxX
 
-    chosen = choose([name for name in tasks.split(",") if name.strip()], data)
+    names = [name for name in tasks.split(",") if name.strip()]
+    chosen = choose(names, data)
+    for absent in missing_splits(chosen, names):
+        print(f"note: no files of {absent.name} below {data}: it is left out", file=sys.stderr)
+    options.check(chosen)
     if how.judge is not None and all(one.task.judging is None for one in chosen):
         raise SphinxXError("--judge: none of these tasks wants a judge")
     shown: list[Any] = ["images", *(["blind"] if how.blind else []), *(["shuffled"] if how.shuffled else [])]

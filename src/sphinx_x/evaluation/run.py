@@ -100,6 +100,11 @@ def choose(names: Sequence[str], root: Path) -> list[Chosen]:
     return found
 
 
+def missing_splits(chosen: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
+    """Return the splits that names of tasks mean and that are not among the chosen ones."""
+    return [split for name in names for split in find_task(name) if split not in chosen]
+
+
 def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> list[Item]:
     """`limit` items spread evenly over all; all without a limit.
 
