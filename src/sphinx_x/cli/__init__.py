@@ -22,6 +22,7 @@ from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.evaluation import evaluation, score
 from sphinx_x.cli.renamed import keep_old_name
+from sphinx_x.cli.serving import serve
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
 
@@ -257,6 +258,7 @@ app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
 app.add_typer(evaluation, name="eval")
 app.command()(score)
+app.command()(serve)
 app.command()(mark)
 keep_old_name(app, mark, "som", "sphinx-x mark")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not exist yet.")]

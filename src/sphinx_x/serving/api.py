@@ -1,0 +1,242 @@
+"""The routes: OpenAI's chat completions and models, health, metrics, and the web page where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
+
+from sphinx_x import __version__
+from sphinx_x.errors import SphinxXError
+from sphinx_x.inference import SphinxX
+from sphinx_x.serving import answers
+from sphinx_x.serving.engine import ClosedError, Engine
+from sphinx_x.serving.guards import Guard, respond
+from sphinx_x.serving.jobs import Event, Job
+from sphinx_x.serving.limits import Places, RefusedError
+from sphinx_x.serving.metrics import Metrics
+from sphinx_x.serving.preparing import Prepared, prepare
+from sphinx_x.serving.sampling import Chosen
+from sphinx_x.serving.settings import Settings
+from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+
+log = logging.getLogger(__name__)
+
+PAGE = Path(__file__).parent / "page"
+"""Files of the web page."""
+PREPARING = 32
+"""Number of threads that prepare requests; most of them wait for a remote host, or for their turn to open images."""
+
+
+class Service:
+    """A model behind the API.
+
+    Attributes:
+        engine: What answers.
+        metrics: What is measured.
+        places: Places for requests.
+    """
+
+    def __init__(self, sphinx: SphinxX, settings: Settings) -> None:
+        self._sphinx, self._settings = sphinx, settings
+        self.metrics = Metrics()
+        self.engine = Engine(sphinx, settings, self.metrics)
+        self.places = Places(settings.rows + settings.queue, settings.rows)
+        self._created = int(time.time())
+        self._preparing: anyio.CapacityLimiter | None = None
+
+    async def chat(self, request: Request) -> Response:
+        """Answer a request for a chat completion."""
+        self.places.take()
+        began, handed_on = time.monotonic(), False
+        try:
+            body = await read_body(request, self._settings)
+            prepared = await until_gone(self._prepare(body), request.receive)
+            box = Mailbox(prepared.asked.stream)
+            job = self._job(prepared, box, began)
+            answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
+            self.engine.submit(job)
+            if prepared.asked.stream:
+
+                def close() -> None:
+                    job.cancel()
+                    self.places.leave(time.monotonic() - began)
+
+                handed_on = True
+                return EventStream(self._events(answer, prepared, box), self._settings.stalled_seconds, close)
+            try:
+                tokens, reason = await until_gone(self._collect(prepared, job, box), request.receive)
+            finally:
+                job.cancel()
+            return JSONResponse(answer.whole(tokens, reason))
+        except ClosedError as error:
+            raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"}) from error
+        except (GoneError, ClientDisconnect):
+            return Response(status_code=499)  # nobody reads it
+        finally:
+            if not handed_on:
+                self.places.leave(time.monotonic() - began)
+
+    async def models(self, request: Request) -> Response:
+        """List the model."""
+        return JSONResponse({"object": "list", "data": [self._model()]})
+
+    async def model(self, request: Request) -> Response:
+        """Describe the model."""
+        name = request.path_params["name"]
+        if name != self._settings.name:
+            raise RefusedError(f"there is no model {name[:80]!r}", 404, "model", "model_not_found")
+        return JSONResponse(self._model())
+
+    async def health(self, request: Request) -> Response:
+        """Tell whether requests are answered."""
+        alive = self.engine.alive
+        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+
+    async def measured(self, request: Request) -> Response:
+        """Return the metrics."""
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    def _model(self) -> dict[str, Any]:
+        ability = self._sphinx.model.config.ability().to_dict()
+        head = {"id": self._settings.name, "object": "model", "created": self._created, "owned_by": "sphinx-x"}
+        return {**head, "abilities": ability}
+
+    def _job(self, prepared: Prepared, box: Mailbox, began: float) -> Job:
+        deadline = began + self._settings.seconds
+        return Job(prepared.prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, begun=began)
+
+    async def _prepare(self, body: bytes) -> Prepared:
+        if self._preparing is None:  # it belongs to a loop
+            self._preparing = anyio.CapacityLimiter(PREPARING)
+        return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
+
+    async def _collect(self, prepared: Prepared, job: Job, box: Mailbox) -> tuple[list[Chosen], str]:
+        """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
+        event = await box.take()
+        self._count(prepared, job, event)
+        return list(event.tokens), _reason(event, self._settings)
+
+    async def _events(self, answer: answers.Answer, prepared: Prepared, box: Mailbox) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a streamed answer."""
+        event = Event()
+        while not event.last:
+            event = await box.take()
+            if not event.last and (event.piece or event.tokens):
+                yield answers.event(answer.chunk(event.piece, event.tokens, None))
+        self._count(prepared, answer.job, event)
+        try:
+            reason = _reason(event, self._settings)
+        except RefusedError as error:
+            yield answers.event(error.body())
+            return
+        yield answers.event(answer.chunk(event.piece, event.tokens, reason))
+        if prepared.asked.usage:
+            yield answers.event(answer.usage_chunk())
+        yield answers.DONE
+
+    def _count(self, prepared: Prepared, job: Job, event: Event) -> None:
+        prompt, reason = prepared.prompt, event.reason or "error"
+        skipped = sum(layout.skipped for layout in prompt.layouts)
+        self.metrics.answer(reason, job.seconds, len(prompt.ids), prompt.visual_tokens, skipped, job.generated)
+
+
+def _reason(event: Event, settings: Settings) -> str:
+    """Return why an answer ended; raise `RefusedError` if it is not an answer."""
+    if event.reason in ("stop", "length"):
+        return event.reason
+    if event.reason == "timeout":
+        raise RefusedError(f"the answer took longer than {settings.seconds:g} seconds", 504, code="timeout")
+    if event.reason == "cancelled" or isinstance(event.error, ClosedError):
+        raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"})
+    raise RefusedError("the model failed on this request", 500)
+
+
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """Read the body of a request.
+
+    Raises:
+        RefusedError: It is not declared as JSON, has too many bytes, or takes too long to arrive.
+    """
+    # a page of another site cannot send this type without asking first
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise RefusedError("the Content-Type has to be application/json", 415)
+    most = settings.body_bytes
+    too_large = RefusedError(f"the request has more than {most:,} bytes", 413)
+    told = request.headers.get("content-length", "0")
+    if not told.isdigit() or int(told) > most:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise too_large
+    except TimeoutError as error:
+        raise RefusedError(f"the request took longer than {settings.body_seconds:g} seconds to arrive", 408) from error
+    return bytes(body)
+
+
+def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
+    """Return the application that serves a model; its lifespan starts and ends the engine."""
+    service = Service(sphinx, settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.engine.start()
+        yield
+        await anyio.to_thread.run_sync(service.engine.close)
+
+    app = FastAPI(title="SPHINX-X", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.openapi_url = None
+    app.state.service = service
+    for path, method, route in (
+        ("/v1/chat/completions", "POST", service.chat),
+        ("/v1/models", "GET", service.models),
+        ("/v1/models/{name:path}", "GET", service.model),
+        ("/health", "GET", service.health),
+        ("/metrics", "GET", service.measured),
+    ):
+        app.add_route(path, _counted(route, path, service.metrics), [method])
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _counted(route: Any, path: str, metrics: Metrics) -> Any:
+    """Return a route that turns a user's errors into responses, and counts its requests."""
+
+    async def counted(request: Request) -> Response:
+        try:
+            response = await route(request)
+        except RefusedError as error:
+            response = respond(error)
+        except SphinxXError as error:
+            response = respond(RefusedError(str(error)))
+        except Exception:
+            log.exception("a request failed")
+            response = respond(RefusedError("the server failed on this request", 500))
+        metrics.request(path, response.status_code)
+        return response
+
+    return counted
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return respond(RefusedError(str(error.detail), error.status_code, headers=dict(error.headers or {})))

@@ -1,0 +1,124 @@
+"""One answer: what is asked of the engine, how far it is, and what is reported of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from sphinx_x.serving.sampling import Chosen, Sampler, Sampling
+from sphinx_x.serving.text import TextStream
+
+
+@dataclass
+class Seconds:
+    """Time that each stage of an answer took, in seconds.
+
+    Attributes:
+        queue: From the request to the beginning of the work.
+        encode: Encoding images.
+        prefill: Processing the prompt.
+        decode: From the first token to the last.
+        first: From the request to the first token.
+    """
+
+    queue: float = 0.0
+    encode: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    first: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of an answer.
+
+    Attributes:
+        piece: Text that has been added; may be empty.
+        tokens: The tokens that have been added, where their probabilities were asked for.
+        reason: Why the answer has ended (`stop`, `length`, `cancelled`, `timeout`), None while it goes on.
+        error: What went wrong.
+    """
+
+    piece: str = ""
+    tokens: tuple[Chosen, ...] = ()
+    reason: str | None = None
+    error: BaseException | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing more will come."""
+        return self.reason is not None or self.error is not None
+
+
+@dataclass(eq=False)
+class Job:
+    """One answer.
+
+    Attributes:
+        ids: Token ids of the prompt.
+        images: Kept views (V, 3, H, W) uint8 of each image.
+        sampling: How the answer is generated.
+        emit: Called with each event, in the engine's thread.
+        deadline: When the answer is given up, by `time.monotonic`.
+        seconds: What each stage took.
+        generated: Number of tokens generated.
+        text: The whole answer, once it has ended.
+        probability: Mean probability of the tokens, the end included, once the answer has ended; None where the
+            member declares no measure for it.
+    """
+
+    ids: list[int]
+    images: list[Tensor]
+    sampling: Sampling
+    emit: Callable[[Event], None]
+    deadline: float = float("inf")
+    seconds: Seconds = field(default_factory=Seconds)
+    generated: int = 0
+    text: str = ""
+    probability: float | None = None
+    begun: float = field(default_factory=time.monotonic)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Give the answer up; its row is freed before the next step."""
+        self.cancelled.set()
+
+
+@dataclass(eq=False)
+class Progress:
+    """A job that the engine works on.
+
+    Attributes:
+        job: The job.
+        sampler: Its sampler.
+        text: Its text so far.
+        encoder: Its images, as they are encoded.
+        features: The features of the images that are encoded.
+        slots: Those of all images (S, D), once they are encoded.
+        cache: Keys and values of the prompt, and of the answer where rows do not share a cache.
+        done: Number of tokens of the prompt that are in the cache.
+        filled: Number of image slots among those.
+        ids: Ids generated.
+        probabilities: Probability of each of them.
+        first: When the first token came.
+        held: Tokens whose probabilities are not reported yet, with the length of the text before each.
+    """
+
+    job: Job
+    sampler: Sampler
+    text: TextStream
+    encoder: Iterator[Tensor] | None
+    features: list[Tensor] = field(default_factory=list)
+    slots: Tensor | None = None
+    cache: Any = None
+    done: int = 0
+    filled: int = 0
+    ids: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    first: float = 0.0
+    held: list[tuple[Chosen, int]] = field(default_factory=list)

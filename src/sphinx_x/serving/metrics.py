@@ -1,0 +1,71 @@
+"""What the server counts and measures, as Prometheus reads it."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from sphinx_x.serving.jobs import Seconds
+
+STAGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Bounds of the histograms, in seconds."""
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        stage = {
+            name: self._histogram(f"{name}_seconds", what)
+            for name, what in (
+                ("queue", "Time that an answer waited before work on it began"),
+                ("encode", "Time to encode the images of an answer"),
+                ("prefill", "Time to process the prompt of an answer"),
+                ("decode", "Time from the first token of an answer to its last"),
+                ("first", "Time from a request to the first token of its answer"),
+            )
+        }
+        self._stages = stage
+        self._requests = self._counter("requests", "Requests answered, by route and status", ["route", "status"])
+        self._ended = self._counter("answers", "Answers, by how they ended", ["reason"])
+        self._prompt = self._counter("prompt_tokens", "Tokens of prompts, images included")
+        self._image = self._counter("image_tokens", "Visual tokens of prompts, skip tokens included")
+        self._skipped = self._counter("skipped_views", "Sub-images that were skipped, as they were padding only")
+        self._generated = self._counter("answer_tokens", "Tokens generated")
+        self._hits = self._counter("cache_hits", "What was found in a cache (features, prefix)", ["cache"])
+        self._misses = self._counter("cache_misses", "What was not found in a cache", ["cache"])
+        self._running = Gauge("sphinx_x_running", "Answers in progress", registry=self.registry)
+        self._waiting = Gauge("sphinx_x_waiting", "Requests that wait for a row", registry=self.registry)
+
+    def load(self, running: int, waiting: int) -> None:
+        """Record how many answers are in progress and how many requests wait."""
+        self._running.set(running)
+        self._waiting.set(waiting)
+
+    def request(self, route: str, status: int) -> None:
+        """Count a request."""
+        self._requests.labels(route, str(status)).inc()
+
+    def answer(self, reason: str, seconds: Seconds, prompt: int, image: int, skipped: int, generated: int) -> None:
+        """Count an answer that has ended, and record what its stages took."""
+        self._ended.labels(reason).inc()
+        self._prompt.inc(prompt)
+        self._image.inc(image)
+        self._skipped.inc(skipped)
+        self._generated.inc(generated)
+        for name, histogram in self._stages.items():
+            histogram.observe(getattr(seconds, name))
+
+    def cache(self, name: str, hit: bool) -> None:
+        """Count a look into a cache (`features`, `prefix`)."""
+        (self._hits if hit else self._misses).labels(name).inc()
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _histogram(self, name: str, what: str) -> Histogram:
+        return Histogram(f"sphinx_x_{name}", what, buckets=STAGES, registry=self.registry)
+
+    def _counter(self, name: str, what: str, labels: list[str] | None = None) -> Counter:
+        return Counter(f"sphinx_x_{name}", what, labels or (), registry=self.registry)

@@ -1,0 +1,67 @@
+"""From the body of a request to a prompt for the engine; runs in a thread, as images are opened and rendered here."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from sphinx_x.inference import Prompt, SphinxX
+from sphinx_x.inference.generation import DEFAULTS
+from sphinx_x.serving.limits import RefusedError, read_json
+from sphinx_x.serving.media import open_images, read_bytes
+from sphinx_x.serving.requests import Asked, read_request
+from sphinx_x.serving.sampling import Sampling
+from sphinx_x.serving.settings import Settings
+
+DECODING = threading.BoundedSemaphore(2)
+"""The images of so many requests are opened at once, as that takes memory; they are fetched without it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that can be answered.
+
+    Attributes:
+        asked: What the request says.
+        prompt: The prompt; its images are not kept.
+        views: Kept views (V, 3, H, W) uint8 of each image.
+        sampling: How the answer is generated, with a number of tokens that fits.
+    """
+
+    asked: Asked
+    prompt: Prompt
+    views: list[Tensor]
+    sampling: Sampling
+
+
+def prepare(sphinx: SphinxX, body: bytes, settings: Settings) -> Prepared:
+    """Read a request and its images, and build the prompt.
+
+    Raises:
+        RefusedError: The request is wrong, or beyond a limit.
+        PromptError: The member does not take such a conversation.
+        ImageError: An image cannot be read.
+    """
+    asked = read_request(read_json(body, settings.depth), settings)
+    contents = [read_bytes(image.url, settings) for image in asked.images]
+    questions = sum(message.role == "user" for message in asked.messages)
+    with DECODING:
+        images = open_images(contents, [image.page for image in asked.images], settings)
+        sphinx.check([image.size for image in images], questions)
+        prompt = sphinx.prompt(asked.messages, images)
+        sampling = replace(asked.sampling, max_tokens=_tokens(sphinx, prompt, asked.sampling.max_tokens))
+        views = list(prompt.views.split([layout.views for layout in prompt.layouts])) if images else []
+    return Prepared(asked, replace(prompt, images=[]), views, sampling)
+
+
+def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int) -> int:
+    """Return how many tokens the answer may have: as asked for, or by default, within the model's context."""
+    context = getattr(sphinx.model.config.get_text_config(), "max_position_embeddings", None)
+    room = len(prompt.ids) + DEFAULTS["max_new_tokens"] + wanted if context is None else context
+    room -= len(prompt.ids)
+    if room < max(wanted, 1):
+        what = f"{len(prompt.ids)} tokens of the prompt and {max(wanted, 1)} of the answer"
+        raise RefusedError(f"messages: {what} are more than the model's {context}", code="context_length_exceeded")
+    return wanted or min(DEFAULTS["max_new_tokens"], room)

@@ -1,0 +1,82 @@
+"""The next token of one answer: greedy, or drawn with the answer's own generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is generated.
+
+    Attributes:
+        max_tokens: Largest number of tokens.
+        temperature: 0 takes the most probable token.
+        top_p: Tokens are drawn from the smallest set with at least this probability.
+        seed: Seed of the answer's own generator; None for a random one.
+        stop: Texts before which the answer ends.
+        top_logprobs: Number of most probable tokens to report at each step; None reports no probabilities.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A token, and log probabilities where they were asked for.
+
+    Attributes:
+        id: The token's id.
+        logprob: Its log probability by the model, before temperature.
+        top: The most probable ids with theirs.
+    """
+
+    id: int
+    logprob: float | None = None
+    top: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Sampler:
+    """Chooses the tokens of one answer."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._generator = torch.Generator()  # on the CPU, so that a seed means the same on every device
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def choose(self, logits: Tensor) -> Chosen:
+        """Choose a token by its logits (vocabulary,).
+
+        Raises:
+            ArithmeticError: The logits are not finite.
+        """
+        best = int(logits.argmax())
+        if not torch.isfinite(logits[best]):
+            raise ArithmeticError("the model's logits are not finite")
+        number = best if self.sampling.temperature == 0 else self._draw(logits.float().cpu())
+        if self.sampling.top_logprobs is None:
+            return Chosen(number)
+        log = logits.float().log_softmax(-1)
+        top = log.topk(min(self.sampling.top_logprobs, len(log)))
+        pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return Chosen(number, float(log[number]), list(pairs))
+
+    def _draw(self, logits: Tensor) -> int:
+        # the largest is taken away first, so that a tiny temperature cannot overflow
+        share = ((logits - logits.max()) / self.sampling.temperature).softmax(-1)
+        if self.sampling.top_p < 1:
+            share, order = share.sort(descending=True, stable=True)
+            share = share.where(share.cumsum(-1) - share < self.sampling.top_p, 0.0)
+            return int(order[torch.multinomial(share, 1, generator=self._generator)])
+        return int(torch.multinomial(share, 1, generator=self._generator))

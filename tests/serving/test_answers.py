@@ -1,0 +1,237 @@
+"""The server gives the answers that `SphinxX.chat_batch` gives, asked with OpenAI's own client."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from served import Served, body, message
+from sphinx_x.conversation import parse_messages
+from talkers import talking
+
+
+@pytest.fixture(scope="module")
+def served(talker):
+    with Served(talker) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    return served.client()
+
+
+def picture(number):
+    pixels = np.random.default_rng(number).integers(0, 256, (8 + number % 40, 20 + 7 * number % 110, 3))
+    return PIL.Image.fromarray(pixels.astype(np.uint8))
+
+
+PAIRS = [
+    (f"Question {k}: {'what is this? ' * (k % 9)}", [picture(3 * k + i) for i in range((0, 1, 3)[k % 3])])
+    for k in range(50)
+]
+
+
+def ask(client, pair, **keys):
+    question, images = pair
+    return client.chat.completions.create(model="tiny", messages=message(question, *images), **keys)
+
+
+def said(client, pair, **keys):
+    return ask(client, pair, **keys).choices[0].message.content
+
+
+@pytest.fixture(scope="module")
+def expected(talker):
+    return talker.chat_batch(PAIRS, max_new_tokens=24)
+
+
+def test_greedy_text_is_that_of_the_package(client, expected):
+    assert len(set(expected)) > 10  # other questions, other answers
+    alone = [said(client, pair, max_tokens=24) for pair in PAIRS]
+    assert alone == expected
+
+
+def test_many_at_once_change_no_answer(client, expected):
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(lambda pair: said(client, pair, max_tokens=24), PAIRS))
+    assert together == expected
+
+
+def test_pieces_of_a_stream_join_to_the_answer(client, expected):
+    def streamed(pair):
+        chunks = list(ask(client, pair, max_tokens=24, stream=True, stream_options={"include_usage": True}))
+        assert [bool(chunk.choices) for chunk in chunks] == [True] * (len(chunks) - 1) + [False]
+        reasons = [chunk.choices[0].finish_reason for chunk in chunks[:-1]]
+        assert reasons[-1] in ("stop", "length") and not any(reasons[:-1])
+        assert chunks[-1].usage.completion_tokens > 0
+        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(streamed, PAIRS)) == expected
+
+
+@pytest.mark.parametrize("settings", [{"chunk": 1}, {"chunk": 7, "rows": 2}, {"rows": 1}, {"cache_tokens": 200}])
+def test_chunks_and_rows_change_no_answer(talker, expected, settings):
+    with Served(talker, **settings) as server, ThreadPoolExecutor(6) as pool:
+        client = server.client()
+        assert list(pool.map(lambda pair: said(client, pair, max_tokens=24), PAIRS[:12])) == expected[:12]
+
+
+def test_several_turns_and_a_system_message(client, talker):
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        *message("What is it?", picture(1)),
+        {"role": "assistant", "content": "A thing."},
+        {"role": "user", "content": "And <image> now?"},
+    ]
+    parsed = parse_messages(
+        [
+            messages[0],
+            {"role": "user", "content": "<image>What is it?"},
+            messages[2],
+            {"role": "user", "content": "And"},
+        ]
+    )
+    # a user's text is never a placeholder
+    from sphinx_x.conversation import Message, Text
+
+    parsed[-1] = Message("user", (Text("And <image> now?"),))
+    want = talker.answers([talker.prompt(parsed, [picture(1)])], max_new_tokens=12)[0]
+    got = client.chat.completions.create(model="tiny", messages=messages, max_tokens=12)
+    assert got.choices[0].message.content == want
+    again = [*messages, got.choices[0].message.model_dump(), {"role": "user", "content": "Why?"}]
+    if want:
+        assert client.chat.completions.create(model="tiny", messages=again, max_tokens=2).usage.completion_tokens > 0
+
+
+def test_stop_texts_across_tokens(client, expected):
+    """Every pair of neighbouring characters of an answer, wherever its tokens end."""
+    number = max(range(len(PAIRS)), key=lambda k: len(expected[k]))
+    whole = expected[number]
+    assert len(whole) > 8
+    for length in (1, 2, 5):
+        for start in range(1, len(whole) - length, 3):
+            stop = whole[start : start + length]
+            got = ask(client, PAIRS[number], max_tokens=24, stop=["\x00 never", stop]).choices[0]
+            assert got.message.content == whole[: whole.index(stop)].rstrip() and got.finish_reason == "stop"
+    pieces = ask(client, PAIRS[number], max_tokens=24, stop=whole[4:7], stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in pieces) == whole[: whole.index(whole[4:7])].rstrip()
+
+
+def test_a_seed_gives_the_same_answer_again_whoever_else_asks(client):
+    options = {"max_tokens": 16, "temperature": 1.2, "top_p": 0.95}
+    alone = [said(client, PAIRS[4], seed=seed, **options) for seed in range(6)]
+    assert len(set(alone)) > 1
+    with ThreadPoolExecutor(12) as pool:
+        seeds = [0, 1, 2, 3, 4, 5] * 3
+        assert list(pool.map(lambda seed: said(client, PAIRS[4], seed=seed, **options), seeds)) == alone * 3
+    assert len({said(client, PAIRS[4], **options) for _ in range(8)}) > 1
+    # almost no temperature, or almost no tokens to choose from, is greedy
+    greedy = said(client, PAIRS[4], max_tokens=16)
+    assert said(client, PAIRS[4], max_tokens=16, temperature=1e-6, seed=3) == greedy
+    assert said(client, PAIRS[4], max_tokens=16, temperature=1.0, top_p=1e-6, seed=3) == greedy
+    assert said(client, PAIRS[4], max_tokens=16, temperature=0, seed=1) == greedy
+
+
+def test_log_probabilities_are_those_of_the_model(client, talker):
+    import torch
+
+    got = ask(client, PAIRS[1], max_tokens=6, logprobs=True, top_logprobs=3).choices[0]
+    prompt = talker.prompt_for(*PAIRS[1])
+    ids = talker._generate([prompt], max_new_tokens=6)[0]
+    views = prompt.views.float() / 255
+    with torch.inference_mode():
+        logits = talker.model(input_ids=torch.tensor([prompt.ids + ids]), pixel_values=views).logits[0]
+    log = logits.float().log_softmax(-1)[len(prompt.ids) - 1 : -1]
+    content = got.logprobs.content
+    assert content and len(content) <= len(ids)
+    for place, entry in enumerate(content):
+        assert entry.logprob == pytest.approx(float(log[place, ids[place]]), abs=1e-4)
+        assert [top.logprob for top in entry.top_logprobs] == pytest.approx(
+            log[place].topk(3).values.tolist(), abs=1e-4
+        )
+    assert "".join(entry.token for entry in content).strip() == got.message.content
+    chunks = list(ask(client, PAIRS[1], max_tokens=6, logprobs=True, stream=True))
+    streamed = [e.token for c in chunks if c.choices[0].logprobs for e in c.choices[0].logprobs.content]
+    assert streamed == [entry.token for entry in content]
+
+
+def test_usage_and_the_extension_tell_what_was_seen(client, talker):
+    image = PIL.Image.new("RGB", (200, 20), "white")  # twice as wide as the canvas of 128: scaled
+    got = client.chat.completions.create(model="tiny", messages=message("Read.", image), max_tokens=4)
+    prompt = talker.prompt_for("Read.", image)
+    usage = got.usage.model_dump()
+    assert (usage["prompt_tokens"], usage["image_tokens"]) == (len(prompt.ids), prompt.visual_tokens)
+    assert usage["skipped_views"] == 14 and usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    (seen,) = got.sphinx_x["images"]
+    assert (seen["width"], seen["height"], seen["canvas"], seen["skipped"]) == (200, 20, 128, 14)
+    assert seen["scale"] == pytest.approx(128 / 200) and (seen["left"], seen["top"]) == (0, 0)
+    assert set(got.sphinx_x["seconds"]) == {"queue", "encode", "prefill", "decode", "first"}
+    assert all(seconds >= 0 for seconds in got.sphinx_x["seconds"].values())
+
+
+def test_boxes_are_in_pixels_of_each_image(talker):
+    from sphinx_x.serving.answers import found_boxes
+
+    layouts = talker.prompt_for(
+        "<image><image>a", [PIL.Image.new("RGB", (256, 100)), PIL.Image.new("RGB", (64, 64))]
+    ).layouts
+    (box,) = found_boxes("It is at [0.25, 0.10, 0.50, 0.90].", layouts)
+    assert box["relative"] == [0.25, 0.1, 0.5, 0.9]
+    # the first is scaled to 256 pixels a side; the second is not enlarged: its square has 128
+    assert box["pixels"] == [[64, pytest.approx(25.6), 128, 100], [32, pytest.approx(12.8), 64, 64]]
+
+
+def test_models_health_and_metrics(served, client):
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("tiny").owned_by == "sphinx-x"
+    said(client, PAIRS[1], max_tokens=2)
+    with served.http() as http:
+        assert http.get("/health").json()["status"] == "ok"
+        text = http.get("/metrics").text
+    for name in ("queue", "encode", "prefill", "decode", "first"):
+        assert f"sphinx_x_{name}_seconds_bucket" in text
+    assert 'sphinx_x_requests_total{route="/v1/chat/completions",status="200"}' in text
+    counted = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if not line.startswith("#")}
+    assert counted["sphinx_x_answer_tokens_total"] > 0 and counted["sphinx_x_image_tokens_total"] > 0
+
+
+def test_a_member_with_one_cache_for_each_answer(talker, expected, monkeypatch):
+    """What cannot share a cache is answered as well, in turns."""
+    monkeypatch.setattr("sphinx_x.serving.engine.shared_window", lambda model: (False, None))
+    with Served(talker) as server, ThreadPoolExecutor(6) as pool:
+        client = server.client()
+        assert list(pool.map(lambda pair: said(client, pair, max_tokens=24), PAIRS[:12])) == expected[:12]
+
+
+def test_broken_characters_are_streamed_as_they_are_returned(mumbler):
+    pairs = PAIRS[:16]
+    want = mumbler.chat_batch(pairs, max_new_tokens=24)
+    assert sum("\ufffd" in answer for answer in want) > 4
+    with Served(mumbler) as server:
+        client = server.client()
+        for pair, answer in zip(pairs, want, strict=True):
+            chunks = ask(client, pair, max_tokens=24, stream=True)
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer
+            assert said(client, pair, max_tokens=24) == answer
+
+
+@pytest.mark.parametrize("window", [None, 12])
+def test_a_mixture_of_experts_and_a_sliding_window(tiny_mixture, window):
+    from dataclasses import replace
+
+    from sphinx_x.serving.rows import shared_window
+
+    sphinx = talking(replace(tiny_mixture, llm={**tiny_mixture.llm, "sliding_window": window}), 2)
+    assert shared_window(sphinx.model) == (True, window)
+    want = sphinx.chat_batch(PAIRS[:9], max_new_tokens=20)
+    with Served(sphinx, chunk=16) as server, ThreadPoolExecutor(9) as pool:
+        client = server.client()
+        assert list(pool.map(lambda pair: said(client, pair, max_tokens=20), PAIRS[:9])) == want
+
+
+def test_a_body_of_plain_json(served):
+    got = served.post(body("Hi", max_tokens=3)).json()
+    assert got["object"] == "chat.completion" and got["choices"][0]["message"]["role"] == "assistant"
