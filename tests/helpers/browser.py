@@ -147,7 +147,7 @@ class Browser:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(BrowserError):  # the page is being replaced
-                if value := self.run(f"(() => {script})()" if script.startswith("{") else script):
+                if value := self.run(f"(found => found instanceof Node ? true : found)({script})"):
                     return value
             time.sleep(0.03)
         raise BrowserError(f"never true: {script}\n{self.run('document.body.innerText')}\n{self.problems}")

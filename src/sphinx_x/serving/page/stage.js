@@ -8,6 +8,7 @@ import { state } from "./state.js";
 let tool = "look";
 let zoom = 1;
 let drawing = null; // the first corner of a box, and the other one so far
+let pointer = null; // the one that draws; null for the keyboard
 let cursor = null; // where the keyboard points, in pixels
 
 /** Pixels of the picture in one pixel of the screen. */
@@ -128,7 +129,7 @@ function addMark(pixels) {
 
 function finishBox(callbacks) {
   const box = between(drawing);
-  drawing = null;
+  drawing = pointer = null;
   if (box[2] - box[0] >= 2 * unit() && box[3] - box[1] >= 2 * unit()) {
     if (tool === "cut") callbacks.onCut(state.picture, box);
     else addMark(box);
@@ -155,20 +156,21 @@ function listenPointer(callbacks) {
       callbacks.onMarks();
       return;
     }
-    overlay.setPointerCapture(event.pointerId);
     drawing = [...place(event), ...place(event)];
+    pointer = event.pointerId;
   });
-  overlay.addEventListener("pointermove", (event) => {
-    if (!drawing || !overlay.hasPointerCapture(event.pointerId)) return;
+  // on the window, as a box may be drawn beyond the edge of the picture
+  window.addEventListener("pointermove", (event) => {
+    if (!drawing || event.pointerId !== pointer) return;
     drawing = [drawing[0], drawing[1], ...place(event)];
     drawOverlay();
   });
-  overlay.addEventListener("pointerup", (event) => {
-    if (!drawing || !overlay.hasPointerCapture(event.pointerId)) return;
+  window.addEventListener("pointerup", (event) => {
+    if (!drawing || event.pointerId !== pointer) return;
     drawing = [drawing[0], drawing[1], ...place(event)];
     finishBox(callbacks);
   });
-  overlay.addEventListener("pointercancel", () => { drawing = null; drawOverlay(); });
+  window.addEventListener("pointercancel", () => { drawing = null; drawOverlay(); });
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
