@@ -162,9 +162,7 @@ class Browser:
 
     def mouse(self, kind, x, y, buttons=0):
         button = "left" if kind != "mouseMoved" else "none"
-        self.call(
-            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1
-        )
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1)
 
     def click(self, selector):
         self.click_at(*self.middle(selector))
@@ -201,9 +199,7 @@ class Browser:
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def resize(self, width, height, mobile=False):
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def screenshot(self, file: Path):
         file.write_bytes(b64decode(self.call("Page.captureScreenshot", format="png")["data"]))

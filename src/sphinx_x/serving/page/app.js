@@ -2,7 +2,7 @@
 
 import { about } from "./api.js";
 import { ask, stop } from "./ask.js";
-import { byId, copyText, html, toast } from "./dom.js";
+import { byId, copyText, html, sentence, toast } from "./dom.js";
 import { markTurn, showAnswer, showLog, turnJson } from "./log.js";
 import { cutOut, listen, removePicture } from "./pictures.js";
 import { markColor, written } from "./places.js";
@@ -20,7 +20,8 @@ function select(picture) {
 function selectTurn(turn) {
   if (!turn || turn === state.turn) return;
   state.turn = turn;
-  if (!turn.seen.includes(state.picture) && turn.seen.length) state.picture = turn.seen.at(-1);
+  const shown = turn.seen.some((one) => one === state.picture || one.origin?.picture === state.picture);
+  if (!shown && turn.seen.length) state.picture = turn.seen.at(-1);
   markTurn();
   showPictures();
 }
@@ -51,7 +52,7 @@ function showPending() {
   byId("pending").replaceChildren(...chips, ...marks);
   const refusal = pictures.map((picture) => picture.seen.refusal).find(Boolean)
     ?? (pictures.length || state.current.turns.length ? null : state.model?.alone);
-  byId("notice").textContent = refusal ? `${refusal[0].toUpperCase()}${refusal.slice(1)}.` : "";
+  byId("notice").textContent = sentence(refusal);
   byId("notice").hidden = !refusal;
 }
 

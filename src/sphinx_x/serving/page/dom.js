@@ -21,6 +21,9 @@ export const html = (name, attributes = {}, ...children) => fill(document.create
 export const svg = (name, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG, name), attributes, children);
 
+/** A line of the server as a sentence. */
+export const sentence = (line) => (line ? `${line[0].toUpperCase()}${line.slice(1)}${/[.!?]$/.test(line) ? "" : "."}` : "");
+
 let fading = 0;
 
 /** A short message at the foot of the page. */

@@ -1,6 +1,6 @@
 // The questions and answers, with the places of each answer, what it took, and what makes it doubtful.
 
-import { byId, copyText, html } from "./dom.js";
+import { byId, copyText, html, sentence } from "./dom.js";
 import { placesOf, toldPlace } from "./regions.js";
 import { toPixels } from "./places.js";
 import { singleTurns, state } from "./state.js";
@@ -72,10 +72,10 @@ export function turnJson(turn) {
 
 function remarks(turn) {
   const found = [];
-  if (turn.error) found.push(html("p", { class: "fault" }, turn.error));
+  if (turn.error) found.push(html("p", { class: "fault" }, sentence(turn.error)));
   if (turn.status === "stopped") found.push(html("p", { class: "quiet" }, "Stopped."));
   if (turn.status === "length") found.push(html("p", { class: "quiet" }, "Cut off at the longest answer."));
-  if (turn.extension?.doubt) found.push(html("p", { class: "doubt" }, turn.extension.doubt));
+  if (turn.extension?.doubt) found.push(html("p", { class: "doubt" }, sentence(turn.extension.doubt)));
   if (turn.seen.length > 1 && placesOf(turn).some(({ kind }) => kind !== "mark")) {
     found.push(html("p", { class: "quiet" }, "An answer does not say which picture its places are on: they are drawn on the one that is shown."));
   }

@@ -7,7 +7,7 @@ import { nextId, state } from "./state.js";
 const isPdf = async (file) => (await file.slice(0, 1024).text()).includes("%PDF-");
 
 /** Opens a picture as this browser shows it; its size is that of the upright picture, as on the server. */
-async function openPicture(blob, name) {
+async function openPicture(blob, name, origin) {
   const url = URL.createObjectURL(blob);
   const image = new Image();
   image.src = url;
@@ -19,14 +19,15 @@ async function openPicture(blob, name) {
   }
   const [width, height] = [image.naturalWidth, image.naturalHeight];
   if (!width || !height) throw new Error(`${name}: a picture without a size of its own in pixels.`);
-  return { id: nextId(), name, blob, url, image, width, height, seen: await seenAs(width, height), sent: false };
+  const seen = await seenAs(width, height);
+  return { id: nextId(), name, blob, url, image, width, height, seen, origin, sent: false };
 }
 
-async function addBlob(blob, name, onAdded) {
+async function addBlob(blob, name, onAdded, origin = null) {
   const limit = state.model?.limits?.image_bytes;
   if (limit && blob.size > limit) throw new Error(`${name}: more than the ${(limit / 1e6).toFixed(0)} MB that this server takes.`);
   const conversation = state.current;
-  const picture = await openPicture(blob, name);
+  const picture = await openPicture(blob, name, origin);
   conversation.pictures.push(picture);
   if (conversation === state.current) state.picture = picture;
   onAdded();
@@ -114,7 +115,7 @@ export async function cutOut(picture, box, onAdded) {
   context.drawImage(picture.image, -left, -top);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   try {
-    await addBlob(blob, `${picture.name}, cut out at ${left}, ${top}`, onAdded);
+    await addBlob(blob, `${picture.name}, cut out at ${left}, ${top}`, onAdded, { picture, left, top });
   } catch (error) {
     toast(error.message);
   }

@@ -10,11 +10,20 @@ export function placesOf(turn) {
   return places;
 }
 
-/** What of an answer is drawn on a picture, in its pixels; nothing where the answer did not see the picture. */
+/** From the padded square that an answer saw to pixels of a picture; null where it saw neither it nor a part of it. */
+function wayTo(turn, picture) {
+  if (turn?.seen.includes(picture)) return (square) => toPixels(square, picture.seen);
+  const part = turn?.seen.findLast((one) => one.origin?.picture === picture);
+  if (!part) return null;
+  const offset = [part.origin.left, part.origin.top];
+  return (square) => toPixels(square, part.seen).map((pixel, k) => pixel + offset[k % 2]);
+}
+
+/** What of an answer is drawn on a picture, in its pixels: also on the one that what it saw was cut out of. */
 export function regionsOn(turn, picture) {
-  if (!turn || !turn.seen.includes(picture)) return { places: [], limbs: [] };
+  const pixels = wayTo(turn, picture);
+  if (!pixels) return { places: [], limbs: [] };
   const places = placesOf(turn);
-  const pixels = (square) => toPixels(square, picture.seen);
   const limbs = findLimbs(places).map(([from, to]) => ({
     color: from.color, line: [...pixels(from.squares[0]), ...pixels(to.squares[0])],
   }));

@@ -3,7 +3,8 @@
 export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null };
 
 /** @typedef {{id: number, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
- *             height: number, seen: object, sent: boolean}} Picture */
+ *             height: number, seen: object, sent: boolean,
+ *             origin: {picture: Picture, left: number, top: number}|null}} Picture of which it was cut out */
 /** @typedef {{name: string, picture: Picture, pixels: number[], square: number[], told: boolean}} Mark */
 /** @typedef {{question: string, text: string, shown: Picture[], seen: Picture[], marks: Mark[], answer: string,
  *             status: string, error: string, usage: object|null, extension: object|null, seconds: number,
