@@ -37,11 +37,13 @@ class Browser:
     """One browser with one page.
 
     Attributes:
+        challenges: How often the browser asked for a password.
         problems: Errors of the console, exceptions, and requests that failed or went elsewhere than to `home`.
     """
 
     def __init__(self, folder: Path, home: str, size=(1360, 860)):
         self.problems: list[str] = []
+        self.challenges, self.password = 0, None
         self._home, self._last, self._events = home, 0, []
         self._rest = b""
         to_read, self._write = os.pipe()
@@ -81,12 +83,7 @@ class Browser:
 
     def call(self, method, seconds=30, **arguments):
         """Asks the browser for something, and returns its answer."""
-        self._last += 1
-        number = self._last
-        message = {"id": number, "method": method, "params": arguments}
-        if self._session:
-            message["sessionId"] = self._session
-        self._send(message)
+        number = self._post(method, **arguments)
         end = time.monotonic() + seconds
         while True:
             answer = self._receive(end, method)
@@ -95,10 +92,15 @@ class Browser:
                     raise BrowserError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
 
-    def _send(self, message):
+    def _post(self, method, **arguments):
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": arguments}
+        if self._session:
+            message["sessionId"] = self._session
         rest = json.dumps(message).encode() + b"\0"
         while rest:
             rest = rest[os.write(self._write, rest) :]
+        return self._last
 
     def _receive(self, end, what):
         while b"\0" not in self._rest:
@@ -127,6 +129,18 @@ class Browser:
             url = told["request"]["url"]
             if not url.startswith((self._home, "data:", "blob:", "about:")):
                 self.problems.append(f"request to {url}")
+        elif method == "Fetch.requestPaused":
+            self._post("Fetch.continueRequest", requestId=told["requestId"])
+        elif method == "Fetch.authRequired":
+            self.challenges += 1
+            given = {"response": "ProvideCredentials", "username": "any", "password": self.password}
+            answer = given if self.password else {"response": "CancelAuth"}
+            self._post("Fetch.continueWithAuth", requestId=told["requestId"], authChallengeResponse=answer)
+
+    def answer_challenges(self, password):
+        """From now on the browser's own question for a password is answered, or cancelled (None)."""
+        self.password = password
+        self.call("Fetch.enable", handleAuthRequests=True)
 
     def go(self, url, ready="document.readyState === 'complete'"):
         self.call("Page.navigate", url=url)

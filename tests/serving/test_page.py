@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import PIL.Image
 import pytest
@@ -108,7 +109,7 @@ def test_upload_ask_read_the_answer_and_see_the_box(page, script, picture):
     side = float(plan_views(200, 100, script.sphinx.processor.image_processor.grid()).side)
     cow = [0.25 * side, 0.1 * side, 0.25 * side, min(0.4 * side, 100) - 0.1 * side]
     grass = [0, 0.25 * side, 200, 100 - 0.25 * side]
-    assert sorted(shapes(page)) == sorted([pytest.approx(cow), pytest.approx(grass)])
+    assert shapes(page) == [pytest.approx(grass), pytest.approx(cow)]  # the smaller one lies on top
     assert page.run("document.querySelector('#overlay').getAttribute('viewBox')") == "0 0 200 100"
     labels = page.run("[...document.querySelectorAll('.region .tag text')].map(e => e.textContent)")
     assert sorted(labels) == ["A cow", "grass"]
@@ -218,9 +219,10 @@ def test_marks_are_told_as_the_family_learned_it(page, script, picture, tiny):
 
 
 def near(text, other, by=0.011):
-    numbers = [float(word.strip("[],.;")) for word in text.split() if word[0] in "[0123456789"]
-    others = [float(word.strip("[],.;")) for word in other.split() if word[0] in "[0123456789"]
-    return numbers == [pytest.approx(number, abs=by) for number in others] and len(text) == len(other)
+    """Whether two texts are the same but for small differences of their fractions."""
+    numbers, others = ([float(found) for found in re.findall(r"\d\.\d+", one)] for one in (text, other))
+    alike = re.sub(r"\d\.\d+", "", text) == re.sub(r"\d\.\d+", "", other)
+    return alike and numbers == [pytest.approx(number, abs=by) for number in others]
 
 
 def test_marks_by_keyboard(page, picture):
@@ -297,7 +299,8 @@ def test_a_part_is_cut_out_and_its_answer_is_drawn_on_the_whole_as_well(page, sc
     assert size == [59, 39]
     red = state(
         page,
-        "(() => { const c = document.createElement('canvas'); c.width = 59; c.height = 39; const x = c.getContext('2d'); "
+        "(() => { const c = document.createElement('canvas'); [c.width, c.height] = [59, 39]; "
+        "const x = c.getContext('2d'); "
         "x.drawImage(state.picture.image, 0, 0); return [...new Set(new Uint32Array(x.getImageData(0, 0, 59, 39)"
         ".data.buffer))]; })()",
     )
@@ -374,7 +377,8 @@ def test_hostile_names_and_answers_are_text(page, script, tmp_path):
     name = "<img src=x onerror=window.hacked=1>&quot;'`.png"
     PIL.Image.new("RGB", (20, 20)).save(file := tmp_path / name)
     said = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1"><a href="javascript:alert(1)">x</a>'
-    said += '<b>[0.1, 0.1, 0.5, 0.5]</b> <p>"><svg onload=window.hacked=1></p>[0.2, 0.2, 0.4, 0.4] <Mark "><img>> [0.1, 0.1]'
+    said += '<b>[0.1, 0.1, 0.5, 0.5]</b> <p>"><svg onload=window.hacked=1></p>[0.2, 0.2, 0.4, 0.4]'
+    said += ' <Mark "><img>> [0.1, 0.1]'
     script.answer = [said]
     upload(page, file)
     ask(page, "<b>bold?</b>")
@@ -424,9 +428,9 @@ def test_tasks_fill_in_the_question(page, picture):
     page.click('[data-tool="box"]')
     page.drag(on_screen(page, 20, 20), on_screen(page, 100, 60))
     prompts = page.run(
-        "(() => { const s = document.querySelector('#tasks'); return [...s.querySelectorAll('optgroup option')].map(o => "
-        "{ s.value = o.value; s.dispatchEvent(new Event('change')); return document.querySelector('#question').value; });"
-        " })()"
+        "[...document.querySelectorAll('#tasks optgroup option')].map(option => { "
+        "const tasks = document.querySelector('#tasks'); tasks.value = option.value; "
+        "tasks.dispatchEvent(new Event('change')); return document.querySelector('#question').value; })"
     )
     assert "Convert this chart to a table." in prompts and "Detect the layout of the document." in prompts
     (key_points,) = (text for text in prompts if text.startswith("Detect the key points of the person in the region ["))
@@ -451,37 +455,54 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(page, script, picture
     ask(page, "Named?")
     nameless = page.run(
         "[...document.querySelectorAll('button, input, select, textarea, svg[role], [role=img], dialog')].filter(e => "
-        "!(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length"
-        ")).map(e => e.outerHTML)"
+        "!(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() "
+        "|| e.labels?.length)).map(e => e.outerHTML)"
     )
     assert nameless == []
     page.run("document.activeElement.blur()")
     reached = set()
     for _ in range(40):
         page.press("Tab")
-        reached.add(page.run("document.activeElement.id || document.activeElement.className"))
+        reached.add(page.run("document.activeElement.id || document.activeElement.getAttribute('class')"))
     assert {"new", "theme", "overlay", "question", "send", "attach", "tasks", "log"} <= reached
     assert any("place" in str(name) for name in reached)
 
 
 def test_a_token(tiny, tmp_path, picture):
-    token = "a-token-for-the-page"
     find_chromium()
-    with Served(tiny, token=token) as served:
+    with Served(tiny, token="a-token-for-the-page") as served:
+        script = Script(served)
+        browser = Browser(tmp_path / "profile", served.url)
+        try:
+            browser.answer_challenges("a-token-for-the-page")  # the browser itself asks for it
+            browser.go(f"{served.url}/", READY)
+            upload(browser, picture)
+            ask(browser, "Allowed?")
+            assert answer(browser) == "Yes." and browser.challenges == 1
+        finally:
+            browser.close()
+    assert "Allowed?" in script.asked[0]
+
+
+def test_a_token_that_has_changed_is_asked_for_in_the_page(tiny, tmp_path, picture):
+    find_chromium()
+    with Served(tiny, token="a-token-for-the-page") as served:
         Script(served)
         browser = Browser(tmp_path / "profile", served.url)
         try:
-            # the browser's own question for the token, answered
-            browser.call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Bearer {token}"})
+            browser.call("Network.setExtraHTTPHeaders", headers={"Authorization": "Bearer a-token-for-the-page"})
             browser.go(f"{served.url}/", READY)
             upload(browser, picture)
-            browser.call("Network.setExtraHTTPHeaders", headers={})  # the server was started anew with another
+            browser.call("Network.setExtraHTTPHeaders", headers={})
+            browser.answer_challenges(None)
             browser.click("#question")
             browser.type("Allowed?")
             browser.press("Enter")
             browser.wait("document.querySelector('#token-dialog').open")
-            browser.type(token)
-            browser.press("Enter")
+            for given in ("a-wrong-one-for-it", "a-token-for-the-page"):
+                browser.wait("document.querySelector('#token-dialog').open && document.activeElement.id === 'token'")
+                browser.type(given)
+                browser.press("Enter")
             browser.wait(ANSWERED)
             assert answer(browser) == "Yes."
             assert browser.run("localStorage.length + sessionStorage.length + document.cookie.length") == 0
@@ -500,11 +521,10 @@ def test_nano_reads_a_line_of_a_page(tmp_path):
             browser.go(f"{served.url}/", READY)
             upload(browser, ROOT / "examples" / "ledger-introduction.pdf")
             browser.click('[data-tool="cut"]')
-            browser.drag(on_screen(browser, 185, 482), on_screen(browser, 1092, 511))
+            browser.drag(on_screen(browser, 185, 448), on_screen(browser, 1092, 475))
             browser.wait("document.querySelectorAll('.thumb').length === 2")
             ask(browser, "Read the text.")
-            print(answer(browser))
-            assert "Bran Muffin" in answer(browser)
+            assert "modern day cousins, without any of the fat" in answer(browser)
             ask(browser, 'Where is "Bran Muffin"?')
             assert len(shapes(browser)) == 1
             assert browser.problems == []

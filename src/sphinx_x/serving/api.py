@@ -44,6 +44,7 @@ class Service:
         engine: What answers.
         metrics: What is measured.
         places: Places for requests.
+        page: The routes of the web page.
     """
 
     def __init__(self, sphinx: SphinxX, settings: Settings) -> None:
@@ -51,6 +52,7 @@ class Service:
         self.metrics = Metrics()
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
+        self.page = PageRoutes(sphinx, settings)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
 
@@ -180,7 +182,7 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         ("/v1/models/{name:path}", "GET", service.model),
         ("/health", "GET", service.health),
         ("/metrics", "GET", service.measured),
-        *PageRoutes(sphinx, settings).routes(),
+        *service.page.routes(),
     ):
         app.add_route(path, _counted(route, path, service.metrics), [method])
     app.mount("/", PageFiles(directory=FILES, html=True))
