@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -40,6 +41,17 @@ def test_every_file_and_room_that_is_named_is_there(page):
             continue
         seen += 1
     assert seen > 10 or page not in NAMING
+
+
+@pytest.mark.parametrize("page", NAMING)
+def test_what_a_page_names_in_a_room_is_there(page):
+    """As `KINDS` in `engines.ocr.questions`: a function, class or constant of a module."""
+    pairs = re.findall(r"`(\w+)`\s+(?:in|of)\s+`([a-z_]+(?:\.[a-z_]+)*)`", (ROOT / page).read_text(encoding="utf-8"))
+    for name, room in pairs:
+        if room.split(".")[0] in ROOMS:
+            module = import_module(f"sphinx_x.{room}")
+            assert hasattr(module, name), f"{page}: {room} has no {name}"
+    assert pairs
 
 
 def test_every_room_is_in_the_table():

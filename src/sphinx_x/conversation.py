@@ -6,10 +6,11 @@ A conversation is a list of messages in the usual role/content form:
     {"role": "assistant", "content": [{"type": "box", "image": 0, "box": [12, 30, 80, 44]}]}
 
 `content` may also be a plain string. An image part stands for the next image of the conversation. A `box`, `point`,
-`boxes` or `points` part holds pixels of the image it names (its index in the conversation); it becomes text only when
-the prompt is built, because what is written is relative to the padded square that the model sees. Several boxes or
-points (a polygon, too) stand in one pair of brackets, parted by semicolons. An answer with `"train": false` is read,
-but not learned. `references` of an answer are all true ones, as texts: they are for evaluation, and never learned.
+`boxes` or `points` part holds pixels of the image that it names (its index in the conversation). It becomes text only
+when the prompt is built, because written coordinates are relative to the padded square that the model sees. Several
+boxes or points (also a polygon) share one pair of brackets, separated by semicolons. An answer with `"train": false` is
+read, but not learned. `references` of an answer are all true answers, as texts: they are for evaluation and never
+learned.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from sphinx_x.errors import PromptError
 
 ROLES = ("system", "user", "assistant")
 PLACES = {"box": (4, False), "point": (2, False), "boxes": (4, True), "points": (2, True)}
-"""Parts that point at a place: how many numbers each place has, and whether the part holds a list of them."""
+"""Parts that denote places: how many numbers each place has, and whether the part holds a list of places."""
 KEYS = {"text": ("type", "text"), "image": ("type",)} | {kind: ("type", kind, "image") for kind in PLACES}
-"""What the parts of each type hold."""
+"""The keys of the parts of each type."""
 IMAGE = "<image>"
 LONGEST = 1_000_000
-"""Pixels of the longest side that is believed."""
+"""Largest believable side of an image, in pixels."""
 Numbers = tuple[float, ...]
 
 
@@ -49,7 +50,8 @@ class Image:
 class Place:
     """Boxes (x1, y1, x2, y2) or points (x, y) in pixels of image number `image`, written in one pair of brackets.
 
-    several: whether it is kept as a list, also where it holds one place.
+    Attributes:
+        several: Whether it is kept as a list even if it holds one place.
     """
 
     image: int
@@ -63,7 +65,7 @@ class Place:
         return {"box": "boxes", "point": "points"}[one] if self.several or len(self.places) > 1 else one
 
     def moved(self, move: Callable[[Numbers], Sequence[float]]) -> Place:
-        """The same with every place moved."""
+        """Return a copy with every place moved."""
         return replace(self, places=tuple(tuple(move(place)) for place in self.places))
 
 
@@ -74,8 +76,10 @@ Part = Text | Image | Place
 class Message:
     """One turn: a role of `ROLES` and its parts in order.
 
-    trained: an answer is learned, not only read; plain: it is kept as one text with placeholders, not as a list;
-    references: all true answers, where a benchmark has several (votes, spellings), none where it has the one.
+    Attributes:
+        trained: Whether an answer is learned, not only read.
+        plain: Whether it is kept as one text with placeholders, not as a list.
+        references: All true answers if a benchmark has several (votes, spellings), otherwise none.
     """
 
     role: str
@@ -85,7 +89,7 @@ class Message:
     references: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
-        """As JSON; `parse_messages` reads it."""
+        """Return it as JSON, which `parse_messages` reads."""
         content: str | list = [_part_dict(part) for part in self.parts]
         if self.plain:
             content = "".join(part.text if isinstance(part, Text) else IMAGE for part in self.parts)
@@ -95,11 +99,11 @@ class Message:
         return {"role": self.role, "content": content, **more}
 
     def moved(self, move: Callable[[Place], Place]) -> Message:
-        """The same with every box and point moved."""
+        """Return a copy with every box and point moved."""
         return replace(self, parts=tuple(move(part) if isinstance(part, Place) else part for part in self.parts))
 
     def shown(self, place: Callable[[Place], str]) -> str:
-        """What it says, for people; place: writes boxes and points. Images are no text."""
+        """Return its text for people, with boxes and points written by `place`. Images have no text."""
         return "".join(
             part.text if isinstance(part, Text) else place(part) if isinstance(part, Place) else ""
             for part in self.parts
@@ -107,7 +111,7 @@ class Message:
 
     @property
     def says_something(self) -> bool:
-        """Whether there is anything but images and white space in it."""
+        """Whether it has anything other than images and white space."""
         return any(isinstance(part, Place) or (isinstance(part, Text) and part.text.strip()) for part in self.parts)
 
 
@@ -122,10 +126,13 @@ def _part_dict(part: Part) -> dict:
 
 
 class MessageError(PromptError):
-    """A message that is not what it should be.
+    """A malformed message.
 
-    number: of the message, from 0; field: in it; reason: the same for all messages of which it is true; detail: of
-    this one.
+    Attributes:
+        number: Index of the message.
+        field: The field that is wrong.
+        reason: In words that are the same for all messages to which it applies.
+        detail: What is wrong in this one.
     """
 
     def __init__(self, number: int, field: str, reason: str, detail: str = "") -> None:
@@ -137,11 +144,11 @@ class MessageError(PromptError):
 
 
 def parse_messages(messages: Sequence[Mapping], images: int | None = None) -> list[Message]:
-    """Reads role/content dictionaries into messages.
+    """Read role/content dictionaries as messages.
 
     Args:
-        messages: As they are written in the notes of this module.
-        images: How many images boxes and points may name; None: as many as they like.
+        messages: As described in this module's docstring.
+        images: Number of images that boxes and points may name; None for no limit.
 
     Raises:
         MessageError: A message is wrong; it names which one, and the field.
@@ -212,7 +219,7 @@ def _parse_place(part: Mapping, kind: str, number: int, images: int | None) -> P
 
 
 def problem_of_place(numbers: object, wanted: int) -> tuple[str, str]:
-    """What is wrong with a box (four numbers wanted) or a point (two), and the detail of it; empty where nothing is."""
+    """Return what is wrong with a box (`wanted` is 4) or a point (2), and the detail; empty if nothing is."""
     if not isinstance(numbers, list | tuple) or len(numbers) != wanted:
         return f"must be {wanted} numbers", ""
     if not all(type(n) in (int, float) and -LONGEST < n < LONGEST for n in numbers):
@@ -223,7 +230,7 @@ def problem_of_place(numbers: object, wanted: int) -> tuple[str, str]:
 
 
 def split_text(text: str) -> list[Part]:
-    """Splits a text at its `<image>` placeholders."""
+    """Split a text at its `<image>` placeholders."""
     parts: list[Part] = []
     for number, piece in enumerate(text.split(IMAGE)):
         if number:
@@ -234,12 +241,12 @@ def split_text(text: str) -> list[Part]:
 
 
 def count_images(messages: Sequence[Message]) -> int:
-    """How many image placeholders the conversation has."""
+    """Return the number of image placeholders of the conversation."""
     return sum(isinstance(part, Image) for message in messages for part in message.parts)
 
 
 def format_places(places: Sequence[Sequence[float]], decimals: int = 2) -> str:
-    """Writes boxes or points relative to the padded square, as `[0.12, 0.30, 0.80, 0.44]`, several parted by `; `."""
+    """Write boxes or points relative to the padded square, as `[0.12, 0.30, 0.80, 0.44]`, separated by `; `."""
     written = (", ".join(f"{min(max(n, 0.0), 1.0):.{decimals}f}" for n in place) for place in places)
     return "[" + "; ".join(written) + "]"
 
@@ -249,7 +256,7 @@ _BOX = re.compile(r"(?<=[\[;])" + ",".join([_NUMBER] * 4) + r"(?=[\];])")
 
 
 def parse_boxes(text: str) -> list[Box]:
-    """All boxes written in a text, each (x1, y1, x2, y2) relative to the padded square; also `0` and `1` are read."""
+    """Return all boxes written in a text, (x1, y1, x2, y2) relative to the padded square; `0` and `1` are read too."""
     boxes = []
     for match in _BOX.finditer(text):
         x1, y1, x2, y2 = (float(group) for group in match.groups())

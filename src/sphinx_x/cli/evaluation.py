@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from sphinx_x.errors import SphinxXError
 
 if TYPE_CHECKING:
     from sphinx_x.evaluation.judge import Judge
+    from sphinx_x.evaluation.routing.analysis import Plan
 
 RUN = "run"
 JUDGEMENTS = "judgements"
@@ -56,7 +58,9 @@ def evaluate(
     tasks: Annotated[
         str | None, typer.Option("--tasks", "-t", help="Benchmarks with commas between (see eval tasks).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder below which the benchmarks' files lie.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder below which the benchmarks' files lie; by default this one.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run's folder (report, every answer); of --lines and --samples a file."),
@@ -71,6 +75,16 @@ def evaluate(
         typer.Option(min=1, max=1000, help="Of videos: so many, spread evenly; by default the one in the middle."),
     ] = None,
     rule: RuleOption = "official",
+    routing: Annotated[
+        bool, typer.Option("--routing", help="As well: how tokens are routed to the experts of a sparse mixture.")
+    ] = False,
+    active: Annotated[
+        str | None, typer.Option(help="Numbers of active experts that --routing tries: 1,2,4 or none.")
+    ] = None,
+    removed: Annotated[
+        str | None, typer.Option(help="Numbers of experts that --routing removes from each layer: 1,2 or none.")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="How often --routing draws them (3).")] = None,
     judge: JudgeOption = None,
     judge_model: JudgeModel = None,
     judge_key: JudgeKey = None,
@@ -92,6 +106,10 @@ def evaluate(
             "--shuffled": shuffled,
             "--max-new-tokens": max_new_tokens,
             "--frames": frames,
+            "--routing": routing,
+            "--active": active,
+            "--removed": removed,
+            "--draws": draws,
         }
         given |= {"--judge": judge, "--judge-model": judge_model, "--judge-key": judge_key}
         for option, value in given.items():
@@ -102,10 +120,51 @@ def evaluate(
     if tasks == "list":
         list_tasks()
         return
-    if data is None or out is None:
-        raise SphinxXError("--tasks needs --data (where the benchmarks' files lie) and --out (the run's folder)")
+    if out is None:
+        raise SphinxXError("--tasks needs --out, the folder of the run")
+    data = data or Path()
+    plan = _routing_plan(routing, active, removed, draws)
     asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
-    _run_tasks(model, tasks, data, out, limit, blind, shuffled, batch_size, max_new_tokens, rule, device, asked, frames)
+    how = _How(limit, blind, shuffled, batch_size, max_new_tokens, rule, frames, asked, plan)
+    _run_tasks(model, tasks, data, out, how, device)
+
+
+@dataclass(frozen=True)
+class _How:
+    """The options of a run on benchmarks. plan: of an analysis of the routing, None without one."""
+
+    limit: int | None
+    blind: bool
+    shuffled: bool
+    batch_size: int
+    longest: int | None
+    rule: Rules
+    frames: int | None
+    judge: Judge | None
+    plan: Plan | None
+
+
+def _routing_plan(routing: bool, active: str | None, removed: str | None, draws: int | None) -> Plan | None:
+    if not routing:
+        for option, value in {"--active": active, "--removed": removed, "--draws": draws}.items():
+            if value is not None:
+                raise SphinxXError(f"{option} goes with --routing")
+        return None
+    with early.imports():
+        from sphinx_x.evaluation.routing.analysis import Plan
+        from sphinx_x.evaluation.routing.plots import check_plots
+
+    check_plots()  # reported before anything is loaded
+    return Plan(_numbers("--active", active), _numbers("--removed", removed), 3 if draws is None else draws)
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None or text.strip().lower() == "none":
+        return None if text is None else ()
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise SphinxXError(f"{option} takes numbers with commas between, or none, not {text!r}") from error
 
 
 def _without_tasks(
@@ -125,46 +184,39 @@ def _without_tasks(
         print_line_figures(model, lines, out, device)
 
 
-def _run_tasks(
-    model: str,
-    tasks: str,
-    data: Path,
-    out: Path,
-    limit: int | None,
-    blind: bool,
-    shuffled: bool,
-    batch_size: int,
-    longest: int | None,
-    rule: Rules,
-    device: str | None,
-    judge: Judge | None,
-    frames: int | None,
-) -> None:
+def _run_tasks(model: str, tasks: str, data: Path, out: Path, how: _How, device: str | None) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
         from sphinx_x.evaluation.ranks import joined
         from sphinx_x.evaluation.report import write_report
         from sphinx_x.evaluation.results import write_results
+        from sphinx_x.evaluation.routing.analysis import Analyst
+        from sphinx_x.evaluation.routing.tables import as_section, write_analysis
         from sphinx_x.evaluation.run import choose, evaluate
         from sphinx_x.inference import SphinxX
 
     chosen = choose([name for name in tasks.split(",") if name.strip()], data)
-    if judge is not None and all(one.task.judging is None for one in chosen):
+    if how.judge is not None and all(one.task.judging is None for one in chosen):
         raise SphinxXError("--judge: none of these tasks wants a judge")
-    shown: list[Any] = ["images", *(["blind"] if blind else []), *(["shuffled"] if shuffled else [])]
+    shown: list[Any] = ["images", *(["blind"] if how.blind else []), *(["shuffled"] if how.shuffled else [])]
+    analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, device=rank.device(device))
+        rest = (how.limit, how.batch_size, how.rule, how.longest, rank, how.judge, told, how.frames)
         try:
-            run = evaluate(
-                sphinx, chosen, data, out, model, shown, limit, batch_size, rule, longest, rank, judge, told, frames
-            )
+            if how.plan is not None:
+                # first, as its answers of the model as it is are those of the run, which need not be asked again
+                analysis = Analyst(sphinx, chosen, data, out, *rest).analyse(how.plan, model)
+            run = evaluate(sphinx, chosen, data, out, model, shown, *rest)
         finally:
             if rank.number == 0:
-                tell_judge(judge)
+                tell_judge(how.judge)
     if run is not None:
         write_results(run, out)
         write_report(run, out)
-        write_page(run, out)
+        if analysis is not None:
+            write_analysis(analysis, out)
+        write_page(run, out, () if analysis is None else [as_section(analysis, out)])
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
 

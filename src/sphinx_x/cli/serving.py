@@ -33,6 +33,9 @@ def serve(
     chunk: Annotated[int, typer.Option(min=1, help="Tokens of a prompt processed between two steps of the others.")] = (
         256
     ),
+    preparing: Annotated[
+        float, typer.Option(min=0, help="Time to prepare requests between two steps, in times of a step.")
+    ] = 2.0,
     images: Annotated[int, typer.Option(min=0, help="Images of a request.")] = 16,
     pixels: Annotated[int, typer.Option(min=1, help="Pixels of an image.")] = 50_000_000,
     image_bytes: Annotated[int, typer.Option(min=1, help="Bytes of an image as a file.")] = 20_000_000,
@@ -63,6 +66,7 @@ def serve(
         queue=queue,
         cache_tokens=cache_tokens,
         chunk=chunk,
+        preparing=preparing,
         images=images,
         pixels=pixels,
         image_bytes=image_bytes,

@@ -1,7 +1,8 @@
-"""The one sample format: messages, the images they speak of, where both come from.
+"""The one sample format: messages, the images that they are about, and where both come from.
 
-Boxes and points in messages and regions are pixels of the image they name, once a reader has turned those that are
-relative to its width and height. How samples lie on disk: `shards`; what other forms are read: `dialects`.
+Boxes and points in messages and regions are in pixels of the image that they name, once a reader has converted those
+that are relative to its width and height. `shards` describes samples on disk, `dialects` the other formats that are
+read.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from sphinx_x.conversation import (
 from sphinx_x.errors import SampleError, one_line
 
 EDGE = 1.0
-"""Pixels that a box may stick out of its image: annotators round."""
+"""Pixels by which a box may extend beyond its image, since annotators round."""
 FIELDS = ("id", "images", "messages", "source", "task", "licence", "regions", "boxes")
 
 BOXES = {"pixels": 0.0, "0..1": 1.0, "0..1000": 1000.0}
-"""What boxes and points are given in: the length of a side of their image, 0 for its own in pixels."""
+"""Units of boxes and points: the length of a side of their image, 0 for pixels."""
 ROUNDED = 0.01
-"""Share of a side that a relative box may stick out of its image, and is clipped."""
+"""Share of a side by which a relative box may extend beyond its image; it is clipped."""
 TINY = 2
-"""Pixels of a side of an image in which a box of one pixel is no mistake."""
+"""Pixels of the side of an image in which a box of one pixel is not a mistake."""
 
 OBJECTS = "objects"
-"""The task of samples whose regions name what is there; those of others hold what is written there."""
+"""The task of samples whose regions name objects; those of others hold what is written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ImageRef:
     data: bytes | None = None
 
     def to_dict(self) -> dict:
-        """As JSON; width and height (0: unknown), of the upright image, let a loader plan without decoding."""
+        """Return it as JSON; width and height of the upright image (0: unknown) let a loader plan without decoding."""
         if self.data is not None:
             place: dict = {"data": base64.b64encode(self.data).decode()}
         elif self.path is not None:
@@ -66,14 +67,14 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class BoxedText:
-    """A text and its box in pixels of the picture: what a region of a sample holds."""
+    """A text and its box in pixels of the picture: the contents of a sample's region."""
 
     text: str
     box: Box
 
 
 def regions_of(texts: Sequence[BoxedText]) -> list[dict]:
-    """Texts with their boxes as the regions of a sample."""
+    """Return texts with their boxes as the regions of a sample."""
     return [{"text": one.text, "box": list(one.box)} for one in texts]
 
 
@@ -81,8 +82,10 @@ def regions_of(texts: Sequence[BoxedText]) -> list[dict]:
 class Sample:
     """One conversation about its images; `regions` are texts with their boxes in the first image.
 
-    source: the set it comes from; task: its kind there (`sphinx_x.sources` has the names of both); boxes: what its
-    places are given in, one of `BOXES`, empty where it is not said.
+    Attributes:
+        source: The set that it comes from.
+        task: Its kind within the set (`sphinx_x.sources` has the names of both).
+        boxes: Unit of its places, one of `BOXES`, empty if unknown.
     """
 
     id: str
@@ -99,7 +102,7 @@ class Sample:
             self.messages = parse_messages(self.messages)  # pyright: ignore[reportArgumentType]
 
     def to_dict(self) -> dict:
-        """As JSON, the line of a shard."""
+        """Return it as JSON, the line of a shard."""
         fields = {
             "id": self.id,
             "images": [image.to_dict() for image in self.images],
@@ -113,7 +116,15 @@ class Sample:
 
     @classmethod
     def from_dict(cls, data: object, where: str = "sample") -> Sample:
-        """Checks and reads one sample; `where` (file and line) stands before the field in the error."""
+        """Check and read one sample.
+
+        Args:
+            data: The parsed line.
+            where: File and line, which precede the field in an error.
+
+        Raises:
+            SampleError: A field is wrong.
+        """
         if not isinstance(data, dict):
             raise SampleError(where, "", "not a JSON object")
         if not isinstance(data.get("id"), str) or not data["id"]:
@@ -157,14 +168,15 @@ class Sample:
         return cls(data["id"], refs, said, source, licence, regions, task, boxes)
 
     def sized(self, sizes: Sequence[tuple[int, int]]) -> Sample:
-        """The same sample with these widths and heights of its images."""
+        """Return the same sample with these widths and heights of its images."""
         images = [replace(ref, width=w, height=h) for ref, (w, h) in zip(self.images, sizes, strict=True)]
         return replace(self, images=images)
 
     def in_pixels(self, sizes: Sequence[tuple[int, int]], where: str = "sample") -> Sample:
-        """The same sample with its places in pixels of images of these widths and heights.
+        """Return the same sample with its places in pixels of images of these widths and heights.
 
-        Raises `SampleError` where a place does not lie in its image, or is of another unit than the sample says.
+        Raises:
+            SampleError: A place does not lie in its image, or is in another unit than the sample says.
         """
         unit = BOXES[self.boxes]
 
@@ -190,17 +202,21 @@ class Sample:
 
     @property
     def answers(self) -> int:
-        """How many answers it has."""
+        """The number of its answers."""
         return sum(message.role == "assistant" for message in self.messages)
 
     def check(self, where: str = "sample") -> Sample:
-        """Raises `SampleError` where a well-formed sample cannot be learned; gives the sample itself."""
+        """Return the sample itself, after checking that it can be trained on.
+
+        Raises:
+            SampleError: It is well-formed but cannot be trained on.
+        """
         for field_, reason in self.problems():
             raise SampleError(where, field_, reason)
         return self
 
     def problems(self) -> list[tuple[str, str]]:
-        """What keeps a well-formed sample from being learned, as (field, reason); empty for a good one."""
+        """Return what keeps a well-formed sample from being trained on, as (field, reason); empty for a good one."""
         found = []
         answers = [(k, message) for k, message in enumerate(self.messages) if message.role == "assistant"]
         if not answers:
@@ -235,7 +251,7 @@ class Sample:
             yield points[0][0]
 
     def _places(self) -> Iterator[tuple[str, int, Numbers]]:
-        """Every box and point with the name of its field and the number of its image."""
+        """Yield every box and point with the name of its field and the index of its image."""
         for k, message in enumerate(self.messages):
             for part in message.parts:
                 if isinstance(part, Place):
@@ -249,7 +265,7 @@ RELATIVE = "looks relative to its image (0..1), not like pixels: say which with 
 
 
 def _in_picture(place: Numbers, image: ImageRef) -> bool:
-    """Whether a box or point lies in its image, or as little outside as annotators round."""
+    """Return whether a box or point lies in its image, or as little outside as annotators round."""
     limits = (image.width, image.height)
     if not all(limits):  # unknown
         return True
@@ -281,7 +297,11 @@ def _read_image(data: object, where: str, field: str) -> ImageRef:
 
 
 def _known(data: dict, names: Container[str], where: str, field: str) -> None:
-    """Raises `SampleError` where there is a field of another name."""
+    """Refuse fields of any other name.
+
+    Raises:
+        SampleError: There is one.
+    """
     for name in data:
         if name not in names:
             raise SampleError(where, f"{field}.{name}" if field else str(name), "unknown field")

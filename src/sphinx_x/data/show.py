@@ -26,11 +26,12 @@ logger = logging.getLogger(__name__)
 SHOWN = 4000
 """Tokens of one message on the page."""
 SIDE, VIEWS, LARGER = 1000, 240, 4
-"""Longest side, in pixels, of a picture on the page, and of the padded square below it; how far small ones grow."""
+"""Longest side, in pixels, of a picture on the page, and of the padded square below it; largest enlargement of small
+ones."""
 BEFORE = 4
-"""Whole characters or words before a token that its text is told apart from."""
+"""Whole characters or words before a token from which its text is told apart."""
 QUESTION = 100
-"""Characters of the first question in the line that a sample is folded into."""
+"""Characters of the first question on the line into which a sample is folded."""
 INTRO = (
     "Green: tokens that are trained on, each in its own shade. Plain or grey: tokens that are only read. Blue: images. "
     "Behind each picture: the padded square that the model sees, skipped parts crossed out. A number beside a box is "
@@ -40,7 +41,12 @@ INTRO = (
 
 @dataclass(frozen=True)
 class Run:
-    """Tokens that belong together: kind is `image`, `read` or `trained`; texts: of each token, empty for images."""
+    """Tokens that belong together.
+
+    Attributes:
+        kind: `image`, `read` or `trained`.
+        texts: Text of each token, empty for images.
+    """
 
     kind: str
     tokens: int
@@ -48,7 +54,7 @@ class Run:
 
 
 def runs_of(ids: Sequence[int], trained: Sequence[bool], builder: PromptBuilder) -> list[Run]:
-    """The ids of a sample as runs; characters that take several tokens are not split."""
+    """Return the ids of a sample as runs; characters that take several tokens are not split."""
     images = set(builder.image_tokens.all())
     kinds = ["image" if k in images else "trained" if t else "read" for k, t in zip(ids, trained, strict=True)]
     runs: list[Run] = []
@@ -63,10 +69,11 @@ def runs_of(ids: Sequence[int], trained: Sequence[bool], builder: PromptBuilder)
 
 
 def _texts(ids: Sequence[int], before: list[list[int]], builder: PromptBuilder) -> tuple[str, ...]:
-    """The text of each token: what it adds to that of the tokens `before` (in whole characters), which it joins.
+    """Return the text of each token: what it adds to that of the tokens `before` (whole characters).
 
-    Alone, a token of SentencePiece loses the blank that it begins with. The blank that the first token of all text gets
-    (behind a token that only opens it) is no part of the text. Tokens that hold a part of a character only are joined.
+    By itself, a token of SentencePiece loses its leading blank. The blank that the first token of any text gets (after
+    a
+    token that only opens it) is not part of the text. Tokens that hold only part of a character are joined.
     """
     texts: list[str] = []
     waiting: list[int] = []
@@ -89,7 +96,7 @@ def _decoded(ids: Sequence[int], builder: PromptBuilder) -> str:
 
 
 def log_samples(examples: Examples) -> None:
-    """One sample of each source as it is learned: what is trained stands in [[ ]]."""
+    """Log one sample of each source as it is learned, with what is trained in [[ ]]."""
     seen: set[int] = set()
     for index in range(len(examples)):
         source, _ = examples.blend[index]
@@ -103,7 +110,7 @@ def log_samples(examples: Examples) -> None:
 
 
 def described(example: Example, builder: PromptBuilder) -> str:
-    """One line about an example: its tokens, what is trained in [[ ]], images as their number of tokens."""
+    """Return one line about an example: its tokens, what is trained in [[ ]], images as their number of tokens."""
     if example.error:
         return f"{example.name} cannot be used: {example.error}"
     ids, trained = example.ids.tolist(), [label >= 0 for label in example.labels.tolist()]
@@ -118,7 +125,7 @@ def described(example: Example, builder: PromptBuilder) -> str:
 def show(
     reader: SampleReader, processor: SphinxXProcessor, out: str | Path, numbers: Iterable[int], title: str
 ) -> list[str]:
-    """Writes samples of a reader into one page that needs nothing else; gives what was wrong with any of them."""
+    """Write samples of a reader into one self-contained page, and return what was wrong with any of them."""
     wrong: list[str] = []
     write_html(out, title, [Section(intro=INTRO, items=_items(reader, processor, numbers, wrong), below=True)])
     return wrong
@@ -127,7 +134,7 @@ def show(
 def _items(
     reader: SampleReader, processor: SphinxXProcessor, numbers: Iterable[int], wrong: list[str]
 ) -> Iterator[Item]:
-    """Samples as items of the page, the first one unfolded; those that cannot be shown are told in `wrong`."""
+    """Yield samples as items of the page, the first one unfolded; `wrong` receives those that cannot be shown."""
     for place, number in enumerate(numbers):
         try:
             yield replace(_item(reader, number, processor), folded=place > 0)
@@ -169,14 +176,14 @@ def _item(reader: SampleReader, number: int, processor: SphinxXProcessor) -> Ite
 
 
 def _question(messages: Sequence[Message]) -> str:
-    """What is asked first, cut short."""
+    """Return the first question, shortened."""
     asked = [message for message in messages if message.role == "user"] or list(messages)
     text = " ".join("".join(part.text for part in asked[0].parts if isinstance(part, Text)).split())
     return text if len(text) <= QUESTION else f"{text[:QUESTION]} ..."
 
 
 def _places(messages: Sequence[Message]) -> list[tuple[Place, str, str]]:
-    """Every part that points at places, with the words before it (of an answer that begins with it, the question)."""
+    """Return every part that denotes places, with the words before it (the question if an answer begins with it)."""
     out: list[tuple[Place, str, str]] = []
     before = ""
     for message in messages:
@@ -191,14 +198,14 @@ def _places(messages: Sequence[Message]) -> list[tuple[Place, str, str]]:
 
 
 def _entry(number: int, part: Place, before: str, color: str) -> tuple[Span, Span]:
-    """An entry of the legend: the number that stands beside a place, the words before it, its pixels."""
+    """Return an entry of the legend: the number beside a place, the words before it, its pixels."""
     pixels = "; ".join(", ".join(f"{n:.0f}" for n in place) for place in part.places[:4])
     more = f"; {len(part.places) - 4} more" if len(part.places) > 4 else ""
     return Span([str(number)], "badge", color), Span([f" {before} [{pixels}{more}]\u2003 "])
 
 
 def _large(image: Image.Image, places: Iterable[tuple[tuple[float, ...], str, str]]) -> Image.Image:
-    """An image as large as the page takes it, with its places."""
+    """Return an image as large as fits the page, with its places."""
     scale = min(SIDE / max(image.size), LARGER)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
     factors = size[0] / image.width, size[1] / image.height

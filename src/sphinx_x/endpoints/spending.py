@@ -14,18 +14,25 @@ UNIT = 10**12
 
 
 class StopError(DataError):
-    """The endpoint cannot or may not be asked any further: the cap, the key, the address, numbers that do not fit."""
+    """The endpoint cannot or must not be asked any more: the cap, the key, the address, inconsistent numbers."""
 
 
 @dataclass
 class Spending:
-    """The account of a run. Every request is in `answered` or in `failed`.
+    """The account of a run, in the currency of the prices. Every request is in `answered` or in `failed`.
 
-    answered: usable answers; cached: those of them that needed no asking; failed: by reason; asked: calls made;
-    retried: calls made once more after a failure that may pass; reasked: answers that failed the check and were asked
-    again; tokens: in and out, as counted by the endpoint; spent: paid in this run, of which `unsure` was counted in
-    full because no believable bill came; before: spent by earlier runs with the same cache folder; plain: the endpoint
-    did not take the schema, and plain JSON was asked for. Money is in the currency of the prices.
+    Attributes:
+        answered: Usable answers.
+        cached: Those of them that came from the cache.
+        failed: Failed requests by reason.
+        asked: Calls made.
+        retried: Calls repeated after a failure that may be temporary.
+        reasked: Answers that failed the check and were requested again.
+        tokens: Input and output tokens as counted by the endpoint.
+        spent: Paid in this run.
+        unsure: The part of `spent` that was counted in full because no believable bill came.
+        before: Spent by earlier runs with the same cache folder.
+        plain: The endpoint did not accept the schema, and plain JSON was requested.
     """
 
     answered: int = 0
@@ -41,7 +48,7 @@ class Spending:
     plain: bool = False
 
     def add(self, later: Spending) -> None:
-        """Adds the account of a later run with the same cache folder; `before` stays that of the first."""
+        """Add the account of a later run with the same cache folder; `before` stays that of the first."""
         for name in ("answered", "cached", "failed", "asked", "retried", "reasked", "spent", "unsure"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
         self.plain |= later.plain
@@ -49,9 +56,11 @@ class Spending:
 
 
 class Budget:
-    """Money that may be spent, shared by threads: what is reserved and what is spent never passes the cap together.
+    """Money that may be spent, shared by threads: reserved and spent money together never exceed the cap.
 
-    cap and spent in `UNIT`ths.
+    Attributes:
+        cap: In `UNIT`ths.
+        spent: In `UNIT`ths.
     """
 
     def __init__(self, cap: int, spent: int = 0) -> None:
@@ -59,9 +68,13 @@ class Budget:
         self._changed = threading.Condition()
 
     def reserve(self, amount: int, stopped: Callable[[], bool]) -> bool:
-        """Sets an amount aside; waits while others' reservations may still come back.
+        """Reserve an amount, waiting as long as others' reservations may still be returned.
 
-        False where `stopped()` while waiting. Raises `StopError` where the amount does not fit.
+        Returns:
+            Whether it was reserved; False if `stopped()` while waiting.
+
+        Raises:
+            StopError: The amount does not fit.
         """
         with self._changed:
             while self.spent + self.reserved + amount > self.cap:
@@ -74,7 +87,7 @@ class Budget:
             return True
 
     def settle(self, reserved: int, paid: int) -> None:
-        """Gives a reservation back and counts what was paid instead."""
+        """Return a reservation and count what was paid instead."""
         with self._changed:
             self.reserved -= reserved
             self.spent += paid
@@ -86,5 +99,5 @@ class Budget:
 
 
 def money(amount: int) -> str:
-    """An amount in `UNIT`ths for people."""
+    """Return an amount in `UNIT`ths for people."""
     return f"{amount / UNIT:.6f}".rstrip("0").rstrip(".")

@@ -78,9 +78,12 @@ class Store:
         return self.folder / f"{self.name}.{rank}.part.jsonl"
 
     def read(self) -> dict[str, Answer]:
-        """All answers so far by their keys, those of a run that was stopped included. Raises `DataError` where a file
-        holds something else."""
-        files = (self.path, *sorted(self.folder.glob(f"{self.name}.*.part.jsonl")))
+        """Return all answers so far by their keys, including those of a run that was stopped.
+
+        Raises:
+            DataError: A file holds something else.
+        """
+        files = (self.path, *sorted(self.folder.glob(f"{self.name}.[0-9]*.part.jsonl")))
         return {answer.key: answer for path in files for answer in _answers(path) if answer.key}
 
     def append(self, rank: int, answers: Iterable[Answer]) -> None:
@@ -97,8 +100,9 @@ class Store:
         rows = [answer for rank in range(ranks) for answer in _answers(self._done(rank))]
         rows.sort(key=lambda answer: answer.index)
         write_atomic(self.path, _lines(rows))
-        for path in (*self.folder.glob(f"{self.name}.*.part.jsonl"), *self.folder.glob(f"{self.name}.*.done.jsonl")):
-            path.unlink()
+        for kind in ("part", "done"):
+            for path in self.folder.glob(f"{self.name}.[0-9]*.{kind}.jsonl"):
+                path.unlink()
         return rows
 
     def _done(self, rank: int) -> Path:

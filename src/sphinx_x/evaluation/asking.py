@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -19,20 +20,25 @@ Shown = Literal["images", "blind", "shuffled"]
 WINDOW = 16
 """Batches whose sizes are looked at together, so that a batch holds prompts of about the same length."""
 T = TypeVar("T")
-LONG = 64
+LONG = 128
 """Tokens of an answer from which on its probability is not kept: that takes the logits of every step."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How a model is asked. model: its digest; longest: tokens of an answer, in place of the task's own limit."""
+    """How a model is asked.
+
+    model: its digest; longest: tokens of an answer, in place of the task's own limit; around: makes a context for each
+    batch, in which it is answered.
+    """
 
     sphinx: SphinxX
     model: str
     batch_size: int = 8
     longest: int | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
+    around: Callable[[Sequence[Asked]], AbstractContextManager[Any]] = nullcontext
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The settings of generation for a task, as JSON."""
@@ -150,7 +156,8 @@ def _answered(how: Asking, task: Task, batch: Iterable[Asked]) -> Iterator[Answe
     probabilities: list[float] | None = [] if settings["max_new_tokens"] <= LONG else None
     begin = time.perf_counter()
     try:
-        texts = how.sphinx.answers(prompts, how.batch_size, probabilities=probabilities, **settings)
+        with how.around(asked):
+            texts = how.sphinx.answers(prompts, how.batch_size, probabilities=probabilities, **settings)
     except ImageError as error:
         if len(asked) == 1:
             yield Answer(asked[0].item.index, "", asked[0].key, "", refused=str(error))

@@ -25,6 +25,8 @@ from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
 
 PACKAGED = Path(__file__).parent / "data" / "lines"
+LONGEST_ANSWER = 120
+"""Tokens of an answer at most; lines have at most 90 characters."""
 Reader = Callable[[list[Image.Image]], list[str]]
 """Returns the text of each of a batch of RGB images."""
 

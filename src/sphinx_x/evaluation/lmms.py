@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
 from transformers import GenerationConfig
+from transformers.utils.logging import tqdm
 
 from sphinx_x.conversation import Image, Message, Part, Text
 from sphinx_x.errors import DataError, UnsupportedError, needs_extra

@@ -43,7 +43,7 @@ class Measure(Protocol):
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below, and 0 where below is 0."""
+    """Above / below, and 0 where below is 0."""
     return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) != 0)
 
 
@@ -70,8 +70,13 @@ class Mean:
 
 @dataclass(frozen=True)
 class YesNo:
-    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE). What cannot be read is wrong and
-    is no `yes`. headline: which of them comes first."""
+    """Accuracy, precision, recall, F1 and the share of `yes` among the answers (POPE).
+
+    An answer that cannot be read is wrong and is not a `yes`.
+
+    Attributes:
+        headline: Which of the scores comes first.
+    """
 
     headline: str = "accuracy"
     scale: float = 1.0
@@ -264,8 +269,11 @@ def _interval(drawn: np.ndarray) -> tuple[float, float]:
 
 
 def calibration_error(probabilities: Sequence[float], right: Sequence[float], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017): the mean distance between how sure answers are and how often they
-    are right, over equally wide bins of the probability."""
+    """Return the expected calibration error (Guo et al. 2017).
+
+    It is the mean distance between how sure answers are and how often they are right, over equally wide bins of the
+    probability.
+    """
     sure, true = np.asarray(probabilities, float), np.asarray(right, float)
     places = np.minimum((sure * bins).astype(int), bins - 1)
     total = 0.0

@@ -24,9 +24,9 @@ REFERENCES = 5
 """True answers that are shown at most."""
 
 
-def write_page(run: Run, out: Path) -> None:
-    """Write `report.html` into a folder, with the pictures beside it."""
-    sections = [Section("Scores", tables=[_scores(run)]), *(_section(row) for row in run.rows)]
+def write_page(run: Run, out: Path, further: Sequence[Section] = ()) -> None:
+    """Write `report.html` into a folder, with the pictures beside it; `further` sections come after the scores."""
+    sections = [Section("Scores", tables=[_scores(run)]), *further, *(_section(row) for row in run.rows)]
     write_html(out / "report.html", f"Evaluation of {run.model}", sections, beside=True)
 
 

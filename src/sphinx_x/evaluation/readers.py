@@ -146,8 +146,10 @@ def published_item(row: Mapping[str, Any], number: int, folders: Folders) -> Ite
 
 
 def pictures_at(path: object, folders: Folders) -> tuple[Picture, ...]:
-    """The picture that an entry names, none where it names none. Paths begin where their list was made: a leading
-    `data/` is the folder of the data."""
+    """Return the picture that an entry names, if it names one.
+
+    A leading `data/` is left out: it is the folder in which the list was made.
+    """
     if path is None or path == "":
         return ()
     if not isinstance(path, str):

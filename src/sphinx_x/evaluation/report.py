@@ -74,7 +74,7 @@ def as_markdown(run: Run) -> str:
         "In brackets 95 % intervals over draws of images or documents. An answer that cannot be read is wrong.",
         "",
     ]
-    table = _table(
+    table = markdown_table(
         HEADING,
         [_cells(row) for row in run.rows],
     )
@@ -98,7 +98,8 @@ def _judges(rows: Sequence[Row]) -> list[str]:
     return ["", "## Judged", "", text, "", *lines] if lines else []
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     return [*lines, *("| " + " | ".join(cells) + " |" for cells in rows)]
 
@@ -146,7 +147,8 @@ def _further(rows: Sequence[Row]) -> list[str]:
         if len(row.scored.figures) > 1 and row.shown == "images":
             scale = row.scored.chosen.task.measure.scale
             lines += ["", f"## {row.scored.chosen.name}", ""]
-            lines += _table(("figure", "value"), [(n, shown_figure(f, scale)) for n, f in row.scored.figures.items()])
+            values = [(name, shown_figure(figure, scale)) for name, figure in row.scored.figures.items()]
+            lines += markdown_table(("figure", "value"), values)
     return lines
 
 

@@ -120,6 +120,25 @@ def limited(items: Sequence[Item], limit: int | None, whole: bool = False) -> li
     return sorted((item for group in chosen for item in group), key=lambda item: item.index)
 
 
+def check_options(tasks: Sequence[Chosen], rule: str, frames: int | None) -> None:
+    """Raise `DataError` for a rule that a task does not have, or frames where no task is about videos."""
+    if frames is not None and not any(chosen.task.video for chosen in tasks):
+        raise DataError(f"--frames {frames}: none of the tasks is about videos")
+    for chosen in tasks:
+        chosen.task.check_rule(rule)
+
+
+def shown_frames(chosen: Chosen, frames: int | None) -> int | None:
+    """How many frames of each video a run shows; None where no videos are asked about."""
+    return (frames or MIDDLE) if chosen.task.video else None
+
+
+def asked_items(chosen: Chosen, root: Path, limit: int | None, frames: int | None = None) -> list[Item]:
+    """The items of a split that a run asks, with the frames of videos as their pictures."""
+    items, count = limited(read_items(chosen, root), limit, chosen.task.whole), shown_frames(chosen, frames)
+    return with_frames(items, count) if count else items
+
+
 def _spread(count: int, chosen: int) -> list[int]:
     """Places of `chosen` of `count` things, evenly spread."""
     step = count / chosen
@@ -168,11 +187,8 @@ def evaluate(
         DataError: Questions that cannot be read, a rule that a task does not have, or frames where none asks about
             videos.
     """
-    if frames is not None and not any(chosen.task.video for chosen in tasks):
-        raise DataError(f"--frames {frames}: none of the tasks is about videos")
+    check_options(tasks, rule, frames)
     rank = rank or Rank()
-    for chosen in tasks:
-        chosen.task.check_rule(rule)
     how, grid = Asking(sphinx, model_digest(sphinx), batch_size, longest), sphinx.model.config.view_grid()
     folder = out / ANSWERS
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,9 +196,7 @@ def evaluate(
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items = limited(read_items(chosen, root), limit, chosen.task.whole)
-            count = (frames or MIDDLE) if chosen.task.video else None
-            items = with_frames(items, count) if count else items
+            items, count = asked_items(chosen, root, limit, frames), shown_frames(chosen, frames)
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
@@ -204,8 +218,9 @@ def scored_row(
     how: Reading,
     judge: Judge | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    name: str = "",
 ) -> Row:
-    """The verdicts about kept answers, in the order of the items."""
+    """The verdicts about kept answers, in the order of the items. name: of the judgements, by default the row's."""
     said = {answer.index: answer.answer for answer in answers if not answer.refused}
-    name = chosen.name if shown == "images" else f"{chosen.name}.{shown}"
+    name = name or store_name(chosen, shown)
     return Row(shown, score_answers(chosen, items, said, how, judge=judge, name=name, progress=progress), answers)

@@ -9,14 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from sphinx_x.evaluation.lines import LineResult, evaluate_lines, load_line_set
+from sphinx_x.evaluation.lines import LONGEST_ANSWER, LineResult, evaluate_lines, load_line_set
 from sphinx_x.evaluation.samples import Score, differences, rates, score_samples
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ
 from sphinx_x.work.files import write_atomic
-
-LONGEST_ANSWER = 120
-"""In tokens: lines have at most 90 characters."""
 
 
 def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | None = None) -> LineResult:

@@ -26,6 +26,8 @@ from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
 
 WHITE = (255, 255, 255)
+RESIZE = Image.Resampling.BICUBIC
+"""How images are scaled into views, as in the reference; weights are trained for one way."""
 STRIP_PIXELS = 25_000_000
 """Number of pixels of a padded square that are held in memory at once."""
 FIXED = {
@@ -43,7 +45,7 @@ def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int
     if grid.padding == "center" and grid.max_upscale is None:
         canvas = _padded_first(image, layout, padding_color)
         if grid.global_view:
-            small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), Image.Resampling.BICUBIC)
+            small = Image.fromarray(canvas).resize((grid.view_width, grid.view_height), RESIZE)
             views.append(np.asarray(small))
     else:
         box = layout.content()
@@ -60,7 +62,7 @@ def render_views(image: Image.Image, layout: Layout, padding_color: Sequence[int
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+    return image if image.size == size else image.resize(size, RESIZE)
 
 
 def _scaled_first(content: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
@@ -110,8 +112,8 @@ def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[in
     for above in range(0, side, rows):
         strip = Image.new("RGB", (side, min(rows, side - above)), color)
         strip.paste(image, (int(layout.left), int(layout.top) - above))
-        half.paste(strip.resize((canvas, strip.height), Image.Resampling.BICUBIC), (0, above))
-    return np.asarray(half.resize((canvas, canvas), Image.Resampling.BICUBIC))
+        half.paste(strip.resize((canvas, strip.height), RESIZE), (0, above))
+    return np.asarray(half.resize((canvas, canvas), RESIZE))
 
 
 class SphinxXImagesKwargs(ImagesKwargs, total=False):

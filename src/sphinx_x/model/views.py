@@ -111,7 +111,7 @@ class Layout:
         return tuple((n + offsets[k % 2]) / float(self.side) for k, n in enumerate(numbers))
 
     def from_square(self, numbers: Sequence[float]) -> tuple[float, ...]:
-        """The inverse of `to_square`."""
+        """Invert `to_square`."""
         offsets = (float(self.left), float(self.top))
         return tuple(n * float(self.side) - offsets[k % 2] for k, n in enumerate(numbers))
 

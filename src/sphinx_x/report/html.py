@@ -1,12 +1,12 @@
-"""One HTML page for people: tables of figures, and galleries of pictures with text beside.
+"""One HTML page for people: tables of figures, and galleries of pictures with text beside them.
 
     examples = (Item(title=name, texts=[Paragraph("How many?", "question")], pictures=[Picture(image)]) for ...)
     sections = [Section("Scores", tables=[Table("POPE", [("accuracy", 0.87)])]), Section("Answers", items=examples)]
     write_html("report.html", "An evaluation", sections)
 
-The page needs nothing from elsewhere, follows the reader's light or dark mode, and fits a phone. Items come one by one
-from an iterator and are written one by one, so a page of thousands of pictures holds one of them in memory. Items that
-bear `labels` can be filtered by them. All text is escaped by the template.
+The page is self-contained, follows the reader's light or dark mode, and fits a phone. Items are taken from an iterator
+and written one by one, so a page of thousands of pictures holds one of them in memory. Items with `labels` can be
+filtered by them. The template escapes all text.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 TEMPLATE = "page.html.jinja"
 QUALITY = 85
-"""Of the JPEG pictures of a page."""
+"""JPEG quality of the pictures of a page."""
 
 Kind = Literal["", "question", "answer", "right", "wrong", "note", "tokens"]
-"""How a paragraph looks: as what is asked, what is said, what is right or wrong, a remark, tokens in their shades."""
+"""The look of a paragraph: a question, an answer, right, wrong, a remark, or tokens in their shades."""
 SAID_BY: Mapping[str, Kind] = {"system": "note", "user": "question", "assistant": "answer"}
-"""What the messages of each role look like."""
+"""The look of each role's messages."""
 Figure = str | int | float
-"""A cell of a table; whole numbers are written with separators of thousands, others as they are."""
+"""A cell of a table; whole numbers are written with thousands separators, others unchanged."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of figures below a title. columns: the names of the columns, where they do not go without saying."""
+    """Rows of figures below a title; `columns` are the names of the columns, if they are not obvious."""
 
     title: str
     rows: Sequence[Sequence[Figure]]
@@ -50,12 +50,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of a paragraph that looks different.
+    """A piece of a paragraph with a different look.
 
     Attributes:
-        pieces: Its text, in pieces (tokens) that the page tells apart by their shades.
+        pieces: Its text, in pieces (tokens) that the page distinguishes by shade.
         kind: A class of the template's style: `image`, `read` or `trained` for tokens, `badge` for a number on `color`.
-        color: The ground behind it, as CSS writes it.
+        color: Its background, in CSS.
     """
 
     pieces: Sequence[str]
@@ -65,7 +65,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A text of an item. label: what it is (`gold`, `answer`), in small letters before it."""
+    """A text of an item; `label` is what it is (`gold`, `answer`), in small letters before it."""
 
     text: str | Sequence[Span]
     kind: Kind = ""
@@ -74,12 +74,12 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of an item; alt: what it shows, for those who do not see it."""
+    """A picture of an item; `alt` is what it shows, for those who do not see it."""
 
     image: Image.Image
     alt: str = ""
     longest: int = 0
-    """Pixels that its longer side is brought down to; 0: as it is."""
+    """Pixels to which its longer side is reduced; 0 for no change."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Item:
         pictures: Decoded, and needed only until the item is written.
         texts: In order.
         facts: Small print below the title.
-        labels: (group, value) pairs, as `("verdict", "wrong")`. A reader of the page filters by group; an item may have
-            several values in a group.
-        problem: What is wrong with it, said first.
-        folded: Whether only its title is seen at first.
+        labels: (group, value) pairs, such as `("verdict", "wrong")`. A reader of the page filters by group; an item may
+            have several values in a group.
+        problem: What is wrong with it, shown first.
+        folded: Whether only its title is visible at first.
     """
 
     title: str
@@ -108,7 +108,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. items: may be an iterator; below: texts go below the pictures rather than beside them."""
+    """A part of the page; `items` may be an iterator, and `below` puts texts below the pictures, not beside them."""
 
     title: str = ""
     intro: str = ""
@@ -144,21 +144,22 @@ class _Pictures:
         return f"{self.folder.name}/{name}"
 
     def tidy(self) -> None:
-        """Deletes the pictures of an earlier page that this one does not show."""
+        """Delete the pictures of an earlier page that this one does not show."""
         for path in self.folder.glob("*.jpg") if self.folder else ():
             if path.name not in self.names:
                 path.unlink()
 
 
 def write_html(path: str | Path, title: str, sections: Iterable[Section], beside: bool = False) -> None:
-    """Writes a page, whole or not at all.
+    """Write a page completely or not at all.
 
     Args:
         path: The file.
         title: Of the page.
         sections: Its parts; both they and their items may be iterators and are taken one at a time.
         beside: Whether pictures become files in a folder `NAME_pictures` beside the page, for large galleries. Their
-            names follow from their bytes: the same items give the same page and the same files.
+            names
+            follow from their bytes: the same items give the same page and the same files.
     """
     path = Path(path)
     pictures = _Pictures(path.with_name(f"{path.stem}_pictures") if beside else None)
@@ -172,7 +173,7 @@ def write_html(path: str | Path, title: str, sections: Iterable[Section], beside
 
 
 def figures(title: str, counts: Iterable[tuple[str, int]]) -> list[Table]:
-    """A table of what was counted, the most frequent first; none where nothing was."""
+    """Return a table of what was counted, the most frequent first; no table if nothing was."""
     rows = sorted(counts, key=lambda row: (-row[1], row[0]))
     return [Table(title, rows)] if rows else []
 

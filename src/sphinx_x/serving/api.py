@@ -76,7 +76,7 @@ class Service:
                 handed_on = True
                 return EventStream(self._events(answer, prepared, box), self._settings.stalled_seconds, close)
             try:
-                tokens, reason = await until_gone(self._collect(prepared, job, box), request.receive)
+                tokens, reason = await until_gone(self._collect(box), request.receive)
             finally:
                 job.cancel()
             return JSONResponse(answer.whole(tokens, reason))
@@ -115,17 +115,19 @@ class Service:
 
     def _job(self, prepared: Prepared, box: Mailbox, began: float) -> Job:
         deadline = began + self._settings.seconds
-        return Job(prepared.prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, begun=began)
+        prompt = prepared.prompt
+        skipped = sum(layout.skipped for layout in prompt.layouts)
+        told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
+        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
             self._preparing = anyio.CapacityLimiter(PREPARING)
         return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
 
-    async def _collect(self, prepared: Prepared, job: Job, box: Mailbox) -> tuple[list[Chosen], str]:
+    async def _collect(self, box: Mailbox) -> tuple[list[Chosen], str]:
         """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
         event = await box.take()
-        self._count(prepared, job, event)
         return list(event.tokens), _reason(event, self._settings)
 
     async def _events(self, answer: answers.Answer, prepared: Prepared, box: Mailbox) -> AsyncGenerator[bytes, None]:
@@ -135,7 +137,6 @@ class Service:
             event = await box.take()
             if not event.last and (event.piece or event.tokens):
                 yield answers.event(answer.chunk(event.piece, event.tokens, None))
-        self._count(prepared, answer.job, event)
         try:
             reason = _reason(event, self._settings)
         except RefusedError as error:
@@ -145,11 +146,6 @@ class Service:
         if prepared.asked.usage:
             yield answers.event(answer.usage_chunk())
         yield answers.DONE
-
-    def _count(self, prepared: Prepared, job: Job, event: Event) -> None:
-        prompt, reason = prepared.prompt, event.reason or "error"
-        skipped = sum(layout.skipped for layout in prompt.layouts)
-        self.metrics.answer(reason, job.seconds, len(prompt.ids), prompt.visual_tokens, skipped, job.generated)
 
 
 def _reason(event: Event, settings: Settings) -> str:

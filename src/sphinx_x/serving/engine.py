@@ -1,8 +1,8 @@
 """The engine: a thread that owns the model and gives many answers at once (continuous batching).
 
-Between two steps of the answers in progress, one piece of work is done for one of those that are being prepared: one
+Between two steps of the answers in progress, pieces of work are done for those that are being prepared, in turn: one
 image is encoded, or one chunk of a prompt is processed. So a long prompt, or one with many images, delays the others by
-one piece at a time, and answers begin and end without waiting for each other.
+little at a time, and answers begin and end without waiting for each other.
 """
 
 from __future__ import annotations
@@ -113,28 +113,37 @@ class Engine:
 
     @torch.inference_mode()
     def turn(self) -> None:
-        """Do one round: drop what nobody waits for, take on jobs, one step of all answers, one piece of preparation."""
+        """Do one round: drop what nobody waits for, take on jobs, one step of all answers, some preparation."""
         self._drop()
         self._admit()
         self._metrics.load(*self.load)
+        began = time.monotonic()
         if self._running:
             try:
                 self._step()
             except Exception as error:
                 log.exception("a step failed")
                 self._fail_running(error)
-        if self._filling:
-            progress = self._filling.popleft()
-            try:
-                ready = self._prepare(progress)
-            except Exception as error:
-                log.exception("a prompt failed")
-                self._end(progress, Event(error=error))
-                return
-            if ready is None:
-                self._filling.append(progress)
-            else:
-                self._begin(progress, ready)
+        stepped = time.monotonic()
+        end = stepped + self.settings.preparing * (stepped - began)
+        while self._filling:
+            self._prepare_one()
+            if time.monotonic() >= end:
+                break
+
+    def _prepare_one(self) -> None:
+        """Do one piece of work for the request that has waited longest for it."""
+        progress = self._filling.popleft()
+        try:
+            ready = self._prepare(progress)
+        except Exception as error:
+            log.exception("a prompt failed")
+            self._end(progress, Event(error=error))
+            return
+        if ready is None:
+            self._filling.append(progress)
+        else:
+            self._begin(progress, ready)
 
     def _drop(self) -> None:
         now = time.monotonic()
@@ -143,7 +152,7 @@ class Engine:
             for job in gone:
                 self._waiting.remove(job)
         for job in gone:
-            job.emit(Event(reason=_why(job)))
+            self._report(job, Event(reason=_why(job)))
         for progress in [p for p in self._filling if p.job.cancelled.is_set() or now > p.job.deadline]:
             self._filling.remove(progress)
             self._end(progress, Event(reason=_why(progress.job)))
@@ -303,6 +312,10 @@ class Engine:
         if progress.first:
             job.probability = sum(progress.probabilities) / len(progress.ids) if self._watch else None
             job.seconds.decode = time.monotonic() - progress.first
+        self._report(job, event)
+
+    def _report(self, job: Job, event: Event) -> None:
+        self._metrics.answer(job, event.reason or "error")
         job.emit(event)
 
     def _fail_running(self, error: Exception) -> None:
@@ -317,7 +330,7 @@ class Engine:
             jobs = list(self._waiting)
             self._waiting.clear()
         for job in jobs:
-            job.emit(Event(error=error))
+            self._report(job, Event(error=error))
         for progress in (*self._filling, *self._running):
             self._end(progress, Event(error=error))
         self._filling.clear()

@@ -65,6 +65,8 @@ class Job:
         sampling: How the answer is generated.
         emit: Called with each event, in the engine's thread.
         deadline: When the answer is given up, by `time.monotonic`.
+        image_tokens: Number of visual tokens of the prompt.
+        skipped: Number of sub-images that were skipped.
         seconds: What each stage took.
         generated: Number of tokens generated.
         text: The whole answer, once it has ended.
@@ -77,6 +79,8 @@ class Job:
     sampling: Sampling
     emit: Callable[[Event], None]
     deadline: float = float("inf")
+    image_tokens: int = 0
+    skipped: int = 0
     seconds: Seconds = field(default_factory=Seconds)
     generated: int = 0
     text: str = ""

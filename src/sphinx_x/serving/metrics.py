@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from sphinx_x.serving.jobs import Seconds
+from sphinx_x.serving.jobs import Job
 
 STAGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Bounds of the histograms, in seconds."""
@@ -46,15 +46,15 @@ class Metrics:
         """Count a request."""
         self._requests.labels(route, str(status)).inc()
 
-    def answer(self, reason: str, seconds: Seconds, prompt: int, image: int, skipped: int, generated: int) -> None:
+    def answer(self, job: Job, reason: str) -> None:
         """Count an answer that has ended, and record what its stages took."""
         self._ended.labels(reason).inc()
-        self._prompt.inc(prompt)
-        self._image.inc(image)
-        self._skipped.inc(skipped)
-        self._generated.inc(generated)
+        self._prompt.inc(len(job.ids))
+        self._image.inc(job.image_tokens)
+        self._skipped.inc(job.skipped)
+        self._generated.inc(job.generated)
         for name, histogram in self._stages.items():
-            histogram.observe(getattr(seconds, name))
+            histogram.observe(getattr(job.seconds, name))
 
     def cache(self, name: str, hit: bool) -> None:
         """Count a look into a cache (`features`, `prefix`)."""

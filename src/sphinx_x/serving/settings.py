@@ -19,6 +19,8 @@ class Settings:
         queue: Number of requests that may wait beyond those.
         cache_tokens: Number of tokens, rows times the longest, that the answers in progress may hold together.
         chunk: Number of tokens of a prompt that are processed between two steps of the other answers.
+        preparing: Time for the preparation of requests between two steps, in times of a step: where more of it is
+            left, another piece is done. 0 does one piece, which is best for the flow of answers in progress.
         images: Number of images of a request.
         pixels: Number of pixels of an image.
         all_pixels: Number of pixels of all images of a request together.
@@ -45,6 +47,7 @@ class Settings:
     queue: int = 64
     cache_tokens: int = 131_072
     chunk: int = 256
+    preparing: float = 2.0
     images: int = 16
     pixels: int = 50_000_000
     all_pixels: int = 100_000_000

@@ -1,4 +1,4 @@
-"""The public sets that SPHINX-X is trained on (paper, table 9), each as a `Source`; one file a group."""
+"""The public sets that SPHINX-X is trained on (paper, table 9), each as a `Source`; one file for each group."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ SOURCES: dict[str, Source] = {source.name: source for group in GROUPS for source
 
 
 def get_source(name: str) -> Source:
-    """A set by its name; raises `DataError` naming those there are."""
+    """Return a set by its name.
+
+    Raises:
+        DataError: There is no such set; the message lists those that exist.
+    """
     if name not in SOURCES:
         raise DataError(f"{name!r} is not one of {', '.join(SOURCES)}")
     return SOURCES[name]

@@ -17,18 +17,18 @@ KINDS = {
 }
 LONGEST = 60
 SMALLEST = 0.001
-"""Of the width or height of the screenshot."""
+"""Share of the width or height of the screenshot."""
 
 
 def read_seeclick(raw: Raw) -> Iterator[Record]:
-    """One JSON list of `{"img_filename", "url", "elements"}`; one record a screenshot."""
+    """Yield one record for each screenshot of a JSON list of `{"img_filename", "url", "elements"}`."""
     return grouped(raw.json("seeclick_web.json"), "img_filename")
 
 
 def build_seeclick(record: Record, raw: Raw) -> Draft:
-    """Every element once, in an order and in one of four directions that are left to chance (text and point or box).
+    """Ask about every element once, in random order and one of four random directions (text and point or box).
 
-    What several elements of a page are called cannot be looked for: there, only the name is asked for.
+    A name that several elements of a page share cannot be searched for: such elements are only asked for their name.
     """
     left_out: Counter[str] = Counter()
     usable = []
@@ -51,7 +51,7 @@ def build_seeclick(record: Record, raw: Raw) -> Draft:
 
 
 def element_problem(element: Mapping[str, Any]) -> str:
-    """Why an element is left out, as in the preprocessing of SeeClick, or an empty text."""
+    """Return why an element is left out, as in the preprocessing of SeeClick, or an empty text."""
     name, (left, top, right, bottom) = element["instruction"], element["bbox"]
     right, bottom = min(right, 1), min(bottom, 1)
     if min(left, top, right, bottom) < 0 or left > 1 or top > 1:

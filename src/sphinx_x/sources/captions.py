@@ -31,16 +31,16 @@ DETAILED = (
     "Give a detailed account of what this image shows.",
 )
 SHARDS = "[0-9]*.parquet"
-"""What img2dataset writes beside each folder of images: one row an address, with the name of its image."""
+"""What img2dataset writes beside each folder of images: one row per address, with the name of its image."""
 
 
 def read_coco(raw: Raw) -> Iterator[Record]:
-    """COCO's caption annotations, one record an image."""
+    """Yield COCO's caption annotations, one record for each image."""
     return grouped(raw.json("captions_{split}2014.json", "annotations"), "image_id")
 
 
 def build_coco(record: Record, raw: Raw) -> Draft:
-    """All captions of an image, each asked for in other words; those that say the same again are left out."""
+    """Ask for all captions of an image, each with other words; repeated captions are left out."""
     left_out: Counter[str] = Counter()
     captions = list(dict.fromkeys(" ".join(entry["caption"].split()) for entry in record.data))
     left_out["same caption again"] = len(record.data) - len(captions)
@@ -54,7 +54,7 @@ def build_coco(record: Record, raw: Raw) -> Draft:
 
 
 def read_laion(raw: Raw) -> Iterator[Record]:
-    """Rows of link and caption with the name that img2dataset gave the image of that link, None where there is none."""
+    """Yield rows of link and caption with the name that img2dataset gave the link's image, None without one."""
     found = raw.parquet(SHARDS, ["url", "key", "status"])
     names = {row["url"]: row["key"] for row in found if row["status"] == "success"}
     for record in grouped(raw.parquet("{split}-*.parquet", ["link", "caption"]), "link"):
@@ -62,7 +62,7 @@ def read_laion(raw: Raw) -> Iterator[Record]:
 
 
 def build_laion(record: Record, raw: Raw) -> Draft:
-    """The first caption of an image; further ones of the same link are left out."""
+    """Ask for the first caption of an image; further ones of the same link are left out."""
     name, rows = record.data
     if name is None:
         raise DataError("image not downloaded")

@@ -16,13 +16,13 @@ TABLE = "Convert this chart to a table."
 
 
 def read_chartqa(raw: Raw) -> Iterator[Record]:
-    """People's questions and generated ones about one chart."""
+    """Yield human and generated questions about each chart."""
     written, generated = raw.json("{split}_human.json"), raw.json("{split}_augmented.json")
     yield from grouped([*written, *generated], "imgname")
 
 
 def build_chartqa(record: Record, raw: Raw) -> Draft:
-    """The questions about a chart, then its table where the release has it."""
+    """Ask the questions about a chart, then for its table if the release has it."""
     left_out: Counter[str] = Counter()
     turns = short_turns(((entry["query"], entry["label"]) for entry in record.data), left_out)
     table = table_text(raw, PurePosixPath(record.id).stem)
@@ -34,7 +34,7 @@ def build_chartqa(record: Record, raw: Raw) -> Draft:
 
 
 def table_text(raw: Raw, name: str) -> str:
-    """The table of a chart, a line a row, cells divided by ` | `; empty where there is none to be read."""
+    """Return the table of a chart, one row per line, cells separated by ` | `; empty if it cannot be read."""
     found = raw.files(f"{{split}}/tables/{name}.csv")
     if len(found) != 1:
         return ""
@@ -48,7 +48,7 @@ def table_text(raw: Raw, name: str) -> str:
 
 
 def read_dvqa(raw: Raw) -> Iterator[Record]:
-    """All questions about one bar chart."""
+    """Yield all questions about each bar chart."""
     yield from grouped(raw.json("{split}_qa.json"), "image")
 
 

@@ -19,7 +19,7 @@ IMAGES = "{split}/n????????/*.JPEG"
 
 
 def read_imagenet(raw: Raw) -> Iterator[Record]:
-    """The images in a folder per class, with the first name of their class and the names of all."""
+    """Yield the images in a folder per class, with the first name of their class and the names of all."""
     names = {}
     for line in raw.file(MAPPING).read_text(encoding="utf-8").splitlines():
         folder, _, synonyms = line.strip().partition(" ")
@@ -30,7 +30,7 @@ def read_imagenet(raw: Raw) -> Iterator[Record]:
 
 
 def build_imagenet(record: Record, raw: Raw) -> Draft:
-    """Half of the images are asked about openly, the others with three wrong names; both would give it away."""
+    """Ask about half of the images openly, and about the others with three wrong names; both would tell."""
     path, name, everything = record.data
     if not name:
         raise DataError(f"no name for the class: {path.parent.name}")

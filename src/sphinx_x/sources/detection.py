@@ -101,7 +101,14 @@ def everything(places: Mapping[str, list[Sequence[float]]]) -> list[str | Part]:
 
 
 def read_coco(pattern: str, raw: Raw, lower: bool = False, closed: bool = False) -> Iterator[Record]:
-    """Images with their boxes; lower: names are in title case; closed: every object of every class is boxed."""
+    """Yield images with their boxes.
+
+    Args:
+        pattern: The annotation file.
+        raw: The release.
+        lower: Whether names are in title case and are lowered.
+        closed: Whether every object of every class is boxed.
+    """
     content = raw.json(pattern)
     names = {entry["id"]: spoken(entry["name"], lower) for entry in content["categories"]}
     for record in coco_records(content):
@@ -214,7 +221,7 @@ SOURCES = (
         read=partial(read_coco, LVIS),
         build=build_coco,
         note="Images are those of COCO 2017: train2017 and val2017 are both needed (--images). Classes that are not "
-        "boxed exhaustively in an image are not asked about there; classes checked to be absent now and then are.",
+        "boxed exhaustively in an image are not asked about there; classes verified to be absent sometimes are.",
     ),
     Source(
         name="objects365",
@@ -233,7 +240,7 @@ SOURCES = (
         read=partial(read_coco, OBJECTS, lower=True, closed=True),
         build=build_coco,
         note="The JSON file of the training part is read as a whole and takes tens of gigabytes of memory. Misspelt "
-        "names are put right; the classes `Other ...` and `French` are not asked about.",
+        "names are corrected; the classes `Other ...` and `French` are not asked about.",
     ),
     Source(
         name="v3det",
@@ -251,7 +258,7 @@ SOURCES = (
         prompts=DETECT,
         read=partial(read_coco, V3DET),
         build=build_coco,
-        note="Classes lie above one another in a tree, so none is taken to be absent.",
+        note="Classes form a tree, so none is assumed to be absent.",
     ),
     Source(
         name="openimages",

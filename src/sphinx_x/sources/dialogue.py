@@ -102,7 +102,7 @@ def short(question: str) -> str:
 
 
 def multiple_choice(question: str, options: Sequence[str], correct: int) -> tuple[str, str]:
-    """A question with lettered options, and the letter of the right one (its place among them, from 0)."""
+    """Return a question with lettered options, and the letter of the right one (`correct` counts from 0)."""
     if not 0 <= correct < len(options) <= len(LETTERS):
         raise DataError("the right option is not among the options")
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
@@ -110,17 +110,17 @@ def multiple_choice(question: str, options: Sequence[str], correct: int) -> tupl
 
 
 def pick(options: Sequence[str], key: str) -> str:
-    """One of several wordings, always the same for the same key."""
+    """Return one of several wordings, always the same for the same key."""
     return options[int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % len(options)]
 
 
 def rng_of(key: str) -> random.Random:
-    """A source of chance that depends on `key` alone."""
+    """Return a random generator that depends on `key` alone."""
     return random.Random(key)
 
 
 def listing(items: Sequence[Content]) -> list[str | Part]:
-    """The same of items that hold parts: one list to say."""
+    """Join items that hold parts into one list of content: `a, b and c`."""
     said: list[str | Part] = []
     for number, item in enumerate(items):
         if number:

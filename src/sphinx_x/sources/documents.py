@@ -48,12 +48,12 @@ DRAWN = (
 
 
 def read_pages(raw: Raw, pattern: str, image: str) -> Iterator[Record]:
-    """Questions of the DocVQA challenges; `image`: the field that names the page."""
+    """Yield questions of the DocVQA challenges; `image` is the field that names the page."""
     return grouped(raw.json(pattern, "data"), image)
 
 
 def build_page(record: Record, raw: Raw) -> Draft:
-    """The first of the answers given; the others are spellings of it. The record's id is the name of the image."""
+    """Give the first of the answers; the others are spellings of it. The record's id is the name of the image."""
     left_out: Counter[str] = Counter()
     pairs = [(entry["question"], answer_of((entry["answers"] or [""])[0], entry["answers"])) for entry in record.data]
     picture = raw.picture(record.id.rsplit("/", 1)[-1])  # downloads differ in their folders
@@ -61,12 +61,12 @@ def build_page(record: Record, raw: Raw) -> Draft:
 
 
 def read_visualmrc(raw: Raw) -> Iterator[Record]:
-    """One line a web page."""
+    """Yield one web page per line."""
     return grouped(raw.jsonl("data/{split}.jsonl"), "id")
 
 
 def build_visualmrc(record: Record, raw: Raw) -> Draft:
-    """Answers are sentences in the annotators' own words."""
+    """Answer in sentences, which are the annotators' own words."""
     left_out: Counter[str] = Counter()
     turns = []
     for pair in (pair for page in record.data for pair in page["qa_data"]):
@@ -79,12 +79,12 @@ def build_visualmrc(record: Record, raw: Raw) -> Draft:
 
 
 def read_due(raw: Raw, folder: str) -> Iterator[Record]:
-    """Documents of the DUE benchmark, one line each. folder: that of the set in the archive."""
+    """Yield documents of the DUE benchmark, one per line; `folder` is that of the set in the archive."""
     return grouped(raw.jsonl(folder + "/{split}/document.jsonl"), "name")
 
 
 def build_keys(record: Record, raw: Raw, keys: tuple[str, ...]) -> Draft:
-    """A question for every key that a document of this set may have; `None` where this one has no value for it."""
+    """Ask for every key that documents of this set may have; the answer is `None` if this one has no value for it."""
     left_out: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
     for annotation in (annotation for document in record.data for annotation in document["annotations"]):
@@ -105,19 +105,19 @@ def build_keys(record: Record, raw: Raw, keys: tuple[str, ...]) -> Draft:
 
 
 def read_wikitablequestions(raw: Raw) -> Iterator[Record]:
-    """Questions in lines of tab-separated fields, in which quotation marks mean nothing; one record a table."""
+    """Yield one record for each table, from lines of tab-separated fields in which quotation marks mean nothing."""
     return grouped(wikitable_questions(raw.file("data/{split}ing.tsv")), "context")
 
 
 def wikitable_questions(path: Path) -> Iterator[dict[str, str]]:
-    """The lines of a file of questions, by column."""
+    """Yield the lines of a file of questions, by column."""
     with path.open(encoding="utf-8", newline="\n") as file:
         columns, *rows = (line.rstrip("\r\n").split("\t") for line in file)
     return (dict(zip(columns, row, strict=False)) for row in rows)
 
 
 def build_wikitablequestions(record: Record, raw: Raw) -> Draft:
-    """Several answers are separated by commas. The record's id is the name of the table."""
+    """Join several answers with commas. The record's id is the name of the table."""
     left_out: Counter[str] = Counter()
     turns = []
     for entry in record.data:
@@ -140,17 +140,17 @@ def draw_wikitable(path: Path) -> bytes:
 
 
 def wikitable_values(field: str) -> list[str]:
-    """The values of an answer."""
+    """Return the values of an answer."""
     return [wikitable_text(value) for value in field.split("|")]
 
 
 def wikitable_text(text: str) -> str:
-    """A field of a TSV file of WikiTableQuestions, whose README has the escapes."""
+    """Return a field of a TSV file of WikiTableQuestions without the escapes that its README describes."""
     return re.sub(r"\\([np\\])", lambda escape: {"n": " ", "p": "|"}.get(escape[1], escape[1]), text)
 
 
 def read_tabfact(raw: Raw) -> Iterator[Record]:
-    """Statements of both rounds of collection (a few tables are in both), for the tables of the split."""
+    """Yield statements of both rounds of collection (a few tables are in both) for the tables of the split."""
     tables: dict[str, list] = {}
     for part in ("r1", "r2"):
         for table, entry in raw.json(f"collected_data/{part}_training_all.json").items():
@@ -160,7 +160,7 @@ def read_tabfact(raw: Raw) -> Iterator[Record]:
 
 
 def build_tabfact(record: Record, raw: Raw) -> Draft:
-    """Whether statements about a table are true. The record's id is the name of the table."""
+    """Ask whether statements about a table are true. The record's id is the name of the table."""
     left_out: Counter[str] = Counter()
     turns = []
     for statements, labels, _ in record.data:
@@ -185,7 +185,7 @@ def draw_tabfact(path: Path, caption: str) -> bytes:
 def _challenge(
     name: str, title: str, files: tuple[Expected, ...], image: str, count: dict[str, int], layout: str, licence: str
 ) -> Source:
-    """A set of the DocVQA challenges; the first of its files has the questions."""
+    """Return a set of the DocVQA challenges; the first of its files has the questions."""
     return Source(
         name=name,
         title=title,
@@ -204,7 +204,7 @@ def _challenge(
 
 
 def _due(name: str, title: str, folder: str, keys: tuple[str, ...], count: dict[str, int], licence: str) -> Source:
-    """A set of the DUE benchmark whose documents have values for keys."""
+    """Return a set of the DUE benchmark whose documents have values for keys."""
     return Source(
         name=name,
         title=title,

@@ -273,7 +273,7 @@ EVERY_SPLIT: dict[str, int] = dict.fromkeys(("train", "val", "test"), 31_783)
 REFER = "lichengunc/refer README.md and refer.py"
 REFER_NOTE = (
     "Images are those of COCO 2014 (train2014). Validation and test images of RefCOCOg are in the training parts of "
-    "RefCOCO and RefCOCO+, and the other way round; all of them are in COCO's training part."
+    "RefCOCO and RefCOCO+, and vice versa; all of them are in COCO's training part."
 )
 
 

@@ -1,4 +1,4 @@
-"""Visual instructions in LLaVA's conversation form: LLaVA, LVIS-Instruct4V and LLaVAR."""
+"""Visual instructions in LLaVA's conversation format: LLaVA, LVIS-Instruct4V and LLaVAR."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sphinx_x.sources.base import Draft, Expected, Malformed, Raw, Record, Sourc
 from sphinx_x.sources.dialogue import dialogue
 
 COCO_END = 600_000
-"""Above the number of every COCO image; LLaVAR's images have made-up COCO names with larger numbers."""
+"""Greater than the number of any COCO image; LLaVAR's images have invented COCO names with larger numbers."""
 
 
 def paired(said: Sequence[str], left_out: Counter[str]) -> list[tuple[str, str]]:
-    """Texts of two speakers in turn -> questions with their answers; a last question without an answer is left out."""
+    """Pair the texts of two speakers as questions and answers; a last question without an answer is left out."""
     left_out["question without answer"] += len(said) % 2
     return list(zip(said[::2], said[1::2], strict=False))
 
 
 def turns_of(conversation: Sequence[Mapping[str, Any]], left_out: Counter[str]) -> list[tuple[str, str]]:
-    """Questions and answers of a list of `{"from": "human" or "gpt", "value": text}`."""
+    """Return the questions and answers of a list of `{"from": "human" or "gpt", "value": text}`."""
     said = [turn["value"] for turn in conversation]
     if [turn["from"] for turn in conversation] != (["human", "gpt"] * len(said))[: len(said)]:
         raise DataError("speakers do not take turns")
@@ -31,12 +31,12 @@ def turns_of(conversation: Sequence[Mapping[str, Any]], left_out: Counter[str]) 
 
 
 def read_conversations(pattern: str, raw: Raw) -> Iterator[Record]:
-    """One JSON list of `{"id", "image", "conversations"}`; one record an image."""
+    """Yield one record for each image of a JSON list of `{"id", "image", "conversations"}`."""
     return grouped(raw.json(pattern), "image")
 
 
 def build_conversations(record: Record, raw: Raw) -> Draft:
-    """All conversations about one image, one after the other; the image comes first, as LLaVA's own code has it."""
+    """Join all conversations about one image; the image comes first, as in LLaVA's own code."""
     left_out: Counter[str] = Counter()
     turns: dict[str, str] = {}
     for entry in record.data:
@@ -48,7 +48,7 @@ def build_conversations(record: Record, raw: Raw) -> Draft:
 
 
 def read_llavar(raw: Raw) -> Iterator[Record]:
-    """LLaVAR's own records; LLaVA's, which its file repeats, are only counted, with the first of them."""
+    """Yield LLaVAR's own records; LLaVA's, which its file repeats, are only counted, with the first of them."""
     entries = raw.json("llava_instruct_150k_llavar_*k.json")
     own = [entry for entry in entries if not _of_llava(entry)]
     repeated = len(entries) - len(own)
@@ -67,7 +67,7 @@ def _of_llava(entry: Any) -> bool:
 
 
 def build_llavar(record: Record, raw: Raw) -> Draft:
-    """As `build_conversations`, with the number of LLaVA's records that were passed over."""
+    """Do as `build_conversations`, and count LLaVA's records that were passed over."""
     entries, repeated = record.data
     draft = build_conversations(Record(record.id, entries), raw)
     draft.left_out["record of LLaVA-Instruct-150K"] = repeated
@@ -133,7 +133,7 @@ SOURCES = (
         prompts=("{}",),
         read=read_llavar,
         build=build_llavar,
-        note="Of the two instruction files, 16k or 20k, the one that is there is read. LLaVA's 158,000 records, which "
+        note="Whichever of the two instruction files, 16k or 20k, exists is read. LLaVA's 158,000 records, which "
         "come first in both, are left out: take them from `llava`. chat_llavar.json (pre-training) is not used.",
     ),
 )

@@ -42,7 +42,7 @@ Region = tuple[str, Box]
 
 
 def read_pages(raw: Raw, pattern: str) -> Iterator[Record]:
-    """COCO JSON of the one file of this pattern; one record an image, with its annotations and all classes."""
+    """Yield one record for each image of the COCO JSON file, with its annotations and all classes."""
     content = raw.json(pattern)
     names = {entry["id"]: spoken(entry["name"]) for entry in content["categories"]}
     classes = [spoken(entry["name"]) for entry in content["categories"] if not entry["name"].startswith("_")]
@@ -56,7 +56,7 @@ def read_pages(raw: Raw, pattern: str) -> Iterator[Record]:
 
 
 def build_page(record: Record, raw: Raw, folder: str) -> Draft:
-    """The regions of a page in pixels, asked about by class."""
+    """Ask about the regions of a page, by class."""
     left_out: Counter[str] = Counter()
     regions, picture = page_of(record, raw, folder, left_out)
     turns = layout_turns(regions, record.data["classes"], record.id, left_out)
@@ -130,7 +130,7 @@ UNCOUNTED = {"text": "text block", "code": "code block"}
 
 
 def counted(places: dict[str, list[Box]]) -> list:
-    """`There are seven text blocks[...], two figures[...] and one title[...] in the image.`, commonest class first."""
+    """Return `There are seven text blocks[...], two figures[...] and one title[...] in the image.`, commonest first."""
     order = sorted(places.items(), key=lambda item: -len(item[1]))
     groups = []
     for name, found in order:
@@ -155,7 +155,7 @@ NEAR_X, NEAR_Y = 15, 16
 
 
 def read_docbank(raw: Raw) -> Iterator[Record]:
-    """The pages that the index of the split lists; one record a page, with the path of its tokens."""
+    """Yield one record for each page in the split's index, with the path of its tokens."""
     for name in raw.file("500K_{split}.txt").read_text(encoding="utf-8").split():
         stem = name.removesuffix(".txt")
         try:
@@ -165,7 +165,7 @@ def read_docbank(raw: Raw) -> Iterator[Record]:
 
 
 def build_docbank(record: Record, raw: Raw) -> Draft:
-    """Tokens of one label that are near each other are one region."""
+    """Ask about regions, which are tokens of one label that are near each other."""
     left_out: Counter[str] = Counter()
     tokens = read_tokens(record.data, left_out)
     regions = within(blocks(tokens), 1000, 1000, left_out)
@@ -231,7 +231,7 @@ SOURCES = (
             "creative-graphic-design/huggingface-datasets_PubLayNet PubLayNet.py"
         ),
         prompts=PROMPTS,
-        note="The test split has no public annotations. train.json is read at once and wants much memory.",
+        note="The test split has no public annotations. train.json is read at once and needs much memory.",
         **_coco("{split}.json", "{split}"),
     ),
     Source(
@@ -297,8 +297,9 @@ SOURCES = (
         ),
         prompts=PROMPTS,
         note=(
-            "Wants the index files of the repository's folder indexed_files, so that no page of another split gets in. "
-            "MSCOCO_Format_Annotation.zip is not read: its classes do not match the set, as VGT's authors report."
+            "Needs the index files of the repository's folder indexed_files, so that no page of another split is "
+            "included. MSCOCO_Format_Annotation.zip is not read: its classes do not match the set, as VGT's authors "
+            "report."
         ),
         read=read_docbank,
         build=build_docbank,

@@ -1,4 +1,4 @@
-"""Names of classes, written as releases write them, said as people say them: also in the plural, and as not there."""
+"""Names of classes, from what releases write to what people say, also in the plural and for what is not there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MISSPELT = {
     "table tennis": "table tennis ball",
     "formula 1": "Formula 1 car",
 }
-"""Names of Objects365 that are no good English, in lower case, and what is meant."""
+"""Names of Objects365 that are not good English, in lower case, and what they mean."""
 
 PLURALS = {
     "person": "people",
@@ -66,7 +66,12 @@ MEN = re.compile(r"(?<!hu)(?<!otto)(?<!ger)(?<!talis)(?<!cai)(?<!ro)man$")
 
 
 def spoken(name: str, lower: bool = False) -> str:
-    """The name of a class as it is said, "" where it says nothing; lower: it is in title case (abbreviations stay)."""
+    """Return the name of a class as people say it, "" if it says nothing.
+
+    Args:
+        name: As the release writes it.
+        lower: Whether it is in title case and is lowered (abbreviations stay).
+    """
     words = ["TV" if word == "tv" else word for word in name.replace("_", " ").split()]
     if lower:
         joined = " ".join(words).lower()
@@ -79,7 +84,7 @@ def spoken(name: str, lower: bool = False) -> str:
 
 
 def plural(name: str) -> str:
-    """Several of a class, as in `traffic lights`; names that are plural already, or cannot be counted, stay."""
+    """Return the plural of a class, such as `traffic lights`; plurals and uncountable nouns stay."""
     if " or " in name:
         return " or ".join(map(plural, name.split(" or ")))
     for mark in (" (", " of ", " with ", " in "):
@@ -105,6 +110,6 @@ def _plural_word(word: str) -> str:
 
 
 def not_there(name: str) -> str:
-    """What is said where an image has nothing of a class."""
+    """Return what is said if an image has nothing of a class."""
     several = name.endswith("s") and name.split()[-1] not in UNCHANGED and plural(name) == name
     return f"There {'are' if several else 'is'} no {name} in the image."

@@ -17,16 +17,23 @@ from sphinx_x.sources.names import spoken
 
 FIND_POINTS = "Detect the key points of the {} in the region {}."
 MAX_POINTS = 68
-"""Key points that are asked for in one image, at most, though always those of one object: a face has as many."""
+"""Largest number of key points asked for in one image, except that one object is always complete: a face has as many.
+"""
 
 COCO_POSE = "person_keypoints_{split}2017.json"
 UNIKPT = "unikpt_training_annotations.json"
 SEEN, LABELLED = 2, 1
-"""What COCO says of a key point: to be seen, or labelled though something hides it; 0 is not labelled."""
+"""COCO's visibility of a key point: visible, or labelled although something hides it; 0 is not labelled."""
 
 
 def read_key_points(pattern: str, raw: Raw, least: int = SEEN) -> Iterator[Record]:
-    """Images of a COCO JSON file with the objects in them; least: how far a key point must be visible to be told."""
+    """Yield the images of a COCO JSON file with their objects.
+
+    Args:
+        pattern: The file.
+        raw: The release.
+        least: Least visibility of a key point that is told.
+    """
     content = raw.json(pattern)
     kinds = {entry["id"]: (spoken(entry["name"]), entry["keypoints"]) for entry in content["categories"]}
     for record in coco_records(content):
@@ -37,7 +44,7 @@ def read_key_points(pattern: str, raw: Raw, least: int = SEEN) -> Iterator[Recor
 
 
 def build_key_points(record: Record, raw: Raw) -> Draft:
-    """For every object, the largest first: its box is given, its key points are asked for."""
+    """Give each object's box and ask for its key points, largest object first."""
     image, objects, kinds, least = record.data
     left_out: Counter[str] = Counter()
     usable = []
@@ -69,7 +76,7 @@ def build_key_points(record: Record, raw: Raw) -> Draft:
 def _key_points(
     numbers: Sequence[float], names: Sequence[str], image: dict[str, Any], least: int, left_out: Counter[str]
 ) -> list[tuple[str, tuple[float, float]]]:
-    """Names and places of the key points of an object, given as x, y and visibility of each in turn."""
+    """Return names and places of an object's key points, given as a flat list of x, y and visibility."""
     triples = list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
     found = []
     if any(v > 0 for _, _, v in triples[len(names) :]):
@@ -87,7 +94,7 @@ def _key_points(
 
 
 def _told(found: Sequence[tuple[str, tuple[float, float]]]) -> list[str | Part]:
-    """`nose[...], left eye[...]`."""
+    """Return `nose[...], left eye[...]`."""
     parts: list[str | Part] = []
     for name, place in found:
         parts += [f", {name}" if parts else name, point(place)]
@@ -111,8 +118,8 @@ SOURCES = (
         prompts=(FIND_POINTS,),
         read=partial(read_key_points, COCO_POSE),
         build=build_key_points,
-        note="Key points that are labelled though hidden are not told. People without key points (small ones, crowds) "
-        "are left out.",
+        note="Key points that are labelled although hidden are left out. People without key points (small ones, "
+        "crowds) are left out.",
     ),
     Source(
         name="unipose",
@@ -132,6 +139,6 @@ SOURCES = (
         read=partial(read_key_points, UNIKPT, least=LABELLED),
         build=build_key_points,
         note="The release names images without saying which of the 13 sets they are from, and some names occur in "
-        "several: those are set aside. The sets do not agree on what visible means, so all that is labelled is told.",
+        "several: those are set aside. The sets do not agree on what visible means, so all labelled points are given.",
     ),
 )

@@ -18,14 +18,14 @@ from sphinx_x.sources.dialogue import LETTER, LETTERS, dialogue, multiple_choice
 
 PROMPT = "{}\nA. {}\nB. {}\n...\n" + LETTER
 NO_OPTION = "{}"
-"""What AI2D writes where an option is missing."""
+"""What AI2D writes for a missing option."""
 
 Label = tuple[Box, str]
-"""A box of a diagram, (x1, y1, x2, y2), and the letter to be written over it."""
+"""A box of a diagram, (x1, y1, x2, y2), and the letter to write over it."""
 
 
 def read_ai2d(raw: Raw) -> Iterator[Record]:
-    """Questions about a diagram, and, as a second record, those about the diagram with letters for its texts."""
+    """Yield questions about a diagram and, as a second record, those about it with letters for its texts."""
     if raw.split not in ("train", "test"):
         raise DataError(f"{raw.root}: AI2D has the splits train and test, not {raw.split}")
     held_out = set(raw.file("ai2d_test_ids.csv").read_text(encoding="utf-8").split())
@@ -48,7 +48,7 @@ def read_ai2d(raw: Raw) -> Iterator[Record]:
 
 
 def build_ai2d(record: Record, raw: Raw) -> Draft:
-    """Question after question about a diagram; where they name letters, these are written over its texts."""
+    """Ask the questions about a diagram; if they name letters, these are written over its texts."""
     name, asked, lettered = record.data
     left_out: Counter[str] = Counter()
     turns = []
@@ -67,7 +67,7 @@ def build_ai2d(record: Record, raw: Raw) -> Draft:
 
 
 def labels_of(annotations: Path) -> list[Label]:
-    """The boxes of a diagram's texts, and the letters that stand for them."""
+    """Return the boxes of a diagram's texts, and the letters that stand for them."""
     labels = []
     for text in load_json(annotations, "text").values():
         corners = [(float(x), float(y)) for x, y in text["rectangle"]]
@@ -78,7 +78,7 @@ def labels_of(annotations: Path) -> list[Label]:
 
 
 def lettered_picture(path: Path, labels: Sequence[Label]) -> bytes:
-    """A diagram with white boxes over its texts and a letter in each, as PNG."""
+    """Return a diagram with white boxes over its texts and a letter in each, as PNG."""
     image = open_image(path)
     draw = ImageDraw.Draw(image)
     for box, letter in labels:
@@ -91,7 +91,7 @@ def lettered_picture(path: Path, labels: Sequence[Label]) -> bytes:
 
 
 def read_geometry3k(raw: Raw) -> Iterator[Record]:
-    """Every problem has a folder; its file is read in `build_geometry3k`."""
+    """Yield the folder of each problem; its file is read in `build_geometry3k`."""
     paths = raw.files("{split}/*/data.json")
     if not paths:
         raise DataError(f"file missing: {raw.split}/*/data.json in {raw.root}")
@@ -100,7 +100,7 @@ def read_geometry3k(raw: Raw) -> Iterator[Record]:
 
 
 def build_geometry3k(record: Record, raw: Raw) -> Draft:
-    """A problem with its four choices in the release's order."""
+    """Ask a problem with its four choices in the release's order."""
     problem = load_json(record.data)
     text = problem["annotat_text"].strip() or problem["problem_text"].strip()
     if not text:
@@ -135,8 +135,8 @@ SOURCES = (
         prompts=(PROMPT,),
         read=read_ai2d,
         build=build_ai2d,
-        note="Options keep their order, in which the right one varies. Questions with `abcLabel` speak of letters that "
-        "are not in the image files: as for the benchmark, these are drawn over the texts, and such images go into "
+        note="Options keep their order, in which the right one varies. Questions with `abcLabel` refer to letters "
+        "that are not in the image files: as in the benchmark, these are drawn over the texts, and such images go into "
         "the shards. Categories, arrows and blobs are not used.",
     ),
     Source(

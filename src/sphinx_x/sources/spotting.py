@@ -49,7 +49,7 @@ Entries = Iterator[SpottedWord | str]
 
 
 def read_files(raw: Raw, pattern: str, prefix: str) -> Iterator[Record]:
-    """The annotation files of this pattern; one record an image, called as the file without its prefix."""
+    """Yield one record for each annotation file, named like the file without its prefix."""
     if raw.split != "train":
         raise DataError(f"split {raw.split!r} is not read, only 'train'")
     found = raw.files(pattern)
@@ -147,7 +147,7 @@ FOCUSED = re.compile(r'(-?\d+),?\s+(-?\d+),?\s+(-?\d+),?\s+(-?\d+),?\s+"(.*)"\s*
 
 
 def parse_icdar2013(path: Path) -> Entries:
-    """Lines of `left top right bottom "transcription"`, with a backslash before quotes and backslashes in it."""
+    """Read lines of `left top right bottom "transcription"`, with backslash escapes for quotes and backslashes."""
     for line in _lines(path):
         found = FOCUSED.fullmatch(line)
         if not found:
@@ -159,7 +159,7 @@ def parse_icdar2013(path: Path) -> Entries:
 
 
 def parse_icdar2015(path: Path) -> Entries:
-    """Lines of `x1,y1,x2,y2,x3,y3,x4,y4,transcription`; all behind the eighth comma is transcription."""
+    """Read lines of `x1,y1,x2,y2,x3,y3,x4,y4,transcription`; the transcription may contain commas."""
     for line in _lines(path):
         *numbers, text = line.split(",", 8)
         try:
@@ -171,7 +171,7 @@ def parse_icdar2015(path: Path) -> Entries:
 
 
 def parse_ctw1500(path: Path) -> Entries:
-    """XML: boxes with a `label`, and 14 corners in `segs`."""
+    """Read XML: boxes with a `label`, and 14 corners in `segs`."""
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
@@ -189,7 +189,7 @@ POLYGON = re.compile(r"x: \[\[(.*?)\]\],\s*y: \[\[(.*?)\]\],\s*ornt: \[.*?\],\s*
 
 
 def parse_totaltext(path: Path) -> Entries:
-    """Entries of `x: [[...]], y: [[...]], ornt: [u'c'], transcriptions: [u'...']`, long ones over several lines."""
+    """Read entries of `x: [[...]], y: [[...]], ornt: [u'c'], transcriptions: [u'...']`, on one or more lines."""
     for entry in re.split(r"^(?=\s*x:)", path.read_text(encoding="utf-8-sig"), flags=re.MULTILINE):
         if not entry.strip():
             continue
@@ -207,7 +207,11 @@ def parse_totaltext(path: Path) -> Entries:
 
 
 def _pairs(numbers: Sequence[str], count: int) -> list[tuple[float, float]]:
-    """Numbers in turn across and down -> corners; `ValueError` unless there are `count`."""
+    """Return alternating x and y as corners.
+
+    Raises:
+        ValueError: There are not `count` of them.
+    """
     values = [float(number) for number in numbers]
     if len(values) != 2 * count:
         raise ValueError

@@ -10,13 +10,13 @@ from sphinx_x.sources.base import TASKS, UNVERIFIED, Source
 
 
 def counted(source: Source) -> str:
-    """How many raw records the release has, per split."""
+    """Return how many raw records the release has, per split."""
     parts = [f"{split} {count:,}" for split, count in source.count.items()]
     return f"{', '.join(parts)} {source.unit}" if parts else "not known"
 
 
 def short_table() -> None:
-    """Name, task, size and licence of every set on the terminal."""
+    """Print name, task, size and licence of every set."""
     table = Table("name", "set", "task", "the release holds", "licence", "layout")
     for source in SOURCES.values():
         layout = "in part" if UNVERIFIED in source.layout else "cited"
@@ -26,7 +26,7 @@ def short_table() -> None:
 
 
 def details(source: Source) -> str:
-    """All facts about one set, as text."""
+    """Return all facts about one set, as text."""
     lines = [f"{source.title} ({source.name})", f"task      {source.task}", f"home      {source.home}"]
     lines += [f"licence   {source.licence}", f"holds     {counted(source)}"]
     for number, file in enumerate(source.files):
@@ -42,18 +42,18 @@ def details(source: Source) -> str:
 
 
 def _anchor(source: Source) -> str:
-    """Where the heading of a set is reached in a page, as Markdown readers make it."""
+    """Return the anchor of a set's heading in a page, as Markdown readers form it."""
     heading = f"{source.name}: {source.title}".lower()
     return "".join(c for c in heading.replace(" ", "-") if c.isalnum() or c in "-_")
 
 
 def as_markdown() -> str:
-    """All facts about all sets, by task."""
+    """Return all facts about all sets, by task."""
     lines = [
         "# Public sets",
         "",
         "What `sphinx-x data convert NAME RAW -o OUT` reads. `sphinx-x data sources --markdown` prints this page.",
-        "The layout of a release was taken from what is cited; where nothing could be cited it says so.",
+        "The layout of each release was taken from what is cited; `layout unverified` means that nothing was found.",
         "",
         "| name | set | task | the release holds |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""A table of text -> its picture: ruled cells, a grey heading in bold, long cells wrapped, a caption above."""
+"""A picture of a table of text: ruled cells, a grey heading in bold, long cells wrapped, a caption above."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from PIL import Image, ImageDraw, ImageFont
 from sphinx_x.errors import DataError, needs_extra
 
 SIZE, LINE, PADDING = 16, 20, 6
-"""Of the letters, from line to line, and around the text of a cell; in pixels."""
+"""Font size, line height, and the space around the text of a cell, in pixels."""
 ROOM = 1000
-"""What the text of all columns may take in width; a table of 30 rows is then about square, as models see pictures."""
+"""Largest width of the text of all columns; a table of 30 rows is then about square, as models see pictures."""
 NARROWEST = 32
 MAX_HEIGHT = 4096
 INK, RULE, HEADING, PAPER = "black", "#a2a9b1", "#eaecf0", "white"
 
 
 def draw_table(rows: Sequence[Sequence[str]], caption: str = "") -> bytes:
-    """The PNG of a table whose first row is its heading; short rows are filled up with empty cells.
+    """Return the PNG of a table whose first row is its heading; short rows are filled with empty cells.
 
-    Raises `DataError` where it is empty, has so many columns that some would be too narrow, or is too high.
+    Raises:
+        DataError: It is empty, has so many columns that some would be too narrow, or is too high.
     """
     count = max(map(len, rows), default=0)
     if not count:
@@ -58,7 +59,7 @@ def draw_table(rows: Sequence[Sequence[str]], caption: str = "") -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def drawable(char: str) -> bool:
-    """Whether the font has this character; others are drawn as a box, as a browser does."""
+    """Return whether the font has this character; others are drawn as a box, as in a browser."""
     font = _font(False)
     return char.isspace() or _shape(font, char) != _shape(font, "\uffff")
 
@@ -70,7 +71,7 @@ def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple:
 
 @functools.cache
 def _font(bold: bool) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans as matplotlib ships it: the same everywhere, and with more letters than Pillow's own font."""
+    """Return DejaVu Sans as matplotlib ships it: the same everywhere, and with more letters than Pillow's own font."""
     with needs_extra("data", "drawing tables"):
         from matplotlib import get_data_path  # only those who draw tables wait for it
 
@@ -79,12 +80,12 @@ def _font(bold: bool) -> ImageFont.FreeTypeFont:
 
 
 def _natural(text: str, bold: bool) -> int:
-    """The width of a text that is not wrapped."""
+    """Return the width of an unwrapped text."""
     return math.ceil(max(_font(bold).getlength(" ".join(line.split())) for line in text.split("\n")))
 
 
 def _widths(natural: Sequence[int]) -> list[int]:
-    """Every column as wide as its text; where that is more than there is room, the widest are cut to one width."""
+    """Return the widths of columns: those of their texts or, without enough room, the widest cut to one width."""
     room, widths = ROOM, [0] * len(natural)
     for rank, column in enumerate(sorted(range(len(natural)), key=natural.__getitem__)):
         widths[column] = min(natural[column], room // (len(natural) - rank))
@@ -95,7 +96,7 @@ def _widths(natural: Sequence[int]) -> list[int]:
 
 
 def _wrapped(text: str, width: int, bold: bool) -> list[str]:
-    """The lines of a cell; a word that is too long for a line is broken."""
+    """Return the lines of a cell; a word that is too long for a line is broken."""
     font, lines = _font(bold), []
     for paragraph in text.split("\n"):
         line = ""

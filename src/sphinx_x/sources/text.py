@@ -18,13 +18,13 @@ OPENORCA = "*-Augmented.parquet"
 
 
 def read_list(pattern: str, raw: Raw) -> Iterator[Record]:
-    """One JSON list; its entries are named by their place."""
+    """Yield the entries of one JSON list, named by their index."""
     for number, entry in enumerate(raw.json(pattern)):
         yield Record(str(number), entry)
 
 
 def build_pair(question: str, answer: str, record: Record, raw: Raw) -> Draft:
-    """One question and one answer, from the fields of these names."""
+    """Return one question and one answer, from the fields of these names."""
     return Draft(dialogue([(record.data[question], record.data[answer])], images=0))
 
 
@@ -36,42 +36,42 @@ def _files(pattern: str, raw: Raw) -> list[Path]:
 
 
 def read_ultrachat(raw: Raw) -> Iterator[Record]:
-    """Ten files of JSON lines, `{"id", "data": [texts in turn]}`; ids are file and line."""
+    """Yield ten files of JSON lines, `{"id", "data": [alternating texts]}`; ids are file and line."""
     for path in _files(ULTRACHAT, raw):
         for number, entry in enumerate(raw.jsonl(path.name)):
             yield Record(f"{path.stem}/{number}", entry)
 
 
 def build_ultrachat(record: Record, raw: Raw) -> Draft:
-    """The user speaks first; a last question without an answer is left out."""
+    """Let the user speak first; a last question without an answer is left out."""
     left_out: Counter[str] = Counter()
     turns = paired(record.data["data"], left_out)
     return Draft(dialogue(turns, images=0), left_out=left_out)
 
 
 def read_flan_mini(raw: Raw) -> Iterator[Record]:
-    """The Parquet files, or the one JSON file with the same records: `{"id", "source", "conversations"}`."""
+    """Yield the Parquet files, or the one JSON file with the same records: `{"id", "source", "conversations"}`."""
     entries = raw.parquet(FLAN) if raw.files(FLAN) else raw.json("flan_mini.json")
     for number, entry in enumerate(entries):
         yield Record(str(number), entry)
 
 
 def build_flan_mini(record: Record, raw: Raw) -> Draft:
-    """The turns as they are."""
+    """Return the turns as they are."""
     left_out: Counter[str] = Counter()
     turns = turns_of(record.data["conversations"], left_out)
     return Draft(dialogue(turns, images=0), left_out=left_out)
 
 
 def read_openorca(raw: Raw) -> Iterator[Record]:
-    """Two Parquet files, answers of GPT-4 and of GPT-3.5; ids are file and row."""
+    """Yield two Parquet files, answers of GPT-4 and of GPT-3.5; ids are file and row."""
     for path in _files(OPENORCA, raw):
         for number, row in enumerate(raw.parquet(path.name)):
             yield Record(f"{path.stem}/{number}", row)
 
 
 def build_openorca(record: Record, raw: Raw) -> Draft:
-    """A question with its system prompt, which may be empty."""
+    """Return a question with its system prompt, which may be empty."""
     row = record.data
     return Draft(dialogue([(row["question"], row["response"])], images=0, system=row["system_prompt"] or ""))
 
@@ -108,8 +108,8 @@ DIALOGUE = (
         prompts=("{}",),
         read=read_flan_mini,
         build=build_flan_mini,
-        note="flan_mini.json (from flan_mini.json.zip) is read where the Parquet files are not there; it needs much "
-        "more memory.",
+        note="flan_mini.json (from flan_mini.json.zip) is read if there are no Parquet files; it needs much more "
+        "memory.",
     ),
     Source(
         name="openorca",

@@ -1,4 +1,4 @@
-"""Questions about photos and rendered scenes that want a word or a phrase."""
+"""Questions about photos and rendered scenes with answers of a word or a phrase."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sphinx_x.sources.dialogue import SHORT, Answer, Content, answer_of, dialogu
 PROMPT = "{}\n" + SHORT
 EMPTY = "question or answer empty"
 PHRASE = 5
-"""The most words that pass for a phrase; a longer answer is asked for without the wish for a short one."""
+"""Most words of a phrase; longer answers are asked for without requesting a short one."""
 
 NO_ANSWER = ("", "answering does not require reading text in the image", "no text in image", "not a question")
-"""What TextVQA's annotators could say of a question in place of an answer."""
+"""What TextVQA's annotators could say of a question instead of answering it."""
 
 ROTATIONS = "train-images-boxable-with-rotation.csv"
 
@@ -30,7 +30,7 @@ Turns = list[tuple[Content, Content | Answer]]
 
 
 def short_turns(pairs: Iterable[tuple[str, str | Answer]], left_out: Counter[str]) -> Turns:
-    """Turns of (question, answer) that ask for a word or a phrase; where either is empty, `left_out` counts it."""
+    """Return turns that ask for a word or a phrase; `left_out` counts pairs with an empty question or answer."""
     turns: Turns = []
     for question, answer in pairs:
         said = (answer.said if isinstance(answer, Answer) else answer).strip()
@@ -42,24 +42,30 @@ def short_turns(pairs: Iterable[tuple[str, str | Answer]], left_out: Counter[str
 
 
 def most_given(answers: list[str]) -> str:
-    """The answer given most often; of equals the one that was given first."""
+    """Return the most frequent answer; of equally frequent ones, the first."""
     return max(answers, key=answers.count, default="")
 
 
 def joined(record: Record, data: Callable[[list[dict]], Any]) -> Record:
-    """A record of `grouped` with something else made of its entries, unless it is to be set aside."""
+    """Return a record of `grouped` with its entries replaced by `data` of them, unless it will be set aside."""
     return record if isinstance(record.data, Malformed) else replace(record, data=data(record.data))
 
 
 def build_questions(record: Record, raw: Raw, picture: str) -> Draft:
-    """Entries with `question` and `answer` about one image. picture: its name, with `{split}` and `{id}`."""
+    """Ask entries with `question` and `answer` about one image.
+
+    Args:
+        record: The entries.
+        raw: The release.
+        picture: Name of the image, with `{split}` and `{id}`.
+    """
     left_out: Counter[str] = Counter()
     turns = short_turns(((entry["question"], entry["answer"]) for entry in record.data), left_out)
     return Draft(dialogue(turns), [raw.picture(picture.format(split=raw.split, id=record.id))], left_out=left_out)
 
 
 def read_vqa(raw: Raw, prefix: str) -> Iterator[Record]:
-    """Questions and annotations in two JSON files that share question ids; one record an image."""
+    """Yield one record for each image from two JSON files, questions and annotations, that share question ids."""
     annotations = raw.json(f"{prefix}mscoco_{{split}}2014_annotations.json", "annotations")
     answers = {entry["question_id"]: entry for entry in annotations}
     questions = raw.json(f"{prefix}OpenEnded_mscoco_{{split}}2014_questions.json", "questions")
@@ -68,10 +74,7 @@ def read_vqa(raw: Raw, prefix: str) -> Iterator[Record]:
 
 
 def build_vqa(record: Record, raw: Raw, answer: Callable[[dict], str]) -> Draft:
-    """Question after question about one image of COCO 2014, with the votes of all annotators.
-
-    answer: picks one from an annotation.
-    """
+    """Ask the questions about one image of COCO 2014, with the votes of all annotators; `answer` picks one of them."""
     left_out: Counter[str] = Counter()
     known = [(entry, annotation) for entry, annotation in record.data if annotation is not None]
     left_out["question without annotation"] += len(record.data) - len(known)
@@ -82,23 +85,23 @@ def build_vqa(record: Record, raw: Raw, answer: Callable[[dict], str]) -> Draft:
 
 
 def votes(annotation: dict) -> list[str]:
-    """What every annotator said, in their own wording."""
+    """Return what every annotator said, in their own wording."""
     return [vote.get("raw_answer", vote["answer"]) for vote in annotation["answers"]]
 
 
 def okvqa_answer(annotation: dict) -> str:
-    """The most frequent word stem, in the wording that was given most for it."""
+    """Return the most frequent word stem, in its most frequent wording."""
     stem = most_given([entry["answer"] for entry in annotation["answers"]])
     return most_given([entry["raw_answer"] for entry in annotation["answers"] if entry["answer"] == stem])
 
 
 def read_gqa(raw: Raw) -> Iterator[Record]:
-    """The balanced questions, an object by question id; one record an image."""
+    """Yield the balanced questions, an object keyed by question id, as one record for each image."""
     yield from grouped(raw.json("{split}_balanced_questions.json").values(), "imageId")
 
 
 def read_visual_genome(raw: Raw) -> Iterator[Record]:
-    """The questions of every image that has any; `image_data.json` tells in which of two folders the image is."""
+    """Yield the questions of each image with any; `image_data.json` tells which of two folders has the image."""
     places = {entry["image_id"]: "/".join(entry["url"].split("/")[-2:]) for entry in raw.json("image_data.json")}
     for number, entry in enumerate(raw.json("question_answers.json")):
         try:
@@ -111,7 +114,7 @@ def read_visual_genome(raw: Raw) -> Iterator[Record]:
 
 
 def build_visual_genome(record: Record, raw: Raw) -> Draft:
-    """Short answers in the form of VQA's, in lower case without a full stop; sentences to the bare question."""
+    """Ask for short answers in VQA's form, in lower case without a full stop; for sentences, just ask."""
     place, questions = record.data
     left_out: Counter[str] = Counter()
     turns = []
@@ -125,12 +128,12 @@ def build_visual_genome(record: Record, raw: Raw) -> Draft:
 
 
 def read_clevr(raw: Raw) -> Iterator[Record]:
-    """All questions about one rendered scene."""
+    """Yield all questions about each rendered scene."""
     yield from grouped(raw.json("CLEVR_{split}_questions.json", "questions"), "image_filename")
 
 
 def read_textvqa(raw: Raw) -> Iterator[Record]:
-    """All questions about one image of OpenImages, and by how many degrees it must be turned, where that is known."""
+    """Yield all questions about each OpenImages image, and the degrees by which to rotate it, if known."""
     rows = [] if not raw.files(ROTATIONS) else raw.table(ROTATIONS)
     turned = {row["ImageID"]: row["Rotation"] for row in rows if row["Rotation"] not in ("", "0", "0.0")}
     for record in grouped(raw.json("TextVQA_0.5.1_{split}.json", "data"), "image_id"):
@@ -138,7 +141,7 @@ def read_textvqa(raw: Raw) -> Iterator[Record]:
 
 
 def build_textvqa(record: Record, raw: Raw) -> Draft:
-    """The answer that most of the ten annotators gave; those who gave none have no vote."""
+    """Give the answer of most of the ten annotators; those without an answer have no vote."""
     entries, degrees = record.data
     left_out: Counter[str] = Counter()
     pairs = []
@@ -152,7 +155,7 @@ def build_textvqa(record: Record, raw: Raw) -> Draft:
 
 
 def turned_picture(path: Path, degrees: float) -> bytes:
-    """A picture turned counter-clockwise, as JPEG."""
+    """Return a picture rotated counterclockwise, as JPEG."""
     content = io.BytesIO()
     open_image(path).rotate(degrees, expand=True).save(content, "JPEG", quality=95)
     return content.getvalue()
@@ -179,7 +182,7 @@ SOURCES = (
         layout="https://visualqa.org/download.html; google-research/big_vision big_vision/datasets/vqa/vqa.py",
         read=partial(read_vqa, prefix="v2_"),
         build=partial(build_vqa, answer=itemgetter("multiple_choice_answer")),
-        note="Images are COCO's train2014 and val2014, to be had there.",
+        note="Images are COCO's train2014 and val2014, available there.",
     ),
     VQA(
         name="okvqa",
@@ -229,8 +232,8 @@ SOURCES = (
         prompts=(PROMPT, "{}"),
         read=read_visual_genome,
         build=build_visual_genome,
-        note="There is one split. Short answers are put in lower case without a full stop, as VQA's are; "
-        f"those of more than {PHRASE} words stand after the bare question.",
+        note="There is one split. Short answers are in lower case without a full stop, like VQA's; "
+        f"those of more than {PHRASE} words follow the bare question.",
     ),
     VQA(
         name="clevr",
@@ -261,7 +264,7 @@ SOURCES = (
         "https://huggingface.co/datasets/facebook/textvqa; phiyodr/vqaloader README.md",
         read=read_textvqa,
         build=build_textvqa,
-        note="Some images lie on their side. They are turned upright, and copied into the shards, where OpenImages' "
+        note="Some images lie on their side. They are turned upright, and copied into the shards, if OpenImages' "
         "train-images-boxable-with-rotation.csv is in the folder. Rosetta's OCR tokens are not used.",
     ),
 )

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pypdfium2 as pdfium
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from paths import EXAMPLE
 from pdf_pages import PageOf, Pdf, paragraph, show, show_codes
 from sphinx_x.engines.ocr.filters import Limits, judge
-from sphinx_x.engines.pdf.blocks import Block, flowing
-from sphinx_x.engines.pdf.languages import language
-from sphinx_x.engines.pdf.order import arrange
 from sphinx_x.engines.pdf.page import Page, read_page
-from sphinx_x.engines.pdf.trust import garbled, jumbled, misread
-from sphinx_x.engines.pdf.words import Line, Word, turn_boxes
 
 PROSE = [
     "It was the best of times and the worst of",
@@ -240,120 +232,6 @@ def test_broken_unicode(tmp_path):
     assert [block.clean for block in page.blocks] == [True, False]
 
 
-def test_wrong_maps_are_found():
-    cyrillic = [
-        "Ïðàâèëî",
-        "ïîøèðþºòüñÿ",
-        "íà",
-        "ñëîâà",
-        "áëèçüêèé",
-        "âèäàâíèöòâî",
-        "ïåðåíîñèòè",
-        "ïðiçâèùà",
-        "çàëèøàþ÷è",
-        "êiíöi",
-    ]
-    german = [
-        "Die",
-        "Größe",
-        "der",
-        "Tür",
-        "ändert",
-        "sich",
-        "überhaupt",
-        "nicht",
-        "mehr",
-        "möglich",
-        "schöne",
-        "Grüße",
-        "außerdem",
-        "fällt",
-    ]
-    noise = [
-        "5L105J",
-        "':)D�",
-        "91>h.",
-        "F<w�G",
-        ")>'b#",
-        "6B=0",
-        "x)5R",
-        "R)//1",
-        "4#R1#",
-        "R%I1",
-        "5F)/#8",
-        "pI1",
-    ] * 2
-    code = [
-        r"\spalign@foo",
-        r"\SetupKeyvalOptions{family=spalign,prefix=spalign@}",
-        r"\DeclareStringOption[()]{delims}",
-    ] * 4
-    assert misread(cyrillic)
-    assert not misread(german)
-    assert garbled(noise)
-    assert not garbled(german)
-    assert not garbled(code)
-    assert jumbled(["ՍӓՎގগॵ", "ѡՍن", "ӏԋҬ", "دӫඕ", "وٴڎӉԌԨ", "ՍনѢק", "ՍӉѢӖӖ", "ՍনѢ", "اٯࢱק"])
-    assert not jumbled(["русский", "ελληνικά", "English", "עברית", "العربية", "中文", "한국어"])
-    assert not jumbled(
-        ["گەزل", "یەکە", "ڕۆژ", "ἀλλὰ", "ᾧ", "ὡς", "ἵνα", "ӏҧ", "ѵѢ", "ҭҧѢ", "Ѣѵ", "ƀə", "ẽữ", "ｱ漢字かな"]
-    )
-    assert not jumbled(["xβ", "αy", "Δx", "λμν", "ABΓ"])
-
-
-LANGUAGES = {
-    ("latin", "en"): "the cat sat on the mat and it was happy to be there with a friend",
-    ("latin", "de"): "der Hund und die Katze sind nicht mit dem Vogel auf der Wiese",
-    ("latin", "fr"): "le chat est dans la maison et les enfants ne sont pas avec lui",
-    ("latin", "pl"): "nie jest to dla nas i do tego się nie nadaje na pewno",
-    ("cyrillic", "ru"): "это не то что он хотел и как это было на самом деле",
-    ("greek", "el"): "η γλώσσα αυτή είναι ελληνική",
-    ("han", "ja"): "これは日本語の文章です。漢字も含まれています",
-    ("han", "zh"): "这是中文的文章，没有假名",
-    ("hangul", "ko"): "이것은 한국어 문장입니다",
-    ("arabic", "ar"): "هذه جملة مكتوبة باللغة العربية",
-    ("arabic", "fa"): "این یک جمله فارسی است که گچ و ژاله دارد",
-    ("hebrew", "he"): "זה משפט בעברית",
-    ("latin", "no"): "vi har ikke sett boken som lå på bordet i stua siden i går kveld",
-    ("latin", "ca"): "aquest llibre explica com es feien els vaixells de fusta al nostre port",
-    (
-        "latin",
-        "hr",
-    ): "ova knjiga govori o tome kako su se gradili drveni brodovi u našoj luci, tko ih je gradio i što je "
-    "svatko od njih morao znati o vjetru i moru prije nego što je smio isploviti",
-    ("latin", "sl"): "ta knjiga pripoveduje o tem, kako so gradili lesene ladje v našem pristanišču",
-    ("latin", "et"): "see raamat räägib sellest, kuidas meie sadamas puulaevu ehitati",
-    ("latin", "lt"): "ši knyga pasakoja apie tai, kaip mūsų uoste buvo statomi mediniai laivai",
-    ("latin", "fi"): "tämä kirja kertoo siitä, miten satamassamme rakennettiin puulaivoja",
-    ("latin", "eu"): "liburu honek gure portuan zurezko itsasontziak nola egiten ziren kontatzen du",
-    ("thai", "th"): "หนังสือเล่มนี้เล่าเรื่องการต่อเรือไม้ในท่าเรือของเรา",
-    ("devanagari", "hi"): "यह पुस्तक बताती है कि हमारे बंदरगाह में लकड़ी की नावें कैसे बनाई जाती थीं",
-    ("latin", "und"): "xqz wvt 12 brrk",
-    ("none", "und"): "12 34 %",
-}
-
-
-@pytest.mark.parametrize("expected", LANGUAGES)
-def test_languages(expected):
-    assert language(LANGUAGES[expected]) == expected
-
-
-def test_figures_and_code_are_in_no_language():
-    rows = " ".join(f"A-{k} {k * 37 % 991} kg {k * 17 % 100}.{k % 10} mm No. {k}" for k in range(60))
-    assert language(rows) == ("latin", "und")
-    code = "\n".join(
-        f"static int row_{k}(struct cell *c) {{ return c->v[{k}] == NULL ? -1 : {k}; }}" for k in range(30)
-    )
-    assert language(code) == ("latin", "und")
-
-
-def test_a_long_text_is_told_by_all_of_it():
-    """A title page's name and a table at the end do not decide, and neither does the length."""
-    german = LANGUAGES["latin", "de"] + ". "
-    assert language("Introduction to " + german * 100 + "12.5 kg " * 50) == ("latin", "de")
-    assert language(german * 1000) == ("latin", "de")
-
-
 def test_figures_take_their_labels(tmp_path):
     curves = [f"{100 + 20 * k} 400 m {120 + 20 * k} 500 {130 + 20 * k} 300 {140 + 20 * k} 420 c S" for k in range(8)]
     label = [show("x axis", 180, 410, 8)]
@@ -402,104 +280,3 @@ def test_structure_tree_decides(tmp_path):
         Pdf([PageOf(marked, more="/StructParents 0")], root=root, objects=objects).write(tmp_path / "tagged.pdf")
     )
     assert [region.label for region in page.regions] == ["text", "title", "list", "text"]
-
-
-def line_at(x: float, y: float, width: float, size: float, name: str) -> Line:
-    place = (x, y, x + width, y + size)
-    words = [Word(name, place, [0], place, size, (y, y + size))]
-    return Line(words, size=size, box=place, place=place, marks=[-1] * 20)
-
-
-@st.composite
-def columns_of_text(draw):
-    """Lines of a made-up page in reading order: a title, and columns of paragraphs that fill them."""
-    count = draw(st.integers(1, 3))
-    size = draw(st.floats(8, 20, allow_subnormal=False))
-    width, gutter = (
-        draw(st.floats(15, 30, allow_subnormal=False)) * size,
-        draw(st.floats(1.5, 4, allow_subnormal=False)) * size,
-    )
-    total = count * width + (count - 1) * gutter
-    lines = (
-        [line_at(50, 50, total * draw(st.floats(0.9, 1, allow_subnormal=False)), size * 1.5, "a title over everything")]
-        if draw(st.booleans())
-        else []
-    )
-    top = 50 + 5 * size
-    for column in range(count):
-        y, x = top + draw(st.floats(0, 0.5, allow_subnormal=False)) * size, 50 + column * (width + gutter)
-        for par in range(draw(st.integers(1, 4))):
-            rows = draw(st.integers(3, 6))
-            for row in range(rows):
-                full = width if row < rows - 1 else width * draw(st.floats(0.3, 1, allow_subnormal=False))
-                lines.append(line_at(x, y, full, size, f"column {column} paragraph {par} row {row}"))
-                y += 1.2 * size
-            y += draw(st.floats(0, 1.5, allow_subnormal=False)) * size
-    return lines
-
-
-@settings(max_examples=150, deadline=None)
-@given(columns_of_text(), st.randoms(use_true_random=False), st.booleans())
-def test_reading_order_of_columns(lines, rng, rtl):
-    """Whatever order the file has, columns come one after the other, every line once; mirrored pages as well."""
-    placed = lines
-    if rtl:
-        edge = max(line.place[2] for line in lines) + 50
-        spots = [(edge - line.place[2], line.place[1], line.place[2] - line.place[0], line.size) for line in lines]
-        placed = [line_at(*spot, line.text) for spot, line in zip(spots, lines, strict=True)]
-    mixed = placed[:]
-    rng.shuffle(mixed)
-    found = [line.text for block in arrange(mixed, rtl) for line in block.lines]
-    assert found == [line.text for line in placed]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.floats(0, 500, allow_subnormal=False),
-            st.floats(0, 500, allow_subnormal=False),
-            st.floats(5, 200, allow_subnormal=False),
-            st.floats(6, 20, allow_subnormal=False),
-        ),
-        max_size=40,
-    )
-)
-def test_every_line_comes_once(places):
-    """Also on pages without any order."""
-    lines = [line_at(x, y, width, size, f"line {k}") for k, (x, y, width, size) in enumerate(places)]
-
-    def read_out(blocks: list[Block]) -> list[str]:
-        return [word.text for block in blocks for line in block.lines for word in line.words]
-
-    assert sorted(read_out(arrange(lines))) == sorted(line.text for line in lines)
-    for block in arrange(lines):
-        assert all(block.box[0] <= line.box[0] and line.box[3] <= block.box[3] for line in block.lines)
-
-
-@given(st.lists(st.tuples(*[st.integers(0, 100)] * 4), min_size=1), st.integers(0, 3))
-def test_turning_boxes(boxes, quarters):
-    array = np.array([(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in boxes], float)
-    once = turn_boxes(array, quarters, 100, 120)
-    sides = (100, 120) if quarters % 2 == 0 else (120, 100)
-    assert np.allclose(turn_boxes(once, 4 - quarters, *sides), array)
-    assert (once[:, 2:] >= once[:, :2]).all()
-    assert (once >= 0).all()
-
-
-def test_turning_follows_the_picture():
-    pixels = np.zeros((30, 20), np.uint8)
-    pixels[4:9, 11:17] = 1
-    for quarters in range(4):
-        x1, y1, x2, y2 = turn_boxes(np.array([[11, 4, 17, 9]]), quarters, 20, 30)[0]
-        turned = np.rot90(pixels, quarters)
-        assert turned[y1:y2, x1:x2].all()
-        assert turned.sum() == (y2 - y1) * (x2 - x1)
-
-
-def test_flowing_text_of_random_lines():
-    rng = random.Random(1)
-    for _ in range(200):
-        words = ["".join(rng.choices("abcxyz", k=rng.randint(1, 8))) for _ in range(rng.randint(1, 12))]
-        lines = [line_at(0, 10 * k, 50, 8, word) for k, word in enumerate(words)]
-        assert flowing(lines) == " ".join(words)

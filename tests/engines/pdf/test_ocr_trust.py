@@ -1,4 +1,4 @@
-"""Text layers that say other letters than the page shows, and languages of pages."""
+"""Text layers that say other letters than the page shows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 
 from pdf_pages import PageOf, Pdf, show, show_codes
 from sphinx_x.engines.ocr.filters import Limits, judge
-from sphinx_x.engines.pdf.languages import settle_languages
 from sphinx_x.engines.pdf.page import Page, read_page
 from sphinx_x.engines.pdf.shapes import SIDE, known_letters, misfit, sampled
-from sphinx_x.engines.pdf.trust import BELOW, LOW, TALL, unvouched
+from sphinx_x.engines.pdf.trust import BELOW, LOW, TALL, garbled, jumbled, misread, unvouched
 
 RARE = [
     "Sphinx quartz judging vexed klaxons, Jumbo Zebra",
@@ -156,23 +155,6 @@ def test_samples_of_boxes_off_the_page():
     assert not sampled(np.full((9, 9), 7, np.uint8), boxes[2:]).any()
 
 
-def test_pages_take_the_language_of_their_document():
-    def pages(*languages: str) -> list[dict]:
-        return [{"script": name.split("/")[0], "language": name.split("/")[1]} for name in languages]
-
-    def settled(*languages: str) -> list[str]:
-        given = pages(*languages)
-        settle_languages(given)
-        return [page["language"] for page in given]
-
-    assert settled("latin/de", "latin/und", "latin/de", "latin/en") == ["de", "de", "de", "en"]
-    assert settled("latin/de", "latin/und", "latin/en") == ["de", "und", "en"]
-    assert settled("cyrillic/ru", "latin/und", "cyrillic/und") == ["ru", "und", "ru"]
-    given: list[dict] = [{"reason": "damaged page"}, *pages("latin/fr", "latin/und")]
-    settle_languages(given)
-    assert given == [{"reason": "damaged page"}, *pages("latin/fr", "latin/fr")]
-
-
 def test_latin_marks_on_arabic_letters_are_wrong(tmp_path):
     """What some programs write for a final yeh; a mark on a Latin letter is none of it."""
     page = Pdf([PageOf([show_codes([1, 2, 3, 4], 60, 700, 20)])], ["ه", "\u036c", "a", "\u036c"])
@@ -181,3 +163,64 @@ def test_latin_marks_on_arabic_letters_are_wrong(tmp_path):
         assert read_page(document, 0, 1024).chars.broken.tolist() == [False, True, False, False]
     finally:
         document.close()
+
+
+def test_wrong_maps_are_found():
+    cyrillic = [
+        "Ïðàâèëî",
+        "ïîøèðþºòüñÿ",
+        "íà",
+        "ñëîâà",
+        "áëèçüêèé",
+        "âèäàâíèöòâî",
+        "ïåðåíîñèòè",
+        "ïðiçâèùà",
+        "çàëèøàþ÷è",
+        "êiíöi",
+    ]
+    german = [
+        "Die",
+        "Größe",
+        "der",
+        "Tür",
+        "ändert",
+        "sich",
+        "überhaupt",
+        "nicht",
+        "mehr",
+        "möglich",
+        "schöne",
+        "Grüße",
+        "außerdem",
+        "fällt",
+    ]
+    noise = [
+        "5L105J",
+        "':)D�",
+        "91>h.",
+        "F<w�G",
+        ")>'b#",
+        "6B=0",
+        "x)5R",
+        "R)//1",
+        "4#R1#",
+        "R%I1",
+        "5F)/#8",
+        "pI1",
+    ] * 2
+    code = [
+        r"\spalign@foo",
+        r"\SetupKeyvalOptions{family=spalign,prefix=spalign@}",
+        r"\DeclareStringOption[()]{delims}",
+    ] * 4
+    assert misread(cyrillic)
+    assert not misread(german)
+    assert garbled(noise)
+    assert not garbled(german)
+    assert not garbled(code)
+    assert jumbled(["ՍӓՎގগॵ", "ѡՍن", "ӏԋҬ", "دӫඕ", "وٴڎӉԌԨ", "ՍনѢק", "ՍӉѢӖӖ", "ՍনѢ", "اٯࢱק"])
+    assert not jumbled(["русский", "ελληνικά", "English", "עברית", "العربية", "中文", "한국어"])
+    assert not jumbled(
+        ["گەزل", "یەکە", "ڕۆژ", "ἀλλὰ", "ᾧ", "ὡς", "ἵνα", "ӏҧ", "ѵѢ", "ҭҧѢ", "Ѣѵ", "ƀə", "ẽữ", "ｱ漢字かな"]
+    )
+    assert not jumbled(["xβ", "αy", "Δx", "λμν", "ABΓ"])

@@ -45,16 +45,16 @@ NAMES = {
     "🌊": "wave", "🍮": "pudding", "🌽": "corn", "🥁": "drum", "🐳": "blue whale", "🚂": "locomotive",
     "📏": "ruler", "🎧": "headphones",
 }  # fmt: skip
-"""Common names where Unicode's own is long or odd."""
+"""Common names for emoji whose Unicode name is long or odd."""
 FULL = 109
-"""The one size of the colour bitmaps."""
+"""The only size of the colour bitmaps."""
 SIDE = (64, 256)
 DECOYS = 0.3
 """Share of the pictures with a question about something that may not be there."""
 
 
 def emoji_names() -> dict[str, str]:
-    """The emoji that are used, by name; names of at most two words, each once."""
+    """Return the emoji in use by name; names have at most two words and are unique."""
     names: dict[str, str] = {}
     for char in dict.fromkeys(KNOWN):
         name = NAMES.get(char) or unicodedata.name(char, "").lower()
@@ -64,7 +64,7 @@ def emoji_names() -> dict[str, str]:
 
 
 class EmojiSheet:
-    """The emoji of a font as pictures cut to their visible part."""
+    """The emoji of a font as pictures, cropped to their visible part."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -84,7 +84,7 @@ class EmojiSheet:
 
 
 def draw_picture(sheet: EmojiSheet, rng: random.Random) -> tuple[Image.Image, list[tuple[str, Box]]]:
-    """A picture with emoji that do not touch each other, from left to right, with the boxes of their visible parts."""
+    """Return a picture of emoji that do not touch, and these from left to right with their visible boxes."""
     width, height = rng.randint(*SIDE), rng.randint(*SIDE)
     picture = _background(width, height, rng)
     things: list[tuple[str, Box]] = []
@@ -127,7 +127,7 @@ def _background(width: int, height: int, rng: random.Random) -> Image.Image:
 
 
 def ask_about_picture(things: list[tuple[str, Box]], names: list[str], rng: random.Random) -> list[Message]:
-    """One to four turns: what is there, where, how many, and whether something is there."""
+    """Return one to four turns: what is there, where, how many, and whether something is there."""
     turns: list[tuple[Content, Content]] = []
     text = ", ".join(name for name, _ in things)
     if rng.random() < 0.7:
@@ -143,7 +143,7 @@ def ask_about_picture(things: list[tuple[str, Box]], names: list[str], rng: rand
 
 
 def make_shard(out: str, name: str, size: int, seed: str, font: str, package: str) -> int:
-    """One shard of emoji pictures; deterministic from the seed."""
+    """Write one shard of emoji pictures, which depends only on the seed, and return its number of samples."""
     rng = random.Random(seed)
     sheet = EmojiSheet(font)
     licence = f"Debian main, /usr/share/doc/{package}/copyright"

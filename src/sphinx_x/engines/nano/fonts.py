@@ -1,4 +1,4 @@
-"""Lines of text rendered in open fonts: what the documents do not show often, in many faces, sizes and colours."""
+"""Lines of text rendered in open fonts: what documents show rarely, in many typefaces, sizes and colours."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ LABELS = re.findall(
 
 
 def usable_faces(packages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The text faces among the font files of packages; packages without any are an error."""
+    """Return the text faces among the font files of packages.
+
+    Raises:
+        DataError: A package has none.
+    """
     usable = {}
     for package, paths in packages.items():
         kept = [
@@ -59,7 +63,7 @@ def usable_faces(packages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def is_text_face(path: str) -> bool:
-    """Whether a font shows all of printable ASCII in upper and lower case as different shapes."""
+    """Return whether a font shows all of printable ASCII, with different shapes for upper and lower case."""
     try:
         font = ImageFont.truetype(path, 40, layout_engine=ImageFont.Layout.BASIC)
         shapes = {}
@@ -76,7 +80,7 @@ def is_text_face(path: str) -> bool:
 
 
 def make_text(rng: random.Random, lines: Sequence[str]) -> str:
-    """A line of text, taken from `lines` or made up, in 3 to 90 printable ASCII characters."""
+    """Return a line of 3 to 90 printable ASCII characters, taken from `lines` or made up."""
     for _ in range(20):
         if lines and rng.random() > MADE_UP:
             text = rng.choice(lines)
@@ -179,10 +183,14 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[BoxedText], int, int]:
-    """A line in a face of random size, colour and place: its PNG, its words with boxes, width and height.
+    """Render a line in a typeface at a random size, colour and place.
 
-    Drawn four times as large and averaged, so that glyphs fall on fractions of a pixel as in a PDF renderer. Words that
-    would make the line too wide are left away.
+    It is drawn at four times the size and averaged, so that glyphs fall on fractions of a pixel as in a PDF renderer.
+    Words
+    that would make the line too wide are left out.
+
+    Returns:
+        The PNG, the words with their boxes, and the width and height.
     """
     scale = OVERSAMPLING
     size = round(scale * min(rng.uniform(*POINTS), rng.uniform(*POINTS) + 2) * DPI / 72)
@@ -219,7 +227,7 @@ def render(text: str, path: str, rng: random.Random) -> tuple[bytes, list[BoxedT
 
 
 def _colour(mask: Image.Image, rng: random.Random) -> Image.Image:
-    """Black on white mostly; else grey, noisy, inverse or coloured."""
+    """Return a coloured line: mostly black on white, otherwise grey, noisy, inverted or in colour."""
     kind = rng.random()
     if kind < 0.72:
         ink, paper = 0, 255
@@ -249,7 +257,16 @@ def _colour(mask: Image.Image, rng: random.Random) -> Image.Image:
 def make_shard(
     out: str, name: str, size: int, seed: str, faces: Mapping[str, Sequence[str]], lines_file: str | None
 ) -> int:
-    """One shard of rendered lines with texts from a shard of document lines (or none); deterministic from the seed."""
+    """Write one shard of rendered lines, and return its number of samples; the seed and texts decide all.
+
+    Args:
+        out: Folder of the shards.
+        name: Name of the shard.
+        size: Number of samples.
+        seed: Seed of everything random.
+        faces: Font files by package.
+        lines_file: A shard of document lines to take texts from, or None.
+    """
     rng = random.Random(seed)
     lines = []
     if lines_file:

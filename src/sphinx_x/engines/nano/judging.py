@@ -1,4 +1,4 @@
-"""Which pieces of lines are good samples: rules on their text, fonts, spacing, shapes and ink, each with a name.
+"""Which pieces of lines are good samples: named rules on their text, fonts, spacing, shapes and ink.
 
 A piece must stand on one baseline, the page must show ink in the box of every character and none beside the boxes, and
 the shapes must fit the letters (a `p` goes below the line, an `o` does not).
@@ -21,9 +21,9 @@ SCALE = DPI / 72
 MIN_CHARS, MAX_CHARS = 3, 90
 MIN_POINTS = 5.0
 KEEP_LEADERS = 0.3
-"""Share of the lines with dot leaders (tables of contents) or rows of one sign that is kept; there are far too many."""
+"""Share of lines with dot leaders (tables of contents) or repeated characters to keep; there are far too many."""
 SPACE, MONO_SPACE, NO_SPACE = 0.18, 0.38, 0.13
-"""Em; the least width of a space, and the most that may lie between the letters of a word."""
+"""Em: the least width of a space, and the largest gap between the letters of a word."""
 ODD_FONT = re.compile(
     r"cmcsc|eus|eur[mb]|rsfs|logo|sy[ms]?\d|math|sups|caps|[-_]sc\b|sfcc|sfxc|sc\d*$|goth|frak|schwab|init|icons?|music"
     r"|chess|skak|tipa|rune|runic|greek|cyr|arab|hebr|deva|txex|mtsy|mtex|script|chancery|callig|hand|dice|card|dsfont|bbm"
@@ -32,30 +32,29 @@ ODD_FONT = re.compile(
 )
 """Fonts whose letters look like no others: small capitals, Fraktur, handwriting, other scripts in Latin codes.
 
-Fonts of symbols are the reader's to know (`engines.pdf.trust`).
-"""
+Symbol fonts are known to the PDF reader (`engines.pdf.trust`)."""
 ALLOWED = frozenset("{}|\\*")
 """The few characters that text takes from such fonts."""
 DOTS = frozenset(".\xb7\u2026\u2022_")
-"""Signs of leaders, which stand apart."""
+"""Characters of leaders, which stand apart."""
 ON_LINE = frozenset("acemnorsuvwxABCDEFGHIKLMNOPRSTUVWXYZbdhkl")
 BELOW_LINE = frozenset("gpqy")
 LOW = frozenset("acemnorsuvwxz")
 TALL = frozenset("bdhkl")
 ROW = re.compile(r"(\S)\1{5,}|(?:(\S) ){4}\2")
-"""One sign over and over: lines drawn with hyphens, passwords."""
+"""One character over and over: lines drawn with hyphens, passwords."""
 APART = re.compile(r"(?:^| )[A-Za-z] [A-Za-z] [A-Za-z](?: |$)")
-"""Three words of one letter: those of one word that are tracked, mostly."""
+"""Three words of one letter, mostly one word that is tracked."""
 COMMON = frozenset(".,:;!?'\"()-/ ")
 
 
 def printable(text: str) -> bool:
-    """Whether every character is printable ASCII."""
+    """Return whether every character is printable ASCII."""
     return all(" " <= char <= "~" for char in text)
 
 
 def judge_text(chars: Characters, piece: Piece, rng: random.Random) -> str | None:
-    """The rule that leaves a piece out for its text, fonts or spacing; None for one to keep."""
+    """Return the rule that excludes a piece for its text, fonts or spacing; None for a piece to keep."""
     text, members = piece.text, piece.members
     if piece.line.direction != 0:
         return "rotated text"
@@ -102,7 +101,10 @@ def _judge_signs(piece: Piece, rng: random.Random) -> str | None:
 
 
 def _judge_spacing(chars: Characters, piece: Piece) -> str | None:
-    """Between advances, a space must be wide and everything else narrow; letter-spaced text has neither."""
+    """Return the rule against a piece's spacing: a space must be wide between advances, and everything else narrow.
+
+    Letter-spaced text satisfies neither.
+    """
     first = {word[0] for word in piece.chars[1:]}
     for last, k in itertools.pairwise(piece.members):
         if np.array_equal(chars.box[k], chars.box[last]):
@@ -121,7 +123,7 @@ def _judge_spacing(chars: Characters, piece: Piece) -> str | None:
 
 
 def _judge_shapes(chars: Characters, members: Sequence[int]) -> str | None:
-    """A wrong mapping of codes to letters shows in shapes that do not fit; small capitals as well."""
+    """Return the rule against shapes that do not fit their letters, as with a wrong map of codes or small capitals."""
     for k in members:
         text, em, level = chars.text[k], max(chars.size[k], 1e-6), chars.origin[k, 1]
         below, above = (chars.box[k, 3] - level) / em, (level - chars.box[k, 1]) / em
@@ -136,7 +138,7 @@ def _judge_shapes(chars: Characters, members: Sequence[int]) -> str | None:
 
 
 def judge_ink(grey: np.ndarray, boxes: np.ndarray) -> str | None:
-    """Every glyph must have ink in its box, and nearly all ink must lie in the boxes."""
+    """Return the rule against a glyph without ink in its box, or against too much ink outside the boxes."""
     paper = int(np.bincount(grey.ravel(), minlength=256).argmax())
     strength = np.abs(grey.astype(np.int16) - paper)
     if strength.max() < 80:

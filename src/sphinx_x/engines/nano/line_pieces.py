@@ -1,4 +1,4 @@
-"""Lines of the PDF reader -> pieces that stand on one baseline, of which samples are cut."""
+"""From lines of the PDF reader to pieces on one baseline, from which samples are cut."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from sphinx_x.engines.pdf.text_layer import Characters
 from sphinx_x.engines.pdf.words import LEADERS, Line
 
 LEVEL = (0.06, 0.3)
-"""Em, and pixels on top, by which characters of one baseline may differ."""
+"""Em, and additional pixels, by which characters on one baseline may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Words of one line that stand on one baseline.
 
-    chars: of each word, the numbers of its characters in the page; leaders: whether some of them were shortened.
+    Attributes:
+        chars: Indices of each word's characters in the page.
+        leaders: Whether leaders were shortened.
     """
 
     line: Line
@@ -35,24 +37,24 @@ class Piece:
 
     @property
     def members(self) -> list[int]:
-        """The numbers of all characters."""
+        """The indices of all characters."""
         return [k for word in self.chars for k in word]
 
     def part(self, start: int, length: int) -> Piece:
-        """Some of its words."""
+        """Return `length` of its words from index `start`."""
         end = start + length
         return Piece(self.line, self.texts[start:end], self.chars[start:end], self.leaders)
 
 
 def clean(text: str) -> str:
-    """NFKC with single spaces."""
+    """Normalise a text to NFKC with single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def pieces_of(line: Line, chars: Characters) -> Iterator[Piece]:
-    """A line cut where its baseline changes, as at the mark of a footnote; a word with several is a piece of its own.
+    """Yield a line in pieces, cut where its baseline changes, as at a footnote mark.
 
-    Lines that do not run from left to right stay whole.
+    A word on several baselines is a piece by itself. Lines that do not run from left to right stay whole.
     """
     words: list[tuple[str, list[int]]] = []
     for word in line.words:
@@ -70,13 +72,13 @@ def pieces_of(line: Line, chars: Characters) -> Iterator[Piece]:
 
 
 def on_one_baseline(chars: Characters, members: Sequence[int]) -> bool:
-    """Whether neighbours among some characters stand on one baseline."""
+    """Return whether neighbouring characters among some stand on one baseline."""
     levels, share, more = chars.origin[members, 1], *LEVEL
     return bool((np.abs(np.diff(levels)) <= share * chars.size[members][1:] + more).all())
 
 
 def _piece(line: Line, words: Sequence[tuple[str, list[int]]]) -> Piece:
-    """A piece of words, leaders among them shortened as the reader does."""
+    """Return a piece of words, with leaders shortened as in the PDF reader."""
     text = " ".join(text for text, _ in words)
     if not LEADERS.search(text):
         return Piece(line, [text for text, _ in words], [members for _, members in words])

@@ -1,7 +1,7 @@
 """Text lines of PDF documents: crops of the rendered page with the text, the words and their boxes.
 
-Characters, words and lines are those of the PDF reader (`engines.pdf`); which of them are good samples is decided here.
-Every line that is left out is counted under the name of the rule that left it out (`judging`), and so is every
+Characters, words and lines come from the PDF reader (`engines.pdf`); this module decides which of them are good
+samples. Every line that is left out is counted under the name of the rule that excluded it (`judging`), and so is every
 character that the reader left out.
 """
 
@@ -30,11 +30,11 @@ from sphinx_x.errors import DataError
 MIN_HEIGHT, MAX_HEIGHT, MAX_WIDTH = 8, 60, 1400
 MARGINS = (2, 5)
 MAX_PAGE_SIDE = 2600
-"""Pixels; posters and slides made for walls are left out."""
+"""Pixels; posters and slides for walls are left out."""
 LEAST_SIDE = 20.0
 """Points of a page's shorter side."""
 COLOUR = 24
-"""Difference between the channels from which a crop is kept in colour."""
+"""Difference between channels from which a crop is kept in colour."""
 
 
 @dataclass(slots=True)
@@ -59,13 +59,14 @@ def _with_origins(state: State) -> State:
 
 
 STAGES = with_stage(characters, _with_origins, TO_LINES)
-"""The reader's stages up to lines, with the places on their lines where the characters stand."""
+"""The PDF reader's stages up to lines, with the characters' places on their lines."""
 
 
 class RenderedPage:
     """A page as pixels and characters, from which lines and runs of words are cut.
 
-    left_out: the characters that are in no line, by the reader's reason.
+    Attributes:
+        left_out: Characters that are in no line, by the PDF reader's reason.
     """
 
     def __init__(self, document: pdfium.PdfDocument, number: int) -> None:
@@ -78,7 +79,13 @@ class RenderedPage:
         self.lines = [piece for line in found for piece in pieces_of(line, state.chars)]
 
     def cut(self, piece: Piece, chosen: Piece, margins: tuple[int, int, int, int]) -> Crop | str:
-        """The crop of the `chosen` words of a piece with margins left, top, right, bottom; or the rule against it."""
+        """Return a crop of some words of a piece, or the name of the rule against it.
+
+        Args:
+            piece: The piece.
+            chosen: Its words to crop.
+            margins: Left, top, right, bottom.
+        """
         boxes = self.chars.box[chosen.members]
         tight = (boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max())
         x1 = int(np.floor(tight[0])) - margins[0]
@@ -111,7 +118,7 @@ class RenderedPage:
         return "wider than 1400 px" if x2 - x1 > MAX_WIDTH else None
 
     def _judge_others(self, members: Sequence[int], tight: tuple) -> str | None:
-        """The rule against other characters that reach well into a piece's box, or stand right beside it.
+        """Return the rule against other characters that reach well into a piece's box, or stand right beside it.
 
         They do so in formulas and in the TeX logo.
         """
@@ -139,14 +146,14 @@ class RenderedPage:
 
 
 def encode(picture: Image.Image) -> bytes:
-    """A picture as PNG."""
+    """Encode a picture as PNG."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=5)
     return buffer.getvalue()
 
 
 def line_crops(page: RenderedPage, rng: random.Random, drops: Counter, limit: int) -> Iterator[Crop]:
-    """Up to `limit` lines of a page in random order."""
+    """Yield up to `limit` lines of a page in random order."""
     order = list(page.lines)
     rng.shuffle(order)
     found = 0
@@ -163,7 +170,7 @@ def line_crops(page: RenderedPage, rng: random.Random, drops: Counter, limit: in
 
 
 def word_crops(page: RenderedPage, rng: random.Random, drops: Counter, limit: int) -> Iterator[Crop]:
-    """Up to `limit` runs of one to three words of a page, two of a line; margins do not reach neighbours."""
+    """Yield up to `limit` runs of one to three words of a page, two per line; margins do not reach neighbours."""
     order = list(page.lines) * 2
     rng.shuffle(order)
     found = 0
@@ -192,7 +199,7 @@ def word_crops(page: RenderedPage, rng: random.Random, drops: Counter, limit: in
 def _margins(
     page: RenderedPage, piece: Piece, start: int, length: int, rng: random.Random
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom around some words of a piece, which do not reach the words beside them."""
+    """Return margins left, top, right, bottom of some words of a piece, which do not reach the words beside them."""
     left, top, right, bottom = (rng.randint(*MARGINS) for _ in range(4))
     box, words, end = page.chars.box, piece.chars, start + length
     if start:
@@ -208,7 +215,7 @@ CUTTERS = {"lines": line_crops, "words": word_crops}
 def read_document(
     path: Path, kind: str, seed: str, per_page: int, per_document: int, max_pages: int
 ) -> tuple[list[Crop], Counter]:
-    """Crops of random pages of a document, and what was left out by which rule. Deterministic from the seed."""
+    """Return crops of random pages of a document, and counts of what each rule excluded, depending only on the seed."""
     rng = random.Random(seed)
     drops: Counter = Counter()
     crops: list[Crop] = []
@@ -236,12 +243,12 @@ def read_document(
 
 
 def too_large_or_small(document: pdfium.PdfDocument, number: int) -> bool:
-    """Whether a page is made for a wall, or for nobody's eyes."""
+    """Return whether a page is meant for a wall, or too small for anyone to read."""
     width, height = document.get_page_size(number)
     return max(width, height) * SCALE > MAX_PAGE_SIDE or min(width, height) < LEAST_SIDE
 
 
 def crop_sample(crop: Crop, name: str, rng: random.Random, source: str, licence: str, only_read: bool) -> Sample:
-    """A crop with what is asked about it."""
+    """Return a crop with questions about it, as a sample."""
     messages = ask_about_line(crop.words, rng, only_read)
     return Sample(name, [], messages, f"{source}#page={crop.page + 1}", licence, regions_of(crop.words))

@@ -1,6 +1,6 @@
-"""What the two data engines make for SPHINX-Nano: parts of document pages, and marks on them and on emoji pictures.
+"""What the OCR and Set-of-Marks engines make for SPHINX-Nano: parts of pages, and marks on these and on emoji.
 
-Parts come from the pages of packages, a few documents of each; marks from samples that are there already.
+Parts come from the pages of packages, a few documents of each; marks are put on existing samples.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ from sphinx_x.sources.base import Raw
 from sphinx_x.work.tally import Tally
 
 LONG_EDGE = 1754
-"""Pixels: an A4 page at 150 dpi, as the lines have it."""
+"""Pixels: an A4 page at 150 dpi, as for the lines."""
 ASKED = QuestionSettings(
     turns=1,
     answer=400,
     language="en",
     weights=dict.fromkeys(QuestionSettings().weights, 0.0) | {"read_page": 6.0, "read_region": 2.0, "find_text": 2.0},
 )
-"""One question a part: a model this small learns to copy from a dialogue, and from lists of boxes to repeat itself. In
-English whatever the page is in: its alphabet lacks what other languages ask with."""
+"""One question per part: a model this small learns to copy from a dialogue, and to repeat itself from lists of boxes.
+Always in English: its alphabet lacks letters that questions in other languages need."""
 
 
 class PagesConfig(BaseModel):
-    """Parts of pages. documents: of each package, chosen by chance, 0 for all; pages: of each document, likewise."""
+    """Parts of pages.
+
+    Attributes:
+        documents: Number of documents of each package, chosen at random; 0 for all.
+        pages: Number of pages of each document, likewise.
+    """
 
     model_config = ConfigDict(extra="forbid")
     packages: list[str]
@@ -46,7 +51,12 @@ class PagesConfig(BaseModel):
 
 
 class MarksConfig(BaseModel):
-    """Marks on the regions of samples. of: shards OF-*.jsonl, or those of the folder OF; tasks: see `SomSettings`."""
+    """Marks on the regions of samples.
+
+    Attributes:
+        of: Shards OF-*.jsonl, or those in the folder OF.
+        tasks: See `SomSettings`.
+    """
 
     model_config = ConfigDict(extra="forbid")
     of: str
@@ -55,7 +65,7 @@ class MarksConfig(BaseModel):
 
 
 def make_parts(config: PagesConfig, files: Mapping[str, Sequence[Path]], shelf: Path, out: Path, seed: int) -> Tally:
-    """Writes the parts of all pages into the folder `out`. files: the documents of every package."""
+    """Write the parts of all pages into the folder `out`; `files` has the documents of each package."""
     shutil.rmtree(shelf, ignore_errors=True)
     for package in config.packages:
         paths = sorted(files[package])
@@ -78,7 +88,7 @@ def make_parts(config: PagesConfig, files: Mapping[str, Sequence[Path]], shelf: 
 
 
 def make_marks(config: MarksConfig, folder: Path, shelf: Path, out: Path, seed: int) -> Tally:
-    """Writes samples about marks into the folder `out`; `folder` holds what they are made of."""
+    """Write samples about marks into the folder `out`; `folder` holds the samples that they are made from."""
     place = folder / config.of
     if not place.is_dir():
         _linked(shelf, sorted(folder.glob(f"{config.of}-*.jsonl")) + sorted(folder.glob(f"{config.of}-*.tar")))
@@ -90,7 +100,7 @@ def make_marks(config: MarksConfig, folder: Path, shelf: Path, out: Path, seed: 
 
 
 def _linked(folder: Path, paths: Iterable[Path], prefix: str = "") -> None:
-    """A folder of links to files."""
+    """Fill a folder with links to files."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         link = folder / f"{prefix}{path.name}"

@@ -1,8 +1,8 @@
-"""Makes SPHINX-Nano's training data from open packages: document lines, words, rendered lines and emoji pictures.
+"""Make SPHINX-Nano's training data from open packages: document lines, words, rendered lines and emoji pictures.
 
-`prepare` fetches and unpacks Debian packages without root, then writes shards of samples. It may be stopped at any
-time: a second call goes on after the last whole shard and gives the same bytes as one call would have given. Documents
-are read in processes of their own with a limit of CPU time, so that no broken PDF can stop the run.
+`prepare` downloads and unpacks Debian packages without root, then writes shards of samples. It may be stopped at any
+time: a second call continues after the last whole shard, and the bytes are the same as those of one call. Documents are
+read in separate processes with a limit of CPU time, so that no broken PDF can stop the run.
 """
 
 from __future__ import annotations
@@ -79,21 +79,21 @@ class Counts(BaseModel):
 
 
 class DataConfig(BaseModel):
-    """The data section of a recipe: where text and fonts come from and how much is made of them."""
+    """The data section of a recipe: where text and fonts come from, and how much is made of them."""
 
     model_config = ConfigDict(extra="forbid")
     packages: list[str] = list(PACKAGES)
     fonts: list[str] = list(FONTS)
     emoji_font: str = EMOJI_FONT
     pdf_folder: Path | None = None
-    """A folder with PDF files to use instead of packages."""
+    """A folder of PDF files to use instead of packages."""
     licence: str = "see the source"
     """The licence of the files in `pdf_folder`."""
     counts: Counts = Counts()
     pages: dict[str, PagesConfig] = {}
-    """Parts of pages, by the name of the folder they are written to."""
+    """Parts of pages, by the name of the folder to write."""
     marks: dict[str, MarksConfig] = {}
-    """Samples about marks, by the name of their folder, made of what stands before them."""
+    """Samples about marks, by the name of their folder, made from what is named before them."""
     seed: int = 0
     shard_size: PositiveInt = 10_000
     lines_per_page: PositiveInt = 40
@@ -103,18 +103,18 @@ class DataConfig(BaseModel):
     repeats: PositiveInt = 3
     """How often the same text may occur among the samples of a kind."""
     cpu_seconds: PositiveInt = 60
-    """Limit of one document; what takes longer is named in the report."""
+    """Limit per document; documents that take longer are named in the report."""
     workers: PositiveInt = 2
 
 
 class _Stock:
-    """Fetched and unpacked packages in a cache folder."""
+    """Downloaded and unpacked packages in a cache folder."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache.resolve()  # commands run in other folders
 
     def unpack(self, package: str) -> Path:
-        """The folder with the files of a package; fetched and unpacked when it is not there."""
+        """Return the folder with the files of a package, after downloading and unpacking it if needed."""
         target = self.cache / "unpacked" / package
         if target.is_dir():
             return target
@@ -132,7 +132,7 @@ class _Stock:
         return target
 
     def files(self, package: str, *endings: str) -> list[Path]:
-        """The files of a package with these endings, in a fixed order."""
+        """Return the files of a package with these endings, in a fixed order."""
         return sorted(p for p in self.unpack(package).rglob("*") if p.suffix.lower() in endings and p.is_file())
 
 
@@ -155,7 +155,7 @@ class _Report:
         self.data: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def put(self, kind: str, **facts: object) -> None:
-        """Sets facts about a kind and writes the file."""
+        """Set facts about a kind, and write the file."""
         self.data.setdefault(kind, {}).update(facts)
         _write_json(self.path, self.data)
 
@@ -165,7 +165,11 @@ def _write_json(path: Path, data: object) -> None:
 
 
 def check_data(fields: Mapping[str, Any]) -> DataConfig:
-    """The `data` of a recipe; raises `RecipeError` naming the field that is wrong."""
+    """Read the `data` section of a recipe.
+
+    Raises:
+        RecipeError: A field is wrong; the message names it.
+    """
     try:
         return DataConfig.model_validate(fields)
     except ValidationError as error:
@@ -175,7 +179,13 @@ def check_data(fields: Mapping[str, Any]) -> DataConfig:
 
 
 def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None) -> Path:
-    """Makes all shards asked for in the folder `out` and gives its path; goes on where an earlier call stopped."""
+    """Make all requested shards in the folder `out`, continuing an earlier call, and return the folder.
+
+    Args:
+        config: What to make.
+        out: The folder to write.
+        cache: Folder for downloaded packages.
+    """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     stock = _Stock(Path(cache) if cache else out / "cache")
@@ -205,7 +215,11 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
 
 
 def _check_count(out: Path, kind: str, count: int) -> None:
-    """Raises `DataError` where a folder holds more samples of a kind than are asked for: they would all be used."""
+    """Refuse a folder with more samples of a kind than requested, since all would be used.
+
+    Raises:
+        DataError: There are more.
+    """
     there = sum(len(SampleReader(shard)) for shard in sorted(out.glob(f"{kind}-*.jsonl")))
     if there > count:
         raise DataError(
@@ -215,7 +229,7 @@ def _check_count(out: Path, kind: str, count: int) -> None:
 
 
 def list_documents(config: DataConfig, stock: _Stock) -> list[tuple[str, str, str]]:
-    """Path, source and licence of every different PDF, shuffled with the seed."""
+    """Return path, source and licence of every distinct PDF, shuffled with the seed."""
     found: list[tuple[Path, str, str]] = []
     if config.pdf_folder is not None:
         for path in sorted(config.pdf_folder.rglob("*.pdf")):
@@ -243,7 +257,7 @@ def list_documents(config: DataConfig, stock: _Stock) -> list[tuple[str, str, st
 
 
 class _DocumentKind:
-    """The shards of one kind made from documents; one pass over the documents in their shuffled order."""
+    """The shards of one kind made from documents, in one pass over the shuffled documents."""
 
     def __init__(
         self, config: DataConfig, out: Path, kind: str, documents: list[tuple[str, str, str]], report: _Report
@@ -256,14 +270,14 @@ class _DocumentKind:
         self.drops: Counter = Counter()
         self.bad: dict[str, str] = {}
         self.next, self.taken = 0, 0
-        """The document to read next, and how many of its crops are used already."""
+        """The next document to read, and how many of its crops are used already."""
         self.seconds = 0.0
 
     def _name(self, number: int) -> str:
         return f"{self.kind}-{number:05d}"
 
     def _resume(self) -> None:
-        """Takes up the state that the last whole shard left."""
+        """Restore the state after the last whole shard."""
         while (self.out / f"{self._name(self.shards)}.jsonl").exists():
             reader = SampleReader(self.out / f"{self._name(self.shards)}.jsonl")
             for index in range(len(reader)):
@@ -276,7 +290,7 @@ class _DocumentKind:
             self.drops, self.seconds = Counter(state["drops"]), state["seconds"]
 
     def make(self, count: int) -> None:
-        """Writes shards until there are `count` samples or no more documents."""
+        """Write shards until there are `count` samples or no more documents."""
         self._resume()
         if self.made >= count:
             return
@@ -331,7 +345,7 @@ class _DocumentKind:
         return crop_sample(crop, name, rng, source, licence, only_read=self.kind == "words")
 
     def _write(self, shard: list[tuple[Sample, list[bytes]]], count: int) -> None:
-        """A shard in an order of its own, after the state from which the next call goes on."""
+        """Write a shard in random order, preceded by the state from which the next call continues."""
         name = self._name(self.shards)
         random.Random(f"{self.config.seed} {name}").shuffle(shard)
         state = {
@@ -364,7 +378,7 @@ def _text_key(text: str) -> int:
 
 
 def _make_fonts(config: DataConfig, out: Path, stock: _Stock, report: _Report) -> None:
-    """Rendered lines; shard k takes its texts from shard k of the document lines, in a circle when those are fewer."""
+    """Write rendered lines; shard k takes its texts from shard k of the document lines, modulo their number."""
     faces = [[str(path) for path in stock.files(package, ".ttf", ".otf", ".t1", ".pfb")] for package in config.fonts]
     usable = rendered.usable_faces(dict(zip(config.fonts, faces, strict=True)))
     texts = sorted(out.glob("lines-*.jsonl"))
@@ -392,7 +406,7 @@ def _shards(count: int, size: int) -> list[tuple[int, int]]:
 
 
 def _made(shard: Path) -> int:
-    """Samples of a shard; none where it is not there."""
+    """Return the number of samples of a shard, 0 if there is none."""
     return len(SampleReader(shard)) if shard.exists() else 0
 
 

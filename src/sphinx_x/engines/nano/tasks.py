@@ -1,4 +1,4 @@
-"""What is asked about a text line: read it, find words in it, read what a box holds. Plain dialogue, no task tokens."""
+"""Questions about a text line: read it, find words in it, read what a box holds. Plain dialogue, no task tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONLY_WHERE, READ_IN_BOX, SECOND_WHERE = 0.10, 0.05, 0.30
 
 
 def ask_about_line(words: Sequence[BoxedText], rng: random.Random, only_read: bool = False) -> list[Message]:
-    """The messages about one line: reading in most cases, finding and reading in a box in some."""
+    """Return the messages about one line: mostly reading, sometimes finding and reading in a box."""
     text = " ".join(word.text for word in words)
     draw, second = rng.random(), rng.random() < SECOND_WHERE
     run = None if only_read or len(words) < 3 else _unique_run(text, words, rng)
@@ -32,7 +32,7 @@ def ask_about_line(words: Sequence[BoxedText], rng: random.Random, only_read: bo
 
 
 def _unique_run(text: str, words: Sequence[BoxedText], rng: random.Random) -> BoxedText | None:
-    """One to three consecutive words whose text occurs once in the line, as one word with a box."""
+    """Return one to three consecutive words whose text occurs once in the line, as one word with a box."""
     for _ in range(4):
         length = rng.randint(1, min(3, len(words) - 1))
         start = rng.randrange(len(words) - length + 1)

@@ -67,7 +67,7 @@ def _run(
 
 
 def _crop(place: Box, size: tuple[int, int]) -> Box:
-    """The whole pixels of a part with its margin."""
+    """Return the whole pixels of a part with its margin."""
     x1, y1, x2, y2 = map(int, place)
     return clip(grown((x1, y1, x2 + 1, y2 + 1), MARGIN), size)
 

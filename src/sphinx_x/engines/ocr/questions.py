@@ -20,7 +20,8 @@ from sphinx_x.engines.ocr.wordings import wordings_of
 from sphinx_x.engines.pdf.blocks import Block, flowing
 from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.page import Page
-from sphinx_x.engines.pdf.words import Word, is_cjk, joined
+from sphinx_x.engines.pdf.scripts import is_cjk
+from sphinx_x.engines.pdf.words import Word, joined
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, items_of
@@ -325,7 +326,7 @@ def _spoken(words: Sequence[Word]) -> list[Word]:
 
 
 def shown(place: Box, size: tuple[int, int]) -> Box | None:
-    """A box clipped to a picture of this size and rounded to tenths of a pixel; None where less than one is left."""
+    """Return a box clipped to a picture of this size, in tenths of a pixel; None if less than one is left."""
     x1, y1, x2, y2 = clipped = clip(place, size)
     if min(sides(clipped)) < 1:
         return None

@@ -18,7 +18,7 @@ SHOWN = 12
 SIDE = 900
 """Pixels of the longer side of a page in the report."""
 ANSWER = 600
-"""Characters of an answer that are shown."""
+"""Characters of an answer to show."""
 CLASS_COLORS = {
     "title": "#d62728", "text": "#1f77b4", "list": "#2ca02c", "table": "#9467bd", "figure": "#ff7f0e",
     "caption": "#8c564b",
@@ -26,15 +26,15 @@ CLASS_COLORS = {
 
 
 def write_page(path: Path, out: Path, report: Mapping, cpu: float, pages: int, seconds: float) -> None:
-    """Writes the report as one HTML file.
+    """Write the report as one HTML file.
 
     Args:
         path: The file.
         out: The folder of shards.
         report: The tables of report.json.
         cpu: Seconds of CPU time for `pages` pages.
-        pages: How many pages were read.
-        seconds: By the clock, of the last call.
+        pages: Number of pages that were read.
+        seconds: Wall-clock time of the last call.
     """
     tally = report["tally"]
     facts = [
@@ -56,7 +56,7 @@ def write_page(path: Path, out: Path, report: Mapping, cpu: float, pages: int, s
 
 
 def _chosen(out: Path) -> Iterator[tuple[Sample, bytes]]:
-    """Samples and their pictures, evenly spread."""
+    """Yield samples and their pictures, evenly spread."""
     reader = SampleReader(out)
     count = len(reader)
     numbers = sorted({k * count // min(SHOWN, count) for k in range(min(SHOWN, count))}) if count else []

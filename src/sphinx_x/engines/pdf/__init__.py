@@ -1,1 +1,1 @@
-"""A PDF page -> characters, words, lines, blocks: the only reader of PDFs."""
+"""From a page of a PDF to characters, words, lines and blocks: the only reader of PDFs."""

@@ -1,7 +1,7 @@
-"""What is laid over a page and drawn with it, but is none of its content: fields, remarks, stamps, marks of all kinds.
+"""What lies over a page and is drawn with it without being its content: form fields, comments, stamps, markup.
 
-The text layer of pdfium has none of their text. Where some have text, all that are drawn are made content of the page
-(in memory), so that picture and text layer show the same.
+None of their text is in pdfium's text layer. If any has text, all that are drawn become content of the page (in
+memory), so that the picture and the text layer show the same.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ NEVER_DRAWN = (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP)
 
 @dataclass(frozen=True)
 class Annotations:
-    """fields: of a form, drawn or not; places: left, bottom, right, top in points of what is drawn; text: whether any
-    of that has text."""
+    """The annotations of a page.
+
+    Attributes:
+        fields: Whether there are form fields, drawn or not.
+        places: Left, bottom, right and top of each drawn annotation, in points.
+        text: Whether any of them has text.
+    """
 
     fields: int = 0
     places: Sequence[tuple[float, float, float, float]] = ()
@@ -30,7 +35,7 @@ class Annotations:
 
 
 def read_annotations(page: pdfium.PdfPage) -> Annotations:
-    """The annotations of a page that was rendered: pdfium makes up the looks of those without any only then."""
+    """Return the annotations of a rendered page; only while rendering does pdfium create missing appearances."""
     fields, text = 0, False
     places, around = [], raw.FS_RECTF()
     for handle in _annotations(page):
@@ -45,7 +50,7 @@ def read_annotations(page: pdfium.PdfPage) -> Annotations:
 
 
 def flattened(document: pdfium.PdfDocument, number: int, page: pdfium.PdfPage) -> pdfium.PdfPage:
-    """The page anew, with what is drawn of its annotations as its own content; the one given is closed."""
+    """Reload a page with its drawn annotations as content; the page that was given is closed."""
     for handle in _annotations(page):
         # pdfium's flattening shows those of no view and leaves out invisible ones, unlike its rendering
         shown = _is_drawn(page, handle, raw.FPDFAnnot_GetSubtype(handle) == raw.FPDF_ANNOT_WIDGET)
@@ -66,12 +71,12 @@ def _annotations(page: pdfium.PdfPage) -> Iterator[Any]:
 
 
 def _is_drawn(page: pdfium.PdfPage, handle: Any, field: bool) -> bool:
-    """Whether an annotation is drawn: fields are so only with a form's environment."""
+    """Return whether an annotation is drawn; fields are drawn only if the document has a form environment."""
     return not raw.FPDFAnnot_GetFlags(handle) & NOT_DRAWN and not (field and page.formenv is None)
 
 
 def _has_text(handle: Any) -> bool:
-    """Whether an annotation's looks have text, or anything nested, which may have some."""
+    """Return whether the appearance of an annotation has text, or a nested object that may have some."""
     count = max(raw.FPDFAnnot_GetObjectCount(handle), 0)
     kinds = (raw.FPDFPageObj_GetType(raw.FPDFAnnot_GetObject(handle, k)) for k in range(count))
     return any(kind in (raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM) for kind in kinds)

@@ -1,8 +1,9 @@
-"""Lines with Hebrew or Arabic: from the order in which signs stand on the page to the order in which they are read.
+"""Lines with Hebrew or Arabic: from the order of characters on the page to the order in which they are read.
 
-What a program does to show such a line (Unicode's annex 9) is undone: runs against the direction of the line are found
-by the same rules, which look the same from both sides, and are turned around. Brackets are mirror images on the page in
-one direction, and the reader may or may not have turned them back; so which way one opens is told by what is beside it.
+This undoes what a program does to display such a line (Unicode's annex 9). Runs against the direction of the line are
+found by the same rules, which give the same result from either side, and are reversed. On the page, brackets in one
+direction are mirror images, and pdfium may or may not have mirrored them back; whether a bracket opens or closes is
+therefore inferred from its neighbours.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from collections.abc import Iterator, Sequence
 OPEN, CLOSE = "([{\xab\u2039", ")]}\xbb\u203a"
 QUOTES = "\xab\xbb\u2039\u203a"
 KIND = {char: kind for kind, pair in enumerate(zip(OPEN, CLOSE, strict=True)) for char in pair}
-"""Of every bracket: which pair it is of."""
+"""The pair that each bracket belongs to."""
 SPACE = " "
 STRONG = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N"}
-"""Directions of signs, by Unicode's classes; N is a number."""
+"""Directions of characters by their Unicode class; N is a number."""
 
 
 def reading_order(signs: Sequence[str], rtl: bool) -> tuple[list[int], dict[int, str]]:
-    """The numbers of signs as they are read, and the brackets among them as they open.
+    """Return the indices of characters in reading order, and the brackets among them as they open or close.
 
-    signs: letters (with what is set on them), digits and other signs from left to right, a blank where there is white
-    space; rtl: the direction of the line.
+    Args:
+        signs: Letters (with their combining marks), digits and other characters from left to right, a blank for white
+            space.
+        rtl: Whether the line runs from right to left.
+
+    Returns:
+        The indices in reading order, and the right bracket for each index that has one.
     """
     base, other = ("R", "L") if rtl else ("L", "R")
     kinds = _kinds(signs, rtl)
@@ -42,7 +48,7 @@ def reading_order(signs: Sequence[str], rtl: bool) -> tuple[list[int], dict[int,
 
 
 def _turned(order: Sequence[int], kinds: Sequence[str], these: str) -> list[int]:
-    """An order with the runs of some kinds the other way."""
+    """Return an order in which the runs of some kinds are reversed."""
     out: list[int] = []
     for against, run in itertools.groupby(order, lambda k: kinds[k] in these):
         members = list(run)
@@ -51,7 +57,7 @@ def _turned(order: Sequence[int], kinds: Sequence[str], these: str) -> list[int]
 
 
 def _kinds(signs: Sequence[str], rtl: bool) -> list[str]:
-    """L, R, N for a number or a part of one, empty for what has no direction of its own."""
+    """Return `L`, `R`, `N` (a number or part of one), or an empty string for characters without a direction."""
     classes = [unicodedata.bidirectional(sign[0]) for sign in signs]
     kinds = [STRONG.get(name, "") for name in classes]
     arabic = rtl and "AL" in classes
@@ -64,7 +70,7 @@ def _kinds(signs: Sequence[str], rtl: bool) -> list[str]:
 
 
 def _pairs(signs: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of brackets and of those that close them, inner ones first."""
+    """Return the indices of brackets and of those that close them, inner pairs first."""
     opened: list[int] = []
     out: list[tuple[int, int]] = []
     for place, char in _told(signs).items():
@@ -76,7 +82,7 @@ def _pairs(signs: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _told(signs: Sequence[str]) -> dict[int, str]:
-    """Every bracket in a row of signs, by its place, as one that opens or closes, told from what is beside it."""
+    """Return each bracket of a row by its index, as one that opens or closes, inferred from its neighbours."""
     out: dict[int, str] = {}
     depth = dict.fromkeys(KIND.values(), 0)
     for place, sign in enumerate(signs):
@@ -91,7 +97,7 @@ def _told(signs: Sequence[str]) -> dict[int, str]:
 
 
 def _beside(signs: Sequence[str], place: int, step: int) -> str:
-    """The next sign that is no bracket and, after one, no punctuation; a blank at an end."""
+    """Return the next character that is not a bracket nor, after one, punctuation; a blank at either end."""
     k = place + step
     while 0 <= k < len(signs) and (signs[k] in KIND or unicodedata.category(signs[k][0]) == "Po"):
         k += step
@@ -99,7 +105,7 @@ def _beside(signs: Sequence[str], place: int, step: int) -> str:
 
 
 def _pair_kind(kinds: Sequence[str], first: int, last: int, base: str, other: str) -> str:
-    """The direction of a pair of brackets: that of the line if anything in it is, else that of what it follows."""
+    """Return the direction of a pair of brackets: the line's if anything inside has it, else of what precedes it."""
     inner = {"R" if kind == "N" else kind for kind in kinds[first + 1 : last]} - {""}
     if not inner or base in inner:
         return base if inner else ""
@@ -108,8 +114,10 @@ def _pair_kind(kinds: Sequence[str], first: int, last: int, base: str, other: st
 
 
 def _numbers_of_names(kinds: list[str], base: str) -> None:
-    """Numbers after letters that run to the right belong to them, as in `Windows 10`; in a line that does so itself all
-    do that are not between others."""
+    """Give numbers after left-to-right letters their direction, as in `Windows 10`.
+
+    In a left-to-right line these are all numbers except those between letters of the other direction.
+    """
     strong = base
     for k, kind in enumerate(kinds):
         if kind == "N":
@@ -127,7 +135,7 @@ def _between_right(kinds: Sequence[str], k: int) -> bool:
 
 
 def _neutrals(kinds: list[str], base: str, other: str) -> None:
-    """What has no direction takes that of both sides, or of the line; numbers count as from right to left."""
+    """Give neutral characters the direction of both neighbours, or else of the line; numbers count as right to left."""
     for empty, run in itertools.groupby(range(len(kinds)), lambda k: not kinds[k]):
         if not empty:
             continue
@@ -139,7 +147,7 @@ def _neutrals(kinds: list[str], base: str, other: str) -> None:
 
 
 def clusters(members: Sequence[int], texts: Sequence[str]) -> Iterator[list[int]]:
-    """Numbers of characters in groups of a letter and what is set on it."""
+    """Yield the indices of characters in groups of one letter and its combining marks."""
     group: list[int] = []
     for k in members:
         if group and not unicodedata.combining(texts[k][0]):

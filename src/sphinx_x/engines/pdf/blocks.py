@@ -1,15 +1,15 @@
-"""Lines of a column -> blocks: paragraphs, headings, items, listings, formulas.
+"""From the lines of a column to blocks: paragraphs, headings, list items, listings, formulas.
 
-A column is read from top to bottom, and a block ends where one of these is seen (lengths in em, the usual pitch is that
-of the closest quarter of the column's lines):
+A column is read from top to bottom. A block ends at any of these (lengths in em; the usual pitch is that of the closest
+quarter of the column's lines):
 
-- white above the usual; a little of it is enough after a line that ends short of the column's edge
-- letters of another size; bold after light, or the other way, at such a short line
-- a bullet or a number as of a list
-- an indent while the line after it is not indented; a line left of all before it, or back at the start of an item
+- more white than usual; after a line that ends short of the column's edge, a little more is enough
+- letters of another size, or a change between bold and regular after such a short line
+- a bullet or a number like that of a list
+- an indent that the next line does not share; a line further left than all before it, or back at the start of an item
 
-A listing (letters of one width) goes on over blank lines, whatever its indents and line numbers; the pieces of a
-displayed formula stay together.
+A listing (in a monospaced font) continues across blank lines, indents and line numbers. The pieces of a displayed
+formula stay together.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.formulas import formula
 from sphinx_x.engines.pdf.hyphens import Ending, ending, no_blank, settled
+from sphinx_x.engines.pdf.scripts import is_cjk
 from sphinx_x.engines.pdf.tuned import (
     BLANK_LINE,
     CENTRED,
@@ -40,17 +41,17 @@ from sphinx_x.engines.pdf.tuned import (
     STEADY,
     STEADY_PITCH,
 )
-from sphinx_x.engines.pdf.words import Line, is_cjk
+from sphinx_x.engines.pdf.words import Line
 
 MARKER = re.compile(
     r"^(?:[\u2022\u2023\u25aa\u25cf\u25cb\u25e6\u2219\u00b7\u2013\u2014\u25a0\u25a1\u25b6\u27a2\ufffd*\u2013-]$"
     r"|(?:\d{1,3}|[a-zA-Z\u0400-\u04ff]|[ivxIVX]{1,5})[.)\]]$"
     r"|[([](?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[)\]]$)"
 )
-"""The first word of an item of a list."""
+"""The first word of a list item."""
 NUMBER = re.compile(r"^\d{1,5}$")
 PAGES = re.compile(r"[,.\s\u2026]\s*\d{1,4}(?:[\s,\u2013-]+\d{1,4})*$")
-"""The numbers of pages after an entry of an index or a table of contents."""
+"""Page numbers after an entry of an index or a table of contents."""
 CAPTION = re.compile(
     r"^(?:fig(?:ure|ura|\.)|table(?:au)?|tab(?:elle|ela|ella|la|\.)|abb(?:ildung|\.)|bild|cuadro|quadro|rys(?:unek|\.)"
     r"|obr(?:\u00e1zek|\.)|tabulka|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)"
@@ -59,26 +60,32 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 CONTINUED = re.compile(r"^[\s\d.,\u2013-]+$")
-"""An entry goes on: numbers of pages alone."""
+"""The continuation of an entry: page numbers alone."""
 
 
 @dataclass(slots=True)
 class Block:
-    """Lines that are read together. kind: `figure`, `table` (one with ruled lines), or empty; label: of `layout`."""
+    """Lines that are read together.
+
+    Attributes:
+        lines: The lines in order.
+        kind: `figure`, `table` (one with ruled lines), or empty.
+        label: The class that `layout` assigns.
+    """
 
     lines: list[Line]
     box: Box
     kind: str = ""
     label: str = ""
     parts: list[Block] = field(default_factory=list)
-    """What a figure or list is made of, where that is known."""
+    """The parts of a figure or list, if known."""
     _text: tuple[int, str] = field(default=(0, ""), init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """The text as a reader would type it: words that a line end parted are whole again.
+        """The text as a reader would type it, with words joined that a line end split.
 
-        Lines may be added to a block, but stay as they are once this was asked for.
+        Lines may be added to a block only before this is first used.
         """
         if self._text[0] != len(self.lines):
             self._text = (len(self.lines), flowing(self.lines))
@@ -91,7 +98,7 @@ class Block:
 
 
 def flowing(lines: Sequence[Line]) -> str:
-    """Lines as one text: hyphenation undone, no space between Chinese or Japanese, rows and code line by line."""
+    """Return lines as one text: hyphenation undone, no space between CJK characters, rows and code line by line."""
     joints = _joints(lines)
     text = ""
     for number, line in enumerate(lines):
@@ -111,7 +118,7 @@ def flowing(lines: Sequence[Line]) -> str:
 
 
 def _joints(lines: Sequence[Line]) -> dict[int, Ending]:
-    """What becomes of the hyphens at the ends of lines, by the number of the line after each."""
+    """Return what becomes of each hyphen at the end of a line, by the index of the next line."""
     numbers = [k for k in range(1, len(lines)) if lines[k - 1].hyphen and lines[k].words]
     if not numbers:
         return {}
@@ -125,19 +132,19 @@ def _joints(lines: Sequence[Line]) -> dict[int, Ending]:
 
 
 def entries(lines: Sequence[Line]) -> int:
-    """How many lines are entries of an index or go on with one."""
+    """Return how many lines are entries of an index or continue one."""
     first = sum(map(is_entry, lines))
     return first + min(sum(bool(CONTINUED.match(line.text)) for line in lines), 2 * first) if first else 0
 
 
 def is_caption(text: str) -> bool:
-    """Whether a text begins as the caption of a figure or table does, and not as a sentence about one."""
+    """Return whether a text begins like the caption of a figure or table, and not like a sentence about one."""
     found = CAPTION.match(text)
     return found is not None and not (found["word"] or "").islower()
 
 
 def is_entry(line: Line) -> bool:
-    """Whether a line is words with the numbers of pages after them."""
+    """Return whether a line is words followed by page numbers."""
     if not line.words or not line.words[-1].text[-1:].isdigit():
         return False
     text = line.text
@@ -146,7 +153,7 @@ def is_entry(line: Line) -> bool:
 
 
 def level(line: Line) -> float:
-    """The height a line stands at, the same for `a` and for `g`."""
+    """Return the height at which a line stands, the same for `a` and for `g`."""
     return statistics.median(word.high[1] for word in line.words)
 
 
@@ -169,7 +176,7 @@ class Column:
         self._loose()
 
     def _loose(self) -> None:
-        """A justified line with a wide gap, alone between lines of one cell and as wide, is no row."""
+        """Unmark as a row any justified line with one wide gap, alone between equally wide lines of one cell."""
         cells = [line.cells for line in self.lines]
         for k, line in enumerate(self.lines[:-1]):
             alone = line.cells == 2 and cells[k + 1] == 1 and (k == 0 or cells[k - 1] == 1)
@@ -183,7 +190,7 @@ class Column:
                 line.cells = 1
 
     def _hanging(self) -> None:
-        """Rows of a term and its description, which goes on below itself, are no rows of a table."""
+        """Unmark as rows of a table any term whose description continues below itself."""
         stops = [_second_cell(line) if line.cells == 2 else None for line in self.lines]
         found: list[float] = []
         for (line, stop), start, following in zip(
@@ -196,7 +203,7 @@ class Column:
                 line.cells = 1
 
     def blocks(self) -> list[Block]:
-        """The column cut into blocks."""
+        """Cut the column into blocks."""
         groups: list[list[int]] = []
         for k in range(len(self.lines)):
             if groups and not self._parts(groups[-1], k):
@@ -207,7 +214,7 @@ class Column:
         return [Block(lines, union([line.box for line in lines])) for lines in members]
 
     def _parts(self, group: Sequence[int], k: int) -> bool:
-        """Whether a new block begins with line k."""
+        """Return whether a new block begins with line k."""
         before, line = self.lines[k - 1], self.lines[k]
         size = max(before.size, line.size)
         white = line.place[1] - before.place[3]
@@ -227,7 +234,7 @@ class Column:
         return self._parts_in_text(group, k, size)
 
     def _parts_in_text(self, group: Sequence[int], k: int, size: float) -> bool:
-        """The same for lines that are near each other and of one size."""
+        """Return whether a new block begins with line k, which is close to the line before and of the same size."""
         before, line = self.lines[k - 1], self.lines[k]
         short = self.ends[k - 1] < self.edge - SHORT_LINE * size
         tops, bottoms = (line.place[n] - before.place[n] for n in (1, 3))
@@ -255,7 +262,7 @@ class Column:
         return self._indented(group, k, size)
 
     def _indented(self, group: Sequence[int], k: int, size: float) -> bool:
-        """Whether the start of line k tells that something new begins."""
+        """Return whether the start of line k shows that something new begins."""
         starts = [self.starts[n] for n in group]
         step = self.starts[k] - starts[-1]
         if self._centred(k - 1, k, size):
@@ -273,19 +280,19 @@ class Column:
         return len(group) == 1 and abs(step) < 0.3 * size and self._both_indented(k, size)
 
     def _both_indented(self, k: int, size: float) -> bool:
-        """Whether line k begins a paragraph as the one before did: both indented, and the one after is not."""
+        """Return whether line k begins a paragraph as the line before did: both are indented, and the next is not."""
         if k + 1 >= len(self.lines) or self.ends[k - 1] > self.edge - SHORT_LINE * size:
             return False
         deeper = self.starts[k] - self.starts[k + 1]
         return INDENT * size < deeper < 4 * size and self.pitch[k] < 1.3 * max(self.usual, size)
 
     def _usual_near(self, k: int, size: float) -> float:
-        """The usual pitch of the lines around line k."""
+        """Return the usual pitch of the lines around line k."""
         near = sorted(step for step in self.pitch[max(k - PITCHES_NEAR, 0) : k + PITCHES_NEAR] if step > 0.5 * size)
         return near[len(near) // 4] if near else self.usual
 
     def _steady(self, k: int, size: float) -> bool:
-        """Whether line k follows a full or parted line at the usual pitch, in letters of the same size."""
+        """Return whether line k follows a full or hyphenated line at the usual pitch, in letters of the same size."""
         before, line = self.lines[k - 1], self.lines[k]
         even = abs(before.size - line.size) < 0.02 * size and before.bold == line.bold
         even &= abs(self.starts[k] - self.starts[k - 1]) < 0.3 * size
@@ -293,13 +300,13 @@ class Column:
         return even and self.pitch[k - 1] < min(STEADY * self._usual_near(k, size), STEADY_PITCH * size)
 
     def _listing(self, k: int) -> bool:
-        """Whether line k may be one of a listing; also its number alone."""
+        """Return whether line k may belong to a listing, even if only its line number does."""
         line, left = self.lines[k], self.starts[max(k - 1, 0)]
         number = len(line.words) == 1 and bool(NUMBER.match(line.words[0].text))
         return line.mono or (number and self.starts[k] - left < MOST_PITCH * line.size)
 
     def _counts_on(self, k: int) -> bool:
-        """Whether the numbers in front of two lines are those of lines of a listing: the second is one more."""
+        """Return whether the numbers before two lines are line numbers of a listing: the second is one more."""
         before, line = (self.lines[n].words[0].text for n in (k - 1, k))
         return bool(NUMBER.match(before) and NUMBER.match(line)) and int(line) == int(before) + 1
 
@@ -310,14 +317,14 @@ class Column:
 
 
 def _start(line: Line) -> float:
-    """Where a line begins, without a small number in front of it that counts the lines."""
+    """Return where a line begins, without a small line number in front of it."""
     first = line.words[0]
     counted = len(line.words) > 1 and first.size < SMALLER * line.size and NUMBER.match(first.text)
     return line.words[1].place[0] if counted else line.place[0]
 
 
 def _second_cell(line: Line) -> float | None:
-    """Where the cell after the widest gap of a row begins; None from right to left."""
+    """Return where the cell after the widest gap of a row begins; None from right to left."""
     if line.rtl or len(line.words) < 2:
         return None
     gaps = [(b.place[0] - a.place[2], b.place[0]) for a, b in itertools.pairwise(line.words)]
@@ -325,7 +332,7 @@ def _second_cell(line: Line) -> float | None:
 
 
 def _table_goes_on(group: Sequence[Line], line: Line) -> bool:
-    """A row of one cell inside a table: it lies within the table's width and close to it."""
+    """Return whether a row of one cell belongs to a table: it lies within the table's width and close to it."""
     rows = [other for other in group if other.cells > 1]
     if len(rows) < ROW_LINES:
         return False

@@ -1,8 +1,8 @@
 """Text that is drawn but not seen: under bars, pictures and other fills, and on layers that are off.
 
-What may be so is cheaply found: text over which something is drawn later, text of layers, text in forms (which may be
-of layers) that lies over other things. Only where there is any is it looked for in pixels: the page is rendered without
-that text, and that text alone. A character is seen where leaving it out changes most of the pixels that are its ink.
+Candidates are cheap to find: text over which something is drawn later, text of layers, and text in forms (which may
+belong to layers) that overlaps other objects. Only these are checked in pixels: the page is rendered without the text
+in question, and the text by itself. A character is seen if leaving it out changes most of the pixels of its ink.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sphinx_x.engines.pdf.text_layer import Frame, native
 from sphinx_x.engines.pdf.tuned import COVER_CELL, COVERED_SIDE, FAINTEST, SEEN_CHANGE, SEEN_SHARE, THIN
 
 POINTS = tuple((across, down) for across in (-0.4, 0.4) for down in (-0.8, -0.4, 0, 0.4, 0.8))
-"""Shares of half a character's box from its middle: where it is looked whether anything lies over it. Most of them lie
-under what hides it, and not under ruled lines."""
+"""Where a box is checked for anything over it, in halves of its sides from its centre. Most of these points lie under
+what hides a character, but not under ruled lines."""
 
 _set_active = native("FPDFPageObj_SetIsActive", ctypes.c_int)
 
@@ -37,11 +37,16 @@ def covered(
     scale: float,
     picture: Image.Image | None = None,
 ) -> np.ndarray:
-    """(N,) whether characters are drawn, but not to be seen.
+    """Return whether each character is drawn but cannot be seen, (N,).
 
-    keys: addresses of their text objects, 0 where there is none; boxes: (N, 4) in pixels of the rendering at `scale`
-    (that of `PdfPage.render`), which `frame` describes; picture: that rendering with all that is drawn, grey or in
-    colour, where it is there already.
+    Args:
+        page: The page.
+        frame: From points of the page to pixels of its rendering.
+        painted: What is drawn on the page.
+        keys: Addresses of the characters' text objects, 0 for none.
+        boxes: (N, 4) in pixels of the rendering.
+        scale: Pixels per point, as in `PdfPage.render`.
+        picture: A rendering of the whole page, grey or in colour, if there is one already.
     """
     hidden = np.zeros(len(keys), bool)
     doubtful = _doubtful(frame, painted, keys, boxes).tolist()
@@ -63,10 +68,10 @@ def covered(
 
 
 def _again(painted: Painted, keys: Sequence[int], doubtful: Sequence[int], hidden: np.ndarray) -> list[int]:
-    """The characters to look at once more: those of objects that may be off and look so in part.
+    """Return the characters to check again: those of objects that may be off and are partly hidden.
 
-    Text of a layer that is off may lie over other text, which was left out with it: what changed there is not its own.
-    They are fewer each time, as objects of which nothing is hidden are left.
+    Text of a layer that is off may lie over other text that was left out with it, so that what changed there is not its
+    own. The set shrinks each time, because objects of which nothing is hidden are left out of it.
     """
     under = {keys[k] for k in doubtful if hidden[k]}
     partly = {keys[k] for k in doubtful if not hidden[k]} & under & (painted.nested | painted.layered)
@@ -80,16 +85,21 @@ def _array(picture: Image.Image) -> np.ndarray:
 
 
 def _change(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(H, W) the largest difference of a channel between two pictures (H, W, C)."""
+    """Return the largest difference of any channel between two pictures (H, W, C), as (H, W)."""
     # one channel at a time, as numpy is slow along an axis of three
     differences = (np.maximum(a[..., k], b[..., k]) - np.minimum(a[..., k], b[..., k]) for k in range(a.shape[2]))
     return functools.reduce(np.maximum, differences)
 
 
 def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
-    """The share of the ink of a character that can be seen; 0 where there is none. change: of a channel without it.
+    """Return the share of a character's ink that can be seen, 0 if it has no ink.
 
-    Ink is what is at least half as dark as its darkest pixel, as thin strokes are grey at the size of a page.
+    Strokes are thin and hence grey at the size of a page, so ink is all that is at least half as dark as the darkest
+    pixel.
+
+    Args:
+        opacity: Of the character's pixels.
+        change: Largest change of a channel when the character is left out.
     """
     darkest = int(opacity.max(initial=0))
     if darkest < FAINTEST:
@@ -99,7 +109,7 @@ def _share_seen(opacity: np.ndarray, change: np.ndarray) -> float:
 
 
 def _whole(box: np.ndarray, frame: Frame) -> tuple[int, int, int, int]:
-    """The pixels of a box; of a thin one also those beside it, as it may be drawn there."""
+    """Return the pixels of a box; a thin box gets those beside it as well, where it may be drawn."""
     low, high = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     thin = (high - low < THIN).astype(int)
     low, high = (side.clip(0, [frame.width, frame.height]) for side in (low - thin, high + thin))
@@ -107,7 +117,7 @@ def _whole(box: np.ndarray, frame: Frame) -> tuple[int, int, int, int]:
 
 
 def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.ndarray) -> np.ndarray:
-    """The numbers of the characters of which it must be looked at in pixels whether they are seen."""
+    """Return the indices of the characters that have to be checked in pixels."""
     own = set(keys) - {0}
     if painted.crowded or own - painted.texts.keys():
         return np.flatnonzero([key != 0 for key in keys])
@@ -133,12 +143,12 @@ def _doubtful(frame: Frame, painted: Painted, keys: Sequence[int], boxes: np.nda
 
 
 def _belongs(keys: Sequence[int], objects: set[int]) -> np.ndarray:
-    """(N,) whether characters are of one of these text objects."""
+    """Return whether each character belongs to one of these text objects, (N,)."""
     return np.array([key in objects for key in keys], bool) if objects else np.zeros(len(keys), bool)
 
 
 def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:
-    """(H, W) the last of the things that may cover which lies there, counted from 1; 0 where none does."""
+    """Return the last object at each pixel that may cover text, counted from 1, as (H, W); 0 for none."""
     grid = np.zeros((frame.height, frame.width), np.int32)
     places = frame.boxes(np.array([painted.places[k] for k in covers]))
     limits = [frame.width, frame.height]
@@ -150,7 +160,7 @@ def _last(frame: Frame, painted: Painted, covers: Sequence[int]) -> np.ndarray:
 
 
 def _over_others(frame: Frame, keys: Sequence[int], boxes: np.ndarray) -> np.ndarray:
-    """(N,) whether the middle of a character lies in the box of one of another text object."""
+    """Return whether the centre of each character lies in the box of one from another text object, (N,)."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), 1)}
     own = np.array([numbers[key] for key in keys])
     grid = np.zeros((2, frame.height // COVER_CELL + 1, frame.width // COVER_CELL + 1), np.int32)
@@ -168,7 +178,7 @@ def _over_others(frame: Frame, keys: Sequence[int], boxes: np.ndarray) -> np.nda
 
 @contextmanager
 def _without(objects: Iterable[int]) -> Iterator[None]:
-    """Objects, given by their addresses, are not drawn for a while."""
+    """Keep objects, given by their addresses, from being drawn."""
     handles = [ctypes.c_void_p(key) for key in objects]
     for handle in handles:
         _set_active(handle, 0)
@@ -180,7 +190,7 @@ def _without(objects: Iterable[int]) -> Iterator[None]:
 
 
 def _pixels(page: pdfium.PdfPage, scale: float, alone: bool = False) -> np.ndarray:
-    """(H, W, 4) the page as it is drawn, the fourth channel nothing; or its content alone, as ink with its opacity."""
+    """Render a page as (H, W, 4), the fourth channel unused; or, if `alone`, only its content, as ink with opacity."""
     more: dict[str, Any] = {"fill_color": (0, 0, 0, 0), "draw_annots": False, "may_draw_forms": False} if alone else {}
     bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=True, **more)  # pyright: ignore[reportArgumentType]
     pixels = bitmap.to_numpy().copy()

@@ -1,4 +1,4 @@
-"""Images, drawings and ruled lines of a page: what is no text, as boxes in pixels of its picture."""
+"""Images, drawings and ruled lines of a page: everything but text, as boxes in pixels of its picture."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ IMAGE = 1000
 class Shapes:
     """What a page shows besides text.
 
-    figures: images and drawings, each with its number of shapes (an image has `IMAGE`); rules: ruled lines; scan: one
-    image is the page; crowded: more objects than are looked at.
+    Attributes:
+        figures: Images and drawings, each with its number of shapes (`IMAGE` for an image).
+        rules: Ruled lines.
+        scan: Whether the page is one image.
+        crowded: Whether there are more objects than are examined.
     """
 
     figures: list[tuple[Box, int]] = field(default_factory=list)
@@ -50,10 +53,15 @@ class Shapes:
 class Painted:
     """The objects of a page in the order in which they are drawn.
 
-    texts: of every text object, by its address, how many of the things below are drawn before it; nested: those in
-    forms; layered: those of optional content, which may be off; others: addresses of what is no text. Of what is drawn:
-    kinds, empty for what is too small to count; places: left, bottom, right, top in points; covers: whether it may hide
-    what it lies over. crowded: more of it than is looked at.
+    Attributes:
+        texts: How many of the other objects are drawn before each text object, by its address.
+        nested: Text objects in forms.
+        layered: Text objects of optional content, which may be off.
+        others: Addresses of objects other than text.
+        kinds: Kind of each of these, empty if it is too small to count.
+        places: Left, bottom, right and top of each, in points.
+        covers: Whether each may hide what it lies over.
+        crowded: Whether there are more objects than are examined.
     """
 
     texts: dict[int, int] = field(default_factory=dict)
@@ -65,11 +73,16 @@ class Painted:
     covers: list[bool] = field(default_factory=list)
     crowded: bool = False
     marks: dict[int, bool] = field(default_factory=dict)
-    """Of every mark that was met, by its address, whether it is of optional content."""
+    """Whether each mark seen so far, by its address, is one of optional content."""
 
 
 def read_painted(page: pdfium.PdfPage, over: Sequence[tuple[float, float, float, float]] = ()) -> Painted:
-    """What is drawn on a page, in order. over: places of what is drawn over all of it (see `annotations`)."""
+    """Return what is drawn on a page, in order.
+
+    Args:
+        page: The page.
+        over: Places of what is drawn over everything else (see `annotations`).
+    """
     count = raw.FPDFPage_CountObjects(page)
     native = ctypes.cast(page.raw, ctypes.c_void_p)
     tops = (_object_of_page(native, number) for number in range(count))
@@ -82,7 +95,7 @@ def read_painted(page: pdfium.PdfPage, over: Sequence[tuple[float, float, float,
 
 
 def read_shapes(painted: Painted, frame: Frame) -> Shapes:
-    """The figures and ruled lines of a page."""
+    """Return the figures and ruled lines of a page."""
     shapes = Shapes(crowded=painted.crowded)
     named = [k for k, kind in enumerate(painted.kinds) if kind]
     if not named:
@@ -115,7 +128,7 @@ _get_mark = native("FPDFPageObj_GetMark", ctypes.c_size_t)
 
 
 def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int, layered: bool = False) -> None:
-    """Adds objects, given by their addresses, with those nested in them. layered: whether they are of a layer."""
+    """Add objects, given by their addresses, and those nested in them; `layered` is whether they belong to a layer."""
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
     for key in keys:
         handle = ctypes.c_void_p(key)
@@ -150,14 +163,14 @@ def _walk(painted: Painted, keys: Iterator[int], matrix: np.ndarray, depth: int,
 
 
 def _moved(place: tuple[float, float, float, float], matrix: np.ndarray) -> tuple[float, float, float, float]:
-    """The bounds of a place in a form, on the page."""
+    """Return the bounds on the page of a place in a form."""
     corners = np.array([(x, y, 1) for x in place[0::2] for y in place[1::2]]) @ matrix
     low, high = corners.min(0), corners.max(0)
     return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
 
 def _of_layer(painted: Painted, handle: Any) -> bool:
-    """Whether an object is marked as optional content, which may be off; marks are looked at once each."""
+    """Return whether an object is marked as optional content, which may be off; each mark is examined only once."""
     for number in range(_count_marks(handle)):
         mark = _get_mark(handle, ctypes.c_ulong(number))
         if mark not in painted.marks:
@@ -171,8 +184,10 @@ def _of_layer(painted: Painted, handle: Any) -> bool:
 
 
 def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> tuple[str, bool]:
-    """`image`, `rule`, `rectangle` or `curve` (whatever else is drawn), empty for nothing; and whether it may cover
-    text: thin strokes do not."""
+    """Return the kind of an object and whether it may cover text, which thin strokes do not.
+
+    The kind is `image`, `rule`, `rectangle`, `curve` (anything else that is drawn), or empty for nothing.
+    """
     if kind == raw.FPDF_PAGEOBJ_IMAGE:
         return "image", True
     if kind == raw.FPDF_PAGEOBJ_SHADING:
@@ -197,7 +212,7 @@ def _shape(handle: Any, kind: int, place: tuple[float, float, float, float]) -> 
 
 
 def _stroke_width(handle: Any) -> float:
-    """Points, apart from what the forms around an object do to it."""
+    """Return the width of a stroke in points, before any scaling by the forms around it."""
     width, matrix = ctypes.c_float(), raw.FS_MATRIX()
     raw.FPDFPageObj_GetStrokeWidth(handle, width)
     raw.FPDFPageObj_GetMatrix(handle, matrix)
@@ -205,12 +220,12 @@ def _stroke_width(handle: Any) -> float:
 
 
 def _count_in(boxes: Sequence[Box], around: Box) -> int:
-    """How many boxes have their middle in another."""
+    """Return how many boxes have their centre in another box."""
     return sum(contains(around, centre(box)) for box in boxes)
 
 
 def _groups(boxes: Sequence[Box], frame: Frame) -> list[Box]:
-    """Boxes around what is near each other: connected cells of a coarse grid that the boxes cover."""
+    """Return boxes around groups of close shapes: connected cells of a coarse grid that the shapes cover."""
     if not boxes:
         return []
     grid = np.zeros((frame.height // DRAWING_CELL + 3, frame.width // DRAWING_CELL + 3), bool)
@@ -239,7 +254,7 @@ def _flood(grid: np.ndarray, label: np.ndarray, seed: tuple[int, int], number: i
 
 
 def _joined(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes that overlap or touch become one; from top to bottom."""
+    """Merge boxes that overlap or touch, and return them from top to bottom."""
     out: list[Box] = []
     for box in boxes:
         while touching := [k for k, other in enumerate(out) if overlaps(box, other, TOUCHING)]:

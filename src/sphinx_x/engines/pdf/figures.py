@@ -1,4 +1,4 @@
-"""Figures of a page: which lines are inside them, and where they stand among the blocks of the text."""
+"""Figures of a page: which lines are inside them, and where they go among the blocks of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphinx_x.engines.pdf.words import Line
 
 
 def with_lines(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
-    """Figures with the lines inside them, and the lines that are in none."""
+    """Return the figures with the lines inside them, and the lines that are in none."""
     figures = []
     rest = list(lines)
     for box, count in shapes.figures:
@@ -28,7 +28,7 @@ def with_lines(shapes: Shapes, lines: Sequence[Line]) -> tuple[list[Block], list
 
 
 def taken(figures: Sequence[Block], lines: Sequence[Line]) -> list[Line]:
-    """Gives lines of other directions to the figures they are in; returns the others."""
+    """Add lines of other directions to the figures that contain them; return the rest."""
     rest = []
     for line in lines:
         around = next((figure for figure in figures if share_within(line.box, figure.box) > IN_FIGURE), None)
@@ -37,7 +37,7 @@ def taken(figures: Sequence[Block], lines: Sequence[Line]) -> list[Line]:
 
 
 def placed(blocks: list[Block], figures: Sequence[Block]) -> list[Block]:
-    """Puts every figure before the block that follows it in its column."""
+    """Insert each figure before the block that follows it in its column."""
     out = list(blocks)
     for figure in figures:
         best, place = math.inf, len(out)

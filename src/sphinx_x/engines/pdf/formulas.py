@@ -1,7 +1,7 @@
-"""Formulas: which lines are one, and the pieces of a line that stand above or below it put into it.
+"""Formulas: which lines are formulas, and joining a line with its pieces above and below it.
 
-Numerators, limits, exponents and labels of arrows come as lines of their own. Such a piece is short and without words,
-or of smaller letters; it belongs to the line whose width it is in and whose height it reaches into.
+Numerators, limits, exponents and labels of arrows arrive as lines of their own. Such a piece is short and has no words,
+or its letters are smaller; it belongs to the line whose width contains it and whose height it overlaps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sphinx_x.boxes import union
+from sphinx_x.engines.pdf.scripts import is_cjk
 from sphinx_x.engines.pdf.tuned import (
     FORMULA_BESIDE,
     FORMULA_HIGHEST,
@@ -22,7 +23,7 @@ from sphinx_x.engines.pdf.tuned import (
     FORMULA_SMALL,
     FORMULA_WINDOW,
 )
-from sphinx_x.engines.pdf.words import Line, Word, is_cjk
+from sphinx_x.engines.pdf.words import Line, Word
 
 MATHS = re.compile(
     r"[=+\u2212<>\u2264\u2265\u2208\u2211\u222b\u220f\u221a\u2202\u2207\u2192\u21d2\u00b1\u00d7\u22c5^|/()\[\]{}\u221e\u2261\u2248]"
@@ -34,7 +35,7 @@ FUNCTIONS = re.compile(
 
 
 def formula(line: Line) -> bool:
-    """Whether a line is set as a formula: signs and single letters, hardly a word."""
+    """Return whether a line is set as a formula: symbols and single letters, hardly a word."""
     if line.mono or len(line.marks) > FORMULA_LONGEST:
         return False
     long = sum(len(word.text) for word in line.words if len(word.text) > 3 and word.text.isalpha())
@@ -45,7 +46,7 @@ def formula(line: Line) -> bool:
 
 
 def gathered(lines: Sequence[Line]) -> list[Line]:
-    """Lines that run from left to right, pieces put into theirs."""
+    """Return left-to-right lines, with the pieces of formulas joined to their lines."""
     pieces = [line for line in lines if _piece(line)]
     small = min((line.size for line in lines), default=0.0)
     largest = max((line.size for line in lines), default=0.0)
@@ -79,7 +80,7 @@ def _piece(line: Line) -> bool:
 
 
 def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool, inside: set[int]) -> Line | None:
-    """The line that a piece belongs to: the one it reaches into most."""
+    """Return the line that a piece belongs to, which is the one it overlaps most."""
     x = (line.place[0] + line.place[2]) / 2
     aside = FORMULA_BESIDE * line.size if short else 0.0
     best, host = 0.0, None
@@ -105,7 +106,7 @@ def _host(line: Line, order: Sequence[Line], tops: Sequence[float], short: bool,
 
 
 def _with(line: Line, pieces: Sequence[Line]) -> Line:
-    """A line with its pieces, each whole and after the words it is over; one of running text keeps its height."""
+    """Return a line with its pieces, each in one run after the words that it is over; running text keeps its height."""
     whole = formula(line)
     out = replace(line)
     places: dict[int, list[Line]] = {}

@@ -1,10 +1,11 @@
-"""What becomes of a hyphen at the end of a line: whether it parts a word, or belongs to it.
+"""What becomes of a hyphen at the end of a line: whether it splits a word or belongs to one.
 
-Names, numbers, addresses and compounds keep theirs, and what follows comes without a blank. Else two words that stand
-by themselves and are no common word together are a compound, by a list of common words of English (`words.txt.gz`, made
-by `benchmarks/make_common_words.py`); anything else was parted by the line's end. Where both may be (co-operate,
-cooperate), the other lines of the block tell, or its edge: texts with an even edge are parted by programs, others are
-not.
+Names, numbers, addresses and compounds keep theirs, and what follows is joined without a blank. Otherwise two words
+that
+can stand alone and do not form a common word together are a compound, according to a list of common English words
+(`words.txt.gz`, made by `benchmarks/make_common_words.py`); anything else was split by the end of the line. If both are
+possible (co-operate, cooperate), the other lines of the block decide, or its edge: even edges come from programs, which
+split words, and other texts are not hyphenated.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ADDRESS = re.compile(r"(?:https?|ftp)://|^\W?www\.|\w@\w|^\W?[\w.-]+\.[a-z]{2,}/
 OPEN_ADDRESS = re.compile(r"(?:(?:https?|ftp)://|^\W?www\.).*[/?&=_.]$", re.IGNORECASE)
 OPEN_MAIL = re.compile(r"\w@(?:[\w-]+\.)+$")
 GOES_ON = re.compile(r"^[\w%~-]+[/.?&=_#-][\w%~]")
-"""The last word of a line that is an address which is cut; the first one of the next that is more of an address."""
+"""The last word of a line if it is an address that goes on, and the first word of the next line if it continues one."""
 LAST, FIRST = re.compile(r"([^\W\d_]+)-$"), re.compile(r"^[^\W\d_]+")
 PREFIXES = frozenset(
     {
@@ -43,14 +44,14 @@ PREFIXES = frozenset(
         "vice",
     }
 )
-"""Parts of compounds that are no words, or hardly."""
+"""Parts of compounds that are not words, or hardly."""
 BEFORE_E = "re"
 SMALL_WORDS = frozenset({"by", "no", "on", "so"})
-"""Words of two letters that begin compounds, and hardly a word that is parted before another word."""
+"""Words of two letters that begin compounds, and hardly ever a word that is split before another word."""
 COMPASS = frozenset({"north", "south"})
-"""Parts of north-east and its like, which are written in both ways."""
+"""Parts of north-east and the like, which are written both ways."""
 FRENCH = frozenset({"delà", "dessous", "dessus", "même", "mêmes", "être"})
-"""Second parts of compounds of French (au-dessus, peut-être, elle-même) with which no parted word goes on."""
+"""Second parts of French compounds (au-dessus, peut-être, elle-même), which never continue a split word."""
 OFTEN_ONE = frozenset(
     {
         "back",
@@ -65,7 +66,7 @@ OFTEN_ONE = frozenset(
         "up",
     }
 )
-"""Words that make up one word with what follows more often than a compound."""
+"""Words that form one word with what follows more often than a compound."""
 CAMEL = re.compile("[a-z][A-Z]")
 CONJUNCTIONS = frozenset(
     {
@@ -84,21 +85,22 @@ CONJUNCTIONS = frozenset(
         "eller",
     }
 )
-"""Between the parts of `pre- and post-war`."""
+"""What stands between the parts of `pre- and post-war`."""
 
 Ending = Literal["join", "keep", "blank", "either"]
-"""The hyphen goes; it stays and no blank follows; it stays and one does; it cannot be told from these two words."""
+"""Whether the hyphen goes, stays without a blank after it, stays with one, or cannot be decided from these two words.
+"""
 
 
 @functools.cache
 def common_words() -> frozenset[str]:
-    """The common words of English."""
+    """Return the common English words."""
     with (resources.files("sphinx_x.engines.pdf") / "words.txt.gz").open("rb") as file:
         return frozenset(gzip.decompress(file.read()).decode().split())
 
 
 def ending(before: str, after: str) -> Ending:
-    """What becomes of the hyphen that the last word of a line ends in. after: the first word of the next line."""
+    """Return what becomes of the hyphen at the end of `before`, if `after` is the first word of the next line."""
     inner = before[:-1]
     if after.rstrip(".,") in CONJUNCTIONS and (_tail(inner) + after.rstrip(".,")).lower() not in common_words():
         return "blank"
@@ -142,14 +144,14 @@ def _by_words(head: str, rest: str) -> Ending:
 
 
 def settled(endings: Sequence[Ending], even: bool) -> list[Ending]:
-    """The endings of the lines of a block with those told that could be either. even: whether its lines end alike."""
+    """Return the endings of a block's lines with the open ones decided; `even` is whether the lines end at one edge."""
     found = set(endings)
     other: Ending = "join" if "join" in found or (even and "keep" not in found) else "keep"
     return [other if each == "either" else each for each in endings]
 
 
 def no_blank(before: str, after: str) -> bool:
-    """Whether the last word of a line, which has no hyphen, and the first of the next are one: dashes, addresses."""
+    """Return whether the last word of a line, which has no hyphen, and the next are one: dashes, addresses."""
     if before[-1] in DASHES:
         return len(before) > 1 and before[-2].isalnum() and after[0].isalnum()
     return bool(OPEN_ADDRESS.search(before) or OPEN_MAIL.search(before)) and GOES_ON.match(after) is not None

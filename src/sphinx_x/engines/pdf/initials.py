@@ -1,4 +1,4 @@
-"""Large letters at the start of a paragraph, set over two lines and more, as the first letters of their words."""
+"""Initials: large letters at the start of a paragraph, spanning two lines or more, joined to their words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = frozenset("AIO")
 
 
 def with_initials(lines: Sequence[Line]) -> list[Line]:
-    """The lines with initials joined to the words that they begin; the lines beside one begin where it does."""
+    """Return lines with initials joined to the words that they begin; the lines beside one begin where it does."""
     usual = statistics.median(line.size for line in lines) if lines else 0.0
     if not any(_initial(word, usual) for line in lines for word in line.words[:1]):
         return list(lines)
@@ -49,7 +49,7 @@ def _without_first(line: Line) -> Line:
 
 
 def _beside(initial: Word, line: Line) -> bool:
-    """Whether a line of smaller letters begins right of an initial, between its top and its lower end."""
+    """Return whether a line of smaller letters begins right of an initial, between its top and its bottom."""
     gap = line.place[0] - initial.place[2]
     low, high = line.place[1], line.place[3]
     return (
@@ -61,7 +61,7 @@ def _beside(initial: Word, line: Line) -> bool:
 
 
 def _join(initial: Word, beside: Sequence[Line]) -> None:
-    """Puts an initial before the first of the lines beside it."""
+    """Put an initial before the first of the lines beside it."""
     line = beside[0]
     word = line.words[0]
     if _is_word(initial, word, line.size):
@@ -79,7 +79,7 @@ def _join(initial: Word, beside: Sequence[Line]) -> None:
 
 
 def _is_word(initial: Word, word: Word, em: float) -> bool:
-    """Whether an initial is a word: it may be one, and is none with what follows, or that is farther away."""
+    """Return whether an initial is a word: it can be one, and what follows does not continue it or is further away."""
     known, joined = common_words(), (initial.text + word.text).lower().strip(",.;:")
     if not word.text[0].isalpha():
         return False

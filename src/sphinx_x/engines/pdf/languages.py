@@ -1,6 +1,7 @@
-"""Which script and language a text is in: the script by its letters, the language by py3langid.
+"""The script and language of a text: the script from its letters, the language from py3langid.
 
-It is told for the report, for the wording of questions and for whoever wants to sort; no page is left out for it.
+They are used in the report, for the wording of questions, and by anyone who wants to sort; no page is left out for
+them.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ SCRIPTS: Mapping[str, Sequence[tuple[str, str]]] = {
 }
 """First and last letters of ranges."""
 UNKNOWN, NO_LANGUAGE = "und", "zxx"
-"""Languages that are none, as ISO 639 has them: what cannot be told, and what is no language (figures, code)."""
+"""ISO 639 codes for a language that cannot be told, and for text in no language (figures, code)."""
 RELATIVES = ("bs", "nn")
-"""Languages that the library takes others for: Bosnian for Croatian, Nynorsk for Bokmål."""
+"""Languages that the library confuses with others: Bosnian with Croatian, Nynorsk with Bokmål."""
 SURE = 0.8
-"""Probability from which a language is told. Of 1,680 messages of programs in 28 languages, one line each, 89% are told
-and 0.1% wrongly so (with 0.9: 83%, 0.1%); of 2,179 texts of 250 characters and more, all."""
+"""Least probability of a language. Of 1,680 messages of programs in 28 languages, one line each, 89% get a language,
+0.1% a wrong one (with 0.9: 83%, 0.1%); of 2,179 texts of 250 characters and more, all get one."""
 PIECES, LONG = 4, 150
-"""A long text is told by so many pieces of so many characters, evenly spread: more of it only takes more time."""
+"""A long text is judged by this many pieces of this many characters, evenly spread: more would only take longer."""
 KANA, HANGUL, OTHER_SCRIPT = 0.05, 0.1, 0.3
-"""Shares of letters from which a page is Japanese or Korean, or in another script than Latin, as manuals quote code."""
+"""Shares of letters from which a page is Japanese, Korean, or in a script other than Latin, since manuals quote code.
+"""
 _WORDS: Mapping[str, str] = {
     "en": "the of and to in is that for it as with be on this are by from or an at which have not you can",
     "de": "der die das und ist nicht ein eine zu den mit von auf für dem sich werden wird auch sind im oder als",
@@ -64,17 +66,17 @@ _WORDS: Mapping[str, str] = {
     "mn": "нь байна юм бол энэ ба дээр гэж болно",
 }
 COMMON = frozenset(word for words in _WORDS.values() for word in words.split() if len(word) > 2)
-"""The commonest words of many languages, those of at least three letters: a text that has none is hardly read right."""
+"""The commonest words of many languages with at least three letters: a text without any was hardly read correctly."""
 
 
 def language(text: str) -> tuple[str, str]:
-    """The main script of a text and its language, `und` where it cannot be told.
+    """Return the main script of a text and its language, `und` if it cannot be told.
 
     Args:
         text: Of any length.
 
     Returns:
-        The script (`latin`, `han`, ...; `none` where there are no letters) and the language as ISO 639 writes it.
+        The script (`latin`, `han`, ...; `none` without letters) and the language as an ISO 639 code.
 
     Raises:
         MissingToolError: py3langid is not installed.
@@ -121,9 +123,9 @@ def _told(text: str) -> str:
 
 @cache
 def load_languages() -> LanguageIdentifier:
-    """The model of all languages with codes of two letters; a second to load, 80 MB.
+    """Return the model for all languages with two-letter codes, which takes a second to load and 80 MB.
 
-    Whoever starts processes calls it before, so that they share it.
+    Call it before starting processes, so that they share it.
 
     Raises:
         MissingToolError: py3langid is not installed.
@@ -138,9 +140,12 @@ def load_languages() -> LanguageIdentifier:
 
 
 def settle_languages(pages: Sequence[dict]) -> None:
-    """Gives the pages of a document (their `script`, `language`) that are `und` the language of most of the others.
+    """Give pages whose language is `und` the language of most other pages of their document.
 
-    Only pages of the same script count, and only a language that more than half of those that can be told are in.
+    Only pages of the same script count, and only a language of more than half of those whose language is known.
+
+    Args:
+        pages: The pages' `script` and `language`, which is changed in place.
     """
     told: dict[str, Counter[str]] = {}
     for page in pages:

@@ -1,21 +1,21 @@
 """The layout classes of a page: title, text, list, table, figure, caption.
 
-Where the PDF is tagged, its structure tree decides, what has no tag at the page's edge is furniture, and the rules are
-for the rest. A tree that tells nothing is not asked: one that leaves two thirds of the page out or has it all in one
-paragraph (`structure.trusted`). One that has nothing but paragraphs says where these end, and the rules which class
-they are. Else these rules, in this order, on the blocks in reading order:
+If the PDF is tagged, its structure tree decides, untagged blocks at the page's edge are furniture, and the rules cover
+the rest. A tree that tells nothing is ignored: one that leaves out two thirds of the page, or has all of it in one
+paragraph (`structure.trusted`). A tree of nothing but paragraphs decides where these end, and the rules their class.
+Otherwise these rules are applied, in this order, to the blocks in reading order:
 
-- figure: images, and groups of shapes that are no frames (`drawings`).
-- table: rows of cells between ruled lines (`tables`), where they are no listing in a frame (`listings`).
-- none: a line of its own at the upper or lower edge of the page (running heads, page numbers), the more surely where it
-  has a page number or a ruled line keeps it apart; numbers of lines in the margin; a bullet alone.
-- caption: begins with the word for a figure or a table, and a number; not with a sentence about it.
+- figure: images, and groups of shapes other than frames (`drawings`).
+- table: rows of cells between ruled lines (`tables`), unless they are a listing in a frame (`listings`).
+- none: a line by itself at the upper or lower edge of the page (running heads, page numbers), the more readily if it
+  has a page number or a ruled line separates it; line numbers in the margin; a lone bullet.
+- caption: begins with the word for a figure or table and a number, and is not a sentence about one.
 - list: lines of a table of contents, with dots or white before a page number; entries of an index.
-- table: three rows or more with several cells in most of them.
-- title: letters at least an eighth larger than most of the page's, or one or two lines that are bold or numbered as a
-  heading, without a full stop.
+- table: three rows or more, most of them with several cells.
+- title: letters at least an eighth larger than most of the page's, or one or two lines that are bold or numbered like
+  a heading, without a full stop.
 - list: begins with a bullet, or with a number or letter and a bracket or full stop; terms with their descriptions
-  indented (`listed`); neighbours are one list.
+  indented (`listed`). Neighbouring lists are one list.
 - text: everything else.
 """
 
@@ -48,7 +48,7 @@ HEAD_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 CONTENTS = re.compile(r"\w.*\.\.\.\s*(?:\d{1,4}|[ivxlc]{1,6})$")
 NUMERALS = frozenset("0123456789ivxlc")
 CHAPTER = re.compile(r"^(?:\d+|[A-Z]|[IVX]+)?\.?\s*[^\W\d_]{2}.*\s\d{1,4}$")
-"""Lines of a table of contents: with dots before the page number; with white, of two cells."""
+"""Lines of a table of contents: with dots before the page number; with white, as two cells."""
 HEADING = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[IVX]{1,5}\.|[A-Z]\.|\u7b2c.{1,3}[\u7ae0\u7bc0\u8282])\s+[^\W\d_]"
 )
@@ -58,9 +58,16 @@ SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,4}\.?\s+\S")
 
 
 def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float, rules: Sequence[Box] = ()) -> list[Block]:
-    """Gives every block its `label` and returns the regions of the page: blocks, those of one list or table joined.
+    """Give each block its `label`, and return the regions of the page.
 
-    height: of the page; rules: its ruled lines.
+    Args:
+        blocks: The blocks in reading order.
+        tags: The tags of a tagged page.
+        height: Height of the page.
+        rules: Its ruled lines.
+
+    Returns:
+        The blocks, those of one list or table joined.
     """
     body = body_size(blocks)
     elements: list[Tag | None] = []
@@ -87,7 +94,7 @@ def classify(blocks: Sequence[Block], tags: Mapping[int, Tag], height: float, ru
 
 
 def body_size(blocks: Sequence[Block]) -> float:
-    """The size that most letters of running text have, in pixels."""
+    """Return the font size of most letters of running text, in pixels."""
     prose: Counter[float] = Counter()
     code: Counter[float] = Counter()
     for line in (line for block in blocks if block.kind != "figure" for line in block.lines):
@@ -112,7 +119,7 @@ def _by_rule(block: Block, body: float, all_index: bool) -> str:
 
 
 def _furniture(blocks: Sequence[Block], number: int, body: float, height: float, rules: Sequence[Box]) -> bool:
-    """Whether a block is a running head or a page number: one line at the edge of the page, apart from the rest."""
+    """Return whether a block is a running head or page number: one line at the page's edge, apart from the rest."""
     block = blocks[number]
     box, text = block.box, block.text
     bare = bool(PAGE_NUMBER.match(text))
@@ -139,7 +146,7 @@ def _at_edge(block: Block, edge: float, height: float) -> bool:
 
 
 def _keeps_apart(rule: Box, box: Box, top: bool, body: float) -> bool:
-    """Whether a ruled line as wide as a running head stands close below one at the top, close above one at the foot."""
+    """Return whether a ruled line as wide as a running head is close below one at the top, or above one at the foot."""
     if rule[0] > box[0] + body or rule[2] < box[2] - body or rule[2] - rule[0] < 20 * body:
         return False
     white = rule[1] - box[3] if top else box[1] - rule[3]
@@ -147,7 +154,7 @@ def _keeps_apart(rule: Box, box: Box, top: bool, body: float) -> bool:
 
 
 def _mark(block: Block) -> bool:
-    """Whether a block is numbers of lines, or a bullet alone."""
+    """Return whether a block is line numbers or a lone bullet."""
     if len(block.lines) == 1:
         words = block.lines[0].words
         return len(words) == 1 and not words[0].text.isalnum() and bool(MARKER.match(words[0].text))
@@ -165,7 +172,7 @@ def _in_contents(line: Line) -> bool:
 
 
 def _index_page(blocks: Sequence[Block]) -> bool:
-    """Whether most lines of a page are entries of an index."""
+    """Return whether most lines of a page are entries of an index."""
     lines = [line for block in blocks if not block.kind for line in block.lines if line.cells == 1]
     return len(lines) >= 2 * INDEX_LINES and 2 * entries(lines) > len(lines)
 
@@ -177,7 +184,7 @@ def _index(block: Block, all_index: bool) -> bool:
 
 
 def is_table(block: Block) -> bool:
-    """Whether most of a block's lines are rows of several cells, and no numbered lines of a listing."""
+    """Return whether most of a block's lines are rows of several cells, and not numbered lines of a listing."""
     rows, mono = sum(line.cells > 1 for line in block.lines), sum(line.mono for line in block.lines)
     good = rows >= ROW_LINES and 2 * rows >= len(block.lines) and 2 * mono < len(block.lines)
     return good and not is_listing([[(line, line.place)] for line in block.lines])
@@ -204,7 +211,7 @@ def _title(block: Block, body: float) -> bool:
 def _joined(
     blocks: Sequence[Block], elements: Sequence[Tag | None], body: float, lists: Sequence[Sequence[int]]
 ) -> list[Block]:
-    """Regions: blocks with a label, neighbours of one list or one table together."""
+    """Return regions: labelled blocks, with neighbours of one list or table joined."""
     regions: list[Block] = []
     seen: list[Tag | None] = []
     last: Tag | None = None
@@ -229,7 +236,7 @@ def _joined(
 
 
 def _of_element(regions: Sequence[Block], seen: Sequence[Tag | None], block: Block, tag: Tag | None) -> int | None:
-    """The region of the same tagged table or figure, wherever its parts lie."""
+    """Return the region of the same tagged table or figure, wherever its parts lie."""
     if tag is None or tag[0] not in ("table", "figure") or block.label != tag[0]:
         return None
     return next((k for k, other in enumerate(seen) if other == tag and regions[k].label == tag[0]), None)

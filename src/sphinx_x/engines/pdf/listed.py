@@ -1,4 +1,4 @@
-"""Lists without bullets: contents, terms with their descriptions; and paragraphs inside the items of lists."""
+"""Lists without bullets: tables of contents, terms with descriptions; and paragraphs inside list items."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PAGE = re.compile(r"[^\W\d_].*\s(\d{1,4})$")
 
 
 def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
-    """Numbers of blocks that make a table of contents: lines of two cells or with dots, and a page number at the end.
+    """Return runs of block indices that are tables of contents.
 
-    The numbers end at one edge and never fall.
+    Their lines have two cells or dots, and end in page numbers, which share a right edge and never decrease.
     """
     runs: list[list[int]] = []
     last: tuple[float, int, float] | None = None
@@ -34,17 +34,18 @@ def contents(blocks: Sequence[Block], em: float) -> list[list[int]]:
 
 
 def _page(block: Block, k: int) -> int | None:
-    """The page number at the end of a line of two cells, or after dots."""
+    """Return the page number at the end of a line of two cells, or after dots."""
     line = block.lines[k]
     match = PAGE.search(line.text) if line.cells == 2 or "... " in line.text else None
     return int(match[1]) if match else None
 
 
 def descriptions(blocks: Sequence[Block], em: float) -> list[list[int]]:
-    """Numbers of blocks that make a list of terms with their descriptions, or of hanging items.
+    """Return runs of block indices that are lists of terms with descriptions, or of hanging items.
 
-    An item begins at the left, and the rest of it is indented; or a short line is a term, and what is indented close
-    below it describes it. Indented blocks after an item are part of it. All items of a list begin at one place.
+    An item begins at the left, and the rest of it is indented; or a short line is a term, and indented lines close
+    below
+    describe it. Indented blocks after an item belong to it. All items of a list begin at the same place.
     """
     runs: list[list[int]] = []
     number = 0
@@ -59,7 +60,7 @@ def descriptions(blocks: Sequence[Block], em: float) -> list[list[int]]:
 
 
 def _run(blocks: Sequence[Block], first: int, em: float) -> tuple[list[int], int]:
-    """The blocks from number `first` on that may be one list, and how many items they make."""
+    """Return the blocks from index `first` that may be one list, and how many items they are."""
     left = _start(blocks[first], 0)
     deep: float | None = None
     run: list[int] = []
@@ -87,7 +88,7 @@ def _run(blocks: Sequence[Block], first: int, em: float) -> tuple[list[int], int
 
 
 def _depth(blocks: Sequence[Block], number: int, em: float) -> float | None:
-    """Where the description of an item that begins with this block starts; None where it is no item."""
+    """Return where the description of an item that begins with this block starts; None if it is not an item."""
     block = blocks[number]
     start = _start(block, 0)
     if len(block.lines) > 1:
@@ -104,7 +105,7 @@ def _depth(blocks: Sequence[Block], number: int, em: float) -> float | None:
 
 
 def inner_paragraphs(blocks: Sequence[Block], em: float) -> list[int]:
-    """Numbers of blocks of text between two items of one list: they begin where the text of the item above does."""
+    """Return the indices of text blocks between two items of one list that begin where the upper item's text does."""
     found: list[int] = []
     item: Block | None = None
     between: list[int] = []

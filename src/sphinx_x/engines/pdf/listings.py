@@ -1,7 +1,7 @@
-"""Listings between ruled lines or in a frame: code, a session at a terminal, a file. They are no tables.
+"""Listings between ruled lines or in a frame: code, a terminal session, a file. They are not tables.
 
-A listing is set in letters of one width, or its lines read like code; its columns, if it has any, are not those of a
-table: rows of one number of cells that begin one below the other.
+A listing is set in a monospaced font, or its lines read like code. Its columns, if any, are not those of a table, which
+has rows of the same number of cells that begin one below the other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Cell = tuple[float, str]
 
 
 def is_listing(rows: Sequence[Sequence[tuple[Line, Box]]]) -> bool:
-    """Whether rows of lines between two ruled lines are a listing: most of them set or written like code."""
+    """Return whether rows of lines between two ruled lines are a listing: most are set or written like code."""
     plain = [row for row in map(_without_number, rows) if row]
     if len(plain) < LISTING_ROWS:
         return False
@@ -46,7 +46,7 @@ def is_listing(rows: Sequence[Sequence[tuple[Line, Box]]]) -> bool:
 
 
 def _without_number(row: Sequence[tuple[Line, Box]]) -> list[tuple[Word, bool]]:
-    """The words of a row, each with whether its line is of letters of one width, without the number of the row."""
+    """Return the words of a row without its line number, each with whether its line is monospaced."""
     words = [(word, line.mono) for line, _ in row for word in line.words]
     return words[1:] if len(words) > 1 and NUMBER.match(words[0][0].text) else words
 
@@ -56,7 +56,7 @@ def _mono(row: Sequence[tuple[Word, bool]]) -> bool:
 
 
 def _cells(row: Sequence[tuple[Word, bool]]) -> list[Cell]:
-    """The words of a row by the white between them."""
+    """Split the words of a row at the white between them."""
     cells: list[list[Word]] = []
     for word, _ in row:
         if cells and word.place[0] - cells[-1][-1].place[2] < CODE_CELL * word.size:
@@ -67,7 +67,7 @@ def _cells(row: Sequence[tuple[Word, bool]]) -> list[Cell]:
 
 
 def _regular(rows: Sequence[Sequence[Cell]], em: float) -> bool:
-    """Whether most rows have the cells of the commonest kind of row, two or more of them, and no comments for cells."""
+    """Return whether most rows have the cells of the commonest kind of row: two or more, and none of them a comment."""
     best = 0
     for row in rows:
         if len(row) < 2:

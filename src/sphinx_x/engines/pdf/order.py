@@ -1,9 +1,9 @@
-"""Reading order: lines -> columns -> blocks.
+"""Reading order: from lines to columns to blocks.
 
-A page is cut into bands by the white between them, and bands that share a white gutter are read column by column, as
-often as it takes. Where the parts on the two sides of a gutter are rows of a table (they stand on common lines and do
-not fill their columns), they are read row by row instead; columns of an index, numbers of lines and notes in the margin
-are no such rows, and the pieces of a formula no columns. Every line comes exactly once.
+A page is cut into bands by the white between them, and bands that share a white gutter are read column by column,
+recursively. If the parts on the two sides of a gutter are rows of a table (they stand on common lines and do not fill
+their columns), they are read row by row instead. Columns of an index, line numbers and margin notes are not such rows,
+and the pieces of a formula are not columns. Every line appears exactly once.
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ Span = tuple[float, float]
 
 
 def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = ()) -> list[Block]:
-    """The blocks of lines of one direction in reading order, tables that were found before among them.
+    """Return the blocks of lines of one direction in reading order, with tables found earlier among them.
 
-    rtl: columns are read from right to left.
+    Args:
+        lines: Lines of one direction.
+        rtl: Whether columns are read from right to left.
+        tables: The tables.
     """
     if not lines:
         return list(tables)
@@ -61,13 +64,13 @@ def arrange(lines: Sequence[Line], rtl: bool = False, tables: Sequence[Block] = 
 
 
 def _tall(box: Box) -> Box:
-    """A box whose core (see `_core`) is all of a table."""
+    """Return a box whose core (see `_core`) is all of a table."""
     more = (box[3] - box[1]) / 3
     return (box[0], box[1] - more, box[2], box[3] + more)
 
 
 def _with_notes(blocks: list[Block], notes: Sequence[Line]) -> list[Block]:
-    """Puts every note in the margin before the block it stands beside."""
+    """Insert each margin note before the block that it stands beside."""
     out = list(blocks)
     for note in Column(sorted(notes, key=lambda line: line.place[1]), False).blocks() if notes else ():
         middle = (note.lines[0].place[1] + note.lines[0].place[3]) / 2
@@ -77,10 +80,11 @@ def _with_notes(blocks: list[Block], notes: Sequence[Line]) -> list[Block]:
 
 
 def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
-    """The lines of the text, and notes in the margin left of it.
+    """Return the lines of the text, and notes in the margin left of it.
 
-    Lines that begin left of where many begin and have a word there are parted. What ends left of where most lines begin
-    is a note, unless it is a bullet.
+    A line that begins left of a place where many begin, and has a word there, is split. What ends left of where most
+    lines
+    begin is a note, unless it is a bullet.
     """
     counts = Counter(round(line.place[0]) for line in lines)
     left, _ = counts.most_common(1)[0]
@@ -105,7 +109,7 @@ def _beside(lines: Sequence[Line], em: float) -> tuple[list[Line], list[Line]]:
 
 
 def _seen(line: Line, rtl: bool) -> Box:
-    """The place of a line; mirrored where columns run from right to left."""
+    """Return the place of a line, mirrored if columns run from right to left."""
     x1, y1, x2, y2 = line.place
     return (-x2, y1, -x1, y2) if rtl else (x1, y1, x2, y2)
 
@@ -114,7 +118,7 @@ Item = tuple[Line, Box]
 
 
 def _streams(items: list[Item], gutter: float, margin: float, depth: int) -> list[list[Line]]:
-    """Lines by column, columns in reading order. margin: where notes beside the text end, if there are any."""
+    """Return lines by column, columns in reading order; `margin` is where notes beside the text end, if any."""
     if len(items) < 2 or depth == 0:
         return [[line for line, _ in sorted(items, key=_by_place)]]
     streams: list[list[Line]] = []
@@ -140,7 +144,7 @@ def _by_place(item: Item) -> tuple[float, float]:
 
 
 def _bands(items: Sequence[Item]) -> list[list[Item]]:
-    """Items by the horizontal strips that white parts from each other, from top to bottom."""
+    """Return items by the horizontal strips that white separates, from top to bottom."""
     bands: list[list[Item]] = []
     bottom = 0.0
     for item in sorted(items, key=lambda item: item[1][1]):
@@ -155,7 +159,7 @@ def _bands(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _apart(bands: Sequence[list[Item]], gutter: float) -> bool:
-    """Whether the first band stands apart from the second, as the parts of a running head do from columns."""
+    """Return whether the first band is separate from the second, as a running head's parts are from columns."""
     if len(bands) < 2:
         return False
     bottom, top = max(box[3] for _, box in bands[0]), min(box[1] for _, box in bands[1])
@@ -163,13 +167,13 @@ def _apart(bands: Sequence[list[Item]], gutter: float) -> bool:
 
 
 def _core(box: Box) -> Span:
-    """The height of a line without a fifth above and below, where ascenders and descenders of others may reach."""
+    """Return the height of a line without a fifth above and below, where other lines' letters may reach."""
     high = box[3] - box[1]
     return box[1] + 0.2 * high, box[3] - 0.2 * high
 
 
 def _runs(bands: Sequence[list[Item]], gutter: float) -> list[tuple[list[list[Item]], list[Span]]]:
-    """Bands by runs that share gutters, with these, or that have none."""
+    """Return runs of bands that share gutters, with these gutters, or that have none."""
     runs: list[tuple[list[list[Item]], list[Span]]] = []
     for band in bands:
         own = _holes(band, gutter)
@@ -184,12 +188,12 @@ def _runs(bands: Sequence[list[Item]], gutter: float) -> list[tuple[list[list[It
 
 
 def _between(items: Sequence[Item], holes: Sequence[Span]) -> bool:
-    """Whether an item stands in a gutter, as a page number does below columns."""
+    """Return whether an item stands in a gutter, as a page number does below columns."""
     return any(a < box[0] and box[2] < b for _, box in items for a, b in holes)
 
 
 def _holes(items: Sequence[Item], gutter: float) -> list[Span]:
-    """The white between the items, from left to right, that is at least as wide as a gutter."""
+    """Return the white spaces between the items that are at least as wide as a gutter, from left to right."""
     holes: list[Span] = []
     end = None
     for x1, x2 in sorted((box[0], box[2]) for _, box in items):
@@ -200,7 +204,7 @@ def _holes(items: Sequence[Item], gutter: float) -> list[Span]:
 
 
 def _without(holes: Sequence[Span], items: Sequence[Item], gutter: float) -> list[Span]:
-    """What is left of holes when further items cover parts of them."""
+    """Return what is left of gutters when further items cover parts of them."""
     left = []
     for a, b in holes:
         pieces = [(a, b)]
@@ -211,7 +215,7 @@ def _without(holes: Sequence[Span], items: Sequence[Item], gutter: float) -> lis
 
 
 def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
-    """Items by the columns that the gutters of their run make, from left to right."""
+    """Return items by the columns that the gutters of their run form, from left to right."""
     edges = [(a + b) / 2 for a, b in holes]
     columns: list[list[Item]] = [[] for _ in range(len(edges) + 1)]
     for item in items:
@@ -221,7 +225,7 @@ def _columns(items: Sequence[Item], holes: Sequence[Span]) -> list[list[Item]]:
 
 
 def _tabular(columns: Sequence[Sequence[Item]], margin: float) -> bool:
-    """Whether columns are those of a table: not all of them running text, and their lines on common heights."""
+    """Return whether columns are those of a table: not all are running text, and their lines share heights."""
     if any(not line.words for column in columns for line, _ in column):
         return False  # a table is read whole
     if all(_prose(column) or _index(column) for column in columns):
@@ -245,19 +249,19 @@ def _prose(column: Sequence[Item]) -> bool:
 
 
 def running_text(items: Sequence[Item]) -> bool:
-    """Whether lines stand in columns of running text or of an index, side by side."""
+    """Return whether lines stand in columns of running text or of an index, side by side."""
     em = statistics.median(line.size for line, _ in items)
     columns = _columns(items, _holes(items, GUTTER * em))
     return len(columns) > 1 and all(_prose(column) or _index(column) for column in columns)
 
 
 def _index(column: Sequence[Item]) -> bool:
-    """Whether most lines are words with the numbers of pages after them."""
+    """Return whether most lines are words followed by page numbers."""
     return len(column) >= INDEX_LINES and 5 * entries([line for line, _ in column]) > 3 * len(column)
 
 
 def _numbers(column: Sequence[Item]) -> bool:
-    """Whether a column holds nothing but numbers of lines."""
+    """Return whether a column holds only line numbers."""
     return all(len(line.words) == 1 and NUMBER.match(line.words[0].text) for line, _ in column)
 
 
@@ -275,7 +279,7 @@ def _share_aligned(few: Sequence[Item], many: Sequence[Item]) -> float:
 
 
 def rows_of(items: Sequence[Item]) -> list[list[Item]]:
-    """Items by rows: those whose middle lies in the height of the row's first."""
+    """Return items by row: those whose centre lies within the height of the row's first item."""
     rows: list[list[Item]] = []
     for item in sorted(items, key=_by_place):
         middle = (item[1][1] + item[1][3]) / 2
@@ -287,7 +291,7 @@ def rows_of(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def joined_row(items: Sequence[Item]) -> Line:
-    """Cells of a row as one line."""
+    """Return the cells of a row as one line."""
     lines = [line for line, _ in items]
     if len(lines) == 1:
         return lines[0]
@@ -306,7 +310,7 @@ def joined_row(items: Sequence[Item]) -> Line:
 
 
 def parted(line: Line, at: int) -> list[Line]:
-    """Two lines: the words before number `at`, and the others."""
+    """Split a line before the word with index `at`."""
     out = []
     count = sum(len(word.chars) for word in line.words[:at])
     for words, marks in ((line.words[:at], line.marks[:count]), (line.words[at:], line.marks[count:])):
@@ -323,7 +327,7 @@ def _length(line: Line) -> int:
 
 
 def _rejoined(streams: list[list[Line]]) -> list[list[Line]]:
-    """Neighbouring streams of one column are one, so that a paragraph is not cut by what only looked like a gutter."""
+    """Join neighbouring streams of one column, lest a gap that only looked like a gutter cut a paragraph."""
     out: list[list[Line]] = []
     for stream in streams:
         if out and _same_column(out[-1], stream):

@@ -1,7 +1,7 @@
-"""A PDF page -> its picture at a chosen long edge, and its text with boxes in reading order, figures among it.
+"""From a page of a PDF to its picture at a chosen size, and its text with boxes in reading order, figures included.
 
-`STAGES` is all that happens to a page, in order; each stage is passed once. A stage is a function that takes the state
-of a page and gives it on, so another can take its place:
+`STAGES` is everything that happens to a page, in order, each stage once. A stage is a function that takes the state
+of a page and returns it, so it can be replaced:
 
     def by_model(state: State) -> State:
         state.regions = my_model(state.image)
@@ -40,7 +40,12 @@ from sphinx_x.engines.pdf.words import Line, Upright, mark_vertical
 
 @dataclass
 class Page:
-    """A page as it is seen and read. blocks: in reading order, of text and of kind `figure`; shapes: what is drawn."""
+    """A page as it is seen and read.
+
+    Attributes:
+        blocks: Blocks of text and of kind `figure`, in reading order.
+        shapes: What is drawn.
+    """
 
     image: Image.Image
     chars: Characters
@@ -55,7 +60,7 @@ class Page:
 
     @property
     def lines(self) -> list[Line]:
-        """All lines in reading order, without those inside figures."""
+        """All lines in reading order, except those inside figures."""
         return [line for block in self.blocks if block.kind != "figure" for line in block.lines]
 
     @property
@@ -65,7 +70,7 @@ class Page:
 
     @property
     def all_text(self) -> str:
-        """Every line with those inside figures, or where there is none the characters as the file has them."""
+        """Every line, including those inside figures; without any, the characters as they are in the file."""
         lines = [line.text for block in self.blocks for line in block.lines]
         return "\n".join(lines) or "".join(
             f" {text}" if space else text for text, space in zip(self.chars.text, self.chars.space, strict=True)
@@ -74,11 +79,14 @@ class Page:
 
 @dataclass
 class State:
-    """A page on its way through the stages; each fills in what it finds.
+    """A page on its way through the stages, each of which adds what it finds.
 
-    source: the opened page, which is closed after the last stage; scale: pixels per point; frame: of the picture before
-    it is turned upright; lines: by direction (see `text_layer`), that of most characters first; left_out: characters
-    that nobody sees or that are in no line, by reason.
+    Attributes:
+        source: The opened page, which is closed after the last stage.
+        scale: Pixels per point.
+        frame: That of the picture before it is turned upright.
+        lines: Lines by direction (see `text_layer`), that of most characters first.
+        left_out: Characters that nobody sees or that are in no line, by reason.
     """
 
     document: pdfium.PdfDocument
@@ -99,7 +107,7 @@ class State:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def page(self) -> Page:
-        """What all stages found."""
+        """Return what all stages found."""
         return Page(
             self.image,
             self.chars,
@@ -116,7 +124,7 @@ Stage = Callable[[State], State]
 
 
 def rendered(state: State) -> State:
-    """The picture. Text of fields, stamps and remarks that are drawn is made content of the page first."""
+    """Render the picture, after text of drawn fields, stamps and comments has become content of the page."""
     state.image, state.frame = render(state.source, state.scale)
     state.annotations = read_annotations(state.source)
     if state.annotations.text:
@@ -126,13 +134,13 @@ def rendered(state: State) -> State:
 
 
 def characters(state: State) -> State:
-    """The text layer, character by character."""
+    """Read the text layer, character by character."""
     state.chars = read_characters(state.source, state.frame)
     return state
 
 
 def drawn(state: State) -> State:
-    """What is drawn besides text: images, drawings, ruled lines."""
+    """Find what is drawn besides text: images, drawings, ruled lines."""
     over = () if state.annotations.text else state.annotations.places
     state.painted = read_painted(state.source, over)
     state.shapes = read_shapes(state.painted, state.frame)
@@ -140,7 +148,7 @@ def drawn(state: State) -> State:
 
 
 def seen(state: State) -> State:
-    """Characters that nobody sees are hidden."""
+    """Hide characters that nobody sees."""
     chars = state.chars
     under = covered(state.source, state.frame, state.painted, chars.keys, chars.box, state.scale, state.image)
     grey = state.image if state.image.mode == "L" else state.image.convert("L")
@@ -149,7 +157,7 @@ def seen(state: State) -> State:
 
 
 def upright(state: State) -> State:
-    """A page that lies on its side is turned; columns that are read downwards are marked."""
+    """Turn a page that lies on its side, and mark columns that are read downwards."""
     mark_vertical(state.chars)
     state.turned = turn_of(state.chars)
     if state.turned:
@@ -159,13 +167,13 @@ def upright(state: State) -> State:
 
 
 def judged(state: State) -> State:
-    """Characters whose text is not what the page shows are marked as broken."""
+    """Mark characters whose text is not what the page shows as broken."""
     state.chars.broken |= distrusted(state.chars, state.image)
     return state
 
 
 def lined(state: State) -> State:
-    """Characters make words, and words lines, in each direction."""
+    """Form words from characters, and lines from words, in each direction."""
     chars = state.chars
     shown = ~chars.hidden
     counts = np.bincount(chars.direction[shown], minlength=6)
@@ -176,7 +184,7 @@ def lined(state: State) -> State:
 
 
 def arranged(state: State) -> State:
-    """Lines make blocks in reading order: those of the main direction with the figures, then those on their side."""
+    """Form blocks from lines in reading order: the main direction with the figures first, then those on their side."""
     if not state.lines:
         state.blocks = with_lines(state.shapes, [])[0]
         return state
@@ -193,7 +201,7 @@ def arranged(state: State) -> State:
 
 
 def tagged(state: State) -> State:
-    """Where a tagged file tells something, blocks are cut as its elements are."""
+    """Cut blocks at the elements of a tagged file, if it has useful ones."""
     lines = [line for block in state.blocks for line in block.lines]
     state.tags = trusted(read_tags(state.source), lines)
     if state.tags:
@@ -202,7 +210,7 @@ def tagged(state: State) -> State:
 
 
 def classified(state: State) -> State:
-    """Every block has a class of layout, and regions are what a reader sees as one."""
+    """Give every block a layout class, and form regions of what a reader sees as one."""
     state.regions = classify(state.blocks, state.tags, state.image.height, state.shapes.rules)
     return state
 
@@ -219,21 +227,33 @@ STAGES: tuple[Stage, ...] = (
     tagged,
     classified,
 )
-"""What a page passes, in order."""
+"""What happens to a page, in order."""
 TO_LINES = STAGES[: STAGES.index(lined) + 1]
-"""The stages from which a page has its lines, in no order."""
+"""The stages that give a page its lines, not yet in order."""
 
 
 def with_stage(old: Stage, new: Stage, stages: Sequence[Stage] = STAGES) -> tuple[Stage, ...]:
-    """The stages with another in the place of one of them. Raises `ValueError` where the old one is none of them."""
+    """Return the stages with one replaced by another.
+
+    Raises:
+        ValueError: `old` is not one of the stages.
+    """
     place = list(stages).index(old)
     return (*stages[:place], new, *stages[place + 1 :])
 
 
 def read_page(document: pdfium.PdfDocument, number: int, long_edge: int, stages: Sequence[Stage] = STAGES) -> Page:
-    """Page `number` (from 0) with its long side of `long_edge` pixels; text that stands on its side is turned upright.
+    """Read page `number` (from 0); text that stands on its side is turned upright.
 
-    Raises `UnusedError` for a page of an odd size and `PdfiumError` for a page that cannot be read.
+    Args:
+        document: The opened document.
+        number: Index of the page.
+        long_edge: Longer side of the picture, in pixels.
+        stages: The stages, for example from `with_stage`.
+
+    Raises:
+        UnusedError: The page has an odd size.
+        PdfiumError: The page cannot be read.
     """
     return run_stages(document, number, stages, long_edge=long_edge).page()
 
@@ -246,7 +266,15 @@ def run_stages(
     long_edge: int | None = None,
     scale: float = 1.0,
 ) -> State:
-    """A page after some stages. long_edge: pixels of its long side; without it, `scale` is the pixels per point."""
+    """Take a page through some stages.
+
+    Args:
+        document: The opened document.
+        number: Index of the page, from 0.
+        stages: The stages.
+        long_edge: Longer side of the picture, in pixels.
+        scale: Pixels per point, if no `long_edge` is given.
+    """
     source = document[number]
     state = State(document, number, scale, source)
     try:

@@ -1,4 +1,4 @@
-"""The picture of a page, grey where it has no colour, and the way from its points to pixels."""
+"""The picture of a page, grey unless it has colour, and the mapping from its points to pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sphinx_x.sources.base import UnusedError
 
 
 def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
-    """Pixels per point that give a page a long side of `long_edge` pixels.
+    """Return the pixels per point that make the longer side of a page `long_edge` pixels.
 
-    Raises `UnusedError` for a page of an odd size.
+    Raises:
+        UnusedError: The page has an odd size.
     """
     width, height = page.get_size()
     if not all(PAGE_SIDES[0] <= side <= PAGE_SIDES[1] for side in (width, height)):
@@ -28,7 +29,7 @@ def scale_for(page: pdfium.PdfPage, long_edge: int) -> float:
 
 
 def render(page: pdfium.PdfPage, scale: float) -> tuple[Image.Image, Frame]:
-    """The picture of a page at so many pixels per point, and where its points are in it."""
+    """Return the picture of a page at `scale` pixels per point, and the mapping from its points to pixels."""
     bitmap = page.render(  # pyright: ignore[reportArgumentType]
         scale=scale,  # pyright: ignore[reportArgumentType]
         rev_byteorder=True,
@@ -42,11 +43,12 @@ def render(page: pdfium.PdfPage, scale: float) -> tuple[Image.Image, Frame]:
 
 
 _memory = bytearray()
-"""What the pixels of one page after the other lie in: the system gives new memory slower than pages are drawn."""
+"""Memory that is reused for the pixels of each page: the system provides new memory more slowly than pages are drawn.
+"""
 
 
 def _bitmap(width: int, height: int, format: int, rev_byteorder: bool) -> pdfium.PdfBitmap:
-    """A bitmap that is good until the next one is asked for."""
+    """Return a bitmap that is valid until the next call."""
     global _memory
     size = width * height * 4
     if len(_memory) < size:
@@ -56,9 +58,9 @@ def _bitmap(width: int, height: int, format: int, rev_byteorder: bool) -> pdfium
 
 
 def _greyed(bitmap: pdfium.PdfBitmap) -> Image.Image:
-    """A picture of red, green, blue and nothing -> a copy: one channel where no colour can be seen, else three.
+    """Copy a picture of red, green, blue and an unused byte: as one channel if no colour can be seen, else as three.
 
-    Most pages are exactly grey, which is seen fastest by comparing the bytes of whole pixels.
+    Most pages are exactly grey; comparing the bytes of whole pixels is the fastest way to see it.
     """
     pixels = bitmap.to_numpy()
     whole = pixels.view("<u4")[..., 0]

@@ -1,4 +1,4 @@
-"""Which characters nobody sees: invisible ones, those off the page, those without ink, those that are covered."""
+"""Which characters nobody sees: invisible, off the page, without ink, or covered."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from sphinx_x.engines.pdf.tuned import INK_EDGE
 
 
 def hide(chars: Characters, grey: Image.Image, under: np.ndarray) -> Counter[str]:
-    """Marks the characters that nobody sees: invisible ones, those off the page, those without ink in their box, and
-    those that are covered or of layers that are off (N, `under`)."""
+    """Mark the characters that nobody sees, and count them by reason.
+
+    These are invisible ones, those off the page, and those without ink in their box.
+
+    Args:
+        chars: The characters, changed in place.
+        grey: The picture of the page.
+        under: (N,) whether each is covered or on a layer that is off.
+    """
     counts: Counter[str] = Counter()
     counts["invisible"] = int(chars.hidden.sum())
     width, height = grey.size
@@ -34,7 +41,7 @@ def hide(chars: Characters, grey: Image.Image, under: np.ndarray) -> Counter[str
 
 
 def _holds(ink: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(N,) whether there is ink between corners (N, 2); looked for row by row, as most is in the first rows."""
+    """Return whether there is ink between corners (N, 2), as (N,), row by row because most is in the first rows."""
     before = np.zeros((ink.shape[0], ink.shape[1] + 1), np.int32)
     np.cumsum(ink, axis=1, out=before[:, 1:])
     (left, row), (right, end) = low.T.copy(), high.T
@@ -49,7 +56,7 @@ def _holds(ink: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _ink(image: Image.Image) -> np.ndarray:
-    """(H / 2, W / 2) whether the mean shade of four pixels differs from that of those on the left or above."""
+    """Return whether the mean of four pixels differs from that of those left or above, as (H / 2, W / 2)."""
     shade = np.asarray(image.reduce(2))
     edges = np.zeros(shade.shape, bool)
     edges[:, 1:] = _apart(shade[:, 1:], shade[:, :-1])

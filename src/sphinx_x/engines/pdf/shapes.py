@@ -1,8 +1,8 @@
 """Whether the letters that the text layer claims look like the letters on the page.
 
-Every letter's picture is scaled to a small square and compared with average letters of open fonts, upright and slanted
-(`letters.npz`, made by `benchmarks/make_letter_shapes.py`, which names the fonts and their licences). A single letter
-proves little at the size of a page; that most letters of a font fit better than any others proves its map.
+The picture of each letter is scaled to a small square and compared with average letters of open fonts, upright and
+slanted (`letters.npz`, made by `benchmarks/make_letter_shapes.py`, which names the fonts and their licences). A single
+letter proves little at the size of a page; if most letters of a font fit better than any others, its map is right.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ import numpy as np
 from sphinx_x.engines.pdf.tuned import ASPECT_FINE, ODDEST_ASPECT
 
 SIDE = 8
-"""Shapes are squares of so many cells a side."""
+"""Shapes are squares of this many cells a side."""
 
 
 @dataclass(frozen=True)
 class Letters:
-    """Average letters. places: of each letter in the tables; other_case: the place of its other case, or its own;
-    shapes: (F * N, SIDE * SIDE) of mean 0 and length 1, F styles of N letters; aspects: (F * N,) logarithms of width
-    over height."""
+    """Average letters, F styles of N letters each.
+
+    Attributes:
+        places: Index of each letter in the arrays.
+        other_case: Index of the letter in the other case, or its own.
+        shapes: (F * N, SIDE * SIDE) of mean 0 and length 1.
+        aspects: (F * N,) logarithms of width over height.
+    """
 
     places: dict[str, int]
     other_case: np.ndarray
@@ -34,7 +39,7 @@ class Letters:
 
 @functools.cache
 def known_letters() -> Letters:
-    """The letters of the package: Latin, Greek, Cyrillic and digits."""
+    """Return the letters in the package: Latin, Greek, Cyrillic and digits."""
     with (resources.files("sphinx_x.engines.pdf") / "letters.npz").open("rb") as file, np.load(file) as table:
         letters, shapes, aspects = str(table["letters"]), table["shapes"].astype(np.float32), table["aspects"]
     places = {letter: k for k, letter in enumerate(letters)}
@@ -45,10 +50,14 @@ def known_letters() -> Letters:
 
 
 def sampled(grey: np.ndarray, boxes: np.ndarray, both: bool = False) -> np.ndarray:
-    """(N, SIDE * SIDE) what is in boxes (N, 4) of a grey picture (H, W), scaled to squares, of mean 0 and length 1.
+    """Return what is in boxes of a picture, scaled to squares of mean 0 and length 1, as (N, SIDE * SIDE).
 
-    Dark is positive; with `both`, light is where the corners around the box are darker than what is in it. Linear
-    between pixels; pictures without any contrast are all 0.
+    Interpolation is linear. Pictures without contrast are all 0.
+
+    Args:
+        grey: The picture (H, W).
+        boxes: (N, 4).
+        both: Whether light counts as ink if the corners around a box are darker than its contents; otherwise dark does.
     """
     height, width = grey.shape
     steps = (np.arange(SIDE) + 0.5) / SIDE
@@ -70,7 +79,7 @@ def sampled(grey: np.ndarray, boxes: np.ndarray, both: bool = False) -> np.ndarr
 
 
 def _corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(N, 4) places in the flat picture of the pixels diagonally outside of the corners of boxes."""
+    """Return the pixels diagonally outside the corners of boxes, (N, 4), as indices into the flat picture."""
     low = np.floor(boxes[:, :2] - 1).clip(0, [width - 1, height - 1]).astype(np.intp)
     high = np.ceil(boxes[:, 2:]).clip(0, [width - 1, height - 1]).astype(np.intp)
     (left, top), (right, bottom) = low.T, high.T
@@ -80,12 +89,19 @@ def _corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 def misfit(
     grey: np.ndarray, claimed: Sequence[str], boxes: Sequence[np.ndarray], both: bool = False
 ) -> tuple[float, float]:
-    """How well a font's pictures fit any letters, and by how much less those that they are claimed to be.
+    """Return how well a font's pictures fit any letters, and by how much less they fit the letters that they should be.
 
-    Fit is the correlation of pictures less a fine for another ratio of sides, 1 at most; given are means over the
-    letters. Of the claimed letter either case counts, as small capitals have the shape of large ones. With a map by
-    chance the second is about 0.5. grey: (H, W) of an upright page; claimed: different known letters; boxes: (K, 4) for
-    each, up to some places where it stands; both: see `sampled`.
+    Fit is the correlation of pictures minus a penalty for a different aspect ratio, at most 1; both values are means
+    over
+    the letters. Either case of the claimed letter counts, since small capitals have the shape of large ones. For a
+    random
+    map, the second value is about 0.5.
+
+    Args:
+        grey: (H, W) of an upright page.
+        claimed: Distinct known letters.
+        boxes: (K, 4) for each letter, some of the places where it stands.
+        both: See `sampled`.
     """
     known = known_letters()
     count = np.array([len(places) for places in boxes])

@@ -28,17 +28,17 @@ CLASSES = {
     "Caption": "caption",
 }
 """Standard structure types (ISO 32000-1, 14.8.4, and ISO 32000-2) as classes of layout, and the names that LaTeX gives
-its headings, whose role the reader does not look up; what is none of these belongs to its parent."""
+its headings, whose role pdfium does not look up; any other element belongs to its parent."""
 INNER = ("title", "text")
-"""Classes that give way to the list they stand in; to a table or figure all do but a caption."""
+"""Classes that give way to the list that contains them; in a table or figure, all but a caption do."""
 
 
 Tag = tuple[str, int]
-"""A class, and the number of the element that it is of."""
+"""A class, and the number of its element."""
 
 
 def read_tags(page: pdfium.PdfPage) -> dict[int, Tag]:
-    """The class and element of every marked content of a page; empty where the PDF is not tagged."""
+    """Return the class and element of each marked content of a page; empty if the PDF is not tagged."""
     tree = raw.FPDF_StructTree_GetForPage(page)
     if not tree:
         return {}
@@ -57,7 +57,7 @@ def read_tags(page: pdfium.PdfPage) -> dict[int, Tag]:
 
 
 def _walk(elements: Iterator[Any], around: Tag, counter: list[int], depth: int) -> Iterator[tuple[int, Tag]]:
-    """Marked contents with their tag. counter: how many elements were met."""
+    """Yield marked contents with their tags; `counter` counts the elements visited."""
     for element in elements:
         if not element or depth == 0 or counter[0] > MOST_TAGS:
             continue
@@ -74,14 +74,14 @@ def _walk(elements: Iterator[Any], around: Tag, counter: list[int], depth: int) 
 
 
 def _gives_way(name: str, around: str) -> bool:
-    """Whether an element of one class is but a part of the one it stands in."""
+    """Return whether an element of one class is only a part of the one that contains it."""
     if around in ("table", "figure"):
         return name != "caption"
     return around == "list" and name in ("list", *INNER)
 
 
 def tag_of(lines: Sequence[Line], tags: Mapping[int, Tag]) -> Tag | None:
-    """The class that more than half of the characters of lines have, and the element of most of these."""
+    """Return the class of more than half of the characters of lines, and the element of most of these."""
     marks = [mark for line in lines for mark in line.marks]
     counts = Counter(tags[mark] for mark in marks if mark in tags)
     classes: Counter[str] = Counter()
@@ -94,9 +94,9 @@ def tag_of(lines: Sequence[Line], tags: Mapping[int, Tag]) -> Tag | None:
 
 
 def trusted(tags: Mapping[int, Tag], lines: Sequence[Line]) -> dict[int, Tag]:
-    """The tags of a page where they tell something, else none of them.
+    """Return the tags of a page if they tell something, otherwise none.
 
-    They do not where less than a third of the characters are tagged, or where all of the page is one paragraph.
+    They do not if less than a third of the characters are tagged, or if the whole page is one paragraph.
     """
     if not tags:
         return {}
@@ -108,9 +108,9 @@ def trusted(tags: Mapping[int, Tag], lines: Sequence[Line]) -> dict[int, Tag]:
 
 
 def by_element(blocks: Sequence[Block], tags: Mapping[int, Tag]) -> list[Block]:
-    """Blocks that reach over several elements, cut where one ends.
+    """Return blocks, cut wherever an element ends inside one.
 
-    Listings stay whole, and so does everything on a page whose elements are hardly more than its lines.
+    Listings stay whole, and so does everything on a page that has hardly more elements than lines.
     """
     lines = [line for block in blocks if not block.kind for line in block.lines]
     if len(lines) >= TAGGED_LINES and len(set(tags.values())) > TAGS_PER_LINE * len(lines):

@@ -1,10 +1,11 @@
 """Tables between ruled lines: lines of one width, one below the other, with rows of several cells between them.
 
-What lies between two neighbouring lines is part of a table when at least a third of its rows have several cells, or an
-upright line parts it into cells, and no text crosses the ends of the lines; a single row there may have one cell (a
-heading within the table) that is no caption. Two columns of running text between the lines of a page's head and foot
-are no table, and neither is a listing in a frame (`listings`), but below the ruled head of a table. The rows of a table
-are read from left to right.
+What lies between two neighbouring lines is part of a table if at least a third of its rows have several cells, or a
+vertical line divides it into cells, and no text crosses the ends of the lines. A single row may have one cell (a
+heading
+within the table) unless it is a caption. Two columns of running text between the lines of a page's head and foot are
+not a table, and neither is a listing in a frame (`listings`), except below the ruled head of a table. The rows of a
+table are read from left to right.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sphinx_x.engines.pdf.words import Line
 
 
 def ruled_tables(rules: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
-    """Tables as blocks of kind `table`, and the lines that are in none."""
+    """Return tables as blocks of kind `table`, and the lines that are in none."""
     tables: list[Block] = []
     rest = list(lines)
     upright = [box for box in rules if box[3] - box[1] > box[2] - box[0]]
@@ -45,7 +46,7 @@ def ruled_tables(rules: Sequence[Box], lines: Sequence[Line]) -> tuple[list[Bloc
 
 
 def _across(rules: Sequence[Box]) -> list[Box]:
-    """Level lines, the pieces of one joined, from top to bottom."""
+    """Return horizontal lines from top to bottom, with pieces of one line joined."""
     out: list[Box] = []
     level = sorted((box for box in rules if box[2] - box[0] > box[3] - box[1]), key=lambda b: (round(b[1]), b[0]))
     for box in level if len(level) <= MOST_RULES else ():
@@ -58,7 +59,7 @@ def _across(rules: Sequence[Box]) -> list[Box]:
 
 
 def _by_width(rules: Sequence[Box]) -> list[list[Box]]:
-    """Lines by where they begin and end, in each group from top to bottom; groups of two and more."""
+    """Return groups of two or more lines that begin and end alike, each from top to bottom."""
     groups: list[list[Box]] = []
     for box in rules:
         for group in groups:
@@ -71,7 +72,7 @@ def _by_width(rules: Sequence[Box]) -> list[list[Box]]:
 
 
 def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
-    """The boxes of tables between lines of one width."""
+    """Return the boxes of tables between lines of one width."""
     frames: list[tuple[Box, int]] = []
     open_frame = False
     for upper, lower in itertools.pairwise(rules):
@@ -89,8 +90,14 @@ def _frames(rules: Sequence[Box], upright: Sequence[Box], lines: Sequence[Line])
 
 
 def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed: bool) -> int | None:
-    """How many rows between two lines have several cells; None where that is no part of a table. headed: the head of a
-    table stands above."""
+    """Return how many rows between two lines have several cells; None if that is not part of a table.
+
+    Args:
+        between: The box between the two lines.
+        upright: Vertical lines.
+        lines: Lines of text.
+        headed: Whether the head of a table stands above.
+    """
     near = [line for line in lines if between[1] <= (line.place[1] + line.place[3]) / 2 <= between[3]]
     crossing = [line for line in near if line.place[0] < between[2] and line.place[2] > between[0]]
     if any(not _within(line.place, between) for line in crossing):
@@ -108,13 +115,13 @@ def _several(between: Box, upright: Sequence[Box], lines: Sequence[Line], headed
 
 
 def _parts(upright: Box, between: Box) -> bool:
-    """Whether an upright line parts what is between two level ones into cells."""
+    """Return whether a vertical line divides the space between two horizontal ones into cells."""
     inside = between[0] + SAME_ENDS < upright[0] < between[2] - SAME_ENDS
     return inside and sides(intersection(upright, between))[1] > 0.8 * sides(between)[1]
 
 
 def _beside_strip(lines: Sequence[Line], rows: int) -> int:
-    """How many of three lines or more have words on both sides of a strip of white through all of them."""
+    """Return how many of three lines or more have words on both sides of a strip of white through all of them."""
     if rows < STRIP_ROWS:
         return 0
     words = sorted((word.place[0], word.place[2]) for line in lines for word in line.words)

@@ -1,7 +1,7 @@
 """The characters of a page's text layer as arrays: text, boxes in pixels of the picture, direction, font, visibility.
 
 Everything that PDF leaves open is settled here once: page rotation, ligatures, presentation forms, soft hyphens, and
-which characters no reader can see. Words, lines and blocks are made of these characters in `words` and `order`.
+which characters no reader can see. `words` and `order` make words, lines and blocks of these characters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MONO = re.compile(
     r"tt\d|mono|nimbusmon|typewriter|courier|code|consol|hack|fixed|^cmtt|sftt|ectt|menlo|monaco", re.IGNORECASE
 )
 NAMELESS = "#"
-"""What the names of fonts without one begin with; these are bitmap fonts, mostly."""
+"""Prefix of the names given to fonts without one, which are mostly bitmap fonts."""
 INVISIBLE = 3
 """The text rendering mode of what OCR programs lay over a scan."""
 SPACES = frozenset((9, 10, 12, 13, 32, 160, 0x2002, 0x2003, 0x2009, 0x3000))
@@ -38,25 +38,30 @@ BOLD = re.compile(
 )
 SOFT_HYPHEN = 0xAD
 HYPHENS = (2, SOFT_HYPHEN)
-"""Codes of a hyphen that is there only because the line ends: the reader's own mark for it, and the soft hyphen."""
+"""Codes of a hyphen that is there only because the line ends: pdfium's own mark for it, and the soft hyphen."""
 PLAIN_HYPHENS, MANY = frozenset((0x2D, 0x2010, 0x2011)), 3
-"""Codes of any other hyphen, and so many soft ones inside of words that they are meant as such."""
+"""Codes of other hyphens, and the number of soft ones inside words from which they are meant as ordinary hyphens."""
 
 JOINERS = (0x200C, 0x200D)
-"""Not to join, and to join, the letters on both sides: in scripts whose letters join this is seen."""
+"""The non-joiner and the joiner, which change how letters look in scripts that join them."""
 JOINING = ((0x600, 0xE00), (0x1F000, 0x20000))
-"""Codes of such letters: from Arabic to the scripts of India, and pictures of people."""
+"""Codes of such letters: from Arabic to the scripts of India, and emoji of people."""
 WITHOUT_WIDTH = frozenset(
     (0x34F, 0x61C, 0x115F, 0x1160, 0x200B, 0x200E, 0x200F, 0x3164, 0xFEFF, 0xFFA0, *range(0x180B, 0x1810))
 ) | frozenset((*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)))
-"""Codes that stand for nothing to be seen: spaces and joiners without width, marks of direction, variants."""
+"""Codes of what cannot be seen: zero-width spaces and joiners, direction marks, variation selectors."""
 FIRST_ODD = min(WITHOUT_WIDTH)
 PLAIN_SPACES = tuple(code for code in sorted(SPACES) if code < FIRST_ODD)
 
 
 @dataclass(slots=True)
 class Font:
-    """What the characters of one text object share. size: em in pixels; direction: quarter turns clockwise."""
+    """What the characters of one text object share.
+
+    Attributes:
+        size: Em in pixels.
+        direction: Quarter turns clockwise.
+    """
 
     name: str
     size: float
@@ -71,10 +76,14 @@ class Font:
 class Characters:
     """N characters in the order of the text layer, without white space.
 
-    text: one character, or the letters of a ligature; box: (N, 4) ink and cell: (N, 4) advance, pixels of the picture;
-    origin: (N, 2) where each stands on its line, None where it was not asked for; space: white space before it (2 where
-    the file has it, 1 where the reader inferred it, 0 none); broken: no text that can be trusted; hidden: invisible or
-    transparent.
+    Attributes:
+        text: One character, or the letters of a ligature.
+        box: (N, 4) of the ink, in pixels of the picture.
+        cell: (N, 4) of the advance, in pixels of the picture.
+        origin: (N, 2) where each stands on its line; None unless requested.
+        space: White space before it: 2 if the file has it, 1 if pdfium inferred it, 0 for none.
+        broken: Its text cannot be trusted.
+        hidden: It is invisible or transparent.
     """
 
     text: list[str] = field(default_factory=list)
@@ -83,13 +92,13 @@ class Characters:
     origin: Any = None
     font: list[Font] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
-    """Addresses of their text objects, 0 where there is none; good for as long as the page is open."""
+    """Addresses of their text objects, 0 for none; valid while the page is open."""
     runs: list[int] = field(default_factory=list)
-    """Where characters of another text object begin; all up to the next have one font."""
+    """Where another text object begins; all characters up to the next have one font."""
     space: list[int] = field(default_factory=list)
     soft: list[bool] = field(default_factory=list)
     shy: list[bool] = field(default_factory=list)
-    """Of the soft ones, those that the file says are: the reader's own are of either kind."""
+    """Soft hyphens that are in the file; those that pdfium inferred may be of either kind."""
     broken: Any = None
     hidden: Any = None
     direction: Any = None
@@ -101,10 +110,13 @@ class Characters:
 
 @dataclass(frozen=True)
 class Frame:
-    """From points of a page to pixels of its picture.
+    """The mapping from points of a page to pixels of its picture.
 
-    bounds: left, bottom, right, top of the visible page in points; quarters: clockwise turns of the picture; width and
-    height: of the picture in pixels.
+    Attributes:
+        bounds: Left, bottom, right, top of the visible page, in points.
+        quarters: Clockwise quarter turns of the picture.
+        width: Width of the picture, in pixels.
+        height: Its height, in pixels.
     """
 
     bounds: tuple[float, float, float, float]
@@ -119,7 +131,7 @@ class Frame:
         return max(self.width, self.height) / max(right - left, top - bottom)
 
     def points(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Pixels of points of the page."""
+        """Map points of the page to pixels."""
         left, bottom, right, top = self.bounds
         u, v = (x - left) / (right - left), (top - y) / (top - bottom)
         for _ in range(self.quarters % 4):
@@ -127,7 +139,7 @@ class Frame:
         return u * self.width, v * self.height
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes (N, 4) of left, bottom, right, top in points -> x1, y1, x2, y2 in pixels."""
+        """Map boxes (N, 4) of left, bottom, right, top in points to x1, y1, x2, y2 in pixels."""
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         x, y = self.points(boxes[:, 0], boxes[:, 1])
         u, v = self.points(boxes[:, 2], boxes[:, 3])
@@ -135,7 +147,7 @@ class Frame:
 
 
 def native(name: str, result: Any) -> Any:
-    """A function of pdfium without checks of its arguments, which are most of the cost of a small call."""
+    """Return a function of pdfium without checks of its arguments, which cost most of a small call."""
     return ctypes.CFUNCTYPE(result)(ctypes.cast(getattr(raw, name), ctypes.c_void_p).value)  # type: ignore[arg-type]
 
 
@@ -154,9 +166,15 @@ _get_mark = native("FPDFPageObj_GetMarkedContentID", ctypes.c_int)
 
 
 def read_characters(page: pdfium.PdfPage, frame: Frame, origins: bool = False) -> Characters:
-    """The characters of a page's text layer, with their origins where these are asked for.
+    """Return the characters of a page's text layer.
 
-    Raises `PdfiumError` where pdfium cannot read it.
+    Args:
+        page: The page.
+        frame: From its points to pixels.
+        origins: Whether to read the characters' origins too.
+
+    Raises:
+        PdfiumError: pdfium cannot read the text layer.
     """
     textpage = page.get_textpage()
     try:
@@ -197,7 +215,7 @@ def _read(textpage: Any, frame: Frame, origins: bool) -> Characters:
 
 
 def _members(native: Any, count: int) -> tuple[list[int], list[int], list[int]]:
-    """Numbers and codes of the characters that are not white space, and the white space before each."""
+    """Return the indices and codes of the characters that are not white space, and the white space before each."""
     members, codes, spaces = [], [], []
     space, high = 0, 0
     every = list(map(_get_code, repeat(native), range(count)))
@@ -244,7 +262,7 @@ def _has_width(native: Any, index: int) -> bool:
 
 
 def _soft_hyphens(codes: list[int], space: list[int]) -> list[bool]:
-    """Which codes are soft hyphens: none where a file has no other hyphens and many of these inside of words."""
+    """Return which codes are soft hyphens: none if a file has no other hyphens and many of these inside words."""
     shy = [code == SOFT_HYPHEN for code in codes]
     if SOFT_HYPHEN not in codes:
         return shy
@@ -257,7 +275,7 @@ def _joins(code: int) -> bool:
 
 
 def _filled(calls: Iterator[int], place: Any, kind: type) -> np.ndarray:
-    """(N, 4) what each of N native calls leaves in `place`, four numbers of a kind."""
+    """Return what each of N native calls writes into `place`, four numbers of type `kind`, as (N, 4)."""
     take = memoryview(place).cast("B").tobytes
     return np.frombuffer(b"".join([take() for _ in calls]), kind).reshape(-1, 4)
 
@@ -279,7 +297,7 @@ def _finish(out: Characters) -> None:
 
 @lru_cache(maxsize=65_536)
 def character(code: int) -> str:
-    """The text of a code: ligatures and presentation forms as their letters, U+FFFD for what is no character."""
+    """Return the text of a code: ligatures and presentation forms as letters, U+FFFD if it is not a character."""
     if code in HYPHENS or code == 0x2010 or code == 0x2011:
         return "-"
     if code <= 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000:
@@ -293,9 +311,9 @@ def character(code: int) -> str:
 
 
 def size_and_matrix(native: Any, index: int) -> tuple[float, raw.FS_MATRIX | None]:
-    """The size of a character's font and its matrix, if it has any.
+    """Return the size of a character's font, and its matrix if it has one.
 
-    A size below zero turns and mirrors what the matrix says; it is made part of the matrix.
+    A negative size rotates and mirrors what the matrix says; it is folded into the matrix.
     """
     size, matrix = _get_size(native, index), raw.FS_MATRIX()
     if not _get_matrix(native, index, ctypes.byref(matrix)):
@@ -306,7 +324,7 @@ def size_and_matrix(native: Any, index: int) -> tuple[float, raw.FS_MATRIX | Non
 
 
 def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int, str]) -> Font:
-    """The font of a character, of the text object at the address `key` (0 where there is none)."""
+    """Return the font of a character, of the text object at the address `key` (0 for none)."""
     size, matrix = size_and_matrix(native, index)
     if matrix is None:
         return Font("", size * frame.scale, 0, False, False, False, -1)
@@ -327,12 +345,12 @@ def _read_font(native: Any, index: int, key: int, frame: Frame, names: dict[int,
 
 @lru_cache(maxsize=4096)
 def _looks(name: str) -> tuple[bool, bool]:
-    """Whether a font is bold, and whether its letters are all of one width, by its name."""
+    """Return whether a font is bold, and whether it is monospaced, judging by its name."""
     return bool(BOLD.search(name)), bool(MONO.search(name))
 
 
 def _font_name(font: int, names: dict[int, str]) -> str:
-    """The name of the font at an address; those without one are numbered."""
+    """Return the name of the font at an address; fonts without one are numbered."""
     if font and font not in names:
         buffer = ctypes.create_string_buffer(256)
         good = 1 < raw.FPDFFont_GetBaseFontName(ctypes.cast(font, raw.FPDF_FONT), buffer, 256) <= 256

@@ -1,8 +1,8 @@
-"""Letters that are set apart on purpose: words, or words of one letter?
+"""Letters that are spaced out on purpose: words, or words of one letter?
 
-Where a text object says how far its letters stand apart they are words. Where each is placed by itself the text layer
-has white space between all of them: they are one tracked text where their gaps are about the same, wider ones part
-them, and what is between those looks like words.
+If a text object states its letter spacing, they are words. If each letter is placed individually, the text layer has
+white space between all of them: they are one tracked text if their gaps are about equal, wider gaps separate them, and
+what is between those looks like words.
 """
 
 from __future__ import annotations
@@ -38,12 +38,19 @@ def tracked(
     level: np.ndarray,
     cjk: np.ndarray,
 ) -> np.ndarray:
-    """(N - 1,) em by which letters are set apart on purpose, to be taken from the gaps (N - 1,) between members.
+    """Return the intended letter spacing in em, (N - 1,), to be subtracted from the gaps between members.
 
-    texts: of all characters; keys, cjk: of members, their text objects and whether they are Chinese or Japanese; space:
-    before each but the first, as of `Characters`; level: whether neighbours stand on one height. The reader infers no
-    space where a text object says so; where every letter is placed by itself it does. Gaps of other widths among them
-    part words, as do those with a space in the file.
+    pdfium infers no space if a text object states its letter spacing, but does if every letter is placed individually.
+    Gaps of other widths among them separate words, and so do those with a space in the file.
+
+    Args:
+        texts: Of all characters.
+        keys: The members' text objects.
+        members: Indices of the members among the characters.
+        gap: (N - 1,) gaps between members, in em.
+        space: White space before each member but the first, as in `Characters`.
+        level: Whether neighbours stand at one height.
+        cjk: Whether each member is Chinese or Japanese.
     """
     out = np.zeros(len(gap))
     wide = (gap > TRACKED[0]) & (gap < TRACKED[1]) & (space != 2) & level
@@ -68,12 +75,12 @@ def tracked(
 
 
 def _at(values: np.ndarray, share: float) -> float:
-    """The value that so large a share of the values is not above; of few values `np.quantile` takes far longer."""
+    """Return the value that this share of the values does not exceed; for few values, `np.quantile` is much slower."""
     return float(np.sort(values)[int(share * (len(values) - 1) + 0.5)])
 
 
 def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
-    """Start and end of the runs of members of which so many are counted at least."""
+    """Yield start and end of runs of members that contain at least `least` counted ones."""
     sides = np.flatnonzero(np.diff(np.concatenate([[0], members.astype(np.int8), [0]])))
     sums = np.concatenate([[0], np.cumsum(counted)])
     runs = sides.reshape(-1, 2)
@@ -83,10 +90,14 @@ def _runs(members: np.ndarray, counted: np.ndarray, least: int) -> Iterator[tupl
 def placed_tracking(
     letters: Sequence[str], gaps: np.ndarray, spaced: np.ndarray, glued_before: bool, glued_after: bool
 ) -> tuple[float, tuple[int, int]] | None:
-    """The tracking in em, and the first and last (not counted) of the gaps that have it; None for words of one letter.
+    """Return the tracking in em, and the range of the gaps that have it; None for words of one letter.
 
-    letters: N + 1 neighbours on one line; gaps: (N,) em between them; spaced: (N,) whether the file has white space
-    there; glued: whether the one at an end has a neighbour close by, and so is the end of an ordinary word.
+    Args:
+        letters: N + 1 neighbours on one line.
+        gaps: (N,) em between them.
+        spaced: (N,) whether the file has white space there.
+        glued_before: Whether the first has a close neighbour before it, and so ends an ordinary word.
+        glued_after: The same for the last, which begins one.
     """
     free = gaps[~spaced]
     if len(free) < 2:
@@ -112,14 +123,14 @@ def placed_tracking(
 
 
 def _words(letters: Sequence[str], parts: np.ndarray) -> Iterator[str]:
-    """The letters of each word, without what else is in it."""
+    """Yield the letters of each word, without anything else in it."""
     starts = [0, *(np.flatnonzero(parts) + 1).tolist(), len(letters)]
     for start, end in itertools.pairwise(starts):
         yield "".join(letter for letter in letters[start:end] if letter.isalpha())
 
 
 def looks_like_word(text: str) -> bool:
-    """Whether letters may be a word: they are in no order of their own, of one case, and have a vowel."""
+    """Return whether letters may be a word: not in alphabetical order, in one case, with a vowel."""
     if len(text) < SHORT_WORD or not (text[1:].islower() or text.isupper() or text.lower() == text.upper()):
         return False
     low = text.lower()

@@ -1,6 +1,6 @@
 """Fonts whose characters cannot be trusted: what the text layer says is not what the page shows.
 
-Fonts are judged as a whole, over one page, so that small capitals, odd faces and formulas are let be.
+Fonts are judged as a whole, over one page, so that small capitals, odd typefaces and formulas are left alone.
 """
 
 from __future__ import annotations
@@ -40,27 +40,31 @@ LOW, BELOW, TALL = frozenset("acemnorsuvwxz"), frozenset("gpqy"), frozenset("bdh
 KINDS = (LOW, BELOW, TALL)
 KIND_OF = {letter: kind for kind, letters in enumerate(KINDS, 1) for letter in letters}
 WORDLIKE = re.compile(r"(?<![^\W_])\d+(?![^\W_])|[A-Z]?[a-z]{2,}|[A-Z]{3,}|[^\W\d_a-zA-Z]{2,}")
-"""A number of its own, or letters that may be a word: in one case but for the first, or of another script."""
+"""A number by itself, or letters that may be a word: in one case except for the first, or of another script."""
 LONG = re.compile(r"[^\W\d_]{3,}")
 SYMBOLS = re.compile(
     r"cmsy|cmbsy|cmex|msam|msbm|symbol|dingbat|wasy|marvo|stmary|mathextra|txsy|pxsy|esint|bbding|manfnt|line\d|lcircle"
     r"|^xy(?:dash|[ab]tip|bsql|circ|cmat|cmbt|luat|lubt)|wingd|webd|awesome|lasy|ornament|braille|barcode|ean13",
     re.IGNORECASE,
 )
-"""Fonts of symbols, whose codes are those of letters where the file has no map."""
+"""Symbol fonts, whose codes are those of letters if the file has no map."""
 ALLOWED = frozenset("{}|\\*-+=<>/.,()[]")
 MARKED = re.compile("[\u0620-\u06d3][\u0363-\u036f]")
-"""A mark that is a small Latin letter, on an Arabic letter."""
+"""A small Latin letter as a combining mark, on an Arabic letter."""
 SHIFTS = tuple((across, down) for across in (-0.7, 0, 0.7) for down in (-0.7, 0, 0.7) if across or down)
-"""Pixels, right and down, by which the boxes of a font may all be off."""
+"""Offsets in pixels, right and down, that the boxes of a font may all have."""
 
 
 def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
-    """(N,) whether a character belongs to a font whose map from codes to letters is wrong, by one of these signs:
+    """Return whether each character belongs to a font whose map from codes to letters is wrong, (N,).
 
-    heights that do not fit, accented letters throughout, many scripts in one word, no words, plain letters in a font of
-    symbols, or pictures unlike the letters that they should be. So are Latin marks on Arabic letters. image: of the
-    page, upright.
+    The signs are heights that do not fit, accented letters throughout, many scripts in one word, no words, plain
+    letters in
+    a symbol font, or pictures unlike the letters that they should be. Latin marks on Arabic letters are distrusted too.
+
+    Args:
+        chars: The characters.
+        image: Picture of the page, upright.
     """
     fonts: dict[str, list[int]] = {}
     for start, end in pairwise([*chars.runs, len(chars)]):
@@ -91,9 +95,10 @@ def distrusted(chars: Characters, image: Image.Image) -> np.ndarray:
 
 
 def unvouched(words: Mapping[str, Sequence[str]]) -> list[str]:
-    """The fonts whose letters are not surely right: few of their words are a language's commonest, or in a sure font.
+    """Return the fonts whose letters are not surely right: few of their words are common ones or also in a sure font.
 
-    words: of each font.
+    Args:
+        words: The words of each font.
     """
     known = set(COMMON)
     doubtful = []
@@ -108,7 +113,7 @@ def unvouched(words: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Those of the fonts, given by their characters, whose letters look like others than the text layer says."""
+    """Yield those of the fonts, given by their characters, whose letters look unlike what the text layer says."""
     grey: np.ndarray | None = None
     for members in fonts:
         places = _places(chars, members) if len(members) >= JUDGED_CHARACTERS else {}
@@ -119,10 +124,16 @@ def _unlike(chars: Characters, image: Image.Image, fonts: Sequence[list[int]]) -
 
 
 def unlike(grey: np.ndarray, letters: Sequence[str], boxes: Sequence[np.ndarray]) -> bool:
-    """Whether letters look like others; a few of them are looked at first, and all only where these leave a doubt.
+    """Return whether letters look like other letters; a few are compared first, and all only if those leave a doubt.
 
-    grey: (H, W); boxes: (K, 4) of each letter. Light letters on dark are tried as well, and boxes that are all a little
-    off, as those of bitmap fonts may be: both the boxes as they are and what looks most like letters must misfit.
+    Light letters on dark are tried as well, and boxes that are all a little off, as those of bitmap fonts may be: both
+    the
+    boxes as they are and the offset at which they look most like letters must misfit.
+
+    Args:
+        grey: (H, W).
+        letters: The letters that they should be.
+        boxes: (K, 4) for each letter.
     """
     if misfit(grey, letters[:FIRST_LETTERS], [places[:1] for places in boxes[:FIRST_LETTERS]])[1] < FITTING:
         return False
@@ -137,7 +148,7 @@ def unlike(grey: np.ndarray, letters: Sequence[str], boxes: Sequence[np.ndarray]
 
 
 def _places(chars: Characters, members: Sequence[int]) -> dict[str, list[int]]:
-    """Different letters of a font and some upright places of each; empty where there is too little to go by."""
+    """Return distinct letters of a font with some upright places of each; empty if there are too few to judge."""
     known = known_letters().places
     places: dict[str, list[int]] = {}
     for k in members:
@@ -157,7 +168,7 @@ def _places(chars: Characters, members: Sequence[int]) -> dict[str, list[int]]:
 
 
 def _words(chars: Characters) -> Iterator[tuple[str, str]]:
-    """Words of one font each, by the white space of the text layer."""
+    """Yield words of one font each, separated by the white space of the text layer."""
     changes = [k for k in chars.runs[1:] if chars.font[k].name != chars.font[k - 1].name]
     starts = sorted({0, *changes, *(k for k, space in enumerate(chars.space) if space)}) if len(chars) else []
     for start, end in pairwise([*starts, len(chars)]):
@@ -165,16 +176,21 @@ def _words(chars: Characters) -> Iterator[tuple[str, str]]:
 
 
 def _kinds(chars: Characters) -> np.ndarray:
-    """(N,) of upright characters: which of `KINDS` they are, counted from 1; 0 for all others."""
+    """Return which of `KINDS` upright characters are, counted from 1, as (N,); 0 for all others."""
     kinds = np.array([KIND_OF.get(text, 0) for text in chars.text], np.int8)
     kinds[chars.direction != 0] = 0
     return kinds
 
 
 def shapes_wrong(chars: Characters, members: Sequence[int], kinds: np.ndarray) -> bool:
-    """Whether most Latin letters of a font have ink that does not fit them, by the font's own height of small letters.
+    """Return whether most Latin letters of a font have ink that does not fit them, given the font's own x-height.
 
-    A `p` goes below the line, an `o` does not; a `d` is higher than an `x`. kinds: of all characters.
+    A `p` goes below the line, an `o` does not; a `d` is higher than an `x`.
+
+    Args:
+        chars: The characters.
+        members: Indices of those of the font.
+        kinds: See `_kinds`, of all characters.
     """
     if len(members) < JUDGED_LETTERS:
         return False
@@ -197,7 +213,7 @@ def shapes_wrong(chars: Characters, members: Sequence[int], kinds: np.ndarray) -
 
 
 def misread(words: list[str]) -> bool:
-    """Whether words are another script's in the codes of Western Europe: most of their letters are accented."""
+    """Return whether words are another script in the codes of Western Europe: most of their letters are accented."""
     if all(map(str.isascii, words)):
         return False
     long = [word for word in words if sum(char.isalpha() for char in word) >= 4]
@@ -208,7 +224,7 @@ def misread(words: list[str]) -> bool:
 
 
 def jumbled(words: list[str]) -> bool:
-    """Whether words are of many scripts at once, as where codes of a font are taken for those of Unicode."""
+    """Return whether words mix many scripts, as when a font's codes are taken for those of Unicode."""
     kinds: Counter[str] = Counter()
     pairs = changes = 0
     for word in words:
@@ -223,13 +239,13 @@ def jumbled(words: list[str]) -> bool:
 
 @functools.cache
 def _script(char: str) -> str:
-    """The script of a letter by its name, one for all that Chinese and Japanese are written in."""
+    """Return the script of a letter by its name, with one script for everything in Chinese and Japanese."""
     name = unicodedata.name(char, "other").split()[0]
     return "CJK" if name in ("HIRAGANA", "KATAKANA", "BOPOMOFO") else name
 
 
 def garbled(words: list[str]) -> bool:
-    """Whether words are no words: few of their letters and digits are in runs that could be a word or a number."""
+    """Return whether words are not words: few letters and digits are in runs that could be a word or a number."""
     text = unicodedata.normalize("NFD", " ".join(words))
     text = "".join(char for char in text if not unicodedata.combining(char))
     total = sum(char.isalnum() or char == "\ufffd" for char in text)

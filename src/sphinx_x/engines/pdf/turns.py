@@ -1,4 +1,4 @@
-"""Pages that lie on their side: by how many quarters they are turned, and how they are turned upright."""
+"""Pages that lie on their side: by how many quarter turns, and turning them upright."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from sphinx_x.boxes import Box
 from sphinx_x.engines.pdf.drawings import Shapes
 from sphinx_x.engines.pdf.text_layer import Characters
 from sphinx_x.engines.pdf.tuned import TURNED
-from sphinx_x.engines.pdf.words import turn_boxes
 
 QUARTERS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
-"""Turns against the clock."""
+"""Counterclockwise quarter turns."""
 
 
 def turn_of(chars: Characters) -> int:
-    """By how many quarters against the clock a page is turned, so that its text stands upright."""
+    """Return the counterclockwise quarter turns that bring the text of a page upright."""
     seen = chars.direction[~chars.hidden]
     if not len(seen):
         return 0
@@ -27,8 +26,17 @@ def turn_of(chars: Characters) -> int:
     return best if counts[best] > TURNED * len(seen) else 0
 
 
+def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
+    """Return boxes (N, 4) of a picture of this size after counterclockwise quarter turns."""
+    for _ in range(quarters % 4):
+        x1, y1, x2, y2 = boxes.T
+        boxes = np.stack([y1, width - x2, y2, width - x1], 1)
+        width, height = height, width
+    return boxes
+
+
 def turn(chars: Characters, shapes: Shapes, quarters: int, width: int, height: int) -> None:
-    """Turns what is on a page of this size, in pixels, by quarters against the clock."""
+    """Turn everything on a page by counterclockwise quarter turns; `width` and `height` are in pixels."""
     chars.box, chars.cell = (turn_boxes(boxes, quarters, width, height) for boxes in (chars.box, chars.cell))
     if chars.origin is not None:
         chars.origin = turn_boxes(np.tile(chars.origin, 2), quarters, width, height)[:, :2]

@@ -1,6 +1,6 @@
-"""Characters -> words -> lines: what stands together, in logical order, with accents and splits put right.
+"""From characters to words to lines: what stands together, in logical order, with accents and splits put right.
 
-All of it works on upright coordinates: text that was turned is turned back first (`upright`), and columns of Chinese or
+Everything here works on upright coordinates: rotated text is first turned back (`upright`), and columns of Chinese or
 Japanese that are read downwards become lines.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from sphinx_x.boxes import Box, union
 from sphinx_x.engines.pdf.bidi import SPACE, clusters, reading_order
+from sphinx_x.engines.pdf.scripts import EAST, is_cjk, is_rtl
 from sphinx_x.engines.pdf.text_layer import OBLIQUE, VERTICAL, Characters
 from sphinx_x.engines.pdf.tracking import tracked
 from sphinx_x.engines.pdf.tuned import (
@@ -32,6 +33,7 @@ from sphinx_x.engines.pdf.tuned import (
     SPACES_DIFFER,
     SPLIT,
 )
+from sphinx_x.engines.pdf.turns import turn_boxes
 
 STOPS = ",.;:!?"
 QUOTES = "\"'\xab\u2018\u201c\u201e\u2039"
@@ -41,15 +43,13 @@ ACCENTS = {
     "~": "\u0303", "\xaf": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dd": "\u030b",
     "\u02c7": "\u030c", "\xb8": "\u0327", "\u02db": "\u0328", "\u0384": "\u0301", "\u1fbd": "\u0313",
 }  # fmt: skip
-"""Accents that older typesetting sets as characters of their own, over or under a letter."""
-EAST = "\u2e80"
-"""Characters before this one are none of Chinese or Japanese."""
+"""Accents that older typesetting has as separate characters, over or under a letter."""
 LEADERS = re.compile(r"(?:[.\u00b7\u2026\u2022_]\s?){4,}")
 
 
 @dataclass(slots=True)
 class Word:
-    """Text without white space, the box of its ink, and the numbers of its characters in logical order."""
+    """Text without white space, the box of its ink, and the indices of its characters in logical order."""
 
     text: str
     box: Box
@@ -60,18 +60,22 @@ class Word:
     high: tuple[float, float]
     """Top and bottom of its cells: the same for `a` and for `g`."""
     space: bool = True
-    """Whether white space parts it from the word before."""
+    """Whether white space separates it from the word before."""
     soft: bool = False
     """Whether it ends in a hyphen that the file says is there only because the line ends."""
     tracking: float = 0.0
-    """Em that its letters are set apart."""
+    """Em between its letters."""
 
 
 @dataclass(slots=True)
 class Line:
     """Words of one line in logical order.
 
-    place: upright box; direction: as of characters; cells: of a table's row; hyphen: ends in one that parts a word.
+    Attributes:
+        place: Upright box.
+        direction: As for characters.
+        cells: Of a table's row.
+        hyphen: Whether it ends in one that splits a word.
     """
 
     words: list[Word]
@@ -86,56 +90,33 @@ class Line:
     box: Box = (0.0, 0.0, 0.0, 0.0)
     place: Box = (0.0, 0.0, 0.0, 0.0)
     marks: list[int] = field(default_factory=list)
-    """The marked contents its characters belong to."""
+    """The marked contents that its characters belong to."""
     _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
-        """As it is printed, words parted by spaces, dot leaders shortened; its words stay as they are from then on."""
+        """The text as printed, words separated by spaces, dot leaders shortened; words must not change after it."""
         if self._text is None:
             self._text = joined(self.words)
         return self._text
 
 
 def joined(words: Sequence[Word]) -> str:
-    """The text of words in a row."""
+    """Return the text of consecutive words."""
     text = "".join([f" {word.text}" if word.space else word.text for word in words])
     if words and words[0].space:
         text = text[1:]
     return LEADERS.sub("... ", text).strip()
 
 
-def turn_boxes(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
-    """Boxes (N, 4) in a picture of this size after it is turned by quarters against the clock."""
-    for _ in range(quarters % 4):
-        x1, y1, x2, y2 = boxes.T
-        boxes = np.stack([y1, width - x2, y2, width - x1], 1)
-        width, height = height, width
-    return boxes
-
-
-def is_cjk(char: str) -> bool:
-    """Whether a character is Chinese, Japanese or their punctuation: written without spaces."""
-    code = ord(char[0])
-    return code >= 0x2E80 and (
-        0x2E80 <= code <= 0x30FF or 0x31F0 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF
-        or 0xFE30 <= code <= 0xFE4F or 0xFF00 <= code <= 0xFF9F or 0x20000 <= code <= 0x3FFFF
-    )  # fmt: skip
-
-
 def is_initial(text: str) -> bool:
-    """Whether a text may be an initial: a large letter, or one with a quote before it."""
+    """Return whether a text may be an initial: a capital letter, or one with a quote before it."""
     letter = text.lstrip(QUOTES)
     return len(letter) == 1 and letter.isalpha() and letter.isupper()
 
 
-def is_rtl(char: str) -> bool:
-    """Whether a character is a letter of a script that runs from right to left."""
-    return unicodedata.bidirectional(char[0]) in ("R", "AL")
-
-
 def mark_vertical(chars: Characters) -> None:
-    """Gives the direction `VERTICAL` to runs of three and more characters that stand one below the other."""
+    """Give the direction `VERTICAL` to runs of three or more characters that stand one below the other."""
     cjk = np.array([text >= EAST and is_cjk(text) for text in chars.text], bool)
     if cjk.sum() < 3:
         return
@@ -154,8 +135,13 @@ def mark_vertical(chars: Characters) -> None:
 
 
 class Upright:
-    """The characters of one direction, turned upright. box, cell: (N, 4) of every character, upright; members: those
-    of the direction that are seen."""
+    """The characters of one direction, turned upright.
+
+    Attributes:
+        box: (N, 4) of every character, upright.
+        cell: (N, 4) of every character, upright.
+        members: Indices of the visible characters of the direction.
+    """
 
     def __init__(self, chars: Characters, direction: int, width: int, height: int) -> None:
         self.chars, self.direction = chars, direction
@@ -168,12 +154,12 @@ class Upright:
         self.mostly_rtl = bool(self.rtl.any()) and self._mostly_rtl()
 
     def _mostly_rtl(self) -> bool:
-        """Whether most letters of the direction run from right to left: then lines do that have any."""
+        """Return whether most letters of the direction run from right to left; then lines with any such letter do."""
         letters = [k for k in self.members if self.chars.text[k][0].isalpha()]
         return 2 * int(self.rtl[letters].sum()) > len(letters)
 
     def lines(self) -> list[Line]:
-        """The lines of the direction, in no order that matters."""
+        """Return the lines of the direction, in arbitrary order."""
         if self.direction == OBLIQUE or not len(self.members):
             return []
         segments: list[list[Word]] = []
@@ -220,7 +206,7 @@ class Upright:
             )
 
     def _groups(self) -> tuple[np.ndarray, list[bool], list[float]]:
-        """Where words begin among the members, whether white space is before each, and their tracking in em."""
+        """Return where words begin among the members, whether white space is before each, and their tracking in em."""
         members = self.members
         cell, size = self.cell[members], self.chars.size[members]
         a, b = cell[:-1], cell[1:]
@@ -242,8 +228,13 @@ class Upright:
         return starts, np.concatenate([[True], spaced])[starts].tolist(), np.append(tracking, 0)[starts].tolist()
 
     def _beside_initials(self, em: np.ndarray) -> np.ndarray:
-        """(N - 1,) whether one of two neighbours among the members is set as an initial is beside the other, which
-        belongs to any of the lines beside it. em: of the smaller one."""
+        """Return whether one of two neighbouring members is set as an initial beside the other, (N - 1,).
+
+        The other belongs to any of the lines beside the initial.
+
+        Args:
+            em: (N - 1,) that of the smaller of the two.
+        """
         size = self.chars.size[self.members]
         large = size > LARGE_INITIAL * np.median(size)
         if not large.any():
@@ -252,10 +243,11 @@ class Upright:
         return (large[1:] != large[:-1]) & (np.maximum(size[1:], size[:-1]) > LARGE_INITIAL * em)
 
     def _between_objects(self, gap: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """(N - 1,) whether words that are placed one by one end between neighbours among the members.
+        """Return whether words that are placed individually end between neighbouring members, (N - 1,).
 
-        Lines that are set to both edges have narrow spaces, for which the reader infers none. Letters that are placed
-        one by one stand apart on both sides.
+        Justified lines have narrow spaces, for which pdfium infers none. Letters that are placed individually have gaps
+        on
+        both sides.
         """
         doubtful = (gap > NARROW_SPACE) & (gap <= SPLIT) & (keys[1:] != keys[:-1])
         if not doubtful.any():
@@ -269,7 +261,7 @@ class Upright:
         return doubtful
 
     def _text(self, members: list[int]) -> str:
-        """The letters of a word, accents that were set apart put on theirs."""
+        """Return the letters of a word, with separate accents combined with their letters."""
         chars, pieces = self.chars, []
         pending = ""
         for number, k in enumerate(members):
@@ -296,14 +288,14 @@ class Upright:
         return self._stacked(k, members, number + 1) or self._stacked(k, members, number - 1)
 
     def _stacked(self, k: int, members: list[int], other: int) -> bool:
-        """Whether the accent number k stands over or under another letter."""
+        """Return whether the accent with index k stands over or under another letter."""
         if not 0 <= other < len(members) or not self.chars.text[members[other]].isalpha():
             return False
         a, b = self.box[k], self.box[members[other]]
         return min(a[2], b[2]) - max(a[0], b[0]) > 0.6 * min(a[2] - a[0], b[2] - b[0])
 
     def _continues(self, a: Word, b: Word, limit: float) -> bool:
-        """Whether two words are neighbours in a line with at most `limit` em between them."""
+        """Return whether two words are neighbours in a line, at most `limit` em apart."""
         # called for every word: comparisons are several times as fast as calls of min and max
         p, q = a.place, b.place
         em = a.size if a.size > b.size else b.size
@@ -318,7 +310,7 @@ class Upright:
         return shared > 0.45 * min(bottom - top, other_bottom - other_top)
 
     def _merged(self, segments: list[list[Word]]) -> list[list[Word]]:
-        """Joins parts of one line that the file holds in another order, also where they stand between each other."""
+        """Join parts of one line that are in another order in the file, even if they interleave."""
         found = [(union([word.place for word in segment]), segment) for segment in segments]
         found.sort(key=lambda item: (item[0][1], item[1][0].place[0]))
         out: list[list[Word]] = []
@@ -356,7 +348,7 @@ class Upright:
         return line
 
     def _as_read(self, words: list[Word], rtl: bool) -> list[Word]:
-        """The words of a line with letters from right to left made anew, from where its characters are."""
+        """Return the words of a line with right-to-left letters, formed anew from the positions of its characters."""
         texts, tracking = self.chars.text, min(word.tracking for word in words)
         groups = [cluster for word in words for cluster in clusters(self._sorted(word.chars), texts)]
         groups.sort(key=lambda cluster: self.box[cluster[0], 0] + self.box[cluster[0], 2])
@@ -375,7 +367,7 @@ class Upright:
         return [self._word([k for place in part for k in members[place]]) for space, part in parts if not space]
 
     def _sorted(self, members: Sequence[int]) -> Sequence[int]:
-        """Characters with what is set on a letter after it, as the file may have it the other way."""
+        """Return characters with each combining mark after its letter; the file may have it before."""
         marks = [k for k in members if unicodedata.combining(self.chars.text[k][0])]
         if not marks:
             return members
@@ -390,20 +382,22 @@ class Upright:
         return [k for letter in letters for k in over[letter]]
 
     def _word(self, members: list[int]) -> Word:
-        """A word of characters in the order in which they are read."""
+        """Return a word of characters in reading order."""
         place, seen = (union([tuple(box) for box in boxes[members].tolist()]) for boxes in (self.box, self.chars.box))
         high = (float(self.cell[members, 1].min()), float(self.cell[members, 3].max()))
         size = float(self.chars.size[members].max())
         return Word(self._text(members), seen, members, place, size, high, soft=self.chars.shy[members[-1]])
 
     def _gap(self, a: Word, b: Word) -> float:
-        """Em between the cells of two words."""
+        """Return the em between the cells of two words."""
         (left, right), (start, end) = ((self.cell[w.chars, 0].min(), self.cell[w.chars, 2].max()) for w in (a, b))
         return max(start - right, left - end) / max(min(a.size, b.size), 1e-6)
 
     def _is_rtl(self, words: list[Word]) -> bool:
-        """Whether a line runs from right to left: most of its letters do, or the words at both of its ends, or some of
-        it where most of the page does."""
+        """Return whether a line runs from right to left.
+
+        It does if most of its letters do, or the words at both ends, or some letters on a page that mostly does.
+        """
         if all(word.text.isascii() for word in words):
             return False
         letters = [k for word in words for k in word.chars if self.chars.text[k][0].isalpha()]
@@ -416,7 +410,7 @@ class Upright:
         return bool(right[places.index(min(places))] and right[places.index(max(places))])
 
     def _describe(self, lines: list[Line]) -> None:
-        """Tells of every line what most of its characters are."""
+        """Set the attributes of each line to those of most of its characters."""
         if not lines:
             return
         members = [list(itertools.chain.from_iterable([word.chars for word in line.words])) for line in lines]
@@ -437,8 +431,7 @@ class Upright:
 
 
 def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, most: float) -> bool:
-    """Whether words of one line are among two groups of them: on one height, none on another, some at most so many em
-    from each other."""
+    """Return whether two groups of words are parts of one line: at one height, and at most `most` em apart."""
     shared = min(around_a[3], around_b[3]) - max(around_a[1], around_b[1])
     if shared <= 0.5 * min(around_a[3] - around_a[1], around_b[3] - around_b[1]) and not _on_one_line(a, b):
         return False
@@ -457,19 +450,19 @@ def _parts_of_line(a: list[Word], around_a: Box, b: list[Word], around_b: Box, m
 
 
 def _usual_space(words: list[Word], em: float) -> float:
-    """Em between words that are neighbours in the file; in lines set to both edges it may be wide. 0 for one word."""
+    """Return the em between words that are neighbours in the file, wide in justified lines; 0 for one word."""
     gaps = [b.place[0] - a.place[2] for a, b in itertools.pairwise(words) if b.chars[0] - a.chars[-1] == 1]
     return min(statistics.median(gaps) / em, SAME_LINE) if gaps else 0.0
 
 
 def _initial_beside(a: Word, b: Word) -> bool:
-    """Whether one of two words is an initial beside smaller letters: see `initials`."""
+    """Return whether one of two words is an initial beside smaller letters (see `initials`)."""
     small, large = (a, b) if a.size < b.size else (b, a)
     return large.size > LARGE_INITIAL * small.size and is_initial(large.text)
 
 
 def _on_one_line(a: list[Word], b: list[Word]) -> bool:
-    """Whether letters of one size stand on one line, as a comma and a letter do without a height in common."""
+    """Return whether letters of one size stand on one line, even without common heights (a comma, a letter)."""
     first, second = a[0], b[0]
     em = max(first.size, second.size)
     return abs(first.size - second.size) < 0.1 * em and abs(first.high[1] - second.high[1]) < 0.12 * em
@@ -480,7 +473,7 @@ def _both_cjk(a: Word, b: Word) -> bool:
 
 
 def _hulls(boxes: np.ndarray, starts: np.ndarray) -> list[Box]:
-    """The boxes around groups of boxes (N, 4). starts: where groups begin."""
+    """Return the boxes around groups of boxes (N, 4); `starts` is where groups begin."""
     low, high = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
     return list(zip(*low.T.tolist(), *high.T.tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""What is true of marks: what they are on, where, how large, and how they lie to each other."""
+"""What is true of marks: what they are on, where, how large, and how they are placed relative to each other."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LARGER = 1.3
 LONGEST = 120
 """Characters of a text that is quoted."""
 LEAST_SHARE = 0.01
-"""Share of the image from which it is said how much of it a region covers."""
+"""Smallest share of the image that is mentioned."""
 WIDE = 0.5
 """Share of a side from which a region is too wide to be on one side of the image."""
 COLOURED = ("natural", "gui", "panel")
-"""Domains of which colours are told: those of writing and of pages are of paper and ink."""
+"""Domains with colours: regions of texts and pages have those of paper and ink."""
 PEOPLE = frozenset(
     """
     person people man men woman women boy boys girl girls child children kid kids baby guy lady adult player rider
@@ -37,7 +37,7 @@ PEOPLE = frozenset(
     legs skin hair
     """.split()  # noqa: SIM905
 )
-"""Of whom no colour is told: it would be taken for that of the skin."""
+"""Names of people, who get no colour: it would be taken for that of the skin."""
 PLACES = (
     ("in the upper left of the image", "at the top of the image", "in the upper right of the image"),
     ("on the left of the image", "in the middle of the image", "on the right of the image"),
@@ -49,7 +49,8 @@ PLACES = (
 class Known:
     """A mark with its region, in an image of this width and height and of this domain.
 
-    colours: that most of its pixels have, where they are its own and not those of a box around it.
+    Attributes:
+        colours: Those of most of its pixels, if these are its own and not those of a box around it.
     """
 
     mark: Mark
@@ -60,12 +61,12 @@ class Known:
 
     @property
     def label(self) -> str:
-        """What is written on its mark."""
+        """The text of its mark."""
         return self.mark.label
 
     @property
     def exact(self) -> bool:
-        """Whether its area is that of the thing itself, not of a box around it."""
+        """Whether its area is that of the object itself, not of a box around it."""
         return is_exact(self.region, self.domain)
 
     @property
@@ -75,34 +76,35 @@ class Known:
 
     @property
     def noun(self) -> str:
-        """What is there, with an article: `a dog`, `the text "EXIT"`, `a region` where nothing is known."""
+        """What is there, with an article: `a dog`, `the text "EXIT"`, `a region` if nothing is known."""
         if self.region.text:
             return f"the text {quoted(self.region.text)}"
         return a_noun(self.region.name or "region")
 
     @property
     def again(self) -> str:
-        """How it is spoken of again: `it`, `they`, `the person`."""
+        """How to refer to it again: `it`, `they`, `the person`."""
         if self.many:
             return "they"
         return f"the {self.region.name}" if head(self.region.name.lower()) in PEOPLE else "it"
 
     @property
     def many(self) -> bool:
-        """Whether it is spoken of in the plural."""
+        """Whether it is referred to in the plural."""
         return not self.region.text and is_plural(self.region.name)
 
     @property
     def key(self) -> str:
-        """The same for marks on things of one kind."""
+        """A key that marks on objects of one kind share."""
         return self.region.text or self.region.name
 
     @property
     def where(self) -> str:
-        """The third of the image, across and down, that its middle lies in; empty where that would mislead.
+        """The third of the image, across and down, that contains its centre; empty if that would mislead.
 
-        It would where the deepest part of a region lies in another third than the middle of its box, where it reaches
-        over more than half of a side that it is said to be on, and of `in the middle` where it reaches beyond that.
+        It would if the deepest part of a region lies in another third than the centre of its box, if the region covers
+        more
+        than half of the side that it is said to be on, and for `in the middle` if it extends beyond that.
         """
         box, point = self.mark.box, self.mark.point
         middles = [middle / side for middle, side in zip(centre(box), self.size, strict=True)]
@@ -122,12 +124,12 @@ class Known:
 
     @property
     def colour(self) -> str:
-        """`mostly brown`, `mostly black and white`; empty where no colour is told."""
+        """`mostly brown`, `mostly black and white`; empty if no colour is given."""
         return f"mostly {' and '.join(self.colours)}" if self.colours else ""
 
 
 def is_exact(region: Region, domain: Domain) -> bool:
-    """Whether a region is the thing itself: of a natural image a box is only around it."""
+    """Return whether a region is the object itself; in a natural image, a box is only around it."""
     return domain != "natural" or bool(region.polygons) or region.mask is not None
 
 
@@ -136,7 +138,7 @@ def _third(part: float) -> int:
 
 
 def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) -> list[Known]:
-    """The marks of a scene (in pixels) with what is known of them. image: RGB; without it no colours are told."""
+    """Return the marks of a scene (in pixels) with what is known of them; colours need an RGB `image`."""
     known = []
     for mark in marked.marks:
         region = scene.regions[mark.region]
@@ -146,7 +148,7 @@ def known_marks(scene: Scene, marked: Marked, image: Image.Image | None = None) 
 
 
 def _colours(region: Region, image: Image.Image, domain: Domain) -> tuple[str, ...]:
-    """The colours of the pixels of a region that is exact and named, and no person."""
+    """Return the colours of a region's pixels, if it is exact and named, and not a person."""
     person = not PEOPLE.isdisjoint(region.name.lower().split())
     if domain not in COLOURED or region.text or not region.name or person or not is_exact(region, domain):
         return ()
@@ -156,18 +158,18 @@ def _colours(region: Region, image: Image.Image, domain: Domain) -> tuple[str, .
 
 
 def quoted(text: str) -> str:
-    """A text in quotation marks, long ones cut after a word."""
+    """Return a text in quotation marks, cut after a word if it is long."""
     short = shortened(text)
     return f'"{short}"' if short == text else f'"{short} ..."'
 
 
 def shortened(text: str) -> str:
-    """As much of a text as is quoted."""
+    """Return as much of a text as is quoted."""
     return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0]
 
 
 def directions(one: Box, other: Box) -> list[str]:
-    """On which sides of a box another lies with all of it: `to the left of`, `to the right of`, `above`, `below`."""
+    """Return the sides of a box on which all of another lies: `to the left of`, `to the right of`, `above`, `below`."""
     found = []
     if one[2] <= other[0] or other[2] <= one[0]:
         found.append("to the left of" if one[2] <= other[0] else "to the right of")
@@ -177,9 +179,9 @@ def directions(one: Box, other: Box) -> list[str]:
 
 
 def lies(one: Known, other: Known) -> str:
-    """How a region lies to another: `above and to the left of`, `inside`; empty where nothing is told by their boxes.
+    """Return how a region lies relative to another: `above and to the left of`, `inside`; empty if boxes do not tell.
 
-    Of boxes around things in a natural image that are not apart nothing is true of the things.
+    If boxes around objects in a natural image overlap, they say nothing of the objects.
     """
     found = directions(one.mark.box, other.mark.box)
     if found:
@@ -189,31 +191,31 @@ def lies(one: Known, other: Known) -> str:
 
 
 def compared(one: Known, other: Known) -> int:
-    """1 where a mark's region is clearly larger than another's, -1 where it is clearly smaller, else 0."""
+    """Return 1 if a mark's region is clearly larger than another's, -1 if it is clearly smaller, else 0."""
     ratio = one.mark.share / other.mark.share
     return (ratio >= LARGER) - (ratio <= 1 / LARGER)
 
 
 def larger_than(one: Known, other: Known, smaller: bool = False) -> str:
-    """`is larger than`, or what of it is true where only boxes are known."""
+    """Return `is larger than`, or what can be said if only boxes are known."""
     word = "smaller" if smaller else "larger"
     return f"is {word} in the image than" if one.exact and other.exact else f"has a {word} box than"
 
 
 def _kind_of(one: Known) -> str:
-    """Its class, of panels and labelled elements without what tells them apart."""
+    """Return its class; for panels and labelled elements, without what tells them apart."""
     name = one.region.name
     return re.split(r" with | labelled ", name)[0] if one.domain in ("panel", "gui") else name
 
 
 def distance(one: Known, other: Known) -> float:
-    """Between the middles of two boxes."""
+    """Return the distance between the centres of two boxes."""
     a, b = one.mark.box, other.mark.box
     return math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2
 
 
 def counted(known: Sequence[Known]) -> str:
-    """What the marks are on, in one phrase: `two people, a dog and the text "EXIT"`; long lists end in a number."""
+    """Return what the marks are on, as one phrase: `two people, a dog and the text "EXIT"`; long ones are cut."""
     counts = Counter(_kind_of(one) for one in known if not one.region.text)
     said = [
         a_noun(name or "region") if count == 1 else counted_noun(name or "region", count)
@@ -226,7 +228,7 @@ def counted(known: Sequence[Known]) -> str:
 
 
 def annotated(scene: Scene, known: Sequence[Known]) -> list[tuple[Known, str, Known]]:
-    """The annotated relations between regions that have marks."""
+    """Return the annotated relations between regions that have marks."""
     by_region = {one.mark.region: one for one in known}
     return [
         (by_region[relation.subject], relation.predicate, by_region[relation.object])

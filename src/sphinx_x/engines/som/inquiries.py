@@ -1,4 +1,4 @@
-"""Questions about marks that have one right answer each, and which of them a dialogue asks."""
+"""Questions about marks that have exactly one right answer, and which of them a dialogue asks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sphinx_x.sources.dialogue import listing
 from sphinx_x.sources.layout import number_word
 
 PAIRS = 4
-"""Pairs of marks that are compared by chance, at most."""
+"""Largest number of random pairs of marks to compare."""
 
 
 NAMING = ("what", "which", "is it", "read", "count", "relation")
@@ -27,8 +27,10 @@ NAMING = ("what", "which", "is it", "read", "count", "relation")
 class Inquiry:
     """A question with its answer.
 
-    sort: what sort of question it is; tells: the facts that its answer tells; stale: groups of facts, each of which
-    makes the question idle when all of it was told before.
+    Attributes:
+        sort: The sort of question.
+        tells: Facts that the answer tells.
+        stale: Groups of facts; the question is pointless once all facts of a group have been told.
     """
 
     sort: str
@@ -38,20 +40,25 @@ class Inquiry:
     stale: tuple[tuple[Fact, ...], ...]
 
     def is_new(self, said: Said, chosen: Sequence[Inquiry]) -> bool:
-        """Whether its answer tells what was not told, in words that no other answer has."""
+        """Return whether the answer tells something new, in words that no other answer has."""
         told = any(all(said.knows(fact) for fact in group) for group in self.stale)
         return not told and not any(repeats(self.answer, other.answer) for other in chosen)
 
 
 def repeats(one: str, other: str) -> bool:
-    """Whether one of two answers is a part of the other."""
+    """Return whether one of two answers is part of the other."""
     return one in other or other in one
 
 
 def choose(page: Page, marks: Sequence[Known], said: Said, rng: random.Random, most: int) -> list[Turn]:
-    """Up to `most` questions that tell something new, of as many sorts as there are.
+    """Return up to `most` questions that tell something new, of as many sorts as possible.
 
-    marks: those whose names may be asked for. Every other question asks for a name while there are such marks.
+    Args:
+        page: The page.
+        marks: Marks whose names may be asked for; every other question asks for one while there are any.
+        said: What has been told.
+        rng: The source of randomness.
+        most: Largest number of questions.
     """
     pool = [*_naming(page, marks, said, rng), *_of_one(page, said, rng), *_of_two(page, said, rng)]
     rng.shuffle(pool)
@@ -70,7 +77,7 @@ def choose(page: Page, marks: Sequence[Known], said: Said, rng: random.Random, m
 
 
 def _naming(page: Page, marks: Sequence[Known], said: Said, rng: random.Random) -> Iterator[Inquiry]:
-    """What is at a mark, which mark is on a thing, whether a mark is on it, what a text says, how many are on it."""
+    """Yield questions about names: what a mark is on, which mark is on an object, what a text says, how many."""
     known = page.known
     clear = [one for one in known if one.region.name and not one.region.text and not others_so_called(one, known)]
     for one in marks:
@@ -96,7 +103,7 @@ def _naming(page: Page, marks: Sequence[Known], said: Said, rng: random.Random) 
 
 
 def _is_it(one: Known, clear: Sequence[Known], said: Said, rng: random.Random) -> Iterator[Inquiry]:
-    """Whether a mark is on what it is on, or on what another one is on."""
+    """Yield whether a mark is on what it is on, or on what another mark is on."""
     names = sorted({other.region.name for other in clear} - {one.region.name})
     decoy = bool(names) and rng.random() < 0.5
     asked = rng.choice(names) if decoy else one.region.name
@@ -106,7 +113,7 @@ def _is_it(one: Known, clear: Sequence[Known], said: Said, rng: random.Random) -
 
 
 def others_so_called(one: Known, known: Sequence[Known]) -> bool:
-    """Whether other classes may be called by the name of its class, or it by theirs: `man` and `guy`."""
+    """Return whether other classes may be called by the name of its class, or vice versa: `man` and `guy`."""
     names = {other.region.name for other in known if not other.region.text} - {one.region.name, ""}
     return bool(one.region.name) and any(
         names_it(name, one.region.name) or names_it(one.region.name, name) for name in names
@@ -114,7 +121,7 @@ def others_so_called(one: Known, known: Sequence[Known]) -> bool:
 
 
 def _count(marks: Sequence[Known], known: Sequence[Known], said: Said) -> Iterator[Inquiry]:
-    """How many of the marks are on one class, and which; where none of them was named yet."""
+    """Yield how many marks are on one class, and which, if none of them has been named."""
     for name in sorted({one.region.name for one in marks}):
         found = [one for one in known if one.region.name == name]
         labels = "".join(map(str, listing([cite(one.label) for one in found])))
@@ -125,7 +132,7 @@ def _count(marks: Sequence[Known], known: Sequence[Known], said: Said) -> Iterat
 
 
 def _of_one(page: Page, said: Said, rng: random.Random) -> Iterator[Inquiry]:
-    """Of one mark its colour, how much it covers, and where it is."""
+    """Yield the colour of one mark, how much it covers, and where it is."""
     for one in page.known:
         at = cite(one.label)
         if one.colour:
@@ -144,7 +151,7 @@ def _of_one(page: Page, said: Said, rng: random.Random) -> Iterator[Inquiry]:
 
 
 def _of_two(page: Page, said: Said, rng: random.Random) -> Iterator[Inquiry]:
-    """Which of two is larger, whether one lies as it is asked, and what was annotated of two."""
+    """Yield which of two is larger, whether one lies as asked, and what was annotated about two."""
     known = page.known
     pairs = [(one, other) for k, one in enumerate(known) for other in known[k + 1 :]]
     for one, other in rng.sample(pairs, min(PAIRS, len(pairs))):
@@ -172,7 +179,7 @@ def _larger(one: Known, other: Known, said: Said) -> Iterator[Inquiry]:
 
 
 def _side(one: Known, other: Known, said: Said, rng: random.Random) -> Iterator[Inquiry]:
-    """Whether a mark is on the left of another or above it; or how it lies to it."""
+    """Yield whether a mark is left of another or above it, or how it lies relative to it."""
     first, second = cite(one.label), cite(other.label)
     found = directions(one.mark.box, other.mark.box)
     tells = (said.side(one, other),)

@@ -1,4 +1,4 @@
-"""Where labels are put: on their region where that is widest, or next to it where they would hide it.
+"""Where labels are put: on their region where it is widest, or beside it if they would hide it.
 
 No two labels overlap, and none leaves the image.
 """
@@ -15,29 +15,29 @@ from sphinx_x.boxes import Box, BoxOf, encloses, overlaps, sides
 from sphinx_x.engines.som.overlaps import Kept
 
 SMALLEST = 10
-"""Size in pixels of the smallest font that is still read well."""
+"""Pixels of the smallest font that is still easy to read."""
 GAP = 1
 """Pixels between labels."""
 HIDING = 0.5
-"""Share of a region that its label may cover; where it would cover more, it stands beside it."""
+"""Share of a region that its label may cover; if it would cover more, it stands beside the region."""
 NO_ROOM = "no room for its label"
 
 
 @cache
 def font_at(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of labels, at this size in pixels."""
+    """Return the font of labels at a size in pixels."""
     return ImageFont.load_default(size=size)
 
 
 @cache
 def label_size(text: str, font: int) -> tuple[int, int]:
-    """Width and height of a label with a text of this size, with its rim."""
+    """Return width and height of a label, including its border, with a text at this font size."""
     left, _, right, _ = font_at(font).getbbox(text)
     return math.ceil(right - left) + max(font // 2, 4), font + max(font // 4, 3)
 
 
 def font_of(size: tuple[int, int]) -> int:
-    """Size of the text of labels in an image of this width and height: 1/32 of the mean side, at least 10."""
+    """Return the font size of labels for an image of this width and height: 1/32 of the mean side, at least 10."""
     return max(round(math.sqrt(size[0] * size[1]) / 32), SMALLEST)
 
 
@@ -50,12 +50,21 @@ def place_labels(
     beside: bool,
     avoid: Sequence[Box] = (),
 ) -> tuple[list[BoxOf[int] | None], int]:
-    """The label of each region that has room for one, and the size of their text.
+    """Place the labels; regions with the least depth choose first.
 
-    boxes: around each region; texts: labels are as wide as the widest of these; font: what is tried first, then
-    smaller ones until all labels have room; beside: the label of a region that is less than three labels high stands
-    beside it, as that of one that it would hide always does, if it can not on what lies in `avoid`. Regions with the
-    least depth choose first.
+    A label beside its region avoids the boxes of `avoid` if it can.
+
+    Args:
+        kept: What each region keeps.
+        boxes: Box around each region.
+        size: Width and height of the image.
+        texts: Texts of the labels, which are all as wide as the widest.
+        font: Font size to try first, followed by smaller ones until all labels have room.
+        beside: Put labels beside regions less than three labels high, as is always done for those that they would hide.
+        avoid: Boxes that labels should not hide.
+
+    Returns:
+        The label of each region that has room for one, and the font size.
     """
     best: tuple[int, list[BoxOf[int] | None], int] = (-1, [None] * len(kept), font)
     while True:
@@ -103,7 +112,7 @@ def _place(
 def _inside(
     one: Kept, size: tuple[int, int], label: tuple[int, int], placed: Sequence[BoxOf[int]]
 ) -> Iterator[BoxOf[int]]:
-    """The best place of a region: of the blocks on which a label is free and inside the image, the deepest."""
+    """Yield the best place of a region: the deepest block on which a label is free and inside the image."""
     point = _centred_on(one.best(), label)
     if encloses((0, 0, *size), point):
         yield point
@@ -112,7 +121,7 @@ def _inside(
     rows, columns = room.shape
 
     def first(pixel: float, begin: int, limit: int) -> int:
-        """The first block whose middle lies at `pixel` or behind it."""
+        """Return the first block whose centre lies at `pixel` or beyond."""
         return min(max(math.ceil((pixel - begin) / one.step - 0.5), 0), limit)
 
     room[: first(height / 2, one.y, rows)] = 0
@@ -134,7 +143,7 @@ def _inside(
 
 
 def _beside(box: Box, size: tuple[int, int], label: tuple[int, int]) -> Iterator[BoxOf[int]]:
-    """Above, below, left and right of a box, from its upper left corner on, then a label further away."""
+    """Yield places above, below, left and right of a box, from its upper left corner, then one label further."""
     width, height = label
     left, top, right, bottom = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
     middle, centre = (top + bottom - height) // 2, (left + right - width) // 2
@@ -162,7 +171,7 @@ def _centred_on(point: tuple[float, float], label: tuple[int, int]) -> BoxOf[int
 
 
 def _moved_in(rect: BoxOf[int], size: tuple[int, int]) -> BoxOf[int]:
-    """The nearest place inside the image for a label that is not larger than it."""
+    """Return the nearest place inside the image for a label that is not larger than it."""
     width, height = sides(rect)
     left, top = min(max(rect[0], 0), size[0] - width), min(max(rect[1], 0), size[1] - height)
     return left, top, left + width, top + height

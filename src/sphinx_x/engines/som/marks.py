@@ -1,9 +1,10 @@
 """Set-of-Marks: which regions of an image get a mark, where its label stands, and in what colour (paper, section 4.2).
 
 Smaller regions lie in front and take their pixels from larger ones. A label stands at the maximum of the distance
-transform of what a region keeps; where another label is there already, or it would leave the image, at the next best
-place of the region, then beside it; beside it at once where it would hide most of it. Whatever gets no
-mark is left out with its reason.
+transform of what a region keeps. If another label is there already, or if it would leave the image, it goes to the next
+best place of the region, then beside it; it goes beside it at once if it would hide most of it. Whatever gets no mark
+is
+left out with its reason.
 """
 
 from __future__ import annotations
@@ -33,10 +34,15 @@ ALPHABETS = ("numbers", "letters")
 class MarkSettings:
     """How marks look and which regions get one.
 
-    kind: what is drawn and written of a region; alphabet: `numbers` (1, 2, ...) or `letters` (A, B, ..., AA); seed: of
-    the colours; least_kept: the share of its pixels that a region must keep; least_area: in pixels; corners: of a
-    polygon, at most; beside: labels of small regions stand beside them, so that their text can be read;
-    font: size of the labels' text, by default after the image's size; smaller where there is no room.
+    Attributes:
+        kind: What is drawn and written of a region.
+        alphabet: `numbers` (1, 2, ...) or `letters` (A, B, ..., AA).
+        seed: Seed of the colours.
+        least_kept: Share of its pixels that a region must keep.
+        least_area: Smallest number of pixels of a region.
+        corners: Largest number of corners of a polygon.
+        beside: Labels of small regions stand beside them, so that their text can be read.
+        font: Font size of the labels, by default according to the image's size; smaller if there is no room.
     """
 
     kind: Kind = "box"
@@ -61,10 +67,18 @@ class MarkSettings:
 class Mark:
     """A mark and its place in pixels of the image.
 
-    label: what is written on it; region: its number in the list that was given; point: where the region is deepest;
-    box: around the whole region; polygon: its outline; share: of the image's pixels that the region has, with those
-    that others took; rect: of the label; colour, ink: of the label and its text; font: size of the text; moved: the
-    label does not stand on `point`.
+    Attributes:
+        label: The text on it.
+        region: Index of its region in the given list.
+        point: Where the region is deepest.
+        box: Around the whole region.
+        polygon: Outline of the region.
+        share: Share of the image's pixels that the region has, including those that others took.
+        rect: Of the label.
+        colour: Of the label.
+        ink: Of the label's text.
+        font: Font size.
+        moved: Whether the label does not stand on `point`.
     """
 
     label: str
@@ -83,7 +97,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marked:
-    """The marks of an image of this size, and the regions that got none: their number and the reason."""
+    """The marks of an image of this size, and the regions without one: their index and the reason."""
 
     size: tuple[int, int]
     marks: tuple[Mark, ...]
@@ -91,7 +105,7 @@ class Marked:
 
 
 def label_of(number: int, alphabet: str = "numbers") -> str:
-    """The label of mark `number`, from 0: 1, 2, 3, ... or A, B, ..., Z, AA, AB, ..."""
+    """Return the label of mark `number`, from 0: 1, 2, 3, ... or A, B, ..., Z, AA, AB, ..."""
     if alphabet == "numbers":
         return str(number + 1)
     text, number = "", number + 1
@@ -104,9 +118,13 @@ def label_of(number: int, alphabet: str = "numbers") -> str:
 def place_marks(
     image: Image.Image, regions: Sequence[Region], settings: MarkSettings | None = None, avoid: Sequence[Box] = ()
 ) -> Marked:
-    """The marks of an RGB image, in the order of its regions; the same input always gives the same marks.
+    """Place the marks of an RGB image, in the order of its regions; the same input always gives the same marks.
 
-    avoid: boxes of what a label beside its region should not hide, if it can.
+    Args:
+        image: The image.
+        regions: Its regions.
+        settings: How marks look.
+        avoid: Boxes that a label beside its region should not hide if possible.
     """
     settings = settings or MarkSettings()
     kept, left_out = resolve(regions, image.size, settings.least_kept, settings.least_area)
@@ -153,7 +171,7 @@ def _mean_colour(image: Image.Image, rect: BoxOf[int]) -> tuple[float, float, fl
 
 
 def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
-    """The outline of the largest piece of a region with few corners, inside the image."""
+    """Return the outline of the largest piece of a region, with few corners and inside the image."""
     largest = max(region.polygons, key=lambda piece: abs(area_of(piece)), default=())
     if region.mask is not None or len(largest) > corners:
         # also of polygons: their lines may cross where pieces are joined to one, those of an outline never do
@@ -170,7 +188,7 @@ def _polygon(region: Region, one: Kept, box: Box, corners: int) -> Polygon:
 
 
 def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[Region]:
-    """Regions, boxes (x1, y1, x2, y2) and bool masks (H, W) of a user as regions."""
+    """Return a user's regions, boxes (x1, y1, x2, y2) and bool masks (H, W) as regions."""
     found = []
     for number, place in enumerate(places, 1):
         if isinstance(place, Region):
@@ -188,9 +206,12 @@ def as_regions(places: Sequence[Region | Sequence[float] | np.ndarray]) -> list[
 def mark_image(
     source: Source, places: Sequence[Region | Sequence[float] | np.ndarray], settings: MarkSettings | None = None
 ) -> tuple[Image.Image, Marked]:
-    """A copy of an image with marks on it, for prompting, and the marks.
+    """Return a copy of an image with marks on it, for prompting, and the marks.
 
-    source: whatever `open_image` takes; places: regions, boxes (x1, y1, x2, y2) in pixels or bool masks (H, W).
+    Args:
+        source: Anything that `open_image` accepts.
+        places: Regions, boxes (x1, y1, x2, y2) in pixels or bool masks (H, W).
+        settings: How marks look.
     """
     from sphinx_x.engines.som.draw import draw_marks
 

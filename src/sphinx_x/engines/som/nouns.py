@@ -8,9 +8,9 @@ from sphinx_x.sources.layout import number_word
 from sphinx_x.sources.names import UNCHANGED, plural
 
 CONSONANT = re.compile(r"uni(?!n)|use|usu|eu|one\b|once|ukulele|urin|utensil", re.IGNORECASE)
-"""How words begin that are written with a vowel and spoken with a consonant."""
+"""Beginnings of words that are written with a vowel and pronounced with a consonant."""
 INITIALS = re.compile(r"[A-Z][B-DF-HJ-NP-TV-Z]+\b|SUV\b|LED\b|USB\b|ATM\b")
-"""Abbreviations that are spoken letter by letter."""
+"""Abbreviations that are pronounced letter by letter."""
 MASS = frozenset(
     """
     water grass sand snow sky ground dirt hair sunlight rice bread broccoli food luggage clothing furniture jewelry
@@ -20,12 +20,12 @@ MASS = frozenset(
 SINGULAR = frozenset(
     "canvas gas atlas iris bias axis basis oasis chassis debris tennis mantis trellis christmas cosmos".split()  # noqa: SIM905
 )
-"""Words that end like a plural and are none, beside those that `names.UNCHANGED` has."""
+"""Words that end like a plural without being one, in addition to those of `names.UNCHANGED`."""
 SEVERAL = frozenset({"people", "men", "women", "children", "feet", "teeth", "mice", "geese"})
 
 
 def a_noun(name: str) -> str:
-    """A class with its article: `a dog`, `an umbrella`, `skis`, `water`."""
+    """Return a class with its article: `a dog`, `an umbrella`, `skis`, `water`."""
     if is_plural(name) or head(name) in MASS:
         return name
     if INITIALS.match(name):
@@ -36,7 +36,7 @@ def a_noun(name: str) -> str:
 
 
 def is_plural(name: str) -> bool:
-    """Whether a class is named in the plural already, as `skis` and `scissors` are."""
+    """Return whether the name of a class is a plural already, like `skis` and `scissors`."""
     word = head(name)
     if word in UNCHANGED or word.lower() in SINGULAR:
         return False
@@ -44,7 +44,7 @@ def is_plural(name: str) -> bool:
 
 
 def several(name: str) -> str:
-    """Several of a class, also of those with a label in quotation marks; what is plural or cannot be counted stays."""
+    """Return the plural of a class, even with a label in quotation marks; plurals and uncountable nouns stay."""
     if is_plural(name) or head(name) in MASS:
         return name
     first, found, rest = name.partition(" labelled ")
@@ -52,17 +52,17 @@ def several(name: str) -> str:
 
 
 def counted_noun(name: str, count: int) -> str:
-    """So many of a class: `two dogs`, and `water` however often."""
+    """Return a class with its number: `two dogs`, but `water` for any number."""
     return name if head(name) in MASS else f"{number_word(count)} {several(name)}"
 
 
 def agree(phrase: str, many: bool) -> str:
-    """A phrase that begins with a verb in the singular, for one or for many."""
+    """Return a phrase that begins with a verb in the singular, for one or for many."""
     verb, space, rest = phrase.partition(" ")
     return {"is": "are", "has": "have"}.get(verb, verb.removesuffix("s")) + space + rest if many else phrase
 
 
 def head(name: str) -> str:
-    """The noun of a name: `cup` of `cup of tea`."""
+    """Return the noun of a name: `cup` of `cup of tea`."""
     words = re.split(r" (?:of|with|in|on|labelled)\b", name)[0].split()
     return words[-1] if words else ""

@@ -11,7 +11,7 @@ from sphinx_x.engines.som.regions import Polygon
 
 
 def outline(mask: np.ndarray) -> Polygon:
-    """The outer border of the largest piece of a mask (H, W), along the edges of its pixels, as corners (x, y)."""
+    """Return the outer border of the largest piece of a mask (H, W), along pixel edges, as corners (x, y)."""
     padded = np.pad(np.asarray(mask, bool), 1)
     inner, following = padded[1:-1, 1:-1], {}
     # borders run with the inside on their right: along tops, down right sides, back along bottoms, up left sides
@@ -47,12 +47,12 @@ def outline(mask: np.ndarray) -> Polygon:
 
 
 def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
-    """Positive where the way from a over b to c turns right as the image is seen."""
+    """Return a positive number if the path from a over b to c turns right as the image is seen."""
     return (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])
 
 
 def _corners(loop: Sequence[tuple[int, int]]) -> Polygon:
-    """The places where a closed line along pixels turns."""
+    """Return the points where a closed line along pixels turns."""
     return tuple(
         (float(b[0]), float(b[1]))
         for a, b, c in zip([loop[-1], *loop[:-1]], loop, [*loop[1:], loop[0]], strict=True)
@@ -61,7 +61,7 @@ def _corners(loop: Sequence[tuple[int, int]]) -> Polygon:
 
 
 def area_of(polygon: Sequence[Sequence[float]]) -> float:
-    """The area of a polygon, positive where its corners go round clockwise as the image is seen."""
+    """Return the area of a polygon, positive if its corners go round clockwise as the image is seen."""
     following = [*polygon[1:], *polygon[:1]]
     return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(polygon, following, strict=True)) / 2
 
@@ -83,7 +83,7 @@ def simplify(polygon: Polygon, most: int) -> Polygon:
 
 
 def _weigh(polygon: Polygon, first: int, last: int, weights: list[float], limit: float) -> None:
-    """Gives every corner between two the distance at which the rule would drop it, never more than those above it."""
+    """Give each corner between two the distance at which the rule drops it, never more than that of those above it."""
     waiting = [(first, last, limit)]
     while waiting:
         first, last, limit = waiting.pop()

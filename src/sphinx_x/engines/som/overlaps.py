@@ -1,4 +1,4 @@
-"""Which pixels each region of an image keeps where several overlap, and how deep inside it they lie."""
+"""Which pixels each region of an image keeps if several overlap, and how deep inside it they lie."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sphinx_x.engines.som.regions import Cut, Region, cut_out, pixels_of
 from sphinx_x.errors import DataError
 
 WORK = 1536
-"""Longest side, in pixels, of images that are resolved at full size; of larger ones every second or third pixel is."""
+"""Longest side, in pixels, of images that are resolved at full size; of larger ones, every second or third pixel is
+used."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Kept:
     scale: int
 
     def at(self, row: int, column: int) -> tuple[float, float]:
-        """The middle of a block in the image."""
+        """Return the centre of a block in the image."""
         return self.x + (column + 0.5) * self.step, self.y + (row + 0.5) * self.step
 
     def best(self) -> tuple[float, float]:
-        """Where the distance is greatest; of several such places the one nearest to their mean."""
+        """Return the point of greatest distance; of several, the one nearest to their mean."""
         rows, columns = np.nonzero(self.distances == self.distances.max())
         away = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
         first = int(away.argmin())
@@ -53,10 +54,11 @@ class Kept:
 def resolve(
     regions: Sequence[Region], size: tuple[int, int], least_kept: float, least_area: int
 ) -> tuple[list[Kept], dict[int, str]]:
-    """What the regions of an image (width, height) keep, in their order, and why the others were left out.
+    """Return what the regions of an image (width, height) keep, in order, and why the others are left out.
 
     Smaller regions are in front. One that would keep less than a share `least_kept`, or that has fewer than
-    `least_area` pixels, takes nothing from others. Of equal regions the last is in front.
+    `least_area`
+    pixels, takes nothing from others. Of equal regions, the last is in front.
     """
     scale = max(-(-max(size) // WORK), 1)
     small = (-(-size[0] // scale), -(-size[1] // scale))

@@ -25,10 +25,10 @@ from sphinx_x.work.tally import UNUSABLE, reason_of
 SHAPES = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2), (2, 3), (3, 2))
 """Rows and columns of panels."""
 SIDE = (240, 480)
-"""Least and greatest side of a panel in pixels."""
+"""Smallest and largest side of a panel in pixels."""
 GAPS = (0, 2, 8, 16)
 NAMED = 3
-"""Things that are said of what a panel shows, at most."""
+"""Largest number of objects mentioned for a panel."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ class Board:
 
 
 def open_picture(picture: Picture) -> Image.Image:
-    """The RGB image of a picture of any kind; raises `ImageError`."""
+    """Return the RGB image of a picture of any kind.
+
+    Raises:
+        ImageError: It cannot be opened.
+    """
     if isinstance(picture, PdfPage):
         return open_image(picture.path, picture.number, picture.dpi)
     return open_image(picture if isinstance(picture, Path | bytes) else picture())
@@ -62,7 +66,7 @@ def _size_of(picture: Picture) -> tuple[int, int]:
 
 
 def panel_source(source: SceneSource, seed: str = "0") -> SceneSource:
-    """Multi-panel images out of the scenes of a source, each of them in one image."""
+    """Return a source of multi-panel images, each of several scenes of another source."""
     return SceneSource(
         f"panels-{source.name}",
         "panel",
@@ -75,7 +79,7 @@ def panel_source(source: SceneSource, seed: str = "0") -> SceneSource:
 
 
 def _read(raw: Raw, source: SceneSource, seed: str) -> Iterator[Record]:
-    """As many records together as the next shape has panels; what remains at the end is one record, and unused."""
+    """Yield as many records together as the next shape has panels; what remains at the end is one record, unused."""
     group: list[Record] = []
     number = 0
     for record in source.read(raw):
@@ -114,9 +118,9 @@ def _build(record: Record, raw: Raw, source: SceneSource, seed: str) -> Scene:
 
 
 def compose(scenes: Sequence[Scene], rows: int, columns: int, key: str) -> Scene:
-    """One image of rows x columns panels, in order of the scenes; all panels of a row are equally high.
+    """Compose one image of rows x columns panels, in order of the scenes; all panels of a row have one height.
 
-    Each panel keeps its proportions (within 1 to 3) and stands in its cell without a margin but the gap.
+    Each panel keeps its aspect ratio (up to 1:3) and fills its cell except for the gap.
     """
     rng = rng_of(key)
     gap, side = rng.choice(GAPS), rng.randint(*SIDE)
@@ -143,7 +147,7 @@ def _floats(box: Sequence[int]) -> Box:
 
 
 def describe(scene: Scene) -> str:
-    """What a panel shows, as far as its scene says it: `panel with a dog and cars`."""
+    """Return what a panel shows, as far as its scene says: `panel with a dog and cars`."""
     if scene.domain == "gui":
         return "panel with a screenshot"
     if scene.domain == "document":

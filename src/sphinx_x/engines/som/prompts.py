@@ -11,16 +11,22 @@ KINDS = ("detailed", "short", "relations", "questions")
 """The paper's four: detailed caption per mark, short caption per mark, relations among marks, two-turn questions."""
 
 DOMAINS = ("natural", "gui", "text", "document", "panel")
-"""Photographs, screens, writing in scenes, pages, images of several panels."""
+"""Photographs, screens, text in scenes, pages, images of several panels."""
 
 
 @dataclass(frozen=True)
 class Request:
     """One question about one marked image.
 
-    id: unique in a run; image: PNG, JPEG or WebP bytes of the marked image; domain: of `DOMAINS`; kind: of `KINDS`;
-    marks: the label of every mark as drawn, with its name or its text where the ground truth knows it, else "".
-    Raises `DataError` for anything else.
+    Attributes:
+        id: Unique in a run.
+        image: PNG, JPEG or WebP bytes of the marked image.
+        domain: One of `DOMAINS`.
+        kind: One of `KINDS`.
+        marks: The label of every mark as drawn, with its name or text if the ground truth has it, else "".
+
+    Raises:
+        DataError: A field is wrong.
     """
 
     id: str
@@ -107,7 +113,7 @@ COUNTS = {
 
 
 def task_of(request: Request) -> str:
-    """The text that goes with the image: what to look at, what to write, the marks, and the form of the answer."""
+    """Return the text beside the image: what to look at, what to write, the marks, the form of the answer."""
     lines = [f"- Mark {label}" + (f" (hint: {_quoted(name)})" if name else "") for label, name in request.marks]
     shape = json.dumps(SHAPES[request.kind])
     parts = [
@@ -119,7 +125,7 @@ def task_of(request: Request) -> str:
 
 
 def again(reasons: list[str]) -> str:
-    """What is said when an answer cannot be used."""
+    """Return what to say if an answer cannot be used."""
     listed = "\n".join(f"- {reason}" for reason in reasons[:20])
     return (
         f"That answer cannot be used:\n{listed}\nWrite the whole JSON object again, in the same form, with this mended."

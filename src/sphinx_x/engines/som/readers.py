@@ -1,4 +1,4 @@
-"""Readers of scenes: COCO's form and LVIS, Visual Genome, SeeClick, scene text, document layouts."""
+"""Readers of scenes: COCO's format and LVIS, Visual Genome, SeeClick, scene text, document layouts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sphinx_x.sources.spotting import Entries, parse_icdar2015, read_files, word
 
 
 def build_coco(record: Record, raw: Raw, domain: Domain = "natural") -> Scene:
-    """Objects of an image in COCO's form: their class with a mask, polygons or a box."""
+    """Return the objects of an image in COCO's format: their class with a mask, polygons or a box."""
     image, annotations, names, _ = record.data
     regions: list[Region] = []
     left_out: Counter[str] = Counter()
@@ -51,7 +51,7 @@ def _segments(segmentation: Any) -> tuple[tuple[Polygon, ...], Rle | None]:
 
 
 def read_visual_genome(raw: Raw) -> Iterator[Record]:
-    """Images with their objects and, where that file is there, the relationships between them."""
+    """Yield images with their objects and, if that file exists, the relationships between them."""
     images = by_id(raw.json("image_data.json"), "image_id")
     relations: dict[str, list[dict]] = {}
     if raw.files("relationships.json"):
@@ -65,7 +65,7 @@ def read_visual_genome(raw: Raw) -> Iterator[Record]:
 
 
 def build_visual_genome(record: Record, raw: Raw) -> Scene:
-    """Objects with the first of their names, and relationships between those that are used."""
+    """Return objects with the first of their names, and relationships between those that are used."""
     image, entries, relationships = record.data
     if image is None:
         raise DataError("image is not in image_data.json")
@@ -97,7 +97,7 @@ def build_visual_genome(record: Record, raw: Raw) -> Scene:
 
 
 def build_seeclick(record: Record, raw: Raw) -> Scene:
-    """Elements of a page: those with a text, and those with a label that is shown at the pointer."""
+    """Return elements of a page: those with a text, and those with a label that is shown at the pointer."""
     regions: list[Region] = []
     left_out: Counter[str] = Counter()
     for element in (element for entry in record.data for element in entry["elements"]):
@@ -117,7 +117,7 @@ def build_seeclick(record: Record, raw: Raw) -> Scene:
 def build_words(
     record: Record, raw: Raw, parse: Callable[[Path], Entries], folder: str, domain: Domain = "text"
 ) -> Scene:
-    """Words or lines of an image with their outlines."""
+    """Return words or lines of an image with their outlines."""
     left_out: Counter[str] = Counter()
     words = words_of(record, parse, left_out)
     regions = tuple(Region(text=word.text, box=word.box, polygons=(word.corners,)) for word in words)
@@ -125,7 +125,7 @@ def build_words(
 
 
 def build_page(record: Record, raw: Raw, folder: str) -> Scene:
-    """Layout regions of a page."""
+    """Return layout regions of a page."""
     left_out: Counter[str] = Counter()
     found, picture = page_of(record, raw, folder, left_out)
     regions = tuple(Region(name, box=place) for name, place in found)
@@ -134,7 +134,7 @@ def build_page(record: Record, raw: Raw, folder: str) -> Scene:
 
 
 def _derived(name: str, domain: Domain) -> SceneSource:
-    """Scenes of a public set whose records and pictures are read as its converter does."""
+    """Return scenes of a public set whose records and pictures are read as its converter does."""
     source: Source = SOURCES[name]
     settings: dict[str, Any] = cast(partial, source.build).keywords
     if domain == "text":
@@ -145,7 +145,7 @@ def _derived(name: str, domain: Domain) -> SceneSource:
 
 
 def coco_source(pattern: str, name: str = "coco-json") -> SceneSource:
-    """A file of this name in COCO's form, with whatever classes."""
+    """Return a source for files of this name in COCO's format, with any classes."""
     licence, layout = "as its owner says", COCO_API
     if name in SOURCES:
         licence, layout = SOURCES[name].licence, SOURCES[name].layout
@@ -188,9 +188,16 @@ SCENES: dict[str, SceneSource] = {
 def open_scenes(
     place: str | Path, name: str | None = None, images: Iterable[str | Path] = (), split: str = "train"
 ) -> tuple[SceneSource, Raw]:
-    """Scenes at a place: a JSON file in COCO's form, or the folder of a release of `SCENES` with its name.
+    """Return the scenes at a place.
 
-    images: further folders to look for images in. Raises `DataError` where it cannot be told what is there.
+    Args:
+        place: A JSON file in COCO's format, or the folder of a release.
+        name: Name of the release, a key of `SCENES`.
+        images: Further folders with images.
+        split: Split of the release.
+
+    Raises:
+        DataError: It cannot be told what is there.
     """
     path = Path(place)
     if name is not None and name not in SCENES:

@@ -27,7 +27,7 @@ class Rle:
 
     @classmethod
     def of(cls, mask: np.ndarray) -> Rle:
-        """The runs of a mask (H, W)."""
+        """Return the runs of a mask (H, W)."""
         flat = np.asarray(mask, bool).T.ravel()
         ends = np.flatnonzero(np.diff(flat)) + 1
         bounds = [0, *([0] if flat.size and flat[0] else []), *ends.tolist(), flat.size]
@@ -35,7 +35,7 @@ class Rle:
 
     @classmethod
     def from_coco(cls, data: Mapping[str, Any]) -> Rle:
-        """Reads `{"size": [height, width], "counts": list or text}`, as cocodataset/cocoapi common/maskApi.c does."""
+        """Read `{"size": [height, width], "counts": list or text}`, like common/maskApi.c of cocodataset/cocoapi."""
         height, width = map(int, data["size"])
         counts = data["counts"]
         runs = _runs_of(counts) if isinstance(counts, str | bytes) else [int(n) for n in counts]
@@ -89,7 +89,11 @@ class Region:
     mask: np.ndarray | Rle | None = None
 
     def bounds(self) -> Box:
-        """The box around it; raises `DataError` where it has no place at all."""
+        """Return the box around it.
+
+        Raises:
+            DataError: It has no place at all.
+        """
         if self.mask is not None:
             mask = pixels_of(self.mask)
             across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
@@ -104,9 +108,12 @@ class Region:
 
 
 def pixels_of(mask: np.ndarray | Rle, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A mask as bool (H, W); raises `DataError` where it is not of the size (width, height) of its image.
+    """Return a mask as bool (H, W).
 
-    Runs are compared before they are written out: a few numbers of a file may stand for any number of pixels.
+    Runs are checked before they are expanded: a few numbers in a file may stand for any number of pixels.
+
+    Raises:
+        DataError: The mask does not have the size (width, height) of its image.
     """
     height, width = (mask.height, mask.width) if isinstance(mask, Rle) else mask.shape
     if size is not None and size != (width, height):
@@ -115,7 +122,7 @@ def pixels_of(mask: np.ndarray | Rle, size: tuple[int, int] | None = None) -> np
 
 
 def clamped(polygon: Polygon, box: Box) -> Polygon:
-    """A polygon with the corners that lie outside of a box moved to its border."""
+    """Return a polygon whose corners outside a box are moved to its border."""
     return tuple(nearest(box, corner) for corner in polygon)
 
 
@@ -129,7 +136,7 @@ class Cut:
 
     @property
     def area(self) -> int:
-        """How many pixels."""
+        """The number of pixels."""
         return int(self.mask.sum())
 
     @property
@@ -140,9 +147,10 @@ class Cut:
 
 
 def cut_out(region: Region, size: tuple[int, int]) -> Cut:
-    """The pixels of a region inside an image of this width and height; every pixel that a box or polygon touches.
+    """Return the pixels of a region inside an image of this size; every pixel that a box or polygon touches.
 
-    Raises `DataError` where nothing of it is inside, or the mask is of another size.
+    Raises:
+        DataError: Nothing of it is inside, or the mask has another size.
     """
     if region.mask is not None:
         mask = pixels_of(region.mask, size)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from sphinx_x.engines.som.prompts import Request
 
 LONGEST = 4000
-"""Characters of one text; more than that is a model that cannot stop."""
+"""Characters of one text; a model that writes more does not stop."""
 
 _MARK = re.compile(r"<\s*Mark\s+([^<>\s]+)\s*>", re.IGNORECASE)
 _LABEL = re.compile(r"<?\s*(?:Mark\s+)?([^<>\s]+?)\s*>?", re.IGNORECASE)
@@ -66,7 +66,7 @@ class Short(Form):
 
 
 class Detailed(Form):
-    """One sentence or two about the whole image, and one caption for every mark."""
+    """One or two sentences about the whole image, and one caption for every mark."""
 
     picture: Clean
     marks: list[Caption]
@@ -80,7 +80,7 @@ class Relation(Form):
 
 
 class Relations(Form):
-    """Relations that take in every mark."""
+    """Relations that include every mark."""
 
     relations: list[Relation]
 
@@ -93,7 +93,7 @@ class Exchange(Form):
 
 
 class Questions(Form):
-    """Questions that take in every mark."""
+    """Questions that include every mark."""
 
     exchanges: list[Exchange]
 
@@ -110,8 +110,11 @@ FORMS: dict[str, type[Form]] = {
 class Answer:
     """An answer in the form of its kind.
 
-    text: `Mark 1: ...` lines (detailed, short), `<Mark 1><Mark 2>: ...` lines (relations), or `Q: ...` and `A: ...`
-    lines (questions); picture: about the whole image (detailed only); exchanges: questions with their answers.
+    Attributes:
+        text: `Mark 1: ...` lines (detailed, short), `<Mark 1><Mark 2>: ...` lines (relations), or `Q: ...` and `A: ...`
+            lines (questions).
+        picture: About the whole image (detailed only).
+        exchanges: Questions with their answers.
     """
 
     text: str
@@ -120,12 +123,12 @@ class Answer:
 
     @property
     def whole(self) -> str:
-        """All that was written."""
+        """Everything that was written."""
         return f"{self.picture}\n{self.text}" if self.picture else self.text
 
 
 def read_answer(request: Request, content: str) -> tuple[Answer | None, list[str]]:
-    """The answer that `content` holds, or None and the reasons why it is none."""
+    """Return the answer in `content`, or None and the reasons why it is not one."""
     try:
         form = FORMS[request.kind].model_validate(json.loads(_bare(content)))
     except ValidationError as error:
@@ -138,7 +141,7 @@ def read_answer(request: Request, content: str) -> tuple[Answer | None, list[str
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """The `response_format` that asks an endpoint for the form of a kind."""
+    """Return the `response_format` that asks an endpoint for the form of a kind."""
     return {
         "type": "json_schema",
         "json_schema": {"name": kind, "strict": True, "schema": FORMS[kind].model_json_schema()},
@@ -146,7 +149,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def _bare(content: str) -> str:
-    """Without the thoughts before the answer and the code fence around it, which many models write."""
+    """Strip the reasoning before the answer and the code fence around it, which many models write."""
     content = _THOUGHT.sub("", content, count=1).strip() if content.lstrip().startswith("<think>") else content.strip()
     fenced = _FENCE.fullmatch(content)
     return fenced[1] if fenced else content
@@ -167,7 +170,7 @@ _FIELDS = {"picture", "marks", "mark", "text", "relations", "exchanges", "questi
 
 
 def _wrong_marks(request: Request, form: Form) -> list[str]:
-    """What is wrong with the marks of an answer: unknown, missing, twice, alone in a relation."""
+    """Return what is wrong with the marks of an answer: unknown, missing, repeated, alone in a relation."""
     reasons, texts = [], []
     if isinstance(form, Short | Detailed):
         cited = Counter(caption.mark for caption in form.marks)

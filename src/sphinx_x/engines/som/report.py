@@ -25,13 +25,13 @@ INTRO = (
 
 
 def marked_name(sample: str) -> str:
-    """The file of a sample's marked image, by its id; different for every id."""
+    """Return the file name of a sample's marked image, which differs for every id."""
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", sample)[-80:].strip("-.")
     return f"{plain}-{hashlib.sha256(sample.encode()).hexdigest()[:8]}.jpg"
 
 
 def write_report(out: Path, title: str, tally: Tally) -> None:
-    """Writes `report.html`, one page that needs nothing else, from the shards and marked images of a folder."""
+    """Write `report.html`, one self-contained page, from the shards and marked images of a folder."""
     rows = [("images read", tally.records), ("samples", tally.samples), ("answers", tally.turns)]
     rows += [(f"set aside: {reason}", n) for reason, n in tally.set_aside.most_common()]
     rows += [(f"left out: {reason}", n) for reason, n in tally.left_out.most_common() if n]

@@ -1,4 +1,4 @@
-"""What a dialogue about marks has said already, so that nothing is said or asked in it twice."""
+"""What a dialogue about marks has said already, so that nothing in it is said or asked twice."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from sphinx_x.engines.som.facts import Known
 
 Fact = tuple[str, ...]
-"""A sort and the labels or the class it is about."""
+"""A sort, and the labels or class that it is about."""
 
 
 class Said:
     """The facts that the answers of a dialogue about these marks have told so far.
 
-    Facts are of marks, by their labels, and of pairs of marks in either order.
+    Facts are about marks, by their labels, and about pairs of marks in either order.
     """
 
     def __init__(self, known: Sequence[Known]) -> None:
@@ -22,49 +22,49 @@ class Said:
         self._facts: set[Fact] = set()
 
     def add(self, *facts: Fact) -> None:
-        """Takes down that these were told."""
+        """Record that these facts were told."""
         self._facts.update(facts)
 
     def knows(self, fact: Fact) -> bool:
-        """Whether a fact was told."""
+        """Return whether a fact was told."""
         return fact in self._facts
 
     def named(self, one: Known) -> bool:
-        """Whether it was told what a mark is on."""
+        """Return whether it was told what a mark is on."""
         return self.knows(self.what(one))
 
     def knows_sizes(self, one: Known, other: Known) -> bool:
-        """Whether it was told which of two is larger, or how large both are."""
+        """Return whether it was told which of two is larger, or how large both are."""
         return self.knows(self.larger(one, other)) or (self.knows(self.size(one)) and self.knows(self.size(other)))
 
     def what(self, one: Known) -> Fact:
-        """What a mark is on."""
+        """Return the fact of what a mark is on."""
         return "what", one.label
 
     def where(self, one: Known) -> Fact:
-        """Where in the image it is."""
+        """Return the fact of where in the image it is."""
         return "where", one.label
 
     def size(self, one: Known) -> Fact:
-        """How much of the image it covers."""
+        """Return the fact of how much of the image it covers."""
         return "size", one.label
 
     def colour(self, one: Known) -> Fact:
-        """Which colour it has."""
+        """Return the fact of its colour."""
         return "colour", one.label
 
     def count(self, one: Known) -> Fact:
-        """How many of the marks are on its class."""
+        """Return the fact of how many marks are on its class."""
         return "count", one.key
 
     def side(self, one: Known, other: Known) -> Fact:
-        """How two lie to each other."""
+        """Return the fact of how two lie relative to each other."""
         return "side", *sorted((one.label, other.label))
 
     def larger(self, one: Known, other: Known) -> Fact:
-        """Which of two is larger."""
+        """Return the fact of which of two is larger."""
         return "larger", *sorted((one.label, other.label))
 
     def relation(self, one: Known, other: Known) -> Fact:
-        """What was annotated of two."""
+        """Return the fact of what was annotated about two."""
         return "relation", one.label, other.label

@@ -18,9 +18,11 @@ from sphinx_x.sources.base import PICTURES, Raw, Record
 
 @dataclass(frozen=True)
 class SamSettings:
-    """A SAM (a folder, hub id or address), where it runs, and what masks are kept (as in the library's pipeline).
+    """A SAM (a folder, hub id or address), where it runs, and which masks are kept (as in the library's pipeline).
 
-    most: masks of an image, the best first; overlap: of boxes, above which the worse of two masks is dropped.
+    Attributes:
+        most: Largest number of masks per image, the best first.
+        overlap: Overlap of boxes above which the worse of two masks is dropped.
     """
 
     model: str
@@ -34,9 +36,9 @@ class SamSettings:
 
 
 def sam_source(settings: SamSettings, licence: str = "as the images' owner says") -> SceneSource:
-    """Every image below a folder with the masks that the model finds; they have no names.
+    """Return a source of every image below a folder with the masks that the model finds; they have no names.
 
-    The model is loaded once in every process that makes samples, so few workers are wanted with large ones.
+    The model is loaded once in each process that makes samples, so use few workers with a large one.
     """
     layout = "any folder of images"
     build = partial(_build, settings=settings)
@@ -44,7 +46,7 @@ def sam_source(settings: SamSettings, licence: str = "as the images' owner says"
 
 
 def read_images(raw: Raw) -> Iterator[Record]:
-    """The images of a folder, called by their path in it."""
+    """Yield the images of a folder, named by their path in it."""
     found = [path for ending in PICTURES for path in (*raw.files(f"*{ending}"), *raw.files(f"*{ending.upper()}"))]
     for path in sorted(set(found)):
         name = path.relative_to(raw.root) if path.is_relative_to(raw.root) else path
@@ -58,7 +60,7 @@ def _build(record: Record, raw: Raw, settings: SamSettings) -> Scene:
 
 
 def find_masks(image: Any, settings: SamSettings) -> list[Rle]:
-    """The masks that the model finds in an image (whatever `open_image` takes), those it trusts most first."""
+    """Return the masks that the model finds in an image (as for `open_image`), the most confident first."""
     generator = _generator(settings)
     try:
         found = generator(
@@ -82,7 +84,7 @@ def _generator(settings: SamSettings) -> Any:
     from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
     class Processor(SamImageProcessorPil):
-        """The library's own, but for its last step, which needs torchvision and decodes masks that are kept as runs."""
+        """The library's own, except for its last step, which needs torchvision and decodes masks kept as runs."""
 
         def post_process_for_mask_generation(
             self, all_masks: Any, all_scores: Any, all_boxes: Any, crops_nms_thresh: float
@@ -101,7 +103,7 @@ def _generator(settings: SamSettings) -> Any:
 
 
 def _suppress(boxes: Any, scores: Any, limit: float) -> list[int]:
-    """Numbers of the boxes (N, 4) that no better one overlaps by more than `limit`, best first."""
+    """Return the indices of boxes (N, 4) that no better one overlaps by more than `limit`, best first."""
     waiting = scores.argsort(descending=True, stable=True)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept: list[int] = []

@@ -1,6 +1,6 @@
-"""Scenes from samples that are there already: those of the OCR engine, or whatever has regions with texts.
+"""Scenes from existing samples: those of the OCR engine, or any others that have regions with texts.
 
-Of samples whose task is `objects` a region's text is the name of what is there; of all others it is what is written
+For samples of the task `objects`, the text of a region is the name of the object; for all others, it is what is written
 there.
 """
 
@@ -21,7 +21,7 @@ from sphinx_x.work.tally import QUARANTINE
 
 
 def read_samples(raw: Raw) -> Iterator[Record]:
-    """One record for every sample of the shards *.jsonl below the folder."""
+    """Yield one record for each sample of the shards *.jsonl below the folder."""
     for path in (path for path in raw.files("*.jsonl") if path.name != QUARANTINE):
         reader = _reader(path)
         for index in range(len(reader)):
@@ -32,7 +32,7 @@ def read_samples(raw: Raw) -> Iterator[Record]:
 
 
 def build_sample(record: Record, raw: Raw) -> Scene:
-    """The regions of a sample's first image."""
+    """Return the regions of a sample's first image."""
     path, index = record.data
     reader = _reader(path)
     sample = reader[index]

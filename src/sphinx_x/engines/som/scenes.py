@@ -16,7 +16,7 @@ DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 @dataclass(frozen=True)
 class Relation:
-    """What an annotator said of two regions, given by their numbers, as in `man`, `wearing`, `hat`."""
+    """What an annotator said of two regions, given by their indices, for example `man`, `wearing`, `hat`."""
 
     subject: int
     predicate: str
@@ -27,8 +27,11 @@ class Relation:
 class Scene:
     """An image and its regions before it is opened.
 
-    unit: what places are given in: None for pixels, else the length of an image's side (1 or 1000). size: width and
-    height that the annotations say. left_out: what was passed over, by reason. licence: where it is not its source's.
+    Attributes:
+        unit: Unit of places: None for pixels, else the length of an image's side (1 or 1000).
+        size: Width and height according to the annotations.
+        left_out: What was passed over, by reason.
+        licence: That of the image, if it differs from its source's.
     """
 
     id: str
@@ -42,7 +45,7 @@ class Scene:
     licence: str = ""
 
     def in_pixels(self, size: tuple[int, int]) -> Scene:
-        """The same scene with its places in pixels of an image of this width and height."""
+        """Return the same scene with its places in pixels of an image of this width and height."""
         if self.unit is None:
             return self
         x, y = size[0] / self.unit, size[1] / self.unit
@@ -50,7 +53,7 @@ class Scene:
 
 
 def scaled(region: Region, x: float, y: float, left: float = 0, top: float = 0) -> Region:
-    """A region without a mask in an image that is scaled by x and y and moved to (left, top)."""
+    """Return a region without a mask in an image that is scaled by x and y and moved to (left, top)."""
     box = region.box
     if box is not None:
         box = (box[0] * x + left, box[1] * y + top, box[2] * x + left, box[3] * y + top)
@@ -62,8 +65,11 @@ def scaled(region: Region, x: float, y: float, left: float = 0, top: float = 0) 
 class SceneSource:
     """Where scenes come from: `read` gives one record an image, `build` makes a scene of it, in parallel.
 
-    Both are as in `sphinx_x.sources.base.Source`: `build` may raise what its record is then set aside for.
-    layout: what the reader's layout was taken from; facts: what else scenes depend on, as JSON.
+    Both are as in `sphinx_x.sources.base.Source`: `build` may raise anything for which a record is set aside.
+
+    Attributes:
+        layout: What the reader's layout was taken from.
+        facts: What else scenes depend on, as JSON.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""What colour a part of a picture has, in the plain words of a language, where most of its pixels agree on one.
+"""The colour of a part of a picture, in plain words, if most of its pixels agree on one.
 
-Pixels are sorted into eleven classes by hue, saturation and value; what lies between two of them (skin, olive, teal in
-the dark) is in none, so that a word is said only of what everybody would call so.
+Pixels are sorted into eleven classes by hue, saturation and value. Anything between two of them (skin, olive, dark
+teal)
+is in none, so that a word is only used for what everybody would call by it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import numpy as np
 
 NAMES = ("black", "white", "grey", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
 MOST, BOTH, EACH = 0.6, 0.8, 0.3
-"""Share of the pixels that one colour has to be named alone, that two have together, and each of these two."""
+"""Share of the pixels that one colour needs to be named alone, that two need together, and each of these two."""
 SAMPLE = 20_000
-"""Pixels of a region that are looked at, evenly spread."""
+"""Pixels of a region that are examined, evenly spread."""
 
 
 def tones(pixels: np.ndarray) -> tuple[str, ...]:
-    """The one or two colours that pixels (N, 3; uint8, RGB) mostly have, the commonest first; empty where none is."""
+    """Return the one or two colours of most pixels (N, 3; uint8, RGB), the commonest first; empty if there are none."""
     if not len(pixels):
         return ()
     classes = classes_of(pixels[:: max(len(pixels) // SAMPLE, 1)])
@@ -30,7 +31,7 @@ def tones(pixels: np.ndarray) -> tuple[str, ...]:
 
 
 def classes_of(pixels: np.ndarray) -> np.ndarray:
-    """For every pixel (N, 3; uint8, RGB) the number of its colour in `NAMES`, -1 where it lies between two."""
+    """Return the index in `NAMES` of the colour of each pixel (N, 3; uint8, RGB), -1 for those between two."""
     red, green, blue = (pixels[:, k].astype(np.float32) / 255 for k in range(3))
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     spread = high - low
@@ -55,7 +56,7 @@ def classes_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def _hue(red: np.ndarray, green: np.ndarray, blue: np.ndarray, high: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Degrees, 0 to 360: red 0, green 120, blue 240."""
+    """Return degrees, 0 to 360: red 0, green 120, blue 240."""
     width = np.maximum(spread, 1e-6)
     sector = np.where(
         high == red,

@@ -1,9 +1,11 @@
-"""The writer that needs no endpoint: dialogue about marks out of what is known of them (paper, section 4.2, figure 7).
+"""The writer that needs no endpoint: dialogue about marks from what is known of them (paper, section 4.2, figure 7).
 
-Four kinds: a detailed description of marks, a short one, relations among marks, and questions about marks, often after
-the model has said that it is ready. Only what the annotations and the pixels say is said, and each thing once in a
+There are four kinds: a detailed description of marks, a short one, relations among marks, and questions about marks,
+often after the model has said that it is ready. Only what annotations and pixels say is said, and each fact once in a
 dialogue: what one answer says is not asked for again, so that no answer can be copied from an earlier one. The image is
-the raw one; where the marks are stands in the first question, `<Mark 1> [0.56, 0.24]`.
+the raw one; the first question says where the marks are, `<Mark 1> [0.56, 0.24]`.
+
+The wording of the questions is in `writing.QUESTIONS` and `inquiries`.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ READY = (
     "Of course. Please ask your questions about the marks.",
 )
 PAIRS = 6
-"""Lines of one answer about relations, at most."""
+"""Largest number of lines in one answer about relations."""
 QUESTIONS, ASKED = 4, 2
-"""Questions of a sample, and marks whose names are left to them, where other kinds describe the rest."""
+"""Questions of a sample, and marks whose names are left to them if other kinds describe the rest."""
 OVERVIEW, ANNOUNCED, WHOLE = 0.35, 0.35, 0.3
 """How often a description begins with what all marks are on, questions with an announcement, and how often one kind
 describes all marks, so that the others are left with what it does not say."""
@@ -41,17 +43,21 @@ describes all marks, so that the others are left with what it does not say."""
 
 @dataclass(frozen=True)
 class GroundTruthWriter:
-    """Writes from annotations alone. questions: asked about the marks of a sample, at most."""
+    """Writes from annotations alone.
+
+    Attributes:
+        questions: Largest number of questions about the marks of a sample.
+    """
 
     name: str = "ground truth"
     questions: int = QUESTIONS
 
     def facts(self) -> dict:
-        """What its words depend on; a folder that was begun with others is not gone on with."""
+        """What its words depend on; a folder that was begun with others is not continued."""
         return {"writer": self.name, "questions": self.questions, "version": 2}
 
     def write_all(self, pages: Iterable[Page]) -> Iterator[Written]:
-        """The exchanges of every page in turn."""
+        """Yield the exchanges of every page in turn."""
         for page in pages:
             try:
                 yield [*self.write(page)]
@@ -59,9 +65,12 @@ class GroundTruthWriter:
                 yield error
 
     def write(self, page: Page) -> list[Exchange]:
-        """One exchange of every kind that there is something new to say of; raises `UnusedError` where there is none.
+        """Return one exchange of every kind that has something new to say.
 
-        Which marks are named in which of them is left to chance; the kinds come as `writing.in_order` has them.
+        Which marks each of them names is random; `writing.in_order` orders the kinds.
+
+        Raises:
+            UnusedError: There is nothing to say.
         """
         kinds = in_order(page)
         shares = _shares(page, kinds)
@@ -80,7 +89,7 @@ class GroundTruthWriter:
 
 
 def _shares(page: Page, kinds: Sequence[Task]) -> dict[Task, list[Known]]:
-    """The marks that each kind names, in the order of the page: every mark is named by one of them."""
+    """Return the marks that each kind names, in the order of the page; every mark is named by one of them."""
     naming: list[Task] = [kind for kind in kinds if kind != "relations"]
     if len(naming) < 2:
         return {kind: [*page.known] for kind in naming}
@@ -104,7 +113,7 @@ def _shares(page: Page, kinds: Sequence[Task]) -> dict[Task, list[Known]]:
 
 
 def _hand_on(shares: dict[Task, list[Known]], kinds: Sequence[Task], said: Said, page: Page) -> None:
-    """Gives the marks that questions should have named and did not to the first kind of description after them."""
+    """Give the marks that questions should have named, but did not, to the first kind of description after them."""
     later: list[Task] = [kind for kind in kinds[kinds.index("questions") + 1 :] if kind in shares]
     if later:
         given = {one.label for kind in ("questions", later[0]) for one in shares.get(kind, []) if not said.named(one)}
@@ -137,7 +146,7 @@ def _exchange(kind: Task, page: Page, marks: Sequence[Known], answer: str) -> Ex
 
 
 def _description(one: Known, others: Sequence[Known], said: Said, rng: random.Random) -> str:
-    """What a mark is on and where, then some of: its colour, how much it covers, how it lies, which is larger."""
+    """Return what a mark is on and where, and some of its colour, its size, how it lies, which is larger."""
     colour = "" if said.knows(said.colour(one)) else one.colour
     coloured = bool(colour) and len(one.colours) == 1 and rng.random() < 0.3
     sentences = [_opening(one, coloured, said, rng)]
@@ -168,7 +177,7 @@ def _description(one: Known, others: Sequence[Known], said: Said, rng: random.Ra
 
 
 def _opening(one: Known, coloured: bool, said: Said, rng: random.Random) -> str:
-    """The first sentence: what is there, in most cases where in the image it is."""
+    """Return the first sentence: what is there, and mostly where in the image it is."""
     verb = agree("is", one.many)
     noun = a_noun(f"{one.colour} {one.region.name}") if coloured else one.noun
     said.add(*([said.colour(one)] if coloured else []))
@@ -202,7 +211,7 @@ def _short(
 def _relations(
     page: Page, marks: Sequence[Known], said: Said, rng: random.Random, writer: GroundTruthWriter
 ) -> Exchange | None:
-    """Pairs that were annotated, then near ones until every mark is in a pair or nothing new is left to say."""
+    """Return annotated pairs, then near ones until every mark is in a pair or nothing new is left to say."""
     if len(page.known) < 2:
         return None
     lines: dict[tuple[str, str], list[str]] = {}
@@ -228,7 +237,7 @@ def _relations(
 
 
 def _related(one: Known, other: Known, said: Said, rng: random.Random) -> list[str]:
-    """What was not said yet of how two regions lie to each other, and which is larger where that is clear."""
+    """Return what is new about how two regions lie relative to each other, and which is clearly larger."""
     first, second = f"Mark {one.label}", f"Mark {other.label}"
     words = []
     side, size = lies(one, other), compared(one, other)
@@ -248,7 +257,7 @@ def _related(one: Known, other: Known, said: Said, rng: random.Random) -> list[s
 def _questions(
     page: Page, marks: Sequence[Known], said: Said, rng: random.Random, writer: GroundTruthWriter
 ) -> Exchange | None:
-    """Questions with one right answer each, about what was not said yet; the marks that none names are asked first."""
+    """Return questions with one right answer about what is new; marks that no other kind names come first."""
     turns: list[Turn] = choose(page, marks, said, rng, writer.questions)
     if not turns:
         return None

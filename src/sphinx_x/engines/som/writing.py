@@ -1,4 +1,4 @@
-"""What a writer is given and what it gives: pages with marks, and exchanges about them; the questions that all ask."""
+"""What a writer takes and returns: pages with marks, and exchanges about them; the questions that all writers ask."""
 
 from __future__ import annotations
 
@@ -67,8 +67,15 @@ LED = 0.5
 class Page:
     """An image with marks to be written about.
 
-    key: what chance depends on; name: of the sample; scene: in pixels; marked: its marks; known: the marks with what is
-    known of them; kinds: what is to be written; raw, picture: the encoded bytes of the raw and of the marked image.
+    Attributes:
+        key: What randomness depends on.
+        name: Name of the sample.
+        scene: In pixels.
+        marked: Its marks.
+        known: The marks with what is known of them.
+        kinds: What to write.
+        raw: Encoded bytes of the raw image.
+        picture: Encoded bytes of the marked image.
     """
 
     key: str
@@ -82,13 +89,13 @@ class Page:
 
     @property
     def labels(self) -> list[str]:
-        """Of all marks, in order."""
+        """The labels of all marks, in order."""
         return [mark.label for mark in self.marked.marks]
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """Turns of one kind, whose questions do not say yet where the marks are.
+    """Turns of one kind, whose questions do not yet say where the marks are.
 
     Attributes:
         labels: Labels of the marks that descriptions and relations must cite, None for all of the page.
@@ -101,22 +108,22 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no exchange of a kind; the others of its page are used all the same."""
+    """Why there is no exchange of a kind; the others of its page are used nevertheless."""
 
     kind: Task
     error: Exception
 
 
 Written = list[Exchange | Failure] | Exception
-"""What a writer gives for a page: its exchanges, or why there are none at all."""
+"""What a writer returns for a page: its exchanges, or why there are none at all."""
 
 
 class Writer(Protocol):
-    """Who writes the answers. It is copied into worker processes; one that cannot be wants a single worker."""
+    """Writes the answers. It is copied into worker processes; one that cannot be copied needs a single worker."""
 
     @property
     def name(self) -> str:
-        """What it is called in reports."""
+        """Its name in reports."""
         ...
 
     def facts(self) -> dict:
@@ -145,7 +152,7 @@ def in_order(page: Page) -> list[Task]:
 
 
 def ask(kind: Task, key: str, labels: Sequence[str] = ()) -> str:
-    """The question of a kind, in one of several wordings. labels: of the marks it is about, empty for all."""
+    """Return the question of a kind, in one of several wordings; `labels` are those of its marks, empty for all."""
     if not labels:
         return pick(QUESTIONS[kind], f"{key} {kind}")
     marks = "".join(map(str, listing([cite(label) for label in labels])))
@@ -153,12 +160,12 @@ def ask(kind: Task, key: str, labels: Sequence[str] = ()) -> str:
 
 
 def cite(label: str) -> str:
-    """`<Mark 1>`."""
+    """Return `<Mark 1>`."""
     return f"<Mark {label}>"
 
 
 def place_of(mark: Mark) -> Place:
-    """The part that says where a mark is: its point, its box, or the corners of its polygon or mask."""
+    """Return the part that says where a mark is: its point, its box, or the corners of its polygon or mask."""
     if mark.kind == "point":
         return point(_rounded(mark.point))
     if mark.kind == "box":
@@ -171,7 +178,7 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
 
 
 def listed(marks: Sequence[Mark]) -> list[str | Part]:
-    """`<Mark 1> [0.56, 0.24], <Mark 2> [0.76, 0.50]`, as parts."""
+    """Return `<Mark 1> [0.56, 0.24], <Mark 2> [0.76, 0.50]` as parts."""
     parts: list[str | Part] = []
     for number, mark in enumerate(marks):
         parts += [f"{', ' if number else ''}{cite(mark.label)} ", place_of(mark)]
@@ -179,7 +186,7 @@ def listed(marks: Sequence[Mark]) -> list[str | Part]:
 
 
 def written_marks(marked: Marked, decimals: int = 2) -> str:
-    """The marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the padded square."""
+    """Return the marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the square."""
     side = max(marked.size)
     said = []
     for mark in marked.marks:
@@ -190,7 +197,7 @@ def written_marks(marked: Marked, decimals: int = 2) -> str:
 
 
 def messages_of(page: Page, exchanges: Sequence[Exchange]) -> list[Message]:
-    """The messages of a sample: all exchanges in turn, the places of the marks in the first question."""
+    """Return the messages of a sample: all exchanges in turn, the places of the marks in the first question."""
     turns = [turn for exchange in exchanges for turn in exchange.turns]
     before, after = pick(LISTED, page.key).split("{}")
     question = turns[0][0]

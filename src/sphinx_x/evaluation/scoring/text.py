@@ -24,11 +24,16 @@ def _plain(text: str) -> str:
 
 
 def anls(prediction: str, answers: Sequence[str], rule: Literal["official", "script"] = "official") -> float:
-    """Average normalised Levenshtein similarity of one answer (Biten et al. 2019): 1 - distance / longer length of the
-    closest answer where that is less than half the length, else 0. Case and runs of blanks do not count.
+    """Return the average normalised Levenshtein similarity of one answer (Biten et al. 2019).
 
-    rule: `script` divides by the lengths before blanks are folded and keeps a similarity of exactly one half, as the
-    released program does.
+    It is 1 - distance / length of the longer text for the closest true answer if the distance is less than half of that
+    length, otherwise 0. Case and runs of blanks do not count.
+
+    Args:
+        prediction: The answer.
+        answers: The true answers.
+        rule: `script` divides by the lengths before blanks are folded and keeps a similarity of exactly one half, as
+            the released program does.
     """
     return max((_similarity(prediction, answer, rule) for answer in answers), default=0.0)
 
@@ -44,10 +49,14 @@ def _similarity(prediction: str, answer: str, rule: str) -> float:
 def relaxed_accuracy(
     prediction: str, answers: Sequence[str], rule: Literal["official", "script"] = "official"
 ) -> float:
-    """1 where a number is within 5 % of a true one ("12 %" is 0.12), or a text is the same but for case
-    (Masry et al. 2022).
+    """Return 1 for a number within 5 % of a true one, or a text that is the same but for case (Masry et al. 2022).
 
-    rule: `script` takes a true 0 for a text, as the released program does.
+    "12%" is 0.12 on both sides.
+
+    Args:
+        prediction: The answer.
+        answers: The true answers.
+        rule: `script` treats a true 0 as text, as the released program does.
     """
     return float(any(_relaxed(prediction.strip(), answer, rule) for answer in answers))
 
