@@ -24,8 +24,7 @@ async function openPicture(blob, name, origin) {
 }
 
 async function addBlob(blob, name, onAdded, origin = null) {
-  const limit = state.model?.limits?.image_bytes;
-  if (limit && blob.size > limit) throw new Error(`${name}: more than the ${(limit / 1e6).toFixed(0)} MB that this server takes.`);
+  checkBytes(blob, name);
   const conversation = state.current;
   const picture = await openPicture(blob, name, origin);
   conversation.pictures.push(picture);
@@ -33,13 +32,29 @@ async function addBlob(blob, name, onAdded, origin = null) {
   onAdded();
 }
 
+/** The content as it is now: a file that changes on the disk could not be sent any more. */
+async function inMemory(file, name) {
+  checkBytes(file, name);
+  try {
+    return new Blob([await file.arrayBuffer()], { type: file.type });
+  } catch {
+    throw new Error(`${name}: cannot be read.`);
+  }
+}
+
+function checkBytes(blob, name) {
+  const limit = state.model?.limits?.image_bytes;
+  if (limit && blob.size > limit) throw new Error(`${name}: more than the ${limit.toLocaleString("en")} bytes that this server takes.`);
+}
+
 /** Adds files; what cannot be added is told by name. */
 export async function addFiles(files, onAdded) {
   for (const file of files) {
     const name = file.name || "pasted picture";
     try {
-      if (await isPdf(file)) await addPdf(file, name, onAdded);
-      else await addBlob(file, name, onAdded);
+      const content = await inMemory(file, name);
+      if (await isPdf(content)) await addPdf(content, name, onAdded);
+      else await addBlob(content, name, onAdded);
     } catch (error) {
       toast(error.message);
     }

@@ -47,6 +47,11 @@ export function toldPlace(place) {
   return numbers.length ? `${name} ${numbers.join(" and ")} (pixels)` : name;
 }
 
+/** Boxes of the parts of a picture that an answer saw. */
+export const partsOf = (turn, picture) =>
+  (turn?.seen ?? []).filter((one) => one.origin?.picture === picture)
+    .map(({ origin, width, height }) => [origin.left, origin.top, origin.left + width, origin.top + height]);
+
 function light(id) {
   for (const element of document.querySelectorAll(".lit")) element.classList.remove("lit");
   document.body.classList.toggle("lighting", Boolean(id));

@@ -2,7 +2,7 @@
 
 import { byId, html, svg } from "./dom.js";
 import { markColor, toSquare } from "./places.js";
-import { regionsOn, toldPlace } from "./regions.js";
+import { partsOf, regionsOn, toldPlace } from "./regions.js";
 import { state } from "./state.js";
 
 let tool = "look";
@@ -64,6 +64,8 @@ export function drawOverlay() {
   if (!picture) return;
   overlay.setAttribute("viewBox", `0 0 ${picture.width} ${picture.height}`);
   const { places, limbs } = regionsOn(state.turn, picture);
+  overlay.append(...partsOf(state.turn, picture).map(([x, y, right, bottom]) =>
+    svg("rect", { class: "part", x: x - 2 * unit(), y: y - 2 * unit(), width: right - x + 4 * unit(), height: bottom - y + 4 * unit() })));
   overlay.append(...limbs.map(({ color, line: [x1, y1, x2, y2] }) => svg("line", { class: `limb c${color}`, x1, y1, x2, y2 })));
   const area = ([x, y, right = x, bottom = y]) => (right - x) * (bottom - y);
   const order = [...places].sort((one, other) => area(other.pixels[0]) - area(one.pixels[0])); // small ones on top
