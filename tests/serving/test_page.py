@@ -443,7 +443,16 @@ def test_a_narrow_window(page, script, picture, width):
     page.resize(width, 740, mobile=width < 500)
     upload(page, picture)
     ask(page, "Fits?")
-    assert page.run("document.documentElement.scrollWidth") <= width
+    page.click(".options summary")
+    for selector in (".options-body", "#max-tokens"):
+        left, right = page.run(
+            f"(() => {{ const r = document.querySelector('{selector}').getBoundingClientRect(); "
+            "return [r.left, r.right]; })()"
+        )
+        assert 0 <= left < right <= width
+    page.click("h1")
+    assert not page.run("document.querySelector('.options').open")
+    assert page.run("document.documentElement.scrollWidth") <= width == page.run("innerWidth")
     for selector in ("#send", "#theme", "#tasks", '[data-tool="cut"]', "#zoom-in", "#picture", "#question"):
         x, y = page.middle(selector)
         assert 0 < x < width and 0 < y < 740, selector

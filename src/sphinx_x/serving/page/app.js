@@ -107,6 +107,9 @@ function listenComposer() {
     submit();
   });
   byId("stop").addEventListener("click", stop);
+  const extra = document.querySelector(".options");
+  document.addEventListener("pointerdown", (event) => { if (!extra.contains(event.target)) extra.open = false; });
+  extra.addEventListener("keydown", (event) => { if (event.key === "Escape") extra.open = false; });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && state.busy && !document.querySelector("dialog[open]")) stop();
   });

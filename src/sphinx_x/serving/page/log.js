@@ -14,12 +14,14 @@ function answerText(turn) {
   let end = 0;
   for (const place of placesOf(turn)) {
     if (place.start < end) continue;
-    nodes.push(turn.answer.slice(end, place.start));
+    const whole = turn.answer[place.start - 1] === "[" && turn.answer[place.end] === "]"; // the only one in its brackets
+    const [from, to] = whole ? [place.start - 1, place.end + 1] : [place.start, place.end];
+    nodes.push(turn.answer.slice(end, from));
     const picture = turn.seen.includes(state.picture) ? state.picture : turn.seen.at(-1);
     place.pixels = picture ? place.squares.map((square) => toPixels(square, picture.seen)) : [];
     const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: toldPlace(place) };
-    nodes.push(html("button", attributes, turn.answer.slice(place.start, place.end)));
-    end = place.end;
+    nodes.push(html("button", attributes, turn.answer.slice(from, to)));
+    end = to;
   }
   nodes.push(turn.answer.slice(end));
   return nodes;

@@ -37,6 +37,7 @@ function region(place, picture) {
   const text = place.label.length > 28 ? `${place.label.slice(0, 27)}…` : place.label;
   const told = toldPlace(place);
   const attributes = { class: `region c${place.color}`, "data-place": place.id, tabindex: 0, role: "img", "aria-label": told };
+  if (place.kind === "key point") attributes.class += " quiet-tag"; // a body has too many names to show them all
   return svg("g", attributes, svg("title", {}, told), ...place.pixels.map(shape),
     text ? label(text, place.pixels[0], place.color, picture) : null);
 }
@@ -70,7 +71,9 @@ export function drawOverlay() {
   const area = ([x, y, right = x, bottom = y]) => (right - x) * (bottom - y);
   const order = [...places].sort((one, other) => area(other.pixels[0]) - area(one.pixels[0])); // small ones on top
   overlay.append(...order.map((place) => region(place, picture)));
-  overlay.append(...state.current.marks.filter((mark) => mark.picture === picture).map((mark) => markShape(mark, picture)));
+  const cited = new Set(places.filter(({ kind }) => kind === "mark").map((place) => place.label));
+  const marks = state.current.marks.filter((mark) => mark.picture === picture && !cited.has(`Mark ${mark.name}`));
+  overlay.append(...marks.map((mark) => markShape(mark, picture)));
   if (drawing) overlay.append(svg("g", { class: "drawing" }, shape(between(drawing))));
   if (cursor && tool !== "look") overlay.append(drawCursor(picture));
 }
