@@ -130,10 +130,11 @@ function showHistory() {
   const entries = [...state.conversations].reverse().map((conversation) => {
     const open = () => { goTo(conversation); dialog.close(); showAll(); };
     const title = conversation.turns[0]?.question ?? conversation.pictures[0]?.name ?? "Nothing asked yet";
-    const many = `${conversation.turns.length} ${conversation.turns.length === 1 ? "question" : "questions"}`;
+    const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+    const many = `${count(conversation.turns.length, "question")} · ${count(conversation.pictures.length, "picture")}`;
     const when = conversation.began.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     return html("li", {}, html("button", { type: "button", onclick: open, "aria-current": String(conversation === state.current) },
-      html("strong", {}, title), html("span", { class: "quiet" }, `${when} · ${many} · ${conversation.pictures.length} pictures`)));
+      html("strong", {}, title), html("span", { class: "quiet" }, `${when} · ${many}`)));
   });
   byId("history-list").replaceChildren(...entries);
   dialog.showModal();
