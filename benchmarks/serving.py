@@ -6,7 +6,7 @@
 `sphinx-x serve` runs in a process of its own. First one client asks one question after another, then all clients ask at
 once, each its next question as soon as it has an answer; both stream, and ask about the same lines of print in the same
 order. Latency: from the request to the first piece of text, as the client sees it. Processor time: what the server
-used for an answer; unlike answers a second, it says something on a machine that has other work as well. Memory: the
+used for a token; unlike tokens a second, it says something on a machine that has other work as well. Memory: the
 server's resident bytes, once all clients have asked for a while and at the end.
 """
 
@@ -137,11 +137,12 @@ async def measure(url: str, process: subprocess.Popen, options: argparse.Namespa
     many = await load(url, requests, options.clients, options.seconds)
     many.processor = used(process) - began
     after = resident(process)
-    each = [seen.processor / seen.done for seen in (alone, many)]
+    each = [1000 * seen.processor / seen.tokens for seen in (alone, many)]
+    speed = [seen.tokens / seen.seconds for seen in (alone, many)]
     rows = [
-        ("processor time of an answer, s", f"{each[0]:.3f}", f"{each[1]:.3f}", f"1/{each[0] / each[1]:.1f}"),
+        ("tokens/s", f"{speed[0]:.0f}", f"{speed[1]:.0f}", f"{speed[1] / speed[0]:.1f}"),
+        ("processor time of a token, ms", f"{each[0]:.2f}", f"{each[1]:.2f}", f"1/{each[0] / each[1]:.1f}"),
         ("answers/s", f"{alone.rate:.2f}", f"{many.rate:.2f}", f"{many.rate / alone.rate:.1f}"),
-        ("tokens/s", f"{alone.tokens / alone.seconds:.0f}", f"{many.tokens / many.seconds:.0f}", ""),
         *(
             (f"first token, p{100 * share:.0f}, s", f"{alone.latency(share):.3f}", f"{many.latency(share):.3f}", "")
             for share in (0.5, 0.95)
