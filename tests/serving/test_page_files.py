@@ -1,6 +1,10 @@
 """The files of the page: all are packed, all belong to it, and nothing in them reaches elsewhere."""
 
+import os
 import re
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
@@ -35,3 +39,15 @@ def test_nothing_is_fetched_from_elsewhere_or_read_as_html(file):
 def test_the_page_is_small():
     assert sum(file.stat().st_size for file in PAGE.iterdir()) < 100_000
     assert all(file.read_text("utf-8").count("\n") < 500 for file in PAGE.iterdir())
+
+
+@pytest.mark.slow
+def test_the_wheel_has_all_of_the_page(tmp_path):
+    """Building fetches hatchling, so this needs the network or pip's cache."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "install", "hatchling", "--target", tmp_path / "tools"], check=True)
+    script = "from hatchling.build import build_wheel; build_wheel(__import__('sys').argv[1])"
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "tools")}
+    subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, env=env, check=True)
+    packed = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert {f"sphinx_x/serving/page/{file.name}" for file in PAGE.iterdir()} <= set(packed)
