@@ -292,16 +292,8 @@ def _eight_bits(array: np.ndarray, refused: ImageError) -> np.ndarray:
 
 
 def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
-    import pypdfium2
-
     with _pdfium_lock, contextlib.ExitStack() as stack:
-        try:
-            document = pypdfium2.PdfDocument(stream)
-        except pypdfium2.PdfiumError as error:
-            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
-                raise ImageError(f"{name}: the PDF is encrypted, save it without a password") from error
-            raise ImageError(f"{name}: broken PDF, {one_line(error)}") from error
-        stack.callback(document.close)
+        document = _open_pdf(stream, name, stack)
         _check_page(name, page, len(document))
         document.init_forms()  # so that filled-in form fields are rendered
         sheet = document[page - 1]
@@ -312,3 +304,27 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
         bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
         stack.callback(bitmap.close)
         return bitmap.to_pil().convert("RGB")  # a copy, as the bitmap's memory is freed here
+
+
+def count_pages(content: bytes) -> int:
+    """Return the number of pages of a PDF.
+
+    Raises:
+        ImageError: It is broken, encrypted, or no PDF.
+    """
+    with _pdfium_lock, contextlib.ExitStack() as stack:
+        return len(_open_pdf(io.BytesIO(content), "PDF", stack))
+
+
+def _open_pdf(stream: BinaryIO, name: str, stack: contextlib.ExitStack) -> Any:
+    """Open a document until `stack` is closed; the caller holds pdfium's lock."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(stream)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+            raise ImageError(f"{name}: the PDF is encrypted, save it without a password") from error
+        raise ImageError(f"{name}: broken PDF, {one_line(error)}") from error
+    stack.callback(document.close)
+    return document

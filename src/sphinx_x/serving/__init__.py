@@ -2,14 +2,15 @@
 
 - `server`: starts it all; `settings` holds every setting with its default
 - `api`, `requests`, `answers`: the routes, what they take and what they return (OpenAI's chat completions)
-- `guards`, `limits`: what stands before the routes: token, host, sizes, numbers of requests
+- `guards`, `limits`, `bodies`: what stands before the routes: token, host, sizes, numbers of requests
 - `media`, `fetching`: where images may come from, and how they are fetched
 - `preparing`, `inputs`: from a request to a prompt, and from its views to features
 - `engine`, `rows`, `sampling`, `text`: answers to many requests at once, step by step
+- `pages`, `page/`: the web page, and what it needs besides the API
 - `metrics`: what is counted and measured
 - `plugins`: vLLM's plug-in, and the Transformers library's own command line
 """
 
-from sphinx_x.serving.plugins import register, transformers_cli
+from sphinx_x.serving.plugins import lmms_manifest, register, transformers_cli
 
-__all__ = ["register", "transformers_cli"]
+__all__ = ["lmms_manifest", "register", "transformers_cli"]

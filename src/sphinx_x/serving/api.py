@@ -1,13 +1,11 @@
-"""The routes: OpenAI's chat completions and models, health, metrics, and the web page where there is one."""
+"""The routes: OpenAI's chat completions and models, health, metrics, and the web page."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -16,17 +14,18 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.staticfiles import StaticFiles
 
 from sphinx_x import __version__
 from sphinx_x.errors import SphinxXError
 from sphinx_x.inference import SphinxX
 from sphinx_x.serving import answers
+from sphinx_x.serving.bodies import read_body
 from sphinx_x.serving.engine import ClosedError, Engine
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
 from sphinx_x.serving.metrics import Metrics
+from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
@@ -34,8 +33,6 @@ from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
-PAGE = Path(__file__).parent / "page"
-"""Files of the web page."""
 PREPARING = 32
 """Number of threads that prepare requests; most of them wait for a remote host, or for their turn to open images."""
 
@@ -47,6 +44,7 @@ class Service:
         engine: What answers.
         metrics: What is measured.
         places: Places for requests.
+        page: The routes of the web page.
     """
 
     def __init__(self, sphinx: SphinxX, settings: Settings) -> None:
@@ -54,6 +52,7 @@ class Service:
         self.metrics = Metrics()
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
+        self.page = PageRoutes(sphinx, settings)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
 
@@ -160,32 +159,6 @@ def _reason(event: Event, settings: Settings) -> str:
     raise RefusedError("the model failed on this request", 500)
 
 
-async def read_body(request: Request, settings: Settings) -> bytes:
-    """Read the body of a request.
-
-    Raises:
-        RefusedError: It is not declared as JSON, has too many bytes, or takes too long to arrive.
-    """
-    # a page of another site cannot send this type without asking first
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise RefusedError("the Content-Type has to be application/json", 415)
-    most = settings.body_bytes
-    too_large = RefusedError(f"the request has more than {most:,} bytes", 413)
-    told = request.headers.get("content-length", "0")
-    if not told.isdigit() or int(told) > most:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > most:
-                    raise too_large
-    except TimeoutError as error:
-        raise RefusedError(f"the request took longer than {settings.body_seconds:g} seconds to arrive", 408) from error
-    return bytes(body)
-
-
 def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
     """Return the application that serves a model; its lifespan starts and ends the engine."""
     service = Service(sphinx, settings)
@@ -205,10 +178,10 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         ("/v1/models/{name:path}", "GET", service.model),
         ("/health", "GET", service.health),
         ("/metrics", "GET", service.measured),
+        *service.page.routes(),
     ):
         app.add_route(path, _counted(route, path, service.metrics), [method])
-    if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.mount("/", PageFiles(directory=FILES, html=True))
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, settings=settings)
     return app

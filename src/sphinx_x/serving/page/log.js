@@ -1,0 +1,131 @@
+// The questions and answers, with the places of each answer, what it took, and what makes it doubtful.
+
+import { byId, copyText, html, sentence } from "./dom.js";
+import { placesOf, toldPlace } from "./regions.js";
+import { toPixels } from "./places.js";
+import { singleTurns, state } from "./state.js";
+
+const STAGES = [["queue", "waiting"], ["encode", "encoding"], ["prefill", "prefill"], ["decode", "decoding"]];
+const seconds = (value) => (value >= 1 ? `${value.toFixed(2)} s` : `${Math.round(1000 * value)} ms`);
+
+/** The text of an answer, in which every place is a button of its region's colour. */
+function answerText(turn) {
+  const nodes = [];
+  let end = 0;
+  for (const place of placesOf(turn)) {
+    if (place.start < end) continue;
+    const whole = turn.answer[place.start - 1] === "[" && turn.answer[place.end] === "]"; // the only one in its brackets
+    const [from, to] = whole ? [place.start - 1, place.end + 1] : [place.start, place.end];
+    nodes.push(turn.answer.slice(end, from));
+    const picture = turn.seen.includes(state.picture) ? state.picture : turn.seen.at(-1);
+    place.pixels = picture ? place.squares.map((square) => toPixels(square, picture.seen)) : [];
+    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: toldPlace(place) };
+    nodes.push(html("button", attributes, turn.answer.slice(from, to)));
+    end = to;
+  }
+  nodes.push(turn.answer.slice(end));
+  return nodes;
+}
+
+function stages(turn) {
+  const took = turn.extension?.seconds;
+  if (!took) return null;
+  const parts = STAGES.filter(([name]) => took[name] > 0);
+  const bar = html("div", { class: "bar", "aria-hidden": "true" });
+  const told = html("ul", { class: "stages", "aria-label": "Time by stage" });
+  for (const [name, words] of parts) {
+    const part = html("span", { class: `stage-${name}` });
+    part.style.flexGrow = String(took[name]);
+    bar.append(part);
+    told.append(html("li", { class: `stage-${name}` }, `${words} ${seconds(took[name])}`));
+  }
+  return html("div", {}, bar, told);
+}
+
+function numbers(turn) {
+  const { usage, extension } = turn;
+  const parts = [];
+  if (usage) {
+    const cached = usage.prompt_tokens_details?.cached_tokens;
+    const text = usage.prompt_tokens - usage.image_tokens;
+    parts.push(`${text} text + ${usage.image_tokens} visual tokens in`);
+    parts.push(`${usage.completion_tokens} out`);
+    if (usage.skipped_views) parts.push(`${usage.skipped_views} views skipped`);
+    if (cached) parts.push(`${cached} remembered`);
+    const decode = extension?.seconds?.decode;
+    if (decode > 0 && usage.completion_tokens > 1) parts.push(`${((usage.completion_tokens - 1) / decode).toFixed(0)} tokens/s`);
+  }
+  if (turn.first !== null) parts.push(`first words after ${seconds(turn.first)}`);
+  return parts.length ? html("p", { class: "numbers" }, parts.join(" · ")) : null;
+}
+
+/** A turn as JSON: what was asked, and what it was answered, with places in pixels of each picture. */
+export function turnJson(turn) {
+  const places = placesOf(turn).map(({ kind, label, squares }) => ({
+    kind, label, relative: squares, pixels: turn.seen.map(({ seen }) => squares.map((square) => toPixels(square, seen))),
+  }));
+  const marks = turn.marks.map(({ name, pixels, picture }) => ({ name, picture: turn.seen.indexOf(picture), pixels }));
+  return {
+    model: state.model.name, question: turn.text, answer: turn.answer, status: turn.status, error: turn.error || undefined,
+    pictures: turn.seen.map(({ name, width, height }) => ({ name, width, height })), marks, places,
+    usage: turn.usage, sphinx_x: turn.extension,
+  };
+}
+
+function remarks(turn) {
+  const found = [];
+  if (turn.error) found.push(html("p", { class: "fault" }, sentence(turn.error)));
+  if (turn.status === "stopped") found.push(html("p", { class: "quiet" }, "Stopped."));
+  if (turn.status === "length") found.push(html("p", { class: "quiet" }, "Cut off at the longest answer."));
+  if (turn.extension?.doubt) found.push(html("p", { class: "doubt" }, sentence(turn.extension.doubt)));
+  if (turn.seen.length > 1 && placesOf(turn).some(({ kind }) => kind !== "mark")) {
+    found.push(html("p", { class: "quiet" }, "An answer does not say which picture its places are on: they are drawn on the one that is shown."));
+  }
+  return found;
+}
+
+function fillAnswer(element, turn) {
+  const text = html("div", { class: "text" }, ...answerText(turn));
+  if (turn.status === "asking") text.append(html("span", { class: "caret", "aria-label": "Answering" }));
+  const done = turn.status !== "asking";
+  const copy = html("button", { type: "button", class: "link", onclick: () => copyText(JSON.stringify(turnJson(turn), null, 2)) }, "Copy as JSON");
+  const details = html("div", { class: "details" }, stages(turn), numbers(turn), turn.answer ? copy : null);
+  element.replaceChildren(text, ...remarks(turn), ...(done ? [details] : []));
+}
+
+function turnElement(turn, number, onTurn) {
+  const shown = turn.shown.map((picture) => html("img", { src: picture.url, alt: picture.name, title: picture.name }));
+  const question = html("div", { class: "question" },
+    shown.length ? html("div", { class: "shown" }, ...shown) : null, html("div", { class: "text" }, turn.text));
+  const answer = html("div", { class: "answer" });
+  fillAnswer(answer, turn);
+  const attributes = { class: "turn", "data-turn": number, "aria-label": `Question ${number + 1}`, onclick: () => onTurn(turn) };
+  const apart = singleTurns() && number > 0 ? html("p", { class: "apart" }, "a conversation of its own") : null;
+  return html("article", attributes, apart, question, answer);
+}
+
+/** Shows the whole conversation. */
+export function showLog(onTurn) {
+  const { turns } = state.current;
+  byId("log").replaceChildren(...turns.map((turn, number) => turnElement(turn, number, onTurn)));
+  markTurn();
+  byId("log").scrollTop = byId("log").scrollHeight;
+}
+
+/** Shows one answer anew, as it grows. */
+export function showAnswer(turn) {
+  const log = byId("log");
+  const element = log.querySelector(`[data-turn="${state.current.turns.indexOf(turn)}"] .answer`);
+  if (!element) return; // of another conversation
+  const below = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  fillAnswer(element, turn);
+  if (below) log.scrollTop = log.scrollHeight;
+}
+
+/** Marks the answer whose regions are drawn. */
+export function markTurn() {
+  const { turns } = state.current;
+  for (const element of byId("log").children) {
+    element.classList.toggle("current", turns.length > 1 && turns[Number(element.dataset.turn)] === state.turn);
+  }
+}
