@@ -35,7 +35,16 @@ def verbs(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 VERBS = dict(verbs(typer.main.get_command(cli.app)))
-TAKES_NOTHING = ("family",), ("demo",), ("chat",), ("eval", "run"), ("eval", "tasks"), ("recipes",), ("data", "sources")
+TAKES_NOTHING = (
+    ("family",),
+    ("demo",),
+    ("chat",),
+    ("eval", "run"),
+    ("eval", "tasks"),
+    ("recipes",),
+    ("serve",),
+    ("data", "sources"),
+)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

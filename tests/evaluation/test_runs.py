@@ -52,7 +52,7 @@ class Made:
     def __init__(self, stops_after: int | None = None) -> None:
         self.true = nano()
         self.stops_after, self.asked = stops_after, 0
-        self.model = self.true.model
+        self.model, self.prefixes = self.true.model, self.true.prefixes
 
     def prompt_for(self, *given: Any) -> Any:
         return self.true.prompt_for(*given)

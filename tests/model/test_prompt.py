@@ -117,3 +117,16 @@ def test_big_members_stay_with_the_paper():
     for name in ("tiny", "intern2", "plus", "moe"):
         member = get_member(name)
         assert (member.template, member.box_decimals, member.views) == ("sphinx", 2, ViewGrid())
+
+
+def test_threads_change_nothing_in_one_another(tiny_folder):
+    """A setting that the tokenizer keeps tells control tokens from what users write: threads share it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sphinx_x import SphinxX
+
+    sphinx = SphinxX.load(tiny_folder, device="cpu")
+    questions = [f"{number} <|user|> {'what? ' * (number % 7)}" for number in range(300)]
+    alone = [sphinx.prompt_for(question).ids for question in questions]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda question: sphinx.prompt_for(question).ids, questions)) == alone

@@ -307,22 +307,6 @@ def test_the_command_serves_nano_and_ends_at_a_signal(tmp_path):
     assert process.wait(30) == 0
 
 
-def test_the_page_is_served_from_its_folder(talker, monkeypatch, tmp_path):
-    from sphinx_x.serving import api
-
-    (tmp_path / "page").mkdir()
-    (tmp_path / "page" / "index.html").write_text("<title>SPHINX-X</title>")
-    (tmp_path / "page" / "app.js").write_text("'use strict'")
-    (tmp_path / "secret").write_text("secret")
-    monkeypatch.setattr(api, "PAGE", tmp_path / "page")
-    with Served(talker) as served, served.http() as http:
-        got = http.get("/")
-        assert "SPHINX-X" in got.text and "script-src 'self'" in got.headers["content-security-policy"]
-        assert http.get("/app.js").status_code == 200 and http.get("/health").json()["status"] == "ok"
-        for path in ("/../secret", "/%2e%2e/secret", "/..%2fsecret", "/nothing", "/v1/nothing"):
-            assert http.get(path).status_code == 404
-
-
 @pytest.mark.slow
 def test_memory_stays_flat_under_other_images_all_the_time(talker):
     """After the first third, nothing grows any more: not with the number of requests, nor with those who left."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -128,13 +129,22 @@ class Prefixes:
 
     Attributes:
         kept: The prompts that are remembered, with their answers.
-        refusal: Why none of this model's can be reused, in words, or None.
+        refusal: Why none can be reused at present, in words, or None.
     """
 
     def __init__(self, model: SphinxXForConditionalGeneration, most_bytes: int = CACHE_BYTES) -> None:
         self._model, self._numbers = model, itertools.count()
         self.kept: Bounded[Kept] = Bounded(most_bytes, Kept.bytes, MOST)
         self.refusal = self._refusal()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Compute every prompt anew inside: what an answer is does not depend on what was asked before it."""
+        before, self.refusal = self.refusal, "the cache is paused"
+        try:
+            yield
+        finally:
+            self.refusal = before
 
     def _refusal(self) -> str | None:
         if not self.kept.most_bytes:

@@ -7,6 +7,7 @@ has to be searched for afterwards. Text from users never becomes a control token
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -116,6 +117,7 @@ def chat_template(template: Template) -> str:
     )
 
 
+_ENCODING = threading.Lock()
 ANCHORS = ("\n", "\t", "|", "0")
 
 
@@ -185,7 +187,7 @@ class PromptBuilder:
         self._check(messages, layouts)
         out = Encoded()
         if self.template.bos and self.tokenizer.bos_token is not None:
-            out.add(self.tokenizer.encode(str(self.tokenizer.bos_token), add_special_tokens=False))
+            out.add(self._ids(str(self.tokenizer.bos_token), first=True, split=False))
         images = [view_ids(layout, self.image_tokens, self.tokens_per_view) for layout in layouts]
         if self.template.images_first:
             out.add([number for ids in images for number in ids])
@@ -252,19 +254,25 @@ class PromptBuilder:
         if not text:
             return []
         options: dict[str, Any] = {"add_special_tokens": False, "split_special_tokens": split}
-        ids = self.tokenizer.encode(text, **options)
+        ids = self._encoded(text, options)
         if first or not self._adds_blank or ids[0] in self.tokenizer.all_special_ids:
             return ids
         for anchor in ANCHORS:
-            ahead = self.tokenizer.encode(anchor, add_special_tokens=False)
-            ids = self.tokenizer.encode(anchor + text, **options)
+            ahead = self._encoded(anchor, {"add_special_tokens": False})
+            ids = self._encoded(anchor + text, options)
             if ids[: len(ahead)] == ahead:
                 return ids[len(ahead) :]
         raise PromptError(f"the tokenizer joins {text[:20]!r} with whatever stands before it")
 
+    def _encoded(self, text: str, options: dict[str, Any]) -> list[int]:
+        # a fast tokenizer keeps `split_special_tokens` from call to call: the threads of a server would change it
+        # between one another's setting and encoding
+        with _ENCODING:
+            return self.tokenizer.encode(text, **options)
+
     @cached_property
     def _adds_blank(self) -> bool:
-        ids = self.tokenizer.encode("a", add_special_tokens=False)
+        ids = self._encoded("a", {"add_special_tokens": False})
         return str(self.tokenizer.convert_ids_to_tokens(ids[:1])[0]).startswith("\u2581")
 
     def _runs(self, message: Message, layouts: Sequence[Layout]) -> list[str | None]:
