@@ -159,7 +159,7 @@ def _answered(how: Asking, task: Task, batch: Iterable[Asked]) -> Iterator[Answe
     probabilities: list[float] | None = [] if settings["max_new_tokens"] <= LONG else None
     begin = time.perf_counter()
     try:
-        # a batch of one would go on from the keys of an earlier prompt: other roundings, and fewer tokens to watch
+        # a batch of one would go on from the keys of an earlier prompt, which rounds otherwise
         with how.around(asked), how.sphinx.prefixes.paused():
             texts = how.sphinx.answers(prompts, how.batch_size, probabilities=probabilities, **settings)
     except ImageError as error:

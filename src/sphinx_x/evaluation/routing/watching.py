@@ -101,7 +101,7 @@ class Watcher:
     """Counts the experts of the batches that are answered within `batch`; made by `watched`."""
 
     def __init__(self, sphinx: SphinxX, routers: Routers) -> None:
-        self.routers = routers
+        self.routers, self._prefixes = routers, sphinx.prefixes
         self._passes: list[_Pass] | None = None
         tokens = sphinx.model.config.image_tokens()
         self._special = {tokens.slot: 0, tokens.skip: 1, tokens.start: 2, tokens.end: 3}
@@ -118,7 +118,8 @@ class Watcher:
         found: list[Usage] = []
         self._passes = []
         try:
-            yield found
+            with self._prefixes.paused():  # tokens that are remembered pass no router
+                yield found
             found += self._usages(prompts)
         finally:
             self._passes = None
