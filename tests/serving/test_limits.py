@@ -309,7 +309,12 @@ def malformed(number):
         return json.dumps(found).encode()
     if kind == 6:
         cut = rng.randrange(len(valid) - 2)
-        return valid[:cut] + bytes([rng.choice(b'{}[]",:\\\x00')]) * rng.choice((3, 500)) + valid[cut + 1 :]
+        broken = valid[:cut] + bytes([rng.choice(b'{}[]",:\\\x00')]) * rng.choice((3, 500)) + valid[cut + 1 :]
+        try:
+            json.loads(broken)
+        except ValueError:
+            return broken
+        return malformed(number + 8)  # a text in it is another now, and it is a request like others
     return json.dumps({name: value for name, value in json.loads(valid).items() if name != "messages"}).encode()
 
 
