@@ -11,7 +11,9 @@ import torch
 
 from golden_reference import IMAGES, SUBSET, Variant, cpu_half_bicubic, greedy, inputs_of, logits_of, tokens_of
 from sphinx_x.checkpoints.accessory import export_accessory, import_accessory
+from sphinx_x.conversation import Message, Text
 from sphinx_x.inference import SphinxX
+from sphinx_x.inference.asking import question_message
 from sphinx_x.model.processing import render_views
 
 TEXT = ["text_llama", "text_llama_scaled", "text_internlm", "text_mixtral", "text_mixtral_sparse"]
@@ -213,9 +215,8 @@ def test_conversation_and_batch(loaded, golden, monkeypatch, name):
     monkeypatch.setattr("sphinx_x.model.resampling.half_bicubic", cpu_half_bicubic)
     told = facts["generate_response"]
     (first, answer), (second, _) = told["qas"]
-    session = sphinx.session()
-    session._keep(*_turn(first, variant.image(told["image"])), answer, None)
-    prompt = sphinx.prompt([*session.messages, *_turn(second)[0]], session.images)
+    turns = [question_message(first, 1), Message("assistant", (Text(answer),)), question_message(second, 0)]
+    prompt = sphinx.prompt(turns, [variant.image(told["image"])])
     assert sphinx._generate([prompt], max_new_tokens=told["max_gen_len"], eos_token_id=None)[0] == told["token_ids"]
     batch = facts["generate_batch"]
     questions = [facts["prompts"][image].split("### Human: ")[1].split("\n")[0] for image in batch["images"]]
@@ -226,13 +227,6 @@ def test_conversation_and_batch(loaded, golden, monkeypatch, name):
     # the reference lets shorter prompts of a batch run on
     made = sphinx._generate(prompts, max_new_tokens=8, eos_token_id=None)
     assert made == [ids[:8] for ids in batch["token_ids"]]
-
-
-def _turn(question: str, image: PIL.Image.Image | None = None):
-    from sphinx_x.inference.asking import question_message
-
-    opened = [] if image is None else [image]
-    return [question_message(question, len(opened))], opened
 
 
 @pytest.mark.slow
