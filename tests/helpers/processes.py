@@ -7,11 +7,12 @@ itself is started.
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
@@ -37,6 +38,7 @@ class Begun:
     def __init__(self, work: Callable, arguments: Sequence[Any], env: Mapping[str, str]) -> None:
         ready_server()
         self._said = Path(tempfile.mkdtemp(prefix="said-"))
+        weakref.finalize(self, shutil.rmtree, self._said, ignore_errors=True)
         child = multiprocessing.get_context("forkserver").Process(
             target=_run, args=(str(self._said), dict(env), work, *arguments)
         )
@@ -99,10 +101,3 @@ def _run(said: str, env: dict[str, str], work: Callable, *arguments: Any) -> Non
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whatever these tests run under
         signal.signal(stop, signal.default_int_handler if stop == signal.SIGINT else signal.SIG_DFL)
     work(*arguments)
-
-
-def until(done: Callable[[], bool], process: Begun | subprocess.Popen, seconds: float = 300) -> None:
-    """Waits until something is so, or the process has ended, or time is over."""
-    end = time.monotonic() + seconds
-    while not done() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)

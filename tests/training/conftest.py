@@ -1,5 +1,7 @@
 """A short run on drawn lines."""
 
+from contextlib import nullcontext
+
 import pytest
 
 import sphinx_x.training.engine as engine
@@ -12,10 +14,8 @@ from sphinx_x.recipe import Recipe
 def _quick_runs(request):
     """Runs draw no curves and do not count operations, which takes longer than their training, but where a test is
     slow or about that: `whole_runs`."""
-    if not request.node.get_closest_marker("slow") and "whole_runs" not in request.fixturenames:
-        with quick_runs():
-            yield
-    else:
+    whole = request.node.get_closest_marker("slow") or "whole_runs" in request.fixturenames
+    with nullcontext() if whole else quick_runs():
         yield
 
 
