@@ -81,6 +81,7 @@ class PageRoutes:
         limits = {"images": self._settings.images, "image_bytes": self._settings.image_bytes}
         limits["answer_tokens"] = self._settings.answer_tokens
         told = {"name": self._settings.name, "abilities": ability.to_dict(), "limits": limits}
+        told["masks"] = self._settings.sam is not None
         return JSONResponse({**told, "alone": ability.refusal([], 1, self._grid.canvas)})
 
     async def view(self, request: Request) -> Response:
