@@ -39,7 +39,7 @@ class Found:
         pixels: The same in pixels of each image of the conversation, in order. An answer does not say which of several
             images it means, so it is given for all. What lies in the padding is at the nearest edge of the image, and a
             box that lies there as a whole has no area.
-        spans: Where the answer says so, one part or more: the numbers between the brackets, and each citation of a mark.
+        spans: Where the answer says so: the numbers between the brackets, and each citation of a mark.
     """
 
     label: str

@@ -14,12 +14,14 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sphinx_x import __version__
 from sphinx_x.errors import SphinxXError
 from sphinx_x.inference import SphinxX
 from sphinx_x.serving import answers
-from sphinx_x.serving.bodies import read_body
+from sphinx_x.serving.bodies import check_query, read_body
 from sphinx_x.serving.engine import ClosedError, Engine
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
@@ -172,30 +174,44 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(service.engine.close)
 
-    app = FastAPI(title="SPHINX-X", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.openapi_url = None
+    app = FastAPI(
+        title="SPHINX-X", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
     app.state.service = service
-    for path, method, route in (
-        ("/v1/chat/completions", "POST", service.chat),
-        ("/v1/models", "GET", service.models),
-        ("/v1/models/{name:path}", "GET", service.model),
-        ("/v1/masks", "POST", service.masks.answer),
-        ("/health", "GET", service.health),
-        ("/metrics", "GET", service.measured),
+    for path, method, route, keys in (
+        ("/v1/chat/completions", "POST", service.chat, ()),
+        ("/v1/models", "GET", service.models, ()),
+        ("/v1/models/{name:path}", "GET", service.model, ()),
+        ("/v1/masks", "POST", service.masks.answer, ()),
+        ("/health", "GET", service.health, ()),
+        ("/metrics", "GET", service.measured, ()),
         *service.page.routes(),
     ):
-        app.add_route(path, _counted(route, path, service.metrics), [method])
-    app.mount("/", PageFiles(directory=FILES, html=True))
+        app.add_route(path, _counted(route, path, keys, service.metrics), [method])
+        app.router.routes.append(Route(path, _OtherMethods(method)))
+    app.mount("/", PageFiles(directory=FILES))
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, settings=settings)
     return app
 
 
-def _counted(route: Any, path: str, metrics: Metrics) -> Any:
+class _OtherMethods:
+    """Refuses every method but the one of a route, which comes before; the files of the page would be next."""
+
+    def __init__(self, method: str) -> None:
+        self._allowed = "GET, HEAD" if method == "GET" else method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        what = f"{scope['method'][:20]} is not answered here, only {self._allowed}"
+        await respond(RefusedError(what, 405, headers={"Allow": self._allowed}))(scope, receive, send)
+
+
+def _counted(route: Any, path: str, keys: tuple[str, ...], metrics: Metrics) -> Any:
     """Return a route that turns a user's errors into responses, and counts its requests."""
 
     async def counted(request: Request) -> Response:
         try:
+            check_query(request, keys)
             response = await route(request)
         except RefusedError as error:
             response = respond(error)
@@ -210,6 +226,9 @@ def _counted(route: Any, path: str, metrics: Metrics) -> Any:
     return counted
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return respond(RefusedError(str(error.detail), error.status_code, headers=dict(error.headers or {})))
+    told, code = str(error.detail), None
+    if error.status_code == 404:
+        told, code = f"nothing is at {request.method[:20]} {request.url.path[:200]}", "unknown_url"
+    return respond(RefusedError(told, error.status_code, None, code, dict(error.headers or {})))

@@ -213,7 +213,7 @@ def _conversation(messages: list[ChatMessage], settings: Settings) -> tuple[list
                 continue
             text = part if isinstance(part, str) else part.text
             characters += len(text)
-            parts.append(Text(_encodable(text, where)))
+            parts.append(Text(text))
         said.append(Message(role, tuple(parts)))
     if characters > settings.characters:
         raise RefusedError(f"messages: {characters} characters are more than the limit of {settings.characters}")
@@ -222,14 +222,6 @@ def _conversation(messages: list[ChatMessage], settings: Settings) -> tuple[list
     if said[-1].role != "user":
         raise RefusedError("messages: the last one has to be the user's", param="messages")
     return said, images
-
-
-def _encodable(text: str, where: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise RefusedError(f"{where}.content: half of a surrogate pair is no character", param=where) from error
-    return text
 
 
 def _sampling(request: ChatRequest, settings: Settings) -> Sampling:
@@ -243,8 +235,6 @@ def _sampling(request: ChatRequest, settings: Settings) -> Sampling:
     # greedy unless asked otherwise, as everywhere in this package
     drawn = 1.0 if request.top_p is not None and request.top_p < 1 else 0.0
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    for text in stop:
-        _encodable(text, "stop")
     return Sampling(
         max_tokens=most,
         temperature=drawn if request.temperature is None else request.temperature,
