@@ -23,6 +23,7 @@ from starlette.types import Scope
 from sphinx_x.errors import ImageError
 from sphinx_x.images import count_pages, open_image
 from sphinx_x.inference import Prompt, SphinxX
+from sphinx_x.inference.showing import LIMBS
 from sphinx_x.model.views import plan_views
 from sphinx_x.serving.answers import transform
 from sphinx_x.serving.bodies import read_body
@@ -87,7 +88,7 @@ class PageRoutes:
         limits = {"images": self._settings.images, "image_bytes": self._settings.image_bytes}
         limits["answer_tokens"] = self._settings.answer_tokens
         told = {"name": self._settings.name, "abilities": ability.to_dict(), "limits": limits}
-        told["masks"] = self._settings.sam is not None
+        told |= {"masks": self._settings.sam is not None, "limbs": LIMBS}
         return JSONResponse({**told, "alone": ability.refusal([], 1, self._grid.canvas)})
 
     async def view(self, request: Request) -> Response:

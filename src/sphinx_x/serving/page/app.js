@@ -6,7 +6,8 @@ import { byId, copyText, html, sentence, toast } from "./dom.js";
 import { markTurn, showAnswer, showLog, turnJson } from "./log.js";
 import { cutOut, listen, removePicture } from "./pictures.js";
 import { markColor, written } from "./places.js";
-import { listenRegions } from "./regions.js";
+import { fetchMasks } from "./masks.js";
+import { listenRegions, regionsOn } from "./regions.js";
 import { drawOverlay, lastBox, listenStage, setTool, showPicture } from "./stage.js";
 import { beginConversation, goTo, pendingMarks, pendingPictures, singleTurns, state } from "./state.js";
 import { TASKS, fillTasks, taskText } from "./tasks.js";
@@ -30,6 +31,10 @@ function showPictures() {
   showPicture(select, (picture) => { removePicture(picture); showAll(); });
   showViews();
   showPending();
+  const { picture, turn } = state;
+  if (!picture || !turn || turn.status === "asking") return;
+  const boxes = regionsOn(turn, picture).places.flatMap(({ pixels }) => pixels.filter((place) => place.length === 4));
+  fetchMasks(picture, boxes, drawOverlay);
 }
 
 function showAll() {
@@ -145,6 +150,16 @@ function setTheme(dark) {
   byId("theme").setAttribute("aria-pressed", String(dark));
 }
 
+function listenMasks() {
+  const button = byId("masks");
+  button.hidden = !state.model.masks;
+  button.addEventListener("click", () => {
+    state.masks = !state.masks;
+    button.setAttribute("aria-pressed", String(state.masks));
+    showPictures();
+  });
+}
+
 function listenHeader() {
   byId("new").addEventListener("click", () => { beginConversation(); showAll(); byId("question").focus(); });
   byId("history").addEventListener("click", showHistory);
@@ -179,6 +194,7 @@ async function start() {
     byId("notice").hidden = false;
     return;
   }
+  listenMasks();
   showAll();
   document.documentElement.dataset.ready = "yes";
 }

@@ -2,7 +2,6 @@
 
 import { byId, copyText, html, sentence } from "./dom.js";
 import { placesOf, toldPlace } from "./regions.js";
-import { toPixels } from "./places.js";
 import { singleTurns, state } from "./state.js";
 
 const STAGES = [["queue", "waiting"], ["encode", "encoding"], ["prefill", "prefill"], ["decode", "decoding"]];
@@ -10,20 +9,24 @@ const seconds = (value) => (value >= 1 ? `${value.toFixed(2)} s` : `${Math.round
 
 /** The text of an answer, in which every place is a button of its region's colour. */
 function answerText(turn) {
+  const letters = [...turn.answer];
+  const text = (from, to) => letters.slice(from, to).join("");
+  const shown = turn.seen.includes(state.picture) ? turn.seen.indexOf(state.picture) : turn.seen.length - 1;
+  const said = placesOf(turn).flatMap((place) => place.spans.map((span) => [span, place]));
+  said.sort(([[one]], [[other]]) => one - other);
   const nodes = [];
   let end = 0;
-  for (const place of placesOf(turn)) {
-    if (place.start < end) continue;
-    const whole = turn.answer[place.start - 1] === "[" && turn.answer[place.end] === "]"; // the only one in its brackets
-    const [from, to] = whole ? [place.start - 1, place.end + 1] : [place.start, place.end];
-    nodes.push(turn.answer.slice(end, from));
-    const picture = turn.seen.includes(state.picture) ? state.picture : turn.seen.at(-1);
-    place.pixels = picture ? place.squares.map((square) => toPixels(square, picture.seen)) : [];
-    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: toldPlace(place) };
-    nodes.push(html("button", attributes, turn.answer.slice(from, to)));
+  for (const [[first, last], place] of said) {
+    if (first < end) continue;
+    const whole = letters[first - 1] === "[" && letters[last] === "]"; // the only one in its brackets
+    const [from, to] = whole ? [first - 1, last + 1] : [first, last];
+    nodes.push(text(end, from));
+    const told = toldPlace({ ...place, pixels: place.images[shown] });
+    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: told };
+    nodes.push(html("button", attributes, text(from, to)));
     end = to;
   }
-  nodes.push(turn.answer.slice(end));
+  nodes.push(text(end));
   return nodes;
 }
 
@@ -61,9 +64,7 @@ function numbers(turn) {
 
 /** A turn as JSON: what was asked, and what it was answered, with places in pixels of each picture. */
 export function turnJson(turn) {
-  const places = placesOf(turn).map(({ kind, label, squares }) => ({
-    kind, label, relative: squares, pixels: turn.seen.map(({ seen }) => squares.map((square) => toPixels(square, seen))),
-  }));
+  const places = placesOf(turn).map(({ kind, label, squares, images }) => ({ kind, label, relative: squares, pixels: images }));
   const marks = turn.marks.map(({ name, pixels, picture }) => ({ name, picture: turn.seen.indexOf(picture), pixels }));
   return {
     model: state.model.name, question: turn.text, answer: turn.answer, status: turn.status, error: turn.error || undefined,

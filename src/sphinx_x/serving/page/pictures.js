@@ -20,7 +20,7 @@ async function openPicture(blob, name, origin) {
   const [width, height] = [image.naturalWidth, image.naturalHeight];
   if (!width || !height) throw new Error(`${name}: a picture without a size of its own in pixels.`);
   const seen = await seenAs(width, height);
-  return { id: nextId(), name, blob, url, image, width, height, seen, origin, sent: false };
+  return { id: nextId(), name, blob, url, image, width, height, seen, origin, sent: false, masks: new Map() };
 }
 
 async function addBlob(blob, name, onAdded, origin = null) {

@@ -1,9 +1,9 @@
 // What this page remembers: the model, and the conversations of this visit. Nothing is stored anywhere.
 
-export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null };
+export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null, masks: false };
 
 /** @typedef {{id: number, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
- *             height: number, seen: object, sent: boolean,
+ *             height: number, seen: object, sent: boolean, masks: Map<string, string>,
  *             origin: {picture: Picture, left: number, top: number}|null}} Picture of which it was cut out */
 /** @typedef {{name: string, picture: Picture, pixels: number[], square: number[], told: boolean}} Mark */
 /** @typedef {{question: string, text: string, shown: Picture[], seen: Picture[], marks: Mark[], answer: string,
@@ -49,11 +49,4 @@ export function pendingMarks() {
 /** Turns that the next question follows on, as the model sees them. */
 export function earlierTurns() {
   return singleTurns() ? [] : state.current.turns.filter((turn) => !turn.left);
-}
-
-/** Marks that a turn's answer may cite: those told until then. */
-export function marksUntil(turn) {
-  const { turns } = state.current;
-  const before = singleTurns() ? [turn] : turns.slice(0, turns.indexOf(turn) + 1).filter((one) => !one.left || one === turn);
-  return new Map(before.flatMap(({ marks }) => marks).map((mark) => [mark.name, [mark.square]]));
 }
