@@ -39,6 +39,7 @@ def script(served):
 def page(served, browser, script):
     """The page, fresh; afterwards nothing may have gone wrong in it, and nothing have been asked of anybody else."""
     browser.resize(1360, 860)
+    browser.forget(served.url)
     browser.problems.clear()
     browser.go(f"{served.url}/", READY)
     yield browser

@@ -306,6 +306,7 @@ def test_hostile_names_and_answers_are_text(page, script, tmp_path):
     assert page.run("document.querySelector('.question .text').textContent") == "<b>bold?</b>"
     assert name in page.run("document.querySelector('#caption').textContent")
     page.click("#history")
+    page.wait("document.querySelector('#history-dialog').open")
     assert page.run("document.querySelector('#history-list strong').textContent") == "<b>bold?</b>"
     page.click("#history-close")
     assert page.run("document.querySelectorAll('.log script, .log b, .log a, .log p svg, [onerror]').length") == 0
@@ -319,7 +320,9 @@ def test_history_new_copy_and_theme(page, script, picture):
     page.click("#new")
     assert page.run("document.querySelectorAll('.turn, .thumb').length") == 0
     page.click("#history")
+    page.wait("document.querySelector('#history-dialog').open")
     page.click("#history-list li:nth-child(2) button")
+    page.wait("!document.querySelector('#history-dialog').open")
     assert page.run("document.querySelector('.question .text').textContent") == "First?"
     page.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     page.click("#copy-all")
@@ -329,6 +332,28 @@ def test_history_new_copy_and_theme(page, script, picture):
     light = page.run("getComputedStyle(document.body).backgroundColor")
     page.click("#theme")
     assert page.run("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_tables_are_shown_as_tables(page, script, picture):
+    markdown = "Here:\n| Year | Cows |\n|:--|--:|\n| 2021 | 12 |\n| 2022 | <b> [0.1, 0.1, 0.2, 0.2] |\nDone."
+    chart = " | 2020 | 2021\nCows | 1 |\nGoats | 3 | 4"
+    upload(page, picture)
+    cells = (
+        "[...document.querySelectorAll('.turn:last-child tr')].map(e => [...e.children].map(c => c.textContent.trim()))"
+    )
+    script.answer = [markdown]
+    ask(page, "Table?")
+    assert page.run(cells) == [["Year", "Cows"], ["2021", "12"], ["2022", "<b> [0.1, 0.1, 0.2, 0.2]"]]
+    assert page.run("document.querySelectorAll('td .place').length") == 1
+    before, *_, behind = answer(page).splitlines()
+    assert (before, behind) == ("Here:", "Done.")
+    script.answer = [chart]
+    ask(page, "Convert this chart to a table.")
+    assert page.run(cells) == [["", "2020", "2021"], ["Cows", "1", ""], ["Goats", "3", "4"]]
+    script.answer = ["a | b and no more\n|x|\n\n"]
+    ask(page, "No table?")
+    assert page.run("document.querySelectorAll('.turn:last-child table').length") == 0
+    assert page.run("document.querySelector('.turn:last-child .answer .text').textContent") == script.answer[0]
 
 
 def test_masks_are_not_offered_without_a_model_for_them(page):

@@ -54,7 +54,7 @@ export async function ask(question, options, onChange) {
   const began = performance.now();
   conversation.turns.push(turn);
   state.turn = turn;
-  state.busy = { controller, turn };
+  state.busy = { controller, turn, conversation };
   let drawn = 0;
   onChange(turn);
   try {

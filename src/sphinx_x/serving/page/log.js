@@ -3,31 +3,53 @@
 import { byId, copyText, html, sentence } from "./dom.js";
 import { placesOf, toldPlace } from "./regions.js";
 import { singleTurns, state } from "./state.js";
+import { findTables } from "./tables.js";
 
 const STAGES = [["queue", "waiting"], ["encode", "encoding"], ["prefill", "prefill"], ["decode", "decoding"]];
 const seconds = (value) => (value >= 1 ? `${value.toFixed(2)} s` : `${Math.round(1000 * value)} ms`);
 
-/** The text of an answer, in which every place is a button of its region's colour. */
+/** A part of an answer, in which every place is a button of its region's colour. */
+function pieces(letters, said, from, to) {
+  const text = (first, last) => letters.slice(first, last).join("");
+  const nodes = [];
+  let end = from;
+  for (const { first, last, attributes } of said) {
+    if (first < end || last > to) continue;
+    const whole = first > end && last < to && letters[first - 1] === "[" && letters[last] === "]"; // alone in its brackets
+    const [begin, behind] = whole ? [first - 1, last + 1] : [first, last];
+    nodes.push(text(end, begin), html("button", attributes, text(begin, behind)));
+    end = behind;
+  }
+  return [...nodes, text(end, to)];
+}
+
+function table(letters, said, rows) {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const lines = rows.map((row, number) => {
+    const cells = Array.from({ length: columns }, (_, k) => html(number ? "td" : "th", number ? {} : { scope: "col" },
+      ...(row[k] ? pieces(letters, said, ...row[k]) : [])));
+    return html("tr", {}, ...cells);
+  });
+  return html("div", { class: "table", tabindex: 0, role: "region", "aria-label": "Table" },
+    html("table", {}, html("thead", {}, lines[0]), html("tbody", {}, ...lines.slice(1))));
+}
+
+/** The text of an answer, its tables as tables. */
 function answerText(turn) {
   const letters = [...turn.answer];
-  const text = (from, to) => letters.slice(from, to).join("");
   const shown = turn.seen.includes(state.picture) ? turn.seen.indexOf(state.picture) : turn.seen.length - 1;
-  const said = placesOf(turn).flatMap((place) => place.spans.map((span) => [span, place]));
-  said.sort(([[one]], [[other]]) => one - other);
+  const said = placesOf(turn).flatMap((place) => {
+    const title = toldPlace({ ...place, pixels: place.images[shown] });
+    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title };
+    return place.spans.map(([first, last]) => ({ first, last, attributes }));
+  }).sort((one, other) => one.first - other.first);
   const nodes = [];
   let end = 0;
-  for (const [[first, last], place] of said) {
-    if (first < end) continue;
-    const whole = letters[first - 1] === "[" && letters[last] === "]"; // the only one in its brackets
-    const [from, to] = whole ? [first - 1, last + 1] : [first, last];
-    nodes.push(text(end, from));
-    const told = toldPlace({ ...place, pixels: place.images[shown] });
-    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: told };
-    nodes.push(html("button", attributes, text(from, to)));
+  for (const { from, to, rows } of findTables(letters)) {
+    nodes.push(...pieces(letters, said, end, from), table(letters, said, rows));
     end = to;
   }
-  nodes.push(text(end));
-  return nodes;
+  return [...nodes, ...pieces(letters, said, end, letters.length)];
 }
 
 function stages(turn) {

@@ -3,11 +3,12 @@
 import { pdfPage, pdfPreviews, seenAs } from "./api.js";
 import { byId, html, toast } from "./dom.js";
 import { nextId, state } from "./state.js";
+import { contentOf } from "./store.js";
 
 const isPdf = async (file) => (await file.slice(0, 1024).text()).includes("%PDF-");
 
 /** Opens a picture as this browser shows it; its size is that of the upright picture, as on the server. */
-async function openPicture(blob, name, origin) {
+async function opened(blob, name) {
   const url = URL.createObjectURL(blob);
   const image = new Image();
   image.src = url;
@@ -19,14 +20,21 @@ async function openPicture(blob, name, origin) {
   }
   const [width, height] = [image.naturalWidth, image.naturalHeight];
   if (!width || !height) throw new Error(`${name}: a picture without a size of its own in pixels.`);
-  const seen = await seenAs(width, height);
-  return { id: nextId(), name, blob, url, image, width, height, seen, origin, sent: false, masks: new Map() };
+  return { url, image, width, height, seen: await seenAs(width, height) };
+}
+
+/** Opens the pictures of a conversation that was kept. */
+export async function wake({ pictures }) {
+  for (const picture of pictures.filter(({ url }) => !url)) {
+    picture.blob = await contentOf(picture);
+    Object.assign(picture, await opened(picture.blob, picture.name));
+  }
 }
 
 async function addBlob(blob, name, onAdded, origin = null) {
   checkBytes(blob, name);
   const conversation = state.current;
-  const picture = await openPicture(blob, name, origin);
+  const picture = { id: nextId(), name, blob, origin, sent: false, masks: new Map(), ...(await opened(blob, name)) };
   conversation.pictures.push(picture);
   if (conversation === state.current) state.picture = picture;
   onAdded();

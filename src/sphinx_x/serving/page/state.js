@@ -1,8 +1,8 @@
-// What this page remembers: the model, and the conversations of this visit. Nothing is stored anywhere.
+// What this page remembers: the model, and the conversations of this visit.
 
 export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null, masks: false };
 
-/** @typedef {{id: number, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
+/** @typedef {{id: string, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
  *             height: number, seen: object, sent: boolean, masks: Map<string, string>,
  *             origin: {picture: Picture, left: number, top: number}|null}} Picture of which it was cut out */
 /** @typedef {{name: string, picture: Picture, pixels: number[], square: number[], told: boolean}} Mark */
@@ -10,8 +10,8 @@ export const state = { model: null, conversations: [], current: null, picture: n
  *             status: string, error: string, usage: object|null, extension: object|null, seconds: number,
  *             first: number|null, left: boolean}} Turn */
 
-let lastId = 0;
-export const nextId = () => (lastId += 1);
+/** A name that no other page gives: conversations are kept from one visit to the next. */
+export const nextId = () => [...crypto.getRandomValues(new Uint32Array(3))].map((number) => number.toString(36)).join("");
 
 /** Begins a conversation, and makes it the current one; one without anything in it is used again. */
 export function beginConversation() {
