@@ -145,6 +145,8 @@ class Service:
         try:
             reason = _reason(event, self._settings)
         except RefusedError as error:
+            if event.piece or event.tokens:  # what came at the same time as the end
+                yield answers.event(answer.chunk(event.piece, event.tokens, None))
             yield answers.event(error.body())
             return
         yield answers.event(answer.chunk(event.piece, event.tokens, reason))

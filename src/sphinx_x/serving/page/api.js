@@ -74,6 +74,10 @@ export async function masksOf(model, url, boxes) {
   return (await request("/v1/masks", { method: "POST", headers: JSON_TYPE, body })).json();
 }
 
+/** A picture of any kind that the server takes, upright and as a PNG. */
+export const asPng = async (file) =>
+  (await request("/page/picture", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file })).blob();
+
 /** One page of a PDF as a picture. */
 export const pdfPage = async (file, page) => (await request(`/page/pdf?page=${page}`, { ...PDF, body: file })).blob();
 
