@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
@@ -23,6 +24,7 @@ from sphinx_x.inference import SphinxX
 from sphinx_x.serving import answers
 from sphinx_x.serving.bodies import check_query, read_body
 from sphinx_x.serving.engine import ClosedError, Engine
+from sphinx_x.serving.formats import FormatError, Formats
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
@@ -55,6 +57,7 @@ class Service:
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
         self.page = PageRoutes(sphinx, settings)
+        self._formats = Formats(sphinx)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
 
@@ -125,7 +128,14 @@ class Service:
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
             self._preparing = anyio.CapacityLimiter(PREPARING)
-        return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
+        return await anyio.to_thread.run_sync(self._prepared, body, limiter=self._preparing)
+
+    def _prepared(self, body: bytes) -> Prepared:
+        prepared = prepare(self._sphinx, body, self._settings)
+        if prepared.asked.schema is None:
+            return prepared
+        form = self._formats.form(prepared.asked.schema)
+        return replace(prepared, sampling=replace(prepared.sampling, form=form))
 
     async def _collect(self, box: Mailbox) -> tuple[list[Chosen], str]:
         """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
@@ -158,6 +168,8 @@ def _reason(event: Event, settings: Settings) -> str:
         raise RefusedError(f"the answer took longer than {settings.seconds:g} seconds", 504, code="timeout")
     if event.reason == "cancelled" or isinstance(event.error, ClosedError):
         raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"})
+    if isinstance(event.error, FormatError):
+        raise RefusedError(str(event.error), 400, "response_format", "invalid_schema")
     raise RefusedError("the model failed on this request", 500)
 
 
