@@ -2,7 +2,7 @@
 
 - `server`: starts it all; `settings` holds every setting with its default
 - `api`, `requests`, `answers`: the routes, what they take and what they return (OpenAI's chat completions)
-- `guards`, `limits`, `bodies`: what stands before the routes: token, host, sizes, numbers of requests
+- `connections`, `guards`, `limits`, `bodies`: what stands before the routes: time, token, host, sizes, places
 - `media`, `fetching`: where images may come from, and how they are fetched
 - `preparing`, `inputs`: from a request to a prompt, and from its views to features
 - `formats`: answers in JSON of a schema
