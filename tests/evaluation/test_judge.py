@@ -363,7 +363,7 @@ def test_the_key_is_written_nowhere(mmvet, tmp_path, capsys, monkeypatch):
         endpoint.script = lambda asked: f"I got {asked.key}"
         code, *more = score_with(mmvet, tmp_path, capsys, *options)
     assert (
-        code == 0
+        (code, "judged none of 3 answers: unreadable judgement" in more[1]) == (2, True)
         and KEY not in "".join([*told, *more])
         and "I got Bearer ***" in records(tmp_path / "answers.judgements", "mmvet")[0]["reply"]
     )

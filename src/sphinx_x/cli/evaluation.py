@@ -224,6 +224,8 @@ def _run_tasks(
         write_page(run, out, () if analysis is None else [as_section(analysis, out)])
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+        if how.judge is not None:
+            how.judge.check_answered()  # last: what was answered and scored is kept and told
 
 
 def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
@@ -322,3 +324,5 @@ def score(
     finally:
         tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))
+    if asked is not None:
+        asked.check_answered()
