@@ -422,7 +422,7 @@ def test_a_benchmark_that_is_scored_by_rule_wants_no_judge(tmp_path, capsys):
     write_release("pope", tmp_path)
     (tmp_path / "a.jsonl").write_text("")
     options = ["--judge", "http://127.0.0.1:1/v1", "--judge-model", "x"]
-    code, _, error = run("score", "pope", str(tmp_path), str(tmp_path / "a.jsonl"), *options, capsys=capsys)
+    code, _, error = run("score", "pope_popular", str(tmp_path), str(tmp_path / "a.jsonl"), *options, capsys=capsys)
     assert code == 2 and "wants no judge" in error
 
 

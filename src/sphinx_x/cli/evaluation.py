@@ -309,10 +309,10 @@ def score(
 ) -> None:
     """Scores saved answers of any model, without loading one."""
     with early.imports():
-        from sphinx_x.evaluation.scores import as_text, read_answers, read_items, score_answers
-        from sphinx_x.evaluation.task import Reading, find_task
+        from sphinx_x.evaluation.scores import as_text, find_split, read_answers, read_items, score_answers
+        from sphinx_x.evaluation.task import Reading
 
-    chosen = find_task(task)[0]
+    chosen = find_split(task, annotation)
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
