@@ -172,16 +172,39 @@ def test_usage_and_the_extension_tell_what_was_seen(client, talker):
     assert all(seconds >= 0 for seconds in got.sphinx_x["seconds"].values())
 
 
-def test_boxes_are_in_pixels_of_each_image(talker):
-    from sphinx_x.serving.answers import found_boxes
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_extension_points_where_the_package_points(talker, stream, monkeypatch):
+    """Boxes, points, key points and marks, in pixels of each image, worked by hand; the square of the first has 256."""
+    from sphinx_x.serving.text import TextStream
 
-    layouts = talker.prompt_for(
-        "<image><image>a", [PIL.Image.new("RGB", (256, 100)), PIL.Image.new("RGB", (64, 64))]
-    ).layouts
-    (box,) = found_boxes("It is at [0.25, 0.10, 0.50, 0.90].", layouts)
-    assert box["relative"] == [0.25, 0.1, 0.5, 0.9]
-    # the first is scaled to 256 pixels a side; the second is not enlarged: its square has 128
-    assert box["pixels"] == [[64, pytest.approx(25.6), 128, 100], [32, pytest.approx(12.8), 64, 64]]
+    words = "a dog [0.25, 0.10, 0.50, 0.90], nose[0.5, 0.2], at [0.9, 0.25] and <Mark 1> left of <Mark 2>"
+    monkeypatch.setattr(TextStream, "text", words)
+    question = "The marks are: <Mark 1> [0.125, 0.25], <Mark 2> [0, 0.5, 0.5, 1]."
+    images = [PIL.Image.new("RGB", (256, 100)), PIL.Image.new("RGB", (64, 64))]
+    with Served(talker) as server:
+        got = ask(server.client(), (question, images), max_tokens=2, stream=stream)
+        said = list(got)[-1].sphinx_x if stream else got.sphinx_x
+    # the first is scaled to 256 pixels a side; the second is not enlarged: its square has 128. Clipped to the image.
+    assert said["boxes"] == [
+        {
+            "label": "a dog",
+            "square": [0.25, 0.1, 0.5, 0.9],
+            "pixels": [[64, pytest.approx(25.6), 128, 100], [32, pytest.approx(12.8), 64, 64]],
+        }
+    ]
+    assert said["key_points"] == [
+        {"label": "nose", "square": [0.5, 0.2], "pixels": [[128, pytest.approx(51.2)], [64, pytest.approx(25.6)]]}
+    ]
+    assert said["points"] == [{"label": "at", "square": [0.9, 0.25], "pixels": [[pytest.approx(230.4), 64], [64, 32]]}]
+    assert said["marks"] == [
+        {"label": "1", "square": [0.125, 0.25], "pixels": [[32, 64], [16, 32]]},
+        {"label": "2", "square": [0, 0.5, 0.5, 1], "pixels": [[0, 100, 128, 100], [0, 64, 64, 64]]},
+    ]
+    monkeypatch.setattr(talker._runner, "text", lambda *_: words)
+    answer = talker.answer(question, images, max_new_tokens=2).to_dict()
+    assert {name: said[name] for name in ("boxes", "points", "key_points", "marks")} == {
+        name: answer[name] for name in ("boxes", "points", "key_points", "marks")
+    }
 
 
 def test_models_health_and_metrics(served, client):

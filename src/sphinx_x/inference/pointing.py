@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sphinx_x.boxes import nearest
 from sphinx_x.conversation import Numbers
 from sphinx_x.model.views import Layout
 
@@ -20,7 +21,8 @@ _NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
 _MARK = re.compile(r"<Mark (\w+)>\s*$")
 _CITED = re.compile(r"<Mark (\w+)>|\bMark (\w+)(?=:)")
 _PHRASE = re.compile(r"<p>([^<]*)</p>\s*$")
-_WORDS = re.compile(r"[^\[\].,;:!?\n<>]*$")
+_ENDS = re.compile(r"[\[\].,;:!?\n<>]")
+"""What parts the words before a place from what stands before them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Found:
         label: The name of a mark or key point; otherwise the words before the place, which may be none.
         square: x and y, or x1, y1, x2 and y2, as the answer has them: relative to the padded square, from 0 to 1.
         pixels: The same in pixels of each image of the conversation, in order. An answer does not say which of several
-            images it means, so it is given for all. What lies in the padding lies outside of the image.
+            images it means, so it is given for all. What lies in the padding is at the nearest edge of the image, and a
+            box that lies there as a whole has no area.
     """
 
     label: str
@@ -68,7 +71,7 @@ def find_places(answer: str, layouts: Sequence[Layout], asked: str = "") -> Plac
         return Places()
 
     def found(label: str, place: Numbers) -> Found:
-        return Found(label, place, tuple(layout.from_square(place) for layout in layouts))
+        return Found(label, place, tuple(_within(layout, place) for layout in layouts))
 
     boxes, points, key_points = [], [], []
     where: dict[str, list[Numbers]] = {mark: places for mark, _, places in _written(asked) if mark}
@@ -100,9 +103,22 @@ def _written(text: str) -> Iterator[tuple[str, str | None, list[Numbers]]]:
         elif phrase := _PHRASE.search(before):
             yield "", f"{phrase[1].strip()} ", places
         else:
-            words = _WORDS.search(before)
-            label = words[0].lstrip().removeprefix("and ") if words else ""
+            label = _words(before).lstrip().removeprefix("and ")
             yield "", label if label.strip() else None, places
+
+
+def _words(before: str) -> str:
+    """Return the words that a text ends with."""
+    # from behind, as a search for words up to the end tries them from each of their characters: a question of 200,000
+    # characters without a full stop took minutes
+    ends = next((k for k in range(len(before), 0, -1) if _ENDS.match(before, k - 1)), 0)
+    return before[ends:]
+
+
+def _within(layout: Layout, place: Numbers) -> Numbers:
+    """Return a box or a point in pixels of an image, within the image."""
+    x_y, image = layout.from_square(place), (0.0, 0.0, float(layout.width), float(layout.height))
+    return tuple(n for k in range(0, len(x_y), 2) for n in nearest(image, x_y[k : k + 2]))
 
 
 def _places(inside: str) -> list[Numbers]:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sphinx_x.boxes import clip
-from sphinx_x.conversation import parse_boxes
 from sphinx_x.inference import SphinxX
+from sphinx_x.inference.pointing import find_places
 from sphinx_x.model.views import Layout
 from sphinx_x.serving.jobs import Job
 from sphinx_x.serving.preparing import Prepared
@@ -65,12 +64,12 @@ class Answer:
         }
 
     def extension(self) -> dict[str, Any]:
-        """Return how each image was seen, the boxes of the answer, its stages' seconds, and what makes it doubtful."""
-        layouts = self._prepared.prompt.layouts
+        """Return how images were seen, what the answer points at, its stages' seconds, and what makes it doubtful."""
+        prompt = self._prepared.prompt
         probability = self.job.probability
         return {
-            "images": [transform(layout) for layout in layouts],
-            "boxes": found_boxes(self.job.text, layouts),
+            "images": [transform(layout) for layout in prompt.layouts],
+            **asdict(find_places(self.job.text, prompt.layouts, prompt.text)),
             "seconds": {name: round(value, 6) for name, value in asdict(self.job.seconds).items()},
             "probability": probability,
             "doubt": self._sphinx.model.config.ability().doubt(probability),
@@ -114,26 +113,6 @@ def transform(layout: Layout) -> dict[str, Any]:
         "kept": list(layout.kept),
         "skipped": layout.skipped,
     }
-
-
-def found_boxes(text: str, layouts: Sequence[Layout]) -> list[dict[str, Any]]:
-    """Return the boxes written in an answer.
-
-    Args:
-        text: The answer.
-        layouts: Those of the images.
-
-    Returns:
-        For each box `relative`, as written: relative to the padded square; and `pixels`, for each image in order: the
-        same box in pixels of that image. An answer does not say which of several images it means.
-    """
-    return [
-        {
-            "relative": list(box),
-            "pixels": [list(clip(layout.from_square(box), (layout.width, layout.height))) for layout in layouts],
-        }
-        for box in parse_boxes(text)
-    ]
 
 
 def event(data: dict[str, Any]) -> bytes:

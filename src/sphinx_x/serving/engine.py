@@ -18,6 +18,7 @@ from transformers import DynamicCache
 
 from sphinx_x.errors import UnsupportedError
 from sphinx_x.inference import SphinxX
+from sphinx_x.serving.formats import FormatError
 from sphinx_x.serving.inputs import encode_images
 from sphinx_x.serving.jobs import Event, Job, Progress
 from sphinx_x.serving.metrics import Metrics
@@ -165,7 +166,8 @@ class Engine:
             with self._news:
                 job = self._waiting.popleft()
             job.seconds.queue = time.monotonic() - job.begun
-            stops = [self._builder.stop_text(), *job.sampling.stop]
+            # a form says itself where it ends; what ends other answers may stand within one of its texts
+            stops = [self._builder.stop_text(), *job.sampling.stop] if job.sampling.form is None else []
             text = TextStream(self.sphinx.processor.tokenizer, stops)
             encoder = encode_images(self.sphinx, job.images) if job.images else None
             self._filling.append(Progress(job, Sampler(job.sampling), text, encoder))
@@ -224,7 +226,7 @@ class Engine:
         job.seconds.first = now - job.begun
         try:
             event = self._take(progress, logits)
-            if event.reason is None:
+            if not event.last:
                 if self._share:
                     self._rows.join(progress.cache)
                     progress.cache = None
@@ -271,17 +273,23 @@ class Engine:
 
     def _take(self, progress: Progress, logits: torch.Tensor) -> Event:
         """Choose the next token of an answer by its logits (vocabulary,)."""
-        chosen, text = progress.sampler.choose(logits), progress.text
+        text = progress.text
+        try:
+            chosen = progress.sampler.choose(logits)
+        except FormatError as error:  # the request's own fault
+            return Event(error=error)
         if self._watch:
             progress.probabilities.append(float(logits.float().softmax(-1)[chosen.id]))
         progress.ids.append(chosen.id)
         progress.job.generated += 1
         before = len(text.text)
-        ended = chosen.id == self._eos or progress.ids[-len(self._stop) :] == self._stop
+        ended = self._ends(progress)
         piece = text.end() if ended else text.add(chosen.id)
-        reason = "stop" if ended or text.stopped else None
+        reason = "stop" if ended or text.stopped or progress.sampler.ended else None
         if reason is None and len(progress.ids) >= progress.job.sampling.max_tokens:
-            piece, reason = piece + text.end(), "length"
+            reason = "length"
+        if reason is not None and not ended:
+            piece += text.end()
         tokens: list[Chosen] = []
         if progress.job.sampling.top_logprobs is not None:
             progress.held.append((chosen, before))
@@ -290,6 +298,12 @@ class Engine:
             while progress.held and progress.held[0][1] < certain:
                 tokens.append(progress.held.pop(0)[0])
         return Event(piece, tuple(tokens), reason)
+
+    def _ends(self, progress: Progress) -> bool:
+        """Whether the last token is none of an answer, but ends it."""
+        if progress.job.sampling.form is not None and len(self._stop) > 1:
+            return progress.ids[-1] == self._eos  # the others may be part of a text
+        return progress.ids[-1] == self._eos or progress.ids[-len(self._stop) :] == self._stop
 
     def _leave(self, progress: Progress) -> None:
         """Free the row of an answer."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio.to_thread
 from PIL import Image
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -40,7 +41,8 @@ RENDERING, WAITING = 2, 8
 LONGEST_SIDE = 1_000_000
 """Number of pixels of the longest side that is asked about."""
 
-Route = tuple[str, str, Callable[[Request], Awaitable[Response]]]
+Route = tuple[str, str, Callable[[Request], Awaitable[Response]], tuple[str, ...]]
+"""Path, method, function, and the keys that the address takes."""
 
 
 class PageFiles(StaticFiles):
@@ -48,7 +50,11 @@ class PageFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file; called by the framework."""
-        response = await super().get_response(path, scope)
+        if scope["path"] == "/":
+            path = "index.html"
+        response = await super().get_response(path, {**scope, "method": "GET"})
+        if scope["method"] not in ("GET", "HEAD"):  # told only where there is a file
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         response.headers["Cache-Control"] = "no-cache"
         return response
 
@@ -67,12 +73,12 @@ class PageRoutes:
         self._rendering: anyio.CapacityLimiter | None = None
 
     def routes(self) -> list[Route]:
-        """Return path, method and function of each route."""
+        """Return the routes."""
         return [
-            ("/page/model", "GET", self.model),
-            ("/page/view", "GET", self.view),
-            ("/page/pdf/previews", "POST", self.previews),
-            ("/page/pdf", "POST", self.page),
+            ("/page/model", "GET", self.model, ()),
+            ("/page/view", "GET", self.view, ("width", "height")),
+            ("/page/pdf/previews", "POST", self.previews, ("first",)),
+            ("/page/pdf", "POST", self.page, ("page",)),
         ]
 
     async def model(self, request: Request) -> Response:
