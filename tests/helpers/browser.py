@@ -146,6 +146,11 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait(ready)
 
+    def forget(self, home):
+        """Leaves the page, and deletes all that it has kept."""
+        self.go("about:blank")
+        self.call("Storage.clearDataForOrigin", origin=home, storageTypes="all")
+
     def run(self, script, seconds=30):
         """The value of a JavaScript expression, awaited."""
         answer = self.call(

@@ -28,6 +28,7 @@ from sphinx_x.serving.formats import FormatError, Formats
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
+from sphinx_x.serving.masks import MaskRoute
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
@@ -48,6 +49,7 @@ class Service:
         engine: What answers.
         metrics: What is measured.
         places: Places for requests.
+        masks: The route of masks.
         page: The routes of the web page.
     """
 
@@ -56,6 +58,7 @@ class Service:
         self.metrics = Metrics()
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
+        self.masks = MaskRoute(settings, sphinx.model.device)
         self.page = PageRoutes(sphinx, settings)
         self._formats = Formats(sphinx)
         self._created = int(time.time())
@@ -152,6 +155,8 @@ class Service:
         try:
             reason = _reason(event, self._settings)
         except RefusedError as error:
+            if event.piece or event.tokens:  # what came at the same time as the end
+                yield answers.event(answer.chunk(event.piece, event.tokens, None))
             yield answers.event(error.body())
             return
         yield answers.event(answer.chunk(event.piece, event.tokens, reason))
@@ -191,6 +196,7 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         ("/v1/chat/completions", "POST", service.chat, ()),
         ("/v1/models", "GET", service.models, ()),
         ("/v1/models/{name:path}", "GET", service.model, ()),
+        ("/v1/masks", "POST", service.masks.answer, ()),
         ("/health", "GET", service.health, ()),
         ("/metrics", "GET", service.measured, ()),
         *service.page.routes(),
