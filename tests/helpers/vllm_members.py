@@ -18,6 +18,7 @@ from sphinx_x.model.experts.clip import ClipConfig
 from sphinx_x.model.experts.convnext import ConvNextConfig
 from sphinx_x.model.experts.dinov2 import DinoV2Config
 from sphinx_x.model.experts.qformer import QFormerConfig
+from sphinx_x.model.tokenizer import read_tokenizer
 from talkers import talking
 
 HEADS = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
@@ -82,12 +83,17 @@ def official(folder: Path, kind: str) -> Path:
     outline = disk_outline(config)
     names = {name: tensor.shape for name, tensor in convert(rules, outline.__getitem__)}
     folder.mkdir(parents=True)
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
     state = {PREFIX + name: made(name, shape) for name, shape in names.items()}
+    tokenizer = read_tokenizer(folder, model_first=True)
+    for number in range(ROWS):
+        text = tokenizer.decode([number])
+        if not (text.isascii() and text.isprintable()):
+            state[f"{PREFIX}output.weight"][number] = 0  # half a character would be decoded in several ways
     torch.save({"model": state}, folder / "consolidated.00-of-01.model.pth")
     settings = {"dim": 64, "n_heads": 2, "n_kv_heads": 1, "norm_eps": 1e-5}
     if kind.startswith("mixtral"):
         settings |= {"head_dim": 32, "moe": {"num_experts": 4, "num_experts_per_tok": 2}}
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "meta.json").write_text(json.dumps({"llama_type": kind}))
-    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
     return folder

@@ -7,6 +7,8 @@ Shapes: V kept views of all images together, N embedding slots of a view, D widt
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +20,18 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.serving.vllm_plugin.inputs import DummyInputs, Info, Processor
+
+
+@contextmanager
+def without_vision(model: Any) -> Iterator[None]:
+    """Take the visual experts out of a model while its layers are replaced, and put them back.
+
+    They are small beside the language model, every rank has them whole, and their lists named `experts` are no mixture
+    of experts.
+    """
+    vision, model.vision = model.vision, nn.Identity()
+    yield
+    model.vision = vision
 
 
 @MULTIMODAL_REGISTRY.register_processor(Processor, info=Info, dummy_inputs=DummyInputs)
@@ -38,14 +52,9 @@ class SphinxXForVllm(MultiModalMixin, CausalMixin):
         return None
 
     def recursive_replace(self) -> None:
-        """Replace the language model's layers by vLLM's, and leave the visual experts alone.
-
-        They are small beside it, every rank has them whole, and their lists of `experts` are no mixture of experts.
-        """
-        vision = self.model.vision
-        self.model.vision = nn.Identity()
-        super().recursive_replace()
-        self.model.vision = vision
+        """Replace the language model's layers by vLLM's, and leave the visual experts alone."""
+        with without_vision(self.model):
+            super().recursive_replace()
 
     def embed_multimodal(self, **kwargs: Any) -> list[Tensor]:
         """Encode images; called by vLLM.
@@ -75,3 +84,8 @@ class SphinxXForVllm(MultiModalMixin, CausalMixin):
 
 class SphinxXMoEForVllm(MoEMixin, SphinxXForVllm):
     """The same for a language model that is a mixture of experts."""
+
+    def recursive_replace(self) -> None:
+        """Do the same as for other language models, before `MoEMixin` looks for experts."""
+        with without_vision(self.model):
+            super().recursive_replace()
