@@ -9,9 +9,9 @@ import torch
 
 from base_weights import TOKENIZER
 from sphinx_x.checkpoints.accessory.architectures import ARCHITECTURES, Checkpoint
+from sphinx_x.checkpoints.parts import disk_outline
 from sphinx_x.checkpoints.pth import PREFIX
 from sphinx_x.checkpoints.rules import convert, inverse
-from sphinx_x.checkpoints.parts import disk_outline
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.config import GroupConfig, SphinxXConfig
 from sphinx_x.model.experts.clip import ClipConfig

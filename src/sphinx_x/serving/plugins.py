@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from sphinx_x.errors import MissingToolError, one_line
 
 
@@ -24,6 +26,8 @@ def register_in_vllm() -> None:
 
     register()
     registering.register_in_vllm()
+    if torch.cpu._is_amx_tile_supported():
+        torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
 
 
 def lmms_manifest() -> Any:

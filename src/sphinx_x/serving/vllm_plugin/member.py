@@ -112,12 +112,12 @@ def open_images(given: Any) -> list[PIL.Image.Image]:
     Raises:
         ImageError: One is not an image, or its values are missing.
     """
-    if getattr(given, "ndim", 0) == 4 or isinstance(given, list | tuple):
-        return [image for one in given for image in open_images(one)]
     content = getattr(given, "original_bytes", None)  # of vLLM's MediaWithBytes, which is a Pillow image besides
     if content is not None:
         return [open_image(content)]
-    if given is None or isinstance(given, str | bytes) or isinstance(given, Mapping):
+    if getattr(given, "ndim", 0) == 4 or isinstance(given, list | tuple):
+        return [image for one in given for image in open_images(one)]
+    if given is None or isinstance(given, str | bytes | Mapping):
         raise ImageError(f"an image is a picture or an array here, not {type(given).__name__}")
     if getattr(given, "ndim", 3) not in (2, 3):
         raise ImageError("features in place of an image are not taken: give the image")

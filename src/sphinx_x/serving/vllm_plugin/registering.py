@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 
 TRANSFORMERS = ("TransformersMultiModalForCausalLM", "TransformersMultiModalMoEForCausalLM")
@@ -32,6 +30,3 @@ def register_in_vllm() -> None:
         TokenizerRegistry.register(MODE, "vllm.tokenizers.hf", "CachedHfTokenizer")
         RENDERER_REGISTRY.register(MODE, f"{here}.renderer", "Renderer")
     stop_where_answers_end()
-    if torch.cpu._is_amx_tile_supported():
-        torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
-
