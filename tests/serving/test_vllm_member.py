@@ -10,10 +10,11 @@ import torch
 from fifty import FIFTY
 from lively import noise
 from sphinx_x.conversation import Image, Message, Text, parse_messages
-from sphinx_x.errors import CheckpointError, ImageError, PromptError
+from sphinx_x.errors import CheckpointError, ImageError, MissingToolError, PromptError
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.serving.vllm_plugin.member import Member, open_images, read_conversation
+from sphinx_x.serving.vllm_plugin.registering import check_version
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,11 @@ def test_a_config_that_does_not_fit_its_processor(tiny):
     other = SphinxXConfig(**{**fields, "views": {**fields["views"], "max_upscale": 2.0}})
     with pytest.raises(CheckpointError, match="other views"):
         Member(tiny.processor, other)
+
+
+def test_another_version_of_vllm_is_refused():
+    check_version("0.32.0")
+    check_version("0.32.1+cpu")
+    for other in ("0.31.2", "0.33.0", "0.320.0"):
+        with pytest.raises(MissingToolError, match=r"sphinx-x\[vllm\]"):
+            check_version(other)

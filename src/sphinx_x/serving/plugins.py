@@ -24,8 +24,8 @@ def register_in_vllm() -> None:
     """
     from sphinx_x.serving.vllm_plugin import registering
 
-    register()
     registering.register_in_vllm()
+    register()
     if torch.cpu._is_amx_tile_supported():
         torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
 

@@ -1,6 +1,6 @@
 """SPHINX-X in vLLM: the same prompts, images, features and greedy answers as in this package.
 
-- `registering`: what vLLM is told, in each of its processes; needs no vLLM to be imported
+- `registering`: what vLLM is told, in each of its processes
 - `refusals`: what is refused by name when a model is loaded
 - `model`: the model, of vLLM's own layers, with this package's visual experts
 - `inputs`: from opened images to views and to the ids in place of a placeholder
@@ -8,5 +8,5 @@
 - `renderer`: from a request's messages and images to a prompt
 - `stops`: what ends an answer
 
-Everything but `registering` and `member` imports vLLM (the extra `vllm`).
+Everything but `member` and a check of its version needs vLLM (the extra `vllm`).
 """
