@@ -7,7 +7,7 @@ Shapes: V kept views of all images together, N embedding slots of a view, D widt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.serving.vllm_plugin.inputs import DummyInputs, Info, Processor
 
+HEAD, EMBEDDINGS = "lm_head.weight", "model.language_model.embed_tokens.weight"
+
 
 @contextmanager
 def without_vision(model: Any) -> Iterator[None]:
@@ -32,6 +34,22 @@ def without_vision(model: Any) -> Iterator[None]:
     vision, model.vision = model.vision, nn.Identity()
     yield
     model.vision = vision
+
+
+def untied(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """Pass on weights of a tied model without a copy that its output layer may have.
+
+    Raises:
+        ValueError: It is no copy.
+    """
+    found: dict[str, Tensor] = {}
+    for name, weight in weights:
+        if name in (HEAD, EMBEDDINGS):
+            found[name] = weight
+        if name != HEAD:
+            yield name, weight
+    if HEAD in found and EMBEDDINGS in found and not found[HEAD].equal(found[EMBEDDINGS]):
+        raise ValueError(f"tie_word_embeddings is set, but {HEAD} and {EMBEDDINGS} differ")
 
 
 @MULTIMODAL_REGISTRY.register_processor(Processor, info=Info, dummy_inputs=DummyInputs)
@@ -77,6 +95,15 @@ class SphinxXForVllm(MultiModalMixin, CausalMixin):
         """Map hidden states to logits, which are `NEVER` for the image tokens; None on ranks that do not sample."""
         logits = super().compute_logits(hidden_states)
         return None if logits is None else logits.index_fill_(-1, self._never, NEVER)
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
+        """Load a checkpoint; called by vLLM.
+
+        Raises:
+            ValueError: The output layer is tied to the embeddings, but the checkpoint has another one; the Transformers
+                library would not tie them then.
+        """
+        return super().load_weights(untied(weights) if self._get_tie_word_embeddings() else weights)
 
     def _get_tie_word_embeddings(self) -> bool:
         return self.config.tie_word_embeddings  # of the whole model; the language model's own has no say
