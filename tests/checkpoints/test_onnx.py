@@ -82,6 +82,18 @@ def test_nano_reads_in_an_onnx_runtime(tmp_path):
     assert answer(tmp_path / "onnx", sphinx, "Read the text.", line, len(wanted)) == wanted
 
 
+@pytest.mark.slow
+def test_int8_tells_what_it_leaves(tiny_mixture, tmp_path):
+    model, processor = new_model(tiny_mixture, seed=2)
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    notes = export_onnx(tmp_path / "model", tmp_path / "onnx", int8=True)
+    assert [note.split()[0] for note in notes] == ["vision.onnx:", "decoder.onnx:", "the"] and "experts" in notes[2]
+    sphinx = SphinxX.load(tmp_path / "model")
+    image = PIL.Image.effect_noise((120, 12), 70).convert("RGB")
+    assert len(answer(tmp_path / "onnx", sphinx, "Read.", image, 4)) == 4
+
+
 def test_no_model_is_told(tmp_path):
     with pytest.raises(CheckpointError, match="no model folder"):
         export_onnx(tmp_path, tmp_path / "onnx")
