@@ -93,7 +93,10 @@ export class Components {
 
   /** The ink of the components for which `chosen` holds a value that counts as true. */
   mask(chosen) {
-    return Uint8Array.from(this.labels, (label) => (label && chosen[label - 1] ? 1 : 0));
+    const of = Uint8Array.from([0, ...chosen], Number);
+    const out = new Uint8Array(this.labels.length);
+    for (let k = 0; k < out.length; k++) out[k] = of[this.labels[k]];
+    return out;
   }
 
   /** The share of each component's ink that a mask covers. */

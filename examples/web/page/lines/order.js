@@ -63,7 +63,7 @@ function blocksOf(around, partners, unit) {
   around.forEach((box, k) => {
     for (const [a, b] of partners) {
       if (share(box, around[a]) > 0 && share(box, around[b]) > 0) {
-        for (const cell of [a, b]) apart.add(`${k} ${cell}`).add(`${cell} ${k}`);
+        for (const cell of [a, b]) apart.add(k * around.length + cell).add(cell * around.length + k);
       }
     }
   });
@@ -74,7 +74,7 @@ function blocksOf(around, partners, unit) {
     const edges = Math.min(Math.abs(one[0] - other[0]), Math.abs(one[2] - other[2])) < 1.5 * unit;
     if (
       high < 1.8 * low && edges && share(one, other) > 0.5 * Math.min(widthOf(one), widthOf(other))
-      && below > -0.5 * high && below < 3.5 * high && other[1] > one[1] && !apart.has(`${a} ${b}`)
+      && below > -0.5 * high && below < 3.5 * high && other[1] > one[1] && !apart.has(a * around.length + b)
     ) pairs.push([a, b]);
   }));
   const block = new Int32Array(around.length);
