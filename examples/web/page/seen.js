@@ -29,7 +29,6 @@ function cells({ canvas, kept }, grid) {
   kept.forEach((one, k) => {
     const [x, y] = [(k % grid.columns) * wide, Math.floor(k / grid.columns) * high];
     svg.append(shape("rect", { x, y, width: wide, height: high, class: one ? "kept" : "skipped" }));
-    if (!one) svg.append(shape("path", { d: `M${x} ${y}l${wide} ${high}m0 ${-high}l${-wide} ${high}` }));
   });
   return svg;
 }
@@ -44,22 +43,25 @@ function strip({ kept }, tokensPerView) {
 }
 
 function piece({ text, probability, plan, tokens, picture, times }) {
-  const columns = plan.grid.columns;
   const perView = (tokens.image - plan.skipped) / plan.views;
   const content = drawn(picture);
   content.style.width = `${(100 * plan.size[0]) / plan.canvas}%`;
   const svg = cells(plan, plan.grid);
-  svg.setAttribute("aria-label", `${plan.views} views kept, ${plan.skipped} skipped, in ${columns} columns`);
+  svg.setAttribute("aria-label", `${plan.views} views kept, ${plan.skipped} skipped`);
   const whole = plan.kept.length * perView;
   const facts = [
     `${plan.views} of ${plan.kept.length} views kept, ${plan.skipped} skipped: ${tokens.image} tokens in place of ${whole}`,
     `${plan.views} × ${perView} for views, ${plan.skipped} skip tokens; the answer has ${tokens.answer}`,
     `Probability ${probability.toFixed(3)}; ${Math.round(times.encode + times.prefill + times.decode)} ms`,
   ];
+  const line = drawn(picture);
+  line.setAttribute("role", "img");
+  line.setAttribute("aria-label", "The line as the model gets it");
   return element("article", {},
+    element("p", { className: "line-picture" }, line),
+    element("p", { className: "said", textContent: text }),
     element("div", { className: "views" }, content, svg),
     element("div", { className: "facts" },
-      element("p", { className: "said", textContent: text }),
       strip(plan, perView),
       ...facts.map((fact) => element("p", { textContent: fact }))));
 }
