@@ -102,19 +102,16 @@ def settings(model: OnnxModel) -> dict[str, Any]:
     }
 
 
-def build(out: Path, model: str | Path = BUILT_IN / "nano") -> None:
-    """Build the page into a folder, which is either complete or absent."""
+def build(out: Path, exported: Path) -> None:
+    """Build the page around an export to ONNX into a folder, which is either complete or absent."""
     with new_folder(out) as folder:
         shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)
         (folder / "ort").mkdir()
         fetch_runtime(folder / "ort")
-        with tempfile.TemporaryDirectory() as aside:
-            exported = Path(aside) / "nano"
-            export_onnx(model, exported, int8=True)
-            (folder / "nano").mkdir()
-            (folder / "nano" / "nano.json").write_text(json.dumps(settings(OnnxModel(exported))), encoding="utf-8")
-            for name in GRAPHS:
-                shutil.copyfile(exported / f"{name}.onnx", folder / "nano" / f"{name}.onnx")
+        (folder / "nano").mkdir()
+        (folder / "nano" / "nano.json").write_text(json.dumps(settings(OnnxModel(exported))), encoding="utf-8")
+        for name in GRAPHS:
+            shutil.copyfile(exported / f"{name}.onnx", folder / "nano" / f"{name}.onnx")
         open_image(EXAMPLE).save(folder / "example.png", optimize=True)
 
 
@@ -127,7 +124,9 @@ def main() -> None:
     if given.out == HERE / "dist":
         shutil.rmtree(given.out, ignore_errors=True)  # nothing but what this made
     try:
-        build(given.out, given.model)
+        with tempfile.TemporaryDirectory() as aside:
+            export_onnx(given.model, Path(aside) / "nano", int8=True)
+            build(given.out, Path(aside) / "nano")
     except SphinxXError as error:
         sys.exit(f"error: {error}")
     size = sum(file.stat().st_size for file in given.out.rglob("*") if file.is_file())

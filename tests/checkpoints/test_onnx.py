@@ -8,11 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from onnx_exports import export_nano
 from paths import ROOT
 from sphinx_x.checkpoints.onnx import export_onnx
 from sphinx_x.errors import CheckpointError
 from sphinx_x.family import new_model
-from sphinx_x.inference import BUILT_IN, SphinxX
+from sphinx_x.inference import SphinxX
 from sphinx_x.model.views import ViewGrid
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -74,7 +75,7 @@ def test_graphs_equal_the_model(tiny_member, tmp_path, kind):
 def test_nano_reads_in_an_onnx_runtime(tmp_path):
     from sphinx_x.images import open_image
 
-    export_onnx(BUILT_IN / "nano", tmp_path / "onnx")
+    export_nano(tmp_path / "onnx")
     sphinx = SphinxX.load("nano")
     line = open_image(ROOT / "examples" / "ledger-introduction.pdf").crop((185, 362, 1092, 389))
     wanted = sphinx._generate([sphinx.prompt_for("Read the text.", line)])[0]

@@ -9,10 +9,10 @@ import PIL.ImageFont
 import pytest
 
 from fifty import SINGLE, within
-from sphinx_x.checkpoints.onnx import export_onnx
+from onnx_exports import export_nano
 from sphinx_x.errors import CheckpointError, PromptError
 from sphinx_x.evaluation.lines import character_errors, load_line_set
-from sphinx_x.inference import BUILT_IN, SphinxX
+from sphinx_x.inference import SphinxX
 from sphinx_x.inference.onnx import OnnxModel
 
 pytest.importorskip("onnxruntime")
@@ -35,7 +35,7 @@ def line(number: int) -> PIL.Image.Image:
 def exported(tmp_path_factory):
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("exported") / "nano"
-    export_onnx(BUILT_IN / "nano", folder)
+    export_nano(folder)
     return OnnxModel(folder, threads=1)
 
 
@@ -44,7 +44,7 @@ def whole_numbers(tmp_path_factory):
     """The same with int8, and its folder."""
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("exported") / "nano-int8"
-    notes = export_onnx(BUILT_IN / "nano", folder, int8=True)
+    notes = export_nano(folder, int8=True)
     assert [note.split(":")[0] for note in notes] == ["vision.onnx", "decoder.onnx"]
     return OnnxModel(folder, threads=1), folder
 
@@ -89,7 +89,7 @@ def test_int8_reads_held_out_lines_nearly_as_well(exported, whole_numbers):
 @pytest.mark.slow
 def test_int8_is_smaller_and_its_folder_says_so(exported, whole_numbers, tmp_path):
     coarse, folder = whole_numbers
-    export_onnx(BUILT_IN / "nano", tmp_path / "float32")
+    export_nano(tmp_path / "float32")
     sizes = {name: ((tmp_path / "float32" / name).stat().st_size, (folder / name).stat().st_size) for name in GRAPHS}
     assert sizes["vision.onnx"][1] < 0.4 * sizes["vision.onnx"][0]
     assert sizes["decoder.onnx"][1] < 0.3 * sizes["decoder.onnx"][0]
@@ -111,7 +111,7 @@ def test_chat_refuses_what_the_member_does_not_take(exported):
 
 @pytest.mark.slow
 def test_an_altered_graph_is_told(exported, tmp_path):
-    export_onnx(BUILT_IN / "nano", tmp_path / "onnx")
+    export_nano(tmp_path / "onnx")
     with (tmp_path / "onnx" / "embed.onnx").open("r+b") as file:
         file.seek(1000)
         file.write(b"\xff\x00\xff\x00")

@@ -144,6 +144,7 @@ function showTimes(times, again, angle) {
   rows.push(["Reading, per line", seconds(read / Math.max(state.boxes.length, 1))]);
   if (again) rows.push(["Read again, for doubt", counted(again, "piece")]);
   if (angle) rows.push(["The page leans", `${Math.abs(angle).toFixed(1)}° ${angle > 0 ? "counter-clockwise" : "clockwise"}`]);
+  byId("took").dataset.times = JSON.stringify(times); // in ms, for whoever measures
   byId("times").replaceChildren(...rows.flatMap(([name, value]) => {
     const [term, told] = [document.createElement("dt"), document.createElement("dd")];
     [term.textContent, told.textContent] = [name, value];
