@@ -102,7 +102,8 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Tell whether requests are answered."""
         alive = self.engine.alive
-        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+        said = {"status": "ok" if alive else "stopped", "failures": self.engine.failures, "version": __version__}
+        return JSONResponse(said, 200 if alive else 503)
 
     async def measured(self, request: Request) -> Response:
         """Return the metrics."""
@@ -118,12 +119,13 @@ class Service:
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
         told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
-        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
+        return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
             self._preparing = anyio.CapacityLimiter(PREPARING)
-        return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
+        given = (self._sphinx, self.engine.features, body, self._settings)
+        return await anyio.to_thread.run_sync(prepare, *given, limiter=self._preparing)
 
     async def _collect(self, box: Mailbox) -> tuple[list[Chosen], str]:
         """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
