@@ -213,9 +213,9 @@ class Engine:
         except Exception as error:
             self._faults.note("answer", error)
             event = Event(error=error)
-        self._tell(progress, event)
         if event.reason is not None:
             self._remember(progress, lambda: self._filling.own_cache(progress))
+        self._tell(progress, event)
 
     def _step(self) -> None:
         """Generate the next token of each answer in progress."""
@@ -226,12 +226,13 @@ class Engine:
         else:
             logits = [self._faults.apart("step", [one], self._single)[0] for one in running]
         events = [self._next(progress, row) for progress, row in zip(running, logits, strict=True)]
-        for progress, event in zip(running, events, strict=True):
-            self._tell(progress, event)
+        # those whose answers go on are told first
+        for progress, event in sorted(zip(running, events, strict=True), key=lambda pair: pair[1].last):
             if event.last:
                 if event.error is None:
                     self._keep(progress)
                 self._leave(progress)
+            self._tell(progress, event)
 
     def _shared(self, rows: Sequence[int]) -> Sequence[Tensor]:
         """Return the logits (vocabulary,) of the next tokens of all answers, or of one."""
@@ -323,7 +324,10 @@ class Engine:
 
     def _report(self, job: Job, event: Event) -> None:
         job.images = []
-        self._metrics.answer(job, event.reason or "error")
+        try:
+            self._metrics.answer(job, event.reason or "error")
+        except Exception as error:  # whoever waits for the answer is told all the same
+            self._faults.note("metrics", error)
         self._emit(job, event)
 
     def _emit(self, job: Job, event: Event) -> None:
