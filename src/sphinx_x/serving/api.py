@@ -29,7 +29,7 @@ from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
-from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+from sphinx_x.serving.streams import Bell, EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Service:
         self.page = PageRoutes(sphinx, settings)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
+        self._bell: Bell | None = None
 
     async def chat(self, request: Request) -> Response:
         """Answer a request for a chat completion."""
@@ -63,7 +64,8 @@ class Service:
         try:
             body = await read_body(request, self._settings)
             prepared = await until_gone(self._prepare(body), request.receive)
-            box = Mailbox(prepared.asked.stream)
+            self._bell = self._bell or Bell()
+            box = Mailbox(prepared.asked.stream, self._bell)
             job = self._job(prepared, box, began)
             answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
             self.engine.submit(job)

@@ -8,6 +8,7 @@ one, and whatever else goes wrong in a round ends the answers of that round, but
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -27,7 +28,7 @@ from sphinx_x.serving.filling import Filling
 from sphinx_x.serving.jobs import Event, Job, Progress
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.rows import Rows, shared_window
-from sphinx_x.serving.sampling import Chosen, Sampler
+from sphinx_x.serving.sampling import Chosen, Sampler, Scores
 from sphinx_x.serving.settings import Settings
 from sphinx_x.serving.text import TextStream
 
@@ -204,8 +205,8 @@ class Engine:
         progress.first, progress.slots = now, None
         job.seconds.first = now - job.begun
         try:
-            event = self._take(progress, logits)
-            if event.reason is None:
+            event = self._take(progress, self._score(logits[None])[0])
+            if not event.last:
                 if self._share:
                     self._rows.join(progress.cache, progress.place, progress.done)
                     progress.cache = None
@@ -221,11 +222,11 @@ class Engine:
         """Generate the next token of each answer in progress."""
         running = list(self._running)
         if self._share:
-            logits = self._faults.apart("step", range(len(running)), self._shared)
+            scores = self._faults.apart("step", range(len(running)), self._shared)
             self._rows.grown()
         else:
-            logits = [self._faults.apart("step", [one], self._single)[0] for one in running]
-        events = [self._next(progress, row) for progress, row in zip(running, logits, strict=True)]
+            scores = [self._faults.apart("step", [one], self._single)[0] for one in running]
+        events = [self._next(progress, row) for progress, row in zip(running, scores, strict=True)]
         # those whose answers go on are told first
         for progress, event in sorted(zip(running, events, strict=True), key=lambda pair: pair[1].last):
             if event.last:
@@ -234,13 +235,13 @@ class Engine:
                 self._leave(progress)
             self._tell(progress, event)
 
-    def _shared(self, rows: Sequence[int]) -> Sequence[Tensor]:
-        """Return the logits (vocabulary,) of the next tokens of all answers, or of one."""
+    def _shared(self, rows: Sequence[int]) -> Sequence[Scores]:
+        """Return the scores of the next tokens of all answers, or of one."""
         model, only = self.sphinx.model, rows[0] if len(rows) < len(self._running) else None
         inputs = self._rows.inputs([self._running[row].ids[-1] for row in rows], model.device, only)
-        return model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
+        return self._score(model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1])
 
-    def _single(self, answers: Sequence[Progress]) -> Sequence[Tensor]:
+    def _single(self, answers: Sequence[Progress]) -> Sequence[Scores]:
         """Return the same for one answer with a cache of its own."""
         model, progress = self.sphinx.model, answers[0]
         at = len(progress.job.ids) + len(progress.ids) - 1
@@ -251,23 +252,32 @@ class Engine:
             use_cache=True,
             logits_to_keep=1,
         )
-        return out.logits[:, -1]
+        return self._score(out.logits[:, -1])
 
-    def _next(self, progress: Progress, logits: Tensor | Exception) -> Event:
+    def _score(self, logits: Tensor) -> list[Scores]:
+        """Return the scores of rows of logits (rows, vocabulary)."""
+        best = logits.argmax(-1)
+        finite = logits.gather(-1, best[:, None])[:, 0].isfinite()
+        shares = logits.float().softmax(-1).amax(-1).tolist() if self._watch else itertools.repeat(0.0)
+        return [Scores(*one) for one in zip(logits, best.tolist(), finite.tolist(), shares, strict=False)]
+
+    def _next(self, progress: Progress, scores: Scores | Exception) -> Event:
         """Return what a step brings an answer."""
-        if isinstance(logits, Exception):
-            return Event(error=logits)
+        if isinstance(scores, Exception):
+            return Event(error=scores)
         try:
-            return self._take(progress, logits)
+            return self._take(progress, scores)
         except Exception as error:
             self._faults.note("answer", error)
             return Event(error=error)
 
-    def _take(self, progress: Progress, logits: Tensor) -> Event:
-        """Choose the next token of an answer by its logits (vocabulary,)."""
-        chosen, text = progress.sampler.choose(logits), progress.text
+    def _take(self, progress: Progress, scores: Scores) -> Event:
+        """Choose the next token of an answer."""
+        chosen, text = progress.sampler.take(scores), progress.text
         if self._watch:
-            progress.probabilities.append(float(logits.float().softmax(-1)[chosen.id]))
+            best = chosen.id == scores.best
+            share = scores.share if best else float(scores.logits.float().softmax(-1)[chosen.id])
+            progress.probabilities.append(share)
         progress.ids.append(chosen.id)
         progress.job.generated += 1
         before = len(text.text)
