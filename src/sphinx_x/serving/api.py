@@ -34,7 +34,7 @@ from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
-from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+from sphinx_x.serving.streams import Bell, EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Service:
         self._formats = Formats(sphinx)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
+        self._bell: Bell | None = None
 
     async def chat(self, request: Request) -> Response:
         """Answer a request for a chat completion."""
@@ -71,7 +72,8 @@ class Service:
         try:
             body = await read_body(request, self._settings)
             prepared = await until_gone(self._prepare(body), request.receive)
-            box = Mailbox(prepared.asked.stream)
+            self._bell = self._bell or Bell()
+            box = Mailbox(prepared.asked.stream, self._bell)
             job = self._job(prepared, box, began)
             answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
             self.engine.submit(job)
@@ -110,7 +112,8 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Tell whether requests are answered."""
         alive = self.engine.alive
-        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+        said = {"status": "ok" if alive else "stopped", "failures": self.engine.failures, "version": __version__}
+        return JSONResponse(said, 200 if alive else 503)
 
     async def measured(self, request: Request) -> Response:
         """Return the metrics."""
@@ -126,7 +129,7 @@ class Service:
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
         told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
-        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
+        return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
@@ -134,7 +137,7 @@ class Service:
         return await anyio.to_thread.run_sync(self._prepared, body, limiter=self._preparing)
 
     def _prepared(self, body: bytes) -> Prepared:
-        prepared = prepare(self._sphinx, body, self._settings)
+        prepared = prepare(self._sphinx, self.engine.features, body, self._settings)
         if prepared.asked.schema is None:
             return prepared
         form = self._formats.form(prepared.asked.schema)
