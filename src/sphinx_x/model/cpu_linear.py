@@ -9,6 +9,7 @@ N and K are the numbers of outputs and inputs, M that of rows (tokens).
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -32,12 +33,24 @@ LEAST = 1e-30
 
 
 class _CpuLinear(nn.Module):
-    """What both kinds share: they answer on the CPU only."""
+    """What both kinds share: they answer on the CPU only.
+
+    Attributes:
+        digest: SHA-256 of the weights, (32,) uint8: `state_dict` has it in their place, so that models differ there.
+    """
+
+    digest: Tensor
 
     def __init__(self, weight_NK: Tensor, bias_N: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = weight_NK.shape
         self.bias = None if bias_N is None else bias_N.detach().clone()
+
+    def _tell_apart(self, *tensors: Tensor) -> None:
+        found = hashlib.sha256()
+        for tensor in [*tensors, *([] if self.bias is None else [self.bias])]:
+            found.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+        self.register_buffer("digest", torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., K) to (..., N), in the type of `x`.
@@ -47,7 +60,7 @@ class _CpuLinear(nn.Module):
         """
         if x.requires_grad and torch.is_grad_enabled():
             raise RuntimeError("no gradients pass through weights quantised for a CPU: train a model in whole weights")
-        rows_MK = x.reshape(-1, self.in_features)
+        rows_MK = x.reshape(-1, self.in_features).contiguous()
         y_MN = self._apply_to(rows_MK) if len(rows_MK) else rows_MK.new_empty(0, self.out_features)
         if self.bias is not None:
             y_MN = y_MN + self.bias
@@ -88,6 +101,7 @@ class Int8Linear(_CpuLinear):
         # packed for few rows: then prefill is as fast as otherwise, and decoding faster
         self.packed: Any = _onednn().qlinear_prepack(rounded_NK, [1, self.in_features])
         self.scales_N, self.zeros_N = scales_N, torch.zeros(self.out_features, dtype=torch.int64)
+        self._tell_apart(rounded_NK, scales_N)
 
     def nbytes(self) -> int:
         """Return the bytes that are read for a row of tokens."""
@@ -147,6 +161,7 @@ class Int4Linear(_CpuLinear):
             piece = F.pad(piece, (0, 0, 0, rows.stop - rows.start - len(piece)))
             numbers, self.scales_GN2[:, rows] = round_to_4_bits(piece)
             self.packed[rows] = _pack(numbers)
+        self._tell_apart(self.packed, self.scales_GN2)
 
     def nbytes(self) -> int:
         """Return the bytes that are read for a row of tokens."""
@@ -184,7 +199,9 @@ class Int4Linear(_CpuLinear):
 def _halves(x: Tensor, dim: int) -> Tensor:
     """Split the dimension of a weight's rows into (B, 2, H): blocks, halves of bytes, bytes."""
     size, alternating = packed_layout()
-    return x.unflatten(dim, (-1, size // 2, 2)).transpose(-1, -2) if alternating else x.unflatten(dim, (-1, 2, size // 2))
+    return (
+        x.unflatten(dim, (-1, size // 2, 2)).transpose(-1, -2) if alternating else x.unflatten(dim, (-1, 2, size // 2))
+    )
 
 
 def round_to_4_bits(weight_NK: Tensor, rounds: int = 2) -> tuple[Tensor, Tensor]:
