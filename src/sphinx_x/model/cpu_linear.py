@@ -1,7 +1,7 @@
-"""Linear layers with weights of 8 or 4 bits, for CPUs: PyTorch's own integer kernels, which need no other package.
+"""Linear layers for CPUs: weights of 8 or 4 bits by PyTorch's own integer kernels, and single rows in bfloat16.
 
-One token at a time, a CPU is as fast as it reads the weights, so smaller weights are faster ones. The layers answer
-only: no gradients pass through them, and they stay on the CPU, in the order of bytes that its kernels want.
+One token at a time, a CPU is as fast as it reads the weights, so smaller weights are faster ones. Layers of integers
+answer only: no gradients pass through them, and they stay on the CPU, in the order of bytes that its kernels want.
 
 N and K are the numbers of outputs and inputs, M that of rows (tokens).
 """
@@ -275,3 +275,38 @@ def packed_layout() -> tuple[int, bool]:
         if bool(same.all()):
             return size, alternating
     raise ValueError(f"PyTorch {torch.__version__} packs 4-bit weights in a way that is not known: use 8 bits")
+
+
+class OneRowLinear(nn.Linear):
+    """A linear layer in bfloat16 that multiplies a single row as a vector, which takes a sixth less time."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the base class."""
+        if input.numel() != self.in_features:
+            return super().forward(input)
+        return torch.mv(self.weight, input.flatten()).view(*input.shape[:-1], self.out_features)
+
+
+PROBES = 8
+"""Rows on which both ways to multiply have to agree in every bit."""
+
+
+@torch.no_grad()
+def multiply_single_rows_as_vectors(module: nn.Module) -> None:
+    """Make `OneRowLinear` of the linear layers in bfloat16 on a CPU, where both ways give the same bits.
+
+    Which sizes do depends on the processor, so one layer of each size is tried.
+    """
+    agree: dict[torch.Size, bool] = {}
+    for layer in module.modules():
+        if type(layer) is not nn.Linear or layer.bias is not None:
+            continue
+        weight = layer.weight
+        if weight.dtype != torch.bfloat16 or weight.device.type != "cpu":
+            continue
+        if weight.shape not in agree:
+            generator = torch.Generator().manual_seed(0)
+            rows = torch.randn(PROBES, 1, layer.in_features, generator=generator).bfloat16()
+            agree[weight.shape] = all(torch.equal(torch.mv(weight, row[0]), F.linear(row, weight)[0]) for row in rows)
+        if agree[weight.shape]:
+            layer.__class__ = OneRowLinear
