@@ -168,7 +168,7 @@ def test_fixed_values_are_those_of_the_library():
     assert values("boxes", "data", "pack") == set(BOXES)
     assert values("kind", "mark") == set(KINDS)
     assert values("engine", "data", "convert") == set(ENGINES)
-    assert values("bits", "chat") == {4, 8}
+    assert values("bits", "chat") == values("bits", "serve") == values("bits", "eval", "run") == {4, 8}
     for verb in (("import", "backbones"), ("merge",)):
         assert all(str(dtype_named(name)) == f"torch.{name}" for name in values("dtype", *verb))
 
