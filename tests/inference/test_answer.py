@@ -56,6 +56,23 @@ def test_key_points_have_names():
     assert told(find_places("It is at [0.5, 0.1].", [WIDE]).points) == [("It is at", (100.0, 20.0))]
 
 
+def test_each_place_knows_where_the_answer_says_so():
+    answer = (
+        "🙂 a cat [0.1, 0.1, 0.2, 0.2; .5,0.5,1, 1 ] nose[ 0.5, 0.1 ] [12] at [1, 0], <Mark 3> [0, 0; 1, 1], Mark 3: x"
+    )
+    places = find_places(answer, [WIDE])
+    said = {
+        kind: [[answer[first:last] for first, last in one.spans] for one in getattr(places, kind)]
+        for kind in ("boxes", "key_points", "points", "marks")
+    }
+    assert said == {
+        "boxes": [["0.1, 0.1, 0.2, 0.2"], [".5,0.5,1, 1"]],
+        "key_points": [["0.5, 0.1"]],
+        "points": [["1, 0"]],
+        "marks": [["<Mark 3>", "0, 0", "Mark 3"], ["<Mark 3>", "1, 1", "Mark 3"]],
+    }
+
+
 def test_marks_are_where_the_conversation_says():
     asked = "<image>Marks: <Mark 1> [0.5, 0.25], <Mark 2> [0.1, 0.1, 0.2, 0.2], <Mark 3> [0, 0; 0.5, 0; 0.5, 0.5]."
     places = find_places("<Mark 2> is left of <Mark 1>. Mark 3: a roof.", [WIDE], asked)
@@ -67,7 +84,8 @@ def test_marks_are_where_the_conversation_says():
     assert not (places.boxes or places.points)
     assert told(find_places("<Mark 7> [0.5, 0.25]", [WIDE], asked).marks) == [("7", (100.0, 50.0))]
     assert find_places("<Mark 9>: nothing", [WIDE], asked).marks == ()
-    assert find_places("<Mark 1> and again <Mark 1>", [WIDE], asked).marks == places.marks[1:2]
+    (again,) = find_places("<Mark 1> and again <Mark 1>", [WIDE], asked).marks
+    assert told([again]) == told(places.marks[1:2]) and again.spans == ((0, 8), (19, 27))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ TOKEN = "0123456789abcdef-token"
 ROUTES = (
     "/",
     "/v1/chat/completions",
+    "/v1/masks",
     "/v1/models",
     "/v1/models/tiny",
     "/health",

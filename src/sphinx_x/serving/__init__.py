@@ -9,9 +9,10 @@
 - `engine`, `rows`, `sampling`, `text`: answers to many requests at once, step by step
 - `pages`, `page/`: the web page, and what it needs besides the API
 - `metrics`: what is counted and measured
-- `plugins`: vLLM's plug-in, and the Transformers library's own command line
+- `plugins`: entry points of vLLM and lmms-eval, and the Transformers library's own command line
+- `vllm_plugin`: the family in vLLM
 """
 
-from sphinx_x.serving.plugins import lmms_manifest, register, transformers_cli
+from sphinx_x.serving.plugins import lmms_manifest, register, register_in_vllm, transformers_cli
 
-__all__ = ["lmms_manifest", "register", "transformers_cli"]
+__all__ = ["lmms_manifest", "register", "register_in_vllm", "transformers_cli"]

@@ -28,12 +28,13 @@ from sphinx_x.serving.formats import FormatError, Formats
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
+from sphinx_x.serving.masks import MaskRoute
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
-from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+from sphinx_x.serving.streams import Bell, EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Service:
         engine: What answers.
         metrics: What is measured.
         places: Places for requests.
+        masks: The route of masks.
         page: The routes of the web page.
     """
 
@@ -56,10 +58,12 @@ class Service:
         self.metrics = Metrics()
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
+        self.masks = MaskRoute(settings, sphinx.model.device)
         self.page = PageRoutes(sphinx, settings)
         self._formats = Formats(sphinx)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
+        self._bell: Bell | None = None
 
     async def chat(self, request: Request) -> Response:
         """Answer a request for a chat completion."""
@@ -68,7 +72,8 @@ class Service:
         try:
             body = await read_body(request, self._settings)
             prepared = await until_gone(self._prepare(body), request.receive)
-            box = Mailbox(prepared.asked.stream)
+            self._bell = self._bell or Bell()
+            box = Mailbox(prepared.asked.stream, self._bell)
             job = self._job(prepared, box, began)
             answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
             self.engine.submit(job)
@@ -107,7 +112,8 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Tell whether requests are answered."""
         alive = self.engine.alive
-        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+        said = {"status": "ok" if alive else "stopped", "failures": self.engine.failures, "version": __version__}
+        return JSONResponse(said, 200 if alive else 503)
 
     async def measured(self, request: Request) -> Response:
         """Return the metrics."""
@@ -123,7 +129,7 @@ class Service:
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
         told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
-        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
+        return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
@@ -131,7 +137,7 @@ class Service:
         return await anyio.to_thread.run_sync(self._prepared, body, limiter=self._preparing)
 
     def _prepared(self, body: bytes) -> Prepared:
-        prepared = prepare(self._sphinx, body, self._settings)
+        prepared = prepare(self._sphinx, self.engine.features, body, self._settings)
         if prepared.asked.schema is None:
             return prepared
         form = self._formats.form(prepared.asked.schema)
@@ -152,6 +158,8 @@ class Service:
         try:
             reason = _reason(event, self._settings)
         except RefusedError as error:
+            if event.piece or event.tokens:  # what came at the same time as the end
+                yield answers.event(answer.chunk(event.piece, event.tokens, None))
             yield answers.event(error.body())
             return
         yield answers.event(answer.chunk(event.piece, event.tokens, reason))
@@ -191,6 +199,7 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         ("/v1/chat/completions", "POST", service.chat, ()),
         ("/v1/models", "GET", service.models, ()),
         ("/v1/models/{name:path}", "GET", service.model, ()),
+        ("/v1/masks", "POST", service.masks.answer, ()),
         ("/health", "GET", service.health, ()),
         ("/metrics", "GET", service.measured, ()),
         *service.page.routes(),

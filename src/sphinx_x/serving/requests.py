@@ -176,15 +176,20 @@ def read_request(given: dict[str, Any], settings: Settings) -> Asked:
     try:
         request = ChatRequest.model_validate(_supported(given))
     except ValidationError as error:
-        raise _refused(error) from None
-    if request.model != settings.name:
-        what = f"model: there is no {request.model[:80]!r}, only {settings.name!r}"
-        raise RefusedError(what, 404, "model", "model_not_found")
+        raise refused(error) from None
+    check_name(request.model, settings)
     if request.stream_options is not None and not request.stream:
         raise RefusedError("stream_options: only with stream", param="stream_options")
     messages, images = _conversation(request.messages, settings)
     usage = bool(request.stream_options and request.stream_options.include_usage)
     return Asked(messages, images, _sampling(request, settings), bool(request.stream), usage, _schema(request))
+
+
+def check_name(model: str, settings: Settings) -> None:
+    """Raise `RefusedError` if a request names another model."""
+    if model != settings.name:
+        what = f"model: there is no {model[:80]!r}, only {settings.name!r}"
+        raise RefusedError(what, 404, "model", "model_not_found")
 
 
 def _supported(given: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +213,8 @@ def _without_null(message: Any) -> Any:
     return {k: v for k, v in message.items() if not (k in UNUSED_IN_MESSAGES and v in (None, []))}
 
 
-def _refused(error: ValidationError) -> RefusedError:
+def refused(error: ValidationError) -> RefusedError:
+    """Return what a request is told whose first fault this is."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200]
     what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]

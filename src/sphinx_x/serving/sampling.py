@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,11 +49,30 @@ class Chosen:
     top: list[tuple[int, float]] = field(default_factory=list)
 
 
+class Scores(NamedTuple):
+    """What the model says of the next token of an answer.
+
+    Attributes:
+        logits: Logits (vocabulary,).
+        best: The most probable token.
+        finite: Whether its logit is finite.
+        share: Its probability, where that is asked for.
+    """
+
+    logits: Tensor
+    best: int
+    finite: bool
+    share: float
+
+
 class Sampler:
     """Chooses the tokens of one answer."""
 
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
+        # the most probable token is all that matters, whatever else may be set
+        plain = replace(sampling, max_tokens=Sampling.max_tokens, top_p=1.0, seed=None, stop=())
+        self._plain = plain == Sampling()
         self._generator = torch.Generator()  # on the CPU, so that a seed means the same on every device
         if sampling.seed is None:
             self._generator.seed()
@@ -63,6 +83,10 @@ class Sampler:
     def ended(self) -> bool:
         """Whether the answer has a form and is whole, so that nothing can follow."""
         return self.sampling.form is not None and self.sampling.form.ended
+
+    def take(self, scores: Scores) -> Chosen:
+        """Choose a token by its scores, as `choose` does by its logits."""
+        return Chosen(scores.best) if self._plain and scores.finite else self.choose(scores.logits)
 
     def choose(self, logits: Tensor) -> Chosen:
         """Choose a token by its logits (vocabulary,).
