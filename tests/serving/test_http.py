@@ -7,11 +7,12 @@ import json
 import logging
 import re
 import socket
+import time
 
 import pytest
 from starlette.routing import Mount, Route
 
-from served import Served, body, message
+from served import Served, body, message, slowed
 from sphinx_x.serving.guards import host_name, is_loopback
 from sphinx_x.serving.pages import FILES
 
@@ -338,3 +339,31 @@ def test_errors_have_openai_s_form_whatever_they_quote(served):
     got = served.post(None, content=rb'{"\ud800": 1}', headers={"Content-Type": "application/json"})
     assert got.status_code == 400 and "surrogate" in got.json()["error"]["message"]
     assert served.post({**body(), "messages": message("a", "data:\x00")}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "drips", [b"", b"GET", b"GET / HTTP/1.1\r\nX: a", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+def test_connections_that_wait_for_ever_are_closed(tiny, drips):
+    """Silent, in the middle of a head, or between two requests: also where a byte comes now and then."""
+    with Served(tiny, body_seconds=0.7) as served, socket.create_connection(address(served), timeout=20) as raw:
+        raw.sendall(drips)
+        began, answered = time.monotonic(), b""
+        raw.settimeout(0.05)
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < began + 15:
+                with contextlib.suppress(TimeoutError):
+                    answered += (piece := raw.recv(4000))
+                    if not piece:
+                        break
+                if drips:
+                    raw.sendall(b"x")
+        assert 0.5 < time.monotonic() - began < 10
+        assert answered.startswith(b"HTTP/1.1 200") == drips.endswith(b"\r\n\r\n") and answered.count(b"HTTP/1.1") < 2
+        assert not served.server.server_state.connections
+
+
+def test_an_answer_takes_longer_than_a_head_may(talker):
+    with Served(talker, body_seconds=0.2) as served, slowed(served, 0.1):
+        got = served.client().chat.completions.create(model="tiny", messages=message("Hi"), max_tokens=5, stream=True)
+        assert sum(1 for _ in got) > 3

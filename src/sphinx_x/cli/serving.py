@@ -30,6 +30,10 @@ def serve(
     rows: Annotated[int, typer.Option(min=1, help="Answers that are generated at once.")] = 32,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait beyond those.")] = 64,
     cache_tokens: Annotated[int, typer.Option(min=1, help="Tokens that the answers in progress may hold.")] = 131_072,
+    cache_bytes: Annotated[int, typer.Option(min=0, help="Bytes of image features to keep; 0: none.")] = 268_435_456,
+    prefix_bytes: Annotated[
+        int, typer.Option(min=0, help="Bytes of earlier requests' keys and values to keep; 0: none.")
+    ] = 1_073_741_824,
     chunk: Annotated[int, typer.Option(min=1, help="Tokens of a prompt processed between two steps of the others.")] = (
         256
     ),
@@ -68,6 +72,8 @@ def serve(
         rows=rows,
         queue=queue,
         cache_tokens=cache_tokens,
+        cache_bytes=cache_bytes,
+        prefix_bytes=prefix_bytes,
         chunk=chunk,
         preparing=preparing,
         images=images,

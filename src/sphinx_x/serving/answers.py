@@ -70,7 +70,7 @@ class Answer:
             "prompt_tokens": len(prompt.ids),
             "completion_tokens": self.job.generated,
             "total_tokens": len(prompt.ids) + self.job.generated,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.job.cached},
             "image_tokens": prompt.visual_tokens,
             "skipped_views": sum(layout.skipped for layout in prompt.layouts),
         }

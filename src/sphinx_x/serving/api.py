@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
@@ -23,6 +24,7 @@ from sphinx_x.inference import SphinxX
 from sphinx_x.serving import answers
 from sphinx_x.serving.bodies import check_query, read_body
 from sphinx_x.serving.engine import ClosedError, Engine
+from sphinx_x.serving.formats import FormatError, Formats
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
@@ -32,7 +34,7 @@ from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
-from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+from sphinx_x.serving.streams import Bell, EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,10 @@ class Service:
         self.places = Places(settings.rows + settings.queue, settings.rows)
         self.masks = MaskRoute(settings, sphinx.model.device)
         self.page = PageRoutes(sphinx, settings)
+        self._formats = Formats(sphinx)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
+        self._bell: Bell | None = None
 
     async def chat(self, request: Request) -> Response:
         """Answer a request for a chat completion."""
@@ -68,7 +72,8 @@ class Service:
         try:
             body = await read_body(request, self._settings)
             prepared = await until_gone(self._prepare(body), request.receive)
-            box = Mailbox(prepared.asked.stream)
+            self._bell = self._bell or Bell()
+            box = Mailbox(prepared.asked.stream, self._bell)
             job = self._job(prepared, box, began)
             answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
             self.engine.submit(job)
@@ -107,7 +112,8 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Tell whether requests are answered."""
         alive = self.engine.alive
-        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+        said = {"status": "ok" if alive else "stopped", "failures": self.engine.failures, "version": __version__}
+        return JSONResponse(said, 200 if alive else 503)
 
     async def measured(self, request: Request) -> Response:
         """Return the metrics."""
@@ -123,12 +129,19 @@ class Service:
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
         told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
-        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
+        return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
             self._preparing = anyio.CapacityLimiter(PREPARING)
-        return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
+        return await anyio.to_thread.run_sync(self._prepared, body, limiter=self._preparing)
+
+    def _prepared(self, body: bytes) -> Prepared:
+        prepared = prepare(self._sphinx, self.engine.features, body, self._settings)
+        if prepared.asked.schema is None:
+            return prepared
+        form = self._formats.form(prepared.asked.schema)
+        return replace(prepared, sampling=replace(prepared.sampling, form=form))
 
     async def _collect(self, box: Mailbox) -> tuple[list[Chosen], str]:
         """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
@@ -163,6 +176,8 @@ def _reason(event: Event, settings: Settings) -> str:
         raise RefusedError(f"the answer took longer than {settings.seconds:g} seconds", 504, code="timeout")
     if event.reason == "cancelled" or isinstance(event.error, ClosedError):
         raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"})
+    if isinstance(event.error, FormatError):
+        raise RefusedError(str(event.error), 400, "response_format", "invalid_schema")
     raise RefusedError("the model failed on this request", 500)
 
 
