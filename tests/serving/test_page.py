@@ -417,6 +417,12 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(page, script, picture
         "|| e.labels?.length)).map(e => e.outerHTML)"
     )
     assert nameless == []
+    spoken = {"button", "checkbox", "combobox", "dialog", "image", "img", "link", "radio", "region", "textbox"}
+    page.call("Accessibility.enable")
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    told = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
+    assert [role for role, name in told if role in spoken and not name] == []
+    assert any(name.startswith("box a from ") and name.endswith(" (pixels)") for _, name in told)
     page.run("document.activeElement.blur()")
     reached = set()
     for _ in range(40):
