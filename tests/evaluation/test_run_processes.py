@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from processes import Begun, begin_command
 from ranks import free_port
 
 pytestmark = pytest.mark.slow
@@ -21,15 +23,20 @@ TASK = ("--tasks", "lines", "--limit", str(COUNT), "--batch-size", "1", "--devic
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def start(out: Path, rank: int = 0, ranks: int = 1, port: int = 0) -> subprocess.Popen:
+def start(out: Path, rank: int = 0, ranks: int = 1, port: int = 0) -> Begun:
     """`sphinx-x eval nano` on some text lines, as one rank of several."""
     among = {"WORLD_SIZE": str(ranks), "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_PORT": str(port)}
+    return begin_command("eval", "nano", *TASK, "-o", out, env={"MASTER_ADDR": "127.0.0.1"} | among)
+
+
+def from_nothing(out: Path) -> subprocess.Popen:
+    """The same by a new interpreter."""
     command = [sys.executable, "-m", "sphinx_x", "eval", "nano", *TASK, "-o", str(out)]
-    env = os.environ | ONE_THREAD | {"MASTER_ADDR": "127.0.0.1"} | among
+    env = os.environ | ONE_THREAD
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(processes: list[subprocess.Popen]) -> None:
+def finish(processes: Sequence[subprocess.Popen | Begun]) -> None:
     for process in processes:
         said = process.communicate(timeout=500)[1]
         assert process.returncode == 0, said
@@ -54,7 +61,7 @@ def answered(out: Path) -> int:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("alone") / "run"
-    finish([start(out)])
+    finish([from_nothing(out)])
     found = files(out)
     assert {"report.md", "report.json", "report.html", "answers/lines.jsonl", "items/lines.jsonl"} <= found.keys()
     return found

@@ -1,9 +1,6 @@
 """What ranks of a group do in the tests of shared experts: each compares its part with what one process computes."""
 
 import copy
-import multiprocessing
-import os
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModel, MixtralConfig
 from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
+from processes import ready_server
 from sphinx_x.model import moe
 from sphinx_x.model.packed import PACKED, plan_pack
 from sphinx_x.model.routing import balance_from, load_balancing_loss, recorded_routing, routing_sums
@@ -30,19 +28,12 @@ LAYERS = {"vocab_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "n
 def spawn(check, ranks: int, folder: Path, *arguments) -> None:
     """Runs check(folder, *arguments) in processes of one gloo group; an error of any of them is raised here.
 
-    They come from one server that has imported this file, as imports take longer than anything they do.
+    They come from one server that has done the imports, which take longer than anything they do.
     """
     store = folder / "store"
     store.unlink(missing_ok=True)
-    multiprocessing.set_forkserver_preload([__name__])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    try:
-        mp.start_processes(_rank, (check, ranks, str(store), folder, arguments), ranks, start_method="forkserver")
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
+    ready_server()
+    mp.start_processes(_rank, (check, ranks, str(store), folder, arguments), ranks, start_method="forkserver")
 
 
 def _rank(rank, check, ranks, store, folder, arguments):

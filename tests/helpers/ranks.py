@@ -1,28 +1,42 @@
 """Runs of several ranks on this machine, one process each, as torchrun starts them."""
 
 import os
-import pickle
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
+from processes import Begun, begin
 from sphinx_x.recipe import Recipe
 
-RANK = """
-import os, pickle, sys
-import torch
-torch.set_num_threads(1)
-import sphinx_x.training.engine as engine, sphinx_x.training.trainer as trainer
-member, runs, change = pickle.load(open(sys.argv[1], "rb"))
-if member is not None:
+
+def quick_runs():
+    """Runs that draw no curves and do not count operations, which takes longer than their training."""
+    costs = SimpleNamespace(vision_flops=0, llm_flops=1)
+    return patch.multiple(
+        "sphinx_x.training.trainer",
+        draw_curves=lambda *_: None,
+        product_rate=lambda *_, **__: 1e11,
+        count_costs=lambda *_: costs,
+    )
+
+
+def run_one(member, runs: Sequence[tuple[Recipe, Path, bool, int]], change: str = "") -> None:
+    """What one rank does: some runs one after the other, each with its port; all of them `quick_runs`."""
+    import torch
+
+    import sphinx_x.training.engine as engine
+    import sphinx_x.training.trainer as trainer
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     engine.get_member = lambda _: member
-exec(change)
-for recipe, folder, resume, port in runs:
-    os.environ["MASTER_PORT"] = str(port)
-    trainer.train(recipe, folder, resume=resume)
-"""
+    exec(change)
+    with quick_runs():
+        for recipe, folder, resume, port in runs:
+            os.environ["MASTER_PORT"] = str(port)
+            trainer.train(recipe, folder, resume=resume)
 
 
 def free_port() -> int:
@@ -32,25 +46,11 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def start_ranks(
-    count: int, member, runs: Sequence[tuple[Recipe, Path]], resume=False, change=""
-) -> list[subprocess.Popen]:
+def start_ranks(count: int, member, runs: Sequence[tuple[Recipe, Path]], resume=False, change="") -> list[Begun]:
     """Starts `count` processes that together do some runs, one after the other. change: code that each runs first."""
-    folder = runs[0][1].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    job = folder / f"job-{free_port()}.pickle"
-    job.write_bytes(pickle.dumps((member, [(*run, resume, free_port()) for run in runs], change)))
-    ours = {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    command = [sys.executable, "-W", "ignore", "-c", RANK, str(job)]
-    return [
-        subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | ours | {"WORLD_SIZE": str(count), "RANK": str(k), "LOCAL_RANK": str(k)},
-        )
-        for k in range(count)
-    ]
+    job = [(*run, resume, free_port()) for run in runs]
+    env = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(count)}
+    return [begin(run_one, member, job, change, env=env | {"RANK": str(k), "LOCAL_RANK": str(k)}) for k in range(count)]
 
 
 def run_ranks(count: int, member, runs: Sequence[tuple[Recipe, Path]], resume=False, change="") -> list[str]:

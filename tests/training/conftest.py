@@ -1,23 +1,22 @@
 """A short run on drawn lines."""
 
-from types import SimpleNamespace
+from contextlib import nullcontext
 
 import pytest
 
 import sphinx_x.training.engine as engine
-import sphinx_x.training.trainer as trainer
+from ranks import quick_runs
 from shards import write_lines
 from sphinx_x.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
-def _quick_runs(request, monkeypatch):
+def _quick_runs(request):
     """Runs draw no curves and do not count operations, which takes longer than their training, but where a test is
     slow or about that: `whole_runs`."""
-    if not request.node.get_closest_marker("slow") and "whole_runs" not in request.fixturenames:
-        monkeypatch.setattr(trainer, "draw_curves", lambda *_: None)
-        monkeypatch.setattr(trainer, "product_rate", lambda *_, **__: 1e11)
-        monkeypatch.setattr(trainer, "count_costs", lambda *_: SimpleNamespace(vision_flops=0, llm_flops=1))
+    whole = request.node.get_closest_marker("slow") or "whole_runs" in request.fixturenames
+    with nullcontext() if whole else quick_runs():
+        yield
 
 
 @pytest.fixture

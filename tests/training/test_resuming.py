@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from processes import Begun, begin
+from ranks import run_one
 from runs import log, weights
 from shards import write_lines
 from sphinx_x.errors import CheckpointError, RecipeError
@@ -90,26 +90,8 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_pa
         Trainer(recipe, tmp_path / "empty", resume=True)
 
 
-RUN = """
-import signal, sys, dataclasses, pickle
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests run under
-import sphinx_x.training.engine as engine
-import sphinx_x.training.trainer as trainer
-member, recipe, folder, resume = pickle.load(open(sys.argv[1], "rb"))
-engine.get_member = lambda _: member
-trainer.Trainer(recipe, folder, resume=resume).run()
-"""
-
-
-def start(tmp_path, member, recipe, folder, resume) -> subprocess.Popen:
-    import pickle
-
-    job = tmp_path / f"job-{time.monotonic_ns()}.pickle"
-    job.write_bytes(pickle.dumps((member, recipe, folder, resume)))
-    paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(job)], stderr=subprocess.PIPE, text=True, env=paths, start_new_session=True
-    )
+def start(member, recipe, folder, resume) -> Begun:
+    return begin(run_one, member, [(recipe, folder, resume, 0)])
 
 
 @pytest.mark.slow
@@ -118,7 +100,7 @@ def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
     Trainer(recipe, tmp_path / "straight").run()
     folder = tmp_path / "killed"
     for _ in range(4):
-        process = start(tmp_path, tiny_member, recipe, folder, bool(saved_states(folder / "state")))
+        process = start(tiny_member, recipe, folder, bool(saved_states(folder / "state")))
         states = len(list((folder / "state").glob("step-*"))) if folder.exists() else 0
         newest = max((p.name for p in saved_states(folder / "state")), default="")
         deadline = time.monotonic() + 60
@@ -130,8 +112,9 @@ def test_killed_at_any_moment_ends_the_same(recipe, tmp_path, tiny_member):
         time.sleep(0.05)
         process.kill()
         process.wait()
-    last = start(tmp_path, tiny_member, recipe, folder, True)
-    assert last.wait(timeout=300) == 0, last.stderr.read() if last.stderr else ""
+    last = start(tiny_member, recipe, folder, True)
+    said = last.communicate(timeout=300)[1]
+    assert last.returncode == 0, said
     first, second = weights(tmp_path / "straight"), weights(folder)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert log(tmp_path / "straight") == log(folder)
@@ -144,7 +127,7 @@ def test_a_stop_signal_to_the_whole_group_saves_first(recipe, tmp_path, tiny_mem
     """As a terminal, a scheduler or a container sends it: to the workers of the loader too, and more than once."""
     recipe = recipe.model_copy(update={"total_samples": 80000, "save_every": 10000, "workers": workers})
     folder = tmp_path / "stopped"
-    process = start(tmp_path, tiny_member, recipe, folder, False)
+    process = start(tiny_member, recipe, folder, False)
     while not (folder / "log.jsonl").exists() and process.poll() is None:
         time.sleep(0.05)
     for _ in range(3):

@@ -14,6 +14,7 @@
 - `generation`: stopping, streaming and default settings for the library's `generate`
 - `loading`: from a model folder to a model and its processor
 - `finding`: from a name to a model folder
+- `onnx`: `OnnxModel`, a model exported to ONNX that answers through onnxruntime
 """
 
 from sphinx_x.inference.answer import Answer

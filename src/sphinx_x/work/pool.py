@@ -6,17 +6,15 @@ pieces.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from sphinx_x.errors import DataError, needs_extra
+from sphinx_x.work.sandbox import kill_with_parent
 
 ENGINES = ("local", "ray")
 AHEAD = 3
@@ -83,8 +81,7 @@ def _local(work: Callable[[Any, Any], Any], common: Any, tasks: Iterable[Any], w
 def _begin(common: Any) -> None:
     global _common
     _common = common
-    if sys.platform == "linux":  # a worker ends with its parent, even if that is killed
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    kill_with_parent()
 
 
 def _call(work: Callable[[Any, Any], Any], task: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -98,8 +99,17 @@ def end_with_parent() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal as well, and ends this process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    kill_with_parent()
+
+
+def kill_with_parent() -> None:
+    """Have the system kill this process when its parent ends, however that ends; only Linux does it."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():
+        os._exit(1)  # killed before the request: this process would wait for work, and hold its locks, for ever
 
 
 def memory_used() -> int:
