@@ -91,8 +91,8 @@ class Drawing:
         graphics: Boxes of rules, bars and other ink that is not text.
         could: Names of facts that such a document may have, whether this one has them or not.
         things: What facts could be about in such a document, whether it is there or not.
-        size: Size of most of the text, in pixels.
-        licence: Of what it shows.
+        counts: What can be counted: the value is the number, the words are those of everything counted.
+        listed: What is listed, in its order: the value is its name.
     """
 
     ink: Image.Image
@@ -101,11 +101,16 @@ class Drawing:
     graphics: list[Box]
     could: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
-    size: float = 20
-    licence: str = "CC0-1.0"
-    colour: Image.Image | None = None
-    """A finished picture in colour instead of ink on paper (charts)."""
+    counts: tuple[Fact, ...] = ()
+    listed: tuple[Fact, ...] = ()
     _lines: list[Line] | None = field(default=None, repr=False)
+
+    def rows_of(self, numbers: Sequence[int]) -> dict[float, list[int]]:
+        """Return words by the rows that they stand on."""
+        rows: dict[float, list[int]] = {}
+        for number in numbers:
+            rows.setdefault(self.words[number].row, []).append(number)
+        return rows
 
     @property
     def lines(self) -> list[Line]:
@@ -114,17 +119,11 @@ class Drawing:
             self._lines = lines_of(self.words)
         return self._lines
 
-    def lines_with(self, words: Sequence[int]) -> list[Line]:
-        """Return the lines that hold some of these words."""
-        wanted = set(words)
-        return [line for line in self.lines if wanted.intersection(line.words)]
-
-    def moved(self, ink: Image.Image, boxes: Sequence[Box], graphics: Sequence[Box], scale: float) -> Drawing:
+    def moved(self, ink: Image.Image, boxes: Sequence[Box], graphics: Sequence[Box]) -> Drawing:
         """Return the same with other ink and the boxes that its words have there; lines stay those of the sheet."""
         words = [replace(word, box=box) for word, box in zip(self.words, boxes, strict=True)]
         lines = [replace(line, box=union([words[k].box for k in line.words])) for line in self.lines]
-        facts, size = list(self.facts), self.size * scale
-        return Drawing(ink, words, facts, list(graphics), self.could, self.things, size, self.licence, None, lines)
+        return replace(self, ink=ink, words=words, graphics=list(graphics), _lines=lines)
 
 
 def lines_of(words: Sequence[Word]) -> list[Line]:
@@ -210,9 +209,24 @@ class Sheet:
             if box is not None:
                 numbers.append(len(self.words))
                 self.words.append(Word(match.group(), box, y, style.size * style.tall))
-        for name, value in (facts or {}).items():
-            self.state(name, self.spell(value), self._part(numbers, self.spell(value)), about)
+        self.find(numbers, facts or {}, about)
         return numbers
+
+    def ornament(self, x: float, y: float, text: str, style: Style) -> None:
+        """Draw characters around x that nobody reads, such as a rule of dashes."""
+        box = self._draw(x - self.length(text, style) / 2, y, text, style)
+        if box is not None:
+            self.graphics.append(box)
+
+    def find(self, numbers: Sequence[int], facts: Mapping[str, str], about: str = "") -> None:
+        """Add facts that are said in these words, each by the words of its value.
+
+        Raises:
+            ValueError: A value is not there.
+        """
+        for name, value in facts.items():
+            value = " ".join(self.spell(value).split())
+            self.state(name, value, self._part(numbers, value), about)
 
     def _draw(self, x: float, y: float, word: str, style: Style) -> Box | None:
         font = self.face.font(style.size, style.bold)
@@ -245,10 +259,10 @@ class Sheet:
             joined += " " if joined else ""
             starts.append(len(joined))
             joined += self.words[number].text
-        at = joined.rfind(" ".join(value.split()))
+        at = joined.rfind(value)
         if at < 0 or not value:
             raise ValueError(f"{value!r} is not in {joined!r}")
-        end = at + len(" ".join(value.split()))
+        end = at + len(value)
         return [
             number
             for number, start in zip(numbers, starts, strict=True)

@@ -1,0 +1,123 @@
+"""Writing down a sheet: rows, wrapped texts, columns and rules, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sphinx_x.engines.documents.sheet import Sheet, Style
+
+RULES = "-=*._~"
+"""Characters of which printers make rules."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text in a column.
+
+    Attributes:
+        x: Where it stands: its left end, centre or right end, as `anchor` says.
+        text: The text.
+        anchor: `l`, `m` or `r`.
+        facts: What it says, by name.
+    """
+
+    x: float
+    text: str
+    anchor: str = "l"
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Flow:
+    """A place on a sheet that moves down as something is written.
+
+    Args:
+        sheet: The sheet.
+        left: The left edge of what is written.
+        right: The right edge.
+        y: Where to begin.
+        style: How texts look by default.
+        leading: Distance of rows, in heights of the text.
+    """
+
+    def __init__(self, sheet: Sheet, left: float, right: float, y: float, style: Style, leading: float = 1.25) -> None:
+        self.sheet, self.left, self.right, self.y = sheet, left, right, y
+        self.style, self.leading = style, leading
+
+    @property
+    def wide(self) -> float:
+        """The width that there is."""
+        return self.right - self.left
+
+    @property
+    def middle(self) -> float:
+        """The horizontal middle."""
+        return (self.left + self.right) / 2
+
+    def down(self, style: Style | None = None) -> float:
+        """Move down by a row and return its baseline."""
+        self.y += (style or self.style).height * self.leading
+        return self.y
+
+    def gap(self, rows: float = 1) -> None:
+        """Leave room."""
+        self.y += rows * self.style.size * self.leading
+
+    def fits(self, text: str, width: float, style: Style | None = None) -> str:
+        """Return as many words of a text as fit into a width, at least a part of the first."""
+        style = style or self.style
+        while self.sheet.length(text, style) > width and len(text) > 1:
+            text = text.rsplit(" ", 1)[0] if " " in text else text[:-1]
+        return text
+
+    def rows(self, text: str, width: float, style: Style) -> list[str]:
+        """Return a text in rows that fit into a width; a word that does not is cut."""
+        rows: list[str] = []
+        rest = " ".join(text.split())
+        while rest:
+            row = self.fits(rest, width, style)
+            rows.append(row)
+            rest = rest[len(row) :].strip()
+        return rows
+
+    def say(
+        self,
+        text: str,
+        align: str = "l",
+        style: Style | None = None,
+        facts: Mapping[str, str] | None = None,
+        about: str = "",
+        indent: float = 0,
+    ) -> list[int]:
+        """Write a text, in several rows if need be, and return the numbers of its words."""
+        style = style or self.style
+        numbers: list[int] = []
+        x = {"l": self.left + indent, "m": self.middle, "r": self.right}[align]
+        for row in self.rows(self.sheet.spell(text), self.wide - indent, style):
+            numbers += self.sheet.write(x, self.down(style), row, style, align)
+        self.sheet.find(numbers, facts or {}, about)
+        return numbers
+
+    def row(self, cells: Sequence[Cell], style: Style | None = None, about: str = "") -> list[int]:
+        """Write texts beside each other on one row."""
+        style = style or self.style
+        y = self.down(style)
+        numbers: list[int] = []
+        for cell in cells:
+            numbers += self.sheet.write(cell.x, y, cell.text, style, cell.anchor, cell.facts, about)
+        return numbers
+
+    def pair(
+        self, label: str, value: str, facts: Mapping[str, str] | None = None, style: Style | None = None
+    ) -> list[int]:
+        """Write a label at the left end and a value at the right end of a row."""
+        return self.row([Cell(self.left, label), Cell(self.right, value, "r", facts or {})], style)
+
+    def rule(self, mark: str = "-") -> None:
+        """Draw a rule over the whole width: of a character of `RULES`, or a solid line for any other."""
+        y = self.down()
+        if mark not in RULES:
+            self.sheet.rule(y - self.style.size * 0.3, self.left, self.right, max(round(self.style.size / 14), 1))
+            return
+        count = int(self.wide / self.sheet.length(mark * 20, self.style) * 20)
+        self.sheet.ornament(self.middle, y, mark * max(count, 1), self.style)
