@@ -198,7 +198,7 @@ class _Asker:
         return {fact.value: fact.words for fact in self.drawing.listed}
 
     def _order(self) -> Turn | None:
-        """Ask for the first or the last thing listed, for the one after another, or for that with the highest amount."""
+        """Ask for the first or the last thing listed, the one after another, or the one with the highest amount."""
         things = list(self._things().items())
         if len(things) < 3:
             return None

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
@@ -58,10 +59,10 @@ class DocumentSettings(BaseModel):
     seed: NonNegativeInt = 0
     kinds: tuple[str, ...] = ()
     shares: dict[str, float] = {}
-    wear: float = Field(1.0, ge=0, le=1)
+    wear: Annotated[float, Field(ge=0, le=1)] = 1.0
     turns: PositiveInt = 5
     weights: dict[str, float] = WEIGHTS
-    shown: float = Field(0.25, ge=0, le=1)
+    shown: Annotated[float, Field(ge=0, le=1)] = 0.25
     shard_size: PositiveInt = 500
 
     def chosen(self) -> dict[str, float]:

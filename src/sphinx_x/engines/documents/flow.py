@@ -10,6 +10,9 @@ from sphinx_x.engines.documents.sheet import Sheet, Style
 RULES = "-=*._~"
 """Characters of which printers make rules."""
 
+LEAST = 2
+"""Least distance of two texts on a row, in pixels."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -99,19 +102,38 @@ class Flow:
         return numbers
 
     def row(self, cells: Sequence[Cell], style: Style | None = None, about: str = "") -> list[int]:
-        """Write texts beside each other on one row."""
+        """Write texts beside each other on one row, from left to right.
+
+        Raises:
+            ValueError: One runs into the one before it.
+        """
         style = style or self.style
         y = self.down(style)
         numbers: list[int] = []
         for cell in cells:
+            edge = self.sheet.words[numbers[-1]].box[2] if numbers else -1.0
             numbers += self.sheet.write(cell.x, y, cell.text, style, cell.anchor, cell.facts, about)
+            if numbers and edge >= 0 and self.sheet.words[numbers[-len(cell.text.split())]].box[0] < edge + LEAST:
+                raise ValueError(f"{cell.text!r} runs into the text before it")
         return numbers
 
     def pair(
-        self, label: str, value: str, facts: Mapping[str, str] | None = None, style: Style | None = None
+        self,
+        label: str,
+        value: str,
+        facts: Mapping[str, str] | None = None,
+        style: Style | None = None,
+        indent: float = 0,
     ) -> list[int]:
-        """Write a label at the left end and a value at the right end of a row."""
-        return self.row([Cell(self.left, label), Cell(self.right, value, "r", facts or {})], style)
+        """Write a label at the left end and a value at the right end of a row; on two rows if one is too short."""
+        style = style or self.style
+        told = facts or {}
+        need = self.sheet.length(f"{label}  {value}", style)
+        if need > self.wide - indent:
+            indent = 0
+        if need <= self.wide:
+            return self.row([Cell(self.left + indent, label), Cell(self.right, value, "r", told)], style)
+        return self.say(label, "l", style) + self.say(value, "r", style, told)
 
     def rule(self, mark: str = "-") -> None:
         """Draw a rule over the whole width: of a character of `RULES`, or a solid line for any other."""

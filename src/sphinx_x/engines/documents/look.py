@@ -104,7 +104,8 @@ def shade(ink: Image.Image, look: Look, rng: random.Random, circle: Box | None =
     if look.tint is None and look.ink is None:
         picture = paper * (1 - light)
     else:
-        tint, colour = np.float32(look.tint or (255, 255, 255)) / 255, np.float32(look.ink or (0, 0, 0))
+        tint = np.array(look.tint or (255, 255, 255), np.float32) / 255
+        colour = np.array(look.ink or (0, 0, 0), np.float32)
         picture = paper[..., None] * tint * (1 - light[..., None]) + colour * light[..., None]
     if look.noise:
         grain = noise.standard_normal(ink.size[::-1], np.float32) * look.noise

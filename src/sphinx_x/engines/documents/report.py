@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -25,7 +26,12 @@ def write_report(out: Path, tally: Tally, faces: int, seconds: float) -> None:
     """Write `report.html`, one self-contained page, from the shards of a folder."""
     reader = SampleReader(out)
     kinds = Counter(reader[k].source.split("/")[-1] for k in range(len(reader)))
-    rows = [("documents", tally.samples), ("answers", tally.turns), ("typefaces", faces), ("seconds", round(seconds, 1))]
+    rows = [
+        ("documents", tally.samples),
+        ("answers", tally.turns),
+        ("typefaces", faces),
+        ("seconds", round(seconds, 1)),
+    ]
     rows += [(f"set aside: {reason}", n) for reason, n in tally.set_aside.most_common()]
     tables = [Table("The run", rows), Table("Kinds", kinds.most_common())]
     write_html(
@@ -39,11 +45,11 @@ def _items(reader: SampleReader) -> Iterator[Item]:
     count = min(SHOWN, len(reader))
     for number in range(count):
         at = number * len(reader) // count
-        yield _item(reader[at], reader.images(at)[0])
+        yield _item(reader[at], reader)
 
 
-def _item(sample: Sample, image: Image.Image) -> Item:
-    image = image.convert("RGB")
+def _item(sample: Sample, reader: SampleReader) -> Item:
+    image = Image.open(io.BytesIO(reader.image_bytes(sample))).convert("RGB")
     draw = ImageDraw.Draw(image)
     for region in sorted(sample.regions, key=lambda region: bool(region["answers"])):
         colour, wide = (EVIDENCE, 3) if region["answers"] else (LINE, 1)

@@ -112,7 +112,8 @@ def make_warp(rng: random.Random, sheet: tuple[int, int], strength: float) -> Wa
         abs(math.sin(angle)) * height / 2 + abs(tilt[0]) * width + abs(tilt[1]) * width + abs(bend[0]) + 2,
         abs(math.sin(angle)) * width / 2 + abs(tilt[1]) * height + abs(tilt[0]) * height + abs(bend[1]) + 2,
     )
-    free = [math.ceil(side * rng.choice((0, 0, 0.02, 0.06))) for side in sheet]
+    shares = (0, 0, 0.02, 0.06) if rng.random() < 0.85 else (0.2, 0.5, 1.0)  # the latter: on the glass of a scanner
+    free = [math.ceil(side * rng.choice(shares)) for side in sheet]
     size = tuple(side + 2 * math.ceil(edge) + more for side, edge, more in zip(sheet, reach, free, strict=True))
     corner = [math.ceil(edge) + rng.uniform(0, more) for edge, more in zip(reach, free, strict=True)]
     return Warp(sheet, (size[0], size[1]), (corner[0], corner[1]), angle, tilt, bend, waves)

@@ -45,7 +45,7 @@ ASKED = {
         "Which shop or company issued it?",
         "What is the company name?",
     ),
-    "address": ("What is the address?", "Where is the company?", "What is the address of the company?", "Which address?"),
+    "address": ("What is the address?", "What is the address of the company?", "Which address?"),
     "phone": ("What is the phone number?", "Which number can be called?", "What is the telephone number?"),
     "date": ("What is the date?", "Which date?", "What date is on it?", "When was it issued?", "What date?"),
     "time": ("At what time was it issued?", "What time is on it?", "What is the time?"),

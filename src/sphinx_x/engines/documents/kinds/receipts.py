@@ -20,9 +20,19 @@ COULD = (
     *("cashier", "table", "subtotal", "discount", "service charge", "tax", "rounding", "total", "cash", "change"),
     *("item:amount", "item:quantity", "item:unit price"),
 )
-TITLES = (
-    "TAX INVOICE|Tax Invoice|RECEIPT|CASH BILL|CASH SALES|INVOICE|SIMPLIFIED TAX INVOICE|Receipt|OFFICIAL RECEIPT|- TAX INVOICE -|Sales Receipt"
-).split("|")
+TITLES = [
+    "TAX INVOICE",
+    "Tax Invoice",
+    "RECEIPT",
+    "CASH BILL",
+    "CASH SALES",
+    "INVOICE",
+    "SIMPLIFIED TAX INVOICE",
+    "Receipt",
+    "OFFICIAL RECEIPT",
+    "- TAX INVOICE -",
+    "Sales Receipt",
+]
 LABELS = {
     "receipt number": "Receipt No|Invoice No|INV NO|Bill No|Doc No.|Receipt #|Trans|Slip No.|Ref No|Order #",
     "date": "Date|DATE|Inv Date|Bill Date|Doc Date|",
@@ -40,12 +50,23 @@ LABELS = {
     "phone": "Tel|TEL|Phone|Tel No.|HP|T",
     "fax": "Fax|FAX",
 }
-ENDS = (
-    "THANK YOU, PLEASE COME AGAIN|Thank you!|Goods sold are not returnable, thank you.|EXCHANGE WITHIN 7 DAYS WITH RECEIPT|"
-    "STRICTLY NO CASH REFUND|Have a nice day|See you again|Please retain receipt as proof of purchase|"
-    "ALL PRICES ARE INCLUSIVE OF TAX|CUSTOMER COPY|Powered by {}|Like us on Facebook|*** THANK YOU ***|{} loyalty members earn points|"
-    "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt."
-).split("|")
+ENDS = [
+    "THANK YOU, PLEASE COME AGAIN",
+    "Thank you!",
+    "Goods sold are not returnable, thank you.",
+    "EXCHANGE WITHIN 7 DAYS WITH RECEIPT",
+    "STRICTLY NO CASH REFUND",
+    "Have a nice day",
+    "See you again",
+    "Please retain receipt as proof of purchase",
+    "ALL PRICES ARE INCLUSIVE OF TAX",
+    "CUSTOMER COPY",
+    "Powered by {}",
+    "Like us on Facebook",
+    "*** THANK YOU ***",
+    "{} loyalty members earn points",
+    "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
+]
 
 
 def draw(rng: random.Random, faces: Faces) -> Drawing:
@@ -213,7 +234,9 @@ class _Receipt:
             words += self._columns()
         else:
             if rng.random() < 0.4:
-                heads = rng.choice((("Qty Item", "Amount"), ("Description", "Total"), ("ITEM", self.mark.strip() or "AMT")))
+                heads = rng.choice(
+                    (("Qty Item", "Amount"), ("Description", "Total"), ("ITEM", self.mark.strip() or "AMT"))
+                )
                 flow.pair(*heads)
                 self.rule_off()
             code = rng.random() < 0.5
@@ -267,7 +290,10 @@ class _Receipt:
         flow = self.flow
         ends = [flow.left + flow.wide * share for share in (0.5, 0.75, 1.0)]
         heads = self.rng.choice((("Qty", "Price", "Amount"), ("QTY", "S/Price", "TOTAL"), ("Qty", "U.Price", "Amt")))
-        flow.row([Cell(flow.left, self.rng.choice(("Item", "Description", "ITEM")))] + [Cell(x, text, "r") for x, text in zip(ends, heads, strict=True)])
+        flow.row(
+            [Cell(flow.left, self.rng.choice(("Item", "Description", "ITEM")))]
+            + [Cell(x, text, "r") for x, text in zip(ends, heads, strict=True)]
+        )
         self.rule_off()
         code_first = self.rng.random() < 0.4
         words: list[int] = []
@@ -297,14 +323,14 @@ class _Receipt:
             text = label or self.label(name if name in LABELS else "total")
             value = money(cents, self.thousands)
             shown = self.mark + value
-            style = style or flow.style
-            if flow.sheet.length(f"{text} {shown}", style) > flow.wide - indent:
-                style = flow.style
             facts = {{"unrounded": "total before rounding", "rounded": "total"}.get(name, name): value}
-            flow.row([Cell(flow.left + indent, text), Cell(flow.right, shown, "r", facts)], style)
+            flow.pair(text, shown, facts, style, indent)
 
         rate = f"{bill.rate:g}%"
-        tax = rng.choice((f"{self.land.tax} {rate}", f"{self.land.tax} @ {rate}", f"{self.land.tax} ({rate})")) + self.colon
+        tax = (
+            rng.choice((f"{self.land.tax} {rate}", f"{self.land.tax} @ {rate}", f"{self.land.tax} ({rate})"))
+            + self.colon
+        )
         tail = rng.choice(("", "", " " + self.mark.strip(), f" ({self.mark.strip()})")) if self.mark.strip() else ""
         if bill.discount or bill.service or (bill.tax and not bill.inside) or rng.random() < 0.4:
             line("subtotal", bill.subtotal)
@@ -328,7 +354,10 @@ class _Receipt:
             line("cash", bill.given)
             line("change", bill.change)
         elif rng.random() < 0.7:
-            flow.pair(rng.choice(("VISA", "MASTERCARD", "Debit Card", "Card Payment", "E-WALLET")), money(bill.total, self.thousands))
+            flow.pair(
+                rng.choice(("VISA", "MASTERCARD", "Debit Card", "Card Payment", "E-WALLET")),
+                money(bill.total, self.thousands),
+            )
 
     def summary(self) -> None:
         """Write the tax summary: rate, amount without tax, tax."""
@@ -336,12 +365,20 @@ class _Receipt:
         flow.gap(0.6)
         middle = flow.left + flow.wide * 0.68
         unit = f"({self.mark.strip()})" if self.mark.strip() else ""
-        flow.row([Cell(flow.left, f"{self.land.tax} Summary"), Cell(middle, f"Amt{unit}", "r"), Cell(flow.right, f"Tax{unit}", "r")])
+        flow.row(
+            [
+                Cell(flow.left, f"{self.land.tax} Summary"),
+                Cell(middle, f"Amt{unit}", "r"),
+                Cell(flow.right, f"Tax{unit}", "r"),
+            ]
+        )
         told = any(fact.name == "tax" for fact in flow.sheet.facts)
         tax = money(bill.tax, self.thousands)
         base = money(bill.unrounded - bill.tax, self.thousands)
         code = self.rng.choice(("SR", "S", "GST S", "T1")) + f" @{bill.rate:g}%"
-        flow.row([Cell(flow.left, code), Cell(middle, base, "r"), Cell(flow.right, tax, "r", {} if told else {"tax": tax})])
+        flow.row(
+            [Cell(flow.left, code), Cell(middle, base, "r"), Cell(flow.right, tax, "r", {} if told else {"tax": tax})]
+        )
 
     def footer(self) -> None:
         rng, flow = self.rng, self.flow

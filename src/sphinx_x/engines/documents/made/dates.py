@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import random
+import re
 
 from sphinx_x.engines.documents.made.places import Land
+
+MONTHS = re.findall(r"\w+", "January February March April May June July August September October November December")
 
 
 def day(rng: random.Random) -> datetime.datetime:
@@ -24,8 +27,7 @@ def date_form(rng: random.Random, land: Land) -> str:
 
 def written(moment: datetime.datetime, form: str) -> str:
     """Return a date in English whatever the machine speaks, as receipts write it."""
-    names = "January February March April May June July August September October November December".split()
-    month = names[moment.month - 1]
+    month = MONTHS[moment.month - 1]
     told = {
         "%-d": str(moment.day), "%-m": str(moment.month), "%d": f"{moment.day:02d}", "%m": f"{moment.month:02d}",
         "%y": f"{moment.year % 100:02d}", "%Y": str(moment.year), "%b": month[:3], "%B": month,

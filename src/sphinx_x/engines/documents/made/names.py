@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import gzip
 import random
+import re
 from importlib import resources
 
 from sphinx_x.engines.documents.made.places import Land
 
-CONSONANTS = "b c d f g h j k l m n p r s t v w y z br ch cl dr fl gr kh kl pr sh st th tr".split()
-VOWELS = "a e i o u a e i o ai au ee ia oo".split()
-CODAS = ["", "", "", *"n r l s k t m ng x".split()]
+CONSONANTS = re.findall(r"\w+", "b c d f g h j k l m n p r s t v w y z br ch cl dr fl gr kh kl pr sh st th tr")
+VOWELS = re.findall(r"\w+", "a e i o u a e i o ai au ee ia oo")
+CODAS = ("", "", "", *"nrlsktmx", "ng")
 PARTS = {
     "chinese": (
         "Tan Lim Lee Ng Ong Wong Goh Chua Chan Koh Teo Ang Yeo Tay Ho Low Toh Sim Chong Chia Foo Khoo Yap Cheah Loh",
