@@ -1,11 +1,11 @@
-"""The documents engine: the same bytes for any number of workers, every sample with evidence, nothing done in silence."""
+"""The documents engine: the same bytes for any number of workers, evidence in every sample, nothing in silence."""
 
 import json
 
 import pytest
+
 from commands import run
 from drawn_documents import fonts
-
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.documents.asking import WEIGHTS
 from sphinx_x.engines.documents.engine import DocumentSettings, make_documents

@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from drawn_documents import drawings
 from PIL import Image
 
+from drawn_documents import drawings
 from sphinx_x.boxes import sides
 from sphinx_x.engines.documents.warp import Warp, make_warp, warped
 

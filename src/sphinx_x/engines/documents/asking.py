@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sphinx_x.conversation import Message
 from sphinx_x.engines.documents import wordings as words
@@ -136,6 +137,7 @@ class _Asker:
         self.facts = [fact for fact in drawing.facts if counts[fact.name, fact.about] == 1]
         self.fields = [fact for fact in self.facts if not fact.about]
         self.entries = [fact for fact in self.facts if fact.about]
+        self.listed = [fact for fact in self.entries if fact.about in self._things()]
         self.texts = Counter(line.text for line in drawing.lines)
         self.text = "\n".join(line.text for line in drawing.lines).lower()
 
@@ -176,16 +178,16 @@ class _Asker:
 
     def _which(self) -> Turn | None:
         """Ask what a value belongs to, if that is one thing only."""
-        names = sorted({fact.name for fact in self.entries} & words.WHICH.keys())
+        names = sorted({fact.name for fact in self.listed if words.has_which(fact.name)})
         if not names:
             return None
         name = self.rng.choice(names)
-        counts = Counter(fact.value for fact in self.entries if fact.name == name)
-        single = [fact for fact in self.entries if fact.name == name and counts[fact.value] == 1]
+        counts = Counter(fact.value for fact in self.listed if fact.name == name)
+        single = [fact for fact in self.listed if fact.name == name and counts[fact.value] == 1]
         if not single or len(counts) < 2:
             return None
         fact = self.rng.choice(single)
-        question = self.rng.choice(words.WHICH[name]).format(fact.value)
+        question = words.which(self.rng, name, fact.value)
         return Turn("which", self._short(question), fact.about, self._named(fact), ((name, fact.about),))
 
     def _named(self, fact: Fact) -> tuple[int, ...]:
@@ -207,22 +209,34 @@ class _Asker:
             return self._most()
         if kind == "after":
             number = self.rng.randrange(len(things) - 1)
-            question = self.rng.choice(words.AFTER).format(things[number][0])
+            question = self.rng.choice(words.AFTER).format(self._one(), things[number][0])
             name, evidence = things[number + 1]
         else:
-            question = self.rng.choice(words.FIRST if kind == "first" else words.LAST)
+            question = self.rng.choice(words.FIRST if kind == "first" else words.LAST).format(self._one())
             name, evidence = things[0 if kind == "first" else -1]
         return Turn("order", self._short(question), name, evidence)
 
+    def _one(self) -> str:
+        """Return what one of the things listed is called."""
+        return self.drawing.counts[0].name.removesuffix("s") if self.drawing.counts else "item"
+
     def _most(self) -> Turn | None:
-        amounts = sorted(
-            ((float(fact.value.replace(",", "")), fact) for fact in self.entries if fact.name == "item:amount"),
-            key=lambda pair: pair[0],
-        )
-        if len(amounts) < 2 or amounts[-1][0] == amounts[-2][0]:
+        """Ask for what has the highest or the lowest number of a column, if that is one thing only."""
+        names = sorted({fact.name for fact in self.listed if words.has_most(fact.name)})
+        if not names:
             return None
-        fact = amounts[-1][1]
-        question = self._short(self.rng.choice(words.MOST))
+        name = self.rng.choice(names)
+        column = [fact for fact in self.listed if fact.name == name]
+        values = [_number(fact.value) for fact in column]
+        if len(values) < 2 or None in values:
+            return None
+        order = sorted((value, k) for k, value in enumerate(values) if value is not None)
+        highest = self.rng.random() < 0.6
+        (best, at), (second, _) = order[-1 if highest else 0], order[-2 if highest else 1]
+        if best == second:
+            return None
+        fact = column[at]
+        question = self._short(words.most(self.rng, name, highest))
         return Turn("order", question, fact.about, self._named(fact), ((fact.name, fact.about),))
 
     def _count(self) -> Turn | None:
@@ -317,7 +331,7 @@ class _Asker:
         return word[:at] + letter + word[at + 1 :]
 
     def _there(self) -> Turn | None:
-        """Ask whether a fact is stated; both answers must be possible, so that neither is the likelier one."""
+        """Ask whether a fact is stated: once, and only if both answers are possible, so that neither is likelier."""
         present = [fact for fact in self.fields if fact.name in self.drawing.could]
         absent = self._missing()
         if not present or not absent:
@@ -327,7 +341,7 @@ class _Asker:
             name, answer, evidence = fact.name, "Yes", fact.words
         else:
             name, answer, evidence = self.rng.choice(absent), "No", ()
-        return Turn("there", words.filled(self.rng, words.IS_THERE, name), answer, evidence, (("there", name),))
+        return Turn("there", words.filled(self.rng, words.IS_THERE, name), answer, evidence, (("there", ""),))
 
     def _listed(self) -> Turn | None:
         things, absent = self._things(), self._unlisted()
@@ -338,7 +352,7 @@ class _Asker:
             answer, evidence = "Yes", things[name]
         else:
             name, answer, evidence = self.rng.choice(absent), "No", ()
-        return Turn("listed", self.rng.choice(words.LISTED).format(name), answer, evidence, (("listed", name),))
+        return Turn("listed", self.rng.choice(words.LISTED).format(name), answer, evidence, (("listed", ""),))
 
     def _missing(self) -> list[str]:
         """Return the names of facts that such documents may have and this one has not."""
@@ -365,11 +379,22 @@ class _Asker:
     def _read(self) -> Turn | None:
         rows = list(self.drawing.rows_of([k for line in self.drawing.lines for k in line.words]).values())
         number = self.rng.randint(2, 6)
-        if len(rows) <= number:
+        if len(rows) <= number or not self._apart([row[0] for row in rows[: number + 1]]):
             return None
         text = "\n".join(" ".join(self.drawing.words[k].text for k in row) for row in rows[:number])
         evidence = tuple(k for row in rows[:number] for k in row)
         return Turn("read", self.rng.choice(words.READ).format(number), text, evidence)
+
+    def _apart(self, firsts: Sequence[int]) -> bool:
+        """Return whether rows that begin with these words are below each other, not those of columns side by side."""
+        words_ = [self.drawing.words[k] for k in firsts]
+        return all(low.row - high.row > 0.8 * low.size for high, low in pairwise(words_))
+
+
+def _number(value: str) -> float | None:
+    """Return the number that a text is, whatever stands between its thousands; None if it is none."""
+    text = value.replace(",", "").replace("%", "")
+    return float(text) if text.replace(".", "", 1).removeprefix("-").isdecimal() else None
 
 
 def _form(value: str) -> str:

@@ -22,7 +22,7 @@ ENDINGS = (".ttf", ".otf")
 PLAIN = frozenset({"Regular", "Book", "Roman", "Medium", "Normal", "Bold", "Text"})
 """Words of a style's name that do not make it another family."""
 UNUSED = re.compile(
-    r"italic|oblique|light|thin|black|heavy|extra|semi|demi|hairline|symbol|math|dingbat|emoji|chorus|chancery|Z003"
+    r"italic|oblique|light|thin|black|heavy|extra|semi|demi|hairline|symbol|math|cmmi|dingbat|emoji|chorus|chancery|Z003"
     r"|D050000L|standard symbols|outline|NoLimits",
     re.IGNORECASE,
 )

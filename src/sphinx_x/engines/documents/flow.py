@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sphinx_x.engines.documents.sheet import Sheet, Style
 
@@ -57,6 +57,19 @@ class Flow:
         """The horizontal middle."""
         return (self.left + self.right) / 2
 
+    def part(self, start: float, end: float) -> Flow:
+        """Return a place beside others on the same sheet: from one share of the width to another."""
+        left, right = self.left + start * self.wide, self.left + end * self.wide
+        return Flow(self.sheet, left, right, self.y, self.style, self.leading)
+
+    def below(self, *parts: Flow) -> None:
+        """Move below these parts."""
+        self.y = max(part.y for part in parts)
+
+    def big(self, scale: float, bold: bool = False) -> Style:
+        """Return the style in another size."""
+        return replace(self.style, size=round(self.style.size * scale, 1), bold=bold)
+
     def down(self, style: Style | None = None) -> float:
         """Move down by a row and return its baseline."""
         self.y += (style or self.style).height * self.leading
@@ -73,8 +86,15 @@ class Flow:
             text = text.rsplit(" ", 1)[0] if " " in text else text[:-1]
         return text
 
+    def fitting(self, text: str, width: float, style: Style) -> Style:
+        """Return the style, smaller if a word of the text is wider than a width."""
+        words = self.sheet.spell(text, style).split()
+        while max((self.sheet.length(word, style) for word in words), default=0) > width:
+            style = replace(style, size=round(style.size * 0.95, 1))  # widths are whole pixels: no size is exact
+        return style
+
     def rows(self, text: str, width: float, style: Style) -> list[str]:
-        """Return a text in rows that fit into a width; a word that does not is cut."""
+        """Return a text in rows that fit into a width; a word that does not is cut (see `fitting`)."""
         rows: list[str] = []
         rest = " ".join(text.split())
         while rest:
@@ -93,10 +113,10 @@ class Flow:
         indent: float = 0,
     ) -> list[int]:
         """Write a text, in several rows if need be, and return the numbers of its words."""
-        style = style or self.style
+        style = self.fitting(text, self.wide - indent, style or self.style)
         numbers: list[int] = []
         x = {"l": self.left + indent, "m": self.middle, "r": self.right}[align]
-        for row in self.rows(self.sheet.spell(text), self.wide - indent, style):
+        for row in self.rows(self.sheet.spell(text, style), self.wide - indent, style):
             numbers += self.sheet.write(x, self.down(style), row, style, align)
         self.sheet.find(numbers, facts or {}, about)
         return numbers

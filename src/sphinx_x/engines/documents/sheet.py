@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from sphinx_x.boxes import Box, BoxOf, union
 from sphinx_x.engines.documents.faces import Face
@@ -31,12 +31,14 @@ class Style:
         bold: Whether it is bold.
         wide: How much wider than the font its letters are, as printers print in double width.
         tall: How much taller.
+        face: Its typeface, if it is not the sheet's.
     """
 
     size: float
     bold: bool = False
     wide: int = 1
     tall: int = 1
+    face: Face | None = None
 
     @property
     def height(self) -> float:
@@ -161,16 +163,25 @@ class Sheet:
         self.facts: list[Fact] = []
         self.graphics: list[Box] = []
 
-    def spell(self, text: str) -> str:
+    def font(self, style: Style) -> ImageFont.FreeTypeFont:
+        """Return the font of a style."""
+        return (style.face or self.face).font(style.size, style.bold)
+
+    def spell(self, text: str, style: Style | None = None) -> str:
         """Return a text as the face can show it."""
-        if self.face.accents:
+        if ((style and style.face) or self.face).accents:
             return text
+        return self.plain(text)
+
+    @staticmethod
+    def plain(text: str) -> str:
+        """Return a text without accents."""
         plain = unicodedata.normalize("NFKD", text.translate(SPELLED))
         return plain.encode("ascii", "ignore").decode()
 
     def length(self, text: str, style: Style) -> float:
         """Return how wide a text is."""
-        return self.face.font(style.size, style.bold).getlength(self.spell(text)) * style.wide
+        return self.font(style).getlength(self.spell(text, style)) * style.wide
 
     def write(
         self,
@@ -199,8 +210,8 @@ class Sheet:
         Raises:
             ValueError: It does not fit on the sheet, or does not say one of the facts.
         """
-        text = self.spell(text)
-        font = self.face.font(style.size, style.bold)
+        text = self.spell(text, style)
+        font = self.font(style)
         x -= self.length(text, style) * {"l": 0, "m": 0.5, "r": 1}[anchor]
         numbers = []
         for match in re.finditer(r"\S+", text):
@@ -225,11 +236,13 @@ class Sheet:
             ValueError: A value is not there.
         """
         for name, value in facts.items():
-            value = " ".join(self.spell(value).split())
+            value = " ".join(value.split())
+            if value not in self.said(numbers):
+                value = self.plain(value)
             self.state(name, value, self._part(numbers, value), about)
 
     def _draw(self, x: float, y: float, word: str, style: Style) -> Box | None:
-        font = self.face.font(style.size, style.bold)
+        font = self.font(style)
         left, top, right, bottom = (round(n) for n in font.getbbox(word, anchor="ls"))
         margin = 2
         mask = Image.new("L", (max(right - left, 1) + 2 * margin, max(bottom - top, 1) + 2 * margin), 0)
@@ -289,6 +302,13 @@ class Sheet:
         else:
             self.pen.rectangle((x1, y1, x2 - 1, y2 - 1), fill=255)
         self.graphics.append((float(x1), float(y1), float(x2), float(y2)))
+
+    def cross(self, box: BoxOf[float], thickness: int) -> None:
+        """Draw a cross into a box, as somebody ticks it."""
+        x1, y1, x2, y2 = (round(n) for n in box)
+        self.pen.line((x1, y1, x2, y2), 255, thickness)
+        self.pen.line((x1, y2, x2, y1), 255, thickness)
+        self.graphics.append((x1 - thickness, y1 - thickness, x2 + thickness + 1, y2 + thickness + 1))
 
     def bars(self, box: BoxOf[float], code: Sequence[int]) -> None:
         """Draw a bar code: widths of bars and gaps in turn, fitted into the box."""

@@ -18,6 +18,8 @@ ROUNDS = 8
 """Steps to the place that a point goes to; each leaves less than a tenth of the error of the one before."""
 ACROSS, DOWN = 7, 3
 """Points on the edges of a box that are followed."""
+GLASS = (1240, 1754)
+"""Width and height to which the picture of something small may grow: a page at 150 dots per inch."""
 Points = np.ndarray
 """Points as an array [..., 2], x before y."""
 
@@ -113,7 +115,9 @@ def make_warp(rng: random.Random, sheet: tuple[int, int], strength: float) -> Wa
         abs(math.sin(angle)) * width / 2 + abs(tilt[1]) * height + abs(tilt[0]) * height + abs(bend[1]) + 2,
     )
     shares = (0, 0, 0.02, 0.06) if rng.random() < 0.85 else (0.2, 0.5, 1.0)  # the latter: on the glass of a scanner
-    free = [math.ceil(side * rng.choice(shares)) for side in sheet]
+    free = [
+        math.ceil(min(side * rng.choice(shares), max(most - side, 0))) for side, most in zip(sheet, GLASS, strict=True)
+    ]
     size = tuple(side + 2 * math.ceil(edge) + more for side, edge, more in zip(sheet, reach, free, strict=True))
     corner = [math.ceil(edge) + rng.uniform(0, more) for edge, more in zip(reach, free, strict=True)]
     return Warp(sheet, (size[0], size[1]), (corner[0], corner[1]), angle, tilt, bend, waves)

@@ -30,6 +30,79 @@ NOUNS = {
     "total": "the total",
     "cash": "the cash given",
     "change": "the change",
+    "invoice number": "the invoice number",
+    "due date": "the due date",
+    "purchase order": "the purchase order number",
+    "customer number": "the customer number",
+    "payment terms": "the payment terms",
+    "customer": "the name of the customer",
+    "customer address": "the address of the customer",
+    "bank account": "the bank account number",
+    "full name": "the full name",
+    "date of birth": "the date of birth",
+    "home address": "the home address",
+    "identity number": "the identity number",
+    "nationality": "the nationality",
+    "occupation": "the occupation",
+    "employer": "the employer",
+    "department": "the department",
+    "start date": "the start date",
+    "policy number": "the policy number",
+    "emergency contact": "the emergency contact",
+    "amount claimed": "the amount claimed",
+    "marital status": "the marital status",
+    "sex": "the sex",
+    "payment method": "the payment method",
+    "type of leave": "the type of leave",
+    "venue": "the venue",
+    "start time": "the start time",
+    "row": "the row",
+    "seat": "the seat",
+    "block": "the block or section",
+    "entrance": "the entrance",
+    "coach": "the coach",
+    "platform": "the platform",
+    "gate": "the gate",
+    "class": "the class",
+    "price": "the price",
+    "booking reference": "the booking reference",
+    "ticket number": "the ticket number",
+    "passenger": "the name of the passenger",
+    "event": "the name of the event",
+    "departure time": "the departure time",
+    "destination": "the destination",
+    "tracking number": "the tracking number",
+    "weight": "the weight",
+    "service": "the delivery service",
+    "ship date": "the ship date",
+    "order number": "the order number",
+    "product": "the name of the product",
+    "net weight": "the net weight",
+    "lot number": "the lot number",
+    "country of origin": "the country of origin",
+    "ingredients": "the ingredients",
+    "subject": "the subject",
+    "deadline": "the deadline",
+    "meeting time": "the meeting time",
+    "meeting place": "the meeting place",
+    "table title": "the title of the table",
+    "table number": "the number of the table",
+    "source": "the source of the figures",
+    "recipient": "the name of the recipient",
+    "reference": "the reference number",
+    "vehicle plate": "the vehicle's registration",
+    "signed by": "the name of the person who signed",
+    "date signed": "the date of the signature",
+    "delivery": "the way of delivery",
+    "recipient address": "the address of the recipient",
+    "amount owed": "the outstanding amount",
+    "position": "the position of the person who signed",
+    "origin": "the place of departure",
+    "holder": "the name of the holder",
+    "sender": "the name of the sender",
+    "sender address": "the address of the sender",
+    "best before": "the best-before date",
+    "storage": "the advice on storage",
     "item:amount": 'the amount for "{}"',
     "item:quantity": 'the quantity of "{}"',
     "item:unit price": 'the unit price of "{}"',
@@ -66,6 +139,25 @@ ASKED = {
     ),
     "cash": ("How much cash was given?", "How much did the customer hand over?"),
     "change": ("How much change is given back?", "What is the change?"),
+    "due date": ("When is it due?", "By which date must it be paid?", "What is the due date?"),
+    "customer": ("Who is the customer?", "Who is billed?", "To whom is it addressed?"),
+    "invoice number": ("What is the invoice number?", "Which invoice number is it?"),
+    "bank account": ("To which account is it to be paid?", "What is the bank account number?"),
+    "signed by": ("Who signed it?", "Whose name is at the signature?"),
+    "recipient": ("To whom is it addressed?", "Who is the recipient?"),
+    "sender": ("Who sends it?", "Who is the sender?"),
+    "subject": ("What is it about?", "What is the subject?"),
+    "deadline": ("By when is an answer wanted?", "What is the deadline?"),
+    "origin": ("Where does the journey begin?", "What is the place of departure?"),
+    "destination": ("Where does the journey go?", "What is the destination?"),
+    "venue": ("Where does it take place?", "What is the venue?"),
+    "start time": ("When does it start?", "At what time does it begin?"),
+    "departure time": ("When does it leave?", "What is the departure time?"),
+    "price": ("What does it cost?", "What is the price?"),
+    "seat": ("Which seat?", "What is the seat number?"),
+    "best before": ("Until when is it good?", "What is the best-before date?"),
+    "product": ("What product is it?", "What is the name of the product?"),
+    "table title": ("What is the title?", "What is the table about?"),
     "item:amount": ('How much is charged for "{}"?', 'What is the amount for "{}"?', 'How much does "{}" come to?'),
     "item:quantity": ('How many "{}" are there?', 'What is the quantity of "{}"?'),
     "item:unit price": ('What is the unit price of "{}"?', 'What does one "{}" cost?'),
@@ -85,19 +177,61 @@ ROWS = ("How many lines does {noun} take?", "On how many lines is {noun} written
 WHICH = {
     "item:amount": ("Which item comes to {}?", "For which item is the amount {}?"),
     "item:unit price": ("Which item has the unit price {}?", "Which item costs {} each?"),
-    "item:quantity": ("Of which item are there {}?",),
 }
 """Questions for what a value belongs to."""
-FIRST = ("Which item is listed first?", "What is the first item?")
-LAST = ("Which item is listed last?", "What is the last item?")
-AFTER = ('Which item comes right after "{}"?', 'What is listed directly below "{}"?')
-MOST = ("Which item has the highest amount?", "What is the most expensive item by its amount?")
+WHICH_CELL = ('Which row has "{value}" under "{head}"?', 'For which row is "{head}" {value}?')
+FIRST = ("Which {} is listed first?", "What is the first {}?")
+LAST = ("Which {} is listed last?", "What is the last {}?")
+AFTER = ('Which {} comes right after "{}"?', 'What is the {} directly below "{}"?')
+MOST = {
+    "item:amount": ("Which item has the {} amount?", "Which item has the {} amount in the list?"),
+    "item:unit price": ("Which item has the {} unit price?",),
+}
+MOST_CELL = ('Which row has the {} "{head}"?', 'Where is "{head}" the {}?')
+CELL = (
+    'What is the "{head}" of "{about}"?',
+    'In the row "{about}", what stands under "{head}"?',
+    'Look up "{head}" for "{about}".',
+)
+"""Questions about a cell of a table, whose fact is called `cell:` and the head of its column."""
 READ = ("Read the first {} lines.", "What do the first {} lines say?")
 
 
 def noun(name: str, about: str = "") -> str:
     """Return what a fact is, as a part of a sentence."""
+    if head := _head(name):
+        return f'the "{head}" of "{about}"'
     return NOUNS[name].format(about)
+
+
+def _head(name: str) -> str:
+    """Return the head of the column in which a fact stands, empty if it is not a cell's."""
+    return name.removeprefix("cell:") if name.startswith("cell:") else ""
+
+
+def has_which(name: str) -> bool:
+    """Return whether it can be asked what a value of this name belongs to."""
+    return name in WHICH or bool(_head(name))
+
+
+def which(rng: random.Random, name: str, value: str) -> str:
+    """Return a question for what a value belongs to."""
+    if head := _head(name):
+        return rng.choice(WHICH_CELL).format(head=head, value=value)
+    return rng.choice(WHICH[name]).format(value)
+
+
+def has_most(name: str) -> bool:
+    """Return whether it can be asked what has the highest or the lowest value of this name."""
+    return name in MOST or bool(_head(name))
+
+
+def most(rng: random.Random, name: str, highest: bool) -> str:
+    """Return a question for what has the highest or the lowest value."""
+    said = rng.choice(("highest", "largest") if highest else ("lowest", "smallest"))
+    if head := _head(name):
+        return rng.choice(MOST_CELL).format(said, head=head)
+    return rng.choice(MOST[name]).format(said)
 
 
 def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str = "", value: str = "") -> str:
@@ -108,6 +242,8 @@ def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str 
 
 def asked_for(rng: random.Random, name: str, about: str = "") -> str:
     """Return a question for a fact."""
+    if head := _head(name):
+        return rng.choice(CELL).format(head=head, about=about)
     own = ASKED.get(name, ())
     if own and rng.random() < 0.75:
         return rng.choice(own).format(about)

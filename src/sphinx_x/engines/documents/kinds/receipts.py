@@ -118,13 +118,13 @@ class _Receipt:
     def drawn(self) -> Drawing:
         rng, flow = self.rng, self.flow
         if rng.random() < 0.12:  # typed above it by whoever filed it
-            flow.say(rng.choice((names.person(rng).lower(), str(rng.randrange(10**6, 10**7)))), "m", self.big(1.3))
+            flow.say(rng.choice((names.person(rng).lower(), str(rng.randrange(10**6, 10**7)))), "m", flow.big(1.3))
             flow.gap(rng.uniform(0.3, 2))
         self.header()
         titled = rng.random() < 0.75
         if titled:
             flow.gap(rng.choice((0.2, 0.6, 1)))
-            flow.say(self.case(rng.choice(TITLES)), "m", rng.choice((flow.style, self.big(1, True))))
+            flow.say(self.case(rng.choice(TITLES)), "m", rng.choice((flow.style, flow.big(1, True))))
         flow.gap(rng.choice((0.1, 0.5)))
         self.meta()
         self.rule_off()
@@ -138,9 +138,6 @@ class _Receipt:
         things = tuple(map(self.case, goods(rng, self.trade, 4)))
         return flow.sheet.finish(flow.y, could=COULD, things=things, counts=(count,), listed=tuple(self.listed))
 
-    def big(self, scale: float, bold: bool = False) -> Style:
-        return Style(round(self.flow.style.size * scale, 1), bold)
-
     def rule_off(self) -> None:
         if self.rng.random() < 0.85:
             self.flow.rule(self.rule)
@@ -151,7 +148,7 @@ class _Receipt:
         legal = legal.upper() if rng.random() < 0.75 else legal
         if rng.random() < 0.2:
             flow.say(names.made_up_word(rng).upper(), align, Style(round(flow.style.size * 1.4), True))
-        name = rng.choice((flow.style, self.big(1, True), self.big(1.2, True), self.big(1.4)))
+        name = rng.choice((flow.style, flow.big(1, True), flow.big(1.2, True), flow.big(1.4)))
         if self.mono and rng.random() < 0.3:
             name = Style(flow.style.size, wide=rng.choice((1, 2)), tall=2)
         number = places.filled(rng, self.land.registered)
@@ -340,7 +337,7 @@ class _Receipt:
             line("service charge", bill.service)
         if bill.rate and (not bill.inside or rng.random() < 0.4):
             line("tax", bill.tax, self.case(("Incl. " if bill.inside else "") + tax))
-        large = rng.choice((flow.style, flow.style, self.big(1, True), self.big(1.25, True)))
+        large = rng.choice((flow.style, flow.style, flow.big(1, True), flow.big(1.25, True)))
         if self.mono and rng.random() < 0.3:
             large = Style(flow.style.size, tall=2)
         if bill.rounding or (self.land.nickel and rng.random() < 0.25):
