@@ -99,8 +99,8 @@ def test_yes_and_no_are_as_likely(kind):
     found = Counter()
     for seed in range(15):
         for name in all_kinds():
-            for drawing in drawings(name):
-                found.update(said(answer) for _, answer, _ in turns_of(drawing, kind, seed))
+            for number, drawing in enumerate(drawings(name)):
+                found.update(said(answer) for _, answer, _ in turns_of(drawing, kind, f"{seed} {name} {number}"))
     assert set(found) == {"Yes", "No"} and found.total() > 300
     assert abs(found["Yes"] / found.total() - 0.5) < 3 * 0.5 / found.total() ** 0.5
 
