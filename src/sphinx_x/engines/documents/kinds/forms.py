@@ -117,7 +117,7 @@ def _field(flow: Flow, name: str, label: str, value: str, typed: Style, look: st
     small = flow.big(0.8)
     pad = flow.style.size * 0.35
     top = flow.y + pad
-    flow.left, flow.right = flow.left + pad, flow.right - pad
+    flow.left, flow.right, flow.y = flow.left + pad, flow.right - pad, flow.y + pad
     flow.say(label if look != "plain" else f"{label}:", "l", small)
     if value:
         flow.say(value, "l", typed, {name: value})

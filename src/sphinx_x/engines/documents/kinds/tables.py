@@ -48,6 +48,7 @@ MEASURES = {
     "years": "Sales|Costs|Staff|Exports|Imports|Profit|Members|Births",
     "companies": "Turnover|Employees|Branches|Founded|Orders|Claims|Share (%)",
 }
+NOT_SUMMED = {"Age", "Rank", "Price", "Founded", "Margin (%)", "Share (%)", "Altitude (m)"}
 TITLES = "Overview|Annual figures|Summary|Report on the year|Statistics|List|Comparison|Results"
 
 
@@ -78,7 +79,7 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
     figures = [[_figure(rng, measure, size) for measure, size in zip(measures, sizes, strict=True)] for _ in things]
     for thing, row in zip(things, figures, strict=True):
         grid.row([thing, *map(_printed, row)])
-    if rng.random() < 0.4 and kind != "people":
+    if rng.random() < 0.5 and not NOT_SUMMED.intersection(measures):
         sums = [_printed(sum(column)) for column in zip(*figures, strict=True)]
         cells = grid.row(["Total", *sums], flow.big(1, True), listed=False)
         for measure, text, words in zip(measures, sums, cells[1:], strict=True):
