@@ -3,11 +3,11 @@
     python benchmarks/made_up_documents.py --count 40 --fonts FOLDER          # speed
     python benchmarks/made_up_documents.py --count 10 --fonts FOLDER --read   # RapidOCR beside them, seconds each
 
-With `--read`, RapidOCR detects and reads every picture. Told for each kind: the share of fields all of whose words are in
-its text (letters and digits alone), and the share of our lines that one of its boxes overlaps by 0.4 of their union. What
-it misses is worn or small print as often as a wrong box, its boxes have a margin that ours have not, and it parts lines
-elsewhere: 1.0 is not to be expected. `shift` is the mean distance of the middles of boxes that overlap, right and down, in
-heights of the line; a box in a wrong place would show there.
+With `--read`, RapidOCR detects and reads every picture. Told for each kind: the share of fields all of whose words are
+in its text (letters and digits alone), and the share of our lines that one of its boxes overlaps by 0.4 of their union.
+What it misses is worn or small print as often as a wrong box, its boxes have a margin that ours have not, and it parts
+lines elsewhere: 1.0 is not to be expected. `shift` is the mean distance of the middles of boxes that overlap, right and
+down, in heights of the line; boxes in a wrong place would show there.
 """
 
 from __future__ import annotations
