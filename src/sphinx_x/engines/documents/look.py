@@ -30,11 +30,13 @@ class Look:
         blur: Blur of the ink in pixels.
         gain: How much harder the edges are afterwards.
         lost: Share of the ink's pixels that are missing.
+        patches: Share of the page from which the ink is nearly gone, in spots of the size of a letter.
         noise: Deviation of the brightness of pixels.
         folds: Number of folds.
         through: How much of the other side shows.
         pen: Number of strokes of a pen.
         specks: Number of specks.
+        holes: Number of holes and torn corners, through which it is dark; only where there is no ink.
         tint: Colour of the paper, if it is not grey.
         ink: Colour of the ink, if it is not black.
         quality: Quality of the JPEG.
@@ -48,11 +50,13 @@ class Look:
     blur: float = 0.0
     gain: float = 1.0
     lost: float = 0.0
+    patches: float = 0.0
     noise: float = 0.0
     folds: int = 0
     through: float = 0.0
     pen: int = 0
     specks: int = 0
+    holes: int = 0
     tint: tuple[int, int, int] | None = None
     ink: tuple[int, int, int] | None = None
     quality: int = 90
@@ -65,7 +69,7 @@ def make_look(rng: random.Random, wear: float) -> Look:
         return rng.random() < share * wear
 
     return Look(
-        paper=round(255 - rng.random() ** 2 * 70 * wear),
+        paper=round(255 - rng.random() ** 3 * 75 * wear),
         shadow=rng.uniform(0, 45) * wear if often(0.6) else 0,
         dark=rng.uniform(1 - 0.5 * wear, 1),
         fade=rng.uniform(0.1, 0.55) if often(0.5) else 0,
@@ -73,11 +77,13 @@ def make_look(rng: random.Random, wear: float) -> Look:
         blur=rng.uniform(0, 0.2 + 0.8 * wear),
         gain=rng.uniform(1, 1 + 1.5 * wear),
         lost=rng.uniform(0.02, 0.14) if often(0.25) else 0,
+        patches=rng.uniform(0.01, 0.07) if often(0.35) else 0,
         noise=rng.uniform(0, 9) * wear if often(0.8) else 0,
         folds=rng.randint(1, 3) if often(0.3) else 0,
         through=rng.uniform(0.03, 0.1) if often(0.15) else 0,
         pen=rng.randint(1, 4) if often(0.3) else 0,
         specks=rng.randint(3, 60) if often(0.4) else 0,
+        holes=rng.randint(1, 2) if often(0.12) else 0,
         tint=rng.choice(PAPERS) if often(0.25) else None,
         ink=rng.choice(INKS) if often(0.25) else None,
         quality=rng.randint(round(90 - 45 * wear), 95),
@@ -111,6 +117,8 @@ def shade(ink: Image.Image, look: Look, rng: random.Random, circle: Box | None =
         grain = noise.standard_normal(ink.size[::-1], np.float32) * look.noise
         picture = picture + (grain if picture.ndim == 2 else grain[..., None])
     image = Image.fromarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
+    for _ in range(look.holes):
+        _hole(image, ink, rng)
     return _scribbled(image, look, rng, circle)
 
 
@@ -138,6 +146,12 @@ def _worn(ink: Image.Image, look: Look, rng: random.Random, noise: np.random.Gen
         amount = amount * (1 - look.fade * field(ink.size, rng, 4, 4))
     if look.lost:
         amount = amount * (noise.random(amount.shape, np.float32) > look.lost)
+    if look.patches:
+        small = (max(ink.width // 9, 1), max(ink.height // 9, 1))
+        spots = Image.frombytes("L", small, noise.bytes(small[0] * small[1])).resize(ink.size, Image.Resampling.BICUBIC)
+        spots = np.asarray(spots)
+        limit = np.quantile(spots[::7, ::7], look.patches)
+        amount = amount * np.where(spots < limit, 0.25, 1).astype(np.float32)
     for _ in range(look.streaks):
         at, wide = rng.randrange(ink.width), rng.randint(1, 2)
         amount[:, at : at + wide] *= rng.uniform(0.1, 0.6)
@@ -156,6 +170,27 @@ def _paper(size: tuple[int, int], look: Look, rng: random.Random) -> np.ndarray:
         profile = rng.uniform(-28, 10) * np.exp(-np.abs(away) / wide) * np.where(away > 0, 1, 0.4)
         paper += profile[:, None] if along else profile[None, :]
     return paper
+
+
+def _hole(image: Image.Image, ink: Image.Image, rng: random.Random) -> None:
+    """Draw a round hole near an edge, or a torn corner, if there is no ink."""
+    draw, dark = ImageDraw.Draw(image), rng.randint(5, 60)
+    width, height = image.size
+    if rng.random() < 0.5:
+        radius = rng.randint(8, 14)
+        x, y = rng.choice((radius + 4, width - radius - 4)), rng.randint(radius, height - radius)
+        box = (x - radius, y - radius, x + radius, y + radius)
+        if ink.crop(box).getbbox() is None:
+            draw.ellipse(box, fill=dark if image.mode == "L" else (dark,) * 3)
+        return
+    wide, high = rng.randint(10, 90), rng.randint(10, 90)
+    right, low = rng.random() < 0.5, rng.random() < 0.5
+    x, y = width * right, height * low
+    inner = (x - wide if right else wide, y - high if low else high)
+    box = (min(x, inner[0]), min(y, inner[1]), max(x, inner[0]), max(y, inner[1]))
+    if ink.crop(box).getbbox() is None:
+        points = [(x, y), (inner[0], y), (x, inner[1])]
+        draw.polygon(points, fill=dark if image.mode == "L" else (dark,) * 3)
 
 
 def _scribbled(image: Image.Image, look: Look, rng: random.Random, circle: Box | None) -> Image.Image:

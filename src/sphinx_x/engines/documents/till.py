@@ -69,16 +69,16 @@ class Till:
         return Flow(sheet, margin, width - margin, self.rng.uniform(0, 60), Style(round(size, 1)), leading)
 
     def label(self, name: str, colon: bool = True) -> str:
+        """Return a label, with the colon that this till prints behind labels."""
         text = self.rng.choice(LABELS[name].split("|"))
         return self.case(text) + (self.colon if colon and text else "")
 
     def case(self, text: str) -> str:
+        """Return a text in capitals if this till prints only capitals."""
         return text.upper() if self.upper else text
 
-    def amount(self, cents: int) -> str:
-        return self.mark + money(cents, self.thousands)
-
     def rule_off(self) -> None:
+        """Print a rule, mostly."""
         if self.rng.random() < 0.85:
             self.flow.rule(self.rule)
 
@@ -177,15 +177,22 @@ class Till:
         return words
 
     def totals(self) -> None:
+        """Print the sums, and how it was paid."""
         rng, flow, bill = self.rng, self.flow, self.sale
         indent = rng.choice((0, 0, 0, 0.15, 0.35)) * flow.wide
+
+        amounts = flow.right - flow.sheet.length(f"  {self.mark}{money(bill.subtotal + 10000)}", flow.big(1.25, True))
+        ends = amounts if rng.random() < 0.25 else 0.0  # labels that end where the amounts begin
 
         def line(name: str, cents: int, label: str = "", style: Style | None = None) -> None:
             text = label or self.label(name if name in LABELS else "total")
             value = money(cents, self.thousands)
             shown = self.mark + value
             facts = {{"unrounded": "total before rounding", "rounded": "total"}.get(name, name): value}
-            flow.pair(text, shown, facts, style, indent)
+            if ends and flow.sheet.length(text, style or flow.style) < ends - flow.left:
+                flow.row([Cell(ends, text, "r"), Cell(flow.right, shown, "r", facts)], style)
+            else:
+                flow.pair(text, shown, facts, style, indent)
 
         rate = f"{bill.rate:g}%"
         tax = (
@@ -193,9 +200,13 @@ class Till:
             + self.colon
         )
         tail = rng.choice(("", "", " " + self.mark.strip(), f" ({self.mark.strip()})")) if self.mark.strip() else ""
+        if rng.random() < 0.25:
+            quantity = str(sum(item.count for item in bill.items))
+            text = rng.choice(("Total Qty", "Qty", "Total Quantity", "No. of Units")) + self.colon
+            flow.say(f"{self.case(text)} {quantity}", facts={"total quantity": quantity})
         if bill.discount or bill.service or (bill.tax and not bill.inside) or rng.random() < 0.4:
             line("subtotal", bill.subtotal)
-        if bill.discount:
+        if bill.discount or rng.random() < 0.12:
             line("discount", -bill.discount)
         if bill.service:
             line("service charge", bill.service)
@@ -224,15 +235,15 @@ class Till:
         """Write the tax summary: rate, amount without tax, tax."""
         flow, bill = self.flow, self.sale
         flow.gap(0.6)
+        framed, top = self.rng.random() < 0.35, flow.y
+        if framed:
+            flow.left, flow.right = flow.left + flow.style.size * 0.5, flow.right - flow.style.size * 0.5
         middle = flow.left + flow.wide * 0.68
         unit = f"({self.mark.strip()})" if self.mark.strip() else ""
-        flow.row(
-            [
-                Cell(flow.left, f"{self.land.tax} Summary"),
-                Cell(middle, f"Amt{unit}", "r"),
-                Cell(flow.right, f"Tax{unit}", "r"),
-            ]
-        )
+        title, heads = f"{self.land.tax} Summary", (f"Amt{unit}", f"Tax{unit}")
+        if flow.left + flow.sheet.length(f"{title} {heads[0]} ", flow.style) > middle:
+            title, heads = self.land.tax, ("Amt", "Tax")
+        flow.row([Cell(flow.left, title), Cell(middle, heads[0], "r"), Cell(flow.right, heads[1], "r")])
         told = any(fact.name == "tax" for fact in flow.sheet.facts)
         tax = money(bill.tax, self.thousands)
         base = money(bill.unrounded - bill.tax, self.thousands)
@@ -240,3 +251,8 @@ class Till:
         flow.row(
             [Cell(flow.left, code), Cell(middle, base, "r"), Cell(flow.right, tax, "r", {} if told else {"tax": tax})]
         )
+        if framed:
+            flow.left, flow.right = flow.left - flow.style.size * 0.5, flow.right + flow.style.size * 0.5
+            flow.y += flow.style.size * 0.5
+            frame = (flow.left, top + flow.style.size * 0.1, flow.right, flow.y)
+            flow.sheet.bar(frame, frame=max(round(flow.style.size / 14), 1))

@@ -28,6 +28,7 @@ NOUNS = {
     "rounding": "the rounding adjustment",
     "total before rounding": "the total before rounding",
     "total": "the total",
+    "total quantity": "the total quantity",
     "cash": "the cash given",
     "change": "the change",
     "invoice number": "the invoice number",

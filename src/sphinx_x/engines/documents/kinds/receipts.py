@@ -18,6 +18,7 @@ from sphinx_x.engines.documents.till import Till
 COULD = (
     *("company", "address", "phone", "fax", "tax number", "registration number", "date", "time", "receipt number"),
     *("cashier", "table", "subtotal", "discount", "service charge", "tax", "rounding", "total", "cash", "change"),
+    "total quantity",
     *("item:amount", "item:quantity", "item:unit price"),
 )
 TITLES = [
@@ -58,11 +59,22 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
 
 
 class _Receipt(Till):
+    def __init__(self, rng: random.Random, faces: Faces) -> None:
+        super().__init__(rng, faces)
+        self.typed = Style(round(self.flow.style.size * rng.uniform(1, 2), 1), True, face=faces.choose(rng, mono=False))
+
     def drawn(self) -> Drawing:
         rng, flow = self.rng, self.flow
-        if rng.random() < 0.12:  # typed above it by whoever filed it
-            flow.say(rng.choice((names.person(rng).lower(), str(rng.randrange(10**6, 10**7)))), "m", flow.big(1.3))
-            flow.gap(rng.uniform(0.3, 2))
+        if rng.random() < 0.15:  # typed above it by whoever filed it
+            note = rng.choice(
+                (
+                    names.person(rng).lower(),
+                    str(rng.randrange(10**6, 10**7)),
+                    f"{rng.randrange(1, 9)}-{rng.randrange(10**5, 10**7)}",
+                )
+            )
+            flow.say(note, rng.choice("lm"), self.typed)
+            flow.gap(rng.uniform(0.3, 3))
         self.header()
         titled = rng.random() < 0.75
         if titled:
@@ -144,7 +156,12 @@ class _Receipt(Till):
         if self.trade == "food" and rng.random() < 0.5:
             table = rng.choice(("", "A", "G", "T")) + str(rng.randint(1, 60))
             rows.append((f"{self.label('table')} {table}", {"table": table}))
+        if rng.random() < 0.15:
+            rows.append((f"{rng.choice(('Ref.', 'Member', 'Remark', 'Member ID'))}{self.colon}", {}))
         rng.shuffle(rows)
+        if self.colon and rng.random() < 0.35:
+            self.aligned(rows)
+            return
         align = rng.choice("lllm")
         while rows:
             text, facts = rows.pop()
@@ -156,6 +173,19 @@ class _Receipt(Till):
                     flow.row([Cell(flow.left, text, "l", facts), Cell(flow.right, beside[0], "r", beside[1])])
                     continue
             flow.say(text, align, facts=facts)
+
+    def aligned(self, rows: list[tuple[str, Mapping[str, str]]]) -> None:
+        """Write labels below each other, and what they say in a column behind their colons."""
+        flow, mark = self.flow, self.colon.strip()
+        parted = [(text.partition(mark), facts) for text, facts in rows]
+        column = flow.left + max(flow.sheet.length(f"{label.strip()}  ", flow.style) for (label, _, _), _ in parted)
+        for (label, colon, value), facts in parted:
+            text = f"{mark} {value.strip()}"
+            inside = column + flow.sheet.length(text, flow.style) < flow.right
+            if colon and value.strip() and inside and not any(char.isdigit() for char in label):
+                flow.row([Cell(flow.left, label.strip()), Cell(column, text, "l", facts)])
+            else:
+                flow.say(label + colon + value, facts=facts)
 
     def footer(self) -> None:
         rng, flow = self.rng, self.flow
