@@ -137,6 +137,25 @@ def test_counts_are_those_of_what_is_listed():
                 assert all(stands(one.value, lines) for one in drawing.listed)
 
 
+def test_differences_and_tables_are_those_of_the_cells():
+    for number, drawing in enumerate(drawings("table")):
+        cells = {(fact.name.removeprefix("cell:"), fact.about): fact.value for fact in drawing.facts if fact.about}
+        for question, answer, lines in turns_of(drawing, "difference", number):
+            head, one, other = re.findall('"(.*?)"', said(question))
+            values = [float(cells[head, about].replace(",", "")) for about in (one, other)]
+            assert abs(float(said(answer)) - abs(values[0] - values[1])) < 1e-6
+            assert stands(f"{one} {other} {cells[head, one]} {cells[head, other]}", lines)
+        for _, answer, lines in turns_of(drawing, "as_table", number):
+            heads, *rows = [line.split(" | ") for line in said(answer).splitlines()]
+            assert [row[0] for row in rows] == [one.value for one in drawing.listed]
+            assert all(
+                cells[head.strip("| "), row[0]] == value
+                for row in rows
+                for head, value in zip(heads[-len(row) + 1 :], row[1:], strict=True)
+            )
+            assert stands(" ".join(" ".join(row) for row in rows), lines)
+
+
 def test_evidence_is_asked_for_in_a_second_turn():
     asked = ask(drawings("receipt")[0], random.Random(1), 3, {"field": 1}, shown=1)
     assert len(asked.messages) == 12 and asked.kinds == ["field"] * 3
@@ -150,4 +169,5 @@ def test_kinds_of_questions_are_known():
     for weights, says in (({"sums": 1}, "no such kind of question: sums"), ({"field": -1}, "below 0"), ({}, "no kind")):
         with pytest.raises(DataError, match=says):
             ask(drawing, random.Random(0), weights=weights)
-    assert all(any(turns_of(one, kind, 0) for one in drawings("receipt")) for kind in WEIGHTS)
+    every = [one for name in ("receipt", "table") for one in drawings(name)]
+    assert all(any(turns_of(one, kind, 0) for one in every) for kind in WEIGHTS)

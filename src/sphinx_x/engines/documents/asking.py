@@ -22,10 +22,13 @@ from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, short
 WEIGHTS = {
     "field": 8, "entry": 4, "which": 1.5, "order": 1, "count": 1.2, "rows": 0.4, "region": 2, "where_text": 1.5,
     "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
+    "difference": 1, "as_table": 0.5,
 }  # fmt: skip
 """How often each kind of question is drawn, relative to the others."""
 ASKED_OFTEN = {"company": 5, "date": 5, "address": 5, "total": 6}
 """How often facts are asked for, relative to others."""
+MOST_CELLS = 48
+"""Most numbers of a table that is asked for as a whole."""
 LONGEST = 90
 """Characters of the longest line that is named in a question."""
 
@@ -178,7 +181,7 @@ class _Asker:
 
     def _which(self) -> Turn | None:
         """Ask what a value belongs to, if that is one thing only."""
-        names = sorted({fact.name for fact in self.listed if words.has_which(fact.name)})
+        names = sorted({fact.name for fact in self.listed if words.has_which(fact.name) and fact.printed})
         if not names:
             return None
         name = self.rng.choice(names)
@@ -290,7 +293,7 @@ class _Asker:
 
     def _yes_no(self) -> Turn | None:
         """Ask whether a fact has a value: its own, or another one, from the same document if there is one like it."""
-        fact = self._pick([*self.fields, *self.entries])
+        fact = self._pick([fact for fact in (*self.fields, *self.entries) if fact.printed])
         if fact is None:
             return None
         yes = self.rng.random() < 0.5
@@ -384,6 +387,37 @@ class _Asker:
         text = "\n".join(" ".join(self.drawing.words[k].text for k in row) for row in rows[:number])
         evidence = tuple(k for row in rows[:number] for k in row)
         return Turn("read", self.rng.choice(words.READ).format(number), text, evidence)
+
+    def _difference(self) -> Turn | None:
+        """Ask by how much two numbers of a column differ."""
+        names = sorted({fact.name for fact in self.listed if words.is_cell(fact.name)})
+        if not names:
+            return None
+        name = self.rng.choice(names)
+        column = [fact for fact in self.listed if fact.name == name and _number(fact.value) is not None]
+        if len(column) < 2:
+            return None
+        one, other = self.rng.sample(column, 2)
+        places = max(len(fact.value.partition(".")[2].rstrip("%")) for fact in (one, other))
+        gap = abs((_number(one.value) or 0) - (_number(other.value) or 0))
+        question = words.difference(self.rng, name, one.about, other.about)
+        return Turn("difference", self._short(question), f"{gap:.{places}f}", (*self._named(one), *self._named(other)))
+
+    def _as_table(self) -> Turn | None:
+        """Ask for all figures as a table in text."""
+        names = list(dict.fromkeys(fact.name for fact in self.listed if words.is_cell(fact.name)))
+        cells = {(fact.about, fact.name): fact for fact in self.listed}
+        things = list(self._things())
+        if (
+            not names
+            or len(things) * len(names) > MOST_CELLS
+            or any((t, n) not in cells for t in things for n in names)
+        ):
+            return None
+        rows = [" | ".join(["", *(words.head(name) for name in names)]).strip()]
+        rows += [" | ".join([thing, *(cells[thing, name].value for name in names)]) for thing in things]
+        evidence = tuple(dict.fromkeys(k for fact in cells.values() for k in self._named(fact)))
+        return Turn("as_table", self.rng.choice(words.AS_TABLE), "\n".join(rows), evidence)
 
     def _apart(self, firsts: Sequence[int]) -> bool:
         """Return whether rows that begin with these words are below each other, not those of columns side by side."""

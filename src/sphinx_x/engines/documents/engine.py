@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from sphinx_x.engines.documents.look import encoded, make_look, shade
 from sphinx_x.engines.documents.report import write_report
 from sphinx_x.engines.documents.sheet import Drawing
 from sphinx_x.engines.documents.warp import make_warp, warped
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.sources.dialogue import rng_of
 from sphinx_x.work.files import alone_in, write_atomic
 from sphinx_x.work.runs import Parts, claim
@@ -133,13 +134,9 @@ def make_documents(
     begun = time.perf_counter()
     with alone_in(job.out):
         claim(job.out, json.loads(json.dumps(facts)))
-        size = settings.shard_size
-        tasks = [
-            (number, range(start, min(start + size, settings.count)))
-            for number, start in enumerate(range(0, settings.count, size))
-        ]
+        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
         total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.05, workers, engine, progress)
-        write_report(job.out, total, len(job.faces.faces), time.perf_counter() - begun)
+        write_report(job.out, "Made-up documents", total, time.perf_counter() - begun)
         facts["faces"] = [face.family for face in job.faces.faces]
         write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
     return total
@@ -149,18 +146,37 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
     """Write one shard of documents, what could not be drawn and, last, its tally."""
     number, numbers = task
     tally, aside = Tally(), []
-    return write_part(Parts(job.out, NAME), number, _samples(job, numbers, tally, aside), tally, aside)
+    make = partial(make_document, settings=job.settings, faces=job.faces)
+    samples = samples_of(make, numbers, tally, aside, NAME, LICENCE)
+    return write_part(Parts(job.out, NAME), number, samples, tally, aside)
 
 
-def _samples(job: Job, numbers: range, tally: Tally, aside: list[dict]) -> Iterator[tuple[Sample, list[bytes]]]:
+def ranges(count: int, size: int) -> list[range]:
+    """Return the numbers up to `count` in pieces of a size."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def samples_of(
+    make: Callable[[int], Made], numbers: range, tally: Tally, aside: list[dict], name: str, licence: str
+) -> Iterator[tuple[Sample, list[bytes]]]:
+    """Yield the samples of a run with their pictures; what fails is set aside.
+
+    Args:
+        make: Makes one by its number.
+        numbers: Which ones.
+        tally: Counts them.
+        aside: Gets what is set aside.
+        name: The run's name, the first part of the names of its samples.
+        licence: Of what they show.
+    """
     for number in numbers:
         tally.records += 1
         try:
-            made = make_document(number, job.settings, job.faces)
-            sample = sample_of(number, made)
+            made = make(number)
+            sample = sample_of(number, made, name, licence)
         except UNUSABLE as error:
             tally.set_aside[reason_of(error)] += 1
-            aside.append({"source": NAME, "id": str(number), "reason": reason_of(error), "detail": str(error)})
+            aside.append({"source": name, "id": str(number), "reason": reason_of(error), "detail": one_line(error)})
             continue
         tally.samples += 1
         tally.turns += sample.answers
@@ -188,7 +204,7 @@ def photographed(drawing: Drawing, rng: random.Random, wear: float) -> tuple[Dra
     return seen, encoded(shade(seen.ink, look, rng, circle), look.quality)
 
 
-def sample_of(number: int, made: Made) -> Sample:
+def sample_of(number: int, made: Made, name: str = NAME, licence: str = LICENCE) -> Sample:
     """Return a document as a sample.
 
     Its regions are its lines; `answers` of a region are the numbers of the answers, from 0, that stand there, and
@@ -208,6 +224,6 @@ def sample_of(number: int, made: Made) -> Sample:
         for k, line in enumerate(made.drawing.lines)
     ]
     size = ImageRef(archive="-", size=len(made.picture), width=made.drawing.ink.width, height=made.drawing.ink.height)
-    name = f"{NAME}/{made.kind}"
-    sample = Sample(f"{NAME}/{number}", [size], made.asked.messages, name, LICENCE, regions, NAME)
+    source = f"{name}/{made.kind}"
+    sample = Sample(f"{name}/{number}", [size], made.asked.messages, source, licence, regions, name)
     return Sample.from_dict(sample.to_dict()).check()

@@ -22,21 +22,20 @@ INTRO = "Grey boxes: lines. Green boxes: where answers stand. Grey text: questio
 LINE, EVIDENCE = (150, 150, 160), (30, 150, 60)
 
 
-def write_report(out: Path, tally: Tally, faces: int, seconds: float) -> None:
+def write_report(out: Path, title: str, tally: Tally, seconds: float) -> None:
     """Write `report.html`, one self-contained page, from the shards of a folder."""
     reader = SampleReader(out)
     kinds = Counter(reader[k].source.split("/")[-1] for k in range(len(reader)))
     rows = [
-        ("documents", tally.samples),
+        ("pictures", tally.samples),
         ("answers", tally.turns),
-        ("typefaces", faces),
         ("seconds", round(seconds, 1)),
     ]
     rows += [(f"set aside: {reason}", n) for reason, n in tally.set_aside.most_common()]
     tables = [Table("The run", rows), Table("Kinds", kinds.most_common())]
     write_html(
         out / "report.html",
-        "Made-up documents",
+        title,
         [Section(tables=tables), Section("Documents", INTRO, items=_items(reader))],
     )
 

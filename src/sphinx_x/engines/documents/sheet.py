@@ -74,12 +74,14 @@ class Fact:
         value: As it is printed.
         words: The numbers of its words.
         about: What it belongs to, if there are several of the name (the item of a price).
+        printed: Whether the value itself is printed; that of a bar may only be measured, and its words are its label.
     """
 
     name: str
     value: str
     words: tuple[int, ...]
     about: str = ""
+    printed: bool = True
 
 
 @dataclass

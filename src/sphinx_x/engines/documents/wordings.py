@@ -87,6 +87,9 @@ NOUNS = {
     "meeting time": "the meeting time",
     "meeting place": "the meeting place",
     "table title": "the title of the table",
+    "chart title": "the title of the chart",
+    "x axis": "the label of the horizontal axis",
+    "y axis": "the label of the vertical axis",
     "table number": "the number of the table",
     "source": "the source of the figures",
     "recipient": "the name of the recipient",
@@ -158,6 +161,9 @@ ASKED = {
     "seat": ("Which seat?", "What is the seat number?"),
     "best before": ("Until when is it good?", "What is the best-before date?"),
     "product": ("What product is it?", "What is the name of the product?"),
+    "chart title": ("What is the title of the chart?", "What is the title?", "What does the chart show?"),
+    "x axis": ("What is on the horizontal axis?", "What is the label of the x axis?"),
+    "y axis": ("What is on the vertical axis?", "What is the label of the y axis?"),
     "table title": ("What is the title?", "What is the table about?"),
     "item:amount": ('How much is charged for "{}"?', 'What is the amount for "{}"?', 'How much does "{}" come to?'),
     "item:quantity": ('How many "{}" are there?', 'What is the quantity of "{}"?'),
@@ -195,43 +201,58 @@ CELL = (
     'Look up "{head}" for "{about}".',
 )
 """Questions about a cell of a table, whose fact is called `cell:` and the head of its column."""
+DIFFERENCE = (
+    'What is the difference of "{head}" between "{one}" and "{other}"?',
+    'By how much does "{head}" differ between "{one}" and "{other}"?',
+)
+AS_TABLE = ("Give the figures as a table.", "Turn it into a table.", "Write all figures as a table, one row a line.")
 READ = ("Read the first {} lines.", "What do the first {} lines say?")
 
 
 def noun(name: str, about: str = "") -> str:
     """Return what a fact is, as a part of a sentence."""
-    if head := _head(name):
-        return f'the "{head}" of "{about}"'
+    if column := head(name):
+        return f'the "{column}" of "{about}"'
     return NOUNS[name].format(about)
 
 
-def _head(name: str) -> str:
+def is_cell(name: str) -> bool:
+    """Return whether a fact is a cell of a table or a value of a chart."""
+    return bool(head(name))
+
+
+def difference(rng: random.Random, name: str, one: str, other: str) -> str:
+    """Return a question for the difference of two values of a column."""
+    return rng.choice(DIFFERENCE).format(head=head(name), one=one, other=other)
+
+
+def head(name: str) -> str:
     """Return the head of the column in which a fact stands, empty if it is not a cell's."""
     return name.removeprefix("cell:") if name.startswith("cell:") else ""
 
 
 def has_which(name: str) -> bool:
     """Return whether it can be asked what a value of this name belongs to."""
-    return name in WHICH or bool(_head(name))
+    return name in WHICH or bool(head(name))
 
 
 def which(rng: random.Random, name: str, value: str) -> str:
     """Return a question for what a value belongs to."""
-    if head := _head(name):
-        return rng.choice(WHICH_CELL).format(head=head, value=value)
+    if column := head(name):
+        return rng.choice(WHICH_CELL).format(head=column, value=value)
     return rng.choice(WHICH[name]).format(value)
 
 
 def has_most(name: str) -> bool:
     """Return whether it can be asked what has the highest or the lowest value of this name."""
-    return name in MOST or bool(_head(name))
+    return name in MOST or bool(head(name))
 
 
 def most(rng: random.Random, name: str, highest: bool) -> str:
     """Return a question for what has the highest or the lowest value."""
     said = rng.choice(("highest", "largest") if highest else ("lowest", "smallest"))
-    if head := _head(name):
-        return rng.choice(MOST_CELL).format(said, head=head)
+    if column := head(name):
+        return rng.choice(MOST_CELL).format(said, head=column)
     return rng.choice(MOST[name]).format(said)
 
 
@@ -243,8 +264,8 @@ def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str 
 
 def asked_for(rng: random.Random, name: str, about: str = "") -> str:
     """Return a question for a fact."""
-    if head := _head(name):
-        return rng.choice(CELL).format(head=head, about=about)
+    if column := head(name):
+        return rng.choice(CELL).format(head=column, about=about)
     own = ASKED.get(name, ())
     if own and rng.random() < 0.75:
         return rng.choice(own).format(about)
