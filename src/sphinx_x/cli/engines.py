@@ -1,4 +1,4 @@
-"""The data engines on the command line: `sphinx-x data ocr`, `mark` and `documents`, and `sphinx-x mark`."""
+"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents` and `charts`, and `sphinx-x mark`."""
 
 from __future__ import annotations
 
@@ -117,6 +117,23 @@ def documents(
     chosen = _model(DocumentSettings, settings, {"count": count, "kinds": tuple(kinds or ()), "seed": seed})
     tally = make_documents(out, chosen, tuple(fonts or FOLDERS), workers, progress=_tell("documents"))
     tell_tally(tally, out)
+
+
+@data.command()
+def charts(
+    tables: Annotated[Path, typer.Argument(help="A folder with tables: CSV or TSV files.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of charts.")] = 1000,
+    licence: Annotated[str, typer.Option(help="Licence of the tables; no file states its own.")] = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Draw charts of tables, with questions about them; an interrupted run is continued."""
+    from sphinx_x.engines.charts.engine import ChartSettings, make_charts
+
+    chosen = _model(ChartSettings, settings, {"count": count, "licence": licence, "seed": seed})
+    tell_tally(make_charts(tables, out, chosen, workers, progress=_tell("charts")), out)
 
 
 keep_old_name(data, mark_set, "som", "sphinx-x data mark")

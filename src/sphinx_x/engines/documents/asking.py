@@ -394,7 +394,7 @@ class _Asker:
         if not names:
             return None
         name = self.rng.choice(names)
-        column = [fact for fact in self.listed if fact.name == name and _number(fact.value) is not None]
+        column = [f for f in self.listed if f.name == name and f.printed and _number(f.value) is not None]
         if len(column) < 2:
             return None
         one, other = self.rng.sample(column, 2)
@@ -406,7 +406,7 @@ class _Asker:
     def _as_table(self) -> Turn | None:
         """Ask for all figures as a table in text."""
         names = list(dict.fromkeys(fact.name for fact in self.listed if words.is_cell(fact.name)))
-        cells = {(fact.about, fact.name): fact for fact in self.listed}
+        cells = {(fact.about, fact.name): fact for fact in self.listed if fact.printed}
         things = list(self._things())
         if (
             not names

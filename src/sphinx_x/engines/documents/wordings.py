@@ -194,7 +194,7 @@ MOST = {
     "item:amount": ("Which item has the {} amount?", "Which item has the {} amount in the list?"),
     "item:unit price": ("Which item has the {} unit price?",),
 }
-MOST_CELL = ('Which row has the {} "{head}"?', 'Where is "{head}" the {}?')
+MOST_CELL = ('Which row has the {} "{head}"?', 'For which entry is "{head}" the {}?')
 CELL = (
     'What is the "{head}" of "{about}"?',
     'In the row "{about}", what stands under "{head}"?',
