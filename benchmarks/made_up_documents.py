@@ -55,7 +55,7 @@ def compare(made: Made, engine, found: Counter, shifts: list[tuple[float, float]
 
 def main() -> None:
     """Prints a table in Markdown."""
-    parser = argparse.ArgumentParser(description="Measures the speed of made-up documents, and what an OCR engine finds of them.")
+    parser = argparse.ArgumentParser(description="Measures the speed of made-up documents.")
     parser.add_argument("--count", type=int, default=40, help="documents of each kind")
     parser.add_argument("--fonts", type=Path, action="append", help="a folder of fonts; repeatable")
     parser.add_argument("--kind", action="append", help="a kind; repeatable; all by default")

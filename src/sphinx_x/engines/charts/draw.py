@@ -20,6 +20,10 @@ COULD = ("chart title", "x axis", "y axis")
 FONTS = ("DejaVu Sans", "DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")
 """Those that matplotlib brings, so that a chart looks the same everywhere."""
 PALETTES = ("tab10", "Set2", "Dark2", "Paired", "Accent", "tab20c", "viridis", "Greys")
+MOST_PRINTED = 16
+"""Most values that are printed in a chart."""
+READABLE = 0.02
+"""Smallest value, as a share of the largest, of which the height can be read."""
 DIGITS = 3
 """Digits of a value: more cannot be read from a chart."""
 
@@ -100,7 +104,10 @@ class _Chart:
         self.figure: Any = Figure(figsize=(rng.uniform(5, 9), rng.uniform(3.6, 6.5)), dpi=rng.choice((80, 100, 120)))
         self.canvas: Any = FigureCanvasAgg(self.figure)
         self.axes: Any = self.figure.add_subplot()
-        self.printed = kind == "pie" or rng.random() < 0.5
+        values = [abs(value) for _, column in chosen.series for value in column]
+        self.printed = kind == "pie" or (len(values) <= MOST_PRINTED and rng.random() < 0.5)
+        if not self.printed and min(values) < READABLE * max(values):
+            raise DataError("a value is too small to be read from the chart")
         self.texts: list[tuple[Any, str, str]] = []
         """Texts with the name of the fact that they say and what it is about, both empty for none."""
 
@@ -150,7 +157,7 @@ class _Chart:
                 self.axes.bar(at, values, wide, color=colours[k], label=head)
             else:
                 self.axes.barh(at, values, wide, color=colours[k], label=head)
-            if self.printed and len(labels) * len(series) <= 16:
+            if self.printed:
                 self._values(head, at, values)
         if self.kind == "horizontal bar":
             self.axes.invert_yaxis()  # the first label on top, where one begins to read

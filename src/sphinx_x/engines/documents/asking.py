@@ -27,6 +27,8 @@ WEIGHTS = {
 """How often each kind of question is drawn, relative to the others."""
 ASKED_OFTEN = {"company": 5, "date": 5, "address": 5, "total": 6}
 """How often facts are asked for, relative to others."""
+UNSEEN = 0.02
+"""Difference of two bars, as a share of the largest, below which nobody sees which one is higher."""
 MOST_CELLS = 48
 """Most numbers of a table that is asked for as a whole."""
 LONGEST = 90
@@ -236,9 +238,10 @@ class _Asker:
         order = sorted((value, k) for k, value in enumerate(values) if value is not None)
         highest = self.rng.random() < 0.6
         (best, at), (second, _) = order[-1 if highest else 0], order[-2 if highest else 1]
-        if best == second:
-            return None
         fact = column[at]
+        size = max(abs(order[0][0]), abs(order[-1][0]))
+        if abs(best - second) <= (0 if fact.printed else UNSEEN * size):
+            return None
         question = self._short(words.most(self.rng, name, highest))
         return Turn("order", question, fact.about, self._named(fact), ((fact.name, fact.about),))
 
