@@ -5,6 +5,7 @@
 - `guards`, `limits`, `bodies`: what stands before the routes: token, host, sizes, numbers of requests
 - `media`, `fetching`: where images may come from, and how they are fetched
 - `preparing`, `inputs`: from a request to a prompt, and from its views to features
+- `formats`: answers in JSON of a schema
 - `engine`, `rows`, `sampling`, `text`: answers to many requests at once, step by step
 - `pages`, `page/`: the web page, and what it needs besides the API
 - `metrics`: what is counted and measured
