@@ -47,7 +47,8 @@ def vllm_python() -> str:
 
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT / "src"), str(HELPERS)])
-    return {**os.environ, "PYTHONPATH": path, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+    inherited = {name: value for name, value in os.environ.items() if name != "VLLM_PYTHON"}  # vLLM wonders about it
+    return {**inherited, "PYTHONPATH": path, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 
 
 def ask_offline(work: Path, model: Path, **asked: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 - `inputs`: from opened images to views and to the ids in place of a placeholder
 - `member`: what a prompt needs to know of a model folder
 - `renderer`: from a request's messages and images to a prompt
-- `stops`: what ends an answer
+- `admission`: what every request passes: a check of its image tokens, and what ends its answer
 
 Everything but `member` and a check of its version needs vLLM (the extra `vllm`).
 """

@@ -41,8 +41,8 @@ def register_in_vllm() -> None:
     from vllm.tokenizers.registry import TokenizerRegistry
 
     from sphinx_x.model.modeling import SphinxXForConditionalGeneration
+    from sphinx_x.serving.vllm_plugin.admission import watch_requests
     from sphinx_x.serving.vllm_plugin.refusals import MODE, Refusals, TransformersBackend
-    from sphinx_x.serving.vllm_plugin.stops import stop_where_answers_end
 
     name, here = SphinxXForConditionalGeneration.__name__, __package__
     ModelRegistry.register_model(name, f"{here}.model:SphinxXForVllm")
@@ -52,4 +52,4 @@ def register_in_vllm() -> None:
     if MODE not in RENDERER_REGISTRY.renderers:
         TokenizerRegistry.register(MODE, "vllm.tokenizers.hf", "CachedHfTokenizer")
         RENDERER_REGISTRY.register(MODE, f"{here}.renderer", "Renderer")
-    stop_where_answers_end()
+    watch_requests()

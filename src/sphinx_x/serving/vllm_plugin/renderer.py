@@ -20,7 +20,12 @@ from sphinx_x.errors import SphinxXError
 from sphinx_x.serving.vllm_plugin.member import open_images, read_conversation
 from sphinx_x.serving.vllm_plugin.refusals import member_of
 
-NEUTRAL = {"add_generation_prompt": (True,), "continue_final_message": (False,), "tokenize": (True, False)}
+NEUTRAL = {
+    "add_generation_prompt": (True,),
+    "continue_final_message": (False,),
+    "tokenize": (True, False),
+    "cohere_format": ("cmd4",),  # `vllm serve` hands this on to every model
+}
 """Arguments of chat templates that ask for nothing, with these values."""
 
 

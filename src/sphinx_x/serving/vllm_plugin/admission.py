@@ -1,4 +1,7 @@
-"""What ends an answer besides the end-of-sequence token: vLLM knows no text of a model's own that does."""
+"""What every request passes on its way to vLLM's engine: a check of its image tokens, and what ends its answer.
+
+Besides the end-of-sequence token answers may end at a text, of which vLLM knows nothing.
+"""
 
 # pyright: reportMissingImports=false
 
@@ -14,8 +17,8 @@ from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.prompt import PromptBuilder
 
 
-def stop_where_answers_end() -> None:
-    """Make vLLM's `InputProcessor` add what ends an answer to each request; calling it again is harmless.
+def watch_requests() -> None:
+    """Make vLLM's `InputProcessor` check each request and add what ends its answer; calling it again is harmless.
 
     Every request passes there, that of a server and that of a program, with sampling parameters of its own.
     """
@@ -26,11 +29,27 @@ def stop_where_answers_end() -> None:
     @wraps(plain)
     def process_inputs(self: Any, *given: Any, **named: Any) -> Any:
         request = plain(self, *given, **named)
-        if isinstance(self.model_config.hf_config, SphinxXConfig) and request.sampling_params is not None:
-            add_stop(request.sampling_params, self.renderer.member.builder)
+        if isinstance(self.model_config.hf_config, SphinxXConfig):
+            builder = self.renderer.member.builder
+            check_image_tokens(request, builder)
+            if request.sampling_params is not None:
+                add_stop(request.sampling_params, builder)
         return request
 
     InputProcessor.process_inputs = process_inputs
+
+
+def check_image_tokens(request: Any, builder: PromptBuilder) -> None:
+    """Check that the image tokens of a request are those of its images, where no renderer has: prompts of ids.
+
+    Raises:
+        VLLMValidationError: They are not.
+    """
+    image_ids = set(builder.image_tokens.all())
+    found = sum(number in image_ids for number in request.prompt_token_ids or ())
+    wanted = sum(feature.mm_position.length for feature in request.mm_features or ())
+    if request.prompt_embeds is not None or found != wanted:
+        raise VLLMValidationError(f"the prompt has {found} image tokens, and {wanted} for its images")
 
 
 def add_stop(params: Any, builder: PromptBuilder) -> None:
