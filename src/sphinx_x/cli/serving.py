@@ -54,6 +54,9 @@ def serve(
     media_host: Annotated[
         list[str] | None, typer.Option(help="A host from which images are fetched; repeatable.")
     ] = None,
+    sam: Annotated[
+        str | None, typer.Option(help="A SAM model that makes masks of boxes: a folder, or the hub's owner/name.")
+    ] = None,
 ) -> None:
     """Serve a model: OpenAI's chat completions, on this machine unless told otherwise."""
     with needs_extra("serve", "the server"), early.imports():
@@ -82,5 +85,6 @@ def serve(
         grace=grace,
         media_folders=tuple(media_folder or ()),
         media_hosts=tuple(media_host or ()),
+        sam=sam,
     )
     run(settings, model, device=device, bits=bits)

@@ -25,6 +25,7 @@ from sphinx_x.inference.features import Features
 from sphinx_x.inference.prefix import Prefixes
 from sphinx_x.serving.faults import Faults
 from sphinx_x.serving.filling import Filling
+from sphinx_x.serving.formats import FormatError
 from sphinx_x.serving.jobs import Event, Job, Progress
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.rows import Rows, shared_window
@@ -182,7 +183,8 @@ class Engine:
                 job = self._waiting.popleft()
             job.seconds.queue = time.monotonic() - job.begun
             try:
-                stops = [self._builder.stop_text(), *job.sampling.stop]
+                # a form says itself where it ends; what ends other answers may stand within one of its texts
+                stops = [self._builder.stop_text(), *job.sampling.stop] if job.sampling.form is None else []
                 text = TextStream(self.sphinx.processor.tokenizer, stops)
                 progress = Progress(job, Sampler(job.sampling), text)
                 self._filling.add(progress)
@@ -273,7 +275,11 @@ class Engine:
 
     def _take(self, progress: Progress, scores: Scores) -> Event:
         """Choose the next token of an answer."""
-        chosen, text = progress.sampler.take(scores), progress.text
+        text = progress.text
+        try:
+            chosen = progress.sampler.take(scores)
+        except FormatError as error:  # the request's own fault
+            return Event(error=error)
         if self._watch:
             best = chosen.id == scores.best
             share = scores.share if best else float(scores.logits.float().softmax(-1)[chosen.id])
@@ -281,11 +287,13 @@ class Engine:
         progress.ids.append(chosen.id)
         progress.job.generated += 1
         before = len(text.text)
-        ended = chosen.id == self._eos or progress.ids[-len(self._stop) :] == self._stop
+        ended = self._ends(progress)
         piece = text.end() if ended else text.add(chosen.id)
-        reason = "stop" if ended or text.stopped else None
+        reason = "stop" if ended or text.stopped or progress.sampler.ended else None
         if reason is None and len(progress.ids) >= progress.job.sampling.max_tokens:
-            piece, reason = piece + text.end(), "length"
+            reason = "length"
+        if reason is not None and not ended:
+            piece += text.end()
         tokens: list[Chosen] = []
         if progress.job.sampling.top_logprobs is not None:
             progress.held.append((chosen, before))
@@ -294,6 +302,12 @@ class Engine:
             while progress.held and progress.held[0][1] < certain:
                 tokens.append(progress.held.pop(0)[0])
         return Event(piece, tuple(tokens), reason)
+
+    def _ends(self, progress: Progress) -> bool:
+        """Whether the last token is none of an answer, but ends it."""
+        if progress.job.sampling.form is not None and len(self._stop) > 1:
+            return progress.ids[-1] == self._eos  # the others may be part of a text
+        return progress.ids[-1] == self._eos or progress.ids[-len(self._stop) :] == self._stop
 
     def _leave(self, progress: Progress) -> None:
         """Free the row of an answer."""

@@ -42,6 +42,7 @@ class Settings:
         media_hosts: Hosts (`name` or `name:port`) from which images may be fetched.
         fetch_seconds: Time that fetching an image may take, redirects included.
         hops: Number of redirects that are followed.
+        sam: A SAM model (a folder, hub id or address) that makes masks of boxes; None for none.
     """
 
     host: str = "127.0.0.1"
@@ -71,3 +72,4 @@ class Settings:
     media_hosts: tuple[str, ...] = ()
     fetch_seconds: float = 10.0
     hops: int = 3
+    sam: str | None = None
