@@ -32,15 +32,17 @@ def weights_key(module: nn.Module) -> bytes:
     In-place changes count as well (an optimiser's step, `load_state_dict`), and so does which adapters are in use. What
     goes around PyTorch's own count (`.data`, NumPy, hooks) does not: `SphinxX.forget` is for that.
     """
-    said = hashlib.sha256()
-    for part in module.modules():
-        own = vars(part)
-        if "_disable_adapters" in own:  # PEFT switches adapters by these alone
-            said.update(repr((own["_disable_adapters"], own.get("_active_adapter"))).encode())
-    for tensor in [*module.parameters(), *module.buffers()]:
-        version = -1 if tensor.is_inference() else tensor._version  # the former has no count
-        said.update(f"{tensor.data_ptr()} {version} {tensor.dtype} {tensor.device} {tuple(tensor.shape)};".encode())
-    return said.digest()
+    adapters = [
+        (own["_disable_adapters"], own.get("_active_adapter"))
+        for own in map(vars, module.modules())
+        if "_disable_adapters" in own  # PEFT switches adapters by these alone
+    ]
+    tensors = [
+        # those of inference mode have no count; numbers, as names of types and devices take long to write
+        (one.data_ptr(), -1 if one.is_inference() else one._version, hash((one.dtype, one.device, one.shape)))
+        for one in (*module.parameters(), *module.buffers())
+    ]
+    return hashlib.sha256(repr((adapters, tensors)).encode()).digest()
 
 
 @dataclass

@@ -21,6 +21,9 @@ from sphinx_x.serving.settings import Settings
 
 TOKEN = "SPHINX_X_TOKEN"
 """Environment variable with the token."""
+SWITCHING = 0.0005
+"""Seconds for which one thread may keep the others from Python. With the default of 5 ms the engine, which lets go of
+it in each of some hundred operations of a step, waits that long for it again where the loop has much to send."""
 SHORTEST = 16
 """Number of characters that a token has at least."""
 
@@ -101,7 +104,7 @@ def serve(settings: Settings, model: str | Path = "nano", **options: Any) -> Non
         server = build_server(SphinxX.load(model, **options), settings)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"{settings.name} at http://{host}:{opened.getsockname()[1]} (Ctrl-C ends it)", file=sys.stderr)
-        with _own_signals(server):
+        with _own_signals(server), _quick_switches():
             server.run(sockets=[opened])
         if not server.started:
             raise SphinxXError("the server did not start")
@@ -115,3 +118,13 @@ def _own_signals(server: uvicorn.Server) -> Iterator[None]:
     except (SystemExit, KeyboardInterrupt):
         if not server.started or not server.should_exit:
             raise
+
+
+@contextlib.contextmanager
+def _quick_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCHING)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
