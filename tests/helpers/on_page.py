@@ -6,6 +6,8 @@ import pytest
 
 from sphinx_x.model.abilities import Abilities
 
+WORD = "document.querySelector('.answer .text')?.innerText.includes('word3')"
+"""Whether a long answer has come as far as its fourth word."""
 READY = "document.documentElement.dataset.ready"
 ANSWERED = "!document.querySelector('#send').hidden && document.querySelector('.turn:last-child .details')"
 
@@ -16,11 +18,16 @@ def upload(page, *files):
     page.wait(f"document.querySelectorAll('.thumb').length === {before + len(files)}")
 
 
-def ask(page, question):
+def begin(page, question, *, until="true"):
+    """Asks a question, and waits until something is so, not for the whole answer."""
     page.click("#question")
     page.type(question)
     page.press("Enter")
-    page.wait(ANSWERED)
+    page.wait(until)
+
+
+def ask(page, question):
+    begin(page, question, until=ANSWERED)
 
 
 def state(page, what):

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from browser import Browser, find_chromium
-from on_page import ANSWERED, READY, answer, ask, limit, near, on_screen, shapes, state, upload
+from on_page import ANSWERED, READY, WORD, answer, ask, begin, limit, near, on_screen, shapes, state, upload
 from paths import ROOT
 from pdf_pages import PageOf, Pdf
 from scripted import Script
@@ -73,10 +73,11 @@ def test_places_are_those_that_the_server_tells(page, script, picture):
 def test_places_are_drawn_while_the_answer_goes_on_and_stay_when_it_is_stopped(page, script, picture):
     script.answer, script.pause = ["a cow [0.1, 0.1, 0.3, 0.2]", *(f" word{k}" for k in range(400))], 0.02
     upload(page, picture)
-    page.click("#question")
-    page.type("Long?")
-    page.press("Enter")
-    page.wait("document.querySelectorAll('.region').length === 1 && !document.querySelector('#stop').hidden")
+    begin(
+        page,
+        "Long?",
+        until="document.querySelectorAll('.region').length === 1 && !document.querySelector('#stop').hidden",
+    )
     page.press("Escape")
     page.wait(ANSWERED)
     assert page.run("document.querySelectorAll('.region, .place').length") == 2
@@ -265,10 +266,7 @@ def test_what_a_member_does_not_take_is_told_in_its_one_line(page, served, scrip
     upload(page, picture)
     refusal = ability.refusal([(200, 100)], 1, canvas)
     assert page.run(notice).lower() == f"{refusal}.".lower()
-    page.click("#question")
-    page.type("Still?")
-    page.press("Enter")
-    page.wait("document.querySelector('.fault')")
+    begin(page, "Still?", until="document.querySelector('.fault')")
     assert page.run("document.querySelector('.fault').textContent").lower() == f"{refusal}.".lower()
     assert page.run("document.querySelector('#question').value") == "Still?"  # to be asked again
     page.problems.clear()  # the browser's own line about a refused request
@@ -277,10 +275,7 @@ def test_what_a_member_does_not_take_is_told_in_its_one_line(page, served, scrip
 def test_stop(page, script, picture):
     script.answer, script.pause = [f"word{k} " for k in range(400)], 0.02
     upload(page, picture)
-    page.click("#question")
-    page.type("Long?")
-    page.press("Enter")
-    page.wait("document.querySelector('.answer .text')?.innerText.includes('word3')")
+    begin(page, "Long?", until=WORD)
     assert page.run("document.querySelector('#send').hidden && !document.querySelector('#stop').hidden")
     page.click("#stop")
     page.wait(ANSWERED)
@@ -417,6 +412,12 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(page, script, picture
         "|| e.labels?.length)).map(e => e.outerHTML)"
     )
     assert nameless == []
+    spoken = {"button", "checkbox", "combobox", "dialog", "image", "img", "link", "radio", "region", "textbox"}
+    page.call("Accessibility.enable")
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    told = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
+    assert [role for role, name in told if role in spoken and not name] == []
+    assert any(name.startswith("box a from ") and name.endswith(" (pixels)") for _, name in told)
     page.run("document.activeElement.blur()")
     reached = set()
     for _ in range(40):
@@ -453,10 +454,7 @@ def test_a_token_that_has_changed_is_asked_for_in_the_page(tiny, tmp_path, pictu
             upload(browser, picture)
             browser.call("Network.setExtraHTTPHeaders", headers={})
             browser.answer_challenges(None)
-            browser.click("#question")
-            browser.type("Allowed?")
-            browser.press("Enter")
-            browser.wait("document.querySelector('#token-dialog').open")
+            begin(browser, "Allowed?", until="document.querySelector('#token-dialog').open")
             for given in ("a-wrong-one-for-it", "a-token-for-the-page"):
                 browser.wait("document.querySelector('#token-dialog').open && document.activeElement.id === 'token'")
                 browser.type(given)

@@ -4,7 +4,7 @@ import PIL.Image
 import pytest
 
 from browser import Browser, find_chromium
-from on_page import ANSWERED, READY, answer, ask, on_screen, shapes, state, upload
+from on_page import ANSWERED, READY, WORD, answer, ask, begin, on_screen, shapes, state, upload
 from scripted import Script
 from served import Served
 from sphinx_x.images import open_image
@@ -117,10 +117,7 @@ def test_a_server_that_goes_away_in_the_middle_of_an_answer(tiny, tmp_path, pict
         try:
             browser.go(f"{served.url}/", READY)
             upload(browser, picture)
-            browser.click("#question")
-            browser.type("Long?")
-            browser.press("Enter")
-            browser.wait("document.querySelector('.answer .text')?.innerText.includes('word3')")
+            begin(browser, "Long?", until=WORD)
             served.server.should_exit = True
             browser.wait(ANSWERED, 20)
             assert browser.run(FAULT) in ("The connection to the server was lost.", "The answer broke off.")

@@ -4,7 +4,7 @@ import PIL.Image
 import pytest
 
 from browser import find_chromium
-from on_page import READY, answer, ask, on_screen, shapes, state, upload
+from on_page import READY, WORD, answer, ask, begin, on_screen, shapes, state, upload
 from served import Served
 
 KEPT = """indexedDB.databases().then(async (known) => {
@@ -63,10 +63,7 @@ def test_a_conversation_is_there_again_after_the_page_is_loaded_anew(page, scrip
 def test_the_page_is_loaded_anew_in_the_middle_of_an_answer(page, script, picture):
     script.answer, script.pause = [f"word{k} " for k in range(2000)], 0.02
     upload(page, picture)
-    page.click("#question")
-    page.type("Long?")
-    page.press("Enter")
-    page.wait("document.querySelector('.answer .text')?.innerText.includes('word3')")
+    begin(page, "Long?", until=WORD)
     kept(page, 1, 1)
     page.wait(
         "import('/store.js').then(({ kept }) => kept()).then(([found]) => found.turns[0].answer.includes('word3'))"
@@ -84,9 +81,7 @@ def test_the_page_is_loaded_anew_in_the_middle_of_an_answer(page, script, pictur
 def test_a_question_without_any_answer_can_be_asked_again_after_loading_anew(page, script, picture):
     script.answer, script.pause = ["Late."], 60
     upload(page, picture)
-    page.click("#question")
-    page.type("Slow?")
-    page.press("Enter")
+    begin(page, "Slow?")
     kept(page, 1, 1)
     reload(page)
     script.answer, script.pause = ["Quick."], 0
@@ -137,10 +132,7 @@ def test_conversations_are_deleted_one_by_one_and_all(page, script, picture):
 def test_a_conversation_that_is_deleted_while_it_is_answered_is_gone(page, script, picture):
     script.answer, script.pause = [f"word{k} " for k in range(2000)], 0.02
     upload(page, picture)
-    page.click("#question")
-    page.type("Long?")
-    page.press("Enter")
-    page.wait("document.querySelector('.answer .text')?.innerText.includes('word3')")
+    begin(page, "Long?", until=WORD)
     titles(page)
     page.click("#history-list li .icon")
     page.wait("document.querySelectorAll('.turn').length === 0 && !document.querySelector('#send').hidden")

@@ -109,7 +109,7 @@ function remarks(turn) {
 
 function fillAnswer(element, turn) {
   const text = html("div", { class: "text" }, ...answerText(turn));
-  if (turn.status === "asking") text.append(html("span", { class: "caret", "aria-label": "Answering" }));
+  if (turn.status === "asking") text.append(html("span", { class: "caret", role: "img", "aria-label": "Answering" }));
   const done = turn.status !== "asking";
   const copy = html("button", { type: "button", class: "link", onclick: () => copyText(JSON.stringify(turnJson(turn), null, 2)) }, "Copy as JSON");
   const details = html("div", { class: "details" }, stages(turn), numbers(turn), turn.answer ? copy : null);

@@ -115,7 +115,7 @@ export function showPicture(onSelect, onRemove) {
 function thumbnail(picture, number, onSelect, onRemove) {
   const chosen = picture === state.picture;
   const attributes = {
-    type: "button", role: "option", class: "thumb", "aria-selected": String(chosen), title: picture.name,
+    type: "button", class: "thumb", "aria-current": String(chosen), title: picture.name,
     "aria-label": `Picture ${number + 1}: ${picture.name}`, onclick: () => onSelect(picture),
   };
   const button = html("button", attributes, html("img", { src: picture.url, alt: "" }), html("span", {}, String(number + 1)));
