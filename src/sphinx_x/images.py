@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, Union
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
 # anything larger is far more often a decompression bomb than a photo. The size is read from the header.
 MAX_PIXELS = 100_000_000
+RENDER_SECONDS = 60.0
+"""Time that a page of a PDF may take to be drawn."""
 
 # The image formats that are read. Pillow knows more, but some of those start other programs (EPS) or have no
 # signature, so that a text file may pass for one (TGA).
@@ -292,6 +295,8 @@ def _eight_bits(array: np.ndarray, refused: ImageError) -> np.ndarray:
 
 
 def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Image:
+    import pypdfium2
+
     with _pdfium_lock, contextlib.ExitStack() as stack:
         document = _open_pdf(stream, name, stack)
         _check_page(name, page, len(document))
@@ -300,10 +305,34 @@ def _render_pdf(stream: BinaryIO, name: str, page: int, dpi: float) -> Image.Ima
         stack.callback(sheet.close)
         scale = dpi / 72  # PDF units are points, 72 per inch
         width, height = sheet.get_size()
-        check_size(name, (math.ceil(width * scale), math.ceil(height * scale)))
-        bitmap = sheet.render(scale=scale)  # pyright: ignore[reportArgumentType] (its default is the whole number 1)
+        size = (math.ceil(width * scale), math.ceil(height * scale))
+        check_size(name, size)
+        bitmap = pypdfium2.PdfBitmap.new_native(*size, pypdfium2.raw.FPDFBitmap_BGR)
         stack.callback(bitmap.close)
+        _draw_page(sheet, bitmap, name)
         return bitmap.to_pil().convert("RGB")  # a copy, as the bitmap's memory is freed here
+
+
+def _draw_page(sheet: Any, bitmap: Any, name: str) -> None:
+    """Draw a page of a PDF as `sheet.render` does, but for so long only.
+
+    Raises:
+        ImageError: It takes too long: 17 kB can hold half a million lines across the whole page.
+    """
+    from pypdfium2 import raw
+
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, bitmap.width, bitmap.height)
+    end = time.monotonic() + RENDER_SECONDS
+    pause = raw.IFSDK_PAUSE(version=1)
+    is_late = dict(raw.IFSDK_PAUSE._fields_)["NeedToPauseNow"](lambda _: time.monotonic() > end)
+    pause.NeedToPauseNow = is_late
+    what = (bitmap, sheet, 0, 0, bitmap.width, bitmap.height, 0, raw.FPDF_ANNOT)
+    status = raw.FPDF_RenderPageBitmap_Start(*what, pause)
+    raw.FPDF_RenderPage_Close(sheet)
+    if status == raw.FPDF_RENDER_TOBECONTINUED:
+        raise ImageError(f"{name}: the page takes longer than {RENDER_SECONDS:g} seconds to draw")
+    if sheet.formenv:
+        raw.FPDF_FFLDraw(sheet.formenv, *what)
 
 
 def count_pages(content: bytes) -> int:

@@ -75,6 +75,13 @@ def body(question="Hi", *images, **keys) -> dict:
     return {"model": "tiny", "messages": message(question, *images), **keys}
 
 
+def json_places(value, path=()):
+    """All places within a JSON value."""
+    yield path
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from json_places(one, (*path, key))
+
+
 @contextlib.contextmanager
 def slowed(served, seconds):
     """Every step of the engine takes at least so long."""

@@ -1,6 +1,7 @@
 """What is refused: by name, with a 4xx, and the server goes on."""
 
 import contextlib
+import copy
 import json
 import random
 import socket
@@ -9,7 +10,7 @@ import time
 import PIL.Image
 import pytest
 
-from served import Served, body, data_url, message
+from served import Served, body, data_url, json_places, message
 from sphinx_x.serving.limits import Places, RefusedError, read_json
 from sphinx_x.serving.requests import NEUTRAL, read_request
 from sphinx_x.serving.settings import Settings
@@ -127,6 +128,31 @@ def test_what_is_not_supported_is_refused_by_its_name(key, value):
 )
 def test_wrong_messages_are_refused(messages):
     assert "messages" in str(refusal(messages=messages))
+
+
+FULL = {
+    **body("a", "data:", stream=True, stream_options={"include_usage": True}, max_tokens=3, max_completion_tokens=3),
+    **{"temperature": 1, "top_p": 0.5, "seed": 1, "stop": ["a"], "logprobs": True, "top_logprobs": 2, "n": 1},
+    **{"tools": [], "logit_bias": {}, "store": False, "user": "me"},
+}
+ODD = (
+    *(None, True, False, 0, -1, 2**31, 2**63, -(2**63), 10**400, -0.0, 1e308, 5e-324, "", "x", "\x00", "\u202e"),
+    *([], [[]], {}, {"a": None}, [None] * 50, {"type": "text"}, {"$ref": "#"}, "x" * 5000),
+)
+
+
+def test_odd_values_in_every_place_are_refused_by_name_or_taken():
+    read_request(FULL, SETTINGS)
+    for place in list(json_places(FULL))[1:]:
+        for value in ODD:
+            changed = inner = copy.deepcopy(FULL)
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            try:
+                read_request(changed, SETTINGS)
+            except RefusedError as error:
+                assert "\n" not in str(error) and str(place[0]) in str(error), (place, value, str(error))
 
 
 def test_values_that_ask_for_nothing_are_taken():

@@ -3,6 +3,8 @@
 import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -349,6 +351,35 @@ def test_decompression_bombs_are_refused_by_their_head(monkeypatch):
     assert open_images([png(100, 100)], [1], Settings(pixels=10_000))[0].size == (100, 100)
     with pytest.raises(RefusedError, match=r"100 x 100 pixels"):
         open_images([png(100, 100)] * 3, [1] * 3, Settings(all_pixels=29_999))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"IDAT"])
+def test_a_small_picture_that_unpacks_to_much_is_refused(kind):
+    """50 MB of a text, a colour profile or pixels too many, packed into 50 kB."""
+    packed = zlib.compress(b" " * 50_000_000, 9)
+    small, content = png(5, 5), packed if kind == b"IDAT" else b"a\0\0" + packed
+    chunk = len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+    tracemalloc.start()
+    try:
+        with pytest.raises((RefusedError, ImageError)):
+            open_images([small[:33] + chunk + (small[-12:] if kind == b"IDAT" else small[33:])], [1], Settings())
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_bombs_over_http_leave_the_server_as_it_was(tiny):
+    """Huge base64 and many pixels in a small file are refused, and others are answered."""
+    with Served(tiny, body_bytes=3_000_000, image_bytes=1_000_000) as served:
+        for image, status in (
+            ("data:image/png;base64," + "A" * 2_000_000, 413),
+            ("data:image/png;base64," + "A" * 4_000_000, 413),
+            ("data:image/png;base64," + "A" * 1_000_001, 400),
+            (data_url(png(7100, 7100)), 413),
+        ):
+            got = served.post(body("Hi", image))
+            assert got.status_code == status and got.json()["error"]["message"]
+        assert served.idle() and served.post(body("Hi", data_url(png()), max_tokens=1)).status_code == 200
 
 
 def test_pages_of_a_pdf(tmp_path):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import PIL.Image
 import pytest
 
-from served import Served, body, data_url
+from served import Served, body, data_url, json_places
 
 TOKENS = 6
 IMAGE = data_url(PIL.Image.new("L", (40, 16), 200))
@@ -23,13 +23,6 @@ VALUES = (
     *("", "x", "\x00", "\u202e", "\U0001f600", "\ufffd", "x" * 5000, "data:", "file:///etc/passwd", "__proto__"),
     *([], [[]], {}, {"a": None}, [None] * 50, {"type": "json_object"}, {"type": "image_url"}, {"$ref": "#"}),
 )
-
-
-def places(value, path=()):
-    """All places within a JSON value."""
-    yield path
-    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(one, (*path, key))
 
 
 def request(content, *headers, method="POST", target="/v1/chat/completions"):
@@ -58,7 +51,7 @@ def noise(rng):
     if kind in (3, 4, 5):
         changed = copy.deepcopy(valid)
         for _ in range(rng.randrange(1, 4)):
-            path = rng.choice([path for path in places(changed) if path])
+            path = rng.choice([path for path in json_places(changed) if path])
             inner = changed
             for key in path[:-1]:
                 inner = inner[key]
