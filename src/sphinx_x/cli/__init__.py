@@ -60,7 +60,10 @@ Device = Annotated[
     str | None,
     typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
 ]
-Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU, or is faster on a CPU.")]
+Bits = Annotated[
+    Literal[4, 8] | None,
+    typer.Option(help="Quantise the language model, so that it fits a small GPU, or is faster on a CPU."),
+]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 

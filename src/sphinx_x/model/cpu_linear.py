@@ -49,7 +49,7 @@ class _CpuLinear(nn.Module):
     def _tell_apart(self, *tensors: Tensor) -> None:
         found = hashlib.sha256()
         for tensor in [*tensors, *([] if self.bias is None else [self.bias])]:
-            found.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         self.register_buffer("digest", torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
