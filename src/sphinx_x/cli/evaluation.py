@@ -236,6 +236,8 @@ def _run_tasks(
         write_page(run, out, () if analysis is None else [as_section(analysis, out)])
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+        if how.judge is not None:
+            how.judge.check_answered()  # last: what was answered and scored is kept and told
 
 
 def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
@@ -319,10 +321,10 @@ def score(
 ) -> None:
     """Scores saved answers of any model, without loading one."""
     with early.imports():
-        from sphinx_x.evaluation.scores import as_text, read_answers, read_items, score_answers
-        from sphinx_x.evaluation.task import Reading, find_task
+        from sphinx_x.evaluation.scores import as_text, find_split, read_answers, read_items, score_answers
+        from sphinx_x.evaluation.task import Reading
 
-    chosen = find_task(task)[0]
+    chosen = find_split(task, annotation)
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
@@ -334,3 +336,5 @@ def score(
     finally:
         tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))
+    if asked is not None:
+        asked.check_answered()

@@ -69,7 +69,9 @@ def build_server(sphinx: SphinxX, settings: Settings) -> uvicorn.Server:
     """Return a server that `run(sockets=[bind(settings)])` starts."""
     config = uvicorn.Config(
         build_app(sphinx, settings),
-        log_level="warning",
+        # its warnings are one for each request that is no HTTP, which anybody can send without end
+        log_level="error",
+        http="h11",  # the same checks of what is HTTP wherever it is installed
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing depends on who a client claims to be
