@@ -33,7 +33,7 @@ TOKENS = 24
 
 
 def photo(member: str) -> Image.Image:
-    width, height = (500, 24) if member == "nano" else (1000, 1000)
+    width, height = (500, 24) if member == "nano" else (1000, 500)
     return Image.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8))
 
 
