@@ -22,7 +22,7 @@ function* draws() {
   }
 }
 
-/** As `Generator.choice(count, chosen, replace=False)` chooses from so many. */
+/** As `Generator.choice(count, chosen, replace=False)` chooses, up to 50 times as many; beyond, it draws otherwise. */
 function choose(count, chosen) {
   const numbers = Int32Array.from({ length: count }, (_, k) => k);
   const random = draws();
