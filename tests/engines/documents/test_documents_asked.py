@@ -164,6 +164,12 @@ def test_evidence_is_asked_for_in_a_second_turn():
         assert asked.evidence[number] == asked.evidence[number + 1] and len(place.places) == len(asked.evidence[number])
 
 
+def test_something_that_is_asked_for_is_there():
+    for number, drawing in enumerate(drawings("receipt")):
+        asked = ask(drawing, random.Random(number), 2, {"field": 1e-9, "absent": 1})
+        assert asked.kinds[:1] == ["absent"] and asked.kinds[-1] == "field" and any(asked.evidence.values())
+
+
 def test_kinds_of_questions_are_known():
     drawing = drawings("receipt")[0]
     for weights, says in (({"sums": 1}, "no such kind of question: sums"), ({"field": -1}, "below 0"), ({}, "no kind")):

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from typing import Any
 
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.charts.draw import draw_chart
 from sphinx_x.engines.charts.tables import Tables, read_tables
 from sphinx_x.engines.documents.asking import ask, check_weights
-from sphinx_x.engines.documents.engine import Made, ranges, samples_of
+from sphinx_x.engines.documents.engine import Made, RunSettings, ranges, samples_of
 from sphinx_x.engines.documents.report import write_report
 from sphinx_x.errors import DataError, needs_extra
 from sphinx_x.sources.dialogue import rng_of
@@ -39,28 +37,16 @@ WEIGHTS = {
 """How often each kind of question is drawn, relative to the others."""
 
 
-class ChartSettings(BaseModel):
+class ChartSettings(RunSettings):
     """How charts are made; the same settings and tables give the same bytes.
 
     Attributes:
-        count: Number of charts.
-        seed: Seed of all random choices.
         licence: Licence of the tables, as no file states its own.
-        turns: Number of questions about a chart.
-        weights: How often each kind of question is drawn, relative to the others.
-        shown: Share of the answers after which it is asked where they stand.
-        shard_size: Number of charts in a shard.
+        weights: As of `RunSettings`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: PositiveInt = 1000
-    seed: NonNegativeInt = 0
     licence: str = ""
-    turns: PositiveInt = 5
     weights: dict[str, float] = WEIGHTS
-    shown: Annotated[float, Field(ge=0, le=1)] = 0.25
-    shard_size: PositiveInt = 500
 
 
 @dataclass(frozen=True)

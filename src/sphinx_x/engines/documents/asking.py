@@ -27,6 +27,8 @@ WEIGHTS = {
 """How often each kind of question is drawn, relative to the others."""
 ASKED_OFTEN = {"company": 5, "date": 5, "address": 5, "total": 6}
 """How often facts are asked for, relative to others."""
+PLACED = ("where_text", "where_field", "region", "read")
+"""Kinds after which it would be idle to ask where the answer stands."""
 UNSEEN = 0.02
 """Difference of two bars, as a share of the largest, below which nobody sees which one is higher."""
 MOST_CELLS = 48
@@ -92,24 +94,30 @@ def ask(
     asked = Asked([])
     said: list[tuple[Content, Content]] = []
     known: set[tuple[str, str]] = set()
-    tries = 0
-    while len(asked.kinds) < turns and tries < 6 * turns:
-        tries += 1
-        kind = rng.choices(list(weights), list(weights.values()))[0]
+
+    def add(kind: str) -> None:
         turn = asker.turn(kind)
         if turn is None:
             asked.left_out[f"no {kind} question on this document"] += 1
-            continue
+            return
         if known.intersection(turn.facts) or any(turn.question == question for question, _ in said):
-            continue
+            return
         known.update(turn.facts)
         asked.kinds.append(kind)
         lines = asker.lines(turn.evidence)
         asked.evidence[len(said)] = lines
         said.append((turn.question, turn.answer))
-        if lines and kind not in ("where_text", "where_field", "region", "read") and rng.random() < shown:
+        if lines and kind not in PLACED and rng.random() < shown:
             asked.evidence[len(said)] = lines
             said.append((rng.choice(words.EVIDENCE), asker.place(turn.evidence)))
+
+    tries = 0
+    while len(asked.kinds) < turns and tries < 6 * turns:
+        tries += 1
+        add(rng.choices(list(weights), list(weights.values()))[0])
+    for kind in weights:  # one question more where nothing that was asked for is there
+        if not any(asked.evidence.values()):
+            add(kind)
     if not said:
         raise UnusedError("document that allows no question")
     asked.messages = dialogue(said)

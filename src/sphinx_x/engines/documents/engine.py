@@ -39,32 +39,40 @@ LICENCE = "CC0-1.0"
 """Of what is made up here."""
 
 
-class DocumentSettings(BaseModel):
-    """How documents are made; the same settings and fonts give the same bytes.
+class RunSettings(BaseModel):
+    """What a run of made-up pictures is told.
 
     Attributes:
-        count: Number of documents.
+        count: Number of pictures.
         seed: Seed of all random choices.
-        kinds: Kinds of documents; none for all of them.
-        shares: How often each kind is made, relative to the others; kinds that are not named keep their own share.
-        wear: Most wear of a document: 0 is as printed, 1 a photograph of handled paper.
-        turns: Number of questions about a document.
+        turns: Number of questions about a picture.
         weights: How often each kind of question is drawn, relative to the others.
         shown: Share of the answers after which it is asked where they stand.
-        shard_size: Number of documents in a shard.
+        shard_size: Number of pictures in a shard.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: PositiveInt = 1000
     seed: NonNegativeInt = 0
-    kinds: tuple[str, ...] = ()
-    shares: dict[str, float] = {}
-    wear: Annotated[float, Field(ge=0, le=1)] = 1.0
     turns: PositiveInt = 5
     weights: dict[str, float] = WEIGHTS
     shown: Annotated[float, Field(ge=0, le=1)] = 0.25
     shard_size: PositiveInt = 500
+
+
+class DocumentSettings(RunSettings):
+    """How documents are made; the same settings and fonts give the same bytes.
+
+    Attributes:
+        kinds: Kinds of documents; none for all of them.
+        shares: How often each kind is made, relative to the others; kinds that are not named keep their own share.
+        wear: Most wear of a document: 0 is as printed, 1 a photograph of handled paper.
+    """
+
+    kinds: tuple[str, ...] = ()
+    shares: dict[str, float] = {}
+    wear: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     def chosen(self) -> dict[str, float]:
         """Return the kinds to make with their shares.
