@@ -324,7 +324,8 @@ def _draw_page(sheet: Any, bitmap: Any, name: str) -> None:
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, bitmap.width, bitmap.height)
     end = time.monotonic() + RENDER_SECONDS
     pause = raw.IFSDK_PAUSE(version=1)
-    is_late = dict(raw.IFSDK_PAUSE._fields_)["NeedToPauseNow"](lambda _: time.monotonic() > end)
+    fields: Any = raw.IFSDK_PAUSE._fields_
+    is_late = dict(fields)["NeedToPauseNow"](lambda _: time.monotonic() > end)
     pause.NeedToPauseNow = is_late
     what = (bitmap, sheet, 0, 0, bitmap.width, bitmap.height, 0, raw.FPDF_ANNOT)
     status = raw.FPDF_RenderPageBitmap_Start(*what, pause)
