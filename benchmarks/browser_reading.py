@@ -1,7 +1,7 @@
 """Reading a page in a browser (examples/web) beside the same graphs in Python, and the float32 ones, in one run.
 
     python examples/web/build.py
-    python benchmarks/browser_reading.py            # about two minutes, needs Chromium
+    python benchmarks/browser_reading.py            # a few minutes, needs Chromium
 
 All run on one thread. Rounds alternate; the figures are medians of what one line of the page takes, in ms, without
 opening and cutting the page.
