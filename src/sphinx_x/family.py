@@ -19,7 +19,7 @@ DINOV2_GIANT = {"kind": "dinov2"}
 SIGLIP_SO400M = {"kind": "siglip"}
 """The experts of the big members are the defaults of `ConvNextConfig`, `DinoV2Config` and `SiglipConfig`."""
 
-CONVNEXT_SMALL = {"kind": "convnext", "channels": (48, 96, 192, 384), "depths": (2, 2, 6, 2), "eps": 1e-6}
+EFFICIENTNET_LITE2 = {"kind": "efficientnet", "height": 256, "width": 256}
 DINOV2_SMALL = {"kind": "dinov2", "channels": 384, "depth": 12, "heads": 6, "hidden": 1536, "swiglu": False}
 
 NANO_VIEW = (48, 384)
@@ -114,9 +114,11 @@ MEMBERS = {
                 *(576, 30, 9, 3, 1536, 49152),
                 **{"rope_theta": 1e5, "max_position_embeddings": 8192, "tie_word_embeddings": True},
             ),
-            groups=({"experts": (CONVNEXT_SMALL, DINOV2_SMALL), "tokens": (16, 16)},),
+            views=ViewGrid(2, 2, 256, 256),
+            # both maps have 8 x 8 positions or a multiple: 335 visual tokens at most
+            groups=({"experts": (EFFICIENTNET_LITE2, DINOV2_SMALL), "tokens": (8, 8)},),
             template="chatml",
-            published={"SmolLM2-135M": 134_515_008, "DINOv2-S/14": 22_056_576},
+            published={"SmolLM2-135M": 134_515_008, "EfficientNet-Lite2": 4_782_024, "DINOv2-S/14": 22_056_576},
         ),
         Member(
             name="tiny",

