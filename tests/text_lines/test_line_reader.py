@@ -59,7 +59,8 @@ def engine(monkeypatch):
         calls.append(image.size)
         return [line(f"{np.asarray(image).mean():.0f}", 0, 0, 9, 9, 0.9), line("doubtful", 0, 20, 9, 29, 0.4)]
 
-    monkeypatch.setitem(reader.READERS, "made", lambda name: (read, f"{name} 1"))
+    monkeypatch.setitem(reader.READERS, "made", reader.EngineKind(lambda: "made 1", lambda: read))
+    reader._started.cache_clear()
     monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
     return calls
 
@@ -106,10 +107,14 @@ def test_without_rapidocr_one_line_says_what_to_install(monkeypatch):
 
     from sphinx_x.errors import MissingToolError
 
-    reader._pp_ocr.cache_clear()
+    reader._started.cache_clear()
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(MissingToolError, match=r"reading the lines of an image needs .*pip install 'sphinx-x\[smol\]'"):
+    told = r"^reading the lines of an image needs rapidocr \(pip install 'sphinx-x\[smol\]'\)"
+    with pytest.raises(MissingToolError, match=told):
         LineReader().read(Image.new("RGB", (9, 9)))
+    monkeypatch.setattr(reader, "version", lambda name: (_ for _ in ()).throw(reader.PackageNotFoundError(name)))
+    with pytest.raises(MissingToolError, match=told):  # what tells tables of lengths apart starts no engine
+        _ = LineReader().identity
 
 
 def test_pp_ocr_reads_what_is_drawn_where_it_is():

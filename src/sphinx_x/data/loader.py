@@ -12,7 +12,7 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,8 +30,9 @@ from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
-from sphinx_x.model.processing import SphinxXProcessor, render_views
+from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
 from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.text_lines import LineReader
 from sphinx_x.work.tally import UNUSABLE, reason_of
 
 
@@ -49,6 +50,7 @@ class Example:
         name: Its name.
         task: Its task.
         error: Why the sample cannot be used, otherwise empty.
+        line_boxes: Boxes (L, 4) float32 of the lines in its images, for a member that reads them.
     """
 
     ids: Tensor
@@ -59,6 +61,7 @@ class Example:
     name: str
     task: str = ""
     error: str = ""
+    line_boxes: Tensor = field(default_factory=lambda: torch.empty(0, 4))
 
 
 class Examples(Dataset[list[Example]]):
@@ -67,6 +70,7 @@ class Examples(Dataset[list[Example]]):
     Args:
         pieces: Each source's table of lengths (`sphinx_x.data.lengths`), whose rows the mixture's numbers refer to.
         limits: The limits that the tables were made with.
+        lines: How the lines of images are read, for a member that reads them.
     """
 
     def __init__(
@@ -77,9 +81,10 @@ class Examples(Dataset[list[Example]]):
         processor: SphinxXProcessor,
         augmentation: Augmentation,
         limits: Limits,
+        lines: LineReader | None = None,
     ) -> None:
         self.readers, self.pieces, self.blend, self.processor = readers, pieces, blend, processor
-        self.augmentation, self.limits = augmentation, limits
+        self.augmentation, self.limits, self.lines = augmentation, limits, lines
         self.builder, self.grid = processor.prompt_builder(), processor.image_processor.grid()
         self.padding = tuple(processor.image_processor.padding_color)
 
@@ -147,12 +152,18 @@ class Examples(Dataset[list[Example]]):
         first, last = int(row["first"]), int(row["last"])
         shown, messages = images_before(sample.messages, last), cut(sample.messages, first, last)
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
+        # of the images as they are: what is read does not depend on the change, nor does the number of tokens
+        read = [() if self.lines is None else self.lines.read(image) for image in images]
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)
         if len(images) == 1:
             images = [self.augmentation.apply(images[0], change, rng)]
             messages = [change.moved(message) for message in messages]
-        layouts = [plan_views(image.width, image.height, self.grid) for image in images]
+            read = [[replace(line, box=change.moved_place(line.box)) for line in read[0]]]
+        layouts = [
+            plan_views(image.width, image.height, self.grid).with_lines(lines)
+            for image, lines in zip(images, read, strict=True)
+        ]
         encoded = self.builder.encode(messages, layouts)
         if len(encoded.ids) != planned:
             raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
@@ -166,6 +177,7 @@ class Examples(Dataset[list[Example]]):
             source,
             name,
             sample.task,
+            line_boxes=torch.from_numpy(boxes_of(layouts)),
         )
 
     def _line(self, sample: Sample, layouts: Sequence[Layout]) -> list[int]:

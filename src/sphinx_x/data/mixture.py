@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sphinx_x.data.augment import Augmentation
@@ -99,9 +99,11 @@ def open_mixture(
     check_paths(shares)
     readers, lengths, sources = [], {}, []
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
+    lines = processor.image_processor.line_reader()
+    lines = None if lines is None else replace(lines, folder=folder / "readings")
     for name, share in split_meta(shares).items():
         reader = SampleReader(share.paths, share.root, folder, share.form)
-        meter = Meter(name, reader, builder, grid, limits, folder)
+        meter = Meter(name, reader, builder, grid, limits, folder, lines)
         found = measure_lengths(meter, key, workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
         if not size:
@@ -115,6 +117,6 @@ def open_mixture(
         lengths[name] = found
     blend = Blend(sources, samples, seed)
     pieces = [found.pieces for found in lengths.values()]
-    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits)
+    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits, lines)
     plan = PackPlan(examples.costs, samples, budget, seed)
     return Mixture(examples, plan, {name: found.tally for name, found in lengths.items()})

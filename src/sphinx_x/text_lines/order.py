@@ -10,8 +10,8 @@ from sphinx_x.page_lines.order import reading_order
 from sphinx_x.text_lines.line import TextLine
 
 PROSE = 12.0
-"""Median width of the lines of a page of prose, in heights of a line. Of receipts, forms and tables it is about 5: there,
-a label and its value belong together however far apart, and what lies in one column does not."""
+"""Median width of the lines of a page of prose, in heights of a line. Of receipts, forms and tables it is about 5:
+there, a label and its value belong together however far apart, and what is in one column does not."""
 SAME_ROW = 0.5
 """How far the middles of two lines of a row may differ, in heights of a line."""
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sphinx_x.errors import needs_extra
+from sphinx_x.errors import MissingToolError, needs_extra
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
@@ -30,14 +31,35 @@ REMEMBERED = 64
 READING = 1
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
+WHAT = "reading the lines of an image"
+
 Engine = Callable[[Image.Image], list[TextLine]]
 """Reads an RGB image; the order does not matter yet."""
 
 
-@functools.cache
-def _pp_ocr(name: str) -> tuple[Engine, str]:
-    """Return PP-OCRv6 (small) as RapidOCR runs it, and what identifies it; its models are in that package."""
-    with needs_extra("smol", "reading the lines of an image"):
+@dataclass(frozen=True)
+class EngineKind:
+    """An OCR engine.
+
+    Attributes:
+        version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
+        start: Returns the engine.
+    """
+
+    version: Callable[[], str]
+    start: Callable[[], Engine]
+
+
+def _pp_ocr_version() -> str:
+    try:
+        return f"pp-ocrv6 small, rapidocr {version('rapidocr')}"
+    except PackageNotFoundError as error:
+        raise MissingToolError(f"{WHAT} needs rapidocr (pip install 'sphinx-x[smol]')") from error
+
+
+def _pp_ocr() -> Engine:
+    """Return PP-OCRv6 (small) as RapidOCR runs it; its models are in that package."""
+    with needs_extra("smol", WHAT):
         import onnxruntime  # noqa: F401 (RapidOCR's engine, which it does not require itself)
         from rapidocr import ModelType, OCRVersion, RapidOCR
     import torch
@@ -67,11 +89,17 @@ def _pp_ocr(name: str) -> tuple[Engine, str]:
                 lines.append(TextLine(tuple(round(edge, 2) for edge in box), said, round(float(score), 4)))
         return lines
 
-    return read, f"{name} rapidocr {version('rapidocr')}"
+    return read
 
 
-READERS: dict[str, Callable[[str], tuple[Engine, str]]] = {"pp-ocrv6": _pp_ocr}
+READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr)}
 """Engines by the name that a member has for its reader."""
+
+
+@functools.cache
+def _started(name: str, process: int) -> Engine:
+    """Return an engine of this process: a forked one lacks the threads of its parent's."""
+    return READERS[name].start()
 
 
 @dataclass(frozen=True)
@@ -94,19 +122,27 @@ class LineReader:
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
 
+    @property
+    def identity(self) -> str:
+        """What identifies the engine, with its version: two readings are the same if it and the pixels are.
+
+        Raises:
+            MissingToolError: The engine is not installed.
+        """
+        return f"{READING} {READERS[self.engine].version()}"
+
     def read(self, image: Image.Image) -> tuple[TextLine, ...]:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
 
         Raises:
             MissingToolError: The engine is not installed.
         """
-        engine, identity = READERS[self.engine](self.engine)
-        key = hashlib.sha256(f"{READING} {identity} {image.size}".encode() + image.tobytes()).hexdigest()
+        key = hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()
         lines = _MEMORY.get(key)
         if lines is None:
             lines = self._kept(key)
             if lines is None:
-                lines = in_reading_order(engine(image))
+                lines = in_reading_order(_started(self.engine, os.getpid())(image))
                 self._keep(key, lines)
             _MEMORY.put(key, lines)
         return tuple(line for line in lines if line.confidence >= self.least_confidence)

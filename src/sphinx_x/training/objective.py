@@ -16,7 +16,7 @@ size of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -89,6 +89,7 @@ class MicroBatch:
         targets: Those tokens; padding is ignored.
         trained: How many rows and targets are real.
         pack: How the examples lie in the row.
+        line_boxes: Boxes (L, 4) of the lines of all images.
     """
 
     examples: list[Example]
@@ -100,6 +101,7 @@ class MicroBatch:
     targets: Tensor
     trained: int
     pack: Pack
+    line_boxes: Tensor = field(default_factory=lambda: torch.empty(0, 4))
 
     @property
     def tokens(self) -> int:
@@ -158,6 +160,7 @@ def pack_examples(
         _filled(targets, ROWS, IGNORED).to(device),
         len(rows),
         plan_pack([len(e.ids) for e in examples] or [1], total=max(round_up(len(ids), TOKENS), TOKENS), device=device),
+        torch.cat([torch.empty(0, 4), *(e.line_boxes for e in examples)]).to(device),
     )
 
 
@@ -237,7 +240,12 @@ class Objective(nn.Module):
             # padding views have zero gradients, which must still reach every weight on every rank
             align = align + 0.0 * features[micro.view_count :].sum()
             features = features[: micro.view_count] if micro.view_count else None
-        embeddings = trunk.embed(micro.ids, features)
+        places = None
+        if trunk.line_places is not None:
+            # a further box has zero gradients, which must reach every weight on every rank
+            places = trunk.places(torch.cat([micro.line_boxes, micro.line_boxes.new_zeros(1, 4)]))
+            align, places = align + 0.0 * places[-1].sum(), places[:-1]
+        embeddings = trunk.embed(micro.ids, features, places)
         with recorded_routing(trunk.language_model) as routers:
             hidden = trunk.language_model(
                 inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
