@@ -216,8 +216,8 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
 
     if member.name != "nano":
         raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}")
-    tokenizer = byte_tokenizer()
-    config = build_config(member, image_tokens(tokenizer))
+    tokenizer = byte_tokenizer(member.lines is not None)
+    config = build_config(member, image_tokens(tokenizer, member.lines is not None))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SphinxXForConditionalGeneration(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -106,6 +106,9 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
     sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
     attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012 (the library's own convention)
 
+    lines: ClassVar[dict[str, Any] | None] = None
+    line_token_id: ClassVar[int | None] = None
+
     def __init__(
         self,
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
@@ -131,8 +134,9 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id
         if (lines is None) != (line_token_id is None):
             raise ValueError("a member that reads lines has both lines and line_token_id, any other has neither")
-        self.lines, self.line_token_id = lines, line_token_id
-        self.line_reader()
+        if lines is not None:  # the others' files stay as they always were
+            self.lines, self.line_token_id = lines, line_token_id
+            self.line_reader()
         _check_views(self.group_configs(), self.view_grid())
         self.abilities = (abilities if isinstance(abilities, Abilities) else Abilities.from_dict(abilities)).to_dict()
         kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))

@@ -21,20 +21,24 @@ LINE = "<|line|>"
 CONTROL_TOKENS = ("<|pad|>", "<|bos|>", "<|eot|>", "<|system|>", "<|user|>", "<|assistant|>")
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per byte: no text is ever unknown, and an ASCII letter takes one step."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*CONTROL_TOKENS, *IMAGE_TOKENS, *letters])}
+def byte_tokenizer(lines: bool = False) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per byte: no text is ever unknown, and an ASCII letter takes one step.
+
+    Args:
+        lines: Whether it has the token of lines as well, after all others.
+    """
+    letters, more = sorted(pre_tokenizers.ByteLevel.alphabet()), [LINE] if lines else []
+    vocabulary = {token: number for number, token in enumerate([*CONTROL_TOKENS, *IMAGE_TOKENS, *letters, *more])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([*CONTROL_TOKENS, *IMAGE_TOKENS])
+    tokenizer.add_special_tokens([*CONTROL_TOKENS, *IMAGE_TOKENS, *more])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|pad|>",
         bos_token="<|bos|>",
         eos_token="<|eot|>",
-        additional_special_tokens=[*CONTROL_TOKENS[3:], *IMAGE_TOKENS],
+        additional_special_tokens=[*CONTROL_TOKENS[3:], *IMAGE_TOKENS, *more],
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
