@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -106,8 +106,8 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
     sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
     attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012 (the library's own convention)
 
-    lines: ClassVar[dict[str, Any] | None] = None
-    line_token_id: ClassVar[int | None] = None
+    lines = None
+    line_token_id = None
 
     def __init__(
         self,
