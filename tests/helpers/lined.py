@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sphinx_x.text_lines import TextLine, reader
+from sphinx_x.text_lines import reader
+from sphinx_x.text_lines.line import TextLine
 
 ENGINE = "made"
 

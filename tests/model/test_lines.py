@@ -12,7 +12,7 @@ from sphinx_x.errors import CheckpointError, PromptError, UnsupportedError
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.tokenizer import IMAGE_TOKENS, LINE, byte_tokenizer, image_tokens
-from sphinx_x.text_lines import TextLine
+from sphinx_x.text_lines.line import TextLine
 
 STEPS = {"max_new_tokens": 6, "min_new_tokens": 6}
 ONE, OTHER = noise(100, 60, 1), noise(40, 90, 2)

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from sphinx_x.text_lines import LineReader, TextLine, reader
+from sphinx_x.text_lines import reader
+from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
+from sphinx_x.text_lines.reader import LineReader
 
 
 def line(text, left, top, right, bottom, confidence=1.0):

@@ -19,11 +19,10 @@ from sphinx_x.conversation import Image, Message
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import open_image
-from sphinx_x.model.processing import SphinxXProcessor, read_lines
+from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
-from sphinx_x.text_lines import LineReader
+from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
@@ -93,8 +92,10 @@ class Meter:
         sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
         sample.sized(sizes).check(self.reader.where(number))
         layouts = [plan_views(*size, self.grid) for size in sizes]
-        images = (open_image(self.reader.image_bytes(sample, k)) for k in range(len(layouts)))
-        layouts = read_lines(layouts, images, self.lines)
+        if self.lines is not None:
+            contents = [self.reader.image_bytes(sample, k) for k in range(len(layouts))]
+            pairs = zip(layouts, contents, strict=True)
+            layouts = [layout.with_lines(self.lines.read_file(content)) for layout, content in pairs]
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return

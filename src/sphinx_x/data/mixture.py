@@ -9,6 +9,7 @@ from pathlib import Path
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend, Weighted
 from sphinx_x.data.dialects import Form
+from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.meta import DataFile, read_meta
@@ -88,6 +89,7 @@ def open_mixture(
     max_bad: float = 0.001,
     workers: int | None = None,
     progress: Callable[[str, Tally], None] = lambda *_: None,
+    store: FeatureStore | None = None,
 ) -> Mixture:
     """Open sources, measure those without a table in `folder`, and plan `samples` samples in packs.
 
@@ -117,6 +119,6 @@ def open_mixture(
         lengths[name] = found
     blend = Blend(sources, samples, seed)
     pieces = [found.pieces for found in lengths.values()]
-    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits, lines)
+    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits, lines, store)
     plan = PackPlan(examples.costs, samples, budget, seed)
     return Mixture(examples, plan, {name: found.tally for name, found in lengths.items()})

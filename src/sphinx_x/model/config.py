@@ -14,7 +14,7 @@ from sphinx_x.model.experts.base import ExpertConfig, as_tuples, read_expert
 from sphinx_x.model.experts.convnext import ConvNextConfig
 from sphinx_x.model.experts.dinov2 import DinoV2Config
 from sphinx_x.model.views import ViewGrid
-from sphinx_x.text_lines import LineReader
+from sphinx_x.text_lines.reader import LineReader
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sphinx_x.model.image_inputs import by_row, flat, open_images
 from sphinx_x.model.prompt import PromptBuilder, chat_template, find_template, view_ids
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
-from sphinx_x.text_lines import LineReader
+from sphinx_x.text_lines.reader import LineReader
 
 WHITE = (255, 255, 255)
 RESIZE = Image.Resampling.BICUBIC

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from sphinx_x.errors import ImageError
-from sphinx_x.text_lines import TextLine
+from sphinx_x.text_lines.line import TextLine
 
 PADDINGS = ("corner", "center")
 

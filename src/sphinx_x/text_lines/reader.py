@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from sphinx_x.errors import MissingToolError, needs_extra
+from sphinx_x.images import open_image
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
@@ -131,21 +132,40 @@ class LineReader:
         """
         return f"{READING} {READERS[self.engine].version()}"
 
+    def read_file(self, content: bytes) -> tuple[TextLine, ...]:
+        """Return the lines of an image by the bytes of its file, which is not decoded if it was read before.
+
+        Raises:
+            ImageError: The image cannot be read.
+            MissingToolError: The engine is not installed.
+        """
+        key = hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
+        return self._sure(self._remembered(key, lambda: self._read(open_image(content))))
+
     def read(self, image: Image.Image) -> tuple[TextLine, ...]:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
 
         Raises:
             MissingToolError: The engine is not installed.
         """
+        return self._sure(self._read(image))
+
+    def _sure(self, lines: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
+        return tuple(line for line in lines if line.confidence >= self.least_confidence)
+
+    def _read(self, image: Image.Image) -> tuple[TextLine, ...]:
         key = hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()
+        return self._remembered(key, lambda: in_reading_order(_started(self.engine, os.getpid())(image)))
+
+    def _remembered(self, key: str, find: Callable[[], tuple[TextLine, ...]]) -> tuple[TextLine, ...]:
         lines = _MEMORY.get(key)
         if lines is None:
             lines = self._kept(key)
             if lines is None:
-                lines = in_reading_order(_started(self.engine, os.getpid())(image))
+                lines = find()
                 self._keep(key, lines)
             _MEMORY.put(key, lines)
-        return tuple(line for line in lines if line.confidence >= self.least_confidence)
+        return lines
 
     def _file(self, key: str) -> Path | None:
         return None if self.folder is None else self.folder / key[:2] / f"{key[2:]}.json"

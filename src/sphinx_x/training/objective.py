@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
@@ -53,7 +54,7 @@ class AlignmentHead(nn.Module):
         """
         # the global token comes first in a view and shows no place in the line
         scores_VFS = self.scores(features_VND[:, 1:]).unflatten(-1, (self.frames, -1)).flatten(1, 2)
-        counts = [len(example.views) for example in examples]
+        counts = [example.view_count for example in examples]
         pieces = scores_VFS[: sum(counts)].split(counts)
         chosen = [k for k, example in enumerate(examples) if len(example.line)]
         if not chosen:
@@ -84,12 +85,13 @@ class MicroBatch:
         pools: Number of tokens of each pack in the row.
         ids: Token ids (1, T).
         views: Views (V, 3, H, W) uint8.
-        view_count: How many of them are real.
+        view_count: How many of them are real; in a run that stores features, those of stored ones are not among them.
         rows: Positions that predict a trained token.
         targets: Those tokens; padding is ignored.
         trained: How many rows and targets are real.
         pack: How the examples lie in the row.
         line_boxes: Boxes (L, 4) of the lines of all images.
+        seen: All images in order, in a run that stores features.
     """
 
     examples: list[Example]
@@ -102,6 +104,7 @@ class MicroBatch:
     trained: int
     pack: Pack
     line_boxes: Tensor = field(default_factory=lambda: torch.empty(0, 4))
+    seen: list[Seen] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -161,6 +164,7 @@ def pack_examples(
         len(rows),
         plan_pack([len(e.ids) for e in examples] or [1], total=max(round_up(len(ids), TOKENS), TOKENS), device=device),
         torch.cat([torch.empty(0, 4), *(e.line_boxes for e in examples)]).to(device),
+        [one for e in examples for one in e.seen],
     )
 
 
@@ -202,16 +206,21 @@ class Objective(nn.Module):
 
     Args:
         balance: Weight of a mixture's load-balancing loss, by default the model's own.
+        store: Where features of frozen experts are stored, and found by the loader.
 
     Raises:
         UnsupportedError: The language model cannot be trained on packed samples.
     """
 
     def __init__(
-        self, model: SphinxXForConditionalGeneration, head: AlignmentHead | None, balance: float | None = None
+        self,
+        model: SphinxXForConditionalGeneration,
+        head: AlignmentHead | None,
+        balance: float | None = None,
+        store: FeatureStore | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.align = model, head
+        self.model, self.align, self.store = model, head, store
         check_packable(model.model.language_model)
         self.attention(PACKED)
         own = getattr(model.config.text_config, "router_aux_loss_coef", 0.0)
@@ -233,7 +242,11 @@ class Objective(nn.Module):
         """Return the fields of `Losses`."""
         trunk: Any = self.model.model
         features, align = None, torch.zeros((), device=micro.ids.device)
-        if len(micro.views):
+        if micro.seen:
+            features = self._stored(micro)
+            if self.align is not None:
+                align, _ = self.align(features, micro.examples)
+        elif len(micro.views):
             features = trunk.get_image_features(micro.views.float() / 255).pooler_output
             if self.align is not None:
                 align, _ = self.align(features, micro.examples)
@@ -253,6 +266,27 @@ class Objective(nn.Module):
         logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
         losses = F.cross_entropy(logits, micro.targets, reduction="none", ignore_index=IGNORED)
         return losses[: micro.trained], align, *self._routing(routers, micro)
+
+    def _stored(self, micro: MicroBatch) -> Tensor:
+        """Return the features (V, N, D) of all images: what the experts give is stored, or computed and stored."""
+        store, vision = self.store, self.model.model.vision
+        assert store is not None
+        unknown = {one.key: one.views for one in micro.seen if one.features is None}
+        fused: dict[str, tuple[Tensor, ...]] = {}
+        if micro.view_count:
+            with torch.no_grad():
+                pixels = micro.views.float() / 255
+                parts = [group.fuse(pixels, vision.grid)[: micro.view_count] for group in vision.groups]
+            counts = [one.views for one in micro.seen if one.features is None]
+            images = zip(*(part.split(counts) for part in parts), strict=True)
+            keys = (one.key for one in micro.seen if one.features is None)
+            fused = dict(zip(keys, images, strict=True))
+        for key in unknown:
+            store.put(key, fused[key])
+        device = micro.ids.device
+        found = [fused[one.key] if one.features is None else one.features for one in micro.seen]
+        whole = [torch.cat([image[k].to(device) for image in found]) for k in range(len(vision.groups))]
+        return torch.cat([group.projector(part) for group, part in zip(vision.groups, whole, strict=True)], dim=1)
 
     def _routing(self, routers: list[Tensor], micro: MicroBatch) -> tuple[Tensor, Tensor]:
         if not routers:
