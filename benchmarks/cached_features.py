@@ -3,8 +3,8 @@
     python benchmarks/cached_features.py               # two minutes on two quiet cores
 
 Fresh weights of SPHINX-Smol's shape but for a small language model (`--layers`), pictures of noise, one dialogue each,
-bfloat16. Three passes over the same samples in turn: computed; computed and stored; from the store. A pass is the time of
-loading and of steps, without measuring lengths. Only the projectors and the language model learn. Lines are not read.
+bfloat16. Three passes over the same samples in turn: computed; computed and stored; from the store. A pass is the time
+of loading and of steps, without measuring lengths. Only the projectors and the language model learn. Lines are not read.
 """
 
 from __future__ import annotations
