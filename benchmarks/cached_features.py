@@ -1,10 +1,10 @@
 """Samples per second of a training step of SPHINX-Smol with features of its frozen experts stored, and without.
 
-    python benchmarks/cached_features.py               # two minutes on two quiet cores
+    python benchmarks/cached_features.py
 
 Fresh weights of SPHINX-Smol's shape but for a small language model (`--layers`), pictures of noise, one dialogue each,
 bfloat16. Three passes over the same samples in turn: computed; computed and stored; from the store. A pass is the time
-of loading and of steps, without measuring lengths. Only the projectors and the language model learn. Lines are not read.
+of loading and of steps, without measuring lengths. Only projectors and language model learn. Lines are not read.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rate(recipe: Recipe, folder: Path) -> float:
     for step, packs in batches(trainer.examples, steps, 0):
         examples = [example for pack in packs for example in pack]
         assert not any(example.error for example in examples), examples[0].error
-        trainer.engine.step(packs, trainer.engine.micro_batches(len(step.packs)), 1e-4, Sums())
+        trainer.engine.step(packs, trainer.engine.micro_batches(len(step.packs)), 1e-4, Sums(), trainer.sources)
         samples += len(examples)
     return samples / (time.perf_counter() - began)
 
