@@ -97,6 +97,8 @@ def project(tmp_path, tiny_folder, monkeypatch):
     for number, word in enumerate(("plum", "walnut", "lentil")):
         lines = [f"The {word} of row {row} weighs {17 * row + number} grams" for row in range(24)]
         Pdf([PageOf(paragraph(lines, 60, 740))]).write(tmp_path / "PDFS" / f"{word}.pdf")
+    (tmp_path / "TABLES").mkdir()
+    (tmp_path / "TABLES" / "towns.csv").write_text("Town,Residents\nAlm,120\nBerk,450\nCorve,300\nDorn,275\n")
     (tmp_path / "BENCHMARK_PICTURES").mkdir()
     shutil.copy(tmp_path / "photo.jpg", tmp_path / "BENCHMARK_PICTURES" / "benchmark.jpg")
     make_video(tmp_path / "clip.mp4")

@@ -244,8 +244,8 @@ class Facts:
         tokens: Number of tokens of one image.
         typical: Maps the name of an image shape to its visual tokens, with skipping.
         run: bfloat16 weights and the key-value cache of one full context.
-        run8: The same with the LLM's matrices in 8 bits.
-        run4: The same with the LLM's matrices in 4 bits.
+        run8: The same with the LLM's matrices in 8 bits, on a GPU.
+        run4: The same with the LLM's matrices in 4 bits, likewise.
         train: bfloat16 weights and, for what is trained, float32 masters, two moments and gradients, without
             activations; the large members' experts are frozen.
     """
@@ -263,7 +263,7 @@ class Facts:
 
 
 QUANTIZED = {8: 1.0, 4: 0.516}
-"""Bytes per weight: int8, and NF4 with its scales quantised as well."""
+"""Bytes per weight on a GPU: int8, and NF4 with its scales quantised as well (`model.cpu_linear` has 1 and 0.625)."""
 SHAPES = {"1:1": (1000, 1000), "3:2": (1500, 1000), "2:1": (2000, 1000), "3:1": (3000, 1000), "line of text": (800, 26)}
 
 

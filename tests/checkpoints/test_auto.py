@@ -114,15 +114,18 @@ def test_servers_find_the_architecture_by_its_name():
 
 def test_vllms_plug_in(monkeypatch):
     """Its contract: an entry point that may be called again, in every process; a CPU's matrix unit is asked for."""
+    from sphinx_x.serving.vllm_plugin import registering
+
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["vllm.general_plugins"]
     asked = []
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    monkeypatch.setattr(torch.cpu, "_init_amx", lambda: asked.append(1))
+    monkeypatch.setattr(torch.cpu, "_init_amx", lambda: asked.append("matrix unit"))
+    monkeypatch.setattr(registering, "register_in_vllm", lambda: asked.append("model"))
     for name, value in points.items():
         plugin = EntryPoint(name, value, "vllm.general_plugins").load()
         plugin()
         plugin()
-    assert len(asked) == 2 * len(points) == 2
+    assert asked == ["model", "matrix unit"] * 2 and len(points) == 1
 
 
 def test_the_librarys_own_command_line(capsys, monkeypatch):

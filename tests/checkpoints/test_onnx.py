@@ -8,11 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from onnx_exports import export_nano
 from paths import ROOT
 from sphinx_x.checkpoints.onnx import export_onnx
 from sphinx_x.errors import CheckpointError
 from sphinx_x.family import new_model
-from sphinx_x.inference import BUILT_IN, SphinxX
+from sphinx_x.inference import SphinxX
 from sphinx_x.model.views import ViewGrid
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -74,12 +75,24 @@ def test_graphs_equal_the_model(tiny_member, tmp_path, kind):
 def test_nano_reads_in_an_onnx_runtime(tmp_path):
     from sphinx_x.images import open_image
 
-    export_onnx(BUILT_IN / "nano", tmp_path / "onnx")
+    export_nano(tmp_path / "onnx")
     sphinx = SphinxX.load("nano")
     line = open_image(ROOT / "examples" / "ledger-introduction.pdf").crop((185, 362, 1092, 389))
     wanted = sphinx._generate([sphinx.prompt_for("Read the text.", line)])[0]
     assert len(wanted) > 40
     assert answer(tmp_path / "onnx", sphinx, "Read the text.", line, len(wanted)) == wanted
+
+
+@pytest.mark.slow
+def test_int8_tells_what_it_leaves(tiny_mixture, tmp_path):
+    model, processor = new_model(tiny_mixture, seed=2)
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    notes = export_onnx(tmp_path / "model", tmp_path / "onnx", int8=True)
+    assert [note.split()[0] for note in notes] == ["vision.onnx:", "decoder.onnx:", "the"] and "experts" in notes[2]
+    sphinx = SphinxX.load(tmp_path / "model")
+    image = PIL.Image.effect_noise((120, 12), 70).convert("RGB")
+    assert len(answer(tmp_path / "onnx", sphinx, "Read.", image, 4)) == 4
 
 
 def test_no_model_is_told(tmp_path):

@@ -1,5 +1,7 @@
 """Large models on small machines: quantisation with its experts, offloading, maps instead of copies."""
 
+import json
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +9,10 @@ from pathlib import Path
 import PIL.Image
 import pytest
 import torch
+import transformers
 
 from sphinx_x.errors import CheckpointError
+from sphinx_x.evaluation.answers import model_digest
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.modeling import NEVER
@@ -40,10 +44,77 @@ def logits(sphinx: SphinxX) -> torch.Tensor:
     return out[:, (out > NEVER).all(0)]
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bits_on_a_cpu(folder, bits):
+    """By PyTorch alone: nothing else is asked for."""
+    plain, few = SphinxX.load(folder, device="cpu"), SphinxX.load(folder, device="cpu", bits=bits)
+    kinds = {name: type(module).__name__ for name, module in few.model.named_modules()}
+    wanted = f"Int{bits}Linear"
+    inside = [k for name, k in kinds.items() if "language_model.layers" in name and "Linear" in k]
+    assert set(inside) - {"LinearExpert", "LinearExperts"} == {wanted}
+    assert inside.count(wanted) == 2 * (4 + (3 * 4 if "mixtral" in str(folder) else 3))
+    assert not any(k.startswith("Int") for name, k in kinds.items() if "vision" in name)
+    assert kinds["lm_head"] == "Int8Linear"
+    # the same picture of the same numbers, coarser; random weights suffer more than trained ones
+    pair = torch.stack([logits(plain).flatten(), logits(few).flatten()])
+    assert torch.corrcoef(pair)[0, 1] > (0.8 if bits == 4 else 0.98)
+    assert isinstance(few.chat("Read.", PIL.Image.new("RGB", (90, 20)), max_new_tokens=3), str)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bits_on_a_cpu_are_refused_where_they_would_be_lost(folder, bits, tmp_path):
+    few = SphinxX.load(folder, device="cpu", bits=bits)
+    with pytest.raises(ValueError, match="sphinx_x_cpu and is not serializable"):
+        few.model.save_pretrained(tmp_path / "few")
+    prompt = few.prompt_for("Read.")
+    with pytest.raises(RuntimeError, match="no gradients"):
+        few.model(inputs_embeds=few.model.get_input_embeddings()(torch.tensor([prompt.ids])))
+    with pytest.raises(RuntimeError, match="stay there"):
+        few.model.to("meta")
+    with pytest.raises(CheckpointError, match="all there, not on disk"):
+        SphinxX.load(folder, device="cpu", bits=bits, device_map={"": "cpu", "lm_head": "disk"})
+    assert SphinxX.load(folder, device="cpu", bits=bits, device_map="auto")  # there is but one place
+
+
+def test_adapters_on_bits_are_refused(folder):
+    peft = pytest.importorskip("peft")
+    few = SphinxX.load(folder, device="cpu", bits=8)
+    with pytest.raises(ValueError, match="Int8Linear"):
+        peft.get_peft_model(few.model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
+
+
+def test_a_table_that_is_the_output_layer_stays_whole(tiny_folder):
+    few = SphinxX.load(tiny_folder, device="cpu", bits=4).model
+    assert few.lm_head.weight is few.get_input_embeddings().weight
+
+
+def test_other_weights_have_another_digest(folder, tmp_path):
+    """Kept answers belong to a digest: only matrices that are integers now are others here."""
+    model = SphinxX.load(folder, device="cpu").model
+    with torch.no_grad():
+        layer = model.model.language_model.layers[1].self_attn.q_proj
+        layer.weight[3, 3] += 1
+    model.save_pretrained(tmp_path)
+    SphinxX.load(folder, device="cpu").processor.save_pretrained(tmp_path)
+    for bits in (4, 8):
+        one, other, again = (model_digest(SphinxX.load(f, device="cpu", bits=bits)) for f in (folder, tmp_path, folder))
+        assert one == again != other
+
+
+def test_a_config_that_says_it_is_stored_so_is_refused(folder, tmp_path):
+    config = json.loads((folder / "config.json").read_text())
+    shutil.copytree(folder, tmp_path / "said")
+    said = config | {"quantization_config": {"quant_method": "sphinx_x_cpu", "bits": 8}}
+    (tmp_path / "said" / "config.json").write_text(json.dumps(said))
+    with pytest.raises(CheckpointError, match="quantised while loading"):
+        SphinxX.load(tmp_path / "said", device="cpu")
+
+
 @NEEDS_BITS
 @pytest.mark.parametrize("bits", [4, 8])
-def test_bits(folder, bits):
-    plain, few = SphinxX.load(folder), SphinxX.load(folder, bits=bits)
+def test_bitsandbytes(folder, bits):
+    asked = transformers.BitsAndBytesConfig(**{f"load_in_{bits}bit": True}, bnb_4bit_quant_type="nf4")
+    plain, few = SphinxX.load(folder), SphinxX.load(folder, quantization_config=asked)
     kinds = {name: type(module).__name__ for name, module in few.model.named_modules()}
     wanted = "Linear4bit" if bits == 4 else "Linear8bitLt"
     inside = [k for name, k in kinds.items() if "language_model.layers" in name and k.startswith("Linear")]
@@ -83,12 +154,10 @@ def test_experts_one_by_one_give_what_joined_ones_give(folder):
 @NEEDS_BITS
 @pytest.mark.parametrize("form", ["object", "dictionary", "own skips"])
 def test_the_visual_experts_stay_as_they_are(folder, form):
-    from transformers import BitsAndBytesConfig
-
     fields = {"load_in_4bit": True}
     if form == "own skips":
         fields["llm_int8_skip_modules"] = ["lm_head"]
-    asked = fields if form == "dictionary" else BitsAndBytesConfig(**fields)
+    asked = fields if form == "dictionary" else transformers.BitsAndBytesConfig(**fields)
     few = SphinxX.load(folder, quantization_config=asked)
     assert not any(type(module).__name__ == "Linear4bit" for module in few.model.model.vision.modules())
     assert (type(few.model.lm_head).__name__ == "Linear4bit") == (form != "own skips")
@@ -103,8 +172,6 @@ def test_the_visual_experts_stay_as_they_are(folder, form):
 @pytest.mark.parametrize("auto", ["AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel"])
 def test_the_class_itself_says_what_stays_whole(folder, fields, auto):
     """Through the library alone, as its documentation has it."""
-    import transformers
-
     asked = transformers.BitsAndBytesConfig(**{"load_in_4bit": "load_in_8bit" not in fields, **fields})
     few = getattr(transformers, auto).from_pretrained(folder, quantization_config=asked)
     trunk = few if auto == "AutoModel" else few.model
@@ -121,15 +188,13 @@ def test_the_class_itself_says_what_stays_whole(folder, fields, auto):
 
 @NEEDS_BITS
 def test_in_8_bits_nothing_is_said_for_every_layer(folder, caplog):
-    few = SphinxX.load(folder, bits=8)
+    few = SphinxX.load(folder, quantization_config={"load_in_8bit": True})
     few.chat("Read.", PICTURE, max_new_tokens=3)
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("bitsandbytes")]
 
 
 @NEEDS_BITS
 def test_a_mixture_that_is_not_reached_is_named(tiny_member, tmp_path):
-    import transformers
-
     kind = {"model_type": "qwen3_moe", "num_experts": 4, "moe_intermediate_size": 16, "head_dim": 8}
     model, _ = new_model(replace(tiny_member, llm={**tiny_member.llm, **kind}), seed=1)
     model.save_pretrained(tmp_path)
@@ -140,7 +205,7 @@ def test_a_mixture_that_is_not_reached_is_named(tiny_member, tmp_path):
 
 @NEEDS_BITS
 def test_a_quantised_model_saves_and_loads(folder, tmp_path):
-    few = SphinxX.load(folder, bits=4)
+    few = SphinxX.load(folder, quantization_config={"load_in_4bit": True})
     few.model.save_pretrained(tmp_path / "few")
     few.processor.save_pretrained(tmp_path / "few")
     assert torch.equal(logits(SphinxX.load(tmp_path / "few")), logits(few))

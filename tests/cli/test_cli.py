@@ -10,8 +10,10 @@ import zlib
 
 import PIL.Image
 import pytest
+import torch
 
 from commands import one_line, run
+from shards import write_lines
 
 
 def gray(width=60, height=12):
@@ -151,6 +153,35 @@ def test_eval_prints_the_error_rate(tiny_folder, tmp_path, capsys):
     code, out, _ = run("eval", tiny_folder, "--lines", lines, "-o", out_file, capsys=capsys)
     assert code == 0 and "character error rate" in out and "1 lines of 1 documents" in out
     assert '"text": "abc"' in out_file.read_text()
+
+
+@pytest.mark.parametrize("bits", ["4", "8"])
+def test_bits(tiny_folder, tmp_path, capsys, monkeypatch, bits):
+    """Every command that takes the option loads its model so."""
+    from sphinx_x.inference import SphinxX
+    from sphinx_x.model.cpu_linear import Int4Linear, Int8Linear
+
+    loaded, load = [], SphinxX.load
+
+    def spied(*arguments, **options):
+        loaded.append(load(*arguments, **options))
+        return loaded[-1]
+
+    monkeypatch.setattr(SphinxX, "load", spied)
+    gray().save(tmp_path / "0.png")
+    (tmp_path / "lines.jsonl").write_text('{"image": "0.png", "text": "abc", "document": "d"}\n')
+    write_lines(tmp_path, "few", 2)
+    for command in (
+        ("chat", tmp_path / "0.png", "Hi", "-m", tiny_folder, "--max-new-tokens", "2"),
+        ("eval", tiny_folder, "--lines", tmp_path),
+        ("eval", tiny_folder, "--samples", tmp_path / "few-00000.jsonl", "--against", tiny_folder),
+    ):
+        code, out, err = run(*command, "--bits", bits, "--device", "cpu", capsys=capsys)
+        assert code == 0, err
+        layer = loaded[-1].model.model.language_model.layers[0].self_attn.q_proj
+        assert type(layer) is {"4": Int4Linear, "8": Int8Linear}[bits]
+    assert f"| {tiny_folder} | {tiny_folder} in {bits} bits |" in out
+    assert type(loaded[-2].model.model.language_model.layers[0].self_attn.q_proj) is torch.nn.Linear
 
 
 def test_help_imports_nothing_heavy():

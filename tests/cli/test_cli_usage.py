@@ -73,6 +73,14 @@ def test_a_word_for_a_number_is_told_in_one_line(verb, option, capsys):
     assert (code, out) == (2, "") and one_line(err) and option in err, err
 
 
+@pytest.mark.parametrize("format", ["official", "llm", "onnx"])
+def test_an_option_of_another_format_is_refused_by_name(format, tmp_path, capsys):
+    wrong = ("--shards", "2") if format == "onnx" else ("--int8",)
+    code, out, err = run("export", "nano", "--format", format, *wrong, "-o", tmp_path / "out", capsys=capsys)
+    assert (code, out) == (2, "") and one_line(err) and wrong[0] in err and format in err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("arguments", [["nope"], ["data", "nope"], ["import", "nope"], ["--nope"], ["chat", *"abcd"]])
 def test_what_is_no_command_is_told_in_one_line(arguments, capsys):
     code, out, err = run(*arguments, capsys=capsys)
@@ -160,7 +168,7 @@ def test_fixed_values_are_those_of_the_library():
     assert values("boxes", "data", "pack") == set(BOXES)
     assert values("kind", "mark") == set(KINDS)
     assert values("engine", "data", "convert") == set(ENGINES)
-    assert values("bits", "chat") == {4, 8}
+    assert values("bits", "chat") == values("bits", "serve") == values("bits", "eval", "run") == {4, 8}
     for verb in (("import", "backbones"), ("merge",)):
         assert all(str(dtype_named(name)) == f"torch.{name}" for name in values("dtype", *verb))
 

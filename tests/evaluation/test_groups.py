@@ -1,11 +1,12 @@
 """What counts together: groups of items, kinds of items, rotations of options."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_x.evaluation.chances import guessed_group
 from sphinx_x.evaluation.items import Item, Verdict
-from sphinx_x.evaluation.measures import ByKind, Together, each
+from sphinx_x.evaluation.measures import ByKind, Grouped, Together, each, figures
 from sphinx_x.evaluation.tasks.mmbench import rotations
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("xy"), st.booleans()), min_size=1, max_size=24)
@@ -40,8 +41,9 @@ def test_a_group_counts_where_all_of_it_is_right_in_any_order(rows, order):
     expected = {
         "groups": sum(map(all, groups.values())) / len(groups),
         "items": sum(right for *_, right in rows) / len(rows),
-        "groups of x": sum(of_x) / len(of_x) if of_x else 0.0,
     }
+    if of_x:  # a group without an item has no score: 0 would tell of wrong answers
+        expected["groups of x"] = sum(of_x) / len(of_x)
     assert values(measure, made) == expected
     order.shuffle(made)
     assert values(measure, made) == expected
@@ -84,3 +86,21 @@ def test_chance_of_groups_by_hand():
     assert guessed_group(lambda item: item.cluster or None)(items) == (1 / 4 + 1 / 2 + 0) / 3
     assert guessed_group(each, options=2)(items) == 0.5
     assert guessed_group(lambda item: None)(items) == 0.0
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        ByKind(("common", "rare")),
+        ByKind(("common", "rare"), whole="sum"),
+        Grouped(("common", "rare"), lambda item: [item.kind]),
+        Together({"items": each, "rare": lambda item: str(item.index) if item.kind == "rare" else None}),
+    ],
+)
+def test_draws_without_a_group_do_not_count_as_wrong_answers_of_it(measure):
+    """One right item of a rare kind among 30 pictures: a third of the draws do not have it."""
+    items = [Item(index, "", kind="common" if index else "rare", cluster=str(index)) for index in range(30)]
+    found = figures(measure, [(item, Verdict(1.0, "said")) for item in items])
+    assert (found["rare"].value, found["rare"].low, found["rare"].high) == (1.0, 1.0, 1.0)
+    whole = next(iter(found.values()))
+    assert whole.low == whole.value == whole.high

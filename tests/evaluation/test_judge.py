@@ -363,7 +363,7 @@ def test_the_key_is_written_nowhere(mmvet, tmp_path, capsys, monkeypatch):
         endpoint.script = lambda asked: f"I got {asked.key}"
         code, *more = score_with(mmvet, tmp_path, capsys, *options)
     assert (
-        code == 0
+        (code, "judged none of 3 answers: unreadable judgement" in more[1]) == (2, True)
         and KEY not in "".join([*told, *more])
         and "I got Bearer ***" in records(tmp_path / "answers.judgements", "mmvet")[0]["reply"]
     )
@@ -422,7 +422,7 @@ def test_a_benchmark_that_is_scored_by_rule_wants_no_judge(tmp_path, capsys):
     write_release("pope", tmp_path)
     (tmp_path / "a.jsonl").write_text("")
     options = ["--judge", "http://127.0.0.1:1/v1", "--judge-model", "x"]
-    code, _, error = run("score", "pope", str(tmp_path), str(tmp_path / "a.jsonl"), *options, capsys=capsys)
+    code, _, error = run("score", "pope_popular", str(tmp_path), str(tmp_path / "a.jsonl"), *options, capsys=capsys)
     assert code == 2 and "wants no judge" in error
 
 

@@ -110,3 +110,19 @@ def test_options_of_a_judge_go_with_tasks(tmp_path, capsys):
     assert code == 2 and "--judge goes with --tasks" in err
     code, _, err = run("eval", "nano", "--judge-model", "x", capsys=capsys)
     assert code == 2 and "--judge-model goes with --tasks" in err
+
+
+def test_a_judge_that_judges_nothing_ends_with_an_error_after_the_report(data, tmp_path, capsys):
+    """A run whose judge was never reached looked finished: exit 0, and every judged score at its worst."""
+    out = tmp_path / "run"
+    with serve_judge(lambda asked: "<400>") as endpoint:
+        options = ("--judge", endpoint.url, "--judge-model", "wise")
+        code, shown, err = evaluated(data, out, capsys, *options)
+        host = endpoint.url.split("/")[2]
+    assert code == 2 and f"judge wise at {host} judged none of" in err.splitlines()[-1]
+    report = json.loads((out / "report.json").read_text())
+    assert "| pope" in shown and {"mmvet", "llavabench"} < {row["task"] for row in report["rows"]}
+    # the same folder with a judge that answers
+    with serve_judge(grades) as endpoint:
+        code, _, err = evaluated(data, out, capsys, "--judge", endpoint.url, "--judge-model", "wise")
+    assert code == 0, err

@@ -122,7 +122,8 @@ def test_what_is_not_there_is_one_line(annotation, tmp_path, capsys):
     for arguments, message in (
         (("docvqa", tmp_path / "none", answers), "no such file or folder"),
         (("docvqa", annotation, tmp_path / "none.jsonl"), "cannot be read"),
-        (("refcoco", tmp_path, answers), "holds no questions of refcoco_val"),
+        (("refcoco", tmp_path, answers), "holds no questions of refcoco\n"),
+        (("refcoco_val", tmp_path, answers), "holds no questions of refcoco_val"),
         (("no-such-task", annotation, answers), "no such task"),
     ):
         code, out, err = run("score", *map(str, arguments), capsys=capsys)
@@ -179,3 +180,50 @@ def test_known_faults_of_other_harnesses(tmp_path, capsys):
     path = tmp_path / "vsr.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in statements))
     assert scored(capsys, "vsr", path, predictions(tmp_path, answer(0, "Yes."), answer(1, "No")))["score"] == 1.0
+
+
+# --- which split
+
+
+def a_list(folder: Path, file: str, dataset: str) -> Path:
+    """One question of a list of the reference repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    row = {"image_path": "a.jpg", "question": "cat", "question_id": "height10_width10", "dataset_name": dataset}
+    (folder / file).write_text(json.dumps([{**row, "gt_answers": [1, 1, 5, 5]}]))
+    return folder / file
+
+
+@pytest.mark.parametrize("split", ["refcoco_val", "refcoco_testA", "refcoco_testB"])
+def test_a_list_tells_its_split(split, tmp_path, capsys):
+    """`score refcoco` on a list of testB reported refcoco_val."""
+    path = a_list(tmp_path, "annotation.json", split)
+    answers = predictions(tmp_path, answer(0, "[0.1, 0.1, 0.5, 0.5]"))
+    for place in (path, tmp_path):
+        assert scored(capsys, "refcoco", place, answers)["task"] == split
+        assert scored(capsys, split, place, answers)["task"] == split
+
+
+def test_another_split_than_the_one_named_is_refused(tmp_path, capsys):
+    path = a_list(tmp_path, "annotation.json", "refcoco_testB")
+    code, _, err = run("score", "refcoco_testA", str(path), str(predictions(tmp_path)), capsys=capsys)
+    assert code == 2 and one_line(err) and "holds questions of refcoco_testB, not of refcoco_testA" in err
+
+
+def test_names_tell_a_split_and_what_does_not_is_refused(tmp_path, capsys):
+    for split in ("random", "popular"):
+        question = {"question_id": 1, "image": "a.jpg", "text": "Is there a cat in the image?", "label": "yes"}
+        (tmp_path / f"coco_pope_{split}.json").write_text(json.dumps(question) + "\n")
+    answers = predictions(tmp_path, answer(0, "yes"))
+    assert scored(capsys, "pope", tmp_path / "coco_pope_popular.json", answers)["task"] == "pope_popular"
+    code, _, err = run("score", "pope", str(tmp_path), str(answers), capsys=capsys)
+    assert code == 2 and one_line(err) and "name one of pope_random, pope_popular" in err
+    renamed = (tmp_path / "coco_pope_random.json").rename(tmp_path / "questions.json")
+    code, _, err = run("score", "pope", str(renamed), str(answers), capsys=capsys)
+    assert code == 2 and one_line(err) and "name one of pope_random, pope_popular, pope_adversarial" in err
+
+
+def test_a_part_of_a_benchmark_is_told(annotation, tmp_path, capsys):
+    code, out, _ = run("score", "docvqa", str(annotation), str(predictions(tmp_path, answer(0, "Ann"))), capsys=capsys)
+    assert (
+        code == 0 and f"note: the files have 4 questions, the release has {find_task('docvqa')[0].files.items}" in out
+    )

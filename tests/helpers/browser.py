@@ -38,11 +38,13 @@ class Browser:
 
     Attributes:
         challenges: How often the browser asked for a password.
+        workers: Sessions of the page's workers, once they are watched.
         problems: Errors of the console, exceptions, and requests that failed or went elsewhere than to `home`.
     """
 
     def __init__(self, folder: Path, home: str, size=(1360, 860)):
         self.problems: list[str] = []
+        self.workers: list[str] = []
         self.challenges, self.password = 0, None
         self._home, self._last, self._events = home, 0, []
         self._rest = b""
@@ -81,9 +83,9 @@ class Browser:
             os.close(pipe)
         self._log.close()
 
-    def call(self, method, seconds=30, **arguments):
-        """Asks the browser for something, and returns its answer."""
-        number = self._post(method, **arguments)
+    def call(self, method, seconds=30, session=None, **arguments):
+        """Asks the browser for something, and returns its answer; `session` is a worker's, by default the page's."""
+        number = self._post(method, session, **arguments)
         end = time.monotonic() + seconds
         while True:
             answer = self._receive(end, method)
@@ -92,11 +94,20 @@ class Browser:
                     raise BrowserError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
 
-    def _post(self, method, **arguments):
+    def watch_workers(self):
+        """From now on what goes wrong in the page's workers, and what they request, is noticed as well."""
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
+
+    def _watch(self, session):
+        self.workers.append(session)
+        for method in ("Runtime.enable", "Network.enable", "Log.enable", "Runtime.runIfWaitingForDebugger"):
+            self._post(method, session)
+
+    def _post(self, method, session=None, **arguments):
         self._last += 1
         message = {"id": self._last, "method": method, "params": arguments}
-        if self._session:
-            message["sessionId"] = self._session
+        if session := session or self._session:
+            message["sessionId"] = session
         rest = json.dumps(message).encode() + b"\0"
         while rest:
             rest = rest[os.write(self._write, rest) :]
@@ -129,6 +140,8 @@ class Browser:
             url = told["request"]["url"]
             if not url.startswith((self._home, "data:", "blob:", "about:")):
                 self.problems.append(f"request to {url}")
+        elif method == "Target.attachedToTarget" and told["targetInfo"]["type"] == "worker":
+            self._watch(told["sessionId"])
         elif method == "Fetch.requestPaused":
             self._post("Fetch.continueRequest", requestId=told["requestId"])
         elif method == "Fetch.authRequired":
@@ -146,11 +159,15 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait(ready)
 
-    def run(self, script, seconds=30):
-        """The value of a JavaScript expression, awaited."""
-        answer = self.call(
-            "Runtime.evaluate", seconds, expression=script, awaitPromise=True, returnByValue=True, userGesture=True
-        )
+    def forget(self, home):
+        """Leaves the page, and deletes all that it has kept."""
+        self.go("about:blank")
+        self.call("Storage.clearDataForOrigin", origin=home, storageTypes="all")
+
+    def run(self, script, seconds=30, session=None):
+        """The value of a JavaScript expression, awaited; in a worker by its session."""
+        how = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
+        answer = self.call("Runtime.evaluate", seconds, session, expression=script, **how)
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
             raise BrowserError(details.get("exception", {}).get("description", details["text"]))

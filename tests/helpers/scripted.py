@@ -12,13 +12,14 @@ class Script:
     Attributes:
         answer: The next answer, a list of pieces.
         pause: Seconds between two pieces.
+        end: How it ends.
         asked: Prompts of the jobs, as texts.
         jobs: The jobs.
         sphinx: The model that does not answer.
     """
 
     def __init__(self, served):
-        self.answer, self.pause = ["Yes."], 0.0
+        self.answer, self.pause, self.end = ["Yes."], 0.0, Event(reason="stop")
         self.jobs, self.asked = [], []
         served.service.engine.submit = self._submit
         self.sphinx = served.service._sphinx
@@ -28,9 +29,9 @@ class Script:
     def _submit(self, job):
         self.jobs.append(job)
         self.asked.append(self._text(job.ids))
-        threading.Thread(target=self._tell, args=(job, list(self.answer)), daemon=True).start()
+        threading.Thread(target=self._tell, args=(job, list(self.answer), self.end), daemon=True).start()
 
-    def _tell(self, job, pieces):
+    def _tell(self, job, pieces, end):
         for name, value in {"queue": 0.001, "encode": 0.02, "prefill": 0.01, "decode": 0.3, "first": 0.031}.items():
             setattr(job.seconds, name, value)
         for piece in pieces:
@@ -41,4 +42,4 @@ class Script:
             job.text += piece
             job.generated += 1
             job.emit(Event(piece))
-        job.emit(Event(reason="stop"))
+        job.emit(end)

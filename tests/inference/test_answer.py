@@ -1,6 +1,7 @@
 """What an answer points at, in pixels of the original images, and what it says of its own making."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_boxes_are_in_pixels_of_the_original_image():
     places = find_places("The cat is at [0.25, 0.1, 0.5, 0.50].", [WIDE])
     assert told(places.boxes) == [("The cat is at", (50.0, 20.0, 100.0, 100.0))]
     assert not (places.points or places.key_points or places.marks)
-    assert find_places("[.5, .5, 1, 1]", [TALL]).boxes[0].pixels == ((50.0, 200.0, 250.0, 400.0),)
+    assert find_places("[.5, .5, 1, 1]", [TALL]).boxes[0].pixels == ((50.0, 200.0, 100.0, 400.0),)
 
 
 def test_an_answer_about_several_images_is_given_on_each():
@@ -55,6 +56,23 @@ def test_key_points_have_names():
     assert told(find_places("It is at [0.5, 0.1].", [WIDE]).points) == [("It is at", (100.0, 20.0))]
 
 
+def test_each_place_knows_where_the_answer_says_so():
+    answer = (
+        "🙂 a cat [0.1, 0.1, 0.2, 0.2; .5,0.5,1, 1 ] nose[ 0.5, 0.1 ] [12] at [1, 0], <Mark 3> [0, 0; 1, 1], Mark 3: x"
+    )
+    places = find_places(answer, [WIDE])
+    said = {
+        kind: [[answer[first:last] for first, last in one.spans] for one in getattr(places, kind)]
+        for kind in ("boxes", "key_points", "points", "marks")
+    }
+    assert said == {
+        "boxes": [["0.1, 0.1, 0.2, 0.2"], [".5,0.5,1, 1"]],
+        "key_points": [["0.5, 0.1"]],
+        "points": [["1, 0"]],
+        "marks": [["<Mark 3>", "0, 0", "Mark 3"], ["<Mark 3>", "1, 1", "Mark 3"]],
+    }
+
+
 def test_marks_are_where_the_conversation_says():
     asked = "<image>Marks: <Mark 1> [0.5, 0.25], <Mark 2> [0.1, 0.1, 0.2, 0.2], <Mark 3> [0, 0; 0.5, 0; 0.5, 0.5]."
     places = find_places("<Mark 2> is left of <Mark 1>. Mark 3: a roof.", [WIDE], asked)
@@ -66,7 +84,8 @@ def test_marks_are_where_the_conversation_says():
     assert not (places.boxes or places.points)
     assert told(find_places("<Mark 7> [0.5, 0.25]", [WIDE], asked).marks) == [("7", (100.0, 50.0))]
     assert find_places("<Mark 9>: nothing", [WIDE], asked).marks == ()
-    assert find_places("<Mark 1> and again <Mark 1>", [WIDE], asked).marks == places.marks[1:2]
+    (again,) = find_places("<Mark 1> and again <Mark 1>", [WIDE], asked).marks
+    assert told([again]) == told(places.marks[1:2]) and again.spans == ((0, 8), (19, 27))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +107,24 @@ def test_marks_are_where_the_conversation_says():
 def test_what_is_no_place_is_left_out(text):
     places = find_places(text, [WIDE])
     assert not (places.boxes or places.points or places.key_points or places.marks)
+
+
+def test_places_in_the_padding_are_at_the_edge_of_the_image():
+    """200 x 100 in the corner of its square of 200; 100 x 400 in the centre of its square, from 150 to 250."""
+    places = find_places("[0.9, 0.4, 1, 0.9], [0.2, 0.6, 0.4, 0.8] and [0.1, 0.75]", [WIDE, TALL])
+    assert [one.pixels for one in (*places.boxes, *places.points)] == [
+        ((180.0, 80.0, 200.0, 100.0), (100.0, 160.0, 100.0, 360.0)),
+        ((40.0, 100.0, 80.0, 100.0), (0.0, 240.0, 10.0, 320.0)),
+        ((20.0, 100.0), (0.0, 300.0)),
+    ]
+
+
+def test_long_texts_are_read_in_little_time():
+    for text in ("a" * 200_000 + "![0.1, 0.1]", "a b " * 50_000 + ".[0.1, 0.1]", "[1" * 100_000, "<Mark a> " * 20_000):
+        began = time.perf_counter()
+        find_places("", [WIDE], text)
+        find_places(text, [WIDE], text)
+        assert time.perf_counter() - began < 5, text[:10]
 
 
 def test_without_an_image_nothing_is_pointed_at():
@@ -149,7 +186,7 @@ def test_one_answer_at_a_time(sphinx):
 
 def test_an_answer_points(sphinx, monkeypatch):
     """From the text of an answer to pixels of the image that was asked about."""
-    monkeypatch.setattr(sphinx._runner, "text", lambda *_: "thing [0.5, 0.1, 1.0, 0.2]")
+    monkeypatch.setattr(sphinx._runner, "text", lambda *_: "thing [0.5, 0.1, 0.9, 0.2]")
     answer = sphinx.answer("Where?", noise(120, 30, 1), max_new_tokens=3)
     layout = sphinx.prompt_for("?", noise(120, 30, 1)).layouts[0]
-    assert answer.boxes[0].pixels == (layout.from_square((0.5, 0.1, 1.0, 0.2)),) and answer.points_at_something
+    assert answer.boxes[0].pixels == (layout.from_square((0.5, 0.1, 0.9, 0.2)),) and answer.points_at_something

@@ -1,5 +1,6 @@
-"""The runner of an export to ONNX says what the model says."""
+"""The runner of an export to ONNX says what the model says; with int8 nearly."""
 
+import json
 import re
 
 import PIL.Image
@@ -7,12 +8,15 @@ import PIL.ImageDraw
 import PIL.ImageFont
 import pytest
 
-from sphinx_x.checkpoints.onnx import export_onnx
+from fifty import SINGLE, within
+from onnx_exports import export_nano
 from sphinx_x.errors import CheckpointError, PromptError
-from sphinx_x.inference import BUILT_IN, SphinxX
+from sphinx_x.evaluation.lines import character_errors, load_line_set
+from sphinx_x.inference import SphinxX
 from sphinx_x.inference.onnx import OnnxModel
 
 pytest.importorskip("onnxruntime")
+GRAPHS = ("vision.onnx", "embed.onnx", "decoder.onnx")
 WORDS = "the seven oats weigh more than flour and 1984 sour plums cost (about) 3.50 a pound"
 
 
@@ -31,8 +35,18 @@ def line(number: int) -> PIL.Image.Image:
 def exported(tmp_path_factory):
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("exported") / "nano"
-    export_onnx(BUILT_IN / "nano", folder)
+    export_nano(folder)
     return OnnxModel(folder, threads=1)
+
+
+@pytest.fixture(scope="module")
+def whole_numbers(tmp_path_factory):
+    """The same with int8, and its folder."""
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("exported") / "nano-int8"
+    notes = export_nano(folder, int8=True)
+    assert [note.split(":")[0] for note in notes] == ["vision.onnx", "decoder.onnx"]
+    return OnnxModel(folder, threads=1), folder
 
 
 @pytest.mark.slow
@@ -47,6 +61,46 @@ def test_fifty_prompts_with_none_one_and_three_images(exported):
 
 
 @pytest.mark.slow
+def test_int8_says_the_same_of_lines(exported, whole_numbers):
+    """What Nano declares to take: the same text. Anything else it only babbles about, and that differs."""
+    taken = [(talk.question, talk.images) for talk in within(SphinxX.load("nano")) if talk in SINGLE]
+    read = [(question, images) for question, images in taken if question == "Read the text."]
+    assert len(taken) >= 10 and len(read) == 6
+    coarse, _ = whole_numbers
+    assert coarse.chat_batch(read) == exported.chat_batch(read)
+    pairs = zip(coarse.chat_batch(taken, 60), exported.chat_batch(taken, 60), strict=True)
+    assert sum(one == other for one, other in pairs) >= 0.7 * len(taken)
+
+
+@pytest.mark.slow
+def test_int8_reads_held_out_lines_nearly_as_well(exported, whole_numbers):
+    lines = load_line_set().sample(60)
+    pairs = [("Read the text.", image) for image in lines.images(lines.lines)]
+    wanted, found = (model.chat_batch(pairs, 160) for model in (exported, whole_numbers[0]))
+    assert sum(one == other for one, other in zip(wanted, found, strict=True)) >= 53
+
+    def error_rate(answers):
+        counts = [character_errors(said, line.text) for said, line in zip(answers, lines.lines, strict=True)]
+        return sum(errors for errors, _ in counts) / sum(length for _, length in counts)
+
+    assert error_rate(found) < error_rate(wanted) + 0.005
+
+
+@pytest.mark.slow
+def test_int8_is_smaller_and_its_folder_says_so(exported, whole_numbers, tmp_path):
+    coarse, folder = whole_numbers
+    export_nano(tmp_path / "float32")
+    sizes = {name: ((tmp_path / "float32" / name).stat().st_size, (folder / name).stat().st_size) for name in GRAPHS}
+    assert sizes["vision.onnx"][1] < 0.4 * sizes["vision.onnx"][0]
+    assert sizes["decoder.onnx"][1] < 0.3 * sizes["decoder.onnx"][0]
+    assert sizes["embed.onnx"][1] == sizes["embed.onnx"][0]
+    assert coarse.sizes["weights"] == "int8" and exported.sizes["weights"] == "float32"
+    said = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert (said["bits"], said["weights"]) == (8, "int8")
+    assert "quantization_config" not in json.loads((tmp_path / "float32" / "config.json").read_text())
+
+
+@pytest.mark.slow
 def test_chat_refuses_what_the_member_does_not_take(exported):
     assert exported.chat("Read the text.", line(3), max_new_tokens=200)
     with pytest.raises(PromptError, match="no text alone"):
@@ -57,7 +111,7 @@ def test_chat_refuses_what_the_member_does_not_take(exported):
 
 @pytest.mark.slow
 def test_an_altered_graph_is_told(exported, tmp_path):
-    export_onnx(BUILT_IN / "nano", tmp_path / "onnx")
+    export_nano(tmp_path / "onnx")
     with (tmp_path / "onnx" / "embed.onnx").open("r+b") as file:
         file.seek(1000)
         file.write(b"\xff\x00\xff\x00")

@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from scripted import Script
 from served import Served, body, message
 from sphinx_x.conversation import parse_messages
 from talkers import talking
@@ -172,16 +173,56 @@ def test_usage_and_the_extension_tell_what_was_seen(client, talker):
     assert all(seconds >= 0 for seconds in got.sphinx_x["seconds"].values())
 
 
-def test_boxes_are_in_pixels_of_each_image(talker):
-    from sphinx_x.serving.answers import found_boxes
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_extension_points_where_the_package_points(talker, stream, monkeypatch):
+    """Boxes, points, key points and marks, in pixels of each image, worked by hand; the square of the first has 256."""
+    from sphinx_x.serving.text import TextStream
 
-    layouts = talker.prompt_for(
-        "<image><image>a", [PIL.Image.new("RGB", (256, 100)), PIL.Image.new("RGB", (64, 64))]
-    ).layouts
-    (box,) = found_boxes("It is at [0.25, 0.10, 0.50, 0.90].", layouts)
-    assert box["relative"] == [0.25, 0.1, 0.5, 0.9]
-    # the first is scaled to 256 pixels a side; the second is not enlarged: its square has 128
-    assert box["pixels"] == [[64, pytest.approx(25.6), 128, 100], [32, pytest.approx(12.8), 64, 64]]
+    words = "a dog [0.25, 0.10, 0.50, 0.90], nose[0.5, 0.2], at [0.9, 0.25] and <Mark 1> left of <Mark 2>"
+    monkeypatch.setattr(TextStream, "text", words)
+    question = "The marks are: <Mark 1> [0.125, 0.25], <Mark 2> [0, 0.5, 0.5, 1]."
+    images = [PIL.Image.new("RGB", (256, 100)), PIL.Image.new("RGB", (64, 64))]
+    with Served(talker) as server:
+        got = ask(server.client(), (question, images), max_tokens=2, stream=stream)
+        said = list(got)[-1].sphinx_x if stream else got.sphinx_x
+    monkeypatch.setattr(talker._runner, "text", lambda *_: words)
+    answer = talker.answer(question, images, max_new_tokens=2).to_dict()
+    names = ("boxes", "points", "key_points", "marks")
+    assert {name: said[name] for name in names} == {name: answer[name] for name in names}
+    spans = [[words[first:last] for first, last in one.pop("spans")] for name in names for one in said[name]]
+    assert spans == [["0.25, 0.10, 0.50, 0.90"], ["0.9, 0.25"], ["0.5, 0.2"], ["<Mark 1>"], ["<Mark 2>"]]
+    # the first is scaled to 256 pixels a side; the second is not enlarged: its square has 128. Clipped to the image.
+    assert said["boxes"] == [
+        {
+            "label": "a dog",
+            "square": [0.25, 0.1, 0.5, 0.9],
+            "pixels": [[64, pytest.approx(25.6), 128, 100], [32, pytest.approx(12.8), 64, 64]],
+        }
+    ]
+    assert said["key_points"] == [
+        {"label": "nose", "square": [0.5, 0.2], "pixels": [[128, pytest.approx(51.2)], [64, pytest.approx(25.6)]]}
+    ]
+    assert said["points"] == [{"label": "at", "square": [0.9, 0.25], "pixels": [[pytest.approx(230.4), 64], [64, 32]]}]
+    assert said["marks"] == [
+        {"label": "1", "square": [0.125, 0.25], "pixels": [[32, 64], [16, 32]]},
+        {"label": "2", "square": [0, 0.5, 0.5, 1], "pixels": [[0, 100, 128, 100], [0, 64, 64, 64]]},
+    ]
+
+
+def test_a_stream_tells_places_as_soon_as_they_are_written(tiny):
+    image = PIL.Image.new("RGB", (100, 100))
+    with Served(tiny) as server:
+        script = Script(server)
+        script.answer = ["a [0.1, 0.2, ", "0.3, 0.4]", " b", " [12]", " c [0.5, 0.5]", " <Mark 1>: that", "."]
+        script.pause = 0.05
+        asked = {"messages": message("The marks are: <Mark 1> [0.1, 0.1].", image), "model": "tiny", "stream": True}
+        chunks = list(server.client().chat.completions.create(**asked))
+    told = [chunk.sphinx_x for chunk in chunks if hasattr(chunk, "sphinx_x")]
+    counts = [[len(said[kind]) for kind in ("boxes", "points", "marks")] for said in told]
+    # the text that is known may be ahead of the piece that is told, where a machine is busy
+    assert counts == sorted(counts) and len({tuple(count) for count in counts[:-1]}) == len(counts) - 1 >= 1
+    assert counts[-1] == [1, 1, 1] and ["seconds" in said for said in told] == [False] * (len(told) - 1) + [True]
+    assert len(chunks) > len(told)
 
 
 def test_models_health_and_metrics(served, client):

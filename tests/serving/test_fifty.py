@@ -85,6 +85,26 @@ def test_sessions_with_turns_that_are_remembered(talker, served):
     assert held > 1000
 
 
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_four_ways_to_an_answer_say_the_same(talker, expected, served, images):
+    """Chat, a batch, a session (whole, streamed and typed) and the server, by the number of images."""
+    talks = [talk for talk in SINGLE if len(talk.images) == images]
+    assert len(talks) >= 9
+    sphinx, client = new_memory(talker), served.client()
+    batch = sphinx.chat_batch([(talk.question, talk.images) for talk in talks], **STEPS)
+    for talk, in_batch in zip(talks, batch, strict=True):
+        asked = talk.question, list(talk.images)
+        ways = {
+            "chat": sphinx.chat(*asked, **STEPS),
+            "batch": in_batch,
+            "session": sphinx.session().ask(*asked, **STEPS),
+            "stream": "".join(sphinx.session().ask(*asked, stream=True, **STEPS)),
+            "answer": sphinx.session().answer(*asked, **STEPS).text,
+            "server": ask(client, talk),
+        }
+        assert ways == dict.fromkeys(ways, expected[talk.name]), talk.name
+
+
 def ask(client, talk, **keys):
     asked = {"model": "tiny", "messages": openai_messages(talk), "max_tokens": STEPS["max_new_tokens"], **keys}
     answer = client.chat.completions.create(**asked)

@@ -18,6 +18,7 @@ TOKEN = "0123456789abcdef-token"
 ROUTES = (
     "/",
     "/v1/chat/completions",
+    "/v1/masks",
     "/v1/models",
     "/v1/models/tiny",
     "/health",
@@ -54,8 +55,12 @@ def refusal(**keys) -> RefusedError:
         ("logit_bias", {"5": 1}),
         ("frequency_penalty", 0.5),
         ("presence_penalty", -1),
-        ("response_format", {"type": "json_object"}),
-        ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}),
+        ("response_format", {"type": "grammar"}),
+        ("response_format", {"type": "json_object", "schema": {}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "a"}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": True}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "more": 1}}),
         ("response_format", {"type": "text", "more": 1}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "x"}),
@@ -115,7 +120,6 @@ def test_what_is_not_supported_is_refused_by_its_name(key, value):
         [{"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}, *message("a")],
         [{"role": "user", "content": "a", "name": "Bob"}],
         [{"role": "assistant", "content": "", "tool_calls": [{"id": "x"}]}, *message("a")],
-        [{"role": "user", "content": "\ud800"}],
         [{"role": "user", "content": "x" * 200_001}],
         [{"role": "user", "content": "x"}] * 1001,
         message("a", *["data:image/png;base64,AAAA"] * 17),
@@ -149,6 +153,9 @@ def test_json_that_is_not_read():
         (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
         (b'{"a": "\xff"}', "UTF-8"),
         (b'{"a": "\x00"}', "not JSON"),
+        (rb'{"a": ["\ud83d"]}', "half of a surrogate pair"),
+        (rb'{"\uDE00": 1}', "half of a surrogate pair"),
+        (rb'{"a": "\\\udc00\ud800"}', "half of a surrogate pair"),
         (b"\xef\xbb\xbf{}", "not JSON"),
         (b'{"a": ' + b"[" * 33 + b"]" * 33 + b"}", "deeper than 32"),
         (b'{"a": ' + b"[" * 5_000_000, "deeper than 32"),
@@ -159,6 +166,7 @@ def test_json_that_is_not_read():
         with pytest.raises(RefusedError, match=says):
             read_json(text, 32)
         assert time.monotonic() - began < 3
+    assert read_json(rb'{"a": "\ud83d\ude00", "b": "\\ud83d"}', 32) == {"a": "\U0001f600", "b": "\\ud83d"}
     # brackets in texts are no nesting
     assert read_json(json.dumps({"a": "[" * 1000 + '"{' * 1000}).encode(), 2)["a"].count("[") == 1000
 

@@ -50,12 +50,12 @@ def test_a_long_answer_keeps_no_short_one_waiting(served):
 
 def test_a_long_prompt_and_many_images_let_the_others_go_on(talker, monkeypatch):
     """Between any two pieces of its preparation the answers in progress make a step, if they are to flow."""
-    images = [PIL.Image.new("RGB", (120, 30), "white")] * 6
+    images = [PIL.Image.new("RGB", (120, 30), (shade, 9, 9)) for shade in range(6)]
     with Served(talker, chunk=16, preparing=0) as served:
         engine, events = served.service.engine, []
-        step, prepare = engine._step, engine._prepare
+        step, work, prompts = engine._step, engine._filling.work, engine._filling.prompts
         monkeypatch.setattr(engine, "_step", lambda: (events.append("step"), time.sleep(0.005), step())[2])
-        monkeypatch.setattr(engine, "_prepare", lambda p: (events.append(len(p.job.ids)), prepare(p))[1])
+        monkeypatch.setattr(engine._filling, "work", lambda: (events.append(len(prompts[0].job.ids)), work())[1])
         client = served.client()
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(ask, client, "First", max_tokens=150)
@@ -74,8 +74,10 @@ def test_a_long_prompt_and_many_images_let_the_others_go_on(talker, monkeypatch)
 def test_two_long_prompts_take_turns(talker, monkeypatch):
     with Served(talker, chunk=4) as served:
         engine, turns = served.service.engine, []
-        prepare = engine._prepare
-        monkeypatch.setattr(engine, "_prepare", lambda p: (turns.append(p.job), time.sleep(0.002), prepare(p))[2])
+        work, prompts = engine._filling.work, engine._filling.prompts
+        monkeypatch.setattr(
+            engine._filling, "work", lambda: (turns.append(prompts[0].job), time.sleep(0.002), work())[2]
+        )
         with ThreadPoolExecutor(3) as pool:
             long = pool.submit(ask, served.client(), "x " * 300, max_tokens=1)
             while len(turns) < 3:

@@ -1,24 +1,20 @@
 """The web page in a real browser: a picture goes in, an answer comes out, and what it points at is drawn."""
 
 import json
-import random
-import re
 
 import PIL.Image
 import pytest
 
 from browser import Browser, find_chromium
+from on_page import ANSWERED, READY, WORD, answer, ask, begin, limit, near, on_screen, shapes, state, upload
 from paths import ROOT
 from pdf_pages import PageOf, Pdf
 from scripted import Script
 from served import Served
 from sphinx_x.conversation import format_places, parse_boxes
 from sphinx_x.images import open_image
-from sphinx_x.model.abilities import Abilities, PictureKind
+from sphinx_x.model.abilities import PictureKind
 from sphinx_x.model.views import plan_views
-
-READY = "document.documentElement.dataset.ready"
-ANSWERED = "!document.querySelector('#send').hidden && document.querySelector('.turn:last-child .details')"
 
 
 @pytest.fixture(scope="module")
@@ -26,77 +22,6 @@ def served(tiny):
     find_chromium()
     with Served(tiny) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser(served, tmp_path_factory):
-    opened = Browser(tmp_path_factory.mktemp("browser") / "profile", served.url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def script(served):
-    return Script(served)
-
-
-@pytest.fixture
-def page(served, browser, script):
-    """The page, fresh; afterwards nothing may have gone wrong in it, and nothing have been asked of anybody else."""
-    browser.resize(1360, 860)
-    browser.problems.clear()
-    browser.go(f"{served.url}/", READY)
-    yield browser
-    assert browser.problems == []
-
-
-@pytest.fixture
-def picture(tmp_path):
-    PIL.Image.new("RGB", (200, 100), "seagreen").save(file := tmp_path / "meadow.png")
-    return file
-
-
-def upload(page, *files):
-    before = page.run("document.querySelectorAll('.thumb').length")
-    page.choose("#file", *files)
-    page.wait(f"document.querySelectorAll('.thumb').length === {before + len(files)}")
-
-
-def ask(page, question):
-    page.click("#question")
-    page.type(question)
-    page.press("Enter")
-    page.wait(ANSWERED)
-
-
-def state(page, what):
-    """Something of the page's own state, as JSON."""
-    return page.run(f"import('/state.js').then(({{ state }}) => {what})")
-
-
-def answer(page):
-    return page.run("document.querySelector('.turn:last-child .answer .text').innerText")
-
-
-def on_screen(page, x, y):
-    """Where a pixel of the picture is on the screen."""
-    left, top, scale = page.run(
-        "(() => { const r = document.querySelector('#overlay').getBoundingClientRect(); "
-        "return [r.x, r.y, r.width / document.querySelector('#picture').naturalWidth]; })()"
-    )
-    return left + x * scale, top + y * scale
-
-
-def shapes(page, selector=".region"):
-    """The rectangles and circles of regions, in the pixels of the picture."""
-    names = {"rect": ("x", "y", "width", "height"), "circle": ("cx", "cy")}
-    return [
-        [float(found[name]) for name in names[found["kind"]]]
-        for found in page.run(
-            f"[...document.querySelectorAll('{selector} > .shape')].map(e => Object.assign({{kind: e.tagName}}, "
-            "Object.fromEntries([...e.attributes].map(a => [a.name, a.value]))))"
-        )
-    ]
 
 
 def test_upload_ask_read_the_answer_and_see_the_box(page, script, picture):
@@ -121,9 +46,10 @@ def test_upload_ask_read_the_answer_and_see_the_box(page, script, picture):
     assert all(text == drawn for text, drawn in colors) and colors[0] != colors[1]
 
 
-def test_boxes_are_those_that_the_server_tells(page, script, picture):
-    """The page reads an answer by itself, as it grows; in the end it must have found what the server has."""
-    script.answer = ["a[0.1, 0.2, 0.3, 0.4], b [0.5, 0.5, 0.9, 0.6; 0, 0, 1, 1]; not [12] nor [0.1, 0.2, 0.3]"]
+def test_places_are_those_that_the_server_tells(page, script, picture):
+    script.answer = [
+        "a🙂[0.1, 0.2, 0.3, 0.4], b [0.5, 0.5, 0.9, 0.6; 0, 0, 1, 1]; not [12] nor [0.1, 0.2, 0.3], [.5, .25]"
+    ]
     upload(page, picture)
     ask(page, "Boxes?")
     copied = page.run(
@@ -132,44 +58,30 @@ def test_boxes_are_those_that_the_server_tells(page, script, picture):
     )
     told = json.loads(copied)
     ours = [place["pixels"][0][0] for place in told["places"]]
-    theirs = [box["pixels"][0] for box in told["sphinx_x"]["boxes"]]
-    assert len(ours) == 3 and ours == [pytest.approx(box) for box in theirs]
+    theirs = [found["pixels"][0] for kind in ("boxes", "points") for found in told["sphinx_x"][kind]]
+    assert len(ours) == 4 and ours == theirs
     assert told["usage"]["image_tokens"] > 0 and told["pictures"] == [
         {"name": "meadow.png", "width": 200, "height": 100}
     ]
+    buttons = page.run("[...document.querySelectorAll('.place')].map(e => [e.textContent, e.className])")
+    said, colors = zip(*buttons, strict=True)
+    assert said == ("[0.1, 0.2, 0.3, 0.4]", "0.5, 0.5, 0.9, 0.6", "0, 0, 1, 1", "[.5, .25]")
+    assert colors == ("place c0", "place c1", "place c1", "place c2")  # one colour for what is in one pair of brackets
+    assert answer(page) == "".join(script.answer)
 
 
-def test_texts_of_all_kinds_are_read_as_the_package_reads_them(page):
-    rng = random.Random(5)
-    words = [
-        "cat",
-        " ",
-        "[",
-        "]",
-        ";",
-        ", ",
-        "0.5",
-        ".25",
-        "1",
-        "0",
-        "1.",
-        "<Mark 1>",
-        "and ",
-        "\n",
-        "[0.1, 0.2, 0.6, 0.7]",
-    ]
-    texts = ["".join(rng.choices(words, k=rng.randint(1, 14))) for _ in range(400)]
-    texts += ["[0.1,0.2,0.3,0.4;0.2,0.2,0.5,0.5]", "[ 0.1 , 0.2 , .3 , 1. ]", "[0.1, 0.2, 0.3, 0.4, 0.5]", "x[0,0,1,1]"]
-    found = page.run(
-        f"import('/places.js').then(({{ findPlaces }}) => {json.dumps(texts)}.map(text => findPlaces(text)"
-        ".flatMap(place => place.start === place.end || !/^[\\d.]/.test(text[place.start]) ? [] : place.squares)"
-        ".filter(square => square.length === 4)))"
+def test_places_are_drawn_while_the_answer_goes_on_and_stay_when_it_is_stopped(page, script, picture):
+    script.answer, script.pause = ["a cow [0.1, 0.1, 0.3, 0.2]", *(f" word{k}" for k in range(400))], 0.02
+    upload(page, picture)
+    begin(
+        page,
+        "Long?",
+        until="document.querySelectorAll('.region').length === 1 && !document.querySelector('#stop').hidden",
     )
-    for text, boxes in zip(texts, found, strict=True):
-        # the package's own reader takes what is written; the page draws no box that is turned over or beyond the square
-        assert all(tuple(box) in parse_boxes(text) for box in boxes), text
-    assert sum(map(len, found)) > 50
-    assert found[-4:] == [[[0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.5, 0.5]], [[0.1, 0.2, 0.3, 1.0]], [], [[0, 0, 1, 1]]]
+    page.press("Escape")
+    page.wait(ANSWERED)
+    assert page.run("document.querySelectorAll('.region, .place').length") == 2
+    assert "word399" not in answer(page)
 
 
 def test_a_box_lights_up_its_region_and_the_other_way_round(page, script, picture):
@@ -198,6 +110,28 @@ def test_key_points_points_and_marks(page, script, picture):
     assert {"key point nose", "key point left eye", "point there", "Mark 1"} <= set(kinds)
     assert page.run("document.querySelectorAll('.limb').length") == 1
     assert page.run("document.querySelectorAll('.place').length") == 5
+    own = page.run("document.querySelector('.region[aria-label^=\"Mark 1\"] .shape').getAttribute('cx')")
+    put = state(page, "state.current.marks[0].pixels[0]")
+    assert float(own) == put  # where it was put, not where its rounded numbers say
+
+
+def test_two_bodies_have_their_own_colours_and_a_mark_may_be_an_outline(page, script, picture):
+    bodies = ["left hip[0.1, 0.1], left knee[0.1, 0.3]", "left hip[0.5, 0.1], left knee[0.5, 0.3], nose[0.5, 0]"]
+    script.answer = [", ".join(bodies), " <Mark 4> [0.2, 0.1; 0.4, 0.1; 0.4, 0.3], Mark 4: a roof"]
+    upload(page, picture)
+    ask(page, "Points?")
+    limbs = page.run(
+        "[...document.querySelectorAll('.limb')].map(e => [e.getAttribute('class'), e.getAttribute('x1')])"
+    )
+    assert [name for name, _ in limbs] == ["limb c0", "limb c1"]
+    assert page.run("document.querySelectorAll('.region[aria-label^=\"Mark 4\"]').length") == 1
+    side = float(plan_views(200, 100, script.sphinx.processor.image_processor.grid()).side)
+    corners = page.run("document.querySelector('.outline').getAttribute('points')").split()
+    wanted = [(0.2 * side, 0.1 * side), (0.4 * side, 0.1 * side), (0.4 * side, 0.3 * side)]
+    assert [tuple(map(float, corner.split(","))) for corner in corners] == [pytest.approx(one) for one in wanted]
+    lit = "[...document.querySelectorAll('.place.lit')].map(e => e.textContent)"
+    page.hover(".place:last-child")
+    assert page.run(lit) == ["<Mark 4>", "0.2, 0.1", "0.4, 0.1", "0.4, 0.3", "Mark 4"]
 
 
 def test_marks_are_told_as_the_family_learned_it(page, script, picture, tiny):
@@ -216,13 +150,6 @@ def test_marks_are_told_as_the_family_learned_it(page, script, picture, tiny):
     assert shown in script.asked[-1]
     ask(page, "And now?")
     assert state(page, "state.turn.text") == "And now?"  # they were told before
-
-
-def near(text, other, by=0.011):
-    """Whether two texts are the same but for small differences of their fractions."""
-    numbers, others = ([float(found) for found in re.findall(r"\d\.\d+", one)] for one in (text, other))
-    alike = re.sub(r"\d\.\d+", "", text) == re.sub(r"\d\.\d+", "", other)
-    return alike and numbers == [pytest.approx(number, abs=by) for number in others]
 
 
 def test_marks_by_keyboard(page, picture):
@@ -328,12 +255,6 @@ def test_an_answer_is_drawn_on_the_picture_that_the_part_was_cut_out_of(page, sc
     assert shapes(page) == [pytest.approx([101, 51, 59, 39])]
 
 
-def limit(monkeypatch, sphinx, **abilities):
-    ability = Abilities.from_dict(abilities)
-    monkeypatch.setattr(type(sphinx.model.config), "ability", lambda _: ability)
-    return ability
-
-
 def test_what_a_member_does_not_take_is_told_in_its_one_line(page, served, script, picture, monkeypatch):
     lines = [{"what": "a line", "width": 150, "height": 20}]
     ability = limit(monkeypatch, script.sphinx, pictures=lines, text_alone=False, turns=1, most_pictures=1)
@@ -345,10 +266,7 @@ def test_what_a_member_does_not_take_is_told_in_its_one_line(page, served, scrip
     upload(page, picture)
     refusal = ability.refusal([(200, 100)], 1, canvas)
     assert page.run(notice).lower() == f"{refusal}.".lower()
-    page.click("#question")
-    page.type("Still?")
-    page.press("Enter")
-    page.wait("document.querySelector('.fault')")
+    begin(page, "Still?", until="document.querySelector('.fault')")
     assert page.run("document.querySelector('.fault').textContent").lower() == f"{refusal}.".lower()
     assert page.run("document.querySelector('#question').value") == "Still?"  # to be asked again
     page.problems.clear()  # the browser's own line about a refused request
@@ -357,10 +275,7 @@ def test_what_a_member_does_not_take_is_told_in_its_one_line(page, served, scrip
 def test_stop(page, script, picture):
     script.answer, script.pause = [f"word{k} " for k in range(400)], 0.02
     upload(page, picture)
-    page.click("#question")
-    page.type("Long?")
-    page.press("Enter")
-    page.wait("document.querySelector('.answer .text')?.innerText.includes('word3')")
+    begin(page, "Long?", until=WORD)
     assert page.run("document.querySelector('#send').hidden && !document.querySelector('#stop').hidden")
     page.click("#stop")
     page.wait(ANSWERED)
@@ -386,6 +301,7 @@ def test_hostile_names_and_answers_are_text(page, script, tmp_path):
     assert page.run("document.querySelector('.question .text').textContent") == "<b>bold?</b>"
     assert name in page.run("document.querySelector('#caption').textContent")
     page.click("#history")
+    page.wait("document.querySelector('#history-dialog').open")
     assert page.run("document.querySelector('#history-list strong').textContent") == "<b>bold?</b>"
     page.click("#history-close")
     assert page.run("document.querySelectorAll('.log script, .log b, .log a, .log p svg, [onerror]').length") == 0
@@ -399,7 +315,9 @@ def test_history_new_copy_and_theme(page, script, picture):
     page.click("#new")
     assert page.run("document.querySelectorAll('.turn, .thumb').length") == 0
     page.click("#history")
+    page.wait("document.querySelector('#history-dialog').open")
     page.click("#history-list li:nth-child(2) button")
+    page.wait("!document.querySelector('#history-dialog').open")
     assert page.run("document.querySelector('.question .text').textContent") == "First?"
     page.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     page.click("#copy-all")
@@ -409,6 +327,32 @@ def test_history_new_copy_and_theme(page, script, picture):
     light = page.run("getComputedStyle(document.body).backgroundColor")
     page.click("#theme")
     assert page.run("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_tables_are_shown_as_tables(page, script, picture):
+    markdown = "Here:\n| Year | Cows |\n|:--|--:|\n| 2021 | 12 |\n| 2022 | <b> [0.1, 0.1, 0.2, 0.2] |\nDone."
+    chart = " | 2020 | 2021\nCows | 1 |\nGoats | 3 | 4"
+    upload(page, picture)
+    cells = (
+        "[...document.querySelectorAll('.turn:last-child tr')].map(e => [...e.children].map(c => c.textContent.trim()))"
+    )
+    script.answer = [markdown]
+    ask(page, "Table?")
+    assert page.run(cells) == [["Year", "Cows"], ["2021", "12"], ["2022", "<b> [0.1, 0.1, 0.2, 0.2]"]]
+    assert page.run("document.querySelectorAll('td .place').length") == 1
+    before, *_, behind = answer(page).splitlines()
+    assert (before, behind) == ("Here:", "Done.")
+    script.answer = [chart]
+    ask(page, "Convert this chart to a table.")
+    assert page.run(cells) == [["", "2020", "2021"], ["Cows", "1", ""], ["Goats", "3", "4"]]
+    script.answer = ["a | b and no more\n|x|\n\n"]
+    ask(page, "No table?")
+    assert page.run("document.querySelectorAll('.turn:last-child table').length") == 0
+    assert page.run("document.querySelector('.turn:last-child .answer .text').textContent") == script.answer[0]
+
+
+def test_masks_are_not_offered_without_a_model_for_them(page):
+    assert page.run("document.querySelector('#masks').hidden")
 
 
 def test_what_it_took_and_the_views_are_shown(page, script, picture, tiny):
@@ -468,6 +412,12 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(page, script, picture
         "|| e.labels?.length)).map(e => e.outerHTML)"
     )
     assert nameless == []
+    spoken = {"button", "checkbox", "combobox", "dialog", "image", "img", "link", "radio", "region", "textbox"}
+    page.call("Accessibility.enable")
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    told = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
+    assert [role for role, name in told if role in spoken and not name] == []
+    assert any(name.startswith("box a from ") and name.endswith(" (pixels)") for _, name in told)
     page.run("document.activeElement.blur()")
     reached = set()
     for _ in range(40):
@@ -504,10 +454,7 @@ def test_a_token_that_has_changed_is_asked_for_in_the_page(tiny, tmp_path, pictu
             upload(browser, picture)
             browser.call("Network.setExtraHTTPHeaders", headers={})
             browser.answer_challenges(None)
-            browser.click("#question")
-            browser.type("Allowed?")
-            browser.press("Enter")
-            browser.wait("document.querySelector('#token-dialog').open")
+            begin(browser, "Allowed?", until="document.querySelector('#token-dialog').open")
             for given in ("a-wrong-one-for-it", "a-token-for-the-page"):
                 browser.wait("document.querySelector('#token-dialog').open && document.activeElement.id === 'token'")
                 browser.type(given)

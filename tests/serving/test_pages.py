@@ -12,7 +12,7 @@ from sphinx_x.images import count_pages, open_image
 from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.views import plan_views
 
-PDF = {"Content-Type": "application/pdf"}
+PDF, OCTETS = {"Content-Type": "application/pdf"}, {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def document(tmp_path_factory):
     return Pdf(pages).write(tmp_path_factory.mktemp("pdf") / "many.pdf").read_bytes()
 
 
-@pytest.mark.parametrize("size", [(200, 100), (100, 200), (128, 128), (1, 1), (3000, 17), (12_345, 6_789)])
+@pytest.mark.parametrize("size", [(200, 100), (100, 200), (128, 128), (1, 1), (3000, 17), (7_345, 6_789)])
 def test_how_a_picture_is_seen(client, tiny, size):
     seen = client.get("/page/view", params={"width": size[0], "height": size[1]}).json()
     layout = plan_views(*size, tiny.processor.image_processor.grid())
@@ -45,6 +45,36 @@ def test_how_a_picture_is_seen(client, tiny, size):
     prompt = tiny.prompt_for("What?", PIL.Image.new("RGB", size)) if size[0] < 10_000 else None
     if prompt is not None:
         assert (seen["image_tokens"], seen["unskipped_tokens"]) == (prompt.visual_tokens, prompt.unskipped_tokens)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_sent(client):
+    refusal = client.get("/page/view", params={"width": 10_000, "height": 9_000}).json()["refusal"]
+    assert refusal == "10000 x 9000 pixels are more than the limit of 50,000,000"
+
+
+@pytest.mark.parametrize("kind", ["tiff", "ppm", "jpeg2000", "webp", "png"])
+def test_any_picture_becomes_an_upright_png(client, kind):
+    image = PIL.Image.effect_noise((40, 30), 90).convert("RGB")
+    image.save(content := io.BytesIO(), kind)
+    got = client.post("/page/picture", content=content.getvalue(), headers=OCTETS)
+    assert got.status_code == 200 and got.headers["Content-Type"] == "image/png"
+    png = PIL.Image.open(io.BytesIO(got.content))
+    assert png.format == "PNG" and png.convert("RGB").tobytes() == open_image(content.getvalue()).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"", OCTETS, 400),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", OCTETS, 400),
+        (b"a" * 100_001, OCTETS, 413),
+        (b"x", {"Content-Type": "image/png"}, 415),
+    ],
+)
+def test_what_is_no_picture_is_refused(client, served, content, headers, status):
+    got = client.post("/page/picture", content=content, headers=headers)
+    assert got.status_code == status and got.json()["error"]["message"]
+    assert served.service.page.places.taken == 0
 
 
 def test_the_member_and_what_it_refuses(client, served, tiny, monkeypatch):

@@ -6,12 +6,18 @@
   heads, P, width) of each layer I -> logits (1, 1, vocabulary) of the last token, and present.I.* for the next step
 
 `onnx.json` holds the sizes; tokenizer, processor and configuration are next to it, as in the model folder.
+
+With int8 the matrices of vision.onnx and decoder.onnx are 8-bit integers with a scale for each column, and what
+they are multiplied with is rounded to 8 bits as it comes. Embeddings, which are looked up, and convolutions, which
+onnxruntime computes faster as they are, stay float32.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,9 +31,12 @@ from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
 from sphinx_x.errors import CheckpointError, needs_extra, one_line
 from sphinx_x.work.files import write_manifest
+from sphinx_x.work.quiet import only_above
 
 OWN_FILE = 1_500_000_000
 """Bytes of weights from which they get a file next to their graph: one ONNX file holds 2 GB at most."""
+QUANTIZED = ("vision", "decoder")
+"""The graphs that have matrices to quantise."""
 SIDE_FILES = ("config.json", "processor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -60,21 +69,29 @@ class _Decoder(nn.Module):
 
 
 @told_in_one_line
-def export_onnx(model: str | Path, out: str | Path) -> list[str]:
-    """Write the three graphs in float32.
+def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[str]:
+    """Write the three graphs.
 
     If an error is raised, `out` is not created.
+
+    Args:
+        model: The model folder.
+        out: The folder to write.
+        int8: Whether matrices get whole numbers of 8 bits in place of float32; `onnx.json` and `config.json` say so.
 
     Returns:
         Notes for the user, one line each.
 
     Raises:
-        MissingToolError: onnx or onnxscript is not installed.
+        MissingToolError: onnx or onnxscript is not installed, or for int8 onnxruntime.
         CheckpointError: The folder is not a model with visual experts, or `out` exists already.
     """
     with needs_extra("onnx", "export to ONNX"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
+
+        if int8:
+            import onnxruntime.quantization  # noqa: F401
     model = Path(model)
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)
@@ -86,9 +103,14 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
         raise CheckpointError(f"{model}: reads the lines of images, which the graphs have no input for")
     loaded.eval()
     loaded.config.text_config._experts_implementation = "batched_mm"  # it does not branch on its input
-    with new_folder(out, sources=[model]) as folder, torch.no_grad(), warnings.catch_warnings():
+    with (
+        new_folder(out, sources=[model]) as folder,
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        only_above("torch.onnx._internal.exporter._registration", logging.ERROR),  # it misses torchvision; we do not
+    ):
         warnings.simplefilter("ignore")
-        sizes = _sizes(loaded.config)
+        sizes = {**_sizes(loaded.config), "weights": "int8" if int8 else "float32"}
         _export_vision(loaded, folder)
         ids = torch.zeros(1, 5, dtype=torch.int64)
         _export(
@@ -100,12 +122,51 @@ def export_onnx(model: str | Path, out: str | Path) -> list[str]:
             ({1: DYNAMIC},),
         )
         _export_decoder(loaded, sizes, folder)
-        (folder / "onnx.json").write_text(json.dumps(sizes, indent=1) + "\n")
         for name in SIDE_FILES:
             if (model / name).is_file():
                 shutil.copyfile(model / name, folder / name)
+        notes = _to_int8(folder, loaded.config) if int8 else []
+        (folder / "onnx.json").write_text(json.dumps(sizes, indent=1) + "\n")
         write_manifest(folder)
-    return []
+    return notes
+
+
+def _to_int8(folder: Path, config: Any) -> list[str]:
+    """Quantise the graphs of a folder, write so into its configuration, and return what there is to say of it."""
+    notes = []
+    for name in QUANTIZED:
+        before, after = _quantize(folder, name)
+        notes.append(f"{name}.onnx: {before / 1e6:.1f} MB in float32, {after / 1e6:.1f} MB in int8")
+    if getattr(config.text_config, "num_local_experts", 0):
+        notes.append("the experts of the mixture stay float32: onnxruntime quantises no matrices that a token chooses")
+    file = folder / "config.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    how = {"quant_method": "onnxruntime", "bits": 8, "weights": "int8", "graphs": list(QUANTIZED)}
+    said["quantization_config"] = how
+    file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    return notes
+
+
+def _quantize(folder: Path, name: str) -> tuple[int, int]:
+    """Quantise the matrices of one graph in place; return the bytes of its files before and after."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    def files() -> list[Path]:
+        return sorted(folder.glob(f"{name}.onnx*"))
+
+    before = sum(file.stat().st_size for file in files())
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        moved = [shutil.move(file, aside) for file in files()]
+        with only_above("root", logging.ERROR):  # it advises to infer shapes first, which changes nothing here
+            quantize_dynamic(
+                moved[0],
+                folder / f"{name}.onnx",
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                use_external_data_format=before > OWN_FILE,
+            )
+    return before, sum(file.stat().st_size for file in files())
 
 
 DYNAMIC = Dim.AUTO  # pyright: ignore[reportAttributeAccessIssue]

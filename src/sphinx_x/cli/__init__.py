@@ -60,7 +60,7 @@ Device = Annotated[
     str | None,
     typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
 ]
-Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU.")]
+Bits = Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model, so that it fits a small GPU, or is faster on a CPU.")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -364,8 +364,13 @@ def export(
     shards: Annotated[
         int | None, typer.Option(min=1, help="Number of tensor-parallel files of an official checkpoint.")
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Write the matrices of ONNX graphs with 8 bits.")] = False,
 ) -> None:
     """Write a model in another format."""
+    if int8 and format != "onnx":
+        raise typer.BadParameter(f"--int8 is for --format onnx, not {format}")
+    if shards and format not in ("official", "accessory"):
+        raise typer.BadParameter(f"--shards is for --format official, not {format}")
     if format == "accessory":
         print("note: `--format accessory` is called `--format official` now", file=sys.stderr)
     from sphinx_x.checkpoints.accessory import export_accessory
@@ -378,7 +383,7 @@ def export(
     if format in ("official", "accessory"):
         notes = export_accessory(folder, out, shards)
     else:
-        notes = (export_llm if format == "llm" else export_onnx)(folder, out)
+        notes = export_llm(folder, out) if format == "llm" else export_onnx(folder, out, int8)
     _say(notes, out)
 
 

@@ -1,4 +1,4 @@
-"""The two data engines on the command line: `sphinx-x data ocr`, `sphinx-x data mark`, and `sphinx-x mark`."""
+"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents` and `charts`, and `sphinx-x mark`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,46 @@ def mark_set(
         writer, workers = EndpointWriter(read_settings(_read(endpoint)), out / ".answers"), 1
     tally = make_som(scenes, raw, out, chosen, writer, workers, max_bad, progress=_tell(scenes.name))
     tell_tally(tally, out)
+
+
+@data.command()
+def documents(
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of documents.")] = 1000,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="A kind of document, as docs/data.md names them; repeatable.")
+    ] = None,
+    fonts: Annotated[
+        list[Path] | None, typer.Option(help="A folder of fonts instead of the system's; repeatable.")
+    ] = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Make up receipts and other documents, with questions about them; an interrupted run is continued."""
+    from sphinx_x.engines.documents.engine import DocumentSettings, make_documents
+    from sphinx_x.engines.documents.faces import FOLDERS
+
+    chosen = _model(DocumentSettings, settings, {"count": count, "kinds": tuple(kinds or ()), "seed": seed})
+    tally = make_documents(out, chosen, tuple(fonts or FOLDERS), workers, progress=_tell("documents"))
+    tell_tally(tally, out)
+
+
+@data.command()
+def charts(
+    tables: Annotated[Path, typer.Argument(help="A folder with tables: CSV or TSV files.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of charts.")] = 1000,
+    licence: Annotated[str, typer.Option(help="Licence of the tables; no file states its own.")] = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Draw charts of tables, with questions about them; an interrupted run is continued."""
+    from sphinx_x.engines.charts.engine import ChartSettings, make_charts
+
+    chosen = _model(ChartSettings, settings, {"count": count, "licence": licence, "seed": seed})
+    tell_tally(make_charts(tables, out, chosen, workers, progress=_tell("charts")), out)
 
 
 keep_old_name(data, mark_set, "som", "sphinx-x data mark")

@@ -93,6 +93,9 @@ def evaluate(
     samples: Annotated[list[Path] | None, typer.Option(help="Held-out samples to be answered; repeatable.")] = None,
     against: Annotated[str | None, typer.Option(help="Another model, to compare with on the same samples.")] = None,
     device: Annotated[str | None, typer.Option(help="As PyTorch names it, by default an accelerator.")] = None,
+    bits: Annotated[
+        Literal[4, 8] | None, typer.Option(help="Quantise its language model (not that of --against).")
+    ] = None,
 ) -> None:
     """Measures a model on benchmarks (--tasks), on text lines, or on samples that it was not trained on."""
     if sum(chosen is not None and chosen != [] for chosen in (tasks, lines, samples)) > 1:
@@ -116,7 +119,7 @@ def evaluate(
         for option, value in given.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
-        _without_tasks(model, against, samples, lines, out, device)
+        _without_tasks(model, against, samples, lines, out, device, bits)
         return
     if tasks == "list":
         list_tasks()
@@ -130,7 +133,7 @@ def evaluate(
         from sphinx_x.evaluation.run import Options
 
     options = Options(limit, batch_size, rule, max_new_tokens, frames)
-    _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), device)
+    _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), device, bits)
 
 
 @dataclass(frozen=True)
@@ -173,18 +176,26 @@ def _without_tasks(
     lines: Path | None,
     out: Path | None,
     device: str | None,
+    bits: int | None,
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
     if samples:
-        print_sample_figures(model, against, samples, out, device)
+        print_sample_figures(model, against, samples, out, device, bits)
     else:
-        print_line_figures(model, lines, out, device)
+        print_line_figures(model, lines, out, device, bits)
 
 
 def _run_tasks(
-    model: str, tasks: str, data: Path, out: Path, options: Options, how: _Asked, device: str | None
+    model: str,
+    tasks: str,
+    data: Path,
+    out: Path,
+    options: Options,
+    how: _Asked,
+    device: str | None,
+    bits: int | None,
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
@@ -206,7 +217,8 @@ def _run_tasks(
     shown: list[Any] = ["images", *(["blind"] if how.blind else []), *(["shuffled"] if how.shuffled else [])]
     analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
-        sphinx = SphinxX.load(model, device=rank.device(device))
+        sphinx = SphinxX.load(model, device=rank.device(device), bits=bits)
+        model = f"{model} in {bits} bits" if bits else model
         rest = (options, rank, how.judge, told)
         try:
             if how.plan is not None:
@@ -224,6 +236,8 @@ def _run_tasks(
         write_page(run, out, () if analysis is None else [as_section(analysis, out)])
         print((out / "report.md").read_text("utf-8"), end="")
         print(f"\nreport written to {out / 'report.html'}", file=sys.stderr)
+        if how.judge is not None:
+            how.judge.check_answered()  # last: what was answered and scored is kept and told
 
 
 def _judge(place: str | None, model: str | None, key: str | None, folder: Path) -> Judge | None:
@@ -307,10 +321,10 @@ def score(
 ) -> None:
     """Scores saved answers of any model, without loading one."""
     with early.imports():
-        from sphinx_x.evaluation.scores import as_text, read_answers, read_items, score_answers
-        from sphinx_x.evaluation.task import Reading, find_task
+        from sphinx_x.evaluation.scores import as_text, find_split, read_answers, read_items, score_answers
+        from sphinx_x.evaluation.task import Reading
 
-    chosen = find_task(task)[0]
+    chosen = find_split(task, annotation)
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))
@@ -322,3 +336,5 @@ def score(
     finally:
         tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))
+    if asked is not None:
+        asked.check_answered()

@@ -30,6 +30,10 @@ def serve(
     rows: Annotated[int, typer.Option(min=1, help="Answers that are generated at once.")] = 32,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait beyond those.")] = 64,
     cache_tokens: Annotated[int, typer.Option(min=1, help="Tokens that the answers in progress may hold.")] = 131_072,
+    cache_bytes: Annotated[int, typer.Option(min=0, help="Bytes of image features to keep; 0: none.")] = 268_435_456,
+    prefix_bytes: Annotated[
+        int, typer.Option(min=0, help="Bytes of earlier requests' keys and values to keep; 0: none.")
+    ] = 1_073_741_824,
     chunk: Annotated[int, typer.Option(min=1, help="Tokens of a prompt processed between two steps of the others.")] = (
         256
     ),
@@ -50,6 +54,9 @@ def serve(
     media_host: Annotated[
         list[str] | None, typer.Option(help="A host from which images are fetched; repeatable.")
     ] = None,
+    sam: Annotated[
+        str | None, typer.Option(help="A SAM model that makes masks of boxes: a folder, or the hub's owner/name.")
+    ] = None,
 ) -> None:
     """Serve a model: OpenAI's chat completions, on this machine unless told otherwise."""
     with needs_extra("serve", "the server"), early.imports():
@@ -65,6 +72,8 @@ def serve(
         rows=rows,
         queue=queue,
         cache_tokens=cache_tokens,
+        cache_bytes=cache_bytes,
+        prefix_bytes=prefix_bytes,
         chunk=chunk,
         preparing=preparing,
         images=images,
@@ -76,5 +85,6 @@ def serve(
         grace=grace,
         media_folders=tuple(media_folder or ()),
         media_hosts=tuple(media_host or ()),
+        sam=sam,
     )
     run(settings, model, device=device, bits=bits)

@@ -10,7 +10,7 @@ from typing import Any
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.measures import Figure, difference
 from sphinx_x.evaluation.results import Result, read_results, row_names
-from sphinx_x.evaluation.scores import NOT, shown_number, some
+from sphinx_x.evaluation.scores import NOT, known, shown_number, some
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Change:
         changed = [(a, b) for a, b in self.pairs if a.verdict.score != b.verdict.score]
         return {
             "task": self.name,
-            "differences": {name: [f.value, f.low, f.high] for name, f in self.figures.items()},
+            "differences": {name: [known(f.value), known(f.low), known(f.high)] for name, f in self.figures.items()},
             "items": len(self.pairs),
             "changed": [
                 {

@@ -110,10 +110,26 @@ class Judge:
                 if self.spending == Spending():  # what later tasks find spent is this run's own
                     self.spending.before = account.before
                 self.spending.add(account)
+        self._count(found)
         rows = map(self._row, found)
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_atomic(self.folder / f"{name}.jsonl", "".join(lines))
         return found
+
+    def _count(self, judgements: Sequence[Judgement]) -> None:
+        for judgement in judgements:
+            if judgement.verdict.unjudged:
+                self.spending.failed[judgement.verdict.unjudged] += 1
+            elif judgement.asked:
+                self.spending.answered += 1
+
+    def check_answered(self) -> None:
+        """Raise `DataError` if the judge was asked and has not given one judgement, now or in an earlier run."""
+        told = self.spending
+        if told.failed and not told.answered:
+            count, (reason, _) = sum(told.failed.values()), told.failed.most_common(1)[0]
+            place = host_of(self.settings.url)
+            raise DataError(f"judge {self.settings.model} at {place} judged none of {count} answers: {reason}")
 
     def _row(self, judgement: Judgement) -> Mapping[str, Any]:
         return {

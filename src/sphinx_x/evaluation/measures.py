@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.metrics import BOOTSTRAP_DRAWS, interval
 
-DRAWS = 2000
 SEED = 0
 Judged = tuple[Item, Verdict]
 
@@ -45,6 +45,17 @@ class Measure(Protocol):
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Above / below, and 0 where below is 0."""
     return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) != 0)
+
+
+def mean_of(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Above / below, and NaN where below is 0: a group of which nothing was drawn has no score, which is not 0."""
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0)
+
+
+def sum_of(means: np.ndarray) -> np.ndarray:
+    """(..., groups) -> (...): the sum over groups that occur at all, NaN for a draw in which one of them is missing."""
+    occurs = ~np.all(np.isnan(means), axis=tuple(range(means.ndim - 1)))
+    return means[..., occurs].sum(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -135,10 +146,10 @@ class Together:
         return found
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """A share for each way."""
+        """A share for each way that some item is grouped in, and the first."""
         pairs = sums.reshape(*sums.shape[:-1], len(self.groups), 2)
-        shares = self.scale * ratio(pairs[..., 0], pairs[..., 1])
-        return {name: shares[..., number] for number, name in enumerate(self.groups)}
+        shares = self.scale * mean_of(pairs[..., 0], pairs[..., 1])
+        return {name: shares[..., n] for n, name in enumerate(self.groups) if n == 0 or np.any(pairs[..., n, 1] != 0)}
 
 
 def each(item: Item) -> str:
@@ -169,13 +180,13 @@ class ByKind:
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """The whole, then each kind that occurs."""
         table = sums.reshape(*sums.shape[:-1], len(self.kinds), 2)
-        means = self.scale * ratio(table[..., 0], table[..., 1])
+        means = self.scale * mean_of(table[..., 0], table[..., 1])
         if self.whole == "items":
             whole = self.scale * ratio(table[..., 0].sum(axis=-1), table[..., 1].sum(axis=-1))
+        elif self.whole == "macro":
+            whole = ratio(np.nansum(means, axis=-1), (table[..., 1] > 0).sum(axis=-1))
         else:
-            whole = means.sum(axis=-1)
-            if self.whole == "macro":
-                whole = ratio(whole, (table[..., 1] > 0).sum(axis=-1))
+            whole = sum_of(means)
         there = {kind: means[..., n] for n, kind in enumerate(self.kinds) if np.any(table[..., n, 1] != 0)}
         return {self.headline: whole, **there}
 
@@ -209,14 +220,18 @@ class Grouped:
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """All, then each group that occurs."""
         table = sums.reshape(*sums.shape[:-1], 1 + len(self.groups), 2)
-        means = self.scale * ratio(table[..., 0], table[..., 1])
+        means = self.scale * mean_of(table[..., 0], table[..., 1])
         names = (self.headline, *self.groups)
         return {name: means[..., n] for n, name in enumerate(names) if n == 0 or np.any(table[..., n, 1] != 0)}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A score with its 95 % interval over draws of clusters."""
+    """A score with its 95 % interval over draws of clusters.
+
+    A score of a group is drawn from the draws that have something of the group. All three are NaN where there is no
+    score: nothing was judged, or no item is of the group.
+    """
 
     value: float
     low: float
@@ -238,10 +253,16 @@ def figures(measure: Measure, rows: Sequence[Judged]) -> dict[str, Figure]:
     sums = cluster_sums(measure, rows)
     values = measure.scores(sums.sum(axis=0))
     drawn = measure.scores(drawn_sums(sums))
-    return {name: Figure(float(value), *_interval(drawn[name])) for name, value in values.items()}
+    return {name: _figure(value, drawn[name]) for name, value in values.items()}
 
 
-def drawn_sums(sums: np.ndarray, draws: int = DRAWS) -> np.ndarray:
+def _figure(value: np.ndarray, drawn: np.ndarray) -> Figure:
+    if np.isnan(value):
+        return Figure(np.nan, np.nan, np.nan)
+    return Figure(float(value), *interval(drawn[~np.isnan(drawn)]))
+
+
+def drawn_sums(sums: np.ndarray, draws: int = BOOTSTRAP_DRAWS) -> np.ndarray:
     """(clusters, columns) -> (draws, columns): sums over as many clusters, drawn with replacement, always the same."""
     generator = np.random.default_rng(SEED)
     found = np.empty((draws, sums.shape[1]))
@@ -260,12 +281,7 @@ def difference(measure: Measure, first: Sequence[Judged], second: Sequence[Judge
         return {name: after[name] - before[name] for name in before}
 
     values, drawn = both(sums.sum(axis=0)), both(drawn_sums(sums))
-    return {name: Figure(float(value), *_interval(drawn[name])) for name, value in values.items()}
-
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
+    return {name: _figure(value, drawn[name]) for name, value in values.items()}
 
 
 def calibration_error(probabilities: Sequence[float], right: Sequence[float], bins: int = 10) -> float:

@@ -45,6 +45,7 @@ def _row_dict(row: Row) -> dict[str, Any]:
     return {
         **row.scored.to_dict(),
         "shown": row.shown,
+        "questions": {"files": row.there, "release": row.scored.chosen.files.items},
         **({} if row.frames is None else {"frames": row.frames}),
         "figures": figures,
         "chance": task.chance(row.scored.items) if task.chance else None,
@@ -158,6 +159,7 @@ def _named(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         name, scored = row.scored.chosen.name + SHOWN[row.shown], row.scored
         facts: Mapping[str, Sequence[int]] = {"empty answers": scored.empty, "items that stand twice": scored.doubled}
+        lines += [f"- {name}: {row.unlike_release}"] if row.unlike_release else []
         lines += [f"- {name}: item {index} was not asked: {reason}" for index, reason in [*row.refused.items()][:NAMED]]
         for index, reason in [*scored.unjudged.items()][:NAMED]:
             lines.append(f"- {name}: item {index} has no judgement: {reason}")

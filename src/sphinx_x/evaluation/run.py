@@ -16,7 +16,7 @@ from sphinx_x.evaluation.clips import MIDDLE, with_frames
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.measures import calibration_error
 from sphinx_x.evaluation.ranks import Rank
-from sphinx_x.evaluation.scores import Scored, known, read_items, score_answers
+from sphinx_x.evaluation.scores import Scored, known, read_items, score_answers, unlike_release
 from sphinx_x.evaluation.task import Chosen, Reading, Rule, find_task
 from sphinx_x.inference import SphinxX
 from sphinx_x.work.files import alone_in
@@ -44,6 +44,8 @@ class Row:
     answers: Sequence[Answer]
     frames: int | None = None
     """Frames of each video; None where no videos are asked about."""
+    there: int | None = None
+    """Questions in the benchmark's files, before `--limit`."""
 
     @property
     def name(self) -> str:
@@ -54,6 +56,11 @@ class Row:
     def shown_items(self) -> list[Item]:
         """The items with the pictures that the model saw."""
         return shown_items(self.scored.items, self.shown)
+
+    @property
+    def unlike_release(self) -> str:
+        """How the number of questions in the files differs from that of the release; empty where it does not."""
+        return unlike_release(self.scored.chosen, len(self.scored.items) if self.there is None else self.there)
 
     @property
     def refused(self) -> dict[int, str]:
@@ -156,10 +163,11 @@ class Options:
         """Return how many frames of each video are shown; None for a task without videos."""
         return (self.frames or MIDDLE) if chosen.task.video else None
 
-    def items(self, chosen: Chosen, root: Path) -> list[Item]:
-        """Return the items of a split that are asked, with the frames of videos as their pictures."""
-        items, count = limited(read_items(chosen, root), self.limit, chosen.task.whole), self.shown_frames(chosen)
-        return with_frames(items, count) if count else items
+    def items(self, chosen: Chosen, root: Path) -> tuple[list[Item], int]:
+        """Return the items of a split that are asked, with the frames of videos as pictures, and how many there are."""
+        every = read_items(chosen, root)
+        items, count = limited(every, self.limit, chosen.task.whole), self.shown_frames(chosen)
+        return (with_frames(items, count) if count else items), len(every)
 
 
 DEFAULTS = Options()
@@ -215,7 +223,7 @@ def evaluate(
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         for chosen in tasks:
-            items = options.items(chosen, root)
+            items, there = options.items(chosen, root)
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)
@@ -225,7 +233,7 @@ def evaluate(
                 if rank.number == 0:
                     answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
                     row = scored_row(chosen, items, kind, answers, reading, judge, judged)
-                    rows.append(replace(row, frames=options.shown_frames(chosen)))
+                    rows.append(replace(row, frames=options.shown_frames(chosen), there=there))
     return Run(name or "model", how.model, rows, options.limit, options.rule) if rank.number == 0 else None
 
 

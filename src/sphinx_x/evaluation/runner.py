@@ -25,9 +25,11 @@ def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | No
     return evaluate_lines(reader, load_line_set(folder), batch_size=64, predictions=predictions)
 
 
-def print_line_figures(model: str, folder: Path | None, predictions: Path | None, device: str | None = None) -> None:
+def print_line_figures(
+    model: str, folder: Path | None, predictions: Path | None, device: str | None = None, bits: int | None = None
+) -> None:
     """Load a model, let it read the lines of a folder, and print the character error rate."""
-    result = read_lines_with(SphinxX.load(model, device=device), folder, predictions)
+    result = read_lines_with(SphinxX.load(model, device=device, bits=bits), folder, predictions)
     print(f"{result.lines} lines of {len(result.documents)} documents, {result.characters} characters")
     interval = f"95 % interval {100 * result.low:.2f} to {100 * result.high:.2f}"
     print(f"character error rate  {100 * result.cer:.2f} %  ({interval})")
@@ -36,13 +38,28 @@ def print_line_figures(model: str, folder: Path | None, predictions: Path | None
 
 
 def print_sample_figures(
-    model: str, against: str | None, samples: Sequence[Path], out: Path | None, device: str | None = None
+    model: str,
+    against: str | None,
+    samples: Sequence[Path],
+    out: Path | None,
+    device: str | None = None,
+    bits: int | None = None,
 ) -> None:
-    """Ask a model, and another one to compare with, everything that held-out samples ask; print a Markdown table."""
-    names = [name for name in (against, model) if name]
+    """Ask a model, and another one to compare with, everything that held-out samples ask; print a Markdown table.
+
+    Args:
+        model: The model.
+        against: The other one.
+        samples: Files of samples.
+        out: A file for all answers.
+        device: Where they run.
+        bits: 4 or 8 quantises the model, not the other one.
+    """
+    asked = [(name, few) for name, few in ((against, None), (model, bits)) if name]
+    names = [f"{name} in {few} bits" if few else name for name, few in asked]
     scores = []
-    for name in names:
-        sphinx = SphinxX.load(name, device=device)
+    for name, few in asked:
+        sphinx = SphinxX.load(name, device=device, bits=few)
         scores.append(
             score_samples(sphinx, samples, progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
         )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
-from sphinx_x.evaluation.readers import json_lines
+from sphinx_x.evaluation.readers import PUBLISHED, json_lines, load
 from sphinx_x.evaluation.scoring.thoughts import without_thoughts
-from sphinx_x.evaluation.task import Chosen, Reading
+from sphinx_x.evaluation.task import Chosen, Reading, find_task
 
 if TYPE_CHECKING:
     from sphinx_x.evaluation.judge import Judge
@@ -126,6 +127,49 @@ def known(value: float) -> float | None:
     return None if value != value else value
 
 
+def find_split(name: str, path: Path) -> Chosen:
+    """Return the one split that a name means, told by the file or folder of questions where the task has several.
+
+    A list of the reference repository names its split itself; elsewhere the names of the file and its folder tell it.
+    Raises `DataError` for an unknown name, a path that is not there or without questions, and where the split cannot be
+    told or is another one than named.
+    """
+    meant = find_task(name)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    listed = _listed_split(path)
+    every = [Chosen(meant[0].task, split) for split in meant[0].task.splits]
+    if listed in [chosen.name for chosen in every]:
+        if listed not in [chosen.name for chosen in meant]:
+            raise DataError(f"{path}: holds questions of {listed}, not of {name}")
+        return next(chosen for chosen in meant if chosen.name == listed)
+    found = meant if len(meant) == 1 else [chosen for chosen in meant if _named_like(chosen, path)]
+    if not found and path.is_dir():
+        raise DataError(f"{path}: holds no questions of {name}")
+    if len(found) != 1:
+        names = ", ".join(chosen.name for chosen in found or meant)
+        raise DataError(f"{name}: {path} does not tell which split it is of; name one of {names}")
+    return found[0]
+
+
+def _listed_split(path: Path) -> object:
+    """What the first entry of a list of the reference repository calls its data set; None for other files."""
+    path = path / "annotation.json" if path.is_dir() else path
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    rows = load(path)
+    first = rows[0] if isinstance(rows, list) and rows else None
+    return first.get("dataset_name") if isinstance(first, Mapping) and PUBLISHED in first else None
+
+
+def _named_like(chosen: Chosen, path: Path) -> bool:
+    """Whether a file, or its folder, is called as the split is or as its files are, or a folder holds such a file."""
+    if path.is_dir():
+        return path.name == chosen.name or chosen.files.find(path) is not None
+    patterns = [pattern.rsplit("/", 1)[-1] for pattern in chosen.files.annotations]
+    return chosen.name in (path.stem, path.parent.name) or any(fnmatchcase(path.name, name) for name in patterns)
+
+
 def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
     """The questions' file of a task that a path means, and the folders of its pictures.
 
@@ -141,6 +185,12 @@ def locate(chosen: Chosen, path: Path) -> tuple[Path, tuple[Path, ...]]:
         wanted = " or ".join(chosen.files.annotations)
         raise DataError(f"{path}: holds no questions of {chosen.name} ({wanted}, or annotation.json)")
     return found, chosen.files.folders(path, found)
+
+
+def unlike_release(chosen: Chosen, count: int) -> str:
+    """How a number of questions differs from that of the split's release, in words; empty where it does not."""
+    release = chosen.files.items
+    return "" if release in (None, count) else f"the files have {count} questions, the release has {release}"
 
 
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
@@ -240,6 +290,8 @@ def as_text(scored: Scored) -> str:
     lines = [f"{name}: {shown_figure(figure, scale)}" for name, figure in scored.figures.items()]
     lines.append(f"{len(scored.items)} items; rule {scored.how.rule}; in brackets 95 % intervals over draws of images")
     lines += [scored.way] if scored.way else []
+    unlike = unlike_release(scored.chosen, len(scored.items))
+    lines += [f"note: {unlike}"] if unlike else []
     facts = {
         "unreadable answers, counted as wrong": scored.unreadable,
         "items without an answer, counted as wrong": scored.missing,

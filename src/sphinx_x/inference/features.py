@@ -102,17 +102,31 @@ class Features:
         """
         if not seen:
             return None
-        unknown = {one.key: one.views for one in seen if one.features is None and one.views is not None}
         known = {one.key: one.features for one in seen if one.features is not None}
-        if unknown:
-            views = torch.cat(list(unknown.values())).to(device).float().div_(255)
-            encoded = self._model.get_image_features(views, return_dict=True).pooler_output
-            for key, part in zip(unknown, encoded.split([len(views) for views in unknown.values()]), strict=True):
-                known[key] = part
-                # a part alone, as otherwise all of them would stay in memory with it
-                if self.kept.most_bytes:
-                    self.kept.put(key, part.clone() if len(unknown) > 1 else part)
+        known |= self.encode([one for one in seen if one.features is None], device)
         return torch.cat([known[one.key] for one in seen])
+
+    def encode(self, seen: Sequence[Look], device: torch.device) -> dict[bytes, torch.Tensor]:
+        """Encode images that are not known, all together and each once, and remember what comes of it.
+
+        Args:
+            seen: The images, with views.
+            device: Where the experts take their inputs.
+
+        Returns:
+            Features (V, N, D) by the images' keys.
+        """
+        unknown = {one.key: one.views for one in seen if one.views is not None}
+        if not unknown:
+            return {}
+        views = torch.cat(list(unknown.values())).to(device).float().div_(255)
+        encoded = self._model.get_image_features(views, return_dict=True).pooler_output
+        parts = encoded.split([len(views) for views in unknown.values()])
+        # a part alone, as otherwise all of them would stay in memory with it
+        made = dict(zip(unknown, [part.clone() for part in parts] if len(parts) > 1 else parts, strict=True))
+        for key, features in made.items():
+            self.kept.put(key, features)
+        return made
 
     def _experts_key(self) -> bytes:
         config = self._model.config

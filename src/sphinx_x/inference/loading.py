@@ -13,6 +13,7 @@ from sphinx_x.checkpoints.adapters import Adapter, apply_adapter
 from sphinx_x.checkpoints.hub import OPTIONS
 from sphinx_x.errors import CheckpointError, MissingToolError, SphinxXError, one_line
 from sphinx_x.inference.finding import find_adapters
+from sphinx_x.model.cpu_linear import multiply_single_rows_as_vectors
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.quantized import quantization_options
@@ -67,6 +68,8 @@ def load_parts(
             torch.nn.Module.to(model, device)
         except (RuntimeError, AssertionError) as error:
             raise MissingToolError(f"device {device}: {one_line(error)}") from error
+    multiply_single_rows_as_vectors(model.model.language_model)
+    multiply_single_rows_as_vectors(model.lm_head)
     return model, processor
 
 

@@ -74,7 +74,8 @@ class SphinxX:
                 files are memory-mapped on a CPU), and float32 otherwise.
             device: A PyTorch device; by default an accelerator where there is one. "auto" spreads the model over the
                 available devices and keeps the rest in memory or on disk.
-            bits: 4 or 8 quantises the language model, its experts included (bitsandbytes; NF4 for 4 bits).
+            bits: 4 or 8 quantises the language model, its experts included: on a CPU for PyTorch's own integer kernels
+                (the output layer in 8 bits), elsewhere by bitsandbytes (NF4 for 4 bits).
             base: The model that adapters apply to, in place of the one that their folder names (see `find_adapters`).
                 Adapters are added to its weights, so it may be neither quantised nor spread over devices.
             cache_bytes: The most bytes of image features to remember, on the model's device; 0 remembers none.

@@ -1,4 +1,6 @@
-"""Quantisation by bitsandbytes through the library: what is quantised, and a Mixtral whose experts can be.
+"""Quantisation through the library: by what, what of a model, and a Mixtral whose experts can be.
+
+`bits` quantises by `model.cpu_quantizer` on a CPU, and by bitsandbytes elsewhere.
 
 The library keeps the experts of a layer in one joint tensor, which is fast, but quantisation looks for linear layers
 and ignores it: 96 % of Mixtral-8x7B would stay unquantised.
@@ -20,6 +22,8 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import WeightRenaming
 from transformers.models.mixtral.configuration_mixtral import MixtralConfig
 from transformers.models.mixtral.modeling_mixtral import MixtralModel
+
+from sphinx_x.model.cpu_quantizer import CpuQuantizationConfig
 
 
 class LinearExpert(nn.Module):
@@ -72,8 +76,8 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
 
     Args:
         path: The model folder.
-        bits: 4 or 8, in place of a `quantization_config` in the options. With 4 bits the output layer is quantised as
-            well, as in the reference, unless it is the embedding table.
+        bits: 4 or 8, in place of a `quantization_config` in the options. With bitsandbytes and 4 bits the output layer
+            is quantised as well, as in the reference, unless it is the embedding table; on a CPU it has 8 bits.
         device: Where the model will run.
         options: The caller's options, which are included.
 
@@ -89,6 +93,10 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
             raise ValueError(
                 "give bits or a quantization_config, not both" if asked else "the model is quantised already"
             )
+        if torch.device(device).type == "cpu":
+            # with `auto` every part has a place of its own, unless there is but one
+            rest = {k: v for k, v in options.items() if (k, v) != ("device_map", "auto")}
+            return {**rest, "quantization_config": CpuQuantizationConfig(bits)}
         asked = _config_of(bits, device)
     if asked is None and not saved:
         return options

@@ -43,7 +43,7 @@ def _join_once(rows: list[Row], boxes: Ints, unit: float) -> list[Row] | None:
         return None
     block = _blocks(around, partners, unit)
     best: tuple[float, Ints] | None = None
-    for one, other in {(int(block[a]), int(block[b])) for a, b in partners}:
+    for one, other in sorted({(int(block[a]), int(block[b])) for a, b in partners}):
         pairs = partners[(block[partners[:, 0]] == one) & (block[partners[:, 1]] == other)]
         gap = float(np.median(around[pairs[:, 1], 0] - around[pairs[:, 0], 2]))
         if (best is None or gap < best[0]) and _is_table(

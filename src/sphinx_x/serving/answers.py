@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sphinx_x.boxes import clip
-from sphinx_x.conversation import parse_boxes
 from sphinx_x.inference import SphinxX
+from sphinx_x.inference.pointing import Places, find_places
 from sphinx_x.model.views import Layout
 from sphinx_x.serving.jobs import Job
 from sphinx_x.serving.preparing import Prepared
 from sphinx_x.serving.sampling import Chosen
+
+_PLACE_ENDS = frozenset("]>:")
+"""A place ends with a bracket, and a mark is cited with one of the others."""
 
 
 class Answer:
@@ -28,7 +30,7 @@ class Answer:
     def __init__(self, sphinx: SphinxX, name: str, prepared: Prepared, job: Job) -> None:
         self._sphinx, self._name, self._prepared, self.job = sphinx, name, prepared, job
         self._id, self._created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-        self._begun = False
+        self._begun, self._told = False, Places()
 
     def whole(self, tokens: Sequence[Chosen], reason: str) -> dict[str, Any]:
         """Return the body of a response that is not streamed."""
@@ -38,14 +40,23 @@ class Answer:
         return {**self._head("chat.completion"), "choices": [choice], **added}
 
     def chunk(self, piece: str, tokens: Sequence[Chosen], reason: str | None) -> dict[str, Any]:
-        """Return one chunk of a stream; the last one, with a reason, has the extension."""
+        """Return one chunk of a stream.
+
+        The last one, with a reason, has the extension. Another one has all places so far where the answer points at
+        more than before.
+        """
         delta: dict[str, Any] = {} if self._begun else {"role": "assistant", "content": ""}
         if piece:
             delta["content"] = piece
         self._begun = True
         logprobs = self._logprobs(tokens) if tokens else None
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        added = {} if reason is None else {"sphinx_x": self.extension()}
+        if reason is not None:
+            added = {"sphinx_x": self.extension()}
+        elif not _PLACE_ENDS.isdisjoint(piece) and (places := self._places()) != self._told:
+            self._told, added = places, {"sphinx_x": asdict(places)}
+        else:
+            added = {}
         return {**self._head("chat.completion.chunk"), "choices": [choice], **added}
 
     def usage_chunk(self) -> dict[str, Any]:
@@ -59,22 +70,25 @@ class Answer:
             "prompt_tokens": len(prompt.ids),
             "completion_tokens": self.job.generated,
             "total_tokens": len(prompt.ids) + self.job.generated,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.job.cached},
             "image_tokens": prompt.visual_tokens,
             "skipped_views": sum(layout.skipped for layout in prompt.layouts),
         }
 
     def extension(self) -> dict[str, Any]:
-        """Return how each image was seen, the boxes of the answer, its stages' seconds, and what makes it doubtful."""
-        layouts = self._prepared.prompt.layouts
+        """Return how images were seen, what the answer points at, its stages' seconds, and what makes it doubtful."""
         probability = self.job.probability
         return {
-            "images": [transform(layout) for layout in layouts],
-            "boxes": found_boxes(self.job.text, layouts),
+            "images": [transform(layout) for layout in self._prepared.prompt.layouts],
+            **asdict(self._places()),
             "seconds": {name: round(value, 6) for name, value in asdict(self.job.seconds).items()},
             "probability": probability,
             "doubt": self._sphinx.model.config.ability().doubt(probability),
         }
+
+    def _places(self) -> Places:
+        prompt = self._prepared.prompt
+        return find_places(self.job.text, prompt.layouts, prompt.text)
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._name}
@@ -114,26 +128,6 @@ def transform(layout: Layout) -> dict[str, Any]:
         "kept": list(layout.kept),
         "skipped": layout.skipped,
     }
-
-
-def found_boxes(text: str, layouts: Sequence[Layout]) -> list[dict[str, Any]]:
-    """Return the boxes written in an answer.
-
-    Args:
-        text: The answer.
-        layouts: Those of the images.
-
-    Returns:
-        For each box `relative`, as written: relative to the padded square; and `pixels`, for each image in order: the
-        same box in pixels of that image. An answer does not say which of several images it means.
-    """
-    return [
-        {
-            "relative": list(box),
-            "pixels": [list(clip(layout.from_square(box), (layout.width, layout.height))) for layout in layouts],
-        }
-        for box in parse_boxes(text)
-    ]
 
 
 def event(data: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
@@ -14,22 +15,26 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sphinx_x import __version__
 from sphinx_x.errors import SphinxXError
 from sphinx_x.inference import SphinxX
 from sphinx_x.serving import answers
-from sphinx_x.serving.bodies import read_body
+from sphinx_x.serving.bodies import check_query, read_body
 from sphinx_x.serving.engine import ClosedError, Engine
+from sphinx_x.serving.formats import FormatError, Formats
 from sphinx_x.serving.guards import Guard, respond
 from sphinx_x.serving.jobs import Event, Job
 from sphinx_x.serving.limits import Places, RefusedError
+from sphinx_x.serving.masks import MaskRoute
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.pages import FILES, PageFiles, PageRoutes
 from sphinx_x.serving.preparing import Prepared, prepare
 from sphinx_x.serving.sampling import Chosen
 from sphinx_x.serving.settings import Settings
-from sphinx_x.serving.streams import EventStream, GoneError, Mailbox, until_gone
+from sphinx_x.serving.streams import Bell, EventStream, GoneError, Mailbox, until_gone
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,7 @@ class Service:
         engine: What answers.
         metrics: What is measured.
         places: Places for requests.
+        masks: The route of masks.
         page: The routes of the web page.
     """
 
@@ -52,9 +58,12 @@ class Service:
         self.metrics = Metrics()
         self.engine = Engine(sphinx, settings, self.metrics)
         self.places = Places(settings.rows + settings.queue, settings.rows)
+        self.masks = MaskRoute(settings, sphinx.model.device)
         self.page = PageRoutes(sphinx, settings)
+        self._formats = Formats(sphinx)
         self._created = int(time.time())
         self._preparing: anyio.CapacityLimiter | None = None
+        self._bell: Bell | None = None
 
     async def chat(self, request: Request) -> Response:
         """Answer a request for a chat completion."""
@@ -63,7 +72,8 @@ class Service:
         try:
             body = await read_body(request, self._settings)
             prepared = await until_gone(self._prepare(body), request.receive)
-            box = Mailbox(prepared.asked.stream)
+            self._bell = self._bell or Bell()
+            box = Mailbox(prepared.asked.stream, self._bell)
             job = self._job(prepared, box, began)
             answer = answers.Answer(self._sphinx, self._settings.name, prepared, job)
             self.engine.submit(job)
@@ -102,7 +112,8 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Tell whether requests are answered."""
         alive = self.engine.alive
-        return JSONResponse({"status": "ok" if alive else "stopped", "version": __version__}, 200 if alive else 503)
+        said = {"status": "ok" if alive else "stopped", "failures": self.engine.failures, "version": __version__}
+        return JSONResponse(said, 200 if alive else 503)
 
     async def measured(self, request: Request) -> Response:
         """Return the metrics."""
@@ -118,12 +129,19 @@ class Service:
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
         told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
-        return Job(prompt.ids, prepared.views, prepared.sampling, box.emit, deadline, **told)
+        return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:
         if self._preparing is None:  # it belongs to a loop
             self._preparing = anyio.CapacityLimiter(PREPARING)
-        return await anyio.to_thread.run_sync(prepare, self._sphinx, body, self._settings, limiter=self._preparing)
+        return await anyio.to_thread.run_sync(self._prepared, body, limiter=self._preparing)
+
+    def _prepared(self, body: bytes) -> Prepared:
+        prepared = prepare(self._sphinx, self.engine.features, body, self._settings)
+        if prepared.asked.schema is None:
+            return prepared
+        form = self._formats.form(prepared.asked.schema)
+        return replace(prepared, sampling=replace(prepared.sampling, form=form))
 
     async def _collect(self, box: Mailbox) -> tuple[list[Chosen], str]:
         """Wait for a whole answer; return its tokens, if asked for, and why it ended."""
@@ -140,6 +158,8 @@ class Service:
         try:
             reason = _reason(event, self._settings)
         except RefusedError as error:
+            if event.piece or event.tokens:  # what came at the same time as the end
+                yield answers.event(answer.chunk(event.piece, event.tokens, None))
             yield answers.event(error.body())
             return
         yield answers.event(answer.chunk(event.piece, event.tokens, reason))
@@ -156,6 +176,8 @@ def _reason(event: Event, settings: Settings) -> str:
         raise RefusedError(f"the answer took longer than {settings.seconds:g} seconds", 504, code="timeout")
     if event.reason == "cancelled" or isinstance(event.error, ClosedError):
         raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"})
+    if isinstance(event.error, FormatError):
+        raise RefusedError(str(event.error), 400, "response_format", "invalid_schema")
     raise RefusedError("the model failed on this request", 500)
 
 
@@ -169,29 +191,44 @@ def build_app(sphinx: SphinxX, settings: Settings) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(service.engine.close)
 
-    app = FastAPI(title="SPHINX-X", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.openapi_url = None
+    app = FastAPI(
+        title="SPHINX-X", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
     app.state.service = service
-    for path, method, route in (
-        ("/v1/chat/completions", "POST", service.chat),
-        ("/v1/models", "GET", service.models),
-        ("/v1/models/{name:path}", "GET", service.model),
-        ("/health", "GET", service.health),
-        ("/metrics", "GET", service.measured),
+    for path, method, route, keys in (
+        ("/v1/chat/completions", "POST", service.chat, ()),
+        ("/v1/models", "GET", service.models, ()),
+        ("/v1/models/{name:path}", "GET", service.model, ()),
+        ("/v1/masks", "POST", service.masks.answer, ()),
+        ("/health", "GET", service.health, ()),
+        ("/metrics", "GET", service.measured, ()),
         *service.page.routes(),
     ):
-        app.add_route(path, _counted(route, path, service.metrics), [method])
-    app.mount("/", PageFiles(directory=FILES, html=True))
+        app.add_route(path, _counted(route, path, keys, service.metrics), [method])
+        app.router.routes.append(Route(path, _OtherMethods(method)))
+    app.mount("/", PageFiles(directory=FILES))
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, settings=settings)
     return app
 
 
-def _counted(route: Any, path: str, metrics: Metrics) -> Any:
+class _OtherMethods:
+    """Refuses every method but the one of a route, which comes before; the files of the page would be next."""
+
+    def __init__(self, method: str) -> None:
+        self._allowed = "GET, HEAD" if method == "GET" else method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        what = f"{scope['method'][:20]} is not answered here, only {self._allowed}"
+        await respond(RefusedError(what, 405, headers={"Allow": self._allowed}))(scope, receive, send)
+
+
+def _counted(route: Any, path: str, keys: tuple[str, ...], metrics: Metrics) -> Any:
     """Return a route that turns a user's errors into responses, and counts its requests."""
 
     async def counted(request: Request) -> Response:
         try:
+            check_query(request, keys)
             response = await route(request)
         except RefusedError as error:
             response = respond(error)
@@ -206,6 +243,9 @@ def _counted(route: Any, path: str, metrics: Metrics) -> Any:
     return counted
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return respond(RefusedError(str(error.detail), error.status_code, headers=dict(error.headers or {})))
+    told, code = str(error.detail), None
+    if error.status_code == 404:
+        told, code = f"nothing is at {request.method[:20]} {request.url.path[:200]}", "unknown_url"
+    return respond(RefusedError(told, error.status_code, None, code, dict(error.headers or {})))

@@ -1,32 +1,37 @@
 """The engine: a thread that owns the model and gives many answers at once (continuous batching).
 
-Between two steps of the answers in progress, pieces of work are done for those that are being prepared, in turn: one
-image is encoded, or one chunk of a prompt is processed. So a long prompt, or one with many images, delays the others by
-little at a time, and answers begin and end without waiting for each other.
+Between two steps of the answers in progress, pieces of work are done for the prompts that are being processed, in turn
+(see `filling`). So a long prompt, or one with many images, delays the others by little at a time, and answers begin and
+end without waiting for each other. What fails takes nothing from the others: a batch that fails is tried again one by
+one, and whatever else goes wrong in a round ends the answers of that round, but not the thread.
 """
 
 from __future__ import annotations
 
-import logging
+import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from sphinx_x.errors import UnsupportedError
 from sphinx_x.inference import SphinxX
-from sphinx_x.serving.inputs import encode_images
+from sphinx_x.inference.features import Features
+from sphinx_x.inference.prefix import Prefixes
+from sphinx_x.serving.faults import Faults
+from sphinx_x.serving.filling import Filling
+from sphinx_x.serving.formats import FormatError
 from sphinx_x.serving.jobs import Event, Job, Progress
 from sphinx_x.serving.metrics import Metrics
 from sphinx_x.serving.rows import Rows, shared_window
-from sphinx_x.serving.sampling import Chosen, Sampler
+from sphinx_x.serving.sampling import Chosen, Sampler, Scores
 from sphinx_x.serving.settings import Settings
 from sphinx_x.serving.text import TextStream
-
-log = logging.getLogger(__name__)
 
 CHANGES = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0, "num_beams": 1}
 """Settings of a model's own `generation_config` that change its greedy answers, with the values that do not."""
@@ -51,11 +56,13 @@ class Engine:
         self._builder = sphinx.processor.prompt_builder()
         self._eos, self._stop = sphinx.processor.tokenizer.eos_token_id, self._builder.stop_ids()
         self._watch = sphinx.model.config.ability().probable is not None
+        self._faults = Faults(metrics.failure)
         self._share, window = shared_window(sphinx.model)
         self._rows = Rows(window)
         self._waiting: deque[Job] = deque()
-        self._filling: deque[Progress] = deque()
+        self._filling = Filling(sphinx, settings, metrics, self._faults, self._share)
         self._running: list[Progress] = []  # in the order of the rows
+        self._working: list[Progress] = []  # these and the prompts, wherever they are in a round
         self._news = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sphinx-x engine", daemon=True)
@@ -70,9 +77,24 @@ class Engine:
         return self._thread.is_alive() and not self._closed
 
     @property
+    def features(self) -> Features:
+        """What is remembered of images."""
+        return self._filling.features
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What is remembered of prompts."""
+        return self._filling.prefixes
+
+    @property
+    def failures(self) -> int:
+        """Number of faults so far; each is in the log."""
+        return self._faults.number
+
+    @property
     def load(self) -> tuple[int, int]:
         """Numbers of jobs that are worked on and that wait."""
-        return len(self._running) + len(self._filling), len(self._waiting)
+        return len(self._working), len(self._waiting)
 
     def submit(self, job: Job) -> None:
         """Add a job; its events come in the engine's thread.
@@ -99,7 +121,11 @@ class Engine:
     def _work(self) -> None:
         try:
             while self._wait():
-                self.turn()
+                try:
+                    self.turn()
+                except Exception as error:
+                    self._faults.note("round", error)
+                    self._recover(error)
         finally:
             self._closed = True
             self._abandon(ClosedError("the server is stopping"))
@@ -107,7 +133,7 @@ class Engine:
     def _wait(self) -> bool:
         """Wait until there is work; return whether there is."""
         with self._news:
-            while not (self._waiting or self._filling or self._running or self._closed):
+            while not (self._waiting or self._filling.prompts or self._running or self._closed):
                 self._news.wait()
             return not self._closed
 
@@ -119,31 +145,21 @@ class Engine:
         self._metrics.load(*self.load)
         began = time.monotonic()
         if self._running:
-            try:
-                self._step()
-            except Exception as error:
-                log.exception("a step failed")
-                self._fail_running(error)
+            self._step()
         stepped = time.monotonic()
         end = stepped + self.settings.preparing * (stepped - began)
-        while self._filling:
-            self._prepare_one()
+        while self._filling.prompts:
+            self._prepare()
             if time.monotonic() >= end:
                 break
 
-    def _prepare_one(self) -> None:
-        """Do one piece of work for the request that has waited longest for it."""
-        progress = self._filling.popleft()
-        try:
-            ready = self._prepare(progress)
-        except Exception as error:
-            log.exception("a prompt failed")
-            self._end(progress, Event(error=error))
-            return
-        if ready is None:
-            self._filling.append(progress)
-        else:
-            self._begin(progress, ready)
+    def _prepare(self) -> None:
+        """Do one piece of work for the prompts, and begin the answers of those that are ready."""
+        for progress, logits in self._filling.work():
+            if isinstance(logits, Exception):
+                self._end(progress, Event(error=logits))
+            else:
+                self._begin(progress, logits)
 
     def _drop(self) -> None:
         now = time.monotonic()
@@ -153,10 +169,11 @@ class Engine:
                 self._waiting.remove(job)
         for job in gone:
             self._report(job, Event(reason=_why(job)))
-        for progress in [p for p in self._filling if p.job.cancelled.is_set() or now > p.job.deadline]:
-            self._filling.remove(progress)
+        for progress in [p for p in self._filling.prompts if p.job.cancelled.is_set() or now > p.job.deadline]:
+            self._filling.drop(progress)
             self._end(progress, Event(reason=_why(progress.job)))
         for progress in [p for p in self._running if p.job.cancelled.is_set() or now > p.job.deadline]:
+            self._keep(progress)
             self._leave(progress)
             self._end(progress, Event(progress.text.end(), reason=_why(progress.job)))
 
@@ -165,100 +182,70 @@ class Engine:
             with self._news:
                 job = self._waiting.popleft()
             job.seconds.queue = time.monotonic() - job.begun
-            stops = [self._builder.stop_text(), *job.sampling.stop]
-            text = TextStream(self.sphinx.processor.tokenizer, stops)
-            encoder = encode_images(self.sphinx, job.images) if job.images else None
-            self._filling.append(Progress(job, Sampler(job.sampling), text, encoder))
+            try:
+                # a form says itself where it ends; what ends other answers may stand within one of its texts
+                stops = [self._builder.stop_text(), *job.sampling.stop] if job.sampling.form is None else []
+                text = TextStream(self.sphinx.processor.tokenizer, stops)
+                progress = Progress(job, Sampler(job.sampling), text)
+                self._filling.add(progress)
+                self._working.append(progress)
+            except Exception as error:
+                self._faults.note("begin", error)
+                self._report(job, Event(error=error))
 
     def _fits(self, job: Job) -> bool:
         """Whether there is a row, and room in the cache for the longest that the answers may become."""
-        working = [progress.job for progress in (*self._running, *self._filling)]
+        working = [progress.job for progress in self._working]
         if not working:
             return True
         longest = max(len(one.ids) + one.sampling.max_tokens for one in (*working, job))
         return len(working) < self.settings.rows and (len(working) + 1) * longest <= self.settings.cache_tokens
 
-    def _prepare(self, progress: Progress) -> torch.Tensor | None:
-        """Do one piece of work for a prompt; return its logits (vocabulary,) once it is processed."""
-        job, began = progress.job, time.monotonic()
-        if progress.encoder is not None:
-            image = next(progress.encoder, None)
-            if image is not None:
-                progress.features.append(image)
-                job.seconds.encode += time.monotonic() - began
-                return None
-            progress.slots, progress.encoder = torch.cat(progress.features), None
-            progress.features = []
-            job.images = []  # their pixels are not needed any more
-        logits = self._prefill(progress)
-        job.seconds.prefill += time.monotonic() - began
-        return logits
-
-    def _prefill(self, progress: Progress) -> torch.Tensor | None:
-        """Process the next chunk of a prompt."""
-        model, ids = self.sphinx.model, progress.job.ids
-        if progress.cache is None:
-            # of whole length where it is copied into a row; else as the library keeps it for this model
-            progress.cache = DynamicCache() if self._share else DynamicCache(config=model.config)
-        first = progress.done
-        last = min(len(ids), first + self.settings.chunk)
-        chunk = torch.tensor([ids[first:last]], device=model.device)
-        slots = int(model.model.find_slots(chunk).sum())
-        features = None
-        if progress.slots is not None:
-            features = progress.slots[progress.filled : progress.filled + slots]
-        out = model(
-            inputs_embeds=model.model.embed(chunk, features),
-            past_key_values=progress.cache,
-            position_ids=torch.arange(first, last, device=model.device)[None],
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        progress.done, progress.filled = last, progress.filled + slots
-        return out.logits[0, -1] if last == len(ids) else None
-
-    def _begin(self, progress: Progress, logits: torch.Tensor) -> None:
+    def _begin(self, progress: Progress, logits: Tensor) -> None:
         """Take the first token of an answer, and give the answer a row if it goes on."""
         job, now = progress.job, time.monotonic()
         progress.first, progress.slots = now, None
         job.seconds.first = now - job.begun
         try:
-            event = self._take(progress, logits)
-            if event.reason is None:
+            event = self._take(progress, self._score(logits[None])[0])
+            if not event.last:
                 if self._share:
-                    self._rows.join(progress.cache)
+                    self._rows.join(progress.cache, progress.place, progress.done)
                     progress.cache = None
                 self._running.append(progress)
         except Exception as error:
-            log.exception("an answer failed")
+            self._faults.note("answer", error)
             event = Event(error=error)
+        if event.reason is not None:
+            self._remember(progress, lambda: self._filling.own_cache(progress))
         self._tell(progress, event)
 
     def _step(self) -> None:
         """Generate the next token of each answer in progress."""
-        model, ids = self.sphinx.model, [progress.ids[-1] for progress in self._running]
+        running = list(self._running)
         if self._share:
-            inputs = self._rows.inputs(ids, model.device)
-            logits = model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
+            scores = self._faults.apart("step", range(len(running)), self._shared)
             self._rows.grown()
         else:
-            logits = [self._single(progress) for progress in self._running]
-        events: list[tuple[Progress, Event]] = []
-        for progress, row in zip(list(self._running), logits, strict=True):
-            try:
-                event = self._take(progress, row)
-            except Exception as error:
-                log.exception("an answer failed")
-                event = Event(error=error)
+            scores = [self._faults.apart("step", [one], self._single)[0] for one in running]
+        events = [self._next(progress, row) for progress, row in zip(running, scores, strict=True)]
+        # those whose answers go on are told first
+        for progress, event in sorted(zip(running, events, strict=True), key=lambda pair: pair[1].last):
             if event.last:
+                if event.error is None:
+                    self._keep(progress)
                 self._leave(progress)
-            events.append((progress, event))
-        for progress, event in events:
             self._tell(progress, event)
 
-    def _single(self, progress: Progress) -> torch.Tensor:
-        """Return the logits (vocabulary,) of the next token of an answer with a cache of its own."""
-        model = self.sphinx.model
+    def _shared(self, rows: Sequence[int]) -> Sequence[Scores]:
+        """Return the scores of the next tokens of all answers, or of one."""
+        model, only = self.sphinx.model, rows[0] if len(rows) < len(self._running) else None
+        inputs = self._rows.inputs([self._running[row].ids[-1] for row in rows], model.device, only)
+        return self._score(model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1])
+
+    def _single(self, answers: Sequence[Progress]) -> Sequence[Scores]:
+        """Return the same for one answer with a cache of its own."""
+        model, progress = self.sphinx.model, answers[0]
         at = len(progress.job.ids) + len(progress.ids) - 1
         out: Any = model(
             input_ids=torch.tensor([progress.ids[-1:]], device=model.device),
@@ -267,21 +254,46 @@ class Engine:
             use_cache=True,
             logits_to_keep=1,
         )
-        return out.logits[0, -1]
+        return self._score(out.logits[:, -1])
 
-    def _take(self, progress: Progress, logits: torch.Tensor) -> Event:
-        """Choose the next token of an answer by its logits (vocabulary,)."""
-        chosen, text = progress.sampler.choose(logits), progress.text
+    def _score(self, logits: Tensor) -> list[Scores]:
+        """Return the scores of rows of logits (rows, vocabulary)."""
+        best = logits.argmax(-1)
+        finite = logits.gather(-1, best[:, None])[:, 0].isfinite()
+        shares = logits.float().softmax(-1).amax(-1).tolist() if self._watch else itertools.repeat(0.0)
+        return [Scores(*one) for one in zip(logits, best.tolist(), finite.tolist(), shares, strict=False)]
+
+    def _next(self, progress: Progress, scores: Scores | Exception) -> Event:
+        """Return what a step brings an answer."""
+        if isinstance(scores, Exception):
+            return Event(error=scores)
+        try:
+            return self._take(progress, scores)
+        except Exception as error:
+            self._faults.note("answer", error)
+            return Event(error=error)
+
+    def _take(self, progress: Progress, scores: Scores) -> Event:
+        """Choose the next token of an answer."""
+        text = progress.text
+        try:
+            chosen = progress.sampler.take(scores)
+        except FormatError as error:  # the request's own fault
+            return Event(error=error)
         if self._watch:
-            progress.probabilities.append(float(logits.float().softmax(-1)[chosen.id]))
+            best = chosen.id == scores.best
+            share = scores.share if best else float(scores.logits.float().softmax(-1)[chosen.id])
+            progress.probabilities.append(share)
         progress.ids.append(chosen.id)
         progress.job.generated += 1
         before = len(text.text)
-        ended = chosen.id == self._eos or progress.ids[-len(self._stop) :] == self._stop
+        ended = self._ends(progress)
         piece = text.end() if ended else text.add(chosen.id)
-        reason = "stop" if ended or text.stopped else None
+        reason = "stop" if ended or text.stopped or progress.sampler.ended else None
         if reason is None and len(progress.ids) >= progress.job.sampling.max_tokens:
-            piece, reason = piece + text.end(), "length"
+            reason = "length"
+        if reason is not None and not ended:
+            piece += text.end()
         tokens: list[Chosen] = []
         if progress.job.sampling.top_logprobs is not None:
             progress.held.append((chosen, before))
@@ -290,6 +302,12 @@ class Engine:
             while progress.held and progress.held[0][1] < certain:
                 tokens.append(progress.held.pop(0)[0])
         return Event(piece, tuple(tokens), reason)
+
+    def _ends(self, progress: Progress) -> bool:
+        """Whether the last token is none of an answer, but ends it."""
+        if progress.job.sampling.form is not None and len(self._stop) > 1:
+            return progress.ids[-1] == self._eos  # the others may be part of a text
+        return progress.ids[-1] == self._eos or progress.ids[-len(self._stop) :] == self._stop
 
     def _leave(self, progress: Progress) -> None:
         """Free the row of an answer."""
@@ -300,41 +318,74 @@ class Engine:
         if self._share:
             self._rows.leave(row)
 
+    def _keep(self, progress: Progress) -> None:
+        """Remember the keys and values of an answer in progress."""
+        row = self._running.index(progress)
+        self._remember(progress, lambda: self._rows.copy(row) if self._share else progress.cache)
+
+    def _remember(self, progress: Progress, cache: Callable[[], DynamicCache]) -> None:
+        if progress.start is None:
+            return
+        try:
+            self._filling.keep(progress, cache())
+        except Exception as error:  # such as no memory for a copy: the answer is there all the same
+            self._faults.note("keep", error)
+
     def _tell(self, progress: Progress, event: Event) -> None:
         if event.last:
             self._end(progress, event)
         elif event.piece or event.tokens:
-            progress.job.emit(event)
+            self._emit(progress.job, event)
 
     def _end(self, progress: Progress, event: Event) -> None:
         job = progress.job
-        job.images, job.text = [], progress.text.text.strip()
+        self._working.remove(progress)
+        job.text = progress.text.text.strip()
         if progress.first:
             job.probability = sum(progress.probabilities) / len(progress.ids) if self._watch else None
             job.seconds.decode = time.monotonic() - progress.first
         self._report(job, event)
 
     def _report(self, job: Job, event: Event) -> None:
-        self._metrics.answer(job, event.reason or "error")
-        job.emit(event)
+        job.images = []
+        try:
+            self._metrics.answer(job, event.reason or "error")
+        except Exception as error:  # whoever waits for the answer is told all the same
+            self._faults.note("metrics", error)
+        self._emit(job, event)
 
-    def _fail_running(self, error: Exception) -> None:
-        """End all answers in progress with an error, and begin with an empty cache."""
-        failed, self._running = self._running, []
+    def _emit(self, job: Job, event: Event) -> None:
+        try:
+            job.emit(event)
+        except Exception as error:  # nobody can be told any more
+            self._faults.note("emit", error)
+            job.cancel()
+
+    def _recover(self, error: Exception) -> None:
+        """End what a round with a fault was at work on, and begin with an empty cache.
+
+        That is the answers in progress and the prompts, or where there are none, what waits: so a fault that comes
+        back in each round is told to everybody whom it concerns.
+        """
+        concerned = list(self._working)
+        self._running = []
+        self._filling.prompts.clear()
         self._rows.clear()
-        for progress in failed:
+        for progress in concerned:
             self._end(progress, Event(error=error))
+        if not concerned:
+            self._refuse(error)
 
-    def _abandon(self, error: Exception) -> None:
+    def _refuse(self, error: Exception) -> None:
         with self._news:
             jobs = list(self._waiting)
             self._waiting.clear()
         for job in jobs:
             self._report(job, Event(error=error))
-        for progress in (*self._filling, *self._running):
-            self._end(progress, Event(error=error))
-        self._filling.clear()
-        self._running.clear()
+
+    def _abandon(self, error: Exception) -> None:
+        self._refuse(error)
+        self._recover(error)
 
 
 def _why(job: Job) -> str:
@@ -345,8 +396,10 @@ def check_generation_config(sphinx: SphinxX) -> None:
     """Check that a model's own generation settings leave greedy answers as they are, as the engine applies none.
 
     Raises:
-        UnsupportedError: A setting changes them.
+        UnsupportedError: A setting changes them, or the member reads lines.
     """
+    if sphinx.model.config.lines is not None:
+        raise UnsupportedError("this member reads the lines of images, which the server does not serve yet; use `chat`")
     config = sphinx.model.generation_config
     for name, neutral in CHANGES.items():
         if getattr(config, name, None) not in (None, neutral):

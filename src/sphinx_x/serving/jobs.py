@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from sphinx_x.inference.features import Look
+from sphinx_x.inference.prefix import Start, Tokens
 from sphinx_x.serving.sampling import Chosen, Sampler, Sampling
 from sphinx_x.serving.text import TextStream
 
@@ -61,13 +63,15 @@ class Job:
 
     Attributes:
         ids: Token ids of the prompt.
-        images: Kept views (V, 3, H, W) uint8 of each image.
+        tokens: The same with what its images show.
+        images: Its images, until work on it begins.
         sampling: How the answer is generated.
         emit: Called with each event, in the engine's thread.
         deadline: When the answer is given up, by `time.monotonic`.
         image_tokens: Number of visual tokens of the prompt.
         skipped: Number of sub-images that were skipped.
         seconds: What each stage took.
+        cached: Number of the prompt's tokens whose keys and values were remembered.
         generated: Number of tokens generated.
         text: The whole answer, once it has ended.
         probability: Mean probability of the tokens, the end included, once the answer has ended; None where the
@@ -75,13 +79,15 @@ class Job:
     """
 
     ids: list[int]
-    images: list[Tensor]
+    tokens: Tokens
+    images: list[Look]
     sampling: Sampling
     emit: Callable[[Event], None]
     deadline: float = float("inf")
     image_tokens: int = 0
     skipped: int = 0
     seconds: Seconds = field(default_factory=Seconds)
+    cached: int = 0
     generated: int = 0
     text: str = ""
     probability: float | None = None
@@ -101,10 +107,11 @@ class Progress:
         job: The job.
         sampler: Its sampler.
         text: Its text so far.
-        encoder: Its images, as they are encoded.
-        features: The features of the images that are encoded.
-        slots: Those of all images (S, D), once they are encoded.
+        looks: Those of its images whose keys and values are not remembered.
+        start: Where its prompt goes on from, where keys and values may be remembered.
+        slots: The features (S, D) of the slots that remain, once all images are encoded.
         cache: Keys and values of the prompt, and of the answer where rows do not share a cache.
+        place: Its row in that cache, which prompts that are processed together share.
         done: Number of tokens of the prompt that are in the cache.
         filled: Number of image slots among those.
         ids: Ids generated.
@@ -116,10 +123,11 @@ class Progress:
     job: Job
     sampler: Sampler
     text: TextStream
-    encoder: Iterator[Tensor] | None
-    features: list[Tensor] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    start: Start | None = None
     slots: Tensor | None = None
     cache: Any = None
+    place: int = 0
     done: int = 0
     filled: int = 0
     ids: list[int] = field(default_factory=list)

@@ -36,13 +36,21 @@ class RefusedError(SphinxXError):
 
     def body(self) -> dict[str, Any]:
         """Return the body of the response."""
-        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
-        return {"error": error}
+        error = {"message": _encodable(str(self)), "type": self.kind, "code": self.code}
+        return {"error": {**error, "param": None if self.param is None else _encodable(self.param)}}
+
+
+def _encodable(text: str) -> str:
+    # what is told of a request may be any part of it, such as a key with half of a surrogate pair
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # strings first, so that brackets in them do not count; possessive, so that nothing is tried twice and no stack grows;
 # a string without an end goes to the end of the text, so that a text of quotes costs no more than its length
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes, depth: int) -> dict[str, Any]:
@@ -73,9 +81,20 @@ def read_json(body: bytes, depth: int) -> dict[str, Any]:
         raise RefusedError("the request is not UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"the request is not JSON: {str(error)[:100]}") from error
+    if _SURROGATE.search(body) and not _is_text(found):
+        raise RefusedError("the request has half of a surrogate pair, which is no character")
     if not isinstance(found, dict):
         raise RefusedError("the request is not a JSON object")
     return found
+
+
+def _is_text(found: Any) -> bool:
+    """Return whether all texts are such that UTF-8 can hold them."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

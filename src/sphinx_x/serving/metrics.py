@@ -34,6 +34,7 @@ class Metrics:
         self._generated = self._counter("answer_tokens", "Tokens generated")
         self._hits = self._counter("cache_hits", "What was found in a cache (features, prefix)", ["cache"])
         self._misses = self._counter("cache_misses", "What was not found in a cache", ["cache"])
+        self._failures = self._counter("failures", "Faults inside the server, by where they came up", ["stage"])
         self._running = Gauge("sphinx_x_running", "Answers in progress", registry=self.registry)
         self._waiting = Gauge("sphinx_x_waiting", "Requests that wait for a row", registry=self.registry)
 
@@ -59,6 +60,10 @@ class Metrics:
     def cache(self, name: str, hit: bool) -> None:
         """Count a look into a cache (`features`, `prefix`)."""
         (self._hits if hit else self._misses).labels(name).inc()
+
+    def failure(self, stage: str) -> None:
+        """Count a fault inside the server, in a stage of the work (`encode`, `prefill`, `step`, `answer`, ...)."""
+        self._failures.labels(stage).inc()
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus's text format."""

@@ -1,4 +1,4 @@
-"""What the web page needs besides the API: its files, what the model takes and sees, and pages of PDFs as pictures.
+"""What the web page needs besides the API: its files, what the model takes and sees, PDFs and other files as pictures.
 
 Nothing is kept: a PDF comes along with each request for its pages.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio.to_thread
 from PIL import Image
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -22,6 +23,7 @@ from starlette.types import Scope
 from sphinx_x.errors import ImageError
 from sphinx_x.images import count_pages, open_image
 from sphinx_x.inference import Prompt, SphinxX
+from sphinx_x.inference.showing import LIMBS
 from sphinx_x.model.views import plan_views
 from sphinx_x.serving.answers import transform
 from sphinx_x.serving.bodies import read_body
@@ -36,11 +38,12 @@ PREVIEW_DPI = 24
 PREVIEW_SIDE = 320
 """Largest side of a preview in pixels, for pages of unusual size."""
 RENDERING, WAITING = 2, 8
-"""Number of PDFs that are rendered at once, and of requests that wait for it."""
+"""Number of PDFs and pictures that are rendered at once, and of requests that wait for it."""
 LONGEST_SIDE = 1_000_000
 """Number of pixels of the longest side that is asked about."""
 
-Route = tuple[str, str, Callable[[Request], Awaitable[Response]]]
+Route = tuple[str, str, Callable[[Request], Awaitable[Response]], tuple[str, ...]]
+"""Path, method, function, and the keys that the address takes."""
 
 
 class PageFiles(StaticFiles):
@@ -48,7 +51,11 @@ class PageFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file; called by the framework."""
-        response = await super().get_response(path, scope)
+        if scope["path"] == "/":
+            path = "index.html"
+        response = await super().get_response(path, {**scope, "method": "GET"})
+        if scope["method"] not in ("GET", "HEAD"):  # told only where there is a file
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         response.headers["Cache-Control"] = "no-cache"
         return response
 
@@ -57,7 +64,7 @@ class PageRoutes:
     """The routes of the web page.
 
     Attributes:
-        places: Places for requests that render PDFs.
+        places: Places for requests that render PDFs and pictures.
     """
 
     def __init__(self, sphinx: SphinxX, settings: Settings) -> None:
@@ -67,12 +74,13 @@ class PageRoutes:
         self._rendering: anyio.CapacityLimiter | None = None
 
     def routes(self) -> list[Route]:
-        """Return path, method and function of each route."""
+        """Return the routes."""
         return [
-            ("/page/model", "GET", self.model),
-            ("/page/view", "GET", self.view),
-            ("/page/pdf/previews", "POST", self.previews),
-            ("/page/pdf", "POST", self.page),
+            ("/page/model", "GET", self.model, ()),
+            ("/page/view", "GET", self.view, ("width", "height")),
+            ("/page/picture", "POST", self.picture, ()),
+            ("/page/pdf/previews", "POST", self.previews, ("first",)),
+            ("/page/pdf", "POST", self.page, ("page",)),
         ]
 
     async def model(self, request: Request) -> Response:
@@ -81,13 +89,17 @@ class PageRoutes:
         limits = {"images": self._settings.images, "image_bytes": self._settings.image_bytes}
         limits["answer_tokens"] = self._settings.answer_tokens
         told = {"name": self._settings.name, "abilities": ability.to_dict(), "limits": limits}
+        told |= {"masks": self._settings.sam is not None, "limbs": LIMBS}
         return JSONResponse({**told, "alone": ability.refusal([], 1, self._grid.canvas)})
 
     async def view(self, request: Request) -> Response:
         """Tell how an image of a size is seen, and why it would be refused."""
         width, height = (_number(request, name, LONGEST_SIDE) for name in ("width", "height"))
         layout = plan_views(width, height, self._grid)
-        if self._sphinx.model.config.groups:
+        most = min(self._settings.pixels, self._settings.all_pixels)
+        if width * height > most:
+            refusal = f"{width} x {height} pixels are more than the limit of {most:,}"
+        elif self._sphinx.model.config.groups:
             refusal = self._sphinx.model.config.ability().refusal([(width, height)], 1, self._grid.canvas)
         else:
             refusal = "this model has no visual experts: it takes text only"
@@ -96,6 +108,14 @@ class PageRoutes:
         tokens = {"image_tokens": prompt.visual_tokens, "unskipped_tokens": prompt.unskipped_tokens}
         seen = {**transform(layout), "global_view": self._grid.global_view}
         return JSONResponse({**seen, **tokens, "refusal": refusal})
+
+    async def picture(self, request: Request) -> Response:
+        """Return a picture of any kind as an upright PNG, for a browser that does not show its kind as it is."""
+        kind = "application/octet-stream"  # which no page of another site may send, either
+        picture = await self._rendered(
+            request, lambda content: _encoded(open_images([content], [1], self._settings)[0], "PNG"), kind
+        )
+        return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def previews(self, request: Request) -> Response:
         """Return small pictures of some pages of a PDF, and the number of its pages."""
@@ -108,11 +128,11 @@ class PageRoutes:
         picture = await self._rendered(request, lambda content: self._png(content, page))
         return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})
 
-    async def _rendered(self, request: Request, render: Callable[[bytes], Any]) -> Any:
+    async def _rendered(self, request: Request, render: Callable[[bytes], Any], kind: str = "application/pdf") -> Any:
         self.places.take()
         began = time.monotonic()
         try:
-            content = await read_body(request, self._settings, "application/pdf", self._settings.image_bytes)
+            content = await read_body(request, self._settings, kind, self._settings.image_bytes)
             if self._rendering is None:  # it belongs to a loop
                 self._rendering = anyio.CapacityLimiter(RENDERING)
             return await anyio.to_thread.run_sync(render, content, limiter=self._rendering)

@@ -11,14 +11,21 @@ from sphinx_x.errors import MissingToolError, one_line
 
 
 def register() -> None:
-    """Register the family with the Transformers library and libraries built on it; calling it again is harmless.
-
-    vLLM calls it in each of its processes (entry point `vllm.general_plugins`), and then serves a model folder with its
-    Transformers backend.
-    """
+    """Register the family with the Transformers library; calling it again is harmless."""
     from sphinx_x.model import modeling, processing  # noqa: F401 (registers the processor)
 
     modeling.register()
+
+
+def register_in_vllm() -> None:
+    """Register the family with vLLM, which calls it in each of its processes (entry point `vllm.general_plugins`).
+
+    Calling it again is harmless.
+    """
+    from sphinx_x.serving.vllm_plugin import registering
+
+    registering.register_in_vllm()
+    register()
     if torch.cpu._is_amx_tile_supported():
         torch.cpu._init_amx()  # vLLM's CPU attention uses the matrix unit without requesting it from the system
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from sphinx_x.inference import Prompt, SphinxX
+from sphinx_x.inference.features import Features, Look
 from sphinx_x.inference.generation import DEFAULTS
+from sphinx_x.inference.prefix import Tokens
 from sphinx_x.serving.limits import RefusedError, read_json
 from sphinx_x.serving.media import open_images, read_bytes
 from sphinx_x.serving.requests import Asked, read_request
@@ -26,18 +26,26 @@ class Prepared:
     Attributes:
         asked: What the request says.
         prompt: The prompt; its images are not kept.
-        views: Kept views (V, 3, H, W) uint8 of each image.
+        tokens: Its tokens with what its images show.
+        looks: The images as the model takes them.
         sampling: How the answer is generated, with a number of tokens that fits.
     """
 
     asked: Asked
     prompt: Prompt
-    views: list[Tensor]
+    tokens: Tokens
+    looks: list[Look]
     sampling: Sampling
 
 
-def prepare(sphinx: SphinxX, body: bytes, settings: Settings) -> Prepared:
+def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings) -> Prepared:
     """Read a request and its images, and build the prompt.
+
+    Args:
+        sphinx: The model.
+        features: What is remembered of images; of those that it does not know, views are made.
+        body: The body of the request.
+        settings: The limits.
 
     Raises:
         RefusedError: The request is wrong, or beyond a limit.
@@ -52,8 +60,9 @@ def prepare(sphinx: SphinxX, body: bytes, settings: Settings) -> Prepared:
         sphinx.check([image.size for image in images], questions)
         prompt = sphinx.prompt(asked.messages, images)
         sampling = replace(asked.sampling, max_tokens=_tokens(sphinx, prompt, asked.sampling.max_tokens))
-        views = list(prompt.views.split([layout.views for layout in prompt.layouts])) if images else []
-    return Prepared(asked, replace(prompt, images=[]), views, sampling)
+        looks = features.look([prompt])
+    tokens = Tokens.of(prompt, [look.pixels for look in looks])
+    return Prepared(asked, replace(prompt, images=[]), tokens, looks, sampling)
 
 
 def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int) -> int:

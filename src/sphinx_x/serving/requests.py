@@ -83,10 +83,39 @@ class ChatMessage(_Strict):
     content: str | Annotated[list[ContentPart], Field(min_length=1, max_length=1000)]
 
 
-class ResponseFormat(_Strict):
-    """The form of an answer: text only."""
+class TextFormat(_Strict):
+    """Any text."""
 
     type: Literal["text"]
+
+
+class ObjectFormat(_Strict):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class NamedSchema(_Strict):
+    """A JSON schema; neither its name nor its description is shown to the model.
+
+    Attributes:
+        strict: Answers are kept to the schema in any case.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class SchemaFormat(_Strict):
+    """JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
 
 
 class StreamOptions(_Strict):
@@ -127,6 +156,7 @@ class Asked:
         sampling: How the answer is generated; `max_tokens` is 0 where the request says nothing.
         stream: Whether the answer comes piece by piece.
         usage: Whether a stream ends with what the answer took.
+        schema: JSON schema of the answer; None for any text.
     """
 
     messages: list[Message]
@@ -134,6 +164,7 @@ class Asked:
     sampling: Sampling
     stream: bool
     usage: bool
+    schema: dict[str, Any] | None = None
 
 
 def read_request(given: dict[str, Any], settings: Settings) -> Asked:
@@ -145,15 +176,20 @@ def read_request(given: dict[str, Any], settings: Settings) -> Asked:
     try:
         request = ChatRequest.model_validate(_supported(given))
     except ValidationError as error:
-        raise _refused(error) from None
-    if request.model != settings.name:
-        what = f"model: there is no {request.model[:80]!r}, only {settings.name!r}"
-        raise RefusedError(what, 404, "model", "model_not_found")
+        raise refused(error) from None
+    check_name(request.model, settings)
     if request.stream_options is not None and not request.stream:
         raise RefusedError("stream_options: only with stream", param="stream_options")
     messages, images = _conversation(request.messages, settings)
     usage = bool(request.stream_options and request.stream_options.include_usage)
-    return Asked(messages, images, _sampling(request, settings), bool(request.stream), usage)
+    return Asked(messages, images, _sampling(request, settings), bool(request.stream), usage, _schema(request))
+
+
+def check_name(model: str, settings: Settings) -> None:
+    """Raise `RefusedError` if a request names another model."""
+    if model != settings.name:
+        what = f"model: there is no {model[:80]!r}, only {settings.name!r}"
+        raise RefusedError(what, 404, "model", "model_not_found")
 
 
 def _supported(given: dict[str, Any]) -> dict[str, Any]:
@@ -166,10 +202,6 @@ def _supported(given: dict[str, Any]) -> dict[str, Any]:
         asks = not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral)
         if value is not None and asks:
             raise RefusedError(f"{name}: not supported by this server", param=name, code="unsupported")
-    form = left.get("response_format")
-    if isinstance(form, dict) and form.get("type") in ("json_object", "json_schema"):
-        what = f"response_format: {form['type']} is not supported by this server"
-        raise RefusedError(what, param="response_format", code="unsupported")
     if isinstance(left.get("messages"), list):
         left["messages"] = [_without_null(message) for message in left["messages"]]
     return left
@@ -181,7 +213,8 @@ def _without_null(message: Any) -> Any:
     return {k: v for k, v in message.items() if not (k in UNUSED_IN_MESSAGES and v in (None, []))}
 
 
-def _refused(error: ValidationError) -> RefusedError:
+def refused(error: ValidationError) -> RefusedError:
+    """Return what a request is told whose first fault this is."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200]
     what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
@@ -207,7 +240,7 @@ def _conversation(messages: list[ChatMessage], settings: Settings) -> tuple[list
                 continue
             text = part if isinstance(part, str) else part.text
             characters += len(text)
-            parts.append(Text(_encodable(text, where)))
+            parts.append(Text(text))
         said.append(Message(role, tuple(parts)))
     if characters > settings.characters:
         raise RefusedError(f"messages: {characters} characters are more than the limit of {settings.characters}")
@@ -216,14 +249,6 @@ def _conversation(messages: list[ChatMessage], settings: Settings) -> tuple[list
     if said[-1].role != "user":
         raise RefusedError("messages: the last one has to be the user's", param="messages")
     return said, images
-
-
-def _encodable(text: str, where: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise RefusedError(f"{where}.content: half of a surrogate pair is no character", param=where) from error
-    return text
 
 
 def _sampling(request: ChatRequest, settings: Settings) -> Sampling:
@@ -237,8 +262,6 @@ def _sampling(request: ChatRequest, settings: Settings) -> Sampling:
     # greedy unless asked otherwise, as everywhere in this package
     drawn = 1.0 if request.top_p is not None and request.top_p < 1 else 0.0
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    for text in stop:
-        _encodable(text, "stop")
     return Sampling(
         max_tokens=most,
         temperature=drawn if request.temperature is None else request.temperature,
@@ -247,3 +270,12 @@ def _sampling(request: ChatRequest, settings: Settings) -> Sampling:
         stop=tuple(stop),
         top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
     )
+
+
+def _schema(request: ChatRequest) -> dict[str, Any] | None:
+    form = request.response_format
+    if form is None or isinstance(form, TextFormat):
+        return None
+    if request.stop:
+        raise RefusedError(f"stop: not with {form.type}, which it would cut off", param="stop")
+    return form.json_schema.schema_ if isinstance(form, SchemaFormat) else {"type": "object"}

@@ -46,11 +46,11 @@ class RowsLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Put the keys and values (rows, heads, 1, width) of a step behind each row; called by the library."""
         assert self.keys is not None and self.values is not None
-        count, at, width = self._rows.count, self._rows.at, self._rows.width
-        each = torch.arange(count, device=self.keys.device)
+        at, width, taking = self._rows.at, self._rows.width, self._rows.taking
+        each = torch.arange(taking.start, taking.stop, device=self.keys.device)
         self.keys[each, :, at] = key_states[:, :, 0]
         self.values[each, :, at] = value_states[:, :, 0]
-        return self.keys[:count, :, :width], self.values[:count, :, :width]
+        return self.keys[taking, :, :width], self.values[taking, :, :width]
 
     def fit(self, like: DynamicLayer, rows: int, places: int) -> None:
         """Allocate at least so many rows and places, with heads and widths as in another layer."""
@@ -58,11 +58,11 @@ class RowsLayer(CacheLayerMixin):
             _fitted(mine, other, rows, places) for mine, other in ((self.keys, like.keys), (self.values, like.values))
         )
 
-    def put(self, row: int, other: DynamicLayer) -> None:
-        """Copy the keys and values of a prompt (1, heads, T, width) into a row."""
+    def put(self, row: int, other: DynamicLayer, place: int, length: int) -> None:
+        """Copy the first keys and values of a prompt, which is one (`place`) of several, into a row."""
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
             assert mine is not None and theirs is not None
-            mine[row, :, : theirs.shape[2]] = theirs[0]
+            mine[row, :, :length] = theirs[place, :, :length]
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy one row over another."""
@@ -103,7 +103,8 @@ class Rows:
 
     Attributes:
         lengths: Number of tokens in the cache, of each row.
-        at: Where each row's next token goes (rows,), during a step.
+        taking: Which rows take part in a step: all of them, or one.
+        at: Where the next token of each of these goes (rows,), during a step.
         width: Number of places in a step.
     """
 
@@ -114,6 +115,7 @@ class Rows:
     def clear(self) -> None:
         """Forget all rows, and free their memory."""
         self.lengths: list[int] = []
+        self.taking = slice(0, 0)
         self.at, self.width = torch.empty(0, dtype=torch.int64), 0
         self._layers: list[RowsLayer] = []
 
@@ -122,9 +124,15 @@ class Rows:
         """Number of rows."""
         return len(self.lengths)
 
-    def join(self, cache: DynamicCache) -> None:
-        """Add a row with a processed prompt."""
-        length, layers = cache.get_seq_length(), cache.layers
+    def join(self, cache: DynamicCache, place: int = 0, length: int | None = None) -> None:
+        """Add a row with a processed prompt.
+
+        Args:
+            cache: Its keys and values.
+            place: Its row there.
+            length: Number of its tokens; by default all that are there.
+        """
+        length, layers = cache.get_seq_length() if length is None else length, cache.layers
         if not self._layers:
             self._layers = [RowsLayer(self) for _ in layers]
         self.lengths.append(length)
@@ -132,10 +140,14 @@ class Rows:
             self._reserve(layers)
             for mine, other in zip(self._layers, layers, strict=True):
                 assert isinstance(other, DynamicLayer)
-                mine.put(self.count - 1, other)
+                mine.put(self.count - 1, other, place, length)
         except Exception:  # no memory: the other rows go on
             self.lengths.pop()
             raise
+
+    def copy(self, row: int) -> DynamicCache:
+        """Return the keys and values of a row in memory of their own."""
+        return copied(self._layers, row, self.lengths[row])
 
     def leave(self, row: int) -> None:
         """Remove a row; the last row takes its place."""
@@ -148,11 +160,18 @@ class Rows:
         if not self.lengths:
             self.clear()
 
-    def inputs(self, ids: Sequence[int], device: torch.device) -> dict[str, Any]:
-        """Return the model's inputs for a step with each row's last id; `grown` has to follow the step."""
+    def inputs(self, ids: Sequence[int], device: torch.device, only: int | None = None) -> dict[str, Any]:
+        """Return the model's inputs for a step; `grown` has to follow it. A step that fails can be taken again.
+
+        Args:
+            ids: The last id of each row that takes part.
+            device: Where the model takes them.
+            only: The one row that takes part; by default all do.
+        """
         self.width = max(self.lengths) + 1
         self._reserve(self._layers)
-        self.at = torch.tensor(self.lengths, device=device)
+        self.taking = slice(0, self.count) if only is None else slice(only, only + 1)
+        self.at = torch.tensor(self.lengths[self.taking], device=device)
         places = torch.arange(self.width, device=device)
         seen = places <= self.at[:, None]
         if self._window is not None:
@@ -180,3 +199,11 @@ class Rows:
         places = -(-places // STEP) * STEP
         for mine, other in zip(self._layers, like, strict=True):
             mine.fit(other, rows, places)
+
+
+def copied(layers: Sequence[Any], row: int, length: int) -> DynamicCache:
+    """Return the first keys and values of a row of some layers as a cache in memory of its own."""
+    cache = DynamicCache()
+    for number, layer in enumerate(layers):
+        cache.update(layer.keys[row : row + 1, :, :length], layer.values[row : row + 1, :, :length], number)
+    return cache

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from sphinx_x.serving.formats import Form
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Sampling:
         seed: Seed of the answer's own generator; None for a random one.
         stop: Texts before which the answer ends.
         top_logprobs: Number of most probable tokens to report at each step; None reports no probabilities.
+        form: What the answer has to look like; it is of this one answer.
     """
 
     max_tokens: int = 256
@@ -27,6 +31,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
@@ -44,27 +49,59 @@ class Chosen:
     top: list[tuple[int, float]] = field(default_factory=list)
 
 
+class Scores(NamedTuple):
+    """What the model says of the next token of an answer.
+
+    Attributes:
+        logits: Logits (vocabulary,).
+        best: The most probable token.
+        finite: Whether its logit is finite.
+        share: Its probability, where that is asked for.
+    """
+
+    logits: Tensor
+    best: int
+    finite: bool
+    share: float
+
+
 class Sampler:
     """Chooses the tokens of one answer."""
 
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
+        # the most probable token is all that matters, whatever else may be set
+        plain = replace(sampling, max_tokens=Sampling.max_tokens, top_p=1.0, seed=None, stop=())
+        self._plain = plain == Sampling()
         self._generator = torch.Generator()  # on the CPU, so that a seed means the same on every device
         if sampling.seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed(sampling.seed)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the answer has a form and is whole, so that nothing can follow."""
+        return self.sampling.form is not None and self.sampling.form.ended
+
+    def take(self, scores: Scores) -> Chosen:
+        """Choose a token by its scores, as `choose` does by its logits."""
+        return Chosen(scores.best) if self._plain and scores.finite else self.choose(scores.logits)
+
     def choose(self, logits: Tensor) -> Chosen:
         """Choose a token by its logits (vocabulary,).
 
         Raises:
             ArithmeticError: The logits are not finite.
+            FormatError: The answer cannot be kept to its form.
         """
-        best = int(logits.argmax())
+        form, best = self.sampling.form, int(logits.argmax())
         if not torch.isfinite(logits[best]):
             raise ArithmeticError("the model's logits are not finite")
-        number = best if self.sampling.temperature == 0 else self._draw(logits.float().cpu())
+        may = logits if form is None else form.masked(logits)
+        number = int(may.argmax()) if self.sampling.temperature == 0 else self._draw(may.float().cpu())
+        if form is not None:
+            form.take(number)
         if self.sampling.top_logprobs is None:
             return Chosen(number)
         log = logits.float().log_softmax(-1)

@@ -15,6 +15,7 @@ import uvicorn
 from sphinx_x.errors import SphinxXError, one_line
 from sphinx_x.inference import SphinxX
 from sphinx_x.serving.api import build_app
+from sphinx_x.serving.connections import build_protocol
 from sphinx_x.serving.guards import is_loopback
 from sphinx_x.serving.settings import Settings
 
@@ -69,7 +70,9 @@ def build_server(sphinx: SphinxX, settings: Settings) -> uvicorn.Server:
     """Return a server that `run(sockets=[bind(settings)])` starts."""
     config = uvicorn.Config(
         build_app(sphinx, settings),
-        log_level="warning",
+        # its warnings are one for each request that is no HTTP, which anybody can send without end
+        log_level="error",
+        http=build_protocol(settings.body_seconds),  # h11's checks of what is HTTP wherever it is installed
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing depends on who a client claims to be

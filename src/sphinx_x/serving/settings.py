@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
+from sphinx_x.inference.prefix import CACHE_BYTES as PREFIX_BYTES
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,6 +21,8 @@ class Settings:
         rows: Number of answers that are generated at once.
         queue: Number of requests that may wait beyond those.
         cache_tokens: Number of tokens, rows times the longest, that the answers in progress may hold together.
+        cache_bytes: The most bytes of image features to remember; 0 remembers none.
+        prefix_bytes: The most bytes of keys and values of earlier requests to remember; 0 remembers none.
         chunk: Number of tokens of a prompt that are processed between two steps of the other answers.
         preparing: Time for the preparation of requests between two steps, in times of a step: where more of it is
             left, another piece is done. 0 does one piece, which is best for the flow of answers in progress.
@@ -37,6 +42,7 @@ class Settings:
         media_hosts: Hosts (`name` or `name:port`) from which images may be fetched.
         fetch_seconds: Time that fetching an image may take, redirects included.
         hops: Number of redirects that are followed.
+        sam: A SAM model (a folder, hub id or address) that makes masks of boxes; None for none.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +52,8 @@ class Settings:
     rows: int = 32
     queue: int = 64
     cache_tokens: int = 131_072
+    cache_bytes: int = FEATURE_BYTES
+    prefix_bytes: int = PREFIX_BYTES
     chunk: int = 256
     preparing: float = 2.0
     images: int = 16
@@ -64,3 +72,4 @@ class Settings:
     media_hosts: tuple[str, ...] = ()
     fetch_seconds: float = 10.0
     hops: int = 3
+    sam: str | None = None

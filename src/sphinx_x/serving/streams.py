@@ -20,14 +20,40 @@ class GoneError(Exception):
     """The client has left."""
 
 
+class Bell:
+    """Wakes readers in a loop from another thread: all that have news when the loop comes to it, by one call."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[asyncio.Event] = deque()
+        self._rung = False
+
+    def ring(self, ready: asyncio.Event) -> None:
+        """Let a reader be woken; called in the other thread."""
+        self._ready.append(ready)
+        if not self._rung:
+            self._rung = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._rung = False  # before the readers, so that whoever comes now rings again
+        while self._ready:
+            self._ready.popleft().set()
+
+
 class Mailbox:
     """Events of one answer, from the engine's thread to the loop.
 
     A reader that is slower than the engine finds several events at once.
+
+    Args:
+        eager: Wake the reader by each event, not only by the last one.
+        bell: What wakes it; one for all answers of a loop saves calls.
     """
 
-    def __init__(self, eager: bool) -> None:
-        self._loop, self._eager = asyncio.get_running_loop(), eager
+    def __init__(self, eager: bool, bell: Bell | None = None) -> None:
+        self._bell, self._eager = bell or Bell(), eager
         self._events: deque[Event] = deque()
         self._ready = asyncio.Event()
 
@@ -35,8 +61,7 @@ class Mailbox:
         """Put in an event; called by the engine. The reader is woken at once if eager, otherwise by the last event."""
         self._events.append(event)
         if self._eager or event.last:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
-                self._loop.call_soon_threadsafe(self._ready.set)
+            self._bell.ring(self._ready)
 
     async def take(self) -> Event:
         """Wait for events, and return all that are there as one."""

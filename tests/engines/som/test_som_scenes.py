@@ -1,7 +1,5 @@
 """Scenes out of releases of every sort, out of several images, and out of the masks of a model."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -141,27 +139,9 @@ def test_a_panel_that_cannot_be_used_is_counted(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny_sam(tmp_path_factory):
-    """A folder with a SAM of random weights, small enough for tests."""
-    import torch
-    from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
+    from tiny_sam import write_sam
 
-    torch.manual_seed(3)
-    vision = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 64, "patch_size": 8}
-    vision |= {"output_channels": 16, "global_attn_indexes": [0], "window_size": 4, "num_pos_feats": 8, "mlp_dim": 32}
-    prompt = {"hidden_size": 16, "image_size": 64, "patch_size": 8, "mask_input_channels": 4}
-    decoder = {"hidden_size": 16, "mlp_dim": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = SamConfig(
-        vision_config=SamVisionConfig(**vision).to_dict(),
-        prompt_encoder_config=SamPromptEncoderConfig(**prompt).to_dict(),
-        mask_decoder_config=SamMaskDecoderConfig(**decoder, iou_head_hidden_dim=16).to_dict(),
-    )
-    folder = tmp_path_factory.mktemp("sam")
-    SamModel(config).save_pretrained(folder)
-    sizes = {"size": {"longest_edge": 64}, "pad_size": {"height": 64, "width": 64}}
-    sizes |= {"mask_size": {"longest_edge": 16}, "mask_pad_size": {"height": 16, "width": 16}}
-    settings = {"image_processor_type": "SamImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3, **sizes}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
+    return write_sam(tmp_path_factory.mktemp("sam"))
 
 
 def test_a_mask_model_may_be_named_by_an_address(tiny_sam, monkeypatch):

@@ -1,13 +1,17 @@
-"""Masks of plain images by a segment-anything model of the user, through the library's mask-generation pipeline."""
+"""Masks by a segment-anything model of the user: of everything in an image, or of boxes that are given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+
+from sphinx_x.boxes import Box
 from sphinx_x.checkpoints.hub import fetch
 from sphinx_x.engines.som.regions import Region, Rle
 from sphinx_x.engines.som.scenes import Scene, SceneSource
@@ -78,9 +82,69 @@ def find_masks(image: Any, settings: SamSettings) -> list[Rle]:
     return [mask for mask in masks if sum(mask.counts[1::2])][: settings.most]
 
 
+class BoxMasks:
+    """Masks of boxes: the thing in each box, as the model sees it.
+
+    Attributes:
+        name: Name of the model, as it was given.
+    """
+
+    def __init__(self, model: str, device: Any = "cpu") -> None:
+        """Load a model.
+
+        Args:
+            model: A folder, hub id or address.
+            device: Where it runs.
+
+        Raises:
+            CheckpointError: It cannot be loaded, or is no SAM.
+        """
+        from transformers import SamProcessor
+
+        self.name = model
+        self._model, images = _load(model)
+        if self._model.config.model_type != "sam":
+            raise CheckpointError(f"{model}: a model of the kind {self._model.config.model_type}, not sam")
+        self._model.to(device)
+        self._processor: Any = SamProcessor(images)
+
+    def __call__(self, image: Image.Image, boxes: Sequence[Box]) -> list[tuple[Rle, float]]:
+        """Return the mask of each box with the model's own estimate of its overlap with the truth.
+
+        Args:
+            image: The image.
+            boxes: Boxes in its pixels.
+
+        Raises:
+            DataError: The model failed.
+        """
+        given = [[[float(n) for n in box] for box in boxes]]
+        try:
+            inputs = self._processor(image, input_boxes=given, return_tensors="pt")
+            sizes, seen = inputs.pop("original_sizes"), inputs.pop("reshaped_input_sizes")
+            with torch.inference_mode():
+                inputs = inputs.to(self._model.device, torch.float32)  # the library makes boxes of 64 bits
+                # one mask for each box: of the three that the model has for an ambiguous point, a box needs none
+                told = self._model(**inputs, multimask_output=False)
+            masks, scores = told.pred_masks[0].float().cpu(), told.iou_scores[0, :, 0].tolist()
+            # one by one, as each becomes as large as the image
+            whole = (self._processor.image_processor.post_process_masks([mask[None]], sizes, seen) for mask in masks)
+            return [(Rle.of(found[0][0, 0].numpy()), score) for found, score in zip(whole, scores, strict=True)]
+        except (RuntimeError, IndexError) as error:
+            raise DataError(f"the mask model failed: {one_line(error)}") from error
+
+
 @cache
 def _generator(settings: SamSettings) -> Any:
-    from transformers import AutoModelForMaskGeneration, pipeline
+    from transformers import pipeline
+
+    model, processor = _load(settings.model)
+    return pipeline("mask-generation", model=model, image_processor=processor, device=settings.device)
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    """Return a model that makes masks, and what makes its pixels."""
+    from transformers import AutoModelForMaskGeneration
     from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
     class Processor(SamImageProcessorPil):
@@ -93,13 +157,11 @@ def _generator(settings: SamSettings) -> Any:
             masks = [all_masks[k] for k in kept]
             return masks, all_scores[kept], masks, all_boxes[kept]
 
-    folder = fetch(settings.model)
+    folder = fetch(name)
     try:
-        model = AutoModelForMaskGeneration.from_pretrained(folder)
-        processor = Processor.from_pretrained(folder)
+        return AutoModelForMaskGeneration.from_pretrained(folder), Processor.from_pretrained(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{settings.model}: not a model that makes masks: {one_line(error)}") from error
-    return pipeline("mask-generation", model=model, image_processor=processor, device=settings.device)
+        raise CheckpointError(f"{name}: not a model that makes masks: {one_line(error)}") from error
 
 
 def _suppress(boxes: Any, scores: Any, limit: float) -> list[int]:

@@ -191,7 +191,7 @@ class Analyst:
                 pass
         weights = model_digest(self.sphinx)
         how = Asking(self.sphinx, weights, self.options.batch_size, self.options.longest)
-        asked = [(chosen, self.options.items(chosen, self.root)) for chosen in self.tasks]
+        asked = [(chosen, self.options.items(chosen, self.root)[0]) for chosen in self.tasks]
         usage, own = self._watched(how, routers, asked)
         found = [own, *(self._varied(how, routers, asked, varied) for varied in variations)]
         if self.rank.number:

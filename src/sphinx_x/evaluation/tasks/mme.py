@@ -9,7 +9,7 @@ import numpy as np
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item
-from sphinx_x.evaluation.measures import Judged, ratio
+from sphinx_x.evaluation.measures import Judged, mean_of, sum_of
 from sphinx_x.evaluation.prompts import SHORT
 from sphinx_x.evaluation.readers import Folders, entry, picture, published_item, reader
 from sphinx_x.evaluation.scoring import verdicts, yes_no
@@ -43,12 +43,12 @@ class Scores:
         return found.reshape(len(rows), 4 * len(CATEGORIES))
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """The sum of both parts, each part, each category."""
+        """The sum of both parts, each part, each category that occurs."""
         table = sums.reshape(*sums.shape[:-1], len(CATEGORIES), 4)
-        each = 100 * ratio(table[..., 0], table[..., 1]) + 100 * ratio(table[..., 2], table[..., 3])
-        perception, cognition = each[..., : len(PERCEPTION)].sum(-1), each[..., len(PERCEPTION) :].sum(-1)
+        each = 100 * mean_of(table[..., 0], table[..., 1]) + 100 * mean_of(table[..., 2], table[..., 3])
+        perception, cognition = sum_of(each[..., : len(PERCEPTION)]), sum_of(each[..., len(PERCEPTION) :])
         found = {self.headline: perception + cognition, "perception": perception, "cognition": cognition}
-        return found | {name: each[..., number] for number, name in enumerate(CATEGORIES)}
+        return found | {name: each[..., n] for n, name in enumerate(CATEGORIES) if np.any(table[..., n, 1] != 0)}
 
 
 def item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:

@@ -14,7 +14,7 @@ from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.counts import closest
 from sphinx_x.evaluation.drawn import PictureDrawn
 from sphinx_x.evaluation.items import UNREADABLE, Item, Picture, Verdict
-from sphinx_x.evaluation.measures import Judged, ratio
+from sphinx_x.evaluation.measures import Judged, mean_of, ratio
 from sphinx_x.evaluation.metrics import character_errors
 from sphinx_x.evaluation.readers import Folders, numbered
 from sphinx_x.evaluation.samples import BOX, KINDS, TEXT, YES_NO, Asked, questions, same_answer
@@ -60,7 +60,7 @@ class Errors:
         for number, kind in enumerate(KINDS, 1):
             wrong, total = sums[..., 2 * number], sums[..., 2 * number + 1]
             if np.max(total) > 0:
-                found[f"{kind}: {'character error rate' if kind == TEXT else 'wrong'}"] = ratio(wrong, total)
+                found[f"{kind}: {'character error rate' if kind == TEXT else 'wrong'}"] = mean_of(wrong, total)
         return found
 
 

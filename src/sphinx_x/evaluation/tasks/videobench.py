@@ -11,7 +11,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_by_kind
 from sphinx_x.evaluation.clips import PictureFrame
 from sphinx_x.evaluation.items import Item
-from sphinx_x.evaluation.measures import ByKind, ratio
+from sphinx_x.evaluation.measures import ByKind, mean_of
 from sphinx_x.evaluation.readers import Folders, entry, load, text_of, texts
 from sphinx_x.evaluation.scoring import verdicts
 from sphinx_x.evaluation.task import Files, Task
@@ -44,9 +44,12 @@ class Scores(ByKind):
         for name, parts in LEVELS.items():
             counts = {part: weight * there[..., self.kinds.index(part)] for part, weight in parts.items()}
             total = np.sum(list(counts.values()), axis=0)
-            levels[name] = ratio(np.sum([found[part] * weight for part, weight in counts.items()], axis=0), total)
+            scores = [
+                np.nan_to_num(found[part]) * weight for part, weight in counts.items()
+            ]  # one that is absent weighs 0
+            levels[name] = mean_of(np.sum(scores, axis=0), total)
             occur.append(total > 0)
-        mean = ratio(np.sum(list(levels.values()), axis=0), np.sum(occur, axis=0))
+        mean = mean_of(np.nansum(list(levels.values()), axis=0), np.sum(occur, axis=0))
         return {self.headline: found.pop(self.headline), "mean of levels": mean, **levels, **found}
 
 

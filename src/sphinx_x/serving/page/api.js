@@ -61,11 +61,22 @@ export const about = async () => (await request("/page/model")).json();
 /** How the model sees a picture of this size. */
 export const seenAs = async (width, height) => (await request(`/page/view?width=${width}&height=${height}`)).json();
 
+const JSON_TYPE = { "Content-Type": "application/json" };
 const PDF = { method: "POST", headers: { "Content-Type": "application/pdf" } };
 
 /** Small pictures of pages of a PDF from page `first` on, and how many pages there are. */
 export const pdfPreviews = async (file, first) =>
   (await request(`/page/pdf/previews?first=${first}`, { ...PDF, body: file })).json();
+
+/** Masks of boxes of a picture, in its pixels. */
+export async function masksOf(model, url, boxes) {
+  const body = JSON.stringify({ model, image_url: { url }, boxes });
+  return (await request("/v1/masks", { method: "POST", headers: JSON_TYPE, body })).json();
+}
+
+/** A picture of any kind that the server takes, upright and as a PNG. */
+export const asPng = async (file) =>
+  (await request("/page/picture", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file })).blob();
 
 /** One page of a PDF as a picture. */
 export const pdfPage = async (file, page) => (await request(`/page/pdf?page=${page}`, { ...PDF, body: file })).blob();
@@ -93,22 +104,22 @@ async function* events(response) {
  *
  * @param {object} body the request for a chat completion
  * @param {AbortSignal} signal ends it
- * @param {(piece: string) => void} onPiece called with each piece of text
- * @returns {Promise<{usage: object|null, extension: object|null, reason: string|null}>}
+ * @param {(piece: string, extension: object|null) => void} onPiece called with each piece of text, and with what the server
+ *   tells of the answer by then: at first what it points at, in the end everything
+ * @returns {Promise<{usage: object|null, reason: string|null}>}
  */
 export async function chat(body, signal, onPiece) {
   const asked = { ...body, stream: true, stream_options: { include_usage: true } };
-  const headers = { "Content-Type": "application/json" };
-  const response = await request("/v1/chat/completions", { method: "POST", headers, body: JSON.stringify(asked), signal });
-  const ended = { usage: null, extension: null, reason: null };
+  const options = { method: "POST", headers: JSON_TYPE, body: JSON.stringify(asked), signal };
+  const response = await request("/v1/chat/completions", options);
+  const ended = { usage: null, reason: null };
   try {
     for await (const event of events(response)) {
       if (event.error) throw new Refused(event.error.message);
       const choice = event.choices?.[0];
-      if (choice?.delta?.content) onPiece(choice.delta.content);
+      if (choice?.delta?.content || event.sphinx_x) onPiece(choice?.delta?.content ?? "", event.sphinx_x ?? null);
       ended.reason = choice?.finish_reason ?? ended.reason;
       ended.usage = event.usage ?? ended.usage;
-      ended.extension = event.sphinx_x ?? ended.extension;
     }
   } catch (error) {
     if (error instanceof Refused || error.name === "AbortError") throw error;

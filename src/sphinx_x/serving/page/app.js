@@ -3,12 +3,15 @@
 import { about } from "./api.js";
 import { ask, stop } from "./ask.js";
 import { byId, copyText, html, sentence, toast } from "./dom.js";
+import { openConversation, showHistory } from "./history.js";
 import { markTurn, showAnswer, showLog, turnJson } from "./log.js";
 import { cutOut, listen, removePicture } from "./pictures.js";
 import { markColor, written } from "./places.js";
-import { listenRegions } from "./regions.js";
+import { fetchMasks } from "./masks.js";
+import { listenRegions, regionsOn } from "./regions.js";
 import { drawOverlay, lastBox, listenStage, setTool, showPicture } from "./stage.js";
-import { beginConversation, goTo, pendingMarks, pendingPictures, singleTurns, state } from "./state.js";
+import { beginConversation, pendingMarks, pendingPictures, singleTurns, state } from "./state.js";
+import { keep, kept } from "./store.js";
 import { TASKS, fillTasks, taskText } from "./tasks.js";
 import { showViews } from "./views.js";
 
@@ -30,9 +33,15 @@ function showPictures() {
   showPicture(select, (picture) => { removePicture(picture); showAll(); });
   showViews();
   showPending();
+  if (state.model) keep(state.current, state.model.name);
+  const { picture, turn } = state;
+  if (!picture || !turn || turn.status === "asking") return;
+  const boxes = regionsOn(turn, picture).places.flatMap(({ pixels }) => pixels.filter((place) => place.length === 4));
+  fetchMasks(picture, boxes, drawOverlay);
 }
 
 function showAll() {
+  history.replaceState({ conversation: state.current.id }, ""); // to be found again when the page is loaded anew
   showPictures();
   showLog(selectTurn);
 }
@@ -87,12 +96,14 @@ async function submit() {
   setBusy(true);
   let shown = false;
   const turn = await ask(question, options(), (grown) => {
+    keep(conversation, state.model.name);
     if (conversation !== state.current) return;
     if (!shown) { shown = true; showAll(); return; }
     showAnswer(grown);
     if (grown === state.turn) drawOverlay();
   });
   setBusy(false);
+  keep(conversation, state.model.name, true);
   if (conversation !== state.current) return;
   if (turn.left && !box.value) box.value = question; // to be asked again
   showPictures();
@@ -125,29 +136,24 @@ function listenComposer() {
   });
 }
 
-function showHistory() {
-  const dialog = byId("history-dialog");
-  const entries = [...state.conversations].reverse().map((conversation) => {
-    const open = () => { goTo(conversation); dialog.close(); showAll(); };
-    const title = conversation.turns[0]?.question ?? conversation.pictures[0]?.name ?? "Nothing asked yet";
-    const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-    const many = `${count(conversation.turns.length, "question")} · ${count(conversation.pictures.length, "picture")}`;
-    const when = conversation.began.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    return html("li", {}, html("button", { type: "button", onclick: open, "aria-current": String(conversation === state.current) },
-      html("strong", {}, title), html("span", { class: "quiet" }, `${when} · ${many}`)));
-  });
-  byId("history-list").replaceChildren(...entries);
-  dialog.showModal();
-}
-
 function setTheme(dark) {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   byId("theme").setAttribute("aria-pressed", String(dark));
 }
 
+function listenMasks() {
+  const button = byId("masks");
+  button.hidden = !state.model.masks;
+  button.addEventListener("click", () => {
+    state.masks = !state.masks;
+    button.setAttribute("aria-pressed", String(state.masks));
+    showPictures();
+  });
+}
+
 function listenHeader() {
   byId("new").addEventListener("click", () => { beginConversation(); showAll(); byId("question").focus(); });
-  byId("history").addEventListener("click", showHistory);
+  byId("history").addEventListener("click", () => showHistory(showAll));
   byId("history-close").addEventListener("click", () => byId("history-dialog").close());
   byId("copy-all").addEventListener("click", () => {
     if (state.current.turns.length) copyText(JSON.stringify(state.current.turns.map(turnJson), null, 2));
@@ -157,6 +163,13 @@ function listenHeader() {
   setTheme(preferred.matches);
   preferred.addEventListener("change", (event) => setTheme(event.matches));
   byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme !== "dark"));
+}
+
+/** Opens the conversation again that was shown before the page was loaded anew. */
+async function reopen() {
+  const id = history.state?.conversation;
+  const known = id && (await kept())?.find((conversation) => conversation.id === id);
+  if (known) await openConversation(known);
 }
 
 async function start() {
@@ -179,6 +192,8 @@ async function start() {
     byId("notice").hidden = false;
     return;
   }
+  listenMasks();
+  await reopen();
   showAll();
   document.documentElement.dataset.ready = "yes";
 }

@@ -54,17 +54,18 @@ export async function ask(question, options, onChange) {
   const began = performance.now();
   conversation.turns.push(turn);
   state.turn = turn;
-  state.busy = { controller, turn };
+  state.busy = { controller, turn, conversation };
   let drawn = 0;
   onChange(turn);
   try {
     const body = await requestOf(earlier, turn, options);
-    const ended = await chat(body, controller.signal, (piece) => {
-      turn.first ??= (performance.now() - began) / 1000;
+    const ended = await chat(body, controller.signal, (piece, extension) => {
+      if (piece) turn.first ??= (performance.now() - began) / 1000;
       turn.answer += piece;
+      turn.extension = extension ?? turn.extension;
       drawn ||= requestAnimationFrame(() => { drawn = 0; onChange(turn); });
     });
-    Object.assign(turn, { usage: ended.usage, extension: ended.extension, status: ended.reason });
+    Object.assign(turn, { usage: ended.usage, status: ended.reason });
   } catch (error) {
     const stopped = error.name === "AbortError";
     turn.status = stopped ? "stopped" : "failed";

@@ -2,29 +2,54 @@
 
 import { byId, copyText, html, sentence } from "./dom.js";
 import { placesOf, toldPlace } from "./regions.js";
-import { toPixels } from "./places.js";
 import { singleTurns, state } from "./state.js";
+import { findTables } from "./tables.js";
 
 const STAGES = [["queue", "waiting"], ["encode", "encoding"], ["prefill", "prefill"], ["decode", "decoding"]];
 const seconds = (value) => (value >= 1 ? `${value.toFixed(2)} s` : `${Math.round(1000 * value)} ms`);
 
-/** The text of an answer, in which every place is a button of its region's colour. */
+/** A part of an answer, in which every place is a button of its region's colour. */
+function pieces(letters, said, from, to) {
+  const text = (first, last) => letters.slice(first, last).join("");
+  const nodes = [];
+  let end = from;
+  for (const { first, last, attributes } of said) {
+    if (first < end || last > to) continue;
+    const whole = first > end && last < to && letters[first - 1] === "[" && letters[last] === "]"; // alone in its brackets
+    const [begin, behind] = whole ? [first - 1, last + 1] : [first, last];
+    nodes.push(text(end, begin), html("button", attributes, text(begin, behind)));
+    end = behind;
+  }
+  return [...nodes, text(end, to)];
+}
+
+function table(letters, said, rows) {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const lines = rows.map((row, number) => {
+    const cells = Array.from({ length: columns }, (_, k) => html(number ? "td" : "th", number ? {} : { scope: "col" },
+      ...(row[k] ? pieces(letters, said, ...row[k]) : [])));
+    return html("tr", {}, ...cells);
+  });
+  return html("div", { class: "table", tabindex: 0, role: "region", "aria-label": "Table" },
+    html("table", {}, html("thead", {}, lines[0]), html("tbody", {}, ...lines.slice(1))));
+}
+
+/** The text of an answer, its tables as tables. */
 function answerText(turn) {
+  const letters = [...turn.answer];
+  const shown = turn.seen.includes(state.picture) ? turn.seen.indexOf(state.picture) : turn.seen.length - 1;
+  const said = placesOf(turn).flatMap((place) => {
+    const title = toldPlace({ ...place, pixels: place.images[shown] });
+    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title };
+    return place.spans.map(([first, last]) => ({ first, last, attributes }));
+  }).sort((one, other) => one.first - other.first);
   const nodes = [];
   let end = 0;
-  for (const place of placesOf(turn)) {
-    if (place.start < end) continue;
-    const whole = turn.answer[place.start - 1] === "[" && turn.answer[place.end] === "]"; // the only one in its brackets
-    const [from, to] = whole ? [place.start - 1, place.end + 1] : [place.start, place.end];
-    nodes.push(turn.answer.slice(end, from));
-    const picture = turn.seen.includes(state.picture) ? state.picture : turn.seen.at(-1);
-    place.pixels = picture ? place.squares.map((square) => toPixels(square, picture.seen)) : [];
-    const attributes = { type: "button", class: `place c${place.color}`, "data-place": place.id, title: toldPlace(place) };
-    nodes.push(html("button", attributes, turn.answer.slice(from, to)));
+  for (const { from, to, rows } of findTables(letters)) {
+    nodes.push(...pieces(letters, said, end, from), table(letters, said, rows));
     end = to;
   }
-  nodes.push(turn.answer.slice(end));
-  return nodes;
+  return [...nodes, ...pieces(letters, said, end, letters.length)];
 }
 
 function stages(turn) {
@@ -61,9 +86,7 @@ function numbers(turn) {
 
 /** A turn as JSON: what was asked, and what it was answered, with places in pixels of each picture. */
 export function turnJson(turn) {
-  const places = placesOf(turn).map(({ kind, label, squares }) => ({
-    kind, label, relative: squares, pixels: turn.seen.map(({ seen }) => squares.map((square) => toPixels(square, seen))),
-  }));
+  const places = placesOf(turn).map(({ kind, label, squares, images }) => ({ kind, label, relative: squares, pixels: images }));
   const marks = turn.marks.map(({ name, pixels, picture }) => ({ name, picture: turn.seen.indexOf(picture), pixels }));
   return {
     model: state.model.name, question: turn.text, answer: turn.answer, status: turn.status, error: turn.error || undefined,
@@ -86,7 +109,7 @@ function remarks(turn) {
 
 function fillAnswer(element, turn) {
   const text = html("div", { class: "text" }, ...answerText(turn));
-  if (turn.status === "asking") text.append(html("span", { class: "caret", "aria-label": "Answering" }));
+  if (turn.status === "asking") text.append(html("span", { class: "caret", role: "img", "aria-label": "Answering" }));
   const done = turn.status !== "asking";
   const copy = html("button", { type: "button", class: "link", onclick: () => copyText(JSON.stringify(turnJson(turn), null, 2)) }, "Copy as JSON");
   const details = html("div", { class: "details" }, stages(turn), numbers(turn), turn.answer ? copy : null);

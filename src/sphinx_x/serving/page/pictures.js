@@ -1,32 +1,58 @@
 // Pictures come in: chosen, pasted, dropped, from pages of a PDF, or cut out of another picture.
 
-import { pdfPage, pdfPreviews, seenAs } from "./api.js";
+import { asPng, pdfPage, pdfPreviews, seenAs } from "./api.js";
 import { byId, html, toast } from "./dom.js";
 import { nextId, state } from "./state.js";
+import { contentOf } from "./store.js";
 
-const isPdf = async (file) => (await file.slice(0, 1024).text()).includes("%PDF-");
+const headOf = async (file) => new TextDecoder("latin1").decode(await file.slice(0, 1024).arrayBuffer());
+const isPdf = (head) => /^(?:\u00ef\u00bb\u00bf)?\s*%PDF-/.test(head);
 
-/** Opens a picture as this browser shows it; its size is that of the upright picture, as on the server. */
-async function openPicture(blob, name, origin) {
-  const url = URL.createObjectURL(blob);
+/** Whether a browser shows a file as the server does, upright: not a drawing, nor a WebP that tells how it lies. */
+function isPlain(type, head) {
+  if (/^RIFF[^]{4}WEBP/.test(head)) return !(head.slice(12, 16) === "VP8X" && head.charCodeAt(20) & 8);
+  return /^image\/(?:jpeg|png|gif|bmp|avif)$/.test(type);
+}
+
+async function decoded(blob) {
   const image = new Image();
-  image.src = url;
+  image.src = URL.createObjectURL(blob);
   try {
     await image.decode();
   } catch {
-    URL.revokeObjectURL(url);
-    throw new Error(`${name}: this browser cannot show it; give a PNG, JPEG, WebP or GIF picture.`);
+    URL.revokeObjectURL(image.src);
+    return null;
+  }
+  return image;
+}
+
+/** Opens a picture; its size is that of the upright picture, as on the server, which is asked for unusual ones. */
+async function opened(blob, name) {
+  let image = isPlain(blob.type, await headOf(blob)) ? await decoded(blob) : null;
+  if (!image) {
+    try {
+      blob = await asPng(blob);
+    } catch (error) {
+      throw new Error(`${name}: ${error.message.replace(/^image_url: /, "")}`);
+    }
+    image = await decoded(blob);
+    if (!image) throw new Error(`${name}: this browser cannot show it.`);
   }
   const [width, height] = [image.naturalWidth, image.naturalHeight];
-  if (!width || !height) throw new Error(`${name}: a picture without a size of its own in pixels.`);
-  const seen = await seenAs(width, height);
-  return { id: nextId(), name, blob, url, image, width, height, seen, origin, sent: false };
+  return { blob, url: image.src, image, width, height, seen: await seenAs(width, height) };
+}
+
+/** Opens the pictures of a conversation that was kept. */
+export async function wake({ pictures }) {
+  for (const picture of pictures.filter(({ url }) => !url)) {
+    Object.assign(picture, await opened(await contentOf(picture), picture.name));
+  }
 }
 
 async function addBlob(blob, name, onAdded, origin = null) {
   checkBytes(blob, name);
   const conversation = state.current;
-  const picture = await openPicture(blob, name, origin);
+  const picture = { id: nextId(), name, origin, sent: false, masks: new Map(), ...(await opened(blob, name)) };
   conversation.pictures.push(picture);
   if (conversation === state.current) state.picture = picture;
   onAdded();
@@ -53,7 +79,7 @@ export async function addFiles(files, onAdded) {
     const name = file.name || "pasted picture";
     try {
       const content = await inMemory(file, name);
-      if (await isPdf(content)) await addPdf(content, name, onAdded);
+      if (isPdf(await headOf(content))) await addPdf(content, name, onAdded);
       else await addBlob(content, name, onAdded);
     } catch (error) {
       toast(error.message);
@@ -136,13 +162,14 @@ export async function cutOut(picture, box, onAdded) {
   }
 }
 
-/** Takes a picture out again that no question has shown. */
+/** Takes a picture out again that no answer has seen. */
 export function removePicture(picture) {
   const conversation = state.current;
   conversation.pictures = conversation.pictures.filter((one) => one !== picture);
   conversation.marks = conversation.marks.filter((mark) => mark.picture !== picture);
   if (state.picture === picture) state.picture = conversation.pictures.at(-1) ?? null;
-  URL.revokeObjectURL(picture.url);
+  // a question without an answer still shows it
+  if (!conversation.turns.some(({ shown }) => shown.includes(picture))) URL.revokeObjectURL(picture.url);
 }
 
 /** A picture as the address in which it is sent. */
@@ -168,17 +195,19 @@ export function listen(onAdded) {
     addFiles(files, onAdded);
   });
   const veil = byId("drop");
+  const intoText = (event) => Boolean(event.target.closest?.("textarea, input"));
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   document.addEventListener("dragover", (event) => {
-    if (!hasFiles(event)) return;
+    if (!hasFiles(event) && intoText(event)) return;
     event.preventDefault();
-    veil.hidden = false;
+    veil.hidden = !hasFiles(event);
   });
   document.addEventListener("dragleave", (event) => { if (event.relatedTarget === null) veil.hidden = true; });
   document.addEventListener("drop", (event) => {
     veil.hidden = true;
-    if (!hasFiles(event)) return;
-    event.preventDefault();
+    if (!hasFiles(event) && intoText(event)) return;
+    event.preventDefault(); // a link would be opened in place of the page
+    if (!hasFiles(event)) toast("Only files can be dropped: this page opens no addresses.");
     addFiles([...event.dataTransfer.files], onAdded);
   });
   byId("file").addEventListener("change", (event) => {

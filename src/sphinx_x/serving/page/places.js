@@ -1,93 +1,9 @@
-// What a text points at: boxes, points, key points and marks, from `[0.12, 0.30, 0.80, 0.44]` to pixels of a picture.
-// The rules are those of the package's own reader: numbers from 0 to 1, relative to the padded square.
+// What an answer points at, as the server tells it; and how a place is written in a question.
 
-const BRACKETS = /\[([\d.,;\s]+)\]/g;
-const NUMBER = /^(?:\d+\.?\d*|\.\d+)$/;
-const MARK_BEFORE = /<Mark (\w+)>\s*$/;
-const PHRASE_BEFORE = /<p>([^<]*)<\/p>\s*$/;
-const WORDS_BEFORE = /[^[\].,;:!?\n<>]*$/;
-const CITED = /<Mark (\w+)>|\bMark (\w+)(?=:)/g;
 export const COLORS = 8;
 
-/** Lines between key points of a person (COCO). */
-const LIMBS = [
-  ["nose", "left eye"], ["nose", "right eye"], ["left eye", "left ear"], ["right eye", "right ear"],
-  ["left eye", "right eye"], ["left ear", "left shoulder"], ["right ear", "right shoulder"],
-  ["left shoulder", "right shoulder"], ["left shoulder", "left elbow"], ["left elbow", "left wrist"],
-  ["right shoulder", "right elbow"], ["right elbow", "right wrist"], ["left shoulder", "left hip"],
-  ["right shoulder", "right hip"], ["left hip", "right hip"], ["left hip", "left knee"], ["left knee", "left ankle"],
-  ["right hip", "right knee"], ["right knee", "right ankle"],
-];
-
-/** The numbers of one pair of brackets, with where each place stands in it; null where it is something else. */
-function readBrackets(inside) {
-  const places = [];
-  let start = 0;
-  for (const one of inside.split(";")) {
-    const parts = one.split(",").map((part) => part.trim());
-    if (![2, 4].includes(parts.length) || !parts.every((part) => NUMBER.test(part))) return null;
-    const square = parts.map(Number);
-    const turned = square.length === 4 && (square[2] < square[0] || square[3] < square[1]);
-    if (Math.max(...square) > 1 || turned || (places.length && places[0].square.length !== square.length)) return null;
-    const blank = one.length - one.trimStart().length;
-    places.push({ square, start: start + blank, end: start + one.trimEnd().length });
-    start += one.length + 1;
-  }
-  return places;
-}
-
-/** The name before a pair of brackets: of a mark, of a phrase, or the words there; `tight` where no blank is between. */
-function nameBefore(before) {
-  const mark = MARK_BEFORE.exec(before);
-  if (mark) return { mark: mark[1], label: `Mark ${mark[1]}` };
-  const phrase = PHRASE_BEFORE.exec(before);
-  if (phrase) return { label: phrase[1].trim() };
-  const words = WORDS_BEFORE.exec(before)[0].trimStart().replace(/^and /, "");
-  return { label: words.trim(), tight: words.trim() !== "" && !words.endsWith(" ") };
-}
-
-/**
- * All places of a text, in its order.
- *
- * @param {string} text what was said
- * @param {Map<string, number[][]>} marks where the marks lie that the conversation told before
- * @returns {{kind: string, label: string, square: number[]|null, squares: number[][], start: number, end: number,
- *            color: number, person: number}[]}
- */
-export function findPlaces(text, marks = new Map()) {
-  const found = [];
-  const known = new Map(marks);
-  const own = [];
-  let end = 0, group = 0, person = 0, names = new Set();
-  for (const match of text.matchAll(BRACKETS)) {
-    const before = text.slice(end, match.index);
-    end = match.index + match[0].length;
-    const places = readBrackets(match[1]);
-    if (!places) continue;
-    const { mark, label, tight } = nameBefore(before);
-    if (mark !== undefined) known.set(mark, places.map((place) => place.square));
-    const isKey = mark === undefined && tight && places.length === 1 && places[0].square.length === 2;
-    if (isKey && names.has(label)) { names = new Set(); person += 1; }
-    if (isKey) names.add(label);
-    const kind = mark !== undefined ? "mark" : places[0].square.length === 4 ? "box" : isKey ? "key point" : "point";
-    const color = mark !== undefined ? markColor(mark) : isKey ? person % COLORS : group % COLORS;
-    if (!isKey) group += 1;
-    for (const place of places) {
-      const at = match.index + 1;
-      own.push({ kind, label, squares: [place.square], start: at + place.start, end: at + place.end, color, person });
-    }
-  }
-  for (const match of text.matchAll(CITED)) {
-    const name = match[1] ?? match[2];
-    if (!known.has(name)) continue;
-    const ends = match.index + match[0].length;
-    if (/^\s*\[/.test(text.slice(ends)) && own.some((place) => place.kind === "mark" && place.start > ends
-      && text.slice(ends, place.start).trim() === "[")) continue; // its place follows, and is found itself
-    const [color, label] = [markColor(name), `Mark ${name}`];
-    found.push({ kind: "mark", label, squares: known.get(name), start: match.index, end: ends, color, person: 0 });
-  }
-  return [...found, ...own].sort((one, other) => one.start - other.start);
-}
+/** @typedef {{kind: string, label: string, squares: number[][], images: number[][][], spans: number[][],
+ *             color: number, person: number}} Place of an answer; `images`: its places in pixels of each picture */
 
 /** The colour of a mark: that of its number. */
 export function markColor(name) {
@@ -95,33 +11,72 @@ export function markColor(name) {
   return Number.isInteger(number) && number > 0 ? (number - 1) % COLORS : 0;
 }
 
-/** The limbs between the key points of a text: pairs of places. */
-export function findLimbs(places) {
-  const limbs = [];
+const placeOf = (kind, { label, square, pixels, spans }) =>
+  ({ kind, label, squares: [square], images: pixels.map((one) => [one]), spans, color: 0, person: 0 });
+
+/** The marks of an answer; one that is an outline comes as several places. */
+function marksOf(told) {
+  const marks = new Map();
+  for (const one of told) {
+    const place = placeOf("mark", { ...one, label: `Mark ${one.label}` });
+    const known = marks.get(one.label);
+    if (!known) marks.set(one.label, Object.assign(place, { color: markColor(one.label) }));
+    else {
+      known.squares.push(one.square);
+      known.images.forEach((places, image) => places.push(one.pixels[image]));
+      const starts = new Set(known.spans.map(([start]) => start));
+      known.spans = [...known.spans, ...one.spans.filter(([start]) => !starts.has(start))];
+    }
+  }
+  return [...marks.values()];
+}
+
+/**
+ * All places of an answer, in the order of its text, those in one pair of brackets in one colour.
+ *
+ * @param {string[]} letters of the answer so far: the spans of the server count characters, not units of UTF-16
+ * @param {object|null} told the server's extension: boxes, points, key_points, marks
+ * @returns {Place[]}
+ */
+export function findPlaces(letters, told) {
+  const kinds = [["box", "boxes"], ["point", "points"], ["key point", "key_points"]];
+  const places = kinds.flatMap(([kind, name]) => (told?.[name] ?? []).map((one) => placeOf(kind, one)));
+  const first = ({ spans }) => spans[0][0];
+  places.sort((one, other) => first(one) - first(other));
+  let group = -1, person = -1, end = -1, names = null;
+  for (const place of places) {
+    const joined = end >= 0 && letters.slice(end, first(place)).join("").trim() === ";";
+    [[, end]] = place.spans;
+    if (place.kind !== "key point") {
+      if (!joined) group += 1;
+      place.color = group % COLORS;
+      continue;
+    }
+    if (!names || names.has(place.label)) { // a name that was there already begins another body
+      names = new Set();
+      [group, person] = [group + 1, person + 1];
+      names.color = group % COLORS;
+    }
+    names.add(place.label);
+    Object.assign(place, { color: names.color, person });
+  }
+  return [...places, ...marksOf(told?.marks ?? [])]
+    .map((place) => ({ ...place, spans: place.spans.filter(([, last]) => last <= letters.length) }))
+    .filter(({ spans }) => spans.length);
+}
+
+/** The limbs between the key points of an answer, pairs of places; `joints`: pairs of names that a limb joins. */
+export function findLimbs(places, joints) {
   const people = new Map();
   for (const place of places.filter(({ kind }) => kind === "key point")) {
     if (!people.has(place.person)) people.set(place.person, new Map());
     people.get(place.person).set(place.label.toLowerCase(), place);
   }
-  for (const points of people.values()) {
-    for (const [from, to] of LIMBS) {
-      if (points.has(from) && points.has(to)) limbs.push([points.get(from), points.get(to)]);
-    }
-  }
-  return limbs;
+  return [...people.values()].flatMap((points) =>
+    joints.filter((joint) => joint.every((name) => points.has(name))).map((joint) => joint.map((name) => points.get(name))));
 }
 
-/** From the padded square to pixels of a picture, within the picture. `seen` is how the server says it is seen. */
-export function toPixels(square, seen) {
-  const size = [seen.width, seen.height];
-  const offset = [seen.left, seen.top];
-  return square.map((number, k) => {
-    const pixel = (number * seen.canvas - offset[k % 2]) / seen.scale;
-    return Math.min(Math.max(pixel, 0), size[k % 2]);
-  });
-}
-
-/** From pixels of a picture to the padded square. */
+/** From pixels of a picture to the padded square. `seen` is how the server says it is seen. */
 export function toSquare(pixels, seen) {
   const offset = [seen.left, seen.top];
   return pixels.map((pixel, k) => (offset[k % 2] + pixel * seen.scale) / seen.canvas);

@@ -1,40 +1,37 @@
 // The regions of an answer, in its text and on the picture: hover or focus one, and both light up.
 
-import { findLimbs, findPlaces, toPixels } from "./places.js";
-import { marksUntil, state } from "./state.js";
+import { findLimbs, findPlaces } from "./places.js";
+import { state } from "./state.js";
 
 /** Places of a turn's answer, each with an id that its text and its regions share. */
 export function placesOf(turn) {
-  const places = findPlaces(turn.answer, marksUntil(turn));
+  const places = findPlaces([...turn.answer], turn.extension);
   places.forEach((place, number) => { place.id = `${state.current.id}-${state.current.turns.indexOf(turn)}-${number}`; });
   return places;
 }
 
-/** From the padded square that an answer saw to pixels of a picture; null where it saw neither it nor a part of it. */
-function wayTo(turn, picture) {
-  if (turn?.seen.includes(picture)) return (square) => toPixels(square, picture.seen);
-  const part = turn?.seen.findLast((one) => one.origin?.picture === picture);
-  if (!part) return null;
-  const offset = [part.origin.left, part.origin.top];
-  return (square) => toPixels(square, part.seen).map((pixel, k) => pixel + offset[k % 2]);
+/** Which picture of an answer's a picture is, or the last that was cut out of it; and where its corner lies there. */
+function seenOn(turn, picture) {
+  const itself = turn?.seen.indexOf(picture) ?? -1;
+  if (itself >= 0) return { image: itself, left: 0, top: 0 };
+  const part = turn?.seen.findLastIndex((one) => one.origin?.picture === picture) ?? -1;
+  return part < 0 ? null : { image: part, left: turn.seen[part].origin.left, top: turn.seen[part].origin.top };
 }
 
 /** What of an answer is drawn on a picture, in its pixels: also on the one that what it saw was cut out of. */
 export function regionsOn(turn, picture) {
-  const pixels = wayTo(turn, picture);
-  if (!pixels) return { places: [], limbs: [] };
-  const places = placesOf(turn);
-  const limbs = findLimbs(places).map(([from, to]) => ({
-    color: from.color, line: [...pixels(from.squares[0]), ...pixels(to.squares[0])],
-  }));
-  const onPicture = places.filter((place) => place.kind !== "mark" || isMarkOn(turn, place, picture));
-  return { limbs, places: onPicture.map((place) => ({ ...place, pixels: place.squares.map(pixels) })) };
-}
-
-/** Whether a mark lies on this picture: the user's own do on the one they were put on. */
-function isMarkOn(turn, place, picture) {
-  const own = state.current.marks.filter((mark) => `Mark ${mark.name}` === place.label && mark.told);
-  return own.length === 0 || own.some((mark) => mark.picture === picture);
+  const where = seenOn(turn, picture);
+  if (!where) return { places: [], limbs: [] };
+  const moved = (pixels) => pixels.map((pixel, k) => pixel + (k % 2 ? where.top : where.left));
+  const places = placesOf(turn).flatMap((place) => {
+    const own = place.kind === "mark" && state.current.marks.find((mark) => `Mark ${mark.name}` === place.label && mark.told);
+    if (own && own.picture !== turn.seen[where.image]) return [];
+    // a mark of the user's lies where it was put, which its rounded numbers tell less well
+    return [{ ...place, pixels: (own ? [own.pixels] : place.images[where.image]).map(moved) }];
+  });
+  const limbs = findLimbs(places, state.model.limbs).map(([from, to]) => (
+    { color: from.color, line: [...from.pixels[0], ...to.pixels[0]] }));
+  return { limbs, places };
 }
 
 /** In words, for those who cannot see it, and for hints. */

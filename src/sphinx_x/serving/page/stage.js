@@ -1,6 +1,7 @@
 // The picture with what is drawn over it, in its own pixels, and the tools: look, point, box, cut out.
 
 import { byId, html, svg } from "./dom.js";
+import { maskOf } from "./masks.js";
 import { markColor, toSquare } from "./places.js";
 import { partsOf, regionsOn, toldPlace } from "./regions.js";
 import { state } from "./state.js";
@@ -38,7 +39,11 @@ function region(place, picture) {
   const told = toldPlace(place);
   const attributes = { class: `region c${place.color}`, "data-place": place.id, tabindex: 0, role: "img", "aria-label": told };
   if (place.kind === "key point") attributes.class += " quiet-tag"; // a body has too many names to show them all
-  return svg("g", attributes, svg("title", {}, told), ...place.pixels.map(shape),
+  const masks = place.pixels.filter((pixels) => pixels.length === 4).map((box) => maskOf(picture, box)).filter(Boolean);
+  if (masks.length) attributes.class += " masked";
+  const corners = place.pixels.filter((pixels) => pixels.length === 2); // of a mark that is an outline
+  return svg("g", attributes, svg("title", {}, told), ...masks.map((d) => svg("path", { class: "mask", d })),
+    corners.length > 2 ? svg("polygon", { class: "shape outline", points: corners.join(" ") }) : null, ...place.pixels.map(shape),
     text ? label(text, place.pixels[0], place.color, picture) : null);
 }
 
@@ -101,7 +106,7 @@ export function showPicture(onSelect, onRemove) {
     byId("picture").src = picture.url;
     byId("picture").alt = picture.name;
   }
-  for (const button of document.querySelectorAll("[data-tool], .zoom button")) button.disabled = !picture;
+  for (const button of document.querySelectorAll("[data-tool], .toggle, .zoom button")) button.disabled = !picture;
   byId("strip").replaceChildren(...state.current.pictures.map((one, number) => thumbnail(one, number, onSelect, onRemove)));
   byId("strip").hidden = state.current.pictures.length === 0;
   resize();
@@ -110,7 +115,7 @@ export function showPicture(onSelect, onRemove) {
 function thumbnail(picture, number, onSelect, onRemove) {
   const chosen = picture === state.picture;
   const attributes = {
-    type: "button", role: "option", class: "thumb", "aria-selected": String(chosen), title: picture.name,
+    type: "button", class: "thumb", "aria-current": String(chosen), title: picture.name,
     "aria-label": `Picture ${number + 1}: ${picture.name}`, onclick: () => onSelect(picture),
   };
   const button = html("button", attributes, html("img", { src: picture.url, alt: "" }), html("span", {}, String(number + 1)));

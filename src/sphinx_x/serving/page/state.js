@@ -1,17 +1,17 @@
-// What this page remembers: the model, and the conversations of this visit. Nothing is stored anywhere.
+// What this page remembers: the model, and the conversations of this visit.
 
-export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null };
+export const state = { model: null, conversations: [], current: null, picture: null, turn: null, busy: null, masks: false };
 
-/** @typedef {{id: number, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
- *             height: number, seen: object, sent: boolean,
+/** @typedef {{id: string, name: string, blob: Blob, url: string, image: HTMLImageElement, width: number,
+ *             height: number, seen: object, sent: boolean, masks: Map<string, string>,
  *             origin: {picture: Picture, left: number, top: number}|null}} Picture of which it was cut out */
 /** @typedef {{name: string, picture: Picture, pixels: number[], square: number[], told: boolean}} Mark */
 /** @typedef {{question: string, text: string, shown: Picture[], seen: Picture[], marks: Mark[], answer: string,
  *             status: string, error: string, usage: object|null, extension: object|null, seconds: number,
  *             first: number|null, left: boolean}} Turn */
 
-let lastId = 0;
-export const nextId = () => (lastId += 1);
+/** A name that no other page gives: conversations are kept from one visit to the next. */
+export const nextId = () => [...crypto.getRandomValues(new Uint32Array(3))].map((number) => number.toString(36)).join("");
 
 /** Begins a conversation, and makes it the current one; one without anything in it is used again. */
 export function beginConversation() {
@@ -49,11 +49,4 @@ export function pendingMarks() {
 /** Turns that the next question follows on, as the model sees them. */
 export function earlierTurns() {
   return singleTurns() ? [] : state.current.turns.filter((turn) => !turn.left);
-}
-
-/** Marks that a turn's answer may cite: those told until then. */
-export function marksUntil(turn) {
-  const { turns } = state.current;
-  const before = singleTurns() ? [turn] : turns.slice(0, turns.indexOf(turn) + 1).filter((one) => !one.left || one === turn);
-  return new Map(before.flatMap(({ marks }) => marks).map((mark) => [mark.name, [mark.square]]));
 }

@@ -1,0 +1,146 @@
+"""Tables to draw: CSV and TSV files of a folder, as labels with columns of numbers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphinx_x.errors import DataError
+
+ENDINGS = (".csv", ".tsv")
+MOST_BYTES = 4_000_000
+"""Larger files are left out: their first rows say as much, but their means do not."""
+DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
+LEAST, MOST = 3, 12
+"""Rows of a table that is drawn."""
+MOST_LABEL, MOST_HEAD = 22, 40
+"""Letters of a label and of a head."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Labels with numbers.
+
+    Attributes:
+        name: The name of its file.
+        key: What the labels are.
+        labels: All different.
+        columns: The numbers by the name of their column, as many as labels.
+        ordered: Whether the labels are in an order, as years are: their numbers may be joined by a line.
+    """
+
+    name: str
+    key: str
+    labels: tuple[str, ...]
+    columns: tuple[tuple[str, tuple[float, ...]], ...]
+    ordered: bool
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a folder: `key` is a hash of their files, `left_out` says which files are none, and why."""
+
+    tables: tuple[Table, ...]
+    key: str
+    left_out: tuple[tuple[str, str], ...]
+
+
+def read_tables(folder: str | Path) -> Tables:
+    """Return the tables of all CSV and TSV files below a folder.
+
+    Raises:
+        DataError: There is no such folder, or no table in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of tables")
+    tables: list[Table] = []
+    left_out: list[tuple[str, str]] = []
+    content = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in ENDINGS or not path.is_file():
+            continue
+        name = path.relative_to(folder).as_posix()
+        if path.stat().st_size > MOST_BYTES:
+            left_out.append((name, "larger than 4 MB"))
+            continue
+        data = path.read_bytes()
+        content.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+        try:
+            found = tables_of(data.decode("utf-8-sig"), path.stem, "\t" if path.suffix.lower() == ".tsv" else ",")
+        except (UnicodeDecodeError, csv.Error):
+            left_out.append((name, "not a table in UTF-8"))
+            continue
+        tables += found
+        if not found:
+            left_out.append((name, "no labels with numbers"))
+    if not tables:
+        raise DataError(f"{folder}: no CSV or TSV file with labels and numbers ({len(left_out)} files left out)")
+    return Tables(tuple(tables), content.hexdigest()[:16], tuple(left_out))
+
+
+def tables_of(text: str, name: str, mark: str = ",") -> list[Table]:
+    """Return what can be drawn of a file: its rows by a column of labels, or means by a column of groups."""
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=mark) if any(cell.strip() for cell in row)]
+    if len(rows) < 1 + LEAST:
+        return []
+    heads = [head.strip() for head in rows[0]]
+    body = [[cell.strip() for cell in row] for row in rows[1:] if len(row) == len(heads)]
+    if len(body) < LEAST or len(set(heads)) < len(heads):
+        return []
+    columns = {head: [row[k] for row in body] for k, head in enumerate(heads) if _names(head)}
+    numbers = {head: values for head, cells in columns.items() if (values := _numbers(cells)) is not None}
+    keys = {head: cells for head, cells in columns.items() if _labels(cells)}
+    found: list[Table] = []
+    for key, cells in keys.items():
+        values = {head: column for head, column in numbers.items() if head != key}
+        ordered = key in numbers or (all(map(DATE.fullmatch, cells)) and cells == sorted(cells))
+        unique = len(set(cells)) == len(cells)
+        if key in numbers and not (unique and _years(numbers[key])):
+            continue
+        if unique and values:
+            found.append(Table(name, key, tuple(cells), tuple((h, tuple(v)) for h, v in values.items()), ordered))
+        elif values and not ordered and LEAST <= len(set(cells)) <= MOST and len(cells) >= 3 * len(set(cells)):
+            found.append(_means(name, key, cells, values))
+    return found
+
+
+def _names(head: str) -> bool:
+    return 1 < len(head) <= MOST_HEAD and any(char.isalpha() for char in head) and '"' not in head
+
+
+def _numbers(cells: list[str]) -> list[float] | None:
+    """Return a column as numbers; None if one of them is none."""
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, values)) and len(set(values)) > 2 else None
+
+
+def _labels(cells: list[str]) -> bool:
+    return all(0 < len(cell) <= MOST_LABEL and cell.isprintable() and not set(cell) & set('"$|') for cell in cells)
+
+
+def _years(values: list[float]) -> bool:
+    """Return whether numbers are years in order; other numbers are no labels."""
+    return all(value == int(value) and 1500 <= value <= 2100 for value in values) and values == sorted(values)
+
+
+def _means(name: str, key: str, cells: list[str], values: dict[str, list[float]]) -> Table:
+    groups = list(dict.fromkeys(cells))
+    means = tuple(
+        (
+            f"mean {head}",
+            tuple(
+                statistics.fmean(v for v, cell in zip(column, cells, strict=True) if cell == group) for group in groups
+            ),
+        )
+        for head, column in values.items()
+    )
+    return Table(name, key, tuple(groups), means, False)

@@ -1,0 +1,229 @@
+"""The documents engine: made-up documents with questions about them, in whole shards and fully accounted for.
+
+The output folder holds documents-00000.jsonl and .tar, ..., `report.html` and, written last, `report.json`. Document k
+depends on the seed, its number, the settings and the fonts alone: the bytes are the same for any number of workers, and
+an interrupted run continues after its last complete shard.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from sphinx_x.boxes import union
+from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.shards import write_part
+from sphinx_x.engines.documents.asking import WEIGHTS, Asked, ask, check_weights
+from sphinx_x.engines.documents.faces import FOLDERS, Faces, find_faces
+from sphinx_x.engines.documents.kinds import Kind, kinds_named
+from sphinx_x.engines.documents.look import encoded, make_look, shade
+from sphinx_x.engines.documents.report import write_report
+from sphinx_x.engines.documents.sheet import Drawing
+from sphinx_x.engines.documents.warp import make_warp, warped
+from sphinx_x.errors import DataError, one_line
+from sphinx_x.sources.dialogue import rng_of
+from sphinx_x.work.files import alone_in, write_atomic
+from sphinx_x.work.runs import Parts, claim
+from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
+
+NAME = "documents"
+LICENCE = "CC0-1.0"
+"""Of what is made up here."""
+
+
+class DocumentSettings(BaseModel):
+    """How documents are made; the same settings and fonts give the same bytes.
+
+    Attributes:
+        count: Number of documents.
+        seed: Seed of all random choices.
+        kinds: Kinds of documents; none for all of them.
+        shares: How often each kind is made, relative to the others; kinds that are not named keep their own share.
+        wear: Most wear of a document: 0 is as printed, 1 a photograph of handled paper.
+        turns: Number of questions about a document.
+        weights: How often each kind of question is drawn, relative to the others.
+        shown: Share of the answers after which it is asked where they stand.
+        shard_size: Number of documents in a shard.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: PositiveInt = 1000
+    seed: NonNegativeInt = 0
+    kinds: tuple[str, ...] = ()
+    shares: dict[str, float] = {}
+    wear: Annotated[float, Field(ge=0, le=1)] = 1.0
+    turns: PositiveInt = 5
+    weights: dict[str, float] = WEIGHTS
+    shown: Annotated[float, Field(ge=0, le=1)] = 0.25
+    shard_size: PositiveInt = 500
+
+    def chosen(self) -> dict[str, float]:
+        """Return the kinds to make with their shares.
+
+        Raises:
+            DataError: There is no such kind, or none with a share.
+        """
+        check_weights(self.weights)
+        kinds = {kind.name: kind.share for kind in kinds_named(self.kinds)}
+        for name, share in self.shares.items():
+            if name not in kinds:
+                kinds_named([name])
+                raise DataError(f"shares: {name} is not among the kinds that are made")
+            if share < 0:
+                raise DataError(f"shares: the share of {name} is below 0")
+            kinds[name] = share
+        kinds = {name: share for name, share in kinds.items() if share}
+        if not kinds:
+            raise DataError("shares: no kind of document has one")
+        return kinds
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker needs."""
+
+    out: Path
+    settings: DocumentSettings
+    faces: Faces
+
+
+@dataclass(frozen=True)
+class Made:
+    """A document: its kind, the truth about it in pixels of its picture, the picture, and what is asked about it."""
+
+    kind: str
+    drawing: Drawing
+    picture: bytes
+    asked: Asked
+
+
+def make_documents(
+    out: str | Path,
+    settings: DocumentSettings | None = None,
+    fonts: tuple[Path, ...] = FOLDERS,
+    workers: int | None = None,
+    engine: str = "local",
+    progress: Callable[[Tally], None] = lambda _: None,
+) -> Tally:
+    """Write made-up documents with questions into a folder, continuing an interrupted run.
+
+    Args:
+        out: The folder to write.
+        settings: How documents are made.
+        fonts: Folders with fonts.
+        workers: Number of processes, by default one per core.
+        engine: See `pool.run`.
+        progress: Called after every shard.
+
+    Raises:
+        DataError: The settings make nothing, there are no fonts, or the folder holds something else.
+    """
+    settings = settings or DocumentSettings()
+    kinds = settings.chosen()
+    job = Job(Path(out), settings, find_faces(fonts))
+    facts = {"engine": NAME, "kinds": kinds, "fonts": job.faces.key, "settings": settings.model_dump(mode="json")}
+    begun = time.perf_counter()
+    with alone_in(job.out):
+        claim(job.out, json.loads(json.dumps(facts)))
+        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
+        total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.05, workers, engine, progress)
+        write_report(job.out, "Made-up documents", total, time.perf_counter() - begun)
+        facts["faces"] = [face.family for face in job.faces.faces]
+        write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
+    return total
+
+
+def make_shard(job: Job, task: tuple[int, range]) -> Tally:
+    """Write one shard of documents, what could not be drawn and, last, its tally."""
+    number, numbers = task
+    tally, aside = Tally(), []
+    make = partial(make_document, settings=job.settings, faces=job.faces)
+    samples = samples_of(make, numbers, tally, aside, NAME, LICENCE)
+    return write_part(Parts(job.out, NAME), number, samples, tally, aside)
+
+
+def ranges(count: int, size: int) -> list[range]:
+    """Return the numbers up to `count` in pieces of a size."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def samples_of(
+    make: Callable[[int], Made], numbers: range, tally: Tally, aside: list[dict], name: str, licence: str
+) -> Iterator[tuple[Sample, list[bytes]]]:
+    """Yield the samples of a run with their pictures; what fails is set aside.
+
+    Args:
+        make: Makes one by its number.
+        numbers: Which ones.
+        tally: Counts them.
+        aside: Gets what is set aside.
+        name: The run's name, the first part of the names of its samples.
+        licence: Of what they show.
+    """
+    for number in numbers:
+        tally.records += 1
+        try:
+            made = make(number)
+            sample = sample_of(number, made, name, licence)
+        except UNUSABLE as error:
+            tally.set_aside[reason_of(error)] += 1
+            aside.append({"source": name, "id": str(number), "reason": reason_of(error), "detail": one_line(error)})
+            continue
+        tally.samples += 1
+        tally.turns += sample.answers
+        yield sample, [made.picture]
+
+
+def make_document(number: int, settings: DocumentSettings, faces: Faces) -> Made:
+    """Return document `number` of a run."""
+    rng = rng_of(f"{settings.seed} {number}")
+    kinds = settings.chosen()
+    kind: Kind = kinds_named(rng.choices(list(kinds), list(kinds.values())))[0]
+    drawing, picture = photographed(kind.draw(rng, faces), rng, settings.wear)
+    asked = ask(drawing, rng, settings.turns, settings.weights, settings.shown)
+    return Made(kind.name, drawing, picture, asked)
+
+
+def photographed(drawing: Drawing, rng: random.Random, wear: float) -> tuple[Drawing, bytes]:
+    """Return a drawing as it is in a picture of its paper, and the picture."""
+    wear *= rng.random()
+    bent = rng.random() ** 2 * wear
+    seen = warped(drawing, make_warp(rng, drawing.ink.size, bent))
+    look = make_look(rng, wear)
+    totals = [fact for fact in seen.facts if fact.name == "total"]
+    circle = union([seen.words[k].box for k in totals[0].words]) if totals else None
+    return seen, encoded(shade(seen.ink, look, rng, circle), look.quality)
+
+
+def sample_of(number: int, made: Made, name: str = NAME, licence: str = LICENCE) -> Sample:
+    """Return a document as a sample.
+
+    Its regions are its lines; `answers` of a region are the numbers of the answers, from 0, that stand there, and
+    `facts` names the facts that it says.
+    """
+    answers: dict[int, list[int]] = {}
+    for answer, lines in made.asked.evidence.items():
+        for line in lines:
+            answers.setdefault(line, []).append(answer)
+    facts: dict[int, list[str]] = {}
+    for fact in made.drawing.facts:
+        for k, line in enumerate(made.drawing.lines):
+            if not set(fact.words).isdisjoint(line.words):
+                facts.setdefault(k, []).append(fact.name)
+    regions = [
+        {"text": line.text, "box": list(line.box), "answers": answers.get(k, []), "facts": facts.get(k, [])}
+        for k, line in enumerate(made.drawing.lines)
+    ]
+    size = ImageRef(archive="-", size=len(made.picture), width=made.drawing.ink.width, height=made.drawing.ink.height)
+    source = f"{name}/{made.kind}"
+    sample = Sample(f"{name}/{number}", [size], made.asked.messages, source, licence, regions, name)
+    return Sample.from_dict(sample.to_dict()).check()
