@@ -19,7 +19,7 @@ DINOV2_GIANT = {"kind": "dinov2"}
 SIGLIP_SO400M = {"kind": "siglip"}
 """The experts of the big members are the defaults of `ConvNextConfig`, `DinoV2Config` and `SiglipConfig`."""
 
-CONVNEXT_SMALL = {"kind": "convnext", "channels": (48, 96, 192, 384), "depths": (2, 2, 6, 2), "eps": 1e-6}
+EFFICIENTNET_LITE2 = {"kind": "efficientnet", "height": 256, "width": 256}
 DINOV2_SMALL = {"kind": "dinov2", "channels": 384, "depth": 12, "heads": 6, "hidden": 1536, "swiglu": False}
 
 NANO_VIEW = (48, 384)
@@ -52,6 +52,7 @@ class Member:
     """One member of the family.
 
     Attributes:
+        lines: How it reads the lines of text in images, as fields of a `LineReader`; None if it reads none.
         published: Parameter counts of its published parts, by name.
     """
 
@@ -62,11 +63,12 @@ class Member:
     groups: tuple[dict[str, Any], ...] = ({"experts": (CONVNEXT_XXL, DINOV2_GIANT), "tokens": (16, 16)},)
     template: str = "sphinx"
     box_decimals: int = 2
+    lines: dict[str, Any] | None = None
     published: dict[str, int] = field(default_factory=dict)
 
 
 IMAGE_VOCABULARY = 4
-"""Number of tokens that images add to a vocabulary: slot, start, end, skip."""
+"""Number of tokens that images add to a vocabulary: slot, start, end, skip. Lines add one more."""
 
 
 def _llama(
@@ -111,12 +113,15 @@ MEMBERS = {
             name="smol",
             llm_name="SmolLM2-135M",
             llm=_llama(
-                *(576, 30, 9, 3, 1536, 49152),
+                *(576, 30, 9, 3, 1536, 49152 + 1),  # the token of lines
                 **{"rope_theta": 1e5, "max_position_embeddings": 8192, "tie_word_embeddings": True},
             ),
-            groups=({"experts": (CONVNEXT_SMALL, DINOV2_SMALL), "tokens": (16, 16)},),
+            views=ViewGrid(2, 2, 256, 256),
+            # both maps have 8 x 8 positions or a multiple: 335 visual tokens at most
+            groups=({"experts": (EFFICIENTNET_LITE2, DINOV2_SMALL), "tokens": (8, 8)},),
             template="chatml",
-            published={"SmolLM2-135M": 134_515_008, "DINOv2-S/14": 22_056_576},
+            lines={"engine": "pp-ocrv6", "least_confidence": 0.5},
+            published={"SmolLM2-135M": 134_515_008, "EfficientNet-Lite2": 4_782_024, "DINOv2-S/14": 22_056_576},
         ),
         Member(
             name="tiny",
@@ -181,8 +186,8 @@ def build_config(member: Member, tokens: Any = None) -> Any:
     """Return the `SphinxXConfig` of a member; `tokens` (`ImageTokens`) are by default the last of its vocabulary."""
     from sphinx_x.model.config import ImageTokens, SphinxXConfig
 
-    last = member.llm["vocab_size"] - IMAGE_VOCABULARY
-    tokens = tokens or ImageTokens(last, last + 1, last + 2, last + 3)
+    count = IMAGE_VOCABULARY + (member.lines is not None)
+    tokens = tokens or ImageTokens(*range(member.llm["vocab_size"] - count, member.llm["vocab_size"]))
     return SphinxXConfig(
         text_config=member.llm,
         groups=member.groups,
@@ -191,6 +196,8 @@ def build_config(member: Member, tokens: Any = None) -> Any:
         start_token_id=tokens.start,
         end_token_id=tokens.end,
         skip_token_id=tokens.skip,
+        lines=member.lines,
+        line_token_id=tokens.line,
     )
 
 
@@ -209,8 +216,8 @@ def new_model(member: Member, seed: int = 0) -> tuple[Any, Any]:
 
     if member.name != "nano":
         raise SphinxXError(f"{member.name} starts from the weights and the tokenizer of {member.llm_name}")
-    tokenizer = byte_tokenizer()
-    config = build_config(member, image_tokens(tokenizer))
+    tokenizer = byte_tokenizer(member.lines is not None)
+    config = build_config(member, image_tokens(tokenizer, member.lines is not None))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SphinxXForConditionalGeneration(config)
@@ -221,7 +228,8 @@ def new_processor(member: Member, tokenizer: Any, tokens_per_view: int) -> Any:
     """Return the processor of a member around a tokenizer that has the image tokens."""
     from sphinx_x.model.processing import build_processor
 
-    return build_processor(tokenizer, member.views, tokens_per_view, member.template, member.box_decimals)
+    template, decimals = member.template, member.box_decimals
+    return build_processor(tokenizer, member.views, tokens_per_view, template, decimals, lines=member.lines)
 
 
 @dataclass(frozen=True)
@@ -232,7 +240,7 @@ class Facts:
         parameters: Number of parameters, counted; likewise the following three parts.
         llm: Those of the language model.
         experts: Those of the visual experts.
-        projector: Those of the projectors.
+        projector: Those of the projectors, and of what embeds the places of lines.
         tokens: Number of tokens of one image.
         typical: Maps the name of an image shape to its visual tokens, with skipping.
         run: bfloat16 weights and the key-value cache of one full context.
@@ -290,6 +298,8 @@ def describe(member: Member) -> Facts:
     total = sum(p.numel() for p in model.parameters())
     projector = sum(p.numel() for name, p in groups.named_parameters() if ".projector." in name)
     experts = sum(p.numel() for p in groups.parameters()) - projector
+    if model.model.line_places is not None:
+        projector += sum(p.numel() for p in model.model.line_places.parameters())
     view = config.tokens_per_view + 2
     layouts = {name: plan_views(*size, member.views) for name, size in SHAPES.items()}
     cache = cache_size(model.model.language_model)

@@ -211,6 +211,8 @@ class Recipe(Strict):
         padding: Where images lie in their square from now on, see `sphinx_x.model.padding`.
         extra_tokens: Letters that get a token each, see `sphinx_x.model.letters`.
         freeze: Parts that are not trained.
+        feature_cache: Folder where features of frozen experts are stored by an image's content, for this run and others
+            with the same experts; by default they are computed each time.
         lr_multipliers: Factors of the learning rate by part.
         lora: Adapters to train instead of the weights.
         abilities: What the result declares that it can take, see `sphinx_x.model.abilities`; the declaration of `start`
@@ -267,6 +269,7 @@ class Recipe(Strict):
     parallel: ParallelRecipe = ParallelRecipe()
     align: AlignRecipe = AlignRecipe()
     augment: AugmentRecipe = AugmentRecipe()
+    feature_cache: Path | None = None
     folder: Path
     data: dict[str, Any] | None = None
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
@@ -297,6 +300,8 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
+        if self.feature_cache is not None and self.augment != AugmentRecipe():
+            raise ValueError("feature_cache: features are stored for images as they are: no augment")
         if self.max_tokens > self.pack.tokens:
             raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
         if self.lora and self.start is None:

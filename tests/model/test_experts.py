@@ -58,6 +58,17 @@ def test_any_number_of_experts(experts):
     assert group(torch.rand(3, 3, 32, 32), GRID).shape == (3, 17, 10)
 
 
+@pytest.mark.parametrize("resize", ["bilinear", "nearest"])
+def test_a_map_of_another_grid_is_resized_in_every_type(resize):
+    group = ExpertGroup(GroupConfig((CONV,), tokens=(2, 2), resize=resize), width=10)
+    pixels = torch.rand(2, 3, 32, 32)
+    wanted = group.fuse(pixels, GRID)
+    for dtype in (torch.bfloat16, torch.float16):
+        found = group.to(dtype).fuse(pixels, GRID)
+        assert found.dtype == dtype and (found.float() - wanted).abs().max() < 0.05 * wanted.abs().max()
+        group.float()
+
+
 def test_groups_follow_each_other():
     groups = (GroupConfig((CONV,), (4, 4)), GroupConfig((DINO,), (2, 2)))
     assert MixtureOfVisualExperts(groups, GRID, 10)(torch.rand(2, 3, 32, 32)).shape == (2, 17 + 5, 10)

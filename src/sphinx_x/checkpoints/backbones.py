@@ -25,9 +25,10 @@ from sphinx_x.checkpoints.templates import template_of
 from sphinx_x.checkpoints.weights import WeightFiles
 from sphinx_x.checkpoints.writer import ORIGINAL, finish, keep_tokenizer, new_folder, size_of, write_weights
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.family import IMAGE_VOCABULARY, Member
+from sphinx_x.family import Member
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.experts import ExpertConfig, build_expert
+from sphinx_x.model.line_places import LinePlaces
 from sphinx_x.model.modeling import scale_by_fan_in
 from sphinx_x.model.processing import SphinxXProcessor, build_processor
 from sphinx_x.model.prompt import find_template
@@ -35,6 +36,9 @@ from sphinx_x.model.tokenizer import extend_vocabulary, image_tokens, read_token
 
 EMBEDDINGS = ("tok_embeddings.weight", "embed_tokens.weight")
 LEARNED = ("image.start", "image.end", "image.skip")
+LINE = "image.line"
+PLACES = "model.line_places."
+"""The beginning of our names for what embeds the places of lines."""
 
 
 class Fresh:
@@ -106,7 +110,7 @@ values."""
 class BaseLLM:
     """A language model of the hub: its configuration, its tokenizer with the image tokens, and its tensors."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lines: bool = False) -> None:
         expect(folder, LANGUAGE_MODEL)
         check_files(folder)
         self.source, self.home = WeightFiles(folder), folder
@@ -123,14 +127,15 @@ class BaseLLM:
             raise CheckpointError(f"{folder}: its config ties the output layer to {table}, which is another")
         try:
             self.tokenizer = read_tokenizer(folder)
-            self.tokens = extend_vocabulary(self.tokenizer, self.rows)
+            self.tokens = extend_vocabulary(self.tokenizer, self.rows, lines)
         except ValueError as error:
             raise CheckpointError(f"{folder}: {one_line(error)}") from error
-        self.config.vocab_size = self.rows + IMAGE_VOCABULARY
+        self.learned = (*LEARNED, LINE) if lines else LEARNED
+        self.config.vocab_size = self.rows + len(self.tokens.all())
 
     def part(self, config: SphinxXConfig, seed: int) -> Part:
         """Return its tensors as ours, with the image tokens' new rows."""
-        rules = [embedding_rule(self.table, self.rows, LEARNED)]
+        rules = [embedding_rule(self.table, self.rows, self.learned)]
         if self.internlm2:
             rules += internlm2_rules(self.config, self.prefix)
         else:
@@ -138,7 +143,8 @@ class BaseLLM:
             rest = [name.removeprefix(LLM) for name in ours if not name.endswith(EMBEDDINGS[1])]
             rules += renames({name: name for name in rest}, self.prefix, LLM)
         if not config.tie_word_embeddings:
-            rules.append(output_rule("output.weight" if self.internlm2 else "lm_head.weight", self.rows))
+            output = "output.weight" if self.internlm2 else "lm_head.weight"
+            rules.append(output_rule(output, self.rows, len(self.tokens.all())))
         tied = config.tie_word_embeddings
 
         def ignore(name: str) -> bool:
@@ -147,11 +153,11 @@ class BaseLLM:
         return Part(Joint(self.source, self._image_rows(seed)), rules, ignore)
 
     def _image_rows(self, seed: int) -> Fresh:
-        """Return rows for start, end and skip, as large as the rows of the table."""
+        """Return rows for start, end, skip and line, as large as the rows of the table."""
         table = self.source.read(self.table)
         scale = float(table[:: max(1, self.rows // 1000)].float().std())
         generator = torch.Generator().manual_seed(seed)
-        rows = {name: torch.randn(1, 1, table.shape[1], generator=generator) * scale for name in LEARNED}
+        rows = {name: torch.randn(1, 1, table.shape[1], generator=generator) * scale for name in self.learned}
         return Fresh({name: row.to(self.dtype) for name, row in rows.items()})
 
 
@@ -167,14 +173,14 @@ class StartingMember:
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(f"{folder}: no model folder ({one_line(error)})") from error
         self.tokenizer, self.tokens = self.processor.tokenizer, self.config.image_tokens()
-        if image_tokens(self.tokenizer) != self.tokens:
+        if image_tokens(self.tokenizer, self.config.lines is not None) != self.tokens:
             raise CheckpointError(f"{folder}: its config and its tokenizer have other image tokens")
         self.groups = self.config.group_configs()
         self.dtype = self.source.tensors()[f"{LLM}norm.weight"].dtype
 
     def part(self, config: SphinxXConfig, seed: int) -> Part:
-        """Return its language model, with the image tokens' rows."""
-        names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head."))]
+        """Return its language model, with the image tokens' rows and the places of lines."""
+        names = [name for name in self.source.tensors() if name.startswith((LLM, "lm_head.", PLACES))]
         return Part(self.source, renames({name: name for name in names}, "", ""), lambda _: True)
 
     def expert(self, place: Place, target: str) -> Part:
@@ -253,7 +259,9 @@ def import_backbones(
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     begun = StartingMember(Path(start)) if start is not None else None
-    base = begun or BaseLLM(Path(str(llm)))
+    if begun and begun.config.lines != member.lines:
+        raise CheckpointError(f"{start}: does not read the lines of images as {member.name} does")
+    base = begun or BaseLLM(Path(str(llm)), member.lines is not None)
     text = base.config.text_config if isinstance(base, StartingMember) else base.config
     assembly = Assembly(member, experts, fresh, begun)
     config = SphinxXConfig(
@@ -264,13 +272,17 @@ def import_backbones(
         start_token_id=base.tokens.start,
         end_token_id=base.tokens.end,
         skip_token_id=base.tokens.skip,
+        lines=member.lines,
+        line_token_id=base.tokens.line,
     )
     parts = assembly.parts(text.hidden_size, base.dtype, seed)
     parts.append(base.part(config, seed))
     outline = plan_parts(parts, config)
     cast = {name: tensor.to(dtype or tensor.dtype) for name, tensor in outline.items()}
     written, notes = template_of(base.tokenizer, template or member.template)
-    processor = build_processor(base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals)
+    processor = build_processor(
+        base.tokenizer, member.views, config.tokens_per_view, written, member.box_decimals, lines=member.lines
+    )
     with new_folder(out, size_of(cast.values()), [str(llm or start)]) as folder:
         stream = ((name, tensor.to(cast[name].dtype)) for name, tensor in convert_parts(parts))
         keep_tokenizer(base.home, folder / ORIGINAL)
@@ -288,7 +300,7 @@ class Assembly:
     def __init__(
         self, member: Member, given: Sequence[Backbone], fresh: Sequence[str], begun: StartingMember | None
     ) -> None:
-        self.begun = begun
+        self.begun, self.lines = begun, member.lines
         self.notes: list[str] = []
         asked = SphinxXConfig(groups=member.groups, views=member.views).group_configs()
         self.places = expert_places(asked)
@@ -343,6 +355,9 @@ class Assembly:
                 channels = sum(expert.token_channels for expert in group.experts)
                 modules[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
                 self.notes.append(f"made new: the projector of group {number + 1}")
+        if self.lines is not None and not self.begun:
+            modules[PLACES] = LinePlaces(llm_width)
+            self.notes.append("made new: the places of lines")
         for module in (module for whole in modules.values() for module in whole.modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 scale_by_fan_in(module)

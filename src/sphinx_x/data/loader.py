@@ -12,7 +12,7 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,16 +22,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sphinx_x.boxes import centre
+from sphinx_x.conversation import Message
 from sphinx_x.data.augment import Augmentation, Change
 from sphinx_x.data.blend import Blend
+from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.lengths import Limits, cut, images_before
 from sphinx_x.data.packs import Indices, Step
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
-from sphinx_x.model.processing import SphinxXProcessor, render_views
+from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
+from sphinx_x.model.prompt import Encoded
 from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.tally import UNUSABLE, reason_of
 
 
@@ -49,6 +53,8 @@ class Example:
         name: Its name.
         task: Its task.
         error: Why the sample cannot be used, otherwise empty.
+        line_boxes: Boxes (L, 4) float32 of the lines in its images, for a member that reads them.
+        seen: Its images, in a run that stores features; `views` are then those of the images without stored features.
     """
 
     ids: Tensor
@@ -59,6 +65,13 @@ class Example:
     name: str
     task: str = ""
     error: str = ""
+    line_boxes: Tensor = field(default_factory=lambda: torch.empty(0, 4))
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def view_count(self) -> int:
+        """Number of views of its images."""
+        return sum(one.views for one in self.seen) if self.seen else len(self.views)
 
 
 class Examples(Dataset[list[Example]]):
@@ -67,6 +80,8 @@ class Examples(Dataset[list[Example]]):
     Args:
         pieces: Each source's table of lengths (`sphinx_x.data.lengths`), whose rows the mixture's numbers refer to.
         limits: The limits that the tables were made with.
+        lines: How the lines of images are read, for a member that reads them.
+        store: Stored features of the frozen experts; images are then not changed at random.
     """
 
     def __init__(
@@ -77,9 +92,14 @@ class Examples(Dataset[list[Example]]):
         processor: SphinxXProcessor,
         augmentation: Augmentation,
         limits: Limits,
+        lines: LineReader | None = None,
+        store: FeatureStore | None = None,
     ) -> None:
+        if store is not None and augmentation != Augmentation():
+            raise DataError("features are stored for images as they are: no augmentation")
+        self.store = store
         self.readers, self.pieces, self.blend, self.processor = readers, pieces, blend, processor
-        self.augmentation, self.limits = augmentation, limits
+        self.augmentation, self.limits, self.lines = augmentation, limits, lines
         self.builder, self.grid = processor.prompt_builder(), processor.image_processor.grid()
         self.padding = tuple(processor.image_processor.padding_color)
 
@@ -146,16 +166,22 @@ class Examples(Dataset[list[Example]]):
         sample = reader[int(row["sample"])]
         first, last = int(row["first"]), int(row["last"])
         shown, messages = images_before(sample.messages, last), cut(sample.messages, first, last)
+        if self.store is not None:
+            return self._stored(self.store, sample, row, messages, shown, source, name)
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
+        # of the images as they are: what is read does not depend on the change, nor does the number of tokens
+        read = [() if self.lines is None else self.lines.read(image) for image in images]
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)
         if len(images) == 1:
             images = [self.augmentation.apply(images[0], change, rng)]
             messages = [change.moved(message) for message in messages]
-        layouts = [plan_views(image.width, image.height, self.grid) for image in images]
-        encoded = self.builder.encode(messages, layouts)
-        if len(encoded.ids) != planned:
-            raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
+            read = [[replace(line, box=change.moved_place(line.box)) for line in read[0]]]
+        layouts = [
+            plan_views(image.width, image.height, self.grid).with_lines(lines)
+            for image, lines in zip(images, read, strict=True)
+        ]
+        encoded = self._encoded(messages, layouts, planned)
         pairs = zip(images, layouts, strict=True)
         pixels = [torch.from_numpy(render_views(image, layout, self.padding)) for image, layout in pairs]
         return Example(
@@ -166,6 +192,47 @@ class Examples(Dataset[list[Example]]):
             source,
             name,
             sample.task,
+            line_boxes=torch.from_numpy(boxes_of(layouts)),
+        )
+
+    def _encoded(self, messages: Sequence[Message], layouts: Sequence[Layout], planned: int) -> Encoded:
+        encoded = self.builder.encode(messages, layouts)
+        if len(encoded.ids) != planned:
+            raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
+        return encoded
+
+    def _stored(
+        self,
+        store: FeatureStore,
+        sample: Sample,
+        row: np.void,
+        messages: Sequence[Message],
+        shown: int,
+        source: int,
+        name: str,
+    ) -> Example:
+        """Build an example whose images are decoded only if their features are not stored."""
+        reader, layouts, seen, pixels = self.readers[source], [], [], [self._no_views()]
+        for number in range(shown):
+            content = reader.image_bytes(sample, number)
+            layout = plan_views(*reader.image_size(sample, number), self.grid)
+            layouts.append(layout if self.lines is None else layout.with_lines(self.lines.read_file(content)))
+            key = store.key(content)
+            features = store.get(key)
+            if features is None:
+                pixels.append(torch.from_numpy(render_views(open_image(content), layout, self.padding)))
+            seen.append(Seen(key, layout.views, features))
+        encoded = self._encoded(messages, layouts, int(row["tokens"]))
+        return Example(
+            torch.tensor(encoded.ids),
+            torch.tensor(encoded.labels()),
+            torch.cat(pixels),
+            torch.tensor(self._line(sample, layouts), dtype=torch.int64),
+            source,
+            name,
+            sample.task,
+            line_boxes=torch.from_numpy(boxes_of(layouts)),
+            seen=seen,
         )
 
     def _line(self, sample: Sample, layouts: Sequence[Layout]) -> list[int]:

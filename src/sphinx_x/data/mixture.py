@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.blend import Blend, Weighted
 from sphinx_x.data.dialects import Form
+from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.lengths import Limits, Meter, measure_lengths, processor_key
 from sphinx_x.data.loader import Examples
 from sphinx_x.data.meta import DataFile, read_meta
@@ -88,6 +89,7 @@ def open_mixture(
     max_bad: float = 0.001,
     workers: int | None = None,
     progress: Callable[[str, Tally], None] = lambda *_: None,
+    store: FeatureStore | None = None,
 ) -> Mixture:
     """Open sources, measure those without a table in `folder`, and plan `samples` samples in packs.
 
@@ -99,9 +101,11 @@ def open_mixture(
     check_paths(shares)
     readers, lengths, sources = [], {}, []
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
+    lines = processor.image_processor.line_reader()
+    lines = None if lines is None else replace(lines, folder=folder / "readings")
     for name, share in split_meta(shares).items():
         reader = SampleReader(share.paths, share.root, folder, share.form)
-        meter = Meter(name, reader, builder, grid, limits, folder)
+        meter = Meter(name, reader, builder, grid, limits, folder, lines)
         found = measure_lengths(meter, key, workers, max_bad=max_bad, progress=progress)
         size = len(found.pieces)
         if not size:
@@ -115,6 +119,6 @@ def open_mixture(
         lengths[name] = found
     blend = Blend(sources, samples, seed)
     pieces = [found.pieces for found in lengths.values()]
-    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits)
+    examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits, lines, store)
     plan = PackPlan(examples.costs, samples, budget, seed)
     return Mixture(examples, plan, {name: found.tally for name, found in lengths.items()})

@@ -17,7 +17,7 @@ from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.prompt import PromptBuilder
-from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.model.views import Layout
 from sphinx_x.report.html import Item, Paragraph, Picture, Section, Span, write_html
 from sphinx_x.work.tally import UNUSABLE
 
@@ -149,9 +149,9 @@ def _item(reader: SampleReader, number: int, processor: SphinxXProcessor) -> Ite
     problems = "; ".join(f"{field}: {reason}" for field, reason in sample.problems())
     if not any(message.role == "assistant" for message in sample.messages):
         raise DataError(f"{reader.where(number)}: {problems}")
-    grid, builder = processor.image_processor.grid(), processor.prompt_builder()
+    builder = processor.prompt_builder()
     images = [open_image(reader.image_bytes(sample, k)) for k in range(len(sample.images))]
-    layouts = [plan_views(image.width, image.height, grid) for image in images]
+    layouts = [processor.image_processor.layout(image) for image in images]
     encoded = builder.encode(sample.messages, layouts)
     places = _places(sample.messages)
     pictures, facts = [], [sample.id, sample.source, sample.licence]

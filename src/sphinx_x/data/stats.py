@@ -14,7 +14,8 @@ import numpy as np
 
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import needs_extra
-from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.images import open_image
+from sphinx_x.model.processing import SphinxXProcessor, read_lines
 from sphinx_x.model.views import plan_views
 from sphinx_x.work.files import write_atomic
 from sphinx_x.work.pool import run
@@ -107,6 +108,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
     """Count the samples from number `start` on."""
     reader, processor = common
     builder, grid = processor.prompt_builder(), processor.image_processor.grid()
+    lines = processor.image_processor.line_reader()
     out: dict[str, Counts] = defaultdict(Counts)
     for number in range(start, min(start + CHUNK, len(reader))):
         name = "-"
@@ -116,6 +118,8 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
             sample.check(reader.where(number))
             sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
             layouts = [plan_views(*size, grid) for size in sizes]
+            images = (open_image(reader.image_bytes(sample, k)) for k in range(len(layouts)))
+            layouts = read_lines(layouts, images, lines)
             encoded = builder.encode(sample.messages, layouts)
         except UNUSABLE as error:
             out[name].unusable[reason_of(error)] += 1

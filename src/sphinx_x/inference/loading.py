@@ -60,8 +60,9 @@ def load_parts(
     for adapter in adapters:
         apply_adapter(model, adapter)
         model.config.abilities = None  # the base declares its own; what training added to them is not known
-    if image_tokens(processor.tokenizer) != model.config.image_tokens():
-        raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens")
+    own = image_tokens(processor.tokenizer, processor.image_processor.lines is not None)
+    if own != model.config.image_tokens() or processor.image_processor.lines != model.config.lines:
+        raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens or lines")
     if whole and not quantized:
         try:
             torch.nn.Module.to(model, device)

@@ -100,7 +100,8 @@ class OnnxModel:
         messages = [question_message(question, len(listed))]
         encoded = self._builder.encode(messages, layouts, answer_next=True)
         color = self.processor.image_processor.padding_color
-        return Prompt(encoded.ids, listed, layouts, self._grid, color, self.processor.tokens_per_view)
+        length = self.processor.tokens_per_view
+        return Prompt(encoded.ids, listed, layouts, self._grid, color, length, places=encoded.images)
 
     def generate(self, prompt: Prompt, max_new_tokens: int = DEFAULTS["max_new_tokens"]) -> Iterator[tuple[int, float]]:
         """Yield the ids of the greedy answer, up to the one that ends it, with their probabilities."""

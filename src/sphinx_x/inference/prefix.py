@@ -68,14 +68,10 @@ class Tokens:
     images: tuple[tuple[int, int, bytes], ...]
 
     @classmethod
-    def of(cls, prompt: Prompt, digests: Sequence[bytes], image_ids: Sequence[int]) -> Tokens:
+    def of(cls, prompt: Prompt, digests: Sequence[bytes]) -> Tokens:
         """Return the tokens of a prompt with the digests of its images."""
-        ids, images, place = np.array(prompt.ids), [], 0
-        shown = np.flatnonzero(np.isin(ids, image_ids))  # text never becomes an image token
-        for length, digest in zip(prompt.image_tokens, digests, strict=True):
-            images.append((int(shown[place]), length, digest))
-            place += length
-        return cls(ids, tuple(images))
+        pairs = zip(prompt.places, digests, strict=True)
+        return cls(np.array(prompt.ids), tuple((first, length, digest) for (first, length), digest in pairs))
 
     def common(self, other: Tokens) -> int:
         """Return the number of first tokens that are the same here and there."""

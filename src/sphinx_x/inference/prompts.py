@@ -11,7 +11,7 @@ import torch
 
 from sphinx_x.errors import ImageError
 from sphinx_x.images import Source, open_image
-from sphinx_x.model.processing import render_views
+from sphinx_x.model.processing import boxes_of, render_views
 from sphinx_x.model.views import Layout, ViewGrid
 
 
@@ -30,9 +30,11 @@ class Picture:
     padding_color: Sequence[int]
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of the pixels and of everything that views depend on besides."""
+        """Return the SHA-256 of the pixels, of everything that views depend on besides, and of the lines."""
         said = hashlib.sha256(repr((self.image.size, self.layout.grid, tuple(self.padding_color))).encode())
         said.update(self.image.tobytes())
+        # a member that reads none has none here, and the digest that it always had
+        said.update(repr(self.layout.lines).encode() if self.layout.lines else b"")
         return said.digest()
 
     def views(self) -> torch.Tensor:
@@ -54,6 +56,7 @@ class Prompt:
         padding_color: Colour of the canvas around an image, RGB from 0 to 255.
         tokens_per_view: Visual tokens of one view, without its start and end tokens.
         text: The prompt as text (see `PromptBuilder.written`).
+        places: For each image, its first id and the number of its ids; empty without ids.
     """
 
     ids: list[int]
@@ -63,6 +66,7 @@ class Prompt:
     padding_color: Sequence[int]
     tokens_per_view: int
     text: str = ""
+    places: Sequence[tuple[int, int]] = ()
 
     def pictures(self) -> Iterator[Picture]:
         """Open the images anew, one by one.
@@ -85,8 +89,15 @@ class Prompt:
 
     @property
     def image_tokens(self) -> list[int]:
-        """Number of tokens that each image takes, skip tokens included."""
-        return [self._tokens(layout, layout.views, layout.skipped) for layout in self.layouts]
+        """Number of tokens that each image takes, skip tokens and lines included; without ids, its views alone."""
+        if self.places:
+            return [length for _, length in self.places]
+        return [layout.views * (self.tokens_per_view + 2) + layout.skipped for layout in self.layouts]
+
+    @property
+    def line_boxes(self) -> torch.Tensor:
+        """Boxes (L, 4) of the lines of all images, relative to each image's padded square."""
+        return torch.from_numpy(boxes_of(self.layouts))
 
     @property
     def visual_tokens(self) -> int:
@@ -96,12 +107,10 @@ class Prompt:
     @property
     def unskipped_tokens(self) -> int:
         """Number of tokens that the images would take if no sub-image were skipped."""
-        return sum(self._tokens(layout, layout.views + layout.skipped, 0) for layout in self.layouts)
+        # a view in place of each skip token
+        return self.visual_tokens + sum(layout.skipped for layout in self.layouts) * (self.tokens_per_view + 1)
 
     @property
     def width(self) -> int:
         """Total width of the images on their canvases, in pixels."""
         return sum(layout.content()[2] for layout in self.layouts)
-
-    def _tokens(self, layout: Layout, views: int, skipped: int) -> int:
-        return views * (self.tokens_per_view + 2) + skipped

@@ -145,7 +145,10 @@ class Runner:
             views = torch.cat([prompt.views for prompt in prompts]).to(self.device()).float().div_(255)
             images = sum(len(prompt.images) for prompt in prompts)
             trace = Trace(encoded_images=images, no_reuse="the option assistant_model")
-            return {"pixel_values": views} if images else {}, None, trace
+            inputs: dict[str, Any] = {"pixel_values": views} if images else {}
+            if any(layout.lines for prompt in prompts for layout in prompt.layouts):
+                inputs["line_boxes"] = torch.cat([prompt.line_boxes for prompt in prompts]).to(self.device())
+            return inputs, None, trace
         seen = self.features.look(prompts)
         own = self.model.generation_config  # pyright: ignore[reportAttributeAccessIssue]
         no_reuse = (
@@ -155,8 +158,7 @@ class Runner:
         )
         start, inputs, held = None, {}, 0
         if no_reuse is None:
-            image_ids = self.model.config.image_tokens().all()
-            start = self.prefixes.begin(Tokens.of(prompts[0], [one.pixels for one in seen], image_ids))
+            start = self.prefixes.begin(Tokens.of(prompts[0], [one.pixels for one in seen]))
             inputs["past_key_values"], held = start.cache, start.held
             ends = [first + length for first, length, _ in start.tokens.images]
             seen = [one for one, end in zip(seen, ends, strict=True) if end > held]
@@ -168,6 +170,13 @@ class Runner:
             # as the library passes on encoded images
             image = BaseModelOutputWithPooling(pooler_output=features)  # pyright: ignore[reportArgumentType]
             inputs["mm_encoder_outputs"] = {"image": image}
+        boxes = torch.cat([prompt.line_boxes for prompt in prompts])
+        token = self.model.config.line_token_id
+        if held and token is not None:  # those of the last lines are left
+            boxes = boxes[len(boxes) - prompts[0].ids[held:].count(token) :]
+        if len(boxes):
+            line = self.model.get_line_features(boxes.to(self.device()))
+            inputs.setdefault("mm_encoder_outputs", {})["line"] = line
         encoded = len({one.key for one in seen if one.features is None})
         return inputs, start, Trace(held_tokens=held, encoded_images=encoded, no_reuse=no_reuse)
 

@@ -11,7 +11,7 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 
 from sphinx_x.conversation import Message
 from sphinx_x.errors import PromptError
-from sphinx_x.images import Source, picture_size
+from sphinx_x.images import Source
 from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
@@ -26,7 +26,6 @@ from sphinx_x.inference.running import Runner, Trace
 from sphinx_x.inference.session import Session
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
-from sphinx_x.model.views import plan_views
 
 BATCH = 32
 """Default number of prompts that are answered at once."""
@@ -179,7 +178,9 @@ class SphinxX:
         return self.prompt([question_message(question, len(listed))], listed, answer_begins)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
-        """Build the prompt of a conversation, up to where the answer begins; only the sizes of images are read.
+        """Build the prompt of a conversation, up to where the answer begins.
+
+        Only the sizes of images are read, unless the member reads their lines.
 
         Args:
             messages: The conversation.
@@ -192,11 +193,12 @@ class SphinxX:
         """
         if images and not self.model.config.groups:
             raise PromptError("this model has no visual experts: it takes text only")
-        layouts = [plan_views(*picture_size(image), self._grid) for image in images]
+        layouts = [self.processor.image_processor.layout_of(image) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
         color = self.processor.image_processor.padding_color
         text = self._builder.written(messages, layouts, answer_begins)
-        return Prompt(encoded.ids, list(images), layouts, self._grid, color, self.processor.tokens_per_view, text)
+        length = self.processor.tokens_per_view
+        return Prompt(encoded.ids, list(images), layouts, self._grid, color, length, text, encoded.images)
 
     def answers(
         self,

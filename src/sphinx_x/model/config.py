@@ -14,6 +14,7 @@ from sphinx_x.model.experts.base import ExpertConfig, as_tuples, read_expert
 from sphinx_x.model.experts.convnext import ConvNextConfig
 from sphinx_x.model.experts.dinov2 import DinoV2Config
 from sphinx_x.model.views import ViewGrid
+from sphinx_x.text_lines.reader import LineReader
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,20 @@ def _group(value: GroupConfig | dict[str, Any]) -> GroupConfig:
 
 @dataclass(frozen=True)
 class ImageTokens:
-    """Ids of the vocabulary tokens that make up an image: an embedding slot, and the learned start, end and skip."""
+    """Ids of the vocabulary tokens that make up an image: an embedding slot, and the learned start, end and skip.
+
+    A member that reads lines has one more, in front of what a line says: a learned row, to which its place is added.
+    """
 
     slot: int
     start: int
     end: int
     skip: int
+    line: int | None = None
 
-    def all(self) -> tuple[int, int, int, int]:
-        """Return the four ids, none of which can be generated."""
-        return self.slot, self.start, self.end, self.skip
+    def all(self) -> tuple[int, ...]:
+        """Return the ids, none of which can be generated."""
+        return self.slot, self.start, self.end, self.skip, *(() if self.line is None else (self.line,))
 
 
 def _check_views(groups: tuple[GroupConfig, ...], grid: ViewGrid) -> None:
@@ -84,6 +89,9 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         views: Fields of the grid (`ViewGrid`).
         image_token_id: See `ImageTokens`, as for the other three token ids.
         abilities: What the member declares that it can take (`Abilities`); None if it declares nothing.
+        lines: How the lines of text in images are read, as fields of a `LineReader` without its folder; None for a
+            member that reads none.
+        line_token_id: The fifth token id, of a member that reads lines.
     """
 
     model_type = "sphinx_x"
@@ -98,6 +106,9 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
     sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
     attribute_map = {"image_token_index": "image_token_id"}  # noqa: RUF012 (the library's own convention)
 
+    lines = None
+    line_token_id = None
+
     def __init__(
         self,
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
@@ -108,6 +119,8 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         end_token_id: int = 2,
         skip_token_id: int = 3,
         abilities: Abilities | dict[str, Any] | None = None,
+        lines: dict[str, Any] | None = None,
+        line_token_id: int | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(text_config, PreTrainedConfig):
@@ -119,6 +132,11 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         self.views = asdict(views) if isinstance(views, ViewGrid) else dict(views or asdict(defaults.views))
         self.image_token_id = image_token_id
         self.start_token_id, self.end_token_id, self.skip_token_id = start_token_id, end_token_id, skip_token_id
+        if (lines is None) != (line_token_id is None):
+            raise ValueError("a member that reads lines has both lines and line_token_id, any other has neither")
+        if lines is not None:  # the others' files stay as they always were
+            self.lines, self.line_token_id = lines, line_token_id
+            self.line_reader()
         _check_views(self.group_configs(), self.view_grid())
         self.abilities = (abilities if isinstance(abilities, Abilities) else Abilities.from_dict(abilities)).to_dict()
         kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
@@ -138,7 +156,12 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
 
     def image_tokens(self) -> ImageTokens:
         """Return the ids of the image tokens."""
-        return ImageTokens(self.image_token_id, self.start_token_id, self.end_token_id, self.skip_token_id)
+        ids = self.image_token_id, self.start_token_id, self.end_token_id, self.skip_token_id
+        return ImageTokens(*ids, self.line_token_id)
+
+    def line_reader(self) -> LineReader | None:
+        """Return how the lines of an image are read, or None for a member that reads none."""
+        return None if self.lines is None else LineReader(**self.lines)
 
     @property
     def tokens_per_view(self) -> int:

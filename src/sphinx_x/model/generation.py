@@ -1,7 +1,8 @@
 """How images go through the library's `generate`: encoded once before the prompt is processed, repeated by whole rows.
 
 The library passes encoded images on as `mm_encoder_outputs`, by modality: {"image": output with `pooler_output`}. Its
-versions from 5.18 on encode them before the prompt is processed; for older ones it is done here.
+versions from 5.18 on encode them before the prompt is processed; for older ones it is done here. Places of lines go the
+same way, as "line".
 
 Shapes: B rows, T tokens, S image slots of all rows, V kept views, N slots of a view, D width of the LLM.
 """
@@ -23,9 +24,9 @@ IMAGES_IN_CHUNKS = Version(__version__) >= Version("5.23")
 """Whether the library can process a prompt with images in chunks (`prefill_chunk_size`)."""
 
 
-def slot_features(encoded: Encoded | None) -> Tensor | None:
-    """Return the features that fill the image slots of all rows, in order (S, D), or None without images."""
-    pooled: Any = (encoded or {}).get("image", {}).get("pooler_output")
+def slot_features(encoded: Encoded | None, kind: str = "image") -> Tensor | None:
+    """Return the features for the image slots of all rows, or for their lines, in order (S, D), or None without any."""
+    pooled: Any = (encoded or {}).get(kind, {}).get("pooler_output")
     if pooled is None:
         return None
     return torch.cat([part.flatten(0, -2) for part in pooled])
@@ -46,6 +47,11 @@ def repeat_rows(features: Tensor, slots: Tensor, times: int) -> Tensor:
     """
     rows = features.split(slots.tolist())
     return torch.cat([row for row in rows for _ in range(times)])
+
+
+def _repeated(features: Tensor, slots: Tensor, times: int) -> BaseModelOutputWithPooling:
+    rows = repeat_rows(features, slots.sum(-1), times)[None]
+    return BaseModelOutputWithPooling(pooler_output=rows)  # pyright: ignore[reportArgumentType]
 
 
 def _held(model_kwargs: dict[str, Any]) -> int:
@@ -72,14 +78,19 @@ class ImageGeneration(GenerationMixin):
         )
 
     def _prepare_multimodal_encoder_kwargs_for_generation(self, model_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Encode the images, once for the whole call of `generate`; called by the library."""
+        """Encode the images and places, once for the whole call of `generate`; called by the library."""
         pixels, encoded = model_kwargs.pop("pixel_values", None), model_kwargs.pop("mm_encoder_outputs", None)
+        boxes = model_kwargs.pop("line_boxes", None)
         if pixels is not None:
             if encoded:
                 raise ValueError("give pixel_values or mm_encoder_outputs, not both")
             image = self.get_image_features(pixels, return_dict=True)  # pyright: ignore[reportAttributeAccessIssue]
             image.pixels = pixels  # for an assistant, which has its own experts
             encoded = {"image": image}
+        if boxes is not None:
+            line = self.get_line_features(boxes)  # pyright: ignore[reportAttributeAccessIssue]
+            line.boxes = boxes  # likewise
+            encoded = {**(encoded or {}), "line": line}
         if encoded:
             model_kwargs["mm_encoder_outputs"] = encoded
         return model_kwargs
@@ -100,10 +111,13 @@ class ImageGeneration(GenerationMixin):
             slots = trunk.find_slots(input_ids, model_kwargs.get("inputs_embeds"))
             trunk.check_slots(slots, features)
         if features is not None and expand_size > 1:
-            image = BaseModelOutputWithPooling(
-                pooler_output=repeat_rows(features, slots.sum(-1), expand_size)[None]  # pyright: ignore[reportArgumentType]
-            )
-            encoded = {**cast(Encoded, encoded), "image": image}
+            encoded = {**cast(Encoded, encoded), "image": _repeated(features, slots, expand_size)}
+        places = slot_features(encoded, "line")
+        if places is not None and (expand_size > 1 or not _held(model_kwargs)):
+            lines = trunk.find_lines(input_ids, model_kwargs.get("inputs_embeds"))
+            trunk.check_lines(lines, places)
+            if expand_size > 1:
+                encoded = {**cast(Encoded, encoded), "line": _repeated(places, lines, expand_size)}
         ids, model_kwargs = super()._expand_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
             expand_size=expand_size, input_ids=input_ids, **model_kwargs
         )
@@ -134,9 +148,12 @@ class ImageGeneration(GenerationMixin):
             no_image = SuppressTokensLogitsProcessor(images, device=kwargs["input_ids"].device)
             kwargs["logits_processor"] = LogitsProcessorList([*kwargs["logits_processor"], no_image])
         assistant = kwargs.get("assistant_model")
-        pixels = getattr((model_kwargs.get("mm_encoder_outputs") or {}).get("image"), "pixels", None)
-        if isinstance(assistant, ImageGeneration) and assistant is not self and pixels is not None:
-            seen = {"pixel_values": pixels.to(cast(Any, assistant).device)}
+        encoded = model_kwargs.get("mm_encoder_outputs") or {}
+        given = {"pixel_values": getattr(encoded.get("image"), "pixels", None)}
+        given["line_boxes"] = getattr(encoded.get("line"), "boxes", None)
+        given = {name: value for name, value in given.items() if value is not None}
+        if isinstance(assistant, ImageGeneration) and assistant is not self and given:
+            seen = {name: value.to(cast(Any, assistant).device) for name, value in given.items()}
             model_kwargs = {**model_kwargs, **assistant._prepare_multimodal_encoder_kwargs_for_generation(seen)}
         return super()._get_candidate_generator(  # pyright: ignore[reportAttributeAccessIssue]
             model_kwargs=model_kwargs, **kwargs

@@ -37,7 +37,9 @@ class ExpertGroup(nn.Module):
         first_BC, map_BChw = expert(pixels_B3HW, grid)
         if map_BChw.shape[-2:] != self.tokens:
             smooth = {"antialias": True} if self.resize == "bilinear" else {}
-            map_BChw = F.interpolate(map_BChw, self.tokens, mode=self.resize, **smooth)
+            # in float32, as a CPU cannot do it in bfloat16
+            resized = F.interpolate(map_BChw.float(), self.tokens, mode=self.resize, **smooth)
+            map_BChw = resized.to(map_BChw.dtype)
         map_BNC = map_BChw.flatten(2).transpose(1, 2)
         return torch.cat([first_BC[:, None], map_BNC], dim=1) if self.global_token else map_BNC
 

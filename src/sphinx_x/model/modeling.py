@@ -1,6 +1,7 @@
 """SPHINX-X: a mixture of visual experts in front of any causal language model of the Transformers library.
 
-Shapes: B batch, T tokens, V kept views of all images together, N embedding slots of a view, D width of the LLM.
+Shapes: B batch, T tokens, V kept views of all images together, N embedding slots of a view, L lines of all images
+together, D width of the LLM.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sphinx_x.model import packed  # noqa: F401 (registers the packed attention)
 from sphinx_x.model.auto import StaysInItsPackage, library_objects
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.generation import Encoded, ImageGeneration, slot_features
+from sphinx_x.model.line_places import LinePlaces
 from sphinx_x.model.mixture import MixtureOfVisualExperts
 from sphinx_x.model.quantized import MixtralOfLinears, check_reached, is_quantized, prefer_exact_kernels
 from sphinx_x.model.routing import load_balancing_loss
@@ -94,6 +96,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
             self.language_model = MixtralOfLinears(config.text_config)  # pyright: ignore[reportArgumentType]
         else:
             self.language_model = AutoModel.from_config(config.text_config)
+        self.line_places = None if config.lines is None else LinePlaces(config.text_config.hidden_size)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -126,21 +129,56 @@ class SphinxXModel(SphinxXPreTrainedModel):
             raise ValueError("this model has no visual experts: it takes text only")
         return self.vision(pixel_values.float())
 
-    def embed(self, input_ids: Tensor, features: Tensor | None) -> Tensor:
-        """Embed token ids (B, T) as (B, T, D), with the features (V, N, D) in the image slots, in order.
+    def get_line_features(self, line_boxes: Tensor) -> BaseModelOutputWithPooling:
+        """Embed places of lines, as `mm_encoder_outputs` takes them.
+
+        Args:
+            line_boxes: Boxes (L, 4) of the lines of all images, relative to the padded square.
+
+        Returns:
+            An output whose `pooler_output` is (1, L, D).
+        """
+        return BaseModelOutputWithPooling(pooler_output=self.places(line_boxes)[None])  # pyright: ignore[reportArgumentType]
+
+    def places(self, line_boxes: Tensor) -> Tensor:
+        """Map boxes of lines (L, 4), relative to the padded square, to what is added to their tokens (L, D).
 
         Raises:
-            ValueError: The numbers of slots and features differ.
+            ValueError: The model reads no lines.
         """
-        return self._filled(self.get_input_embeddings()(input_ids), self.find_slots(input_ids), features)
+        if self.line_places is None:
+            raise ValueError("this model reads no lines: it takes no line_boxes")
+        return self.line_places(line_boxes)
+
+    def embed(self, input_ids: Tensor, features: Tensor | None, places: Tensor | None = None) -> Tensor:
+        """Embed token ids (B, T) as (B, T, D).
+
+        Args:
+            input_ids: Token ids (B, T).
+            features: What fills the image slots, in order, (V, N, D).
+            places: What is added to the tokens of lines, in order, (L, D).
+
+        Raises:
+            ValueError: The numbers of slots and features, or of lines and places, differ.
+        """
+        embeddings = self._filled(self.get_input_embeddings()(input_ids), self.find_slots(input_ids), features)
+        return self._placed(embeddings, self.find_lines(input_ids), places)
 
     def find_slots(self, input_ids: Tensor | None, inputs_embeds: Tensor | None = None) -> Tensor:
         """Return which positions of ids (B, T), or of embeddings (B, T, D) if given, are image slots (B, T)."""
+        return self._find(self.config.image_token_id, input_ids, inputs_embeds)
+
+    def find_lines(self, input_ids: Tensor | None, inputs_embeds: Tensor | None = None) -> Tensor | None:
+        """Return which positions are tokens of lines (B, T), as `find_slots` does; None if the model reads no lines."""
+        token = self.config.line_token_id
+        return None if token is None else self._find(token, input_ids, inputs_embeds)
+
+    def _find(self, token: int, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         if inputs_embeds is None:
             if input_ids is None:
                 raise ValueError("give input_ids or inputs_embeds")
-            return input_ids == self.config.image_token_id
-        slot = torch.full((), self.config.image_token_id, dtype=torch.int64, device=inputs_embeds.device)
+            return input_ids == token
+        slot = torch.full((), token, dtype=torch.int64, device=inputs_embeds.device)
         return (inputs_embeds == self.get_input_embeddings()(slot)).all(-1)
 
     def check_slots(self, slots: Tensor, features: Tensor | None) -> None:
@@ -164,6 +202,31 @@ class SphinxXModel(SphinxXPreTrainedModel):
         slots = slots[..., None].to(embeddings.device)
         return embeddings.masked_scatter(slots, features.to(embeddings.device, embeddings.dtype))
 
+    def check_lines(self, lines: Tensor | None, places: Tensor | None) -> None:
+        """Check that there are as many tokens of lines (B, T) as places (..., D), as `check_slots` does.
+
+        Raises:
+            ValueError: The numbers differ.
+        """
+        wanted = 0 if places is None else places.shape[:-1].numel()
+        if lines is None:
+            if wanted:
+                raise ValueError("this model reads no lines: it takes no line_boxes")
+            return
+        torch_compilable_check(
+            lines.sum() == wanted,
+            lambda: f"the token ids have {int(lines.sum())} lines, and there are {wanted} boxes of lines",
+        )
+
+    def _placed(self, embeddings: Tensor, lines: Tensor | None, places: Tensor | None) -> Tensor:
+        self.check_lines(lines, places)
+        if lines is None or places is None:
+            return embeddings
+        moved = torch.zeros_like(embeddings).masked_scatter(
+            lines[..., None].to(embeddings.device), places.to(embeddings.device, embeddings.dtype)
+        )
+        return embeddings + moved
+
     @can_return_tuple
     def forward(
         self,
@@ -174,6 +237,7 @@ class SphinxXModel(SphinxXPreTrainedModel):
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: Encoded | None = None,
+        line_boxes: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """Map token ids (B, T) and the kept views (V, 3, H, W) of their images to hidden states (B, T, D).
@@ -186,21 +250,28 @@ class SphinxXModel(SphinxXPreTrainedModel):
             past_key_values: As for the LLM.
             inputs_embeds: Embeddings (B, T, D) in place of the ids. Images, if given as well, go to the positions whose
                 embedding is that of an image slot.
-            mm_encoder_outputs: The result of `get_image_features` in place of the views, as {"image": output}.
+            mm_encoder_outputs: The result of `get_image_features` in place of the views, as {"image": output}, and that
+                of `get_line_features` in place of the boxes, as {"line": output}.
+            line_boxes: Boxes (L, 4) of the lines of all images, relative to the padded square, for a model that reads
+                lines.
             kwargs: Further arguments for the LLM.
 
         Raises:
-            ValueError: The numbers of slots and features differ.
+            ValueError: The numbers of slots and features, or of lines and boxes, differ.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         if pixel_values is not None and mm_encoder_outputs:
             raise ValueError("give pixel_values or mm_encoder_outputs, not both")
         features = slot_features(mm_encoder_outputs) if pixel_values is None else self.features(pixel_values)
+        places = slot_features(mm_encoder_outputs, "line") if line_boxes is None else self.places(line_boxes)
         if inputs_embeds is None:
-            inputs_embeds = self.embed(cast(Tensor, input_ids), features)
-        elif features is not None:
-            inputs_embeds = self._filled(inputs_embeds, self.find_slots(None, inputs_embeds), features)
+            inputs_embeds = self.embed(cast(Tensor, input_ids), features, places)
+        else:
+            lines = None if places is None else self.find_lines(None, inputs_embeds)
+            if features is not None:
+                inputs_embeds = self._filled(inputs_embeds, self.find_slots(None, inputs_embeds), features)
+            inputs_embeds = self._placed(inputs_embeds, lines, places)
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -257,6 +328,10 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         """See `SphinxXModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, **kwargs)
 
+    def get_line_features(self, line_boxes: Tensor) -> Any:
+        """See `SphinxXModel.get_line_features`."""
+        return self.model.get_line_features(line_boxes)
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Map hidden states (..., D) to logits (..., vocabulary), which are `NEVER` for the image tokens."""
         logits = self.lm_head(hidden)
@@ -275,6 +350,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: Encoded | None = None,
+        line_boxes: Tensor | None = None,
         **kwargs: Any,
     ) -> SphinxXOutput:
         """Map token ids (B, T) and kept views (V, 3, H, W) to logits (B, T, vocabulary), and with labels to a loss.
@@ -291,7 +367,8 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
             inputs_embeds: Embeddings in place of the ids.
             labels: (B, T), -100 where nothing is to be learned; image tokens are always left out.
             logits_to_keep: As in the library: the number of last positions with logits, or their indices.
-            mm_encoder_outputs: Encoded images in place of the views.
+            mm_encoder_outputs: Encoded images in place of the views, and of the boxes.
+            line_boxes: Boxes of lines, as for `SphinxXModel.forward`.
             kwargs: Further arguments for the LLM. `num_items_in_batch` divides the loss; with `return_dict=False` the
                 result is a tuple.
         """
@@ -306,6 +383,7 @@ class SphinxXForConditionalGeneration(SphinxXPreTrainedModel, ImageGeneration, G
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
+            line_boxes=line_boxes,
             return_dict=True,
             **kwargs,
         )

@@ -1,4 +1,4 @@
-"""Parts of a model by name: `experts`, `projector`, `language_model`, `align`, or a shell pattern for full names."""
+"""Parts of a model by name: `experts`, `projector`, `lines`, `language_model`, `align`, or a pattern for full names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sphinx_x.errors import RecipeError
 PARTS = {
     "experts": ("model.model.vision.groups.*.experts.*",),
     "projector": ("model.model.vision.groups.*.projector.*",),
+    "lines": ("model.model.line_places.*",),
     "language_model": ("model.model.language_model.*", "model.lm_head.*"),
     "align": ("align.*",),
 }

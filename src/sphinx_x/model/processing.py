@@ -6,7 +6,7 @@ Shapes: V kept views of all images together, H x W pixels of a view.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,15 @@ from transformers import AutoImageProcessor, AutoProcessor, BatchFeature, PreTra
 from transformers.image_processing_backends import PilBackend
 from transformers.processing_utils import ImagesKwargs, MultiModalData
 
-from sphinx_x.errors import ImageError
-from sphinx_x.images import MAX_PIXELS
+from sphinx_x.errors import ImageError, PromptError, UnsupportedError
+from sphinx_x.images import MAX_PIXELS, Source, open_image, picture_size
 from sphinx_x.model.auto import NamesItsPackage
-from sphinx_x.model.config import SphinxXConfig
+from sphinx_x.model.config import ImageTokens, SphinxXConfig
 from sphinx_x.model.image_inputs import by_row, flat, open_images
 from sphinx_x.model.prompt import PromptBuilder, chat_template, find_template, view_ids
 from sphinx_x.model.tokenizer import image_tokens
 from sphinx_x.model.views import Layout, ViewGrid, plan_views
+from sphinx_x.text_lines.reader import LineReader
 
 WHITE = (255, 255, 255)
 RESIZE = Image.Resampling.BICUBIC
@@ -116,21 +117,36 @@ def _padded_first(image: Image.Image, layout: Layout, padding_color: Sequence[in
     return np.asarray(half.resize((canvas, canvas), RESIZE))
 
 
+def boxes_of(layouts: Sequence[Layout]) -> np.ndarray:
+    """Return the boxes of the lines of all images, (L, 4) float32, relative to each image's padded square."""
+    return np.array([box for layout in layouts for box in layout.line_boxes], np.float32).reshape(-1, 4)
+
+
+def read_lines(layouts: Iterable[Layout], images: Iterable[Image.Image], reader: LineReader | None) -> list[Layout]:
+    """Return layouts with the lines of their images; without a reader, as they are."""
+    if reader is None:
+        return list(layouts)
+    return [layout.with_lines(reader.read(image)) for layout, image in zip(layouts, images, strict=True)]
+
+
 class SphinxXImagesKwargs(ImagesKwargs, total=False):
     """Options of the image processor.
 
     Attributes:
         views: The fields of a `ViewGrid`.
         padding_color: RGB of the padding, 0 to 255.
+        lines: The fields of a `LineReader` without its folder, for a member that reads lines.
     """
 
     views: dict[str, Any]
     padding_color: tuple[int, int, int]
+    lines: dict[str, Any] | None
 
 
 class SphinxXImageProcessor(NamesItsPackage, PilBackend):
     """Turns images into `pixel_values` (V, 3, H, W), float32 from 0 to 1, and `num_image_patches`, each image's views.
 
+    For a member that reads lines, `line_boxes` (L, 4) are the places of all images' lines as well.
     All images are opened by `open_image`, so that their pixels are those of `chat` and of training. The experts
     normalise their own inputs, so nothing is normalised here.
     """
@@ -144,14 +160,29 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
     do_normalize = False
     views: dict[str, Any] = {}  # noqa: RUF012 (a class default, as the library reads them)
     padding_color: tuple[int, int, int] = WHITE
+    lines: dict[str, Any] | None = None
 
     def grid(self) -> ViewGrid:
         """Return the views as a typed object."""
         return ViewGrid(**self.views)
 
+    def line_reader(self) -> LineReader | None:
+        """Return how the lines of an image are read, or None for a member that reads none."""
+        return None if self.lines is None else LineReader(**self.lines)
+
     def layout(self, image: Image.Image) -> Layout:
-        """Return where an image lies on the canvas and which sub-images it keeps."""
-        return plan_views(image.width, image.height, self.grid())
+        """Return where an image lies on the canvas, which sub-images it keeps, and which lines the member reads."""
+        return read_lines([plan_views(image.width, image.height, self.grid())], [image], self.line_reader())[0]
+
+    def layout_of(self, source: Source) -> Layout:
+        """Return the layout of an image anywhere; it is decoded only for a member that reads lines.
+
+        Raises:
+            ImageError: The image is missing or is not one.
+        """
+        if self.lines is None:
+            return plan_views(*picture_size(source), self.grid())
+        return self.layout(open_image(source))
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
         """Open images with `open_image`; the library would make 16-bit grey white and transparent pixels black."""
@@ -173,6 +204,7 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
         images: list[Image.Image],
         views: dict[str, Any],
         padding_color: tuple[int, int, int],
+        lines: dict[str, Any] | None = None,
         return_tensors: Any = None,
         **_: Any,
     ) -> BatchFeature:
@@ -180,6 +212,7 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
             raise ImageError("there is no image in the list")
         grid = ViewGrid(**views)
         layouts = [plan_views(image.width, image.height, grid) for image in images]
+        layouts = read_lines(layouts, images, None if lines is None else LineReader(**lines))
         pixels = [
             render_views(image, layout, tuple(padding_color)) for image, layout in zip(images, layouts, strict=True)
         ]
@@ -188,6 +221,8 @@ class SphinxXImageProcessor(NamesItsPackage, PilBackend):
             "num_image_patches": [layout.views for layout in layouts],
             "layouts": layouts,
         }
+        if lines is not None:
+            data["line_boxes"] = boxes_of(layouts)
         return BatchFeature(data, tensor_type=return_tensors, skip_tensor_conversion=["layouts"])
 
 
@@ -217,7 +252,7 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
     ) -> None:
         assert image_processor is not None and tokenizer is not None
         self.tokens_per_view, self.box_decimals, self.template = tokens_per_view, box_decimals, template
-        tokens = image_tokens(tokenizer)
+        tokens = image_tokens(tokenizer, image_processor.lines is not None)
         self.image_token, self.image_token_id = str(tokenizer.convert_ids_to_tokens(tokens.slot)), tokens.slot
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
@@ -258,10 +293,13 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
         return PromptBuilder(
             self.tokenizer,
             find_template(self.template),
-            image_tokens(self.tokenizer),
+            self._tokens(),
             self.tokens_per_view,
             self.box_decimals,
         )
+
+    def _tokens(self) -> ImageTokens:
+        return image_tokens(self.tokenizer, self.image_processor.lines is not None)
 
     @property
     def unused_input_names(self) -> list[str]:
@@ -270,13 +308,24 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
         """Return one image's ids as text, which the library puts in place of a placeholder."""
-        ids = view_ids(image_inputs["layouts"][image_idx], image_tokens(self.tokenizer), self.tokens_per_view)
-        return "".join(self.tokenizer.convert_ids_to_tokens(ids))
+        layout, tokens = image_inputs["layouts"][image_idx], self._tokens()
+        text = "".join(self.tokenizer.convert_ids_to_tokens(view_ids(layout, tokens, self.tokens_per_view)))
+        if not layout.lines:
+            return text
+        line, end = map(str, self.tokenizer.convert_ids_to_tokens([tokens.line, tokens.end]))
+        said = [one.text for one in layout.lines]
+        # `PromptBuilder` keeps such text apart; the library would take it for the token itself
+        bad = next((name for name in self.tokenizer.all_special_tokens if any(name in one for one in said)), None)
+        if bad:
+            raise PromptError(f"the image shows the text {bad}, which the library cannot tell from the token")
+        return text + "".join(line + one for one in said) + end
 
     def _get_num_multimodal_tokens(self, image_sizes: list[tuple[int, int]] | None = None, **_: Any) -> MultiModalData:
         """Return the numbers of ids and views of images of these (height, width), for vLLM."""
         if image_sizes is None:
             return MultiModalData()
+        if self.image_processor.lines is not None:
+            raise UnsupportedError("this member reads lines: how many tokens an image has is not known from its size")
         layouts = [plan_views(width, height, self.image_processor.grid()) for height, width in image_sizes]
         tokens = image_tokens(self.tokenizer)
         return MultiModalData(
@@ -292,10 +341,11 @@ def build_processor(
     template: str | dict[str, Any],
     box_decimals: int = 2,
     padding_color: tuple[int, int, int] = WHITE,
+    lines: dict[str, Any] | None = None,
 ) -> SphinxXProcessor:
     """Build a processor around a tokenizer that has the image tokens; for the arguments see `SphinxXProcessor`."""
     return SphinxXProcessor(
-        SphinxXImageProcessor(views=asdict(views), padding_color=padding_color),  # pyright: ignore[reportCallIssue]
+        SphinxXImageProcessor(views=asdict(views), padding_color=padding_color, lines=lines),  # pyright: ignore[reportCallIssue]
         tokenizer,
         tokens_per_view=tokens_per_view,
         box_decimals=box_decimals,

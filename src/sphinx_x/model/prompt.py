@@ -128,15 +128,22 @@ class Encoded:
     Attributes:
         ids: The ids.
         trained: For each id, whether it is learned: the assistant's text, except answers that are not to be trained.
+        images: For each image, its first id and the number of its ids.
     """
 
     ids: list[int] = field(default_factory=list)
     trained: list[bool] = field(default_factory=list)
+    images: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, ids: Sequence[int], trained: bool = False) -> None:
         """Append a piece."""
         self.ids.extend(ids)
         self.trained.extend([trained] * len(ids))
+
+    def add_image(self, ids: Sequence[int]) -> None:
+        """Append the ids of an image, which are never trained."""
+        self.images.append((len(self.ids), len(ids)))
+        self.add(ids)
 
     def labels(self, ignore: int = -100) -> list[int]:
         """Return the ids where they are trained, and `ignore` elsewhere."""
@@ -144,7 +151,7 @@ class Encoded:
 
 
 def view_ids(layout: Layout, tokens: ImageTokens, tokens_per_view: int) -> list[int]:
-    """Return the ids of one image: each kept view as start, slots, end; each skipped sub-image as one skip token."""
+    """Return the ids of an image's views: each kept one as start, slots, end; each skipped one as one skip token."""
     view = [tokens.start, *[tokens.slot] * tokens_per_view, tokens.end]
     ids = list(view) if layout.grid.global_view else []
     for kept in layout.kept:
@@ -188,9 +195,9 @@ class PromptBuilder:
         out = Encoded()
         if self.template.bos and self.tokenizer.bos_token is not None:
             out.add(self._ids(str(self.tokenizer.bos_token), first=True, split=False))
-        images = [view_ids(layout, self.image_tokens, self.tokens_per_view) for layout in layouts]
-        if self.template.images_first:
-            out.add([number for ids in images for number in ids])
+        images = [self.image_ids(layout) for layout in layouts]
+        for ids in images if self.template.images_first else ():
+            out.add_image(ids)
         if messages and messages[0].role != "system" and self.template.system:
             messages = [Message("system", (Text(self.template.system),)), *messages]
         upcoming = iter([] if self.template.images_first else images)
@@ -200,13 +207,28 @@ class PromptBuilder:
             out.add(self.control(self.template.before[message.role], first))
             first = first and not self.template.before[message.role]
             for run in self._runs(message, layouts):
-                out.add(next(upcoming) if run is None else self.text(run, first), trained=answer and run is not None)
+                if run is None:
+                    out.add_image(next(upcoming))
+                else:
+                    out.add(self.text(run, first), trained=answer)
                 first = False
             out.add(self.control(self.template.after[message.role]), trained=answer)
         if answer_next:
             out.add(self.control(self.template.before["assistant"]))
             out.add(self.text(self.template.lead + answer_begins if answer_begins else ""))
         return out
+
+    def image_ids(self, layout: Layout) -> list[int]:
+        """Return the ids of one image: its views, then each line as its token and what it says, and one end token.
+
+        What a line says never becomes a control token, whatever is written in an image.
+        """
+        ids = view_ids(layout, self.image_tokens, self.tokens_per_view)
+        for line in layout.lines:
+            if self.image_tokens.line is None:
+                raise PromptError("this member reads no lines, and an image has some")
+            ids += [self.image_tokens.line, *self.text(line.text)]
+        return [*ids, self.image_tokens.end] if layout.lines else ids
 
     def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:
         """Write the prompt that `encode` makes with `answer_next` as text, for records and hashes.

@@ -16,38 +16,49 @@ from sphinx_x.model.config import ImageTokens
 
 SLOT, START, END, SKIP = IMAGE, "<|view_start|>", "<|view_end|>", "<|skip|>"
 IMAGE_TOKENS = (SLOT, START, END, SKIP)
+LINE = "<|line|>"
+"""The further token of a member that reads lines."""
 CONTROL_TOKENS = ("<|pad|>", "<|bos|>", "<|eot|>", "<|system|>", "<|user|>", "<|assistant|>")
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per byte: no text is ever unknown, and an ASCII letter takes one step."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*CONTROL_TOKENS, *IMAGE_TOKENS, *letters])}
+def byte_tokenizer(lines: bool = False) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per byte: no text is ever unknown, and an ASCII letter takes one step.
+
+    Args:
+        lines: Whether it has the token of lines as well, after all others.
+    """
+    letters, more = sorted(pre_tokenizers.ByteLevel.alphabet()), [LINE] if lines else []
+    vocabulary = {token: number for number, token in enumerate([*CONTROL_TOKENS, *IMAGE_TOKENS, *letters, *more])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([*CONTROL_TOKENS, *IMAGE_TOKENS])
+    tokenizer.add_special_tokens([*CONTROL_TOKENS, *IMAGE_TOKENS, *more])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|pad|>",
         bos_token="<|bos|>",
         eos_token="<|eot|>",
-        additional_special_tokens=[*CONTROL_TOKENS[3:], *IMAGE_TOKENS],
+        additional_special_tokens=[*CONTROL_TOKENS[3:], *IMAGE_TOKENS, *more],
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
 
 
-def image_tokens(tokenizer: PreTrainedTokenizerBase) -> ImageTokens:
-    """Return the ids of the image tokens; raise ValueError if the vocabulary lacks one."""
-    vocabulary = tokenizer.get_vocab()
-    missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
+def token_names(lines: bool = False) -> tuple[str, ...]:
+    """Return the image tokens of a member, with or without that of lines."""
+    return (*IMAGE_TOKENS, LINE) if lines else IMAGE_TOKENS
+
+
+def image_tokens(tokenizer: PreTrainedTokenizerBase, lines: bool = False) -> ImageTokens:
+    """Return the ids of the image tokens, with that of lines if asked; raise ValueError if the vocabulary lacks one."""
+    vocabulary, names = tokenizer.get_vocab(), token_names(lines)
+    missing = [token for token in names if token not in vocabulary]
     if missing:
         raise ValueError(f"the vocabulary has no token {', '.join(missing)}")
-    return ImageTokens(*(vocabulary[token] for token in IMAGE_TOKENS))
+    return ImageTokens(*(vocabulary[token] for token in names))
 
 
-def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTokens:
+def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, lines: bool = False) -> ImageTokens:
     """Add the image tokens to a vocabulary.
 
     They come after every row of the embedding table: rows without a token get one, so that all keep their place.
@@ -55,6 +66,7 @@ def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTok
     Args:
         tokenizer: The tokenizer, which is changed.
         rows: Number of rows of the embedding table.
+        lines: Whether to add the token of lines as well.
 
     Returns:
         The ids of the image tokens.
@@ -62,17 +74,18 @@ def extend_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int) -> ImageTok
     Raises:
         ValueError: The vocabulary is longer than the table, or already has one of the image tokens.
     """
+    names = token_names(lines)
     last = max(tokenizer.get_vocab().values(), default=-1)
     if max(len(tokenizer), last + 1) > rows:
         raise ValueError(f"the tokenizer has {max(len(tokenizer), last + 1)} tokens, the embedding table {rows} rows")
     tokenizer.add_tokens([f"<|unused_{k}|>" for k in range(len(tokenizer), rows)])
     tokenizer.add_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in IMAGE_TOKENS],  # pyright: ignore[reportArgumentType]
+        [AddedToken(token, special=True, normalized=False) for token in names],  # pyright: ignore[reportArgumentType]
         special_tokens=True,
     )
-    tokens = image_tokens(tokenizer)
-    if tokens.all() != tuple(range(rows, rows + len(IMAGE_TOKENS))):
-        raise ValueError(f"the vocabulary has one of the tokens {', '.join(IMAGE_TOKENS)} already")
+    tokens = image_tokens(tokenizer, lines)
+    if tokens.all() != tuple(range(rows, rows + len(names))):
+        raise ValueError(f"the vocabulary has one of the tokens {', '.join(names)} already")
     return tokens
 
 

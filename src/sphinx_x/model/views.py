@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from sphinx_x.errors import ImageError
+from sphinx_x.text_lines.line import TextLine
 
 PADDINGS = ("corner", "center")
 
@@ -72,6 +73,7 @@ class Layout:
         left: Left edge of the image in that square, in pixels of the image.
         top: Top edge of the image in that square, in pixels of the image.
         kept: For every sub-image, row by row, whether it contains any part of the image.
+        lines: Lines of text in reading order, for a member that reads them.
     """
 
     grid: ViewGrid
@@ -81,6 +83,7 @@ class Layout:
     left: Fraction
     top: Fraction
     kept: tuple[bool, ...]
+    lines: tuple[TextLine, ...] = ()
 
     @property
     def views(self) -> int:
@@ -91,6 +94,15 @@ class Layout:
     def skipped(self) -> int:
         """Number of sub-images that are padding only."""
         return len(self.kept) - sum(self.kept)
+
+    @property
+    def line_boxes(self) -> list[tuple[float, ...]]:
+        """The lines' boxes, relative to the padded square."""
+        return [self.to_square(line.box) for line in self.lines]
+
+    def with_lines(self, lines: Sequence[TextLine]) -> Layout:
+        """Return the layout of an image with these lines."""
+        return replace(self, lines=tuple(lines))
 
     def content(self) -> tuple[int, int, int, int]:
         """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""

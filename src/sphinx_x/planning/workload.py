@@ -96,7 +96,8 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
         for name, share in shares.items():
             reader = SampleReader(share.paths, share.root)
             builder, grid = processor.prompt_builder(), processor.image_processor.grid()
-            meter = Meter(name, reader, builder, grid, recipe.limits, Path())
+            lines = processor.image_processor.line_reader()
+            meter = Meter(name, reader, builder, grid, recipe.limits, Path(), lines)
             numbers = sorted(set(np.linspace(0, len(reader) - 1, min(GLANCED, len(reader))).astype(int).tolist()))
             rows = [row for number in numbers for row in _rows(meter, number)]
             if not rows:

@@ -61,7 +61,7 @@ def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings
         prompt = sphinx.prompt(asked.messages, images)
         sampling = replace(asked.sampling, max_tokens=_tokens(sphinx, prompt, asked.sampling.max_tokens))
         looks = features.look([prompt])
-    tokens = Tokens.of(prompt, [look.pixels for look in looks], sphinx.model.config.image_tokens().all())
+    tokens = Tokens.of(prompt, [look.pixels for look in looks])
     return Prepared(asked, replace(prompt, images=[]), tokens, looks, sampling)
 
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
 
+from sphinx_x.data.features import FeatureStore, identity_of
 from sphinx_x.data.loader import Example
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import get_member, new_model
@@ -28,6 +30,7 @@ from sphinx_x.model.letters import add_letters
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.padding import with_padding
 from sphinx_x.model.parts import freeze, rates_of
+from sphinx_x.model.processing import WHITE
 from sphinx_x.recipe import Recipe
 from sphinx_x.training.distributed import World, spread
 from sphinx_x.training.lora import add_adapters
@@ -65,6 +68,25 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
     return model, processor
 
 
+def _feature_store(
+    model: SphinxXForConditionalGeneration, folder: Path, world: World, padding_color: Sequence[int]
+) -> FeatureStore:
+    """Return the store of what a run's experts give.
+
+    Raises:
+        RecipeError: There are none, they are trained, or their weights are spread over ranks.
+    """
+    vision = model.model.vision
+    trained = [name for name, p in vision.named_parameters() if ".experts." in name and p.requires_grad]
+    if not len(vision.groups):
+        raise RecipeError("feature_cache: the model has no visual experts")
+    if trained:
+        raise RecipeError("feature_cache: features change while experts are trained (freeze: [experts])")
+    if world.mesh is not None:
+        raise RecipeError("feature_cache: only a run on one rank stores features")
+    return FeatureStore(folder, identity_of(vision, model.config, padding_color), len(vision.groups))
+
+
 @dataclass(frozen=True)
 class StepResult:
     """The result of a step.
@@ -87,7 +109,13 @@ class StepResult:
 class Engine:
     """Takes steps; except on the first rank, the model may be on the meta device."""
 
-    def __init__(self, model: SphinxXForConditionalGeneration, recipe: Recipe, world: World) -> None:
+    def __init__(
+        self,
+        model: SphinxXForConditionalGeneration,
+        recipe: Recipe,
+        world: World,
+        padding_color: Sequence[int] = WHITE,
+    ) -> None:
         self.recipe, self.world = recipe, world
         grid = model.config.view_grid()
         self.view = grid.view_height, grid.view_width
@@ -99,6 +127,8 @@ class Engine:
         self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef)
         if recipe.lora is None:  # otherwise everything but the adapters is frozen
             freeze(self.objective, recipe.freeze)
+        if recipe.feature_cache is not None:
+            self.objective.store = _feature_store(model, recipe.feature_cache, world, padding_color)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
         self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.lr_multipliers))

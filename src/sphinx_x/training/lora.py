@@ -248,7 +248,8 @@ def _probed(sphinx: SphinxX) -> torch.Tensor:
     images = [Image.fromarray(ramp)] if model.config.groups else None
     prompt = sphinx.prompt_for(PROBE, images)
     views = (prompt.views.float() / 255) if images else None
-    logits = model(input_ids=torch.tensor([prompt.ids]), pixel_values=views, use_cache=False).logits[0].float()
+    given = {"pixel_values": views} | ({} if model.config.lines is None else {"line_boxes": prompt.line_boxes})
+    logits = model(input_ids=torch.tensor([prompt.ids]), **given, use_cache=False).logits[0].float()
     said = torch.ones(logits.shape[1], dtype=torch.bool)
     said[list(model.config.image_tokens().all())] = False
     return logits[:, said]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.loader import batches
 from sphinx_x.data.mixture import Mixture, open_mixture
 from sphinx_x.data.packs import PackPlan
@@ -68,7 +69,10 @@ class Sums:
         if losses.routed.numel():
             self.routed = losses.routed.tolist() if self.routed is None else _added(self.routed, losses.routed.tolist())
         self.tokens, self.trained = self.tokens + micro.tokens, self.trained + len(losses.tokens)
-        self.views, self.attended = self.views + micro.view_count, self.attended + micro.attended
+        self.views, self.attended = (
+            self.views + sum(example.view_count for example in micro.examples),
+            self.attended + micro.attended,
+        )
         self.rows += micro.ids.shape[1]
         for example, part in micro.by_example(losses.tokens.cpu()):
             total = float(part.sum())
@@ -269,7 +273,14 @@ class Validation:
         bad_samples: Names of the samples that could not be used in the last measurement, with the reason.
     """
 
-    def __init__(self, recipe: Recipe, processor: SphinxXProcessor, folder: Path, world: World) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        processor: SphinxXProcessor,
+        folder: Path,
+        world: World,
+        store: FeatureStore | None = None,
+    ) -> None:
         asked = recipe.validation
         assert asked is not None
         self.world, self.workers, self.max_bad_samples = world, recipe.workers, recipe.max_bad_samples
@@ -277,9 +288,8 @@ class Validation:
         self.sets: list[Mixture] = []
         for name, share in shares_of(recipe, asked.sources).items():
             one = {name: replace(share, weight=1.0, end=None, ratio=None)}
-            opened = open_mixture(
-                one, processor, recipe.limits, recipe.budget, asked.samples, folder, max_bad=recipe.max_bad_samples
-            )
+            sizes = recipe.limits, recipe.budget, asked.samples
+            opened = open_mixture(one, processor, *sizes, folder, max_bad=recipe.max_bad_samples, store=store)
             count = min(asked.samples, sum(len(table) for table in opened.examples.pieces))
             self.samples += count
             self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, recipe.budget)))

@@ -16,13 +16,14 @@ size of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.loader import Example
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
@@ -53,7 +54,7 @@ class AlignmentHead(nn.Module):
         """
         # the global token comes first in a view and shows no place in the line
         scores_VFS = self.scores(features_VND[:, 1:]).unflatten(-1, (self.frames, -1)).flatten(1, 2)
-        counts = [len(example.views) for example in examples]
+        counts = [example.view_count for example in examples]
         pieces = scores_VFS[: sum(counts)].split(counts)
         chosen = [k for k, example in enumerate(examples) if len(example.line)]
         if not chosen:
@@ -84,11 +85,13 @@ class MicroBatch:
         pools: Number of tokens of each pack in the row.
         ids: Token ids (1, T).
         views: Views (V, 3, H, W) uint8.
-        view_count: How many of them are real.
+        view_count: How many of them are real; in a run that stores features, those of stored ones are not among them.
         rows: Positions that predict a trained token.
         targets: Those tokens; padding is ignored.
         trained: How many rows and targets are real.
         pack: How the examples lie in the row.
+        line_boxes: Boxes (L, 4) of the lines of all images.
+        seen: All images in order, in a run that stores features.
     """
 
     examples: list[Example]
@@ -100,6 +103,8 @@ class MicroBatch:
     targets: Tensor
     trained: int
     pack: Pack
+    line_boxes: Tensor = field(default_factory=lambda: torch.empty(0, 4))
+    seen: list[Seen] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -158,6 +163,8 @@ def pack_examples(
         _filled(targets, ROWS, IGNORED).to(device),
         len(rows),
         plan_pack([len(e.ids) for e in examples] or [1], total=max(round_up(len(ids), TOKENS), TOKENS), device=device),
+        torch.cat([torch.empty(0, 4), *(e.line_boxes for e in examples)]).to(device),
+        [one for e in examples for one in e.seen],
     )
 
 
@@ -199,16 +206,21 @@ class Objective(nn.Module):
 
     Args:
         balance: Weight of a mixture's load-balancing loss, by default the model's own.
+        store: Where features of frozen experts are stored, and found by the loader.
 
     Raises:
         UnsupportedError: The language model cannot be trained on packed samples.
     """
 
     def __init__(
-        self, model: SphinxXForConditionalGeneration, head: AlignmentHead | None, balance: float | None = None
+        self,
+        model: SphinxXForConditionalGeneration,
+        head: AlignmentHead | None,
+        balance: float | None = None,
+        store: FeatureStore | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.align = model, head
+        self.model, self.align, self.store = model, head, store
         check_packable(model.model.language_model)
         self.attention(PACKED)
         own = getattr(model.config.text_config, "router_aux_loss_coef", 0.0)
@@ -230,14 +242,23 @@ class Objective(nn.Module):
         """Return the fields of `Losses`."""
         trunk: Any = self.model.model
         features, align = None, torch.zeros((), device=micro.ids.device)
-        if len(micro.views):
+        if micro.seen:
+            features = self._stored(micro)
+            if self.align is not None:
+                align, _ = self.align(features, micro.examples)
+        elif len(micro.views):
             features = trunk.get_image_features(micro.views.float() / 255).pooler_output
             if self.align is not None:
                 align, _ = self.align(features, micro.examples)
             # padding views have zero gradients, which must still reach every weight on every rank
             align = align + 0.0 * features[micro.view_count :].sum()
             features = features[: micro.view_count] if micro.view_count else None
-        embeddings = trunk.embed(micro.ids, features)
+        places = None
+        if trunk.line_places is not None:
+            # a further box has zero gradients, which must reach every weight on every rank
+            places = trunk.places(torch.cat([micro.line_boxes, micro.line_boxes.new_zeros(1, 4)]))
+            align, places = align + 0.0 * places[-1].sum(), places[:-1]
+        embeddings = trunk.embed(micro.ids, features, places)
         with recorded_routing(trunk.language_model) as routers:
             hidden = trunk.language_model(
                 inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
@@ -245,6 +266,27 @@ class Objective(nn.Module):
         logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
         losses = F.cross_entropy(logits, micro.targets, reduction="none", ignore_index=IGNORED)
         return losses[: micro.trained], align, *self._routing(routers, micro)
+
+    def _stored(self, micro: MicroBatch) -> Tensor:
+        """Return the features (V, N, D) of all images: what the experts give is stored, or computed and stored."""
+        store, vision = self.store, self.model.model.vision
+        assert store is not None
+        unknown = {one.key: one.views for one in micro.seen if one.features is None}
+        fused: dict[str, tuple[Tensor, ...]] = {}
+        if micro.view_count:
+            with torch.no_grad():
+                pixels = micro.views.float() / 255
+                parts = [group.fuse(pixels, vision.grid)[: micro.view_count] for group in vision.groups]
+            counts = [one.views for one in micro.seen if one.features is None]
+            images = zip(*(part.split(counts) for part in parts), strict=True)
+            keys = (one.key for one in micro.seen if one.features is None)
+            fused = dict(zip(keys, images, strict=True))
+        for key in unknown:
+            store.put(key, fused[key])
+        device = micro.ids.device
+        found = [fused[one.key] if one.features is None else one.features for one in micro.seen]
+        whole = [torch.cat([image[k].to(device) for image in found]) for k in range(len(vision.groups))]
+        return torch.cat([group.projector(part) for group, part in zip(vision.groups, whole, strict=True)], dim=1)
 
     def _routing(self, routers: list[Tensor], micro: MicroBatch) -> tuple[Tensor, Tensor]:
         if not routers:

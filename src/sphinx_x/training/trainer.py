@@ -136,7 +136,8 @@ class Trainer:
         self.world = world or join(recipe.parallel, device)
         check_paths(shares_of(recipe, recipe.sources))
         model, self.processor = begin(recipe, whole=self.world.first)
-        self.engine = Engine(model, recipe, self.world)
+        padding = self.processor.image_processor.padding_color
+        self.engine = Engine(model, recipe, self.world, padding)
         self.mixture = self._in_turn(self._mixture)
         self.examples = self.mixture.examples
         self.sources = [source.name for source in self.examples.blend.sources]
@@ -173,10 +174,12 @@ class Trainer:
             Augmentation(**recipe.augment.model_dump()),
             recipe.max_bad_samples,
             progress=lambda name, tally: logger.info("measuring %s: %d samples", name, tally.records),
+            store=self.engine.objective.store,
         )
 
     def _validation(self) -> Validation:
-        return Validation(self.recipe, self.processor, self.folder / "index", self.world)
+        store = self.engine.objective.store
+        return Validation(self.recipe, self.processor, self.folder / "index", self.world, store)
 
     def _resume(self) -> None:
         state, facts = self.states.newest()
@@ -302,7 +305,7 @@ class Trainer:
         """Count the operations for a token of this pack, and measure what this device can do."""
         config = slice_of(self.engine.objective.model.config, self.recipe.parallel.tensor)
         lengths = tuple(len(example.ids) for example in pack)
-        load = Load(lengths, sum(len(e.views) for e in pack), sum(map(trained_tokens, pack)))
+        load = Load(lengths, sum(e.view_count for e in pack), sum(map(trained_tokens, pack)))
         found = count_costs(Model(config, sizes_of(config, self.recipe), self.recipe), load)
         self.flops = (found.vision_flops + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)

@@ -22,6 +22,9 @@ from sphinx_x.errors import CheckpointError
 
 __all__ = ["OFFICIAL_PARTS", "OfficialPart", "expert_model_types", "open_expert", "open_experts"]
 
+COUNTER = ".num_batches_tracked"
+"""How the name of a number that batch norms keep for training ends; it changes no result."""
+
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)
 
@@ -49,7 +52,11 @@ def open_expert(path: str | Path, place: int | None = None) -> Backbone:
         form, prefix = found[0]
         known = form.read(ExpertFile(tensors, prefix, _settings(Path(path)), source.name))
         inside = tuple(prefix + part for part in known.inside)
-        return Backbone(known.config, source, prefix, lambda name: not name.startswith(inside), known.rules, place)
+
+        def ignore(name: str) -> bool:
+            return not name.startswith(inside) or name.endswith(COUNTER)
+
+        return Backbone(known.config, source, prefix, ignore, known.rules, place)
     if found:
         several = ", ".join(f"{form.title} at {prefix or 'the top'}" for form, prefix in found)
         raise CheckpointError(f"{path}: more than one visual expert ({several}); give a file that has one")

@@ -40,6 +40,8 @@ class Member:
     """
 
     def __init__(self, processor: SphinxXProcessor, config: SphinxXConfig) -> None:
+        if config.lines is not None:
+            raise CheckpointError("it reads the lines of images, which vLLM has no input for")
         self.config, self.processor = config, processor
         self.builder = processor.prompt_builder()
         pairs = {

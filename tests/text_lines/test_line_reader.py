@@ -1,0 +1,134 @@
+"""Lines of text in an image: where they are, what they say, in which order, and that they are read once."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from sphinx_x.text_lines import reader
+from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.order import in_reading_order
+from sphinx_x.text_lines.reader import LineReader
+
+
+def line(text, left, top, right, bottom, confidence=1.0):
+    return TextLine((left, top, right, bottom), text, confidence)
+
+
+RECEIPT = [
+    *(line("CORNER SHOP", 100, 10, 300, 30), line("Date:", 20, 50, 70, 70), line("12/03/2019", 200, 52, 300, 72)),
+    *(line("Cashier:", 20, 76, 90, 96), line("ANNA", 200, 75, 250, 95), line("2 x Tea", 20, 110, 90, 130)),
+    *(line("3.00", 180, 112, 220, 130), line("6.00", 320, 109, 360, 129), line("TOTAL", 20, 140, 90, 165)),
+    line("6.00", 320, 141, 360, 164),
+]
+
+
+@given(st.permutations(RECEIPT))
+def test_a_receipt_is_read_row_by_row_in_whatever_order_it_was_found(found):
+    words = [one.text for one in in_reading_order(found)]
+    assert words == [
+        "CORNER SHOP",
+        "Date:",
+        "12/03/2019",
+        "Cashier:",
+        "ANNA",
+        "2 x Tea",
+        "3.00",
+        "6.00",
+        "TOTAL",
+        "6.00",
+    ]
+
+
+def test_prose_is_read_column_by_column():
+    columns = [line(f"{x} {k}", x, 100 + 26 * k, x + 300, 120 + 26 * k) for k in range(12) for x in (40, 400)]
+    assert [one.text for one in in_reading_order(columns)] == [f"{x} {k}" for x in (40, 400) for k in range(12)]
+
+
+def test_nothing_is_nothing():
+    assert in_reading_order([]) == ()
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """An engine that counts its calls and says how bright an image is."""
+    calls = []
+
+    def read(image):
+        calls.append(image.size)
+        return [line(f"{np.asarray(image).mean():.0f}", 0, 0, 9, 9, 0.9), line("doubtful", 0, 20, 9, 29, 0.4)]
+
+    monkeypatch.setitem(reader.READERS, "made", reader.EngineKind(lambda: "made 1", lambda: read))
+    reader._started.cache_clear()
+    monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
+    return calls
+
+
+def test_an_image_is_read_once_by_what_it_shows(engine):
+    image, same = Image.new("RGB", (40, 30), "#333333"), Image.new("RGB", (40, 30), "#333333")
+    first = LineReader("made")
+    assert [one.text for one in first.read(image)] == ["51"]
+    assert first.read(same) == LineReader("made").read(image) and engine == [(40, 30)]
+    assert [one.text for one in LineReader("made", least_confidence=0.3).read(image)] == ["51", "doubtful"]
+    same.putpixel((3, 3), (255, 255, 255))
+    first.read(same)
+    first.read(Image.new("RGB", (30, 40), "#333333"))  # the same bytes in another shape
+    assert engine == [(40, 30), (40, 30), (30, 40)]
+
+
+def test_what_was_read_before_comes_from_the_folder(engine, tmp_path, monkeypatch):
+    image = Image.new("RGB", (40, 30), "#333333")
+    before = LineReader("made", folder=tmp_path).read(image)
+    monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
+    assert LineReader("made", folder=tmp_path).read(image) == before and len(engine) == 1
+    file = next(tmp_path.rglob("*.json"))
+    file.write_text("[[", encoding="utf-8")  # cut off by somebody else
+    monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
+    assert LineReader("made", folder=tmp_path).read(image) == before and len(engine) == 2
+    assert json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_only_so_many_images_are_remembered(engine):
+    for k in range(reader.REMEMBERED + 5):
+        LineReader("made").read(Image.new("L", (1, k + 1)).convert("RGB"))
+    assert len(reader._MEMORY._lines) == reader.REMEMBERED
+
+
+def test_settings_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="unknown reader of lines 'tesseract'; known: pp-ocrv6"):
+        LineReader("tesseract")
+    with pytest.raises(ValueError, match=r"least_confidence is from 0 to 1, not 2"):
+        LineReader(least_confidence=2)
+
+
+def test_without_rapidocr_one_line_says_what_to_install(monkeypatch):
+    import sys
+
+    from sphinx_x.errors import MissingToolError
+
+    reader._started.cache_clear()
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    told = r"^reading the lines of an image needs rapidocr \(pip install 'sphinx-x\[smol\]'\)"
+    with pytest.raises(MissingToolError, match=told):
+        LineReader().read(Image.new("RGB", (9, 9)))
+    monkeypatch.setattr(reader, "version", lambda name: (_ for _ in ()).throw(reader.PackageNotFoundError(name)))
+    with pytest.raises(MissingToolError, match=told):  # what tells tables of lengths apart starts no engine
+        _ = LineReader().identity
+
+
+def test_pp_ocr_reads_what_is_drawn_where_it_is():
+    pytest.importorskip("rapidocr", reason="needs rapidocr: pip install 'sphinx-x[smol]'")
+    image = Image.new("RGB", (640, 400), "white")
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(28)
+    drawn = [("Invoice 4711", 40, 40), ("Green tea", 40, 150), ("12.50", 480, 150), ("Thank you", 220, 300)]
+    for text, x, y in drawn:
+        pen.text((x, y), text, "black", font)
+    lines = LineReader().read(image)
+    assert [one.text.replace(" ", "") for one in lines] == [text.replace(" ", "") for text, _, _ in drawn]
+    for one, (text, x, y) in zip(lines, drawn, strict=True):
+        ink = pen.textbbox((x, y), text, font)
+        assert np.abs(np.array(one.box) - ink).max() < 14 and one.confidence > 0.9
+    assert LineReader().read(Image.new("RGB", (200, 100), "white")) == ()
