@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.loader import Example
+from sphinx_x.model.mixture import ExpertGroup
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
 from sphinx_x.model.packed import PACKED, ROWS, TOKENS, VIEWS, Pack, check_packable, plan_pack, round_up
@@ -271,12 +272,13 @@ class Objective(nn.Module):
         """Return the features (V, N, D) of all images: what the experts give is stored, or computed and stored."""
         store, vision = self.store, self.model.model.vision
         assert store is not None
+        groups = [cast(ExpertGroup, group) for group in vision.groups]
         unknown = {one.key: one.views for one in micro.seen if one.features is None}
         fused: dict[str, tuple[Tensor, ...]] = {}
         if micro.view_count:
             with torch.no_grad():
                 pixels = micro.views.float() / 255
-                parts = [group.fuse(pixels, vision.grid)[: micro.view_count] for group in vision.groups]
+                parts = [group.fuse(pixels, vision.grid)[: micro.view_count] for group in groups]
             counts = [one.views for one in micro.seen if one.features is None]
             images = zip(*(part.split(counts) for part in parts), strict=True)
             keys = (one.key for one in micro.seen if one.features is None)
@@ -285,8 +287,8 @@ class Objective(nn.Module):
             store.put(key, fused[key])
         device = micro.ids.device
         found = [fused[one.key] if one.features is None else one.features for one in micro.seen]
-        whole = [torch.cat([image[k].to(device) for image in found]) for k in range(len(vision.groups))]
-        return torch.cat([group.projector(part) for group, part in zip(vision.groups, whole, strict=True)], dim=1)
+        whole = [torch.cat([image[k].to(device) for image in found]) for k in range(len(groups))]
+        return torch.cat([group.projector(part) for group, part in zip(groups, whole, strict=True)], dim=1)
 
     def _routing(self, routers: list[Tensor], micro: MicroBatch) -> tuple[Tensor, Tensor]:
         if not routers:
