@@ -196,7 +196,7 @@ def test_who_cannot_be_told_disturbs_nobody(talker, fresh, caplog):
             done.set()
 
     def job(emit):
-        return Job(prompt.ids, Tokens.of(prompt, [], []), [], Sampling(max_tokens=STEPS), emit)
+        return Job(prompt.ids, Tokens.of(prompt, []), [], Sampling(max_tokens=STEPS), emit)
 
     metrics = Metrics()
     engine = Engine(talker, Settings(), metrics)
