@@ -76,3 +76,12 @@ def test_a_folder_without_fonts_is_refused_by_name(tmp_path):
 def test_a_text_that_does_not_fit_is_refused(faces):
     with pytest.raises(ValueError, match="'long' does not fit"):
         Sheet(60, faces.faces[0]).write(10, 50, "a long text", Style(20))
+
+
+@pytest.mark.parametrize("x", [683.5, 684.0, 684.5])
+def test_a_rule_of_one_pixel_is_drawn_wherever_it_lies(faces, x):
+    """Between two halves of pixels it had no width, and the document was set aside."""
+    sheet = Sheet(800, faces.faces[0], longest=100)
+    sheet.bar((x, 10, x + 1, 40))
+    wide = sheet.graphics[-1][2] - sheet.graphics[-1][0]
+    assert wide in (1, 2) and np.count_nonzero(np.asarray(sheet.ink)) == 30 * wide

@@ -297,8 +297,9 @@ class Sheet:
         self.bar((left, y, right, y + thickness))
 
     def bar(self, box: Sequence[float], frame: int = 0) -> None:
-        """Fill a box with ink, or draw a frame of it."""
+        """Fill a box with ink, or draw a frame of it; at least a pixel of it."""
         x1, y1, x2, y2 = map(round, box)
+        x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)  # 683.5 and 684.5 are rounded to the same even number
         if frame:
             self.pen.rectangle((x1, y1, x2 - 1, y2 - 1), outline=255, width=frame)
         else:
