@@ -56,7 +56,7 @@ test: setup
 	@$(TEST)
 
 slow: setup
-	@$(TEST) -m slow
+	@$(TEST) -m slow --durations=30
 
 lint: setup
 	$(BIN)/ruff check .
