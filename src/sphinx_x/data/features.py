@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from sphinx_x.model.content import named_bytes
 from sphinx_x.model.processing import RESIZE
 
 FORM = 1
@@ -92,6 +93,6 @@ def identity_of(vision: torch.nn.Module, config: Any, padding_color: Sequence[in
     said = hashlib.sha256(repr((FORM, config.groups, config.view_grid(), tuple(padding_color), int(RESIZE))).encode())
     for name, tensor in sorted(vision.state_dict().items()):
         if ".experts." in name:
-            said.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            said.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            for part in named_bytes(name, tensor):
+                said.update(part)
     return said.hexdigest()

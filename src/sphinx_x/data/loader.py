@@ -33,7 +33,6 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
-from sphinx_x.model.prompt import Encoded
 from sphinx_x.model.views import Layout, plan_views
 from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.tally import UNUSABLE, reason_of
@@ -166,8 +165,37 @@ class Examples(Dataset[list[Example]]):
         sample = reader[int(row["sample"])]
         first, last = int(row["first"]), int(row["last"])
         shown, messages = images_before(sample.messages, last), cut(sample.messages, first, last)
-        if self.store is not None:
-            return self._stored(self.store, sample, row, messages, shown, source, name)
+        seen: list[Seen] = []
+        if self.store is None:
+            messages, layouts, pixels, planned = self._shown(index, reader, sample, row, messages, shown)
+        else:
+            layouts, pixels, seen = self._stored(self.store, reader, sample, shown)
+            planned = int(row["tokens"])
+        encoded = self.builder.encode(messages, layouts)
+        if len(encoded.ids) != planned:
+            raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
+        return Example(
+            torch.tensor(encoded.ids),
+            torch.tensor(encoded.labels()),
+            pixels[0] if len(pixels) == 1 else torch.cat([self._no_views(), *pixels]),
+            torch.tensor(self._line(sample, layouts), dtype=torch.int64),
+            source,
+            name,
+            sample.task,
+            line_boxes=torch.from_numpy(boxes_of(layouts)),
+            seen=seen,
+        )
+
+    def _shown(
+        self,
+        index: int,
+        reader: SampleReader,
+        sample: Sample,
+        row: np.void,
+        messages: list[Message],
+        shown: int,
+    ) -> tuple[list[Message], list[Layout], list[Tensor], int]:
+        """Return messages, layouts and views of an example's changed images, and how many tokens it has with them."""
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
         # of the images as they are: what is read does not depend on the change, nor does the number of tokens
         read = [() if self.lines is None else self.lines.read(image) for image in images]
@@ -181,38 +209,15 @@ class Examples(Dataset[list[Example]]):
             plan_views(image.width, image.height, self.grid).with_lines(lines)
             for image, lines in zip(images, read, strict=True)
         ]
-        encoded = self._encoded(messages, layouts, planned)
         pairs = zip(images, layouts, strict=True)
         pixels = [torch.from_numpy(render_views(image, layout, self.padding)) for image, layout in pairs]
-        return Example(
-            torch.tensor(encoded.ids),
-            torch.tensor(encoded.labels()),
-            pixels[0] if len(pixels) == 1 else torch.cat([self._no_views(), *pixels]),
-            torch.tensor(self._line(sample, layouts), dtype=torch.int64),
-            source,
-            name,
-            sample.task,
-            line_boxes=torch.from_numpy(boxes_of(layouts)),
-        )
-
-    def _encoded(self, messages: Sequence[Message], layouts: Sequence[Layout], planned: int) -> Encoded:
-        encoded = self.builder.encode(messages, layouts)
-        if len(encoded.ids) != planned:
-            raise DataError(f"its file has changed: {len(encoded.ids)} tokens, but {planned} when it was measured")
-        return encoded
+        return messages, layouts, pixels, planned
 
     def _stored(
-        self,
-        store: FeatureStore,
-        sample: Sample,
-        row: np.void,
-        messages: Sequence[Message],
-        shown: int,
-        source: int,
-        name: str,
-    ) -> Example:
-        """Build an example whose images are decoded only if their features are not stored."""
-        reader, layouts, seen, pixels = self.readers[source], [], [], [self._no_views()]
+        self, store: FeatureStore, reader: SampleReader, sample: Sample, shown: int
+    ) -> tuple[list[Layout], list[Tensor], list[Seen]]:
+        """Return layouts of an example's images, views of those without stored features, and what is stored."""
+        layouts, seen, pixels = [], [], []
         for number in range(shown):
             content = reader.image_bytes(sample, number)
             layout = plan_views(*reader.image_size(sample, number), self.grid)
@@ -222,18 +227,7 @@ class Examples(Dataset[list[Example]]):
             if features is None:
                 pixels.append(torch.from_numpy(render_views(open_image(content), layout, self.padding)))
             seen.append(Seen(key, layout.views, features))
-        encoded = self._encoded(messages, layouts, int(row["tokens"]))
-        return Example(
-            torch.tensor(encoded.ids),
-            torch.tensor(encoded.labels()),
-            torch.cat(pixels),
-            torch.tensor(self._line(sample, layouts), dtype=torch.int64),
-            source,
-            name,
-            sample.task,
-            line_boxes=torch.from_numpy(boxes_of(layouts)),
-            seen=seen,
-        )
+        return layouts, pixels, seen
 
     def _line(self, sample: Sample, layouts: Sequence[Layout]) -> list[int]:
         """Return the ids of the text of a single line in one row of views, from the sample's regions."""

@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sphinx_x.errors import DataError
 from sphinx_x.inference import SphinxX
+from sphinx_x.model.content import named_bytes
 from sphinx_x.work.files import append_line, read_lines, write_atomic
 
 
@@ -53,11 +52,10 @@ def model_digest(sphinx: SphinxX) -> str:
     found = hashlib.sha256(sphinx.model.config.to_json_string(use_diff=False).encode())
     found.update(sphinx.processor.tokenizer.backend_tokenizer.to_str().encode())
     for name, tensor in sorted(sphinx.model.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         if tensor.is_meta:
             raise DataError("load the model whole to evaluate it: a part on the disk cannot be told from others")
-        flat = tensor.detach().cpu().contiguous().flatten()
-        found.update(memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else b"")
+        for part in named_bytes(name, tensor):
+            found.update(part)
     return found.hexdigest()[:16]
 
 

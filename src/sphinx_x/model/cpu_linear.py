@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sphinx_x.model.content import bytes_of
+
 GROUP = 32
 """Neighbouring weights of a row that share a scale and an offset in 4 bits; the kernel also has 64, 128 and 256."""
 FEW = 48
@@ -49,7 +51,7 @@ class _CpuLinear(nn.Module):
     def _tell_apart(self, *tensors: Tensor) -> None:
         found = hashlib.sha256()
         for tensor in [*tensors, *([] if self.bias is None else [self.bias])]:
-            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+            found.update(bytes_of(tensor))
         self.register_buffer("digest", torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
