@@ -110,11 +110,13 @@ class LineReader:
     Attributes:
         engine: A name in `READERS`.
         least_confidence: Lines below it are no lines.
+        enough: So many lines make an image a page of text, whose sub-images no expert needs to see; None: none do.
         folder: Where readings are kept from run to run; None keeps them in memory only.
     """
 
     engine: str = "pp-ocrv6"
     least_confidence: float = 0.5
+    enough: int | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -122,6 +124,8 @@ class LineReader:
             raise ValueError(f"unknown reader of lines {self.engine!r}; known: {', '.join(READERS)}")
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
+        if self.enough is not None and self.enough < 1:
+            raise ValueError(f"enough is 1 or more lines, not {self.enough}")
 
     @property
     def identity(self) -> str:

@@ -401,8 +401,9 @@ class Trainer:
         if world.first and model is not None:
             self.engine.objective.attention("sdpa")
             with atomic_folder(folder) as temporary:
-                if adapters is not None and recipe.start is not None:
-                    write_adapters(model, temporary, recipe.start, adapters)
+                if adapters is not None and recipe.lora is not None and recipe.start is not None:
+                    dtype = getattr(torch, recipe.lora.save_dtype)
+                    write_adapters(model, temporary, recipe.start, adapters, dtype)
                 else:
                     with without_bars():
                         model.save_pretrained(temporary)
