@@ -143,8 +143,18 @@ class LineReader:
             ImageError: The image cannot be read.
             MissingToolError: The engine is not installed.
         """
-        key = hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
-        return self._sure(self._remembered(key, lambda: self._read(open_image(content))))
+        return self._sure(self._remembered(self._key_of(content), lambda: self._read(open_image(content))))
+
+    def has_read(self, content: bytes) -> bool:
+        """Return whether the folder holds a reading of an image, by the bytes of its file."""
+        return self._kept(self._key_of(content)) is not None
+
+    def keep_file(self, content: bytes, lines: tuple[TextLine, ...]) -> None:
+        """Keep lines, in reading order, in the folder as the reading of an image, by the bytes of its file."""
+        self._keep(self._key_of(content), lines)
+
+    def _key_of(self, content: bytes) -> str:
+        return hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
 
     def read(self, image: Image.Image) -> tuple[TextLine, ...]:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
