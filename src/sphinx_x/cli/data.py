@@ -165,7 +165,7 @@ def read(
     seed: Annotated[int, typer.Option(min=0, help="Of the faults of made-up readings.")] = 0,
 ) -> None:
     """Read the lines of all images of a set in advance; a run with that folder takes them from there."""
-    from sphinx_x.data.readings import keep_readings
+    from sphinx_x.data.readings import READINGS, keep_readings
     from sphinx_x.family import get_member
     from sphinx_x.text_lines.reader import LineReader
 
@@ -173,10 +173,10 @@ def read(
     if lines is None:
         raise SphinxXError(f"{member} reads no lines")
     told, written = _counter("read"), 0
-    for done, _, new in keep_readings(file, LineReader(**lines, folder=out / "readings"), made, seed):
+    for done, _, new in keep_readings(file, LineReader(**lines, folder=out / READINGS), made, seed):
         told(done)
         written = new
-    print(f"{written} readings written to {out / 'readings'}")
+    print(f"{written} readings written to {out / READINGS}")
 
 
 @data.command()

@@ -24,8 +24,10 @@ from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
 
+READINGS = "readings"
+"""Name of the folder of readings in a recipe's `folder`."""
 SPLIT = JOINED = 0.04
-"""Share of the lines that are found in two pieces, and of those that are found as one with what follows in their row."""
+"""Share of the lines that are found in two pieces, and of those found as one with what follows in their row."""
 LOST = 0.003
 """Share of the lines that are not found."""
 FAULTS = 0.004, 0.04
@@ -35,12 +37,9 @@ GROWN, SPREAD = 0.25, 0.12
 """How far a found box reaches beyond the ink on each side, in heights of the line, and its standard deviation."""
 NEAR = 2.5
 """Widest gap in a row over which lines are joined, in heights of a line."""
+TWINS = "O0 l1 S5 B8 Z2 G6 g9 ce uv RP DQ"
 ALIKE = {
-    **{
-        a: b
-        for pair in ("O0", "l1", "S5", "B8", "Z2", "G6", "g9", "uv", "ce", "RP", "DO")
-        for a, b in (pair, pair[::-1])
-    },
+    **{pair[0]: pair[1] for pair in (*TWINS.split(), *TWINS[::-1].split())},
     **{"I": "l", "'": "", ",": ".", ".": ",", ":": ".", "-": "_", "n": "r", "m": "n", "7": "1", "4": "9", "t": "f"},
 }
 """What a letter is taken for."""
@@ -112,7 +111,7 @@ def keep_readings(
 
     Args:
         path: The set.
-        reader: The reader; its folder is where a run's mixture keeps readings (`FOLDER/readings`).
+        reader: The reader; a run takes readings from `READINGS` in its recipe's `folder`.
         made: Whether readings are made of the samples' regions, which must hold all that is written, one line each.
         seed: Of the faults of made readings.
 
