@@ -100,8 +100,9 @@ def _seen(line: TextLine, faults: float, rng: random.Random) -> TextLine:
     left, top, right, bottom = (rng.gauss(GROWN, SPREAD) * height for _ in range(4))
     x1, y1, x2, y2 = line.box
     box = max(x1 - left, 0.0), max(y1 - top, 0.0), x2 + right, y2 + bottom
+    rounded: Any = tuple(round(edge, 2) for edge in box)
     said = " ".join("".join(letters).split()) or line.text
-    return TextLine(tuple(round(edge, 2) for edge in box), said, round(rng.uniform(0.9, 1.0), 4))
+    return TextLine(rounded, said, round(rng.uniform(0.9, 1.0), 4))
 
 
 def keep_readings(
