@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from sphinx_x.errors import ImageError
-from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.line import Reading, TextLine
 
 PADDINGS = ("corner", "center")
 
@@ -74,6 +74,7 @@ class Layout:
         top: Top edge of the image in that square, in pixels of the image.
         kept: For every sub-image, row by row, whether it contains any part of the image.
         lines: Lines of text in reading order, for a member that reads them.
+        lines_left_out: Number of further lines for which there was no room.
     """
 
     grid: ViewGrid
@@ -84,6 +85,7 @@ class Layout:
     top: Fraction
     kept: tuple[bool, ...]
     lines: tuple[TextLine, ...] = ()
+    lines_left_out: int = 0
 
     @property
     def views(self) -> int:
@@ -100,9 +102,9 @@ class Layout:
         """The lines' boxes, relative to the padded square."""
         return [self.to_square(line.box) for line in self.lines]
 
-    def with_lines(self, lines: Sequence[TextLine]) -> Layout:
+    def with_lines(self, reading: Reading) -> Layout:
         """Return the layout of an image with these lines."""
-        return replace(self, lines=tuple(lines))
+        return replace(self, lines=reading.lines, lines_left_out=reading.left_out)
 
     def content(self) -> tuple[int, int, int, int]:
         """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""
