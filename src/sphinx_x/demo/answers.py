@@ -12,12 +12,15 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from sphinx_x.drawing import save_picture
+from sphinx_x.engines.som.marks import mark_image
+from sphinx_x.engines.som.writing import written_marks
 from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
 from sphinx_x.inference.showing import describe_places, draw_answer
 
 QUESTIONS = Path(__file__).parent.parent / "examples" / "questions.json"
-"""Pictures with a question each, beside the pictures: a list of `file`, `question` and `truth`."""
+"""Pictures with a question each, beside the pictures: a list of `file`, `question`, `truth` and, if it is asked about
+marks, `marks`: boxes in pixels, of which the first is mark 1. People see them in the picture, the model in the question."""
 PANEL = (420, 460)
 """Width of a picture with its words, and height of the picture, in pixels."""
 LETTERS, ROW, EDGE = 46, 24, 12
@@ -43,13 +46,17 @@ def draw_answers(sphinx: SphinxX, out: Path, questions: Path = QUESTIONS) -> Non
     """
     began, shown = time.perf_counter(), []
     for asked in json.loads(questions.read_text(encoding="utf-8")):
-        picture = open_image(questions.parent / asked["file"])
-        answer = sphinx.answer(asked["question"], picture, max_new_tokens=40)
-        print(f"\n{asked['file']}: {asked['question']}\n  {answer.text}")
+        picture, question = open_image(questions.parent / asked["file"]), asked["question"]
+        seen = picture
+        if "marks" in asked:
+            seen, marked = mark_image(picture, asked["marks"])
+            question = f"{question} The marks are: {written_marks(marked)}."
+        answer = sphinx.answer(question, picture, max_new_tokens=40)
+        print(f"\n{asked['file']}: {question}\n  {answer.text}")
         for place in describe_places(answer):
             print(f"  {place}")
         print(f"  (it is: {asked['truth']})")
-        shown.append(Shown(draw_answer(picture, answer), asked["question"], answer.text))
+        shown.append(Shown(draw_answer(seen, answer), asked["question"], answer.text))
     save_picture(panels(shown), out)
     print(f"\n{time.perf_counter() - began:.1f} s after loading; drawn to {out}")
 
