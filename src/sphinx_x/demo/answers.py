@@ -20,7 +20,8 @@ from sphinx_x.inference.showing import describe_places, draw_answer
 
 QUESTIONS = Path(__file__).parent.parent / "examples" / "questions.json"
 """Pictures with a question each, beside the pictures: a list of `file`, `question`, `truth` and, if it is asked about
-marks, `marks`: boxes in pixels, of which the first is mark 1. People see them in the picture, the model in the question."""
+marks, `marks`: boxes in pixels, of which the first is mark 1. People see them in the picture, the model in the
+question."""
 PANEL = (420, 460)
 """Width of a picture with its words, and height of the picture, in pixels."""
 LETTERS, ROW, EDGE = 46, 24, 12

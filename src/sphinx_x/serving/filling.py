@@ -185,11 +185,12 @@ class Filling:
             progress.looks = []
 
     def _chunk(self, progress: Progress) -> Tensor | None:
-        model, config, ids = self._model, self._model.config, progress.job.ids
+        model, tokens, ids = self._model, self._model.config.image_tokens(), progress.job.ids
         first = progress.done
         last = min(len(ids), first + self._settings.chunk)
         chunk = torch.tensor([ids[first:last]], device=model.device)
-        slots, lines = (ids[first:last].count(token) for token in (config.image_token_id, config.line_token_id))
+        slots = ids[first:last].count(tokens.slot)
+        lines = 0 if tokens.line is None else ids[first:last].count(tokens.line)
         features = places = None
         if progress.slots is not None:
             features = progress.slots[progress.filled : progress.filled + slots]
