@@ -109,11 +109,11 @@ def evidence(options: argparse.Namespace) -> None:
 
 def says(name: str, answer: str, text: str) -> bool:
     """Whether a true line says an answer, or of an address a part."""
-    from rapidfuzz.fuzz import ratio
+    from rapidfuzz.fuzz import partial_ratio
 
     a, b = plain(answer), plain(text)
     # the set's own lines are not spelled as its answers are everywhere
-    return a in b or (name in ("address", "company") and len(b) > 2 and (b in a or ratio(a, b) >= 85))
+    return a in b or (name in ("address", "company") and len(b) > 2 and (b in a or partial_ratio(a, b) >= 85))
 
 
 def plain(text: str) -> str:
