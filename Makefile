@@ -50,7 +50,7 @@ esac
 endef
 
 demo: setup
-	@$(BIN)/sphinx-x demo --out runs/demo.png
+	@$(BIN)/sphinx-x demo --out runs/demo.png  # and runs/demo-answers.png
 
 test: setup
 	@$(TEST)

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from base_weights import CONVNEXT, DINOV2, SMALL, TOKENIZER, base_llm
-from sphinx_x.checkpoints.backbones import import_backbones
+from sphinx_x.checkpoints.backbones import drawn_alike, import_backbones
 from sphinx_x.checkpoints.experts import open_expert
 from sphinx_x.errors import CheckpointError, SphinxXError
 from sphinx_x.family import get_member
@@ -373,3 +374,14 @@ def test_smol_answers_as_its_language_model(tmp_path, monkeypatch):
         assert sphinx._generate([prompt], max_new_tokens=20)[0] == ids
     answer = sphinx.chat("What is in the picture?", PIL.Image.new("RGB", (600, 300)), max_new_tokens=5)
     assert isinstance(answer, str)
+
+
+def test_new_weights_are_the_same_on_every_machine():
+    """Worked out in whole numbers: the product of a 24-bit number and one factor, whatever the processor is."""
+    drawn = drawn_alike((50, 40), 0.25, np.random.default_rng(7))
+    raw = np.random.PCG64(7).random_raw(1000)
+    halves = [int(half) for word in raw for half in (word & 0xFFFFFFFF, word >> 32)]  # the lower half comes first
+    step = np.float32(2 * 3**0.5 * 0.25)
+    wanted = [np.float32(np.float32((half >> 8) / 2**24 - 0.5)) * step for half in halves]
+    assert np.array_equal(drawn.numpy().ravel(), np.array(wanted, np.float32))
+    assert drawn.std() == pytest.approx(0.25, rel=0.02) and drawn.mean() == pytest.approx(0, abs=0.02)

@@ -61,7 +61,7 @@ def test_a_run_takes_readings_that_were_made(drawn, tmp_path, monkeypatch):
     reader = LineReader(ENGINE, folder=tmp_path / "readings")
     assert list(keep_readings(drawn, reader, made=True)) == [(1, 3, 1), (2, 3, 2), (3, 3, 3)]
     lines = [reader.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)]
-    assert all(lines) and len(set(lines)) == 3
+    assert all(reading.lines for reading in lines) and len(set(lines)) == 3
     assert [new for *_, new in keep_readings(drawn, reader, made=True, seed=9)] == [0, 0, 0]  # nothing is made twice
     other = LineReader(ENGINE, folder=tmp_path / "again")
     list(keep_readings(drawn, other, made=True))

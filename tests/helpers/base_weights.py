@@ -14,7 +14,7 @@ CONVNEXT |= {"strides": ((4, 4), (2, 2))}
 DINOV2 = {"kind": "dinov2", "height": 28, "width": 28, "patch": (7, 7), "channels": 64, "depth": 2, "heads": 1}
 DINOV2 |= {"hidden": 96, "swiglu": True, "positions": (5, 5)}
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-SMALL |= {"intermediate_size": 48, "vocab_size": 512, "max_position_embeddings": 128}
+SMALL |= {"intermediate_size": 48, "vocab_size": 512, "max_position_embeddings": 512}
 
 
 def randomise(module: nn.Module) -> nn.Module:

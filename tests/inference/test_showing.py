@@ -1,5 +1,6 @@
 """What is drawn and listed of an answer lies where the answer says."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from commands import one_line, run
 from sphinx_x.drawing import COLORS
 from sphinx_x.inference.answer import Answer
+from sphinx_x.inference.evidence import find_evidence
 from sphinx_x.inference.pointing import find_places
 from sphinx_x.inference.running import Runner
 from sphinx_x.inference.showing import LEFT, LIMBS, RIGHT, describe_places, draw_answer
 from sphinx_x.model.views import ViewGrid, plan_views
+from sphinx_x.text_lines.line import Reading, TextLine
 
 WHITE = PIL.Image.new("RGB", (400, 200), "white")
 LAYOUT = plan_views(400, 200, ViewGrid(2, 2, 448, 448))
@@ -20,7 +23,7 @@ LAYOUT = plan_views(400, 200, ViewGrid(2, 2, 448, 448))
 
 def said(text: str, asked: str = "") -> Answer:
     places = find_places(text, [LAYOUT], asked)
-    nothing: dict[str, Any] = dict.fromkeys(Answer.__dataclass_fields__, 0)
+    nothing: dict[str, Any] = dict.fromkeys(Answer.__dataclass_fields__, 0) | {"evidence": ()}
     return Answer(**{**nothing, "text": text, "image_sizes": ((400, 200),), **vars(places)})
 
 
@@ -54,6 +57,29 @@ def test_an_outline_is_drawn_with_its_sides():
     margin = (drawn.shape[1] - 400) // 2
     for x, y in ((150, 40), (200, 100), (150, 160), (100, 100)):  # in the middle of each side
         assert tuple(drawn[y + margin, x + margin]) == (0xD6, 0x27, 0x28), (x, y)
+
+
+def read(*lines: tuple[str, tuple[int, int, int, int]], text: str) -> Answer:
+    """An answer of a member that has read these lines."""
+    layout = LAYOUT.with_lines(Reading(tuple(TextLine(box, words) for words, box in lines)))
+    return replace(said(text), evidence=find_evidence(text, [layout], "What is the total?"))
+
+
+def test_the_line_that_was_read_is_listed_and_drawn():
+    lines = ("TOTAL", (20, 20, 80, 40)), ("6.00", (300, 20, 360, 40)), ("6.00", (300, 100, 360, 120))
+    answer = read(*lines, text="6.00")
+    assert list(describe_places(answer)) == ["line 300,20,360,40 6.00"] and answer.points_at_something
+    drawn = draw_answer(WHITE, answer)
+    assert drawn.size == WHITE.size and inked(drawn, COLORS[0]) == pytest.approx((300, 20, 360, 40), abs=6)
+    assert not read(*lines, text="7.00").points_at_something
+
+
+def test_what_an_answer_says_itself_comes_first():
+    answer = read(("Green tea", (300, 20, 360, 40)), text="Green tea [0.1, 0.1, 0.2, 0.25]")
+    assert list(describe_places(answer)) == ["box 40,40,80,100 Green tea", "line 300,20,360,40 Green tea"]
+    drawn = np.asarray(draw_answer(WHITE, answer))
+    plain = np.asarray(draw_answer(WHITE, said("Green tea [0.1, 0.1, 0.2, 0.25]")))
+    assert np.array_equal(drawn, plain)
 
 
 def test_a_skeleton_joins_what_belongs_together():

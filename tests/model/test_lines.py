@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from commands import run
 from lined import know_engine, lined, made_lines
 from lively import forgetful, lively, new_memory, noise
 from sphinx_x.errors import CheckpointError, PromptError, UnsupportedError
@@ -13,6 +14,7 @@ from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.tokenizer import IMAGE_TOKENS, LINE, byte_tokenizer, image_tokens
 from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.reader import MOST_BYTES
 
 STEPS = {"max_new_tokens": 6, "min_new_tokens": 6}
 ONE, OTHER = noise(100, 60, 1), noise(40, 90, 2)
@@ -172,6 +174,9 @@ def test_a_saved_member_is_the_same_and_its_parts_agree(sphinx, tmp_path):
     assert loaded.chat("What?", [ONE], **STEPS) == sphinx.chat("What?", [ONE], **STEPS)
     file = tmp_path / "processor_config.json"
     fields = json.loads(file.read_text())
+    fields["image_processor"]["lines"]["max_bytes"] = MOST_BYTES  # the default, of a folder that does not name it
+    file.write_text(json.dumps(fields))
+    assert SphinxX.load(tmp_path).processor.image_processor.line_reader() == sphinx.model.config.line_reader()
     fields["image_processor"]["lines"]["least_confidence"] = 0.7
     file.write_text(json.dumps(fields))
     with pytest.raises(CheckpointError, match="its config and its tokenizer have other image tokens or lines"):
@@ -215,6 +220,59 @@ def test_a_member_with_lines_from_base_weights_and_back(tmp_path, tiny_member):
 
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "back").config.vocab_size == 512
     assert not {LINE, *IMAGE_TOKENS} & AutoTokenizer.from_pretrained(tmp_path / "back").get_vocab().keys()
+
+
+def full_page(image):
+    """600 lines in one column, with words of other scripts and of bytes that are no letters of any token."""
+    words = ("Total 12.50", "Größe 🙂", "総計 100円", "x")
+    height = image.height / 600
+    return [TextLine((1, k * height, 50, (k + 0.8) * height), f"{words[k % 4]} {k}", 0.9) for k in range(600)]
+
+
+@pytest.fixture
+def crowded(tiny_member, monkeypatch):
+    """A member whose context has 4,096 tokens, shown pages of 600 lines."""
+    know_engine(monkeypatch, full_page)
+    member = lined(tiny_member)
+    return lively(replace(member, lines={**member.lines, "max_bytes": 3000}))
+
+
+def test_a_page_of_600_lines_stays_within_the_context(crowded):
+    image = noise(60, 1200, 3)
+    prompt, lines = crowded.prompt_for("What?", [image]), full_page(image)
+    (layout,) = prompt.layouts
+    assert [line.text for line in layout.lines] == [line.text for line in lines[: len(layout.lines)]]
+    assert layout.lines_left_out == 600 - len(layout.lines) > 300
+    kept = sum(len(line.text.encode()) + 1 for line in layout.lines)
+    assert kept <= 3000 < kept + len(lines[len(layout.lines)].text.encode()) + 1
+    views = layout.views * (crowded.processor.tokens_per_view + 2) + layout.skipped
+    assert prompt.visual_tokens <= views + 3000 + 1 and len(prompt.line_boxes) == len(layout.lines)
+    answer = crowded.answer("What?", [image], **STEPS)
+    assert answer.lines_left_out == (layout.lines_left_out,)
+    written = crowded.processor.tokenizer.bos_token + prompt.text
+    given = crowded.processor(images=[image], text=written, return_tensors="pt")
+    assert given["input_ids"][0].tolist() == prompt.ids and torch.equal(given["line_boxes"], prompt.line_boxes)
+
+
+def test_chat_says_how_many_lines_it_left_out(crowded, tmp_path, capsys):
+    crowded.model.save_pretrained(tmp_path / "model")
+    crowded.processor.save_pretrained(tmp_path / "model")
+    noise(60, 1200, 3).save(tmp_path / "page.png")
+    capsys.readouterr()
+    asked = ("chat", tmp_path / "page.png", "What?", "-m", tmp_path / "model", "--max-new-tokens", "2")
+    code, _, err = run(*asked, capsys=capsys)
+    number = crowded.prompt_for("What?", [noise(60, 1200, 3)]).layouts[0].lines_left_out
+    assert code == 0
+    assert err.splitlines() == [
+        f"note: the last {number} lines are left out of this very full page: crop it to what is asked about"
+    ]
+
+
+def test_a_conversation_beyond_the_context_is_refused(crowded):
+    pages = [noise(60, 1200, 3), noise(61, 1200, 4)]
+    crowded.answer("What?", pages[:1], **STEPS)
+    with pytest.raises(PromptError, match=r"^this conversation has \d+ tokens, \d+ of them of images: more than"):
+        crowded.answer("What?", pages, **STEPS)
 
 
 def test_places_near_each_other_are_told_apart(tiny_member):

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from fifty import FIFTY
+from lined import know_engine, lined
 from lively import noise
 from sphinx_x.conversation import Image, Message, Text, parse_messages
 from sphinx_x.errors import CheckpointError, ImageError, MissingToolError, PromptError
+from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.serving.vllm_plugin.member import Member, open_images, read_conversation
@@ -122,6 +124,13 @@ def test_a_config_that_does_not_fit_its_processor(tiny):
     other = SphinxXConfig(**{**fields, "views": {**fields["views"], "max_upscale": 2.0}})
     with pytest.raises(CheckpointError, match="other views"):
         Member(tiny.processor, other)
+
+
+def test_a_member_that_reads_lines_is_refused(tiny_member, monkeypatch):
+    know_engine(monkeypatch)
+    model, processor = new_model(lined(tiny_member))
+    with pytest.raises(CheckpointError, match=r"^it reads the lines of images, which vLLM has no input for$"):
+        Member(processor, model.config)
 
 
 def test_another_version_of_vllm_is_refused():

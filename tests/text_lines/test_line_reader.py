@@ -1,5 +1,6 @@
 """Lines of text in an image: where they are, what they say, in which order, and that they are read once."""
 
+import io
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from sphinx_x.text_lines import reader
-from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.line import Reading, TextLine, left_out
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
 
@@ -70,9 +71,9 @@ def engine(monkeypatch):
 def test_an_image_is_read_once_by_what_it_shows(engine):
     image, same = Image.new("RGB", (40, 30), "#333333"), Image.new("RGB", (40, 30), "#333333")
     first = LineReader("made")
-    assert [one.text for one in first.read(image)] == ["51"]
+    assert [one.text for one in first.read(image).lines] == ["51"]
     assert first.read(same) == LineReader("made").read(image) and engine == [(40, 30)]
-    assert [one.text for one in LineReader("made", least_confidence=0.3).read(image)] == ["51", "doubtful"]
+    assert [one.text for one in LineReader("made", least_confidence=0.3).read(image).lines] == ["51", "doubtful"]
     same.putpixel((3, 3), (255, 255, 255))
     first.read(same)
     first.read(Image.new("RGB", (30, 40), "#333333"))  # the same bytes in another shape
@@ -91,6 +92,22 @@ def test_what_was_read_before_comes_from_the_folder(engine, tmp_path, monkeypatc
     assert json.loads(file.read_text(encoding="utf-8"))
 
 
+def test_of_a_very_full_page_the_last_lines_are_left_out(engine, monkeypatch):
+    """Each line counts its bytes and one: `Straße 1` has 9 bytes in UTF-8."""
+    rows = [line(f"Straße {k}", 0, 20 * k, 90, 20 * k + 15) for k in range(10)]
+    monkeypatch.setitem(reader.READERS, "made", reader.EngineKind(lambda: "made 1", lambda: lambda _: rows[::-1]))
+    reader._started.cache_clear()
+    image = Image.new("RGB", (100, 200))
+    assert LineReader("made", max_bytes=100).read(image) == Reading(tuple(rows), 0)
+    assert LineReader("made", max_bytes=99).read(image) == Reading(tuple(rows[:9]), 1)
+    assert LineReader("made", max_bytes=9).read(image) == Reading((), 10)
+    assert [LineReader("made", enough=most, max_bytes=45).read(image).page for most in (10, 11)] == [True, False]
+    image.save(content := io.BytesIO(), "PNG")
+    assert LineReader("made", max_bytes=45).read_file(content.getvalue()) == Reading(tuple(rows[:4]), 6)
+    assert left_out(0) is None and left_out(1).startswith("the last line is left out of this very full page")
+    assert left_out(6).startswith("the last 6 lines are left out of this very full page")
+
+
 def test_only_so_many_images_are_remembered(engine):
     for k in range(reader.REMEMBERED + 5):
         LineReader("made").read(Image.new("L", (1, k + 1)).convert("RGB"))
@@ -102,6 +119,9 @@ def test_settings_that_do_not_exist_are_refused():
         LineReader("tesseract")
     with pytest.raises(ValueError, match=r"least_confidence is from 0 to 1, not 2"):
         LineReader(least_confidence=2)
+    for wrong in (0, -1, 10.5, True):
+        with pytest.raises(ValueError, match=f"max_bytes is a whole number above 0, not {wrong}"):
+            LineReader(max_bytes=wrong)
 
 
 def test_without_rapidocr_one_line_says_what_to_install(monkeypatch):
@@ -126,9 +146,9 @@ def test_pp_ocr_reads_what_is_drawn_where_it_is():
     drawn = [("Invoice 4711", 40, 40), ("Green tea", 40, 150), ("12.50", 480, 150), ("Thank you", 220, 300)]
     for text, x, y in drawn:
         pen.text((x, y), text, "black", font)
-    lines = LineReader().read(image)
+    lines = LineReader().read(image).lines
     assert [one.text.replace(" ", "") for one in lines] == [text.replace(" ", "") for text, _, _ in drawn]
     for one, (text, x, y) in zip(lines, drawn, strict=True):
         ink = pen.textbbox((x, y), text, font)
         assert np.abs(np.array(one.box) - ink).max() < 14 and one.confidence > 0.9
-    assert LineReader().read(Image.new("RGB", (200, 100), "white")) == ()
+    assert LineReader().read(Image.new("RGB", (200, 100), "white")).lines == ()

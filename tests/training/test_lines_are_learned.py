@@ -1,6 +1,7 @@
 """A member that reads lines is trained on them: read once, measured with them, their places learned and moved."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -82,6 +83,18 @@ def test_another_reader_measures_anew(shares, tiny_member, tmp_path, monkeypatch
     processor.image_processor.lines = {**processor.image_processor.lines, "least_confidence": 0.95}
     second = opened(shares, processor, tmp_path / "index").examples.pieces[0]["tokens"].tolist()
     assert all(a > b for a, b in zip(first, second, strict=True)) and len(calls) == 4
+
+
+def test_a_very_full_page_is_measured_and_trained_as_it_is_shown(shares, tiny_member, tmp_path):
+    member = lined(tiny_member)
+    _, processor = new_model(replace(member, lines={**member.lines, "max_bytes": 12}))
+    mixture = opened(shares, processor, tmp_path / "index")
+    left = [sum(len(f"{line.text} ") for line in made_lines(noise(90 + k, 60, k))) > 12 for k in range(4)]
+    assert any(left)
+    assert mixture.tallies["a"].left_out == {"the last lines of a very full page": sum(left)}
+    for number in range(12):
+        example = mixture.examples.example(number)
+        assert not example.error and len(example.line_boxes) <= 1
 
 
 def test_a_run_learns_the_places(recipe, tiny_member, monkeypatch, tmp_path):

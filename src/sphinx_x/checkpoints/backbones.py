@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig
@@ -107,6 +109,16 @@ OUTPUT_FACTORS = {"logits_scaling": 1, "logit_scale": 1, "final_logit_softcappin
 values."""
 
 
+def drawn_alike(shape: Sequence[int], deviation: float, generator: np.random.Generator) -> Tensor:
+    """Return random numbers of this standard deviation around 0, the same bit for bit on every machine.
+
+    PyTorch's normal numbers depend on the processor: adapters that know their base by its hash would fit no member that
+    was made elsewhere. These are uniform, of whole numbers and one product.
+    """
+    step = np.float32(2 * math.sqrt(3) * deviation)
+    return torch.from_numpy((generator.random(tuple(shape), np.float32) - np.float32(0.5)) * step)
+
+
 class BaseLLM:
     """A language model of the hub: its configuration, its tokenizer with the image tokens, and its tensors."""
 
@@ -155,9 +167,10 @@ class BaseLLM:
     def _image_rows(self, seed: int) -> Fresh:
         """Return rows for start, end, skip and line, as large as the rows of the table."""
         table = self.source.read(self.table)
-        scale = float(table[:: max(1, self.rows // 1000)].float().std())
-        generator = torch.Generator().manual_seed(seed)
-        rows = {name: torch.randn(1, 1, table.shape[1], generator=generator) * scale for name in self.learned}
+        # rounded, as the last bits depend on the order of the sum
+        scale = float(f"{float(table[:: max(1, self.rows // 1000)].float().std()):.3g}")
+        generator = np.random.default_rng(seed)
+        rows = {name: drawn_alike((1, 1, table.shape[1]), scale, generator) for name in self.learned}
         return Fresh({name: row.to(self.dtype) for name, row in rows.items()})
 
 
@@ -331,11 +344,12 @@ class Assembly:
         """Return the parts that the vision's tensors come from; those without a source are made new, in `dtype`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self._parts(llm_width, dtype)
+            return self._parts(llm_width, dtype, np.random.default_rng(seed))
 
-    def _parts(self, llm_width: int, dtype: torch.dtype) -> list[Part]:
+    def _parts(self, llm_width: int, dtype: torch.dtype, generator: np.random.Generator) -> list[Part]:
         parts: list[Part] = []
         modules: dict[str, nn.Module] = {}
+        joints: dict[str, nn.Module] = {}
         for number, group in enumerate(self.groups):
             places = [place for place in self.places if place.group == number]
             for place, expert in zip(places, group.experts, strict=True):
@@ -353,15 +367,18 @@ class Assembly:
                 parts.append(taken)
             else:
                 channels = sum(expert.token_channels for expert in group.experts)
-                modules[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
+                joints[target] = nn.Sequential(nn.Linear(channels, llm_width), nn.LayerNorm(llm_width))
                 self.notes.append(f"made new: the projector of group {number + 1}")
         if self.lines is not None and not self.begun:
-            modules[PLACES] = LinePlaces(llm_width)
+            joints[PLACES] = LinePlaces(llm_width)
             self.notes.append("made new: the places of lines")
         for module in (module for whole in modules.values() for module in whole.modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 scale_by_fan_in(module)
-        new = {
-            f"{place}{name}": p.detach().to(dtype) for place, m in modules.items() for name, p in m.named_parameters()
-        }
+        for layer in (module for whole in joints.values() for module in whole.modules()):
+            if isinstance(layer, nn.Linear):  # by its fan-in, as the experts' are
+                layer.weight.data = drawn_alike(layer.weight.shape, 1 / math.sqrt(layer.in_features), generator)
+                layer.bias.data.zero_()
+        made = modules | joints
+        new = {f"{place}{name}": p.detach().to(dtype) for place, m in made.items() for name, p in m.named_parameters()}
         return [*parts, Part(Fresh(new), renames({name: name for name in new}, "", ""))]

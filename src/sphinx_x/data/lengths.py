@@ -95,7 +95,9 @@ class Meter:
         if self.lines is not None:
             contents = [self.reader.image_bytes(sample, k) for k in range(len(layouts))]
             pairs = zip(layouts, contents, strict=True)
-            layouts = [layout.with_lines(self.lines.read_file(c), self.lines.enough) for layout, c in pairs]
+            layouts = [layout.with_lines(self.lines.read_file(content)) for layout, content in pairs]
+            if any(layout.lines_left_out for layout in layouts):
+                tally.left_out["the last lines of a very full page"] += 1
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return
@@ -272,7 +274,7 @@ def processor_key(processor: SphinxXProcessor) -> str:
     facts = (processor.template, processor.tokens_per_view, processor.box_decimals, sorted(image.views.items()))
     reader = image.line_reader()
     if reader is not None:
-        facts += (reader.least_confidence, reader.identity)
+        facts += (reader.least_confidence, reader.max_bytes, reader.identity)
     vocabulary = sorted(processor.tokenizer.get_vocab().items())
     return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
 

@@ -34,6 +34,7 @@ from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import open_image
 from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
 from sphinx_x.model.views import Layout, plan_views
+from sphinx_x.text_lines.line import Reading
 from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.tally import UNUSABLE, reason_of
 
@@ -198,17 +199,17 @@ class Examples(Dataset[list[Example]]):
         """Return messages, layouts and views of an example's changed images, and how many tokens it has with them."""
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
         # of the images as they are: what is read does not depend on the change, nor does the number of tokens
-        read = [() if self.lines is None else self.lines.read(image) for image in images]
-        enough = None if self.lines is None else self.lines.enough
+        read = [Reading() if self.lines is None else self.lines.read(image) for image in images]
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)
         if len(images) == 1:
             images = [self.augmentation.apply(images[0], change, rng)]
             messages = [change.moved(message) for message in messages]
-            read = [[replace(line, box=change.moved_place(line.box)) for line in read[0]]]
+            moved = tuple(replace(line, box=change.moved_place(line.box)) for line in read[0].lines)
+            read = [replace(read[0], lines=moved)]
         layouts = [
-            plan_views(image.width, image.height, self.grid).with_lines(lines, enough)
-            for image, lines in zip(images, read, strict=True)
+            plan_views(image.width, image.height, self.grid).with_lines(reading)
+            for image, reading in zip(images, read, strict=True)
         ]
         pairs = zip(images, layouts, strict=True)
         pixels = [torch.from_numpy(render_views(image, layout, self.padding)) for image, layout in pairs]
@@ -223,7 +224,7 @@ class Examples(Dataset[list[Example]]):
             content = reader.image_bytes(sample, number)
             layout = plan_views(*reader.image_size(sample, number), self.grid)
             if self.lines is not None:
-                layout = layout.with_lines(self.lines.read_file(content), self.lines.enough)
+                layout = layout.with_lines(self.lines.read_file(content))
             layouts.append(layout)
             key = store.key(content, layout.kept)
             features = store.get(key)

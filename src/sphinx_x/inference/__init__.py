@@ -6,6 +6,7 @@
 - `answer`: `Answer`, an answer with what it points at and what it took
 - `pointing`: boxes, points, key points and marks of an answer, in pixels
 - `asking`: the signature that `chat` and `ask` share, and the message that a question becomes
+- `evidence`: lines of an image that say what an answer says
 - `features`: features of images, remembered by what the images show
 - `prefix`: keys and values of earlier prompts, remembered by their tokens and images
 - `bounded`: a memory of so many bytes, which both use
@@ -14,6 +15,7 @@
 - `generation`: stopping, streaming and default settings for the library's `generate`
 - `loading`: from a model folder to a model and its processor
 - `finding`: from a name to a model folder
+- `packaged`: built-in members over base weights in packages
 - `onnx`: `OnnxModel`, a model exported to ONNX that answers through onnxruntime
 """
 

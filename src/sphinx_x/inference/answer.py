@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
+from sphinx_x.inference.evidence import Evidence, find_evidence
 from sphinx_x.inference.pointing import Found, find_places
 from sphinx_x.inference.prompts import Prompt
 from sphinx_x.inference.running import Trace
@@ -20,7 +21,9 @@ class Answer:
         points: Points.
         key_points: Points with a name, of a body or a thing.
         marks: Places of the marks that it cites.
+        evidence: Lines of text that say what it says, of a member that reads lines, with their boxes in pixels.
         image_sizes: (width, height) of each image of the conversation, in pixels.
+        lines_left_out: Number of lines of each image for which there was no room, at the end of a very full page.
         prompt_tokens: Number of tokens of the conversation before the answer, those of its images included.
         image_tokens: Number of tokens of its images, skip tokens included.
         skipped_tokens: Number of tokens that its images would take besides, had no sub-image been skipped.
@@ -42,7 +45,9 @@ class Answer:
     points: tuple[Found, ...]
     key_points: tuple[Found, ...]
     marks: tuple[Found, ...]
+    evidence: tuple[Evidence, ...]
     image_sizes: tuple[tuple[int, int], ...]
+    lines_left_out: tuple[int, ...]
     prompt_tokens: int
     image_tokens: int
     skipped_tokens: int
@@ -61,6 +66,11 @@ class Answer:
     @property
     def points_at_something(self) -> bool:
         """Whether there is anything to draw."""
+        return bool(self.says_where or self.evidence)
+
+    @property
+    def says_where(self) -> bool:
+        """Whether its own words say where something is."""
         return bool(self.boxes or self.points or self.key_points or self.marks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +94,9 @@ def build_answer(prompt: Prompt, text: str, trace: Trace, probability: float | N
         points=places.points,
         key_points=places.key_points,
         marks=places.marks,
+        evidence=find_evidence(text, prompt.layouts, prompt.question),
         image_sizes=tuple((layout.width, layout.height) for layout in prompt.layouts),
+        lines_left_out=tuple(layout.lines_left_out for layout in prompt.layouts),
         prompt_tokens=len(prompt.ids),
         image_tokens=prompt.visual_tokens,
         skipped_tokens=prompt.unskipped_tokens - prompt.visual_tokens,

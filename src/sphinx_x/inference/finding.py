@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.checkpoints.adapters import Adapter, check_base, is_adapter, read_adapter
+from sphinx_x.checkpoints.adapters import CONFIG, Adapter, check_base, is_adapter, read_adapter
 from sphinx_x.checkpoints.forms import check_model_folder, instead_of_folder
 from sphinx_x.checkpoints.hub import NAME, fetch
 from sphinx_x.errors import CheckpointError
+from sphinx_x.inference.packaged import packaged_model, untrained
 
 BUILT_IN = Path(__file__).parent.parent / "weights"
-"""The folder of the members whose weights are in the package."""
+"""The folder of the members whose weights are in the package, or what was trained over base weights in packages."""
+MODEL, ADAPTERS = "config.json", CONFIG
+"""Files that tell which of them a folder there has."""
 
 
 def built_in_models() -> list[str]:
     """Return the names of the members whose weights are in the package."""
-    return sorted(path.parent.name for path in BUILT_IN.glob("*/config.json"))
+    return sorted(path.parent.name for name in (MODEL, ADAPTERS) for path in BUILT_IN.glob(f"*/{name}"))
 
 
 def find_model(name_or_path: str | Path, **hub: Any) -> Path:
@@ -40,9 +43,7 @@ def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) 
 
     path, name = Path(name_or_path), str(name_or_path)
     if not path.is_dir() and name in MEMBERS:
-        if not (BUILT_IN / name).is_dir():
-            raise CheckpointError(f"{name}: its weights are not in the package; give a folder or a hub id")
-        path = BUILT_IN / name
+        path = _built_in(name)
     if path.is_dir():
         if revision is not None:
             raise CheckpointError(f"{name}: a folder has no revision {revision}")
@@ -57,6 +58,17 @@ def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) 
     except CheckpointError as error:
         here = "" if name.startswith("hf://") else "; nor is there such a folder"
         raise CheckpointError(f"{error}{here}") from error
+
+
+def _built_in(name: str) -> Path:
+    """Return the model folder of a member by its name."""
+    folder = BUILT_IN / name
+    if is_adapter(folder):
+        return packaged_model(name, folder)
+    if not folder.is_dir():
+        where = untrained(name) or "its weights are not in the package; give a folder or a hub id"
+        raise CheckpointError(f"{name}: {where}")
+    return folder
 
 
 def find_adapters(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def load_processor(name_or_path: str | Path, base: str | Path | None = None, **h
     Raises:
         CheckpointError: There is no such model, or it is not a SPHINX-X model.
     """
-    return _read_processor(name_or_path, *find_adapters(name_or_path, base, **hub))
+    return read_processor(name_or_path, *find_adapters(name_or_path, base, **hub))
 
 
 def load_parts(
@@ -42,7 +42,7 @@ def load_parts(
     """Load a model and its processor; for the arguments see `SphinxX.load`."""
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
     path, adapters = find_adapters(name_or_path, base, **hub)
-    processor = _read_processor(name_or_path, path, adapters)
+    processor = read_processor(name_or_path, path, adapters)
     if device == "auto":
         options.setdefault("device_map", "auto")
     if device in (None, "auto"):
@@ -53,7 +53,7 @@ def load_parts(
     whole = bits is None and not {"device_map", "quantization_config"} & options.keys()
     if adapters and not whole:
         raise CheckpointError(f"{name_or_path}: {MERGE_FIRST}")
-    model = _load_model(path, dtype, bits, device, options)
+    model = load_model(path, dtype, device, bits, options)
     quantized = getattr(model, "is_quantized", False)
     if adapters and quantized:
         raise CheckpointError(f"{name_or_path}: {path} is quantised; {MERGE_FIRST}")
@@ -61,7 +61,7 @@ def load_parts(
         apply_adapter(model, adapter)
         model.config.abilities = None  # the base declares its own; what training added to them is not known
     own = image_tokens(processor.tokenizer, processor.image_processor.lines is not None)
-    if own != model.config.image_tokens() or processor.image_processor.lines != model.config.lines:
+    if own != model.config.image_tokens() or processor.image_processor.line_reader() != model.config.line_reader():
         raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens or lines")
     if whole and not quantized:
         try:
@@ -73,7 +73,7 @@ def load_parts(
     return model, processor
 
 
-def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
+def read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
     """Load the processor of a model folder, or of the topmost folder of adapters that has one."""
     source = next((a.folder for a in reversed(adapters) if (a.folder / "processor_config.json").is_file()), source)
     try:
@@ -87,12 +87,17 @@ def _read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter])
     return processor
 
 
-def _load_model(
-    path: Path, dtype: Any, bits: int | None, device: str, options: dict[str, Any]
+def load_model(
+    path: Path, dtype: Any, device: str, bits: int | None = None, options: Mapping[str, Any] | None = None
 ) -> SphinxXForConditionalGeneration:
-    """Load a model, insisting that its files hold all of its weights and no others."""
+    """Load a model, insisting that its files hold all of its weights and no others.
+
+    Raises:
+        CheckpointError: They do not, or it is another model.
+        MissingToolError: A package is not installed.
+    """
     try:
-        options = {**quantization_options(path, bits, device, options), "trust_remote_code": False}
+        options = {**quantization_options(path, bits, device, dict(options or {})), "trust_remote_code": False}
         with without_bars():
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=dtype, output_loading_info=True, **options

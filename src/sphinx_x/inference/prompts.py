@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import PIL.Image
 import torch
 
-from sphinx_x.errors import ImageError
+from sphinx_x.errors import ImageError, PromptError
 from sphinx_x.images import Source, open_image
 from sphinx_x.model.processing import boxes_of, render_views
 from sphinx_x.model.views import Layout, ViewGrid
@@ -57,6 +58,7 @@ class Prompt:
         tokens_per_view: Visual tokens of one view, without its start and end tokens.
         text: The prompt as text (see `PromptBuilder.written`).
         places: For each image, its first id and the number of its ids; empty without ids.
+        question: What the last message says.
     """
 
     ids: list[int]
@@ -67,6 +69,7 @@ class Prompt:
     tokens_per_view: int
     text: str = ""
     places: Sequence[tuple[int, int]] = ()
+    question: str = ""
 
     def pictures(self) -> Iterator[Picture]:
         """Open the images anew, one by one.
@@ -114,3 +117,15 @@ class Prompt:
     def width(self) -> int:
         """Total width of the images on their canvases, in pixels."""
         return sum(layout.content()[2] for layout in self.layouts)
+
+
+def check_context(model: Any, prompt: Prompt) -> None:
+    """Check that a model's context has room for a prompt and a token of an answer, where it declares how long it is.
+
+    Raises:
+        PromptError: It has not.
+    """
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and len(prompt.ids) >= context:
+        what = f"this conversation has {len(prompt.ids)} tokens, {prompt.visual_tokens} of them of images"
+        raise PromptError(f"{what}: more than the model's context of {context}")

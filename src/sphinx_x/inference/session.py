@@ -14,7 +14,7 @@ from sphinx_x.images import open_image
 from sphinx_x.inference.answer import Answer, build_answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.generation import OTHER_STEPS
-from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.prompts import Prompt, check_context
 from sphinx_x.inference.running import Trace
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Session:
             which the first becomes part of the conversation.
 
         Raises:
-            PromptError: The question is empty, or the member declares that it does not take such a conversation.
+            PromptError: The question is empty, the member declares that it does not take such a conversation, or the
+                conversation is longer than its context.
             ImageError: An image cannot be read.
         """
         turn = self._turn(question, images)
@@ -98,7 +99,9 @@ class Session:
         asked = [*self.messages, question_message(question, len(opened))]
         shown = [*self.images, *opened]
         self.sphinx.check([image.size for image in shown], 1 + len(self.messages) // 2)
-        return Turn(asked, shown, self.sphinx.prompt(asked, shown))
+        prompt = self.sphinx.prompt(asked, shown)
+        check_context(self.sphinx.model, prompt)
+        return Turn(asked, shown, prompt)
 
     def _stream(self, turn: Turn, generation: dict[str, Any]) -> Iterator[str]:
         probabilities, traces = self._watched(generation), []

@@ -29,18 +29,29 @@ LIMBS = (
 
 
 def describe_places(answer: Answer, image: int = 0) -> Iterator[str]:
-    """Yield one line for each place: its kind, its whole pixels in image number `image`, and its label."""
+    """Yield one line for each place: its kind, its whole pixels in image number `image`, and its label.
+
+    What the answer says itself comes first; lines of text that say the same follow.
+    """
     kinds = {"box": answer.boxes, "point": answer.points, "key point": answer.key_points, "mark": answer.marks}
     for kind, found in kinds.items():
         for one in found:
-            yield f"{kind} {','.join(str(round(n)) for n in one.pixels[image])} {one.label}".rstrip()
+            yield f"{kind} {_whole(one.pixels[image])} {one.label}".rstrip()
+    for line in answer.evidence:
+        if line.image == image:
+            yield f"line {_whole(line.pixels)} {line.text}"
+
+
+def _whole(place: Sequence[float]) -> str:
+    return ",".join(str(round(n)) for n in place)
 
 
 def draw_answer(picture: Image.Image, answer: Answer, image: int = 0) -> Image.Image:
     """Draw what an answer points at into a copy of an image.
 
     Boxes, points and marks have colours of their own, in turn, with their labels beside them. Key points are joined to
-    skeletons, in the colours of the left and the right side.
+    skeletons, in the colours of the left and the right side. Lines of text that say what the answer says are drawn
+    where it does not say itself where something is.
 
     Args:
         picture: The image.
@@ -55,6 +66,9 @@ def draw_answer(picture: Image.Image, answer: Answer, image: int = 0) -> Image.I
             color = spots[-1][2] if continued else COLORS[next(turn) % len(COLORS)]
             spots.append((one.pixels[image], "" if continued else one.label, color))
     lines += _outlines(answer.marks, spots[len(spots) - len(answer.marks) :])
+    for one in () if answer.says_where else answer.evidence:
+        if one.image == image:  # without a label: its words are what is drawn around
+            spots.append((one.pixels, "", COLORS[next(turn) % len(COLORS)]))
     for body in _bodies(answer.key_points):
         where = {one.label: one.pixels[image] for one in body}
         spots += [(one.pixels[image], "", side(one.label)) for one in body]

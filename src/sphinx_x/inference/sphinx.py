@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
-from sphinx_x.conversation import Message
+from sphinx_x.conversation import Message, Text
 from sphinx_x.errors import PromptError
 from sphinx_x.images import Source
 from sphinx_x.inference.answer import Answer
@@ -198,7 +198,8 @@ class SphinxX:
         color = self.processor.image_processor.padding_color
         text = self._builder.written(messages, layouts, answer_begins)
         length = self.processor.tokens_per_view
-        return Prompt(encoded.ids, list(images), layouts, self._grid, color, length, text, encoded.images)
+        asked = " ".join(part.text for message in messages[-1:] for part in message.parts if isinstance(part, Text))
+        return Prompt(encoded.ids, list(images), layouts, self._grid, color, length, text, encoded.images, asked)
 
     def answers(
         self,

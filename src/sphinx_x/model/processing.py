@@ -126,8 +126,7 @@ def read_lines(layouts: Iterable[Layout], images: Iterable[Image.Image], reader:
     """Return layouts with the lines of their images; without a reader, as they are."""
     if reader is None:
         return list(layouts)
-    pairs = zip(layouts, images, strict=True)
-    return [layout.with_lines(reader.read(image), reader.enough) for layout, image in pairs]
+    return [layout.with_lines(reader.read(image)) for layout, image in zip(layouts, images, strict=True)]
 
 
 class SphinxXImagesKwargs(ImagesKwargs, total=False):

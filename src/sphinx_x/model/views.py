@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from sphinx_x.errors import ImageError
-from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.line import Reading, TextLine
 
 PADDINGS = ("corner", "center")
 
@@ -75,6 +75,7 @@ class Layout:
         kept: For every sub-image, row by row, whether the experts see it: whether it contains any part of the image,
             and is not one of a page of text (see `with_lines`).
         lines: Lines of text in reading order, for a member that reads them.
+        lines_left_out: Number of further lines for which there was no room.
     """
 
     grid: ViewGrid
@@ -85,6 +86,7 @@ class Layout:
     top: Fraction
     kept: tuple[bool, ...]
     lines: tuple[TextLine, ...] = ()
+    lines_left_out: int = 0
 
     @property
     def views(self) -> int:
@@ -101,14 +103,14 @@ class Layout:
         """The lines' boxes, relative to the padded square."""
         return [self.to_square(line.box) for line in self.lines]
 
-    def with_lines(self, lines: Sequence[TextLine], enough: int | None = None) -> Layout:
+    def with_lines(self, reading: Reading) -> Layout:
         """Return the layout of an image with these lines.
 
-        From `enough` lines on the image is a page of text, which its lines tell: its sub-images are skipped as well, so
-        that the experts see its global view alone. Without a global view all are kept.
+        Of a page of text, which its lines tell, the sub-images are skipped as well, so that the experts see its global
+        view alone. Without a global view all are kept.
         """
-        full = enough is not None and len(lines) >= enough and self.grid.global_view
-        return replace(self, lines=tuple(lines), kept=(False,) * len(self.kept) if full else self.kept)
+        kept = (False,) * len(self.kept) if reading.page and self.grid.global_view else self.kept
+        return replace(self, lines=reading.lines, lines_left_out=reading.left_out, kept=kept)
 
     def content(self) -> tuple[int, int, int, int]:
         """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sphinx_x.inference import SphinxX
+from sphinx_x.inference.evidence import Evidence, find_evidence
 from sphinx_x.inference.pointing import Places, find_places
 from sphinx_x.model.views import Layout
 from sphinx_x.serving.jobs import Job
@@ -81,6 +82,7 @@ class Answer:
         return {
             "images": [transform(layout) for layout in self._prepared.prompt.layouts],
             **asdict(self._places()),
+            "evidence": [asdict(line) for line in self._evidence()],
             "seconds": {name: round(value, 6) for name, value in asdict(self.job.seconds).items()},
             "probability": probability,
             "doubt": self._sphinx.model.config.ability().doubt(probability),
@@ -89,6 +91,10 @@ class Answer:
     def _places(self) -> Places:
         prompt = self._prepared.prompt
         return find_places(self.job.text, prompt.layouts, prompt.text)
+
+    def _evidence(self) -> tuple[Evidence, ...]:
+        prompt = self._prepared.prompt
+        return find_evidence(self.job.text, prompt.layouts, prompt.question)
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._name}
@@ -127,6 +133,8 @@ def transform(layout: Layout) -> dict[str, Any]:
         "columns": layout.grid.columns,
         "kept": list(layout.kept),
         "skipped": layout.skipped,
+        "lines": len(layout.lines),
+        "lines_left_out": layout.lines_left_out,
     }
 
 

@@ -128,7 +128,8 @@ class Service:
         deadline = began + self._settings.seconds
         prompt = prepared.prompt
         skipped = sum(layout.skipped for layout in prompt.layouts)
-        told = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
+        told: dict[str, Any] = {"image_tokens": prompt.visual_tokens, "skipped": skipped, "begun": began}
+        told["line_boxes"] = prompt.line_boxes
         return Job(prompt.ids, prepared.tokens, prepared.looks, prepared.sampling, box.emit, deadline, **told)
 
     async def _prepare(self, body: bytes) -> Prepared:

@@ -396,10 +396,8 @@ def check_generation_config(sphinx: SphinxX) -> None:
     """Check that a model's own generation settings leave greedy answers as they are, as the engine applies none.
 
     Raises:
-        UnsupportedError: A setting changes them, or the member reads lines.
+        UnsupportedError: A setting changes them.
     """
-    if sphinx.model.config.lines is not None:
-        raise UnsupportedError("this member reads the lines of images, which the server does not serve yet; use `chat`")
     config = sphinx.model.generation_config
     for name, neutral in CHANGES.items():
         if getattr(config, name, None) not in (None, neutral):

@@ -58,7 +58,7 @@ class Filling:
         else:
             # of whole length where it is copied into a row; else as the library keeps it for this model
             progress.cache = DynamicCache() if self._share else DynamicCache(config=self._model.config)
-        progress.looks = images
+        progress.looks, progress.places = images, self._places(progress)
         for look in images:
             self._know(look)
             if look.features is not None:
@@ -77,6 +77,14 @@ class Filling:
         if look.features is None:
             look.features = self.features.kept.get(look.key)
         return look.features
+
+    def _places(self, progress: Progress) -> Tensor | None:
+        """Return what is added to the tokens (L, D) of a prompt's lines that are not in the cache yet."""
+        boxes, token = progress.job.line_boxes, self._model.config.line_token_id
+        if boxes is None or token is None:
+            return None
+        rest = progress.job.ids[progress.done :].count(token)
+        return self._model.model.places(boxes[len(boxes) - rest :].to(self._model.device)) if rest else None
 
     def drop(self, progress: Progress) -> None:
         """Give a prompt up."""
@@ -177,22 +185,26 @@ class Filling:
             progress.looks = []
 
     def _chunk(self, progress: Progress) -> Tensor | None:
-        model, ids = self._model, progress.job.ids
+        model, tokens, ids = self._model, self._model.config.image_tokens(), progress.job.ids
         first = progress.done
         last = min(len(ids), first + self._settings.chunk)
         chunk = torch.tensor([ids[first:last]], device=model.device)
-        slots = int(model.model.find_slots(chunk).sum())
-        features = None
+        slots = ids[first:last].count(tokens.slot)
+        lines = 0 if tokens.line is None else ids[first:last].count(tokens.line)
+        features = places = None
         if progress.slots is not None:
             features = progress.slots[progress.filled : progress.filled + slots]
+        if progress.places is not None:
+            places = progress.places[progress.placed : progress.placed + lines]
         out = model(
-            inputs_embeds=model.model.embed(chunk, features),
+            inputs_embeds=model.model.embed(chunk, features, places),
             past_key_values=progress.cache,
             position_ids=torch.arange(first, last, device=model.device)[None],
             use_cache=True,
             logits_to_keep=1,
         )
-        progress.done, progress.filled = last, progress.filled + slots
+        progress.done = last
+        progress.filled, progress.placed = progress.filled + slots, progress.placed + lines
         return out.logits[0, -1] if last == len(ids) else None
 
     def _whole(self, group: Sequence[Progress]) -> list[Tensor]:
@@ -202,10 +214,13 @@ class Filling:
         # with its own last token, which is no slot of an image
         rows = [one.job.ids + one.job.ids[-1:] * (longest - len(one.job.ids)) for one in group]
         filled = [one.slots for one in group if one.slots is not None]
+        placed = [one.places for one in group if one.places is not None]
         ends = sorted(set(lengths))
         out = model(
             inputs_embeds=model.model.embed(
-                torch.tensor(rows, device=model.device), torch.cat(filled) if filled else None
+                torch.tensor(rows, device=model.device),
+                torch.cat(filled) if filled else None,
+                torch.cat(placed) if placed else None,
             ),
             past_key_values=cache,
             position_ids=torch.arange(longest, device=model.device).expand(len(group), -1),

@@ -65,6 +65,7 @@ class Job:
         ids: Token ids of the prompt.
         tokens: The same with what its images show.
         images: Its images, until work on it begins.
+        line_boxes: Boxes (L, 4) of the lines of all its images, of a member that reads them.
         sampling: How the answer is generated.
         emit: Called with each event, in the engine's thread.
         deadline: When the answer is given up, by `time.monotonic`.
@@ -86,6 +87,7 @@ class Job:
     deadline: float = float("inf")
     image_tokens: int = 0
     skipped: int = 0
+    line_boxes: Tensor | None = None
     seconds: Seconds = field(default_factory=Seconds)
     cached: int = 0
     generated: int = 0
@@ -110,10 +112,12 @@ class Progress:
         looks: Those of its images whose keys and values are not remembered.
         start: Where its prompt goes on from, where keys and values may be remembered.
         slots: The features (S, D) of the slots that remain, once all images are encoded.
+        places: What is added to the tokens (L, D) of the lines that remain.
         cache: Keys and values of the prompt, and of the answer where rows do not share a cache.
         place: Its row in that cache, which prompts that are processed together share.
         done: Number of tokens of the prompt that are in the cache.
-        filled: Number of image slots among those.
+        filled: Number of image slots among those, since work on it began.
+        placed: Number of lines among those, likewise.
         ids: Ids generated.
         probabilities: Probability of each of them.
         first: When the first token came.
@@ -126,10 +130,12 @@ class Progress:
     looks: list[Look] = field(default_factory=list)
     start: Start | None = None
     slots: Tensor | None = None
+    places: Tensor | None = None
     cache: Any = None
     place: int = 0
     done: int = 0
     filled: int = 0
+    placed: int = 0
     ids: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     first: float = 0.0

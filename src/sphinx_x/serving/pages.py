@@ -24,7 +24,7 @@ from sphinx_x.errors import ImageError
 from sphinx_x.images import count_pages, open_image
 from sphinx_x.inference import Prompt, SphinxX
 from sphinx_x.inference.showing import LIMBS
-from sphinx_x.model.views import plan_views
+from sphinx_x.model.views import Layout, plan_views
 from sphinx_x.serving.answers import transform
 from sphinx_x.serving.bodies import read_body
 from sphinx_x.serving.limits import Places, RefusedError
@@ -70,6 +70,7 @@ class PageRoutes:
     def __init__(self, sphinx: SphinxX, settings: Settings) -> None:
         self._sphinx, self._settings = sphinx, settings
         self._grid = sphinx.processor.image_processor.grid()
+        self._builder = sphinx.processor.prompt_builder()
         self.places = Places(RENDERING + WAITING, RENDERING)
         self._rendering: anyio.CapacityLimiter | None = None
 
@@ -78,6 +79,7 @@ class PageRoutes:
         return [
             ("/page/model", "GET", self.model, ()),
             ("/page/view", "GET", self.view, ("width", "height")),
+            ("/page/read", "POST", self.read, ()),
             ("/page/picture", "POST", self.picture, ()),
             ("/page/pdf/previews", "POST", self.previews, ("first",)),
             ("/page/pdf", "POST", self.page, ("page",)),
@@ -89,25 +91,53 @@ class PageRoutes:
         limits = {"images": self._settings.images, "image_bytes": self._settings.image_bytes}
         limits["answer_tokens"] = self._settings.answer_tokens
         told = {"name": self._settings.name, "abilities": ability.to_dict(), "limits": limits}
-        told |= {"masks": self._settings.sam is not None, "limbs": LIMBS}
+        told |= {"masks": self._settings.sam is not None, "limbs": LIMBS, "lines": self._reads_lines}
         return JSONResponse({**told, "alone": ability.refusal([], 1, self._grid.canvas)})
 
     async def view(self, request: Request) -> Response:
-        """Tell how an image of a size is seen, and why it would be refused."""
+        """Tell how an image of a size is seen, and why it would be refused.
+
+        Which lines it has only its picture tells: `read` says what they take.
+        """
         width, height = (_number(request, name, LONGEST_SIDE) for name in ("width", "height"))
-        layout = plan_views(width, height, self._grid)
+        seen = self._seen(plan_views(width, height, self._grid))
+        unread = {"lines": None, "lines_left_out": None} if self._reads_lines else {}
+        return JSONResponse({**seen, **unread, "refusal": self._refusal(width, height)})
+
+    async def read(self, request: Request) -> Response:
+        """Tell how a picture is seen, its lines included, for a member that reads them."""
+        kind = "application/octet-stream"
+        return JSONResponse(await self._rendered(request, self._read, kind))
+
+    def _read(self, content: bytes) -> dict[str, Any]:
+        picture = open_images([content], [1], self._settings)[0]
+        layout = self._sphinx.processor.image_processor.layout(picture)
+        return {**self._seen(layout), "refusal": self._refusal(*picture.size)}
+
+    @property
+    def _reads_lines(self) -> bool:
+        return self._sphinx.model.config.lines is not None
+
+    def _refusal(self, width: int, height: int) -> str | None:
         most = min(self._settings.pixels, self._settings.all_pixels)
         if width * height > most:
-            refusal = f"{width} x {height} pixels are more than the limit of {most:,}"
-        elif self._sphinx.model.config.groups:
-            refusal = self._sphinx.model.config.ability().refusal([(width, height)], 1, self._grid.canvas)
-        else:
-            refusal = "this model has no visual experts: it takes text only"
+            return f"{width} x {height} pixels are more than the limit of {most:,}"
+        if self._sphinx.model.config.groups:
+            return self._sphinx.model.config.ability().refusal([(width, height)], 1, self._grid.canvas)
+        return "this model has no visual experts: it takes text only"
+
+    def _seen(self, layout: Layout) -> dict[str, Any]:
         processor = self._sphinx.processor
-        prompt = Prompt([], [], [layout], self._grid, (0, 0, 0), processor.tokens_per_view)
-        tokens = {"image_tokens": prompt.visual_tokens, "unskipped_tokens": prompt.unskipped_tokens}
-        seen = {**transform(layout), "global_view": self._grid.global_view}
-        return JSONResponse({**seen, **tokens, "refusal": refusal})
+        place = (0, len(self._builder.image_ids(layout)))
+        prompt = Prompt([], [], [layout], self._grid, (0, 0, 0), processor.tokens_per_view, places=[place])
+        views = Prompt([], [], [layout], self._grid, (0, 0, 0), processor.tokens_per_view)
+        return {
+            **transform(layout),
+            "global_view": self._grid.global_view,
+            "image_tokens": prompt.visual_tokens,
+            "line_tokens": prompt.visual_tokens - views.visual_tokens,
+            "unskipped_tokens": prompt.unskipped_tokens,
+        }
 
     async def picture(self, request: Request) -> Response:
         """Return a picture of any kind as an upright PNG, for a browser that does not show its kind as it is."""

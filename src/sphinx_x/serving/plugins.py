@@ -45,13 +45,13 @@ def transformers_cli(arguments: Sequence[str]) -> None:
     Raises:
         MissingToolError: The library lacks what a command needs.
     """
-    from sphinx_x.inference import BUILT_IN, built_in_models
+    from sphinx_x.inference import built_in_models, find_model
 
     register()
     known = built_in_models()
     try:
         from transformers.cli.transformers import app
 
-        app([str(BUILT_IN / word) if word in known else word for word in arguments], prog_name="transformers")
+        app([str(find_model(word)) if word in known else word for word in arguments], prog_name="transformers")
     except ImportError as error:
         raise MissingToolError(one_line(error)) from error

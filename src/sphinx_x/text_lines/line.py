@@ -1,7 +1,8 @@
-"""`TextLine`: one line of text in an image."""
+"""`TextLine`: one line of text in an image; `Reading`: all of an image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sphinx_x.boxes import BoxOf
@@ -20,3 +21,39 @@ class TextLine:
     box: BoxOf[float]
     text: str
     confidence: float = 1.0
+
+    @property
+    def bytes(self) -> int:
+        """Number of bytes of its words, and one for the line itself: no tokenizer makes more tokens of it."""
+        return len(self.text.encode()) + 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a member takes of the lines of an image.
+
+    Attributes:
+        lines: Lines in reading order.
+        left_out: Number of further lines, behind these, for which there is no room.
+        page: Whether there are so many that the image is a page of text.
+    """
+
+    lines: tuple[TextLine, ...] = ()
+    left_out: int = 0
+    page: bool = False
+
+
+def left_out(number: int) -> str | None:
+    """Return in words that so many lines of an image were left out, or None where none was."""
+    what = "the last line is" if number == 1 else f"the last {number} lines are"
+    return f"{what} left out of this very full page: crop it to what is asked about" if number else None
+
+
+def fitting(lines: Sequence[TextLine], most_bytes: int) -> Reading:
+    """Return the first lines, as many as have at most so many bytes together."""
+    total = 0
+    for number, line in enumerate(lines):
+        total += line.bytes
+        if total > most_bytes:
+            return Reading(tuple(lines[:number]), len(lines) - number)
+    return Reading(tuple(lines))

@@ -13,7 +13,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ from PIL import Image
 
 from sphinx_x.errors import MissingToolError, needs_extra
 from sphinx_x.images import open_image
-from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.line import Reading, TextLine, fitting
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
 
 REMEMBERED = 64
 """Number of images whose lines are remembered in memory."""
+MOST_BYTES = 7168
+"""Default of a reader's `max_bytes`: of Smol's 8,192 tokens, it leaves a thousand for the views and the conversation. A
+page of print has about 4,000 bytes, which are 1,300 tokens."""
 READING = 1
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
@@ -111,12 +114,15 @@ class LineReader:
         engine: A name in `READERS`.
         least_confidence: Lines below it are no lines.
         enough: So many lines make an image a page of text, whose sub-images no expert needs to see; None: none do.
+        max_bytes: The most that the lines of one image may have together, in bytes of their words and one for each
+            line, so that there are never more tokens. The last lines of a fuller page are left out.
         folder: Where readings are kept from run to run; None keeps them in memory only.
     """
 
     engine: str = "pp-ocrv6"
     least_confidence: float = 0.5
     enough: int | None = None
+    max_bytes: int = MOST_BYTES
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -126,6 +132,8 @@ class LineReader:
             raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
         if self.enough is not None and self.enough < 1:
             raise ValueError(f"enough is 1 or more lines, not {self.enough}")
+        if type(self.max_bytes) is not int or self.max_bytes < 1:
+            raise ValueError(f"max_bytes is a whole number above 0, not {self.max_bytes!r}")
 
     @property
     def identity(self) -> str:
@@ -136,14 +144,14 @@ class LineReader:
         """
         return f"{READING} {READERS[self.engine].version()}"
 
-    def read_file(self, content: bytes) -> tuple[TextLine, ...]:
+    def read_file(self, content: bytes) -> Reading:
         """Return the lines of an image by the bytes of its file, which is not decoded if it was read before.
 
         Raises:
             ImageError: The image cannot be read.
             MissingToolError: The engine is not installed.
         """
-        return self._sure(self._remembered(self._key_of(content), lambda: self._read(open_image(content))))
+        return self._taken(self._remembered(self._key_of(content), lambda: self._read(open_image(content))))
 
     def has_read(self, content: bytes) -> bool:
         """Return whether the folder holds a reading of an image, by the bytes of its file."""
@@ -156,16 +164,17 @@ class LineReader:
     def _key_of(self, content: bytes) -> str:
         return hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
 
-    def read(self, image: Image.Image) -> tuple[TextLine, ...]:
+    def read(self, image: Image.Image) -> Reading:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
 
         Raises:
             MissingToolError: The engine is not installed.
         """
-        return self._sure(self._read(image))
+        return self._taken(self._read(image))
 
-    def _sure(self, lines: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
-        return tuple(line for line in lines if line.confidence >= self.least_confidence)
+    def _taken(self, lines: tuple[TextLine, ...]) -> Reading:
+        sure = [line for line in lines if line.confidence >= self.least_confidence]
+        return replace(fitting(sure, self.max_bytes), page=self.enough is not None and len(sure) >= self.enough)
 
     def _read(self, image: Image.Image) -> tuple[TextLine, ...]:
         key = hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()

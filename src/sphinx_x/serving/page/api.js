@@ -61,6 +61,11 @@ export const about = async () => (await request("/page/model")).json();
 /** How the model sees a picture of this size. */
 export const seenAs = async (width, height) => (await request(`/page/view?width=${width}&height=${height}`)).json();
 
+/** The same of a picture itself, with the lines of text that the model reads in it. */
+export const seenWithLines = async (blob) =>
+  (await request("/page/read", { method: "POST", headers: OCTETS, body: blob })).json();
+
+const OCTETS = { "Content-Type": "application/octet-stream" };
 const JSON_TYPE = { "Content-Type": "application/json" };
 const PDF = { method: "POST", headers: { "Content-Type": "application/pdf" } };
 
@@ -76,7 +81,7 @@ export async function masksOf(model, url, boxes) {
 
 /** A picture of any kind that the server takes, upright and as a PNG. */
 export const asPng = async (file) =>
-  (await request("/page/picture", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file })).blob();
+  (await request("/page/picture", { method: "POST", headers: OCTETS, body: file })).blob();
 
 /** One page of a PDF as a picture. */
 export const pdfPage = async (file, page) => (await request(`/page/pdf?page=${page}`, { ...PDF, body: file })).blob();

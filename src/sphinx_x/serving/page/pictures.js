@@ -1,6 +1,6 @@
 // Pictures come in: chosen, pasted, dropped, from pages of a PDF, or cut out of another picture.
 
-import { asPng, pdfPage, pdfPreviews, seenAs } from "./api.js";
+import { asPng, pdfPage, pdfPreviews, seenAs, seenWithLines } from "./api.js";
 import { byId, html, toast } from "./dom.js";
 import { nextId, state } from "./state.js";
 import { contentOf } from "./store.js";
@@ -39,7 +39,9 @@ async function opened(blob, name) {
     if (!image) throw new Error(`${name}: this browser cannot show it.`);
   }
   const [width, height] = [image.naturalWidth, image.naturalHeight];
-  return { blob, url: image.src, image, width, height, seen: await seenAs(width, height) };
+  let seen = await seenAs(width, height);
+  if (state.model?.lines && !seen.refusal) seen = await seenWithLines(blob);
+  return { blob, url: image.src, image, width, height, seen };
 }
 
 /** Opens the pictures of a conversation that was kept. */

@@ -31,11 +31,18 @@ function marksOf(told) {
   return [...marks.values()];
 }
 
+/** Lines of text that say what an answer says, each on its own picture. */
+const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, span }, number) => ({
+  kind: "line", label: text, squares: [], images: told.images.map((_, one) => (one === image ? [pixels] : [])),
+  spans: [span], color: number % COLORS, person: 0,
+}));
+
 /**
  * All places of an answer, in the order of its text, those in one pair of brackets in one colour.
  *
  * @param {string[]} letters of the answer so far: the spans of the server count characters, not units of UTF-16
- * @param {object|null} told the server's extension: boxes, points, key_points, marks
+ * @param {object|null} told the server's extension: boxes, points, key_points, marks; without any of these the lines of
+ *   text that say the same (evidence)
  * @returns {Place[]}
  */
 export function findPlaces(letters, told) {
@@ -60,7 +67,8 @@ export function findPlaces(letters, told) {
     names.add(place.label);
     Object.assign(place, { color: names.color, person });
   }
-  return [...places, ...marksOf(told?.marks ?? [])]
+  const own = [...places, ...marksOf(told?.marks ?? [])];
+  return (own.length ? own : linesOf(told))
     .map((place) => ({ ...place, spans: place.spans.filter(([, last]) => last <= letters.length) }))
     .filter(({ spans }) => spans.length);
 }

@@ -1,4 +1,4 @@
-"""The demo: SPHINX-Nano looks at a real document page, reads regions of it and finds a text."""
+"""SPHINX-Nano looks at a real document page, reads regions of it and finds a text."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sphinx_x.images import open_image
 from sphinx_x.inference import SphinxX
 from sphinx_x.reading import READ, find_text, read_region
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run_demo(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.json") -> None:
+def read_page(out: Path, model: str = "nano", page_file: Path = EXAMPLES / "page.json") -> None:
     """Read two regions of the packaged page, find a text on it, print both, and draw it all to `out`.
 
     Args:

