@@ -45,6 +45,7 @@ RECEIPT = [
         ("company", "Otter & Sons Sdn. Bhd.", [RECEIPT[0][1]]),
         ("address", "NO.53 JALAN SAGU 18, 81100 JOHOR BAHRU.", [(10, 40, 200, 90)]),
         ("date", "25/12/2018", [RECEIPT[3][1]]),
+        ("company", "OTTER & SONS SDN BND", [RECEIPT[0][1]]),  # one letter of 16 was typed otherwise
         ("total", "0.00", []),
         ("total", "***", []),
     ],

@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz.distance import Levenshtein
+
 from sphinx_x.boxes import Box, iou, union
 from sphinx_x.evaluation.scoring.text import letters_and_digits
 from sphinx_x.model.views import ViewGrid, plan_views
@@ -19,6 +21,7 @@ from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.reader import LineReader
 
 OVERLAP = 0.5
+TYPING_ERRORS = 0.1
 MOST_LINES = 6
 """Lines of the longest value (an address)."""
 
@@ -61,14 +64,27 @@ def _holds(chars: Sequence[tuple[str, bool]], wanted: str) -> bool:
 def true_boxes(field: str, value: str, lines: Sequence[tuple[str, Box]]) -> list[Box]:
     """Return the boxes where a value of a receipt truly stands, each around all of its lines.
 
-    A total counts only in a row that says "total", if there is one with the value in it.
+    A total counts only in a row that says "total", if there is one with the value in it. Labels and keys were typed by
+    different people: where no run has the very letters, the one that is most like the value counts.
     """
-    runs = runs_with(value, lines)
+    runs = runs_with(value, lines) or _like(value, lines)
     if field == "total":
         labels = [box for text, box in lines if "total" in text.lower()]
         beside = [run for run in runs if any(_same_row(run[0], label) for label in labels)]
         runs = beside or runs
     return [union(run) for run in runs]
+
+
+def _like(value: str, lines: Sequence[tuple[str, Box]]) -> list[list[Box]]:
+    """Return the run of lines with the fewest typing errors, if they are a tenth of the value's letters at most."""
+    wanted, plain = letters_and_digits(value), [letters_and_digits(text) for text, _ in lines]
+    found = []
+    for start in range(len(lines)):
+        for count in range(1, min(MOST_LINES, len(lines) - start) + 1):
+            errors = Levenshtein.distance("".join(plain[start : start + count]), wanted)
+            found.append((errors, start, count))
+    errors, start, count = min(found, default=(len(wanted), 0, 0))
+    return [[box for _, box in lines[start : start + count]]] if errors <= TYPING_ERRORS * len(wanted) and count else []
 
 
 def _same_row(one: Box, other: Box) -> bool:
