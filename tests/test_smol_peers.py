@@ -65,7 +65,7 @@ def test_an_expert_gives_zeros_as_long_as_it_is_taken_away(sphinx, kind):
 
 
 def test_what_cannot_be_taken_away_is_named(sphinx):
-    with pytest.raises(SphinxXError, match="siglip; there are views, lines, boxes, convnext, dinov2"):
+    with pytest.raises(SphinxXError, match="siglip: there are views, lines, boxes, convnext, dinov2"):
         peer_lines.Without(sphinx, ["siglip"])
 
 
@@ -109,7 +109,7 @@ def test_runs_of_equal_length(tmp_path):
     names = ["full", "without-dinov2", "without-lines", "without-ocr", "without-marks", "projector-first-1"]
     assert [run.name for run in runs] == [*names, "projector-first-2"]
     assert [run.samples for run in runs] == [1000] * 5 + [200, 800]
-    base = {"start": "s", "lora": {"rank": 4}, "sources": dict.fromkeys(("documents", "photos", "marks"), {})}
+    base = {"start": "s", "lora": {"rank": 4}, "sources": {name: {} for name in ("documents", "photos", "marks")}}
     made = {run.name: ablations.recipe_of(run, base, 3, tmp_path) for run in runs}
     assert list(made["without-ocr"]["sources"]) == ["photos", "marks"]
     assert "lora" not in made["projector-first-1"] and made["projector-first-2"]["lora"] == {"rank": 4}

@@ -38,7 +38,8 @@ class Without(SphinxX):
         for name in without:
             if name not in known:
                 raise SphinxXError(f"--without {name}: there are {', '.join(known)}")
-        super().__init__(sphinx.model, sphinx.processor)
+        # what is remembered of prompts does not know what was taken away
+        super().__init__(sphinx.model, sphinx.processor, prefix_bytes=0)
         self.without = frozenset(without)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
