@@ -3,8 +3,9 @@
     python benchmarks/smol.py --model smol -o runs/smol --receipts SROIE --photos COCO128 --data FOLDER
     python benchmarks/smol.py --model FOLDER -o runs/look --receipts SROIE --data FOLDER --limit 20 --peers none
 
-FOLDER has `documents-held`, `charts-held`, `pictures-held`, `marks-held` (those that are there are asked), as `sphinx-x
-data documents` and the others write them; their seed must not be that of the training data. Every answer is kept in
+FOLDER has `documents-held`, `screens-held`, `charts-held`, `pictures-held`, `marks-held` (those that are there are
+asked) and `dialogues-held` (text alone), as `sphinx-x data documents` and the others write them; their seed must not be
+that of the training data. Every answer is kept in
 the run's folder, so that a run that was stopped goes on where it was. It writes `smol.json` and `smol.md` there.
 
 Peers: `blind` (no picture), `plain` (RapidOCR's text in a prompt of the language model without adapters: --base, or the
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sphinx_x.inference import SphinxX
 
 PEERS = ("blind", "plain", "rules", "lines")
-HELD = ("documents", "charts", "pictures", "marks")
+HELD = ("documents", "screens", "charts", "pictures", "marks")
 PARTS = ("receipts", *HELD, "photos", "paragraphs", "text", "speed")
 
 
@@ -49,9 +50,12 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parts", help=f"of {', '.join(PARTS)}; by default all, with --limit all but the last two")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}; or none")
     parser.add_argument("--without", action="append", default=[], help="views, lines, boxes or a kind of expert")
+    parser.add_argument("--readings", type=Path, help="folder of lines that were read; by default in the run's folder")
     parser.add_argument("--limit", type=int, help="items of each part at most, whole pictures spread over it")
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--max-new-tokens", type=int, help="in place of the parts' own limits")
     options = parser.parse_args(arguments)
+    options.readings = options.readings or options.out / "readings"
     options.parts = options.parts.split(",") if options.parts else PARTS[: -2 if options.limit else None]
     options.peers = [] if options.peers == "none" else options.peers.split(",")
     for name, known in (("parts", PARTS), ("peers", PEERS)):
@@ -78,7 +82,7 @@ class Measurement:
     answers: dict[str, dict[str, Answers]] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
-    losses: np.ndarray | None = None
+    losses: dict[str, np.ndarray] | None = None
 
     def ask(
         self,
@@ -93,7 +97,7 @@ class Measurement:
         from sphinx_x.evaluation.answers import Store
         from sphinx_x.evaluation.asking import Asking, ask, shown_items
 
-        how = Asking(sphinx, digest, self.options.batch_size, around=around)
+        how = Asking(sphinx, digest, self.options.batch_size, self.options.max_new_tokens, around=around)
         folder = self.options.out / "answers"
         folder.mkdir(parents=True, exist_ok=True)
         for part in self.parts if parts is None else parts:
@@ -135,7 +139,8 @@ def build_parts(options: argparse.Namespace, reader: Any) -> tuple[list[Part], d
         found.extend(made if isinstance(made, list) else [made])
 
     add("receipts", options.receipts, "--receipts", lambda folder: receipts.receipts(folder, reader))
-    makers = {"documents": lambda folder: held.documents(folder, reader), "charts": held.charts}
+    makers = {name: partial(held.documents, name, reader=reader) for name in ("documents", "screens")}
+    makers["charts"] = held.charts
     for name in HELD:
         folder = None if options.data is None else options.data / f"{name}-held"
         add(name, folder, "--data", makers.get(name, partial(held.samples, name)))
@@ -165,7 +170,7 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
 
     options = measurement.options
     sphinx = SphinxX.load(options.model, base=options.base if _is_adapter(options.model) else None)
-    keep_readings(sphinx, options.out / "readings")
+    keep_readings(sphinx, options.readings)
     digest = model_digest(sphinx)
     measurement.ask(MODEL, sphinx, digest)
     if "blind" in options.peers:
@@ -178,7 +183,7 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
         some = [part for part in measurement.parts if part.text] if way == LINES else None
         measurement.ask(way, less, f"{digest} without {', '.join(names)}", less.zeroed, parts=some)
     if "text" in options.parts:
-        measurement.losses = losses(sphinx)
+        measurement.losses = losses(sphinx, text_folder(options))
     return digest, Reading(frame=sphinx.model.config.view_grid())
 
 
@@ -198,6 +203,12 @@ def base_of(options: argparse.Namespace) -> str | None:
     return str(below) if adapters else None
 
 
+def text_folder(options: argparse.Namespace) -> Path | None:
+    """Return the folder of dialogues without pictures, if there is one."""
+    folder = None if options.data is None else options.data / "dialogues-held"
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def ask_base(measurement: Measurement) -> dict[str, Any] | None:
     """Ask the language model without adapters, fed RapidOCR's text; return both losses on text."""
     from smol_parts.peer_text import TextPeer
@@ -215,10 +226,10 @@ def ask_base(measurement: Measurement) -> dict[str, Any] | None:
         measurement.left_out["text, and the peer plain"] = "no --base (the model without what was trained)"
         return None
     sphinx = TextPeer.load(base)
-    keep_readings(sphinx, options.out / "readings")
+    keep_readings(sphinx, options.readings)
     if "plain" in options.peers:
         measurement.ask(TEXT, sphinx, f"{model_digest(sphinx)} text", parts=[p for p in measurement.parts if p.text])
-    return None if own is None else compared(own, losses(sphinx))
+    return None if own is None else compared(own, losses(sphinx, text_folder(options)))
 
 
 def ask_rules(measurement: Measurement, reader: Any) -> None:
@@ -266,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from sphinx_x.text_lines.reader import LineReader
 
     options.out.mkdir(parents=True, exist_ok=True)
-    reader = LineReader(folder=options.out / "readings")
+    reader = LineReader(folder=options.readings)
     parts, left_out = build_parts(options, reader)
     measurement = Measurement(options, parts, left_out=left_out)
     digest, how = ask_model(measurement)

@@ -19,7 +19,7 @@ from sphinx_x.evaluation.task import Reading, Task
 from sphinx_x.text_lines.line import TextLine
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from smol_parts import evidence, held, peer_rules, photos, results
+from smol_parts import evidence, held, peer_rules, photos, results, text_loss
 from smol_parts.kinds import FIELD, HIGHEST, LOWEST, question_kind
 from smol_parts.part import Part, Rows
 
@@ -165,3 +165,17 @@ def test_goals_and_differences():
     assert row["peers"]["blind"]["value"][0] == 0.25
     assert row["peers"]["blind"]["model_less_peer"][0] == 0.5
     assert [results.reached(value, None, 0.1) for value in (0.1, 0.2, None)] == [True, False, None]
+
+
+def test_a_model_beside_itself_has_no_more_loss(tiny, tmp_path):
+    samples = [{"id": k, "messages": [{"role": "user", "content": f"Say {k}."}, {"role": "assistant", "content": k}]}
+               for k in ("one", "two", "three")]  # fmt: skip
+    (tmp_path / "said-00000.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples), "utf-8")
+    found = text_loss.losses(tiny, tmp_path, count=3)
+    # of a dialogue the answer's letters count and what ends it; of prose all but the first byte
+    assert found["dialogues"][:, 1].tolist() == [4, 4, 6]
+    assert (found["prose"][:, 1] > 100).all()
+    same = text_loss.compared(found, found)
+    assert [same[kind]["increase"] for kind in ("prose", "dialogues")] == [[0, 0, 0]] * 2
+    more = text_loss.compared({kind: table * (1.03, 1) for kind, table in found.items()}, found)
+    assert more["prose"]["increase"] == pytest.approx([0.03] * 3)

@@ -105,8 +105,8 @@ def _grouped(task: Task, names: tuple[str, ...], of: Callable[[Item], list[str]]
     return replace(task, score=document_verdict, max_new_tokens=LONGEST, measure=Grouped(names, of, "all kinds"))
 
 
-def documents(folder: Path, reader: LineReader) -> Part:
-    """Return the questions about made documents, by kind."""
+def documents(name: str, folder: Path, reader: LineReader) -> Part:
+    """Return the questions about made documents, or about screens, by kind."""
     (chosen,) = find_task("samples")
     task = _grouped(chosen.task, KINDS, lambda item: [item.kind])
 
@@ -121,8 +121,7 @@ def documents(folder: Path, reader: LineReader) -> Part:
         # an answer of another kind has the line of its number as well among those of its evidence
         return [*found, *_placed(part, answers, how, reader, [i for i in there if i.kind in (FIELD, ENTRY)])]
 
-    goals = {SAID: 0.80}
-    return Part("documents", task, held_items(folder, False), judge, True, least=goals, most={SAID_WRONGLY: 0.10})
+    return Part(name, task, held_items(folder, False), judge, True, least={SAID: 0.80}, most={SAID_WRONGLY: 0.10})
 
 
 def _placed(part: Part, answers: Answers, how: Reading, reader: LineReader, asked: list[Item]) -> list[Rows]:

@@ -117,8 +117,8 @@ def further_rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         row = {"part": part, "figure": figure, "scale": scale, "items": items, "clusters": items, "least": None}
         found.append(row | {"most": most, "value": list(value), "peers": {}, "reached": reached(value[0], None, most)})
 
-    if text := content.get("text"):
-        add("text alone", "loss above that of SmolLM2", text["increase"], 0.03, text["texts"], 1)
+    for kind, text in content.get("text", {}).items():
+        add("text alone", f"{kind}, loss above that of SmolLM2", text["increase"], 0.03, text["texts"], 1)
     if speed := content.get("speed"):
         count = speed["pictures"]
         add("speed", "seconds to the first word (median, least, most)", speed["first_word_seconds"], 3.0, count, 0)
