@@ -20,6 +20,8 @@ from sphinx_x.sources.spotting import parse_icdar2015
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.reader import LineReader
 
+PLACED, PLACED_RIGHT = "answer's box", "answer's box, of right answers"
+"""Figures of where answers stand."""
 OVERLAP = 0.5
 TYPING_ERRORS = 0.1
 MOST_LINES = 6
@@ -70,7 +72,7 @@ def true_boxes(field: str, value: str, lines: Sequence[tuple[str, Box]]) -> list
     runs = runs_with(value, lines) or _like(value, lines)
     if field == "total":
         labels = [box for text, box in lines if "total" in text.lower()]
-        beside = [run for run in runs if any(_same_row(run[0], label) for label in labels)]
+        beside = [run for run in runs if any(same_row(run[0], label) for label in labels)]
         runs = beside or runs
     return [union(run) for run in runs]
 
@@ -87,7 +89,8 @@ def _like(value: str, lines: Sequence[tuple[str, Box]]) -> list[list[Box]]:
     return [[box for _, box in lines[start : start + count]]] if errors <= TYPING_ERRORS * len(wanted) and count else []
 
 
-def _same_row(one: Box, other: Box) -> bool:
+def same_row(one: Box, other: Box) -> bool:
+    """Return whether two boxes share more than half of the lower one's height."""
     both = min(one[3], other[3]) - max(one[1], other[1])
     return both > 0.5 * min(one[3] - one[1], other[3] - other[1])
 

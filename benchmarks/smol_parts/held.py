@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smol_parts.evidence import lines_of, overlaps, read_box
+from smol_parts.evidence import PLACED, PLACED_RIGHT, lines_of, overlaps, read_box
 from smol_parts.kinds import ABSENT, ENTRY, FIELD, HIGHEST, KINDS, LOWEST, TITLE, question_kind
 from smol_parts.part import Answers, Part, Rows, by_task, share, verdict_of
 from sphinx_x.boxes import union
@@ -35,7 +35,6 @@ WHOLE = ("read", "block", "as_table")
 PRINTED, UNPRINTED = "value within 5 %, printed", "value within 5 %, not printed"
 VALUE = "value within 5 %"
 SAID, SAID_WRONGLY = "'not in the document' where it is not", "'not in the document' where it is"
-BOXES, RIGHT = "answer's box", "answer's box, of right answers"
 
 
 def number_in(text: str) -> float | None:
@@ -134,7 +133,7 @@ def _placed(part: Part, answers: Answers, how: Reading, reader: LineReader, aske
             found.append((item, float(overlaps(box, item.facts["boxes"]))))
             if verdict_of(part.task, item, answers, how).score == 1:
                 right.append(found[-1])
-    return [share(name, rows) for name, rows in ((BOXES, found), (RIGHT, right)) if rows]
+    return [share(name, rows) for name, rows in ((PLACED, found), (PLACED_RIGHT, right)) if rows]
 
 
 def charts(folder: Path) -> Part:

@@ -9,7 +9,7 @@ from functools import partial
 
 from PIL import Image, ImageDraw, ImageFont
 
-from smol_parts.part import Part
+from smol_parts.part import Part, made_here
 from sphinx_x.engines.documents.wordings import READ
 from sphinx_x.evaluation.counts import ErrorRate
 from sphinx_x.evaluation.drawn import PictureDrawn
@@ -60,10 +60,6 @@ def paragraphs(count: int = 40, seed: int = 0) -> Part:
         question = READ[0].format(len(lines))
         items.append(Item(number, question, (picture,), (" ".join(lines),), picture.name, cluster=picture.name))
     task = Task(
-        "paragraphs", "", {}, _none, verdicts.characters, ErrorRate(character_errors, ERROR), max_new_tokens=200
+        "paragraphs", "", {}, made_here, verdicts.characters, ErrorRate(character_errors, ERROR), max_new_tokens=200
     )
     return Part("paragraphs", task, items, text=True, note="less is better; the goal is 4/3 of RapidOCR's own")
-
-
-def _none(*_: object):
-    raise NotImplementedError  # items are made here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
@@ -21,6 +21,15 @@ class Rows:
 Answers = Mapping[int, str]
 """Answers by the index of the item; one that is not there counts as wrong."""
 Judge = Callable[["Part", Answers, Reading], list[Rows]]
+
+
+def made_here(*_: object) -> Iterator[Item]:
+    """Stand for the reader of a task whose items do not come from a file.
+
+    Raises:
+        NotImplementedError: Always.
+    """
+    raise NotImplementedError("the items of this task are made, not read")
 
 
 def by_task(part: Part, answers: Answers, how: Reading) -> list[Rows]:

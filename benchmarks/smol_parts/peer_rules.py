@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sphinx_x.boxes import Box
+from smol_parts.evidence import same_row
 from sphinx_x.text_lines.line import TextLine
 
 COMPANY = re.compile(
@@ -94,13 +94,8 @@ def total(lines: Sequence[TextLine]) -> str:
     for label in TOTAL:
         for line in reversed(lines):
             if label.search(line.text) and not NO_TOTAL.search(line.text):
-                row = " ".join(other.text for other in lines if _same_row(other.box, line.box))
+                row = " ".join(other.text for other in lines if same_row(other.box, line.box))
                 if amounts := AMOUNT.findall(row):
                     return amounts[-1]
     amounts = [amount for line in lines for amount in AMOUNT.findall(line.text)]
     return max(amounts, key=lambda amount: float(amount.replace(",", "")), default="")
-
-
-def _same_row(one: Box, other: Box) -> bool:
-    both = min(one[3], other[3]) - max(one[1], other[1])
-    return both > 0.5 * min(one[3] - one[1], other[3] - other[1])

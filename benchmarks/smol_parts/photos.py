@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smol_parts.part import Part
+from smol_parts.part import Part, made_here
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import UNREADABLE, Item, PictureFile, Verdict
 from sphinx_x.evaluation.measures import Mean, YesNo
@@ -119,13 +119,9 @@ def photos(folder: Path) -> list[Part]:
         for answer, name in pairs:
             question = THERE.format(with_article(name))
             there.append(Item(len(there), question, picture, (answer,), f"{file}-{answer}", cluster=file))
-    say = Task("photos-main", "", {}, _none, _main_verdict, Mean("main object"), max_new_tokens=16)
-    ask = Task("photos-there", "", {}, _none, verdicts.word(), YesNo(), max_new_tokens=8, chance=lambda _: 0.5)
+    say = Task("photos-main", "", {}, made_here, _main_verdict, Mean("main object"), max_new_tokens=16)
+    ask = Task("photos-there", "", {}, made_here, verdicts.word(), YesNo(), max_new_tokens=8, chance=lambda _: 0.5)
     return [
         Part("photos, main object", say, main, least={"main object": 0.60}),
         Part("photos, is there", ask, there, note="chance is 50 %", least={"accuracy": 0.75}),
     ]
-
-
-def _none(*_: object):
-    raise NotImplementedError  # items are made here

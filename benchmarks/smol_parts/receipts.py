@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from smol_parts.evidence import lines_of, overlaps, read_box, receipt_lines, true_boxes
+from smol_parts.evidence import PLACED, PLACED_RIGHT, lines_of, overlaps, read_box, receipt_lines, true_boxes
 from smol_parts.part import Answers, Part, Rows, by_task, share
+from sphinx_x.boxes import Box
 from sphinx_x.evaluation.scores import read_items
 from sphinx_x.evaluation.task import Reading, find_task
 from sphinx_x.text_lines.reader import LineReader
-
-BOXES, RIGHT = "answer's box", "answer's box, of right answers"
 
 
 def receipts(folder: Path, reader: LineReader) -> Part:
@@ -33,13 +32,13 @@ def receipts(folder: Path, reader: LineReader) -> Part:
             box = read_box(answers.get(item.index, ""), item.question, lines)
             found.append((item, float(overlaps(box, item.facts["boxes"])), verdict.score))
         right = [(item, good) for item, good, score in found if score == 1]
-        return [fields, share(BOXES, [row[:2] for row in found]), *([share(RIGHT, right)] if right else [])]
+        return [fields, share(PLACED, [row[:2] for row in found]), *([share(PLACED_RIGHT, right)] if right else [])]
 
-    goals = {"company": 0.75, "date": 0.92, "address": 0.45, "total": 0.85, RIGHT: 0.80}
+    goals = {"company": 0.75, "date": 0.92, "address": 0.45, "total": 0.85, PLACED_RIGHT: 0.80}
     return Part("receipts", chosen.task, items, judge, text=True, note=note, least=goals)
 
 
-def _lines(folder: Path, picture: str):
+def _lines(folder: Path, picture: str) -> list[tuple[str, Box]]:
     names = (folder / "box" / f"{Path(picture).stem}{ending}" for ending in (".csv", ".txt"))
     path = next((name for name in names if name.is_file()), None)
     return [] if path is None else receipt_lines(path)
