@@ -6,13 +6,15 @@ import sys
 import pytest
 import torch
 
-from lined import know_engine, lined, made_lines
+from lined import ENGINE, know_engine, lined, made_lines
 from lively import lively, noise
 from paths import ROOT
 from sphinx_x.errors import SphinxXError
 from sphinx_x.inference import SphinxX
+from sphinx_x.text_lines import reader
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import smol
 import smol_ablations as ablations
 import smol_card as card
 from smol_parts import peer_lines, peer_text
@@ -102,6 +104,76 @@ def test_a_start_without_lines_reads_none(folder, tmp_path):
     less = SphinxX.load(tmp_path / "less")
     assert less.model.config.lines is None and less.prompt_for("What?", [PICTURE]).line_boxes.shape == (0, 4)
     assert isinstance(less.chat("What?", PICTURE, **STEPS), str)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Receipts, photos, documents and dialogues, two or three of each."""
+    from benchmarks import write_release
+
+    write_release("sroie", tmp_path)
+    receipts = tmp_path / "SROIE2019" / "data"
+    (receipts / "box").mkdir()
+    (receipts / "box" / "000.csv").write_text("1,1,29,1,29,9,1,9,OTTER & SONS\n1,20,29,20,29,29,1,29,9.00\n", "utf-8")
+    (tmp_path / "photos").mkdir()
+    kinds = {1: "dog", 2: "cat"}
+    for number in kinds:
+        noise(60, 40, number).save(tmp_path / "photos" / f"{number}.png")
+    content = {
+        "categories": [{"id": number, "name": name} for number, name in kinds.items()],
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in kinds],
+        "annotations": [{"id": k, "image_id": k, "category_id": k, "bbox": [0, 0, 9, 9]} for k in kinds],
+    }
+    (tmp_path / "photos" / "instances.json").write_text(json.dumps(content), "utf-8")
+    asked = {"What is the total?": "9.00", "What is the fax number?": "Not in the document.", "Is the date 3?": "No"}
+    for name, image in (("documents", [{"type": "image"}]), ("dialogues", [])):
+        folder = tmp_path / f"{name}-held"
+        folder.mkdir()
+        noise(80, 60).save(folder / "a.png")
+        lines = []
+        for number, (question, answer) in enumerate(asked.items()):
+            messages = [
+                {"role": "user", "content": [*image, {"type": "text", "text": question}]},
+                {"role": "assistant", "content": answer},
+            ]
+            regions = [{"text": "9.00", "box": [1, 1, 9, 9], "answers": [0]}] if answer == "9.00" and image else []
+            sample = {"id": f"{name}/{number}", "messages": messages, "regions": regions}
+            lines.append(json.dumps(sample | {"images": ["a.png"] if image else []}))
+        (folder / f"{name}-00000.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_all_of_it_and_again_from_what_was_kept(folder, data, monkeypatch, capsys):
+    monkeypatch.setitem(reader.READERS, "pp-ocrv6", reader.READERS[ENGINE])
+    places = ["--receipts", str(data / "SROIE2019" / "data"), "--photos", str(data / "photos"), "--data", str(data)]
+    options = ["--model", str(folder), "--base", str(folder), "-o", str(data / "out"), *places, "--limit", "4"]
+    options += ["--max-new-tokens", "3", "--without", "dinov2"]
+    options += ["--parts", "receipts,documents,screens,photos,paragraphs,text"]
+    smol.main(options)
+    files = [data / "out" / name for name in ("smol.json", "smol.md")]
+    first, content = [file.read_bytes() for file in files], json.loads(files[0].read_bytes())
+    assert set(content["ways"]) == {"model", "blind", "lines", "plain", "rules", "without dinov2"}
+    assert content["left_out"] == {"screens": "no folder screens-held"} and not content["refused"]
+    figures = {(row["part"], row["figure"]): row for row in content["rows"]}
+    assert figures["receipts", "total"]["items"] == 1 and figures["documents", "field"]["items"] == 1
+    said = "'not in the document' where it is not"
+    assert figures["documents", said]["value"][0] in (0, 1) and figures["documents", said]["least"] == 0.8
+    assert set(figures["receipts", "company"]["peers"]) == set(content["ways"]) - {"model"}
+    assert figures["paragraphs", "error beside RapidOCR's own"]["most"] == pytest.approx(4 / 3)
+    assert {kind: text["increase"][0] for kind, text in content["text"].items()} == {"prose": 0, "dialogues": 0}
+    assert capsys.readouterr().out.strip() == first[1].decode().strip()
+    text = "<!-- goals: begin --><!-- goals: end --><!-- figures: begin -->\n<!-- figures: end -->"
+    (data / "card.md").write_text(text, "utf-8")
+    card.main(["--results", str(files[0]), "--card", str(data / "card.md")])
+    assert first[1].decode().strip() in (data / "card.md").read_text("utf-8")
+
+    def asked_again(*_, **__):
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(SphinxX, "answers", asked_again)
+    smol.main(options)
+    assert [file.read_bytes() for file in files] == first
 
 
 def test_runs_of_equal_length(tmp_path):
