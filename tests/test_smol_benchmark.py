@@ -4,6 +4,7 @@ import json
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,12 @@ def test_goals_and_differences():
     assert (row["value"][0], row["reached"], row["items"]) == (0.75, False, 4)
     assert row["peers"]["blind"]["value"][0] == 0.25
     assert row["peers"]["blind"]["model_less_peer"][0] == 0.5
+    # Wilson by hand: 0 of n has no more than z^2 / (n + z^2)
+    assert results.wilson(0, 10) == pytest.approx((0, 3.8415 / 13.8415), abs=1e-4)
+    assert results.wilson(1, 10) == pytest.approx((10 / 13.8415, 1), abs=1e-4)
+    none = [Rows(Mean("right"), [(i, Verdict(0.0, "")) for i in items])]
+    (row,) = results.part_rows(replace(part, judge=lambda *_: none), {"model": {}}, Reading())
+    assert row["value"] == pytest.approx([0, 0, 3.8415 / 7.8415], abs=1e-4)
     assert [results.reached(value, None, 0.1) for value in (0.1, 0.2, None)] == [True, False, None]
 
 

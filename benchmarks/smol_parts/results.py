@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from smol_parts.part import Answers, Part, Rows
-from sphinx_x.evaluation.measures import Figure, Measure, cluster_sums, difference, drawn_sums, figures
+from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.measures import (
+    ByKind,
+    Figure,
+    Grouped,
+    Mean,
+    Measure,
+    cluster_sums,
+    difference,
+    drawn_sums,
+    figures,
+)
 from sphinx_x.evaluation.metrics import interval
 from sphinx_x.evaluation.report import markdown_table
 from sphinx_x.evaluation.scores import known
 from sphinx_x.evaluation.task import Reading
 
+Z = 1.959964
+"""Of the normal distribution, 95 % lie this many standard deviations around the mean."""
 MODEL, BLIND, TEXT, RULES, LINES = "model", "blind", "plain", "rules", "lines"
 WAYS = {
     MODEL: "the model",
@@ -57,25 +71,44 @@ def _figure_rows(part: Part, rows: Rows, others: Mapping[str, Rows]) -> list[dic
     less = {way: difference(rows.measure, other.judged, rows.judged) for way, other in alike.items()}
     found = []
     for name, figure in own.items():
+        items = _items(rows, name)
+        clusters = len({item.cluster for item in items})
         peers = {
-            way: {"value": _triple(some[name]), "model_less_peer": _triple(less[way][name]) if way in less else None}
+            way: {
+                "value": _triple(_surer(others[way].measure, name, some[name], clusters)),
+                "model_less_peer": _triple(less[way][name]) if way in less else None,
+            }
             for way, some in values.items()
             if name in some
         }
         least, most = part.least.get(name), part.most.get(name)
-        row = {"part": part.name, "figure": name, "scale": scale, "items": _count(rows, name)}
-        row |= {"clusters": len({item.cluster for item, _ in rows.judged}), "least": least, "most": most}
-        found.append(row | {"value": _triple(figure), "peers": peers, "reached": reached(figure.value, least, most)})
+        row = {"part": part.name, "figure": name, "scale": scale, "items": len(items), "clusters": clusters}
+        value = _triple(_surer(rows.measure, name, figure, clusters))
+        row |= {"least": least, "most": most, "value": value, "peers": peers}
+        found.append(row | {"reached": reached(figure.value, least, most)})
     return found
 
 
-def _count(rows: Rows, name: str) -> int:
-    """Return how many items a figure is about: those of a group, or all."""
-    of = getattr(rows.measure, "of", None)
-    if of is not None and name in rows.measure.groups:  # pyright: ignore[reportAttributeAccessIssue]
-        return sum(name in of(item) for item, _ in rows.judged)
-    kinds = {item.kind for item, _ in rows.judged}
-    return sum(item.kind == name for item, _ in rows.judged) if name in kinds else len(rows.judged)
+def _items(rows: Rows, name: str) -> list[Item]:
+    """Return what a figure is about: the items of a group, or all."""
+    every = [item for item, _ in rows.judged]
+    if isinstance(rows.measure, Grouped) and name in rows.measure.groups:
+        of = rows.measure.of
+        return [item for item in every if name in of(item)]
+    return [item for item in every if item.kind == name] or every
+
+
+def _surer(measure: Measure, name: str, figure: Figure, clusters: int) -> Figure:
+    """Return a share of nothing or of all with Wilson's interval: draws of what is all alike would have none."""
+    share = isinstance(measure, Mean | Grouped | ByKind) or name == "accuracy"
+    return Figure(figure.value, *wilson(figure.value, clusters)) if share and figure.value in (0, 1) else figure
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of so many (Wilson 1927)."""
+    middle, spread = share + Z**2 / (2 * count), Z * math.sqrt(share * (1 - share) / count + (Z / (2 * count)) ** 2)
+    low, high = ((middle + sign * spread) / (1 + Z**2 / count) for sign in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _error_ratio(model: Rows, own: Rows) -> dict[str, Any]:
@@ -134,7 +167,8 @@ def as_markdown(content: Mapping[str, Any]) -> str:
     limit = f"{content['limit']} items of each part at most" if content["limit"] else "all items"
     lines = [
         f"Model {content['model']}, weights {content['weights']}; {limit}; greedy decoding.",
-        "In brackets 95 % intervals over draws of pictures; below a peer's figure, the model's less the peer's.",
+        "In brackets 95 % intervals over draws of pictures (of 0 and 100 %, Wilson's); below a peer's figure, the model's "
+        "less the peer's.",
         "",
         *markdown_table(heading, rows),
         "",
