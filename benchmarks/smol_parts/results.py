@@ -167,8 +167,8 @@ def as_markdown(content: Mapping[str, Any]) -> str:
     limit = f"{content['limit']} items of each part at most" if content["limit"] else "all items"
     lines = [
         f"Model {content['model']}, weights {content['weights']}; {limit}; greedy decoding.",
-        "In brackets 95 % intervals over draws of pictures (of 0 and 100 %, Wilson's); below a peer's figure, the model's "
-        "less the peer's.",
+        "In brackets 95 % intervals over draws of pictures (of 0 and 100 %, Wilson's); below a peer's figure, "
+        "the model's less the peer's.",
         "",
         *markdown_table(heading, rows),
         "",
