@@ -148,7 +148,18 @@ def _visualmrc(root: Path) -> None:
         picture(folder / "images" / f"{name}.png", "white", 80, 60)
 
 
+def _sroie(root: Path) -> None:
+    keys = {
+        "000": {"company": "OTTER & SONS", "date": "25/12/2018", "address": "NO.53, JALAN SAGU 18", "total": "9.00"},
+        "003": {"company": "POND CAFE", "date": "3 MAR 18", "total": "RM12.50"},
+    }
+    for name, key in keys.items():
+        put(root / "SROIE2019" / "data" / "key" / f"{name}.json", key)
+        picture(root / "SROIE2019" / "data" / "img" / f"{name}.jpg", "white", 30, 90)
+
+
 RELEASES = {
+    "sroie": _sroie,
     "infographicsvqa": _infographicsvqa,
     "deepform": _deepform,
     "kleister_charity": _kleister,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
@@ -21,6 +22,21 @@ def same_text(prediction: str, answers: Sequence[str]) -> float:
 
 def _plain(text: str) -> str:
     return text.strip().casefold().removesuffix(".")
+
+
+def letters_and_digits(text: str) -> str:
+    """The letters and digits of a text, without regard to case, width or form."""
+    return "".join(char for char in unicodedata.normalize("NFKC", text).casefold() if char.isalnum())
+
+
+def same_letters_and_digits(prediction: str, answers: Sequence[str]) -> float:
+    """1 where the prediction has the letters and digits of one of the answers in their order, whatever else is there.
+
+    An answer without any ("***") has to be the prediction itself.
+    """
+    said = letters_and_digits(prediction)
+    plain = map(letters_and_digits, answers)
+    return float(said in plain) if said else same_text(prediction, answers)
 
 
 def anls(prediction: str, answers: Sequence[str], rule: Literal["official", "script"] = "official") -> float:

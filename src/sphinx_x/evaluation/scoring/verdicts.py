@@ -30,6 +30,13 @@ def same_text(item: Item, answer: str, how: Reading) -> Verdict:
     return graded(text.same_text(answer, item.references), answer)
 
 
+def same_letters_and_digits(item: Item, answer: str, how: Reading) -> Verdict:
+    """Letters and digits equal to those of one of the true answers; `strict`: the very text."""
+    if how.rule == "strict":
+        return graded(float(answer.strip() in item.references), answer)
+    return graded(text.same_letters_and_digits(answer, item.references), answer)
+
+
 def anls(item: Item, answer: str, how: Reading) -> Verdict:
     """Normalised Levenshtein similarity."""
     return graded(text.anls(answer, item.references, "script" if how.rule == "script" else "official"), answer)

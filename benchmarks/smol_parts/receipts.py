@@ -1,0 +1,44 @@
+"""Receipts in SROIE's layout: four fields, and where the answers stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from smol_parts.evidence import PLACED, PLACED_RIGHT, lines_of, overlaps, read_box, receipt_lines, true_boxes
+from smol_parts.part import Answers, Part, Rows, by_task, share
+from sphinx_x.boxes import Box
+from sphinx_x.evaluation.scores import read_items
+from sphinx_x.evaluation.task import Reading, find_task
+from sphinx_x.text_lines.reader import LineReader
+
+
+def receipts(folder: Path, reader: LineReader) -> Part:
+    """Return the questions about the receipts of a folder (img, box, key)."""
+    (chosen,) = find_task("sroie")
+    items = [
+        replace(item, facts={"boxes": true_boxes(item.kind, item.references[0], _lines(folder, item.cluster))})
+        for item in read_items(chosen, folder)
+    ]
+    lost = sum(not item.facts["boxes"] for item in items)
+    note = f"{lost} values stand in no run of labelled lines: their boxes are not counted" if lost else ""
+
+    def judge(part: Part, answers: Answers, how: Reading) -> list[Rows]:
+        (fields,) = by_task(part, answers, how)
+        placed = [(item, verdict) for item, verdict in fields.judged if item.facts["boxes"]]
+        found = []
+        for item, verdict in placed:
+            lines = lines_of(reader, item.pictures[0].read())
+            box = read_box(answers.get(item.index, ""), item.question, lines)
+            found.append((item, float(overlaps(box, item.facts["boxes"])), verdict.score))
+        right = [(item, good) for item, good, score in found if score == 1]
+        return [fields, share(PLACED, [row[:2] for row in found]), *([share(PLACED_RIGHT, right)] if right else [])]
+
+    goals = {"company": 0.75, "date": 0.92, "address": 0.45, "total": 0.85, PLACED_RIGHT: 0.80}
+    return Part("receipts", chosen.task, items, judge, text=True, note=note, least=goals)
+
+
+def _lines(folder: Path, picture: str) -> list[tuple[str, Box]]:
+    names = (folder / "box" / f"{Path(picture).stem}{ending}" for ending in (".csv", ".txt"))
+    path = next((name for name in names if name.is_file()), None)
+    return [] if path is None else receipt_lines(path)
