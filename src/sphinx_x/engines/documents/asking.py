@@ -152,6 +152,8 @@ class _Asker:
         self.fields = [fact for fact in self.facts if not fact.about]
         self.entries = [fact for fact in self.facts if fact.about]
         self.listed = [fact for fact in self.entries if fact.about in self._things()]
+        # a chart with one series: nobody names it
+        self.alone = "chart title" in drawing.could and len({fact.name for fact in self.entries}) == 1
         self.texts = Counter(line.text for line in drawing.lines)
         self.text = "\n".join(line.text for line in drawing.lines).lower()
 
@@ -187,7 +189,7 @@ class _Asker:
     def _value(self, kind: str, fact: Fact | None) -> Turn | None:
         if fact is None:
             return None
-        question = words.asked_for(self.rng, fact.name, fact.about)
+        question = words.asked_for(self.rng, fact.name, fact.about, self.alone)
         return Turn(kind, self._short(question), fact.value, fact.words, ((fact.name, fact.about),))
 
     def _which(self) -> Turn | None:
@@ -223,8 +225,10 @@ class _Asker:
             return self._most()
         if kind == "after":
             number = self.rng.randrange(len(things) - 1)
-            question = self.rng.choice(words.AFTER).format(self._one(), things[number][0])
             name, evidence = things[number + 1]
+            high, low = (self.drawing.words[one[0]].box for one in (things[number][1], evidence))
+            below = low[1] >= high[3] - 2  # labels of a chart stand beside each other
+            question = self.rng.choice(words.AFTER if below else words.AFTER[:1]).format(self._one(), things[number][0])
         else:
             question = self.rng.choice(words.FIRST if kind == "first" else words.LAST).format(self._one())
             name, evidence = things[0 if kind == "first" else -1]
@@ -251,7 +255,7 @@ class _Asker:
         size = max(abs(order[0][0]), abs(order[-1][0]))
         if abs(best - second) <= (0 if fact.printed else UNSEEN * size):
             return None
-        question = self._short(words.most(self.rng, name, highest))
+        question = self._short(words.most(self.rng, name, highest, self.alone))
         return Turn("order", question, fact.about, self._named(fact), ((fact.name, fact.about),))
 
     def _count(self) -> Turn | None:
@@ -410,7 +414,7 @@ class _Asker:
             name, about = self.rng.choice(names), self.rng.choice(unlisted)
         else:
             return None
-        question = self._short(words.asked_for(self.rng, name, about))
+        question = self._short(words.asked_for(self.rng, name, about, self.alone))
         return Turn("absent", question, words.NOT_THERE, (), ((name, about),))
 
     def _read(self) -> Turn | None:
@@ -433,7 +437,7 @@ class _Asker:
         one, other = self.rng.sample(column, 2)
         places = max(len(fact.value.partition(".")[2].rstrip("%")) for fact in (one, other))
         gap = abs((_number(one.value) or 0) - (_number(other.value) or 0))
-        question = words.difference(self.rng, name, one.about, other.about)
+        question = words.difference(self.rng, name, one.about, other.about, self.alone)
         return Turn("difference", self._short(question), f"{gap:.{places}f}", (*self._named(one), *self._named(other)))
 
     def _as_table(self) -> Turn | None:

@@ -89,6 +89,7 @@ NOUNS = {
     "meeting place": "the meeting place",
     "table title": "the title of the table",
     "chart title": "the title of the chart",
+    "legend": "the entries of the legend",
     "x axis": "the label of the horizontal axis",
     "y axis": "the label of the vertical axis",
     "table number": "the number of the table",
@@ -186,6 +187,7 @@ ASKED = {
     "best before": ("Until when is it good?", "What is the best-before date?"),
     "product": ("What product is it?", "What is the name of the product?"),
     "chart title": ("What is the title of the chart?", "What is the title?", "What does the chart show?"),
+    "legend": ("What does the legend say?", "Which series are in the legend?", "What is in the legend?"),
     "x axis": ("What is on the horizontal axis?", "What is the label of the x axis?"),
     "y axis": ("What is on the vertical axis?", "What is the label of the y axis?"),
     "table title": ("What is the title?", "What is the table about?"),
@@ -230,6 +232,21 @@ CELL = (
     'Look up "{head}" for "{about}".',
 )
 """Questions about a cell of a table, whose fact is called `cell:` and the head of its column."""
+CELL_ALONE = (
+    "What is the value of {about}?",
+    "How much is {about}?",
+    "What value does {about} have?",
+    'What is the value for "{about}"?',
+    "Give the value of {about}.",
+)
+"""The same where there is one column only, which need not be named."""
+MOST_ALONE = (
+    "Which one is the {}?",
+    "Which has the {} value?",
+    "What has the {} value?",
+    "Which label has the {} value?",
+)
+DIFFERENCE_ALONE = ("What is the difference between {one} and {other}?", "By how much do {one} and {other} differ?")
 DIFFERENCE = (
     'What is the difference of "{head}" between "{one}" and "{other}"?',
     'By how much does "{head}" differ between "{one}" and "{other}"?',
@@ -256,8 +273,10 @@ def is_cell(name: str) -> bool:
     return bool(head(name))
 
 
-def difference(rng: random.Random, name: str, one: str, other: str) -> str:
-    """Return a question for the difference of two values of a column."""
+def difference(rng: random.Random, name: str, one: str, other: str, alone: bool = False) -> str:
+    """Return a question for the difference of two values of a column; `alone` if there is no other column."""
+    if alone and rng.random() < 0.6:
+        return rng.choice(DIFFERENCE_ALONE).format(one=one, other=other)
     return rng.choice(DIFFERENCE).format(head=head(name), one=one, other=other)
 
 
@@ -283,9 +302,11 @@ def has_most(name: str) -> bool:
     return name in MOST or bool(head(name))
 
 
-def most(rng: random.Random, name: str, highest: bool) -> str:
-    """Return a question for what has the highest or the lowest value."""
+def most(rng: random.Random, name: str, highest: bool, alone: bool = False) -> str:
+    """Return a question for what has the highest or the lowest value; `alone` if there is no other column."""
     said = rng.choice(("highest", "largest") if highest else ("lowest", "smallest"))
+    if alone and head(name) and rng.random() < 0.6:
+        return rng.choice(MOST_ALONE).format(said)
     if column := head(name):
         return rng.choice(MOST_CELL).format(said, head=column)
     return rng.choice(MOST[name]).format(said)
@@ -297,8 +318,10 @@ def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str 
     return rng.choice(wordings).format(noun=said, Noun=said[0].upper() + said[1:], value=value)
 
 
-def asked_for(rng: random.Random, name: str, about: str = "") -> str:
-    """Return a question for a fact."""
+def asked_for(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
+    """Return a question for a fact; `alone` if its column is the only one."""
+    if alone and head(name) and rng.random() < 0.6:
+        return rng.choice(CELL_ALONE).format(about=about)
     if column := head(name):
         return rng.choice(CELL).format(head=column, about=about)
     own = ASKED.get(name, ())
