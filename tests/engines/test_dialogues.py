@@ -55,7 +55,7 @@ def folder(tmp_path, monkeypatch):
     (where / "model.safetensors").write_bytes(b"weights")
     (where / "config.json").write_text("{}")
     talker = Talker()
-    monkeypatch.setattr(engine, "_loaded", lambda model: talker)
+    monkeypatch.setattr(engine, "_loaded", lambda model, dtype: talker)
     return where, talker
 
 

@@ -69,6 +69,11 @@ def test_screens_with_little_text_or_texts_over_each_other_are_none():
         truth_of({"words": rows(1), "headings": []}, WHITE)
     with pytest.raises(DataError, match="over each other"):
         truth_of({"words": [*rows(), word("over", 30, 25, 80, 43)], "headings": []}, WHITE)
+    hidden = [one | {"how": "covered"} for one in rows(1, 3)]
+    with pytest.raises(DataError, match="over each other"):
+        truth_of({"words": rows() + hidden, "headings": []}, WHITE)
+    with pytest.raises(DataError, match="wider than the window"):
+        truth_of({"words": rows(), "headings": [], "wider": True}, WHITE)
     assert not overlapping([(0, 0, 50, 20), (50, 0, 90, 20), (0, 18, 50, 38)]), "rows set close"
 
 

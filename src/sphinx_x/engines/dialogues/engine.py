@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from sphinx_x.data.sample import Sample
@@ -40,6 +41,7 @@ class DialogueSettings(BaseModel):
         wordnet: The folder with WordNet's files, if that source has a share.
         max_tokens: Tokens of the longest answer.
         temperature: 0 takes the most probable token always, more draws tokens.
+        dtype: PyTorch's name of the type in which the member computes.
         batch_size: Number of prompts that are answered at once.
         shard_size: Number of prompts of a shard.
     """
@@ -53,7 +55,8 @@ class DialogueSettings(BaseModel):
     wordnet: Path | None = None
     max_tokens: PositiveInt = 90
     temperature: Annotated[float, Field(ge=0)] = 0.0
-    batch_size: PositiveInt = 16
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_size: PositiveInt = 32
     shard_size: PositiveInt = 96
 
 
@@ -110,7 +113,8 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
 
 def _samples(job: Job, shard: int, numbers: range, tally: Tally) -> Iterator[tuple[Sample, list[bytes]]]:
     """Yield the samples of a shard; answers that do not end in time, or are empty, are counted and left out."""
-    settings, member = job.settings, _loaded(job.model)
+    settings = job.settings
+    member = _loaded(job.model, settings.dtype)
     asked = [member.prompt_for(job.prompts[number].text) for number in numbers]
     traces: list[Trace] = []
     drawn = (
@@ -134,8 +138,8 @@ def _samples(job: Job, shard: int, numbers: range, tally: Tally) -> Iterator[tup
 
 
 @functools.cache
-def _loaded(model: Path) -> SphinxX:
-    return SphinxX.load(model)
+def _loaded(model: Path, dtype: str) -> SphinxX:
+    return SphinxX.load(model, dtype=getattr(torch, dtype))
 
 
 def _identity(model: Path) -> str:

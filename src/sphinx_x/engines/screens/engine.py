@@ -33,7 +33,7 @@ from sphinx_x.work.tally import Tally
 
 NAME = "screens"
 ENDINGS = (".html", ".htm", ".xhtml")
-TRIES = 20
+TRIES = 40
 """Places of pages that are tried for a screen."""
 WEIGHTS = {
     "region": 5, "block": 2, "where_text": 4, "entry": 3, "order": 2, "count": 1, "listed": 1, "absent": 3, "read": 0.5,

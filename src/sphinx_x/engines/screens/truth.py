@@ -19,6 +19,8 @@ SIZES = ((720, 560), (800, 640), (900, 680), (1000, 720), (640, 800), (560, 900)
 """Widths and heights of windows."""
 LEAST_WORDS = 25
 """Words of the emptiest screen that is taken."""
+MOST_HIDDEN = 0.05
+"""Share of words that may be covered; more are as good as texts over each other."""
 AFTER = "heading:after"
 """The name of a fact: the heading after the one that it is about."""
 LONGEST_HEADING = 60
@@ -27,9 +29,13 @@ WALK = """(() => {
   const wide = innerWidth, high = innerHeight, words = [], headings = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const seen = (node, box) => {
-    if (box.left < 0 || box.top < 0 || box.right > wide || box.bottom > high) return 'cut';
-    const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
-    return top && (top === node || top.contains(node) || node.contains(top)) ? 'whole' : 'covered';
+    if (box.left < 0 || box.top < 0 || box.right > wide || box.bottom > high) return 'edge';
+    const middle = (box.top + box.bottom) / 2;
+    const free = [0.2, 0.5, 0.8].filter(share => {  // not at the ends, which are painted on whole pixels
+      const top = document.elementFromPoint(box.left + share * (box.right - box.left), middle);
+      return top && (top === node || top.contains(node) || node.contains(top));
+    });
+    return ['covered', 'cut', 'cut', 'whole'][free.length];
   };
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
     const parent = text.parentElement;
@@ -57,7 +63,8 @@ WALK = """(() => {
       words.push(word);
     }
   }
-  return {words, headings: headings.map(heading => heading.innerText)};
+  const page = document.documentElement.scrollWidth;
+  return {words, headings: headings.map(heading => heading.innerText), wider: page > wide + 1};
 })()"""
 """Returns the words in the window, in the order of the document, and the headings that they are of."""
 
@@ -80,12 +87,13 @@ def look(browser: Chromium, page: Path, rng: random.Random, others: Sequence[str
     down = 0 if rng.random() < 0.4 else rng.randint(0, max(int(tall) - size[1], 0))
     browser.run(f"document.documentElement.style.scrollBehavior = 'auto'; scrollTo(0, {down})")
     found = browser.run(WALK)
+    check(found)
     image = Image.open(io.BytesIO(browser.picture())).convert("RGB")
     return truth_of(found, image, others), image
 
 
 def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = ()) -> Drawing:
-    """Return what the walk found as a drawing; words that are cut or covered are no words of it.
+    """Return what the walk found as a drawing; words that are cut, covered or at the edge are no words of it.
 
     Args:
         found: What `WALK` returned.
@@ -95,13 +103,8 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
     Raises:
         DataError: There is little text, or texts lie over each other.
     """
-    told = joined(found["words"])
-    whole = [one for one in told if one["how"] == "whole"]
-    if len(whole) < LEAST_WORDS:
-        raise DataError("a screen with little text")
-    boxes: list[Box] = [_box(one) for one in whole]
-    if overlapping(boxes):
-        raise DataError("texts of the page lie over each other")
+    whole = check(found)
+    boxes = [_box(one) for one in whole]
     words: list[Word] = []
     row, last = 0.0, None
     for one, box in zip(whole, boxes, strict=True):
@@ -109,7 +112,7 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
             row = box[3] + len(words) * 1e-6  # rows of two columns are two, even at the same height
         words.append(Word(one["text"], box, row, one["size"]))
         last = box
-    broken = {one["heading"] for one in told if "heading" in one and one["how"] != "whole"}
+    broken = {one["heading"] for one in joined(found["words"]) if "heading" in one and one["how"] != "whole"}
     headings: dict[int, Fact] = {}
     for number in range(len(found["headings"])):
         numbers = tuple(k for k, one in enumerate(whole) if one.get("heading") == number)
@@ -128,6 +131,24 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
     return Drawing(image.convert("L"), words, after, [], (), tuple(others), counts, listed)
 
 
+def check(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the words that are whole.
+
+    Raises:
+        DataError: There are few, or texts lie over each other.
+    """
+    if found.get("wider"):
+        raise DataError("a page that is wider than the window")
+    told = joined(found["words"])
+    whole = [one for one in told if one["how"] == "whole"]
+    if len(whole) < LEAST_WORDS:
+        raise DataError("a screen with little text")
+    hidden = sum(one["how"] in ("covered", "cut") for one in told)
+    if hidden > MOST_HIDDEN * len(told) or overlapping([_box(one) for one in whole]):
+        raise DataError("texts of the page lie over each other")
+    return whole
+
+
 def joined(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return words with those put together that are parts of one, as `f` and `(x)` in two styles are."""
     made: list[dict[str, Any]] = []
@@ -139,7 +160,7 @@ def joined(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             whole = last["how"] == word["how"] == "whole"
             edges = list(zip(*boxes, strict=True))
             box = [min(edges[0]), min(edges[1]), max(edges[2]), max(edges[3])]
-            how = "whole" if whole else "cut"
+            how = "whole" if whole else "edge" if "edge" in (last["how"], word["how"]) else "cut"
             made[-1] = last | {"text": last["text"] + word["text"], "box": [box], "how": how, "ends": word["ends"]}
         else:
             made.append(dict(word))
