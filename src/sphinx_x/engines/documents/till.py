@@ -296,6 +296,9 @@ class Till:
         parted = rng.random() < 0.35 and flow.left + flow.sheet.length("Tax Code  ", flow.style) < rates - 30
         if flow.left + flow.sheet.length(f"{title} {heads[0]} ", flow.style) > middle:
             title, heads = self.land.tax, ["Amt", "Tax"]
+        room = (middle - rates if parted else middle - flow.left, flow.right - middle)
+        if any(flow.sheet.length(head + " ", flow.style) > wide for head, wide in zip(heads, room, strict=True)):
+            heads = ["Amt", "Tax"]
         if parted:
             flow.say(title)
             title = "Tax Code"
