@@ -168,7 +168,9 @@ class Till:
         flow, rng = self.flow, self.rng
         roomy = flow.sheet.length("0" * ROOMY, flow.style) <= flow.wide
         ends, extra = [flow.left + flow.wide * share for share in (0.5, 0.75, 1.0)], rng.choice(("", "", "tax", "off"))
-        heads = list(rng.choice((("Qty", "Price", "Amount"), ("QTY", "S/Price", "TOTAL"), ("Qty", "U.Price", "Amt"))))
+        heads: list[str] = list(
+            rng.choice((("Qty", "Price", "Amount"), ("QTY", "S/Price", "TOTAL"), ("Qty", "U.Price", "Amt")))
+        )
         unit = self.mark.strip() if rng.random() < 0.15 else ""
         fixed: list[tuple[int, str]] = []
         if roomy and extra:

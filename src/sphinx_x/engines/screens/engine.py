@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.documents.asking import ask, check_weights
@@ -92,7 +93,7 @@ def make_screens(
         raise DataError(f"{folder}: no HTML page there")
     find_chromium()
     names = "\n".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in pages)
-    facts = {"engine": NAME, "pages": hashlib.sha256(names.encode()).hexdigest()[:16]}
+    facts: dict[str, Any] = {"engine": NAME, "pages": hashlib.sha256(names.encode()).hexdigest()[:16]}
     facts["settings"] = settings.model_dump(mode="json")
     job = Job(Path(out), settings, tuple(pages))
     begun = time.perf_counter()
