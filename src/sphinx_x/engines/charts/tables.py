@@ -132,13 +132,18 @@ def tables_of_rows(rows: list[list[str]], name: str, licence: str = "") -> list[
         values = {head: column for head, column in numbers.items() if head != key}
         ordered = key in numbers or (all(map(DATE.fullmatch, cells)) and cells == sorted(cells))
         unique = len(set(cells)) == len(cells)
-        if key in numbers and not (unique and _years(numbers[key])):
+        years = key in numbers and _years(numbers[key])
+        if key in numbers and not years:
             continue
-        if unique and values:
+        if years and values and not (unique and cells == sorted(cells)):
+            # years of several towns below each other: their means by year
+            if LEAST <= len(set(cells)) <= len(cells) / 2:
+                found.append(_means(name, key, cells, sorted(set(cells)), values, licence))
+        elif unique and values:
             series = tuple((head, tuple(column)) for head, column in values.items())
             found.append(Table(name, key, tuple(cells), series, ordered, licence))
         elif values and not ordered and LEAST <= len(set(cells)) <= MOST and len(cells) >= 3 * len(set(cells)):
-            found.append(_means(name, key, cells, values, licence))
+            found.append(_means(name, key, cells, list(dict.fromkeys(cells)), values, licence))
     return found
 
 
@@ -160,19 +165,19 @@ def _labels(cells: list[str]) -> bool:
 
 
 def _years(values: list[float]) -> bool:
-    """Return whether numbers are years in order; other numbers are no labels."""
-    return all(value == int(value) and 1500 <= value <= 2100 for value in values) and values == sorted(values)
+    """Return whether numbers are years; other numbers are no labels."""
+    return all(value == int(value) and 1500 <= value <= 2100 for value in values)
 
 
-def _means(name: str, key: str, cells: list[str], values: dict[str, list[float]], licence: str) -> Table:
-    groups = list(dict.fromkeys(cells))
+def _means(
+    name: str, key: str, cells: list[str], groups: list[str], values: dict[str, list[float]], licence: str
+) -> Table:
+    """Return the means of columns by the groups of a column, which are in an order if they are years."""
+    rows: dict[str, list[int]] = {group: [] for group in groups}
+    for number, cell in enumerate(cells):
+        rows[cell].append(number)
     means = tuple(
-        (
-            f"mean {head}",
-            tuple(
-                statistics.fmean(v for v, cell in zip(column, cells, strict=True) if cell == group) for group in groups
-            ),
-        )
+        (f"mean {head}", tuple(statistics.fmean(column[number] for number in rows[group]) for group in groups))
         for head, column in values.items()
     )
-    return Table(name, key, tuple(groups), means, False, licence)
+    return Table(name, key, tuple(groups), means, all(group.isdecimal() for group in groups), licence)
