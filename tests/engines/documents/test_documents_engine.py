@@ -45,6 +45,16 @@ def test_a_document_does_not_depend_on_how_many_there_are(made, tmp_path):
         assert few.image_bytes(few[number]) == many.image_bytes(many[number])
 
 
+def test_questions_about_a_document_are_one_dialogue(tmp_path):
+    settings = DocumentSettings(count=12, kinds=("receipt",), turns=7, fewest=4, shown=0)
+    make_documents(tmp_path, settings, (fonts(),), workers=1)
+    reader = SampleReader(tmp_path)
+    counts = {reader[number].answers for number in range(12)}
+    assert len(reader) == 12 and counts <= {4, 5, 6, 7} and len(counts) > 1
+    with pytest.raises(ValueError, match="more than turns"):
+        DocumentSettings(turns=3, fewest=4)
+
+
 def test_samples_say_where_answers_stand(made):
     reader = SampleReader(made)
     assert len(reader) == COUNT

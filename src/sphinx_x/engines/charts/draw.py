@@ -16,7 +16,7 @@ from sphinx_x.engines.documents.sheet import Drawing, Fact, Word
 from sphinx_x.errors import DataError, needs_extra
 
 KINDS = ("bar", "horizontal bar", "line", "pie")
-COULD = ("chart title", "x axis", "y axis")
+COULD = ("chart title", "x axis", "y axis", "legend")
 FONTS = ("DejaVu Sans", "DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")
 """Those that matplotlib brings, so that a chart looks the same everywhere."""
 PALETTES = ("tab10", "Set2", "Dark2", "Paired", "Accent", "tab20c", "viridis", "Greys")
@@ -231,8 +231,10 @@ class _Chart:
             boxes.append(box)
             found[name, about] = len(words)
             words.append(Word(text.get_text(), box, box[3] + len(words) * 1e-6, self.figure.dpi / 7))
-            if name in COULD:
+            if name in COULD and name != "legend":
                 facts.append(Fact(name, text.get_text(), (found[name, about],)))
+        if shown := tuple(found["legend", head] for head, _ in self.chosen.series if ("legend", head) in found):
+            facts.append(Fact("legend", ", ".join(words[k].text for k in shown), shown))
         listed = tuple(Fact("listed", label, (found["label", label],)) for label in self.chosen.labels)
         for head, values in self.chosen.series:
             for label, value in zip(self.chosen.labels, values, strict=True):

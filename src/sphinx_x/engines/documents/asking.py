@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from sphinx_x.boxes import Box, union
 from sphinx_x.conversation import Message
 from sphinx_x.engines.documents import wordings as words
 from sphinx_x.engines.documents.sheet import Drawing, Fact, Line
@@ -20,14 +21,14 @@ from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, short
 
 WEIGHTS = {
-    "field": 8, "entry": 4, "which": 1.5, "order": 1, "count": 1.2, "rows": 0.4, "region": 2, "where_text": 1.5,
-    "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
+    "field": 8, "entry": 4, "which": 1.5, "order": 1, "count": 1.2, "rows": 0.4, "region": 2, "block": 0.7,
+    "where_text": 1.5, "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
     "difference": 1, "as_table": 0.5,
 }  # fmt: skip
 """How often each kind of question is drawn, relative to the others."""
-ASKED_OFTEN = {"company": 5, "date": 5, "address": 5, "total": 6}
+ASKED_OFTEN = {"company": 7, "date": 6, "address": 6, "total": 7}
 """How often facts are asked for, relative to others."""
-PLACED = ("where_text", "where_field", "region", "read")
+PLACED = ("where_text", "where_field", "region", "block", "read")
 """Kinds after which it would be idle to ask where the answer stands."""
 UNSEEN = 0.02
 """Difference of two bars, as a share of the largest, below which nobody sees which one is higher."""
@@ -151,6 +152,8 @@ class _Asker:
         self.fields = [fact for fact in self.facts if not fact.about]
         self.entries = [fact for fact in self.facts if fact.about]
         self.listed = [fact for fact in self.entries if fact.about in self._things()]
+        # a chart with one series: nobody names it
+        self.alone = "chart title" in drawing.could and len({fact.name for fact in self.entries}) == 1
         self.texts = Counter(line.text for line in drawing.lines)
         self.text = "\n".join(line.text for line in drawing.lines).lower()
 
@@ -186,7 +189,7 @@ class _Asker:
     def _value(self, kind: str, fact: Fact | None) -> Turn | None:
         if fact is None:
             return None
-        question = words.asked_for(self.rng, fact.name, fact.about)
+        question = words.asked_for(self.rng, fact.name, fact.about, self.alone)
         return Turn(kind, self._short(question), fact.value, fact.words, ((fact.name, fact.about),))
 
     def _which(self) -> Turn | None:
@@ -222,8 +225,10 @@ class _Asker:
             return self._most()
         if kind == "after":
             number = self.rng.randrange(len(things) - 1)
-            question = self.rng.choice(words.AFTER).format(self._one(), things[number][0])
             name, evidence = things[number + 1]
+            high, low = (self.drawing.words[one[0]].box for one in (things[number][1], evidence))
+            below = low[1] >= high[3] - 2  # labels of a chart stand beside each other
+            question = self.rng.choice(words.AFTER if below else words.AFTER[:1]).format(self._one(), things[number][0])
         else:
             question = self.rng.choice(words.FIRST if kind == "first" else words.LAST).format(self._one())
             name, evidence = things[0 if kind == "first" else -1]
@@ -250,7 +255,7 @@ class _Asker:
         size = max(abs(order[0][0]), abs(order[-1][0]))
         if abs(best - second) <= (0 if fact.printed else UNSEEN * size):
             return None
-        question = self._short(words.most(self.rng, name, highest))
+        question = self._short(words.most(self.rng, name, highest, self.alone))
         return Turn("order", question, fact.about, self._named(fact), ((fact.name, fact.about),))
 
     def _count(self) -> Turn | None:
@@ -288,6 +293,28 @@ class _Asker:
         line = self.rng.choice(fit)
         before, after = self.rng.choice(words.REGION).split("{}")
         return Turn("region", (before, box(line.box), after), line.text, line.words)
+
+    def _block(self) -> Turn | None:
+        """Ask for some neighbouring rows, as those of a paragraph or an address, by the box around them."""
+        rows = list(self.drawing.rows_of([k for line in self.drawing.lines for k in line.words]).values())
+        number = self.rng.randint(2, 5)
+        if len(rows) < number:
+            return None
+        first = self.rng.randrange(len(rows) - number + 1)
+        rows = rows[max(first - 1, 0) : first + number + 1]  # with those around them, which must not reach into the box
+        chosen = rows[min(first, 1) : min(first, 1) + number]
+        evidence = tuple(k for row in chosen for k in row)
+        if not self._apart([row[0] for row in rows]):
+            return None
+        place = union([self.drawing.words[k].box for k in evidence])
+        if any(_within(word.box, place) for k, word in enumerate(self.drawing.words) if k not in evidence):
+            return None
+        before, after = self.rng.choice(words.BLOCK).split("{}")
+        return Turn("block", (before, box(place), after), self._rows_of(chosen), evidence)
+
+    def _rows_of(self, rows: Sequence[Sequence[int]]) -> str:
+        """Return the text of rows, one a line."""
+        return "\n".join(" ".join(self.drawing.words[k].text for k in row) for row in rows)
 
     def _where_text(self) -> Turn | None:
         line = self._line()
@@ -387,7 +414,7 @@ class _Asker:
             name, about = self.rng.choice(names), self.rng.choice(unlisted)
         else:
             return None
-        question = self._short(words.asked_for(self.rng, name, about))
+        question = self._short(words.asked_for(self.rng, name, about, self.alone))
         return Turn("absent", question, words.NOT_THERE, (), ((name, about),))
 
     def _read(self) -> Turn | None:
@@ -395,9 +422,8 @@ class _Asker:
         number = self.rng.randint(2, 6)
         if len(rows) <= number or not self._apart([row[0] for row in rows[: number + 1]]):
             return None
-        text = "\n".join(" ".join(self.drawing.words[k].text for k in row) for row in rows[:number])
         evidence = tuple(k for row in rows[:number] for k in row)
-        return Turn("read", self.rng.choice(words.READ).format(number), text, evidence)
+        return Turn("read", self.rng.choice(words.READ).format(number), self._rows_of(rows[:number]), evidence)
 
     def _difference(self) -> Turn | None:
         """Ask by how much two numbers of a column differ."""
@@ -411,7 +437,7 @@ class _Asker:
         one, other = self.rng.sample(column, 2)
         places = max(len(fact.value.partition(".")[2].rstrip("%")) for fact in (one, other))
         gap = abs((_number(one.value) or 0) - (_number(other.value) or 0))
-        question = words.difference(self.rng, name, one.about, other.about)
+        question = words.difference(self.rng, name, one.about, other.about, self.alone)
         return Turn("difference", self._short(question), f"{gap:.{places}f}", (*self._named(one), *self._named(other)))
 
     def _as_table(self) -> Turn | None:
@@ -434,6 +460,12 @@ class _Asker:
         """Return whether rows that begin with these words are below each other, not those of columns side by side."""
         words_ = [self.drawing.words[k] for k in firsts]
         return all(low.row - high.row > 0.8 * low.size for high, low in pairwise(words_))
+
+
+def _within(box: Box, other: Box) -> bool:
+    """Return whether the middle of a box is in another one."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return other[0] <= x <= other[2] and other[1] <= y <= other[3]
 
 
 def _number(value: str) -> float | None:

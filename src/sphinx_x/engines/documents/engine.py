@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from sphinx_x.boxes import union
 from sphinx_x.data.sample import ImageRef, Sample
@@ -45,7 +45,8 @@ class RunSettings(BaseModel):
     Attributes:
         count: Number of pictures.
         seed: Seed of all random choices.
-        turns: Number of questions about a picture.
+        turns: Number of questions about a picture, which are one dialogue.
+        fewest: Least number of them, if it is drawn for every picture.
         weights: How often each kind of question is drawn, relative to the others.
         shown: Share of the answers after which it is asked where they stand.
         shard_size: Number of pictures in a shard.
@@ -56,9 +57,20 @@ class RunSettings(BaseModel):
     count: PositiveInt = 1000
     seed: NonNegativeInt = 0
     turns: PositiveInt = 5
+    fewest: PositiveInt | None = None
     weights: dict[str, float] = WEIGHTS
     shown: Annotated[float, Field(ge=0, le=1)] = 0.25
     shard_size: PositiveInt = 500
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RunSettings:
+        if self.fewest is not None and self.fewest > self.turns:
+            raise ValueError(f"fewest: {self.fewest} questions are more than turns, {self.turns}")
+        return self
+
+    def questions(self, rng: random.Random) -> int:
+        """Return how many questions are asked about the next picture."""
+        return self.turns if self.fewest is None else rng.randint(self.fewest, self.turns)
 
 
 class DocumentSettings(RunSettings):
@@ -106,12 +118,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """A document: its kind, the truth about it in pixels of its picture, the picture, and what is asked about it."""
+    """A document.
+
+    Attributes:
+        kind: Its kind.
+        drawing: The truth about it in pixels of its picture.
+        picture: The picture.
+        asked: What is asked about it.
+        licence: Of what it shows, if that is not the run's.
+    """
 
     kind: str
     drawing: Drawing
     picture: bytes
     asked: Asked
+    licence: str = ""
 
 
 def make_documents(
@@ -197,7 +218,7 @@ def make_document(number: int, settings: DocumentSettings, faces: Faces) -> Made
     kinds = settings.chosen()
     kind: Kind = kinds_named(rng.choices(list(kinds), list(kinds.values())))[0]
     drawing, picture = photographed(kind.draw(rng, faces), rng, settings.wear)
-    asked = ask(drawing, rng, settings.turns, settings.weights, settings.shown)
+    asked = ask(drawing, rng, settings.questions(rng), settings.weights, settings.shown)
     return Made(kind.name, drawing, picture, asked)
 
 
@@ -233,5 +254,6 @@ def sample_of(number: int, made: Made, name: str = NAME, licence: str = LICENCE)
     ]
     size = ImageRef(archive="-", size=len(made.picture), width=made.drawing.ink.width, height=made.drawing.ink.height)
     source = f"{name}/{made.kind}"
-    sample = Sample(f"{name}/{number}", [size], made.asked.messages, source, licence, regions, name)
+    told = made.licence or licence
+    sample = Sample(f"{name}/{number}", [size], made.asked.messages, source, told, regions, name)
     return Sample.from_dict(sample.to_dict()).check()

@@ -27,6 +27,7 @@ NOUNS = {
     "tax": "the amount of tax",
     "rounding": "the rounding adjustment",
     "total before rounding": "the total before rounding",
+    "total without tax": "the total without tax",
     "total": "the total",
     "total quantity": "the total quantity",
     "cash": "the cash given",
@@ -88,6 +89,7 @@ NOUNS = {
     "meeting place": "the meeting place",
     "table title": "the title of the table",
     "chart title": "the title of the chart",
+    "legend": "the entries of the legend",
     "x axis": "the label of the horizontal axis",
     "y axis": "the label of the vertical axis",
     "table number": "the number of the table",
@@ -107,6 +109,7 @@ NOUNS = {
     "sender address": "the address of the sender",
     "best before": "the best-before date",
     "storage": "the advice on storage",
+    "heading:after": 'the heading after "{}"',
     "item:amount": 'the amount for "{}"',
     "item:quantity": 'the quantity of "{}"',
     "item:unit price": 'the unit price of "{}"',
@@ -121,15 +124,33 @@ ASKED = {
         "Who issued this document?",
         "Which shop or company issued it?",
         "What is the company name?",
+        "What is the company?",
+        "Who is the seller?",
+        "Which shop is this from?",
     ),
-    "address": ("What is the address?", "What is the address of the company?", "Which address?"),
+    "address": (
+        "What is the address?",
+        "What is the address of the company?",
+        "Which address?",
+        "Where is the shop?",
+        "What address is given for the company?",
+    ),
     "phone": ("What is the phone number?", "Which number can be called?", "What is the telephone number?"),
-    "date": ("What is the date?", "Which date?", "What date is on it?", "When was it issued?", "What date?"),
+    "date": (
+        "What is the date?",
+        "Which date?",
+        "What date is on it?",
+        "When was it issued?",
+        "What date?",
+        "What is the date of this document?",
+        "On which day was it issued?",
+    ),
     "time": ("At what time was it issued?", "What time is on it?", "What is the time?"),
     "receipt number": ("What is the receipt or invoice number?", "What is the number of this receipt?"),
     "cashier": ("Who is the cashier?", "Which cashier served the customer?"),
     "table": ("Which table is it for?", "What is the table number?"),
     "subtotal": ("What is the subtotal?", "How much is it before taxes and charges?"),
+    "total without tax": ("How much is it without tax?", "What is the total excluding tax?"),
     "tax": ("How much is the tax?", "What is the tax amount?", "How much tax is there?"),
     "discount": ("How much is taken off?", "What is the discount?"),
     "rounding": ("By how much is the total rounded?", "What is the rounding adjustment?"),
@@ -140,6 +161,10 @@ ASKED = {
         "How much is the total?",
         "What is the grand total?",
         "Which total?",
+        "What total?",
+        "How much was paid in total?",
+        "How much does it come to?",
+        "What is the final amount?",
     ),
     "cash": ("How much cash was given?", "How much did the customer hand over?"),
     "change": ("How much change is given back?", "What is the change?"),
@@ -162,9 +187,15 @@ ASKED = {
     "best before": ("Until when is it good?", "What is the best-before date?"),
     "product": ("What product is it?", "What is the name of the product?"),
     "chart title": ("What is the title of the chart?", "What is the title?", "What does the chart show?"),
+    "legend": ("What does the legend say?", "Which series are in the legend?", "What is in the legend?"),
     "x axis": ("What is on the horizontal axis?", "What is the label of the x axis?"),
     "y axis": ("What is on the vertical axis?", "What is the label of the y axis?"),
     "table title": ("What is the title?", "What is the table about?"),
+    "heading:after": (
+        'Which heading comes after "{}"?',
+        'What is the next heading below "{}"?',
+        'After the heading "{}", which one comes next?',
+    ),
     "item:amount": ('How much is charged for "{}"?', 'What is the amount for "{}"?', 'How much does "{}" come to?'),
     "item:quantity": ('How many "{}" are there?', 'What is the quantity of "{}"?'),
     "item:unit price": ('What is the unit price of "{}"?', 'What does one "{}" cost?'),
@@ -201,11 +232,32 @@ CELL = (
     'Look up "{head}" for "{about}".',
 )
 """Questions about a cell of a table, whose fact is called `cell:` and the head of its column."""
+CELL_ALONE = (
+    "What is the value of {about}?",
+    "How much is {about}?",
+    "What value does {about} have?",
+    'What is the value for "{about}"?',
+    "Give the value of {about}.",
+)
+"""The same where there is one column only, which need not be named."""
+MOST_ALONE = (
+    "Which one is the {}?",
+    "Which has the {} value?",
+    "What has the {} value?",
+    "Which label has the {} value?",
+)
+DIFFERENCE_ALONE = ("What is the difference between {one} and {other}?", "By how much do {one} and {other} differ?")
 DIFFERENCE = (
     'What is the difference of "{head}" between "{one}" and "{other}"?',
     'By how much does "{head}" differ between "{one}" and "{other}"?',
 )
 AS_TABLE = ("Give the figures as a table.", "Turn it into a table.", "Write all figures as a table, one row a line.")
+BLOCK = (
+    "Read the paragraph in {}.",
+    "What is written in the block {}?",
+    "Copy the text in {}, line by line.",
+    "Read all lines in {}.",
+)
 READ = ("Read the first {} lines.", "What do the first {} lines say?")
 
 
@@ -221,8 +273,10 @@ def is_cell(name: str) -> bool:
     return bool(head(name))
 
 
-def difference(rng: random.Random, name: str, one: str, other: str) -> str:
-    """Return a question for the difference of two values of a column."""
+def difference(rng: random.Random, name: str, one: str, other: str, alone: bool = False) -> str:
+    """Return a question for the difference of two values of a column; `alone` if there is no other column."""
+    if alone and rng.random() < 0.6:
+        return rng.choice(DIFFERENCE_ALONE).format(one=one, other=other)
     return rng.choice(DIFFERENCE).format(head=head(name), one=one, other=other)
 
 
@@ -248,9 +302,11 @@ def has_most(name: str) -> bool:
     return name in MOST or bool(head(name))
 
 
-def most(rng: random.Random, name: str, highest: bool) -> str:
-    """Return a question for what has the highest or the lowest value."""
+def most(rng: random.Random, name: str, highest: bool, alone: bool = False) -> str:
+    """Return a question for what has the highest or the lowest value; `alone` if there is no other column."""
     said = rng.choice(("highest", "largest") if highest else ("lowest", "smallest"))
+    if alone and head(name) and rng.random() < 0.6:
+        return rng.choice(MOST_ALONE).format(said)
     if column := head(name):
         return rng.choice(MOST_CELL).format(said, head=column)
     return rng.choice(MOST[name]).format(said)
@@ -262,8 +318,10 @@ def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str 
     return rng.choice(wordings).format(noun=said, Noun=said[0].upper() + said[1:], value=value)
 
 
-def asked_for(rng: random.Random, name: str, about: str = "") -> str:
-    """Return a question for a fact."""
+def asked_for(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
+    """Return a question for a fact; `alone` if its column is the only one."""
+    if alone and head(name) and rng.random() < 0.6:
+        return rng.choice(CELL_ALONE).format(about=about)
     if column := head(name):
         return rng.choice(CELL).format(head=column, about=about)
     own = ASKED.get(name, ())

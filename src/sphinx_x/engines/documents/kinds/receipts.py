@@ -18,7 +18,7 @@ from sphinx_x.engines.documents.till import Till
 COULD = (
     *("company", "address", "phone", "fax", "tax number", "registration number", "date", "time", "receipt number"),
     *("cashier", "table", "subtotal", "discount", "service charge", "tax", "rounding", "total", "cash", "change"),
-    "total quantity",
+    *("total quantity", "total without tax"),
     *("item:amount", "item:quantity", "item:unit price"),
 )
 TITLES = [
@@ -49,6 +49,10 @@ ENDS = [
     "Like us on Facebook",
     "*** THANK YOU ***",
     "{} loyalty members earn points",
+    "GOODS SOLD ARE NOT RETURNABLE OR EXCHANGEABLE",
+    "Please come again",
+    "Keep the invoice for applicable returns",
+    "Customer Service Hotline : 1-300-##-####",
     "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
 ]
 
@@ -81,17 +85,24 @@ class _Receipt(Till):
             flow.gap(rng.choice((0.2, 0.6, 1)))
             flow.say(self.case(rng.choice(TITLES)), "m", rng.choice((flow.style, flow.big(1, True))))
         flow.gap(rng.choice((0.1, 0.5)))
-        self.meta()
+        late = rng.random() < 0.15  # some tills print it last
+        if not late:
+            self.meta()
         self.rule_off()
         count = self.items()
         self.rule_off()
         self.totals()
         if rng.random() < 0.35 and self.sale.rate:
             self.summary()
+        if late:
+            self.rule_off()
+            self.meta()
         self.footer()
         flow.gap(rng.uniform(0.5, 4))
         things = tuple(map(self.case, goods(rng, self.trade, 4)))
-        return flow.sheet.finish(flow.y, could=COULD, things=things, counts=(count,), listed=tuple(self.listed))
+        stated = {fact.name for fact in flow.sheet.facts}
+        could = tuple(name for name in COULD if name in stated or name not in self.unsure)
+        return flow.sheet.finish(flow.y, could=could, things=things, counts=(count,), listed=tuple(self.listed))
 
     def header(self) -> None:
         rng, flow, align = self.rng, self.flow, "m" if self.centred else "l"
@@ -112,9 +123,16 @@ class _Receipt(Till):
             if place < 0.55:
                 text = rng.choice(("({})", "Co. Reg. No. {}", "(CO.REG :{})", "Reg No: {}", "({})")).format(number)
                 flow.say(text, align, facts={"registration number": number})
+        if rng.random() < 0.08:
+            other = names.company(rng, self.land, self.trade)
+            flow.say(rng.choice(("Licensee of {}", "(Formerly known as {})", "A member of {}")).format(other), align)
         lines = places.address(rng, self.land, names.made_up_word(rng), names.made_up_word(rng))
         words = [word for line in lines for word in flow.say(line, align)]
         flow.sheet.find(words, {"address": flow.sheet.said(words)})
+        if rng.random() < 0.15:
+            branch = f"{names.made_up_word(rng)} {rng.choice(('Mall', 'Branch', 'City', 'Square', 'Plaza', 'Outlet'))}"
+            text = rng.choice(("({})", "Branch: {}", f"{rng.randint(100, 2000)}-{{}}", "{}")).format(branch)
+            flow.say(self.case(text), align)
         self.contact(align)
 
     def contact(self, align: str) -> None:
@@ -158,6 +176,9 @@ class _Receipt(Till):
             rows.append((f"{self.label('table')} {table}", {"table": table}))
         if rng.random() < 0.15:
             rows.append((f"{rng.choice(('Ref.', 'Member', 'Remark', 'Member ID'))}{self.colon}", {}))
+        if rng.random() < 0.15:
+            more = rng.choice(("Pax{} {}", "Counter{} C{}", "POS No{} {}", "Terminal{} {}", "Reg #{} {}"))
+            rows.append((self.case(more.format(self.colon, rng.randint(1, 9))), {}))
         rng.shuffle(rows)
         if self.colon and rng.random() < 0.35:
             self.aligned(rows)
@@ -191,7 +212,7 @@ class _Receipt(Till):
         rng, flow = self.rng, self.flow
         flow.gap(rng.choice((0.3, 1, 1.5)))
         for text in rng.sample(ENDS, rng.choice((0, 1, 2, 3, 4))):
-            flow.say(self.case(text.format(names.made_up_word(rng))), "m")
+            flow.say(self.case(places.filled(rng, text.format(names.made_up_word(rng)))), "m")
         if rng.random() < 0.2:
             top, wide = flow.y + flow.style.size, flow.wide * rng.uniform(0.4, 0.9)
             box = (flow.middle - wide / 2, top, flow.middle + wide / 2, top + rng.uniform(35, 80))

@@ -44,6 +44,16 @@ TRADES = {
     "service": ("Auto Service", "Car Wash", "Laundry", "Printing", "Parking", "Workshop", "Petrol", "Logistics"),
 }
 """What a company does, and the words for it in its name."""
+MALAY = {
+    "food": ("RESTORAN", "Restoran", "KEDAI KOPI", "KEDAI MAKANAN", "WARUNG"),
+    "hardware": ("SYARIKAT", "PERNIAGAAN", "PUSAT", "SYARIKAT PERNIAGAAN"),
+    "grocery": ("PASARAYA", "PASAR MINI", "KEDAI RUNCIT", "SYARIKAT"),
+    "stationery": ("KEDAI BUKU", "PUSAT ALAT TULIS", "SYARIKAT"),
+    "pharmacy": ("FARMASI", "KLINIK", "PUSAT KESIHATAN"),
+    "clothes": ("BUTIK", "KEDAI KASUT", "PUSAT PAKAIAN"),
+    "service": ("BENGKEL", "PUSAT SERVIS", "DOBI", "STESEN MINYAK"),
+}
+"""The same in Malay, where it comes first."""
 
 
 @functools.cache
@@ -88,8 +98,13 @@ def company(rng: random.Random, land: Land, trade: str) -> str:
     else:
         name = rng.choice("ABCDEGHKLMPRSTY") + rng.choice((". ", " ")) + rng.choice("BCDFHJKLMNPSTW") + ". "
         name = name.replace(". ", rng.choice((". ", " "))) + made_up_word(rng)
+    if land.name == "Malaysia" and rng.random() < 0.08:
+        number = rng.randint(2, 99)
+        name = rng.choice((f"{name} {number}", f"{number} {name}", f"{name} {str(number % 10) * 3}"))
     words = [name.strip()]
-    if rng.random() < 0.75:
+    if land.name == "Malaysia" and rng.random() < 0.25:
+        words.insert(0, rng.choice(MALAY[trade]))
+    elif rng.random() < 0.75:
         words.append(rng.choice(TRADES[trade]))
     if rng.random() < 0.2:
         words.append(rng.choice(("Enterprise", "Trading", "International", "Group", "Industries", "Resources")))

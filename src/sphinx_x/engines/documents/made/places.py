@@ -53,27 +53,42 @@ class Land:
 BRITISH = ("%d/%m/%Y", "%d/%m/%y", "%d-%m-%Y", "%d-%m-%y", "%d %b %Y", "%d %B %Y", "%Y-%m-%d", "%d.%m.%Y", "%d-%b-%y")
 MALAYSIA = Land(
     name="Malaysia",
-    money=("RM", "RM ", "", "", "MYR "),
+    money=("RM", "RM ", "", "", "", "MYR "),
     tax="GST",
     rates=(6, 6, 6, 10),
-    tax_number=(("GST ID", "00#########"), ("GST Reg No", "00##########"), ("GST No.", "00#########")),
+    tax_number=(("GST ID", "00##########"), ("GST Reg No", "00##########"), ("GST No.", "00##########"),
+                ("GST ID No", "00##########"), ("GST REG NO.", "00##########")),
     registered="######-@",
-    forms=("SDN BHD", "Sdn Bhd", "SDN. BHD.", "ENTERPRISE", "Sdn. Bhd.", "TRADING", "(M) SDN BHD", "Enterprise"),
-    marks=("M", "KL", "JB", "TAMAN DAYA", "PJ", "MALAYSIA"),
+    forms=("SDN BHD", "SDN BHD", "Sdn Bhd", "SDN. BHD.", "ENTERPRISE", "Sdn. Bhd.", "TRADING", "(M) SDN BHD",
+           "Enterprise", "S/B", "BHD", "", ""),
+    marks=("M", "KL", "JB", "PJ", "MALAYSIA", "SEL"),
     people=("chinese", "chinese", "malay", "indian"),
-    streets=("NO. ?, JALAN % #/#?", "NO ?&?, JALAN %", "LOT ??#-@, JALAN %", "NO.?, JLN % ?", "?, JALAN % ?/?@",
-             "G-?, PERSIARAN %"),
-    areas=("TAMAN %", "BANDAR %", "KAWASAN PERINDUSTRIAN %", "TAMAN % INDAH", "SEKSYEN ?", "PUSAT BANDAR %", "%"),
+    streets=(
+        "NO. ?, JALAN % #/#?", "NO ?&?, JALAN %", "LOT ??#-@, JALAN %", "NO.?, JLN % ?", "?, JALAN % ?/?@",
+        "G-?, PERSIARAN %", "NO.?? & ??, JALAN %", "NO. ??-G, JALAN % ?", "NO ?? ??, JALAN % ?", "??-?, LORONG %",
+        "LOT @?# & @?#, GROUND FLOOR", "LEVEL ?, MENARA %", "PT ?###, JALAN %", "?, JALAN SS??/?", "NO.??, JALAN ?/??@",
+        "UNIT ?-??, % MALL", "@-#?-?, BLOCK @, JALAN %", "LOT ?##, ??# FLOOR, % PLAZA", "?A, PESARA %",
+    ),
+    areas=("TAMAN %", "TAMAN %", "BANDAR %", "KAWASAN PERINDUSTRIAN %", "TAMAN % INDAH", "SEKSYEN ?",
+           "PUSAT BANDAR %", "%", "SEKSYEN ?, BANDAR %", "TAMAN BUKIT %", "KAMPUNG %", "OFF JALAN %", "MEDAN %", ""),
     towns=(
         ("JOHOR BAHRU", "81?00"), ("PETALING JAYA", "47?00"), ("KUALA LUMPUR", "5?#00"), ("SHAH ALAM", "40?00"),
         ("KLANG", "41?00"), ("IPOH", "30?00"), ("MELAKA", "75?50"), ("SEREMBAN", "70?00"), ("KAJANG", "43000"),
-        ("BATU CAVES", "68100"), ("PUCHONG", "47100"), ("GEORGETOWN", "10?50"),
+        ("BATU CAVES", "68100"), ("PUCHONG", "47100"), ("GEORGETOWN", "10?50"), ("KUALA LUMPUR", "5?200"),
+        ("SERI KEMBANGAN", "43300"), ("CHERAS", "43200"), ("SUBANG JAYA", "47500"), ("RAWANG", "48000"),
+        ("SKUDAI", "81300"), ("MUAR", "84000"), ("BATU PAHAT", "83000"), ("KUANTAN", "25?00"), ("ALOR SETAR", "05?00"),
+        ("BUTTERWORTH", "12?00"), ("KUCHING", "93?00"), ("KOTA KINABALU", "88?00"), ("AMPANG", "68000"),
+        ("SETAPAK", "53?00"), ("NILAI", "71800"), ("TAIPING", "34000"), ("KULAI", "81000"),
     ),
-    regions=("JOHOR", "SELANGOR", "W.P.", "SELANGOR", "SELANGOR", "PERAK", "MELAKA", "N.S.", "SELANGOR",
-             "SELANGOR", "SELANGOR", "PENANG"),
+    regions=(
+        "JOHOR", "SELANGOR", "W.P.", "SELANGOR", "SELANGOR", "PERAK", "MELAKA", "N.S.", "SELANGOR", "SELANGOR",
+        "SELANGOR", "PENANG", "MALAYSIA", "SELANGOR DARUL EHSAN", "SELANGOR", "SELANGOR DARUL EHSAN", "SELANGOR",
+        "JOHOR DARUL TAKZIM", "JOHOR", "JOHOR", "PAHANG", "KEDAH", "PULAU PINANG", "SARAWAK", "SABAH", "SELANGOR",
+        "KUALA LUMPUR", "NEGERI SEMBILAN", "PERAK", "JOHOR",
+    ),
     town="{code} {town}{, }{region}",
-    phone=("0?-#######", "0?-### ####", "03-#### ####", "01?-#######", "+603-########"),
-    dates=(*BRITISH, *("%d/%m/%Y",) * 5),
+    phone=("0?-#######", "0?-### ####", "03-#### ####", "01?-#######", "+603-########", "03-########"),
+    dates=(*BRITISH, *("%d/%m/%Y",) * 6, "%d-%m-%Y", "%d-%m-%y", "%Y%m%d", "%d %b %Y"),
     nickel=True,
 )  # fmt: skip
 SINGAPORE = Land(
@@ -155,6 +170,8 @@ AUSTRALIA = Land(
 )
 LANDS = (*(MALAYSIA,) * 5, *(SINGAPORE,) * 2, *(BRITAIN,) * 2, *(AMERICA,) * 2, AUSTRALIA)
 """The countries, as often as documents come from there."""
+TILLS = (*(MALAYSIA,) * 16, *(SINGAPORE,) * 2, *(BRITAIN,) * 2, *(AMERICA,) * 2, AUSTRALIA)
+"""The countries, as often as receipts come from there: the ones that are published for measuring are Malaysian."""
 
 
 def filled(rng: random.Random, pattern: str, word: str = "") -> str:
@@ -177,10 +194,13 @@ def address(rng: random.Random, land: Land, word: str, other: str) -> list[str]:
     last = land.town.replace("{, }", joint).format(**told)
     lines = [filled(rng, rng.choice(land.streets), word), filled(rng, rng.choice(land.areas), other), last]
     lines = [line for line in lines if line]
-    if land.name == "Malaysia":
+    if land is MALAYSIA:
+        if rng.random() < 0.25:  # the state on a line of its own
+            lines = [*lines[:-1], f"{told['code']} {town}", region]
         lines = [line.upper() for line in lines] if rng.random() < 0.8 else [line.title() for line in lines]
     comma = "," if rng.random() < 0.7 and land.name != "United States" else ""
     lines = [line + comma for line in lines[:-1]] + [lines[-1] + rng.choice(("", "", "."))]
-    if len(lines) == 3 and rng.random() < 0.3:
-        lines = [f"{lines[0]} {lines[1]}", lines[2]]
+    while len(lines) > 2 and rng.random() < 0.25:
+        at = rng.randrange(len(lines) - 2)
+        lines[at : at + 2] = [f"{lines[at]} {lines[at + 1]}"]
     return lines

@@ -1,0 +1,1 @@
+"""Dialogues without a picture, answered by the language model itself, so that what it knows is kept in training."""
