@@ -39,15 +39,13 @@ LICENCE = "CC0-1.0"
 """Of what is made up here."""
 
 
-class RunSettings(BaseModel):
-    """What a run of made-up pictures is told.
+class Amounts(BaseModel):
+    """How much a run makes, and its seed.
 
     Attributes:
         count: Number of pictures.
         seed: Seed of all random choices.
         turns: Number of questions about a picture.
-        weights: How often each kind of question is drawn, relative to the others.
-        shown: Share of the answers after which it is asked where they stand.
         shard_size: Number of pictures in a shard.
     """
 
@@ -56,9 +54,19 @@ class RunSettings(BaseModel):
     count: PositiveInt = 1000
     seed: NonNegativeInt = 0
     turns: PositiveInt = 5
+    shard_size: PositiveInt = 500
+
+
+class RunSettings(Amounts):
+    """What a run of made-up pages is told.
+
+    Attributes:
+        weights: How often each kind of question is drawn, relative to the others.
+        shown: Share of the answers after which it is asked where they stand.
+    """
+
     weights: dict[str, float] = WEIGHTS
     shown: Annotated[float, Field(ge=0, le=1)] = 0.25
-    shard_size: PositiveInt = 500
 
 
 class DocumentSettings(RunSettings):
