@@ -63,6 +63,7 @@ class Teacher:
     def __init__(self, name: str) -> None:
         path = base_folder(name) if name in BASES else Path(name)
         expert = open_expert(path)
+        self.config = expert.config
         self.model = build_expert(expert.config)
         part = expert.part("")
         self.model.load_state_dict(dict(convert(part.rules, part.source.read)))
@@ -85,7 +86,7 @@ class Teacher:
 
     def _pixels(self, image: Image.Image) -> Tensor:
         """Return (3, H, W) as the expert reads it."""
-        config = self.model.config
+        config = self.config
         small = image.resize((config.width, config.height), Image.Resampling.BICUBIC)
         pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(config.height, config.width, 3)
         mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (config.mean, config.std))
