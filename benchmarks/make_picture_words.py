@@ -35,7 +35,7 @@ bicycle:bicycle motorcycle:motorcycle,motor_scooter tricycle:tricycle tractor:tr
 ambulance:ambulance tank:tank parachute:parachute skateboard:skateboard surfboard:surfboard skis:ski
 chair:chair couch:sofa bench:bench stool:stool bed:bed,cradle table:table#2,table#3 desk:desk bookshelf:bookcase
 cabinet:cabinet,chest_of_drawers,wardrobe,chiffonier shelf:shelf lamp:lamp,lamp#2 candle:candle clock:clock watch:watch
-mirror:mirror curtain:curtain carpet:rug pillow:pillow toilet:toilet_seat,toilet#2 bathtub:bathtub sink:washbasin,sink
+mirror:mirror curtain:curtain carpet:rug pillow:pillow toilet:toilet_seat,toilet#2 bathtub:bathtub sink:washbasin,washbasin#2,sink potted plant:flowerpot,houseplant
 refrigerator:refrigerator oven:oven stove:stove,stove#2 microwave:microwave toaster:toaster
 dishwasher:dishwasher washer:washer fan:fan vacuum:vacuum iron:iron#4
 bottle:bottle cup:cup,mug#4,coffee_cup glass:glass#2 bowl:bowl,bowl#3 plate:plate#4 fork:fork knife:knife,cutter spoon:spoon

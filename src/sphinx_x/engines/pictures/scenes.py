@@ -14,7 +14,7 @@ from sphinx_x.engines.pictures.library import Library, Picture
 from sphinx_x.engines.pictures.words import Word
 from sphinx_x.engines.som.facts import PEOPLE
 from sphinx_x.engines.som.outlines import outline, simplify
-from sphinx_x.engines.som.regions import Polygon, Region
+from sphinx_x.engines.som.regions import Polygon, Region, clamped
 from sphinx_x.engines.som.tones import tones
 from sphinx_x.errors import DataError
 
@@ -197,4 +197,13 @@ def _thing(word: Word, mask: np.ndarray, pixels: np.ndarray) -> Thing:
         return Thing(word, (0.0, 0.0, 1.0, 1.0), (), 0)
     person = not PEOPLE.isdisjoint({*word.word.lower().split(), *word.name.lower().split(), word.group})
     colours = () if person else tones(pixels[mask])
-    return Thing(word, Region(mask=mask).bounds(), simplify(outline(mask), CORNERS), count, colours)
+    bounds = Region(mask=mask).bounds()
+    return Thing(word, bounds, _around(mask, bounds), count, colours)
+
+
+def _around(mask: np.ndarray, bounds: Box) -> Polygon:
+    """Return the outline of a mask of these bounds, of every other pixel where it is large: it has few corners."""
+    left, top, right, bottom = map(int, bounds)
+    step = 2 if min(right - left, bottom - top) > 40 else 1
+    corners = simplify(outline(mask[top:bottom:step, left:right:step]), CORNERS)
+    return clamped(tuple((left + step * x, top + step * y) for x, y in corners), bounds)

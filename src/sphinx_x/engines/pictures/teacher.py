@@ -21,6 +21,9 @@ from sphinx_x.model.experts import build_expert
 HEAD = "_fc"
 """The name of the classifier behind the expert, which members do not use."""
 
+NEARLY = 1.35
+"""Ratio of the sides up to which a picture is seen as a square, as a whole."""
+
 
 class Opinion:
     """What the teacher says of a picture.
@@ -77,7 +80,7 @@ class Teacher:
             raise DataError(f"{name}: has {len(self.bias)} classes, and ImageNet has {len(classes())}")
 
     def opinion(self, image: Image.Image) -> Opinion:
-        """Return what it says of an RGB picture: the mean over the whole picture and its middle square."""
+        """Return what it says of an RGB picture: the mean over the whole and, if it is long, its middle."""
         with torch.inference_mode():
             views = torch.stack([self._pixels(view) for view in _views(image)])
             pooled, _ = self.model.features(views)
@@ -97,7 +100,7 @@ def _views(image: Image.Image) -> list[Image.Image]:
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     middle = image.crop((left, top, left + side, top + side))
-    return [middle] if image.width == image.height else [image, middle]
+    return [image] if max(image.size) <= NEARLY * side else [image, middle]
 
 
 @lru_cache(maxsize=1)
