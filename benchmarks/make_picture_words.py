@@ -17,59 +17,58 @@ from collections import defaultdict
 from pathlib import Path
 
 COMMON = """
-person:person
-dog:dog cat:cat,domestic_cat bird:bird fish:fish horse:horse zebra:zebra donkey:donkey,ass cow:cow,cattle,bovine
-sheep:sheep goat:goat pig:hog,swine elephant:elephant bear:bear panda:giant_panda giraffe:giraffe camel:camel,Arabian_camel
-deer:deer antelope:antelope lion:lion tiger:tiger leopard:leopard cheetah:cheetah,jaguar#1 fox:fox wolf:wolf
-rabbit:rabbit,hare squirrel:squirrel mouse:mouse rat:rat hamster:hamster hedgehog:porcupine kangaroo:kangaroo koala:koala
-monkey:monkey,lemur,lesser_ape gorilla:gorilla,great_ape hippo:hippopotamus rhinoceros:rhinoceros seal:seal,sea_lion
-whale:whale dolphin:dolphin shark:shark crocodile:crocodilian_reptile snake:snake lizard:lizard turtle:turtle frog:frog
-salamander:salamander dinosaur:dinosaur butterfly:butterfly moth:moth bee:bee ant:ant beetle:beetle fly:fly
-dragonfly:dragonfly grasshopper:grasshopper,cricket spider:spider scorpion:scorpion insect:insect crab:crab
-lobster:lobster,crayfish shrimp:shrimp octopus:octopus jellyfish:jellyfish snail:snail shell:seashell worm:worm
-coral:coral starfish:starfish weasel:musteline_mammal raccoon:raccoon,lesser_panda bat:bat sloth:sloth
-armadillo:armadillo beaver:beaver otter:otter hyena:hyena mongoose:viverrine
-car:car,racer#3 truck:truck bus:bus,trolleybus train:train,locomotive,railcar tram:streetcar airplane:airplane
-helicopter:helicopter balloon:balloon airship:airship rocket:rocket,missile boat:boat,ship,vessel#2 submarine:submarine
-bicycle:bicycle motorcycle:motorcycle,motor_scooter tricycle:tricycle tractor:tractor cart:cart,wagon,sled
-ambulance:ambulance tank:tank parachute:parachute skateboard:skateboard surfboard:surfboard skis:ski
-chair:chair couch:sofa bench:bench stool:stool bed:bed,cradle table:table#2,table#3 desk:desk bookshelf:bookcase
-cabinet:cabinet,chest_of_drawers,wardrobe,chiffonier shelf:shelf lamp:lamp,lamp#2 candle:candle clock:clock watch:watch
-mirror:mirror curtain:curtain carpet:rug pillow:pillow toilet:toilet_seat,toilet#2 bathtub:bathtub sink:washbasin,washbasin#2,sink potted plant:flowerpot,houseplant
-refrigerator:refrigerator oven:oven stove:stove,stove#2 microwave:microwave toaster:toaster
-dishwasher:dishwasher washer:washer fan:fan vacuum:vacuum iron:iron#4
-bottle:bottle cup:cup,mug#4,coffee_cup glass:glass#2 bowl:bowl,bowl#3 plate:plate#4 fork:fork knife:knife,cutter spoon:spoon
-pot:pot,caldron pan:pan,pan#2 kettle:kettle,teapot pitcher:pitcher,ewer jar:jar can:can bucket:bucket barrel:barrel
-basket:basket box:box,carton,crate vase:vase teddy bear:teddy doll:doll puppet:puppet
-television:television,television_receiver,television#2 laptop:laptop computer:computer monitor:monitor#4,display#4
-keyboard:keyboard,computer_keyboard phone:telephone,cellular_telephone camera:camera
-radio:radio#2,radio_receiver speaker:loudspeaker microphone:microphone printer:printer#3,printer#2 remote control:remote_control
-guitar:guitar violin:violin,bowed_stringed_instrument piano:piano drum:drum flute:flute trumpet:trumpet,brass#2
-saxophone:sax,single-reed_instrument accordion:accordion harp:harp banjo:banjo bell:bell
+person:person dog:dog cat:cat,domestic_cat bird:bird fish:fish horse:horse zebra:zebra donkey:donkey,ass
+cow:cow,cattle,bovine sheep:sheep goat:goat pig:hog,swine elephant:elephant bear:bear panda:giant_panda
+giraffe:giraffe camel:camel,Arabian_camel deer:deer antelope:antelope lion:lion tiger:tiger leopard:leopard
+cheetah:cheetah,jaguar#1 fox:fox wolf:wolf rabbit:rabbit,hare squirrel:squirrel mouse:mouse rat:rat hamster:hamster
+hedgehog:porcupine kangaroo:kangaroo koala:koala monkey:monkey,lemur,lesser_ape gorilla:gorilla,great_ape
+hippo:hippopotamus rhinoceros:rhinoceros seal:seal,sea_lion whale:whale dolphin:dolphin shark:shark
+crocodile:crocodilian_reptile snake:snake lizard:lizard turtle:turtle frog:frog salamander:salamander
+dinosaur:dinosaur butterfly:butterfly moth:moth bee:bee ant:ant beetle:beetle fly:fly dragonfly:dragonfly
+grasshopper:grasshopper,cricket spider:spider scorpion:scorpion insect:insect crab:crab lobster:lobster,crayfish
+shrimp:shrimp octopus:octopus jellyfish:jellyfish snail:snail shell:seashell worm:worm coral:coral starfish:starfish
+weasel:musteline_mammal raccoon:raccoon,lesser_panda bat:bat sloth:sloth armadillo:armadillo beaver:beaver otter:otter
+hyena:hyena mongoose:viverrine car:car,racer#3 truck:truck bus:bus,trolleybus train:train,locomotive,railcar
+tram:streetcar airplane:airplane helicopter:helicopter balloon:balloon airship:airship rocket:rocket,missile
+boat:boat,ship,vessel#2 submarine:submarine bicycle:bicycle motorcycle:motorcycle,motor_scooter tricycle:tricycle
+tractor:tractor cart:cart,wagon,sled ambulance:ambulance tank:tank parachute:parachute skateboard:skateboard
+surfboard:surfboard skis:ski chair:chair couch:sofa bench:bench stool:stool bed:bed,cradle table:table#2,table#3
+desk:desk bookshelf:bookcase cabinet:cabinet,chest_of_drawers,wardrobe,chiffonier shelf:shelf lamp:lamp,lamp#2
+candle:candle clock:clock watch:watch mirror:mirror curtain:curtain carpet:rug pillow:pillow
+toilet:toilet_seat,toilet#2 bathtub:bathtub sink:washbasin,washbasin#2,sink potted plant:flowerpot,houseplant
+refrigerator:refrigerator oven:oven stove:stove,stove#2 microwave:microwave toaster:toaster dishwasher:dishwasher
+washer:washer fan:fan vacuum:vacuum iron:iron#4 bottle:bottle cup:cup,mug#4,coffee_cup glass:glass#2 bowl:bowl,bowl#3
+plate:plate#4 fork:fork knife:knife,cutter spoon:spoon pot:pot,caldron pan:pan,pan#2 kettle:kettle,teapot
+pitcher:pitcher,ewer jar:jar can:can bucket:bucket barrel:barrel basket:basket box:box,carton,crate vase:vase teddy
+bear:teddy doll:doll puppet:puppet television:television,television_receiver,television#2 laptop:laptop
+computer:computer monitor:monitor#4,display#4 keyboard:keyboard,computer_keyboard phone:telephone,cellular_telephone
+camera:camera radio:radio#2,radio_receiver speaker:loudspeaker microphone:microphone printer:printer#3,printer#2
+remote control:remote_control guitar:guitar violin:violin,bowed_stringed_instrument piano:piano drum:drum flute:flute
+trumpet:trumpet,brass#2 saxophone:sax,single-reed_instrument accordion:accordion harp:harp banjo:banjo bell:bell
 book:book#2,book newspaper:newspaper pen:pen pencil:pencil scissors:scissors hammer:hammer#2 screwdriver:screwdriver
-saw:saw#2,power_saw axe:ax nail:nail#2 screw:screw,screw#4 key:key lock:lock ladder:ladder rope:rope shovel:shovel broom:broom
-umbrella:umbrella handbag:bag#4,bag backpack:backpack suitcase:bag#6,suitcase wallet:wallet glasses:spectacles,sunglasses
-hat:hat,cap,headdress helmet:helmet shirt:shirt dress:dress,gown skirt:skirt coat:coat,cloak,jacket sweater:sweater
-trousers:trouser,trouser#1,pants shoe:shoe,boot sock:sock,hosiery glove:glove tie:necktie,bow_tie scarf:scarf
-swimsuit:swimsuit crown:crown#2,crown ring:ring#8 necklace:necklace mask:mask
+saw:saw#2,power_saw axe:ax nail:nail#2 screw:screw,screw#4 key:key lock:lock ladder:ladder rope:rope shovel:shovel
+broom:broom umbrella:umbrella handbag:bag#4,bag backpack:backpack suitcase:bag#6,suitcase wallet:wallet
+glasses:spectacles,sunglasses hat:hat,cap,headdress helmet:helmet shirt:shirt dress:dress,gown skirt:skirt
+coat:coat,cloak,jacket sweater:sweater trousers:trouser,trouser#1,pants shoe:shoe,boot sock:sock,hosiery glove:glove
+tie:necktie,bow_tie scarf:scarf swimsuit:swimsuit crown:crown#2,crown ring:ring#8 necklace:necklace mask:mask
 ball:ball baseball bat:bat#5,cricket_bat tennis racket:racket,racket#4 kite:kite frisbee:Frisbee dumbbell:dumbbell
 apple:apple orange:orange banana:banana lemon:lemon lime:lime strawberry:strawberry grapes:grape pineapple:pineapple
-cherry:cherry,cherry#3 pear:pear peach:peach watermelon:watermelon melon:melon tomato:tomato,tomato#2 potato:potato,potato#2
-carrot:carrot,carrot#2 broccoli:broccoli,broccoli#2 cauliflower:cauliflower cabbage:cabbage cucumber:cucumber,cucumber#2
-pepper:sweet_pepper,capsicum corn:corn,corn#2,corn#3 pumpkin:pumpkin,squash,squash#2 onion:onion mushroom:mushroom,fungus,mushroom#3 nut:nut
-artichoke:artichoke pizza:pizza sandwich:sandwich hamburger:hamburger,beefburger hot dog:hot_dog,frank#2 cake:cake
-pie:pie bread:bread cookie:cookie doughnut:doughnut ice cream:ice_cream,frozen_dessert pasta:pasta,spaghetti
-soup:soup egg:egg,egg#2 cheese:cheese meat:meat candy:candy coffee:coffee tea:tea wine:wine beer:beer juice:juice
-flower:flower tree:tree cactus:cactus fern:fern
-house:house church:church castle:castle,palace tower:tower bridge:bridge lighthouse:beacon,lighthouse barn:barn
+cherry:cherry,cherry#3 pear:pear peach:peach watermelon:watermelon melon:melon tomato:tomato,tomato#2
+potato:potato,potato#2 carrot:carrot,carrot#2 broccoli:broccoli,broccoli#2 cauliflower:cauliflower cabbage:cabbage
+cucumber:cucumber,cucumber#2 pepper:sweet_pepper,capsicum corn:corn,corn#2,corn#3 pumpkin:pumpkin,squash,squash#2
+onion:onion mushroom:mushroom,fungus,mushroom#3 nut:nut artichoke:artichoke pizza:pizza sandwich:sandwich
+hamburger:hamburger,beefburger hot dog:hot_dog,frank#2 cake:cake pie:pie bread:bread cookie:cookie doughnut:doughnut
+ice cream:ice_cream,frozen_dessert pasta:pasta,spaghetti soup:soup egg:egg,egg#2 cheese:cheese meat:meat candy:candy
+coffee:coffee tea:tea wine:wine beer:beer juice:juice flower:flower tree:tree cactus:cactus fern:fern house:house
+church:church castle:castle,palace tower:tower bridge:bridge lighthouse:beacon,lighthouse barn:barn
 windmill:windmill,wind_turbine fountain:fountain fence:fence tent:tent,yurt mosque:mosque temple:stupa,temple
 statue:statue flag:flag sign:street_sign,signboard traffic light:traffic_light parking meter:parking_meter
-mailbox:mailbox,letter_box coin:coin,penny medal:medal map:map dice:die toothbrush:toothbrush
-soap:soap brush:brush#2 comb:comb hair dryer:hand_blower syringe:syringe pill:pill telescope:telescope microscope:microscope
+mailbox:mailbox,letter_box coin:coin,penny medal:medal map:map dice:die toothbrush:toothbrush soap:soap brush:brush#2
+comb:comb hair dryer:hand_blower syringe:syringe pill:pill telescope:telescope microscope:microscope
 binoculars:binoculars magnifying glass:hand_glass,magnifier gun:gun,firearm sword:sword bow:bow#4 cannon:cannon#2
-anchor:anchor wheel:wheel tire:tire paddle:paddle,oar swing:swing slide:slide#6
-mountain:mountain,alp volcano:volcano valley:valley cliff:cliff beach:seashore,beach,sandbar lake:lake,lakeside waterfall:waterfall
-star:star#3 snowman:snowman dam:dam
+anchor:anchor wheel:wheel tire:tire paddle:paddle,oar swing:swing slide:slide#6 mountain:mountain,alp volcano:volcano
+valley:valley cliff:cliff beach:seashore,beach,sandbar lake:lake,lakeside waterfall:waterfall star:star#3
+snowman:snowman dam:dam
 """
 GROUPS = {
     "person": "person", "animal": "animal", "vehicle": "vehicle", "craft": "vehicle", "furniture": "furniture",
@@ -126,9 +125,7 @@ class WordNet:
             name, count = fields[0], int(fields[3], 16)
             self.lemmas[name] = fields[4 : 4 + 2 * count : 2]
             pointers = fields[5 + 2 * count :]
-            self.above[name] = [
-                pointers[k + 1] for k in range(0, len(pointers), 4) if pointers[k] == "@"
-            ]
+            self.above[name] = [pointers[k + 1] for k in range(0, len(pointers), 4) if pointers[k] == "@"]
             for other in self.above[name]:
                 self.below[other].append(name)
 
@@ -209,7 +206,8 @@ def main() -> None:
         word, group = told(synset)
         rows.append(f"{lemma}\t{word or lemma}\t{group}\n")
     (args.out / "classes.tsv").write_text("".join(rows), encoding="utf-8")
-    print(f"{len(lines)} nouns, {len(wanted)} common senses, {len({row.split(chr(9))[1] for row in rows})} words of classes")
+    words = {row.split("\t")[1] for row in rows}
+    print(f"{len(lines)} nouns, {len(wanted)} common senses, {len(words)} words of classes")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
     python benchmarks/teacher_names.py PHOTOS/instances.json PHOTOS/images [--teacher efficientnet-lite2]
 
 The main object of a photo is the one with the largest box. Its category is compared with the teacher's word for the
-whole photo, both in common words (`sphinx_x.engines.pictures.words`): `tv` is a television, an ambulance is none. ImageNet
-has no class for people, so a teacher of its classes never says `person`. Told are the share of photos with the right
-word, among the first five words, and the share in which it names any annotated object; the same for photos whose main
-object it has a word for; how many pass the threshold of the engine and how right they are; and whether two words, one
-there and one not, are told apart by their probabilities (the other one is a main object of another photo). Intervals
-(95 %) are over draws of photos, as in the evaluation. Takes a minute for 128 photos on one core.
+whole photo, both in common words (`sphinx_x.engines.pictures.words`): `tv` is a television. Of people, ImageNet has a
+groom, a ball player and a diver, so a teacher of its classes hardly ever says `person`. Told are the share of photos
+with the right word, among the first five words, and the share in which it names any annotated object; the same for
+photos whose main object it has a word for; how many pass the threshold of the engine and how right they are; and
+whether two words, one there and one not, are told apart by their probabilities (the other one is a main object of
+another photo). Intervals (95 %) are over draws of photos, as in the evaluation. Takes a minute for 128 photos on one
+core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents`, `charts`, `pictures`, and `sphinx-x mark`."""
+"""The data engines on the command line: `sphinx-x data ocr` and the others, and `sphinx-x mark`."""
 
 from __future__ import annotations
 

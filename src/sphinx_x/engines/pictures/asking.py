@@ -139,6 +139,7 @@ class _Asker:
     def __init__(self, seen: Seen, stock: Stock, rng: random.Random) -> None:
         self.seen, self.stock, self.rng = seen, stock, rng
         self.counts = Counter(thing.word.word for thing in seen.things)
+        self.composed = seen.main is None and not seen.maybe
         chief = self._chief()
         self.main = seen.main if chief is None else seen.things[chief].word
         self.there = set(self.counts) | ({seen.main.word} if seen.main else set())
@@ -180,7 +181,7 @@ class _Asker:
             for word, (group, often) in self.stock.words.items()
             if word not in self.there
             and word not in self.seen.maybe
-            and may_be_said_to_lack(word)
+            and may_be_said_to_lack(word, self.composed)
             and self.taken.isdisjoint(tokens(word))
             and (not near or group in self.groups)
         }
@@ -206,7 +207,7 @@ class _Asker:
 
     def _there(self) -> Turn | None:
         yes = self.rng.random() < 0.5
-        known = sorted(self.there)
+        known = sorted(word for word in self.there if may_be_said_to_lack(word, self.composed))
         word = self.rng.choice(known) if yes and known else self._lacking() if not yes else None
         if word is None:
             return None
@@ -293,7 +294,9 @@ class _Asker:
             return None
         k = self.rng.randrange(len(self.seen.things))
         thing = self.seen.things[k]
-        before, after = self.rng.choice((("What is at ", "?"), ("What is in the region ", "?"), ("Name what is at ", ".")))
+        before, after = self.rng.choice(
+            (("What is at ", "?"), ("What is in the region ", "?"), ("Name what is at ", "."))
+        )
         facts = (("where", thing.word.word), *_met(thing.word.word))
         if self.rng.random() < SHORTLY:
             return Turn("at", [before, box(thing.box), short(after)], thing.word.word, (k,), facts)

@@ -40,7 +40,8 @@ from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 NAME = "pictures"
 TRIES = 16
 """Scenes or photographs that are tried for one picture."""
-KINDS = ("scene", "photo", "named")
+SHARES = {"scene": 6, "photo": 3, "named": 1}
+"""How often each kind of picture is made, relative to the others."""
 COMMON_SORTS = {"nature": 0.3}
 """How often a photograph of these sorts is taken: wallpapers show little else."""
 UNLIKELY = 0.005
@@ -63,7 +64,7 @@ class PictureSettings(Amounts):
     """
 
     weights: dict[str, float] = WEIGHTS
-    shares: dict[str, Annotated[float, Field(ge=0)]] = {"scene": 6, "photo": 3, "named": 1}
+    shares: dict[str, Annotated[float, Field(ge=0)]] = SHARES
     teacher: str = ""
     sure: Annotated[float, Field(gt=0, le=1)] = 0.5
     side: Annotated[PositiveInt, Field(ge=128, le=4096)] = 640
@@ -143,8 +144,8 @@ def possible(settings: PictureSettings, library: Library) -> dict[str, float]:
         DataError: There is no such kind, or none that can be made.
     """
     for kind in settings.shares:
-        if kind not in KINDS:
-            raise DataError(f"shares: {kind}: no such kind of picture, but {', '.join(KINDS)}")
+        if kind not in SHARES:
+            raise DataError(f"shares: {kind}: no such kind of picture, but {', '.join(SHARES)}")
     there = {
         "scene": bool(library.cutouts),
         "photo": bool(library.photos) and bool(settings.teacher),
@@ -224,15 +225,13 @@ def make_picture(
     raise UnusedError(f"no {kind} in {TRIES} tries")
 
 
-def _teacher(name: str):  # noqa: ANN202
+def _teacher(name: str):
     from sphinx_x.engines.pictures.teacher import teacher_named  # which loads torch
 
     return teacher_named(name)
 
 
-def _scene(
-    rng: random.Random, settings: PictureSettings, library: Library
-) -> tuple[Seen, Image.Image, frozenset[str]]:
+def _scene(rng: random.Random, settings: PictureSettings, library: Library) -> tuple[Seen, Image.Image, frozenset[str]]:
     """Return a scene of cut-outs; what a photograph behind them may show is neither denied nor counted."""
     size = size_of(rng, settings.side)
     maybe: frozenset[str] = frozenset()
@@ -253,9 +252,7 @@ def _scene(
     return Seen("scene", size, made.things, maybe=maybe), made.image, made.licences
 
 
-def _photo(
-    rng: random.Random, settings: PictureSettings, library: Library
-) -> tuple[Seen, Image.Image, frozenset[str]]:
+def _photo(rng: random.Random, settings: PictureSettings, library: Library) -> tuple[Seen, Image.Image, frozenset[str]]:
     """Return a part of a photograph of which the teacher is sure."""
     photo = rng.choice(library.photos)
     size = size_of(rng, settings.side)
@@ -274,9 +271,7 @@ def _photo(
     return Seen("photo", size, main=word, maybe=maybe, medium="photo"), image, frozenset({photo.licence})
 
 
-def _named(
-    rng: random.Random, settings: PictureSettings, library: Library
-) -> tuple[Seen, Image.Image, frozenset[str]]:
+def _named(rng: random.Random, settings: PictureSettings, library: Library) -> tuple[Seen, Image.Image, frozenset[str]]:
     """Return most of a named picture."""
     words = list(library.named)
     weights = [len(library.named[word]) ** 0.5 for word in words]
@@ -326,5 +321,7 @@ def sample_of(number: int, made: Made) -> Sample:
     ]
     size = ImageRef(archive="-", size=len(made.picture), width=made.seen.size[0], height=made.seen.size[1])
     licence = " + ".join(sorted(filter(None, made.licences)))
-    sample = Sample(f"{NAME}/{number}", [size], made.asked.messages, f"{NAME}/{made.seen.kind}", licence, regions, OBJECTS)
+    sample = Sample(
+        f"{NAME}/{number}", [size], made.asked.messages, f"{NAME}/{made.seen.kind}", licence, regions, OBJECTS
+    )
     return Sample.from_dict(sample.to_dict()).check()

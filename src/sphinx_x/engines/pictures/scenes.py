@@ -38,7 +38,9 @@ TRIES = 24
 """Places that are tried for a thing before it is made smaller, and then left out."""
 LEAST_PIXELS = 200
 """Fewest visible pixels of a thing."""
-SIDED = frozenset("flag book sign map clock watch newspaper keyboard calendar letter number".split())
+SIDED = frozenset(
+    "flag book sign map clock watch newspaper keyboard calendar letter number".split()  # noqa: SIM905
+)
 """Things that look wrong in a mirror."""
 CORNERS = 24
 """Most corners of an outline."""
@@ -112,9 +114,7 @@ def choose_pictures(rng: random.Random, library: Library, most: int = MOST_THING
     return chosen
 
 
-def compose(
-    rng: random.Random, pictures: Sequence[Picture], size: tuple[int, int], backdrop: Backdrop
-) -> Composed:
+def compose(rng: random.Random, pictures: Sequence[Picture], size: tuple[int, int], backdrop: Backdrop) -> Composed:
     """Return a scene of cut-outs on a background; one for which there is no place is left out.
 
     Raises:
