@@ -92,7 +92,7 @@ def test_classes_are_imagenets():
 
 
 def test_boxes_are_around_the_pixels(folder, plainly):
-    for one in made(folder, 6, shares={"scene": 1}):
+    for one in made(folder, 4, shares={"scene": 1}, side=256):
         pixels = np.asarray(Image.open(io.BytesIO(one.picture)).convert("RGB")).astype(int)
         for thing in one.seen.things:
             x1, y1, x2, y2 = (int(n) for n in thing.box)
@@ -106,7 +106,7 @@ def test_boxes_are_around_the_pixels(folder, plainly):
 
 def test_answers_are_what_was_pasted(folder):
     kinds = Counter()
-    for one in made(folder, 60, shares={"scene": 1}, turns=6):
+    for one in made(folder, 30, shares={"scene": 1}, turns=8, side=256):
         counts = Counter(thing.word.word for thing in one.seen.things)
         kinds.update(one.asked.kinds)
         for (question, answer), kind in zip(said(one), one.asked.kinds, strict=True):
@@ -201,7 +201,7 @@ def test_a_thing_that_is_covered_has_what_is_visible(folder):
 
 
 def test_the_same_bytes_for_any_number_of_workers(folder, tmp_path, capsys):
-    settings = PictureSettings(count=6, shard_size=3, seed=1, held=0, licence="CC0-1.0", shares={"scene": 1})
+    settings = PictureSettings(count=4, shard_size=2, seed=1, held=0, side=256, licence="CC0-1.0", shares={"scene": 1})
     for workers in (1, 2):
         make_pictures([folder], tmp_path / str(workers), settings, workers)
     for name in ("pictures-00000.tar", "pictures-00001.jsonl"):
@@ -209,7 +209,7 @@ def test_the_same_bytes_for_any_number_of_workers(folder, tmp_path, capsys):
     reader = SampleReader(tmp_path / "1")
     assert {reader[k].licence for k in range(len(reader))} == {"CC0-1.0"} and reader[0].check().task == "objects"
     report = json.loads((tmp_path / "1" / "report.json").read_text())
-    assert report["cutouts"] == 5 and report["photos"] == 1 and report["samples"] == 6
+    assert report["cutouts"] == 5 and report["photos"] == 1 and report["samples"] == 4
     cutout((9, 9, 9)).save(folder / "horse.png")
     with pytest.raises(DataError, match="something else"):
         make_pictures([folder], tmp_path / "1", settings, 1)
