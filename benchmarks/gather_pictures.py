@@ -175,6 +175,23 @@ def openclipart(packages: Packages) -> Iterator[Found]:
 
 
 EMOJI = ("noto", "twemoji", "emojione", "fluent-emoji-flat", "fluent-emoji")
+SIGNS = frozenset(
+    [
+        "aries",
+        "taurus",
+        "gemini",
+        "cancer",
+        "leo",
+        "virgo",
+        "libra",
+        "scorpio",
+        "scorpius",
+        "capricorn",
+        "aquarius",
+        "pisces",
+    ]
+)
+"""Of the zodiac: buttons that show a letter."""
 EMOJI_NAMES = {"automobile": "car", "oncoming automobile": "car", "oncoming bus": "bus", "couch and lamp": "couch"}
 
 
@@ -188,7 +205,7 @@ def emoji(packages: Packages, kinds: Sequence[str] = EMOJI[:-1]) -> Iterator[Fou
         icons = json.loads((folder / "icons.json").read_text())
         for name, icon in sorted(icons["icons"].items()):
             said = EMOJI_NAMES.get(name.replace("-", " "), name.replace("-", " ")).removesuffix(" face")
-            if not clear(said) or icon.get("hidden"):
+            if not clear(said) or icon.get("hidden") or said in SIGNS:
                 continue
             width, height = (icon.get(side, icons.get(side, 32)) for side in ("width", "height"))
             drawn = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{icon["body"]}</svg>'

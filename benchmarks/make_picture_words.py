@@ -184,6 +184,9 @@ def main() -> None:
         # a people's name before the dog's: the Dalmatian
         senses = [one for one in senses if not (told(one)[0] == "person" and net.lemmas[one][0][0].isupper())]
         word, group = told(senses[0]) if senses else ("", "")
+        if word == "tree":  # a fruit's name is first that of its tree: mango
+            fruit = next((one for one in senses if net.nearest(one, groups) == "food"), "")
+            word, group = (net.nearest(fruit, wanted) or noun.replace("_", " "), "food") if fruit else (word, group)
         if word and group and not any(char.isdigit() for char in noun):
             lines.append(f"{noun.replace('_', ' ')}\t{word}\t{group}\n")
     for word in sorted(set(wanted.values())):  # a common word means itself, whatever its first sense is

@@ -36,6 +36,8 @@ NEAR = 0.6
 """Share of the things that are not there which are of the same sort as what is there."""
 MAIN = 1.8
 """How many times as large as the next thing the main one is."""
+MOST_THERE = 2
+"""Most questions of a picture whether something is there that are answered yes, and as many answered no."""
 NONE = 0.08
 """Share of the questions about numbers whose answer is none."""
 NAMES = (
@@ -139,6 +141,8 @@ class _Asker:
     def __init__(self, seen: Seen, stock: Stock, rng: random.Random) -> None:
         self.seen, self.stock, self.rng = seen, stock, rng
         self.counts = Counter(thing.word.word for thing in seen.things)
+        self.said: Counter[bool] = Counter()
+        self.asked_for: set[str] = set()
         self.composed = seen.main is None and not seen.maybe
         chief = self._chief()
         self.main = seen.main if chief is None else seen.things[chief].word
@@ -206,18 +210,25 @@ class _Asker:
         return self._told("kind", question, name, a_noun(name), ("kind", word), *_met(word))
 
     def _there(self) -> Turn | None:
-        yes = self.rng.random() < 0.5
         known = sorted(word for word in self.there if may_be_said_to_lack(word, self.composed))
+        most = min(max(len(known), 1), MOST_THERE)
+        yes = self.rng.random() < 0.5
+        # as many of both are possible, or the word would tell the answer: most things are not in a picture
+        if self.said[yes] >= most:
+            return None
+        known = [word for word in known if word not in self.asked_for]
         word = self.rng.choice(known) if yes and known else self._lacking() if not yes else None
         if word is None:
             return None
+        self.said[yes] += 1
+        self.asked_for.add(word)
         noun = several(word) if self.counts[word] > 1 else a_noun(word)
         verb = agree("is", is_plural(noun) or self.counts[word] > 1)
         forms = ("{Is} there {} in the picture?", "{Is} there {} in the image?", "Can you see {} in the picture?")
         question = self.rng.choice(forms).format(noun, Is=verb.capitalize())
         none = f"no, there {verb} no {word}"
         sentence = f"yes, there {verb} {noun}" if yes else none
-        return self._told("there", question, "Yes" if yes else "No", sentence, *_met(word))
+        return self._told("there", question, "Yes" if yes else "No", sentence, ("is there", word), *_met(word))
 
     def _choice(self) -> Turn | None:
         if self.main is None or len(self.seen.things) > 1:
