@@ -135,23 +135,7 @@ def clear(name: str) -> str:
 
 
 PEOPLE = frozenset(
-    [
-        "man",
-        "woman",
-        "boy",
-        "girl",
-        "baby",
-        "child",
-        "farmer",
-        "dancer",
-        "sailor",
-        "teacher",
-        "ninja",
-        "person",
-        "doctor",
-        "nurse",
-        "chef",
-    ]
+    "man woman boy girl baby child farmer dancer sailor teacher ninja person doctor nurse chef".split()  # noqa: SIM905
 )
 
 
@@ -176,20 +160,7 @@ def openclipart(packages: Packages) -> Iterator[Found]:
 
 EMOJI = ("noto", "twemoji", "emojione", "fluent-emoji-flat", "fluent-emoji")
 SIGNS = frozenset(
-    [
-        "aries",
-        "taurus",
-        "gemini",
-        "cancer",
-        "leo",
-        "virgo",
-        "libra",
-        "scorpio",
-        "scorpius",
-        "capricorn",
-        "aquarius",
-        "pisces",
-    ]
+    "aries taurus gemini cancer leo virgo libra scorpio scorpius capricorn aquarius pisces".split()  # noqa: SIM905
 )
 """Of the zodiac: buttons that show a letter."""
 EMOJI_NAMES = {"automobile": "car", "oncoming automobile": "car", "oncoming bus": "bus", "couch and lamp": "couch"}
