@@ -78,7 +78,7 @@ def apart(photo: Photo, others: list[str], rng: random.Random) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("instances", type=Path, help="annotations in COCO's form")
     parser.add_argument("images", type=Path, help="the folder of the photos")
     parser.add_argument("--teacher", default="efficientnet-lite2")

@@ -48,7 +48,7 @@ MAINS = ("What is the main object in the picture?", "What does the picture mainl
 LISTS = ("What can be seen in the picture?", "Which things are in the picture?", "List what the image shows.")
 DESCRIBED = ("Describe the picture.", "Describe the image in one sentence.", "Write a caption for this picture.")
 SIDES = ("to the left of", "to the right of", "above", "below")
-OPPOSITE = dict(zip(SIDES, ("to the right of", "to the left of", "below", "above"), strict=True))
+OPPOSITE: dict[str, str] = dict(zip(SIDES, ("to the right of", "to the left of", "below", "above"), strict=True))
 
 
 @dataclass(frozen=True)

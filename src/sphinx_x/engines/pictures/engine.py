@@ -40,7 +40,7 @@ from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
 NAME = "pictures"
 TRIES = 16
 """Scenes or photographs that are tried for one picture."""
-SHARES = {"scene": 6, "photo": 3, "named": 1}
+SHARES = {"scene": 6.0, "photo": 3.0, "named": 1.0}
 """How often each kind of picture is made, relative to the others."""
 COMMON_SORTS = {"nature": 0.3}
 """How often a photograph of these sorts is taken: wallpapers show little else."""

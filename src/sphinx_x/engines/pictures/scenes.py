@@ -187,7 +187,11 @@ def _placed(
 
 def _shadow(canvas: Image.Image, stamp: Image.Image, box: BoxOf[int], rng: random.Random) -> None:
     away = max(round(0.03 * max(stamp.size)), 1)
-    dark = stamp.getchannel("A").point(lambda value: round(0.45 * value)).filter(ImageFilter.GaussianBlur(away))
+    dark = (
+        stamp.getchannel("A")
+        .point([round(0.45 * value) for value in range(256)])
+        .filter(ImageFilter.GaussianBlur(away))
+    )
     canvas.paste((0, 0, 0), (box[0] + rng.choice((-away, away)), box[1] + away), dark)
 
 
