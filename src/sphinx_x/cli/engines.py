@@ -1,4 +1,4 @@
-"""The data engines on the command line: `sphinx-x data ocr`, `mark`, `documents` and so on, and `sphinx-x mark`."""
+"""The data engines on the command line: `sphinx-x data ocr` and the others, and `sphinx-x mark`."""
 
 from __future__ import annotations
 
@@ -170,6 +170,33 @@ def dialogues(
 
     given = {"count": count, "held": held, "wordnet": wordnet, "seed": seed}
     tell_tally(make_dialogues(model, out, _model(DialogueSettings, settings, given), _tell("dialogues")), out)
+
+
+@data.command()
+def pictures(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders of cut-outs and pictures with names, and of photographs without.")
+    ],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of pictures.")] = 1000,
+    teacher: Annotated[
+        str, typer.Option(help="What names photographs: efficientnet-lite2, or its file; without it they are not used.")
+    ] = "",
+    held: Annotated[float, typer.Option(min=0, max=0.99, help="Share of the pictures that is held back.")] = 0.1,
+    part: Annotated[
+        Literal["train", "held"], typer.Option(help="Make them of the other pictures, or of those held back.")
+    ] = "train",
+    licence: Annotated[str, typer.Option(help="Licence of pictures for which their folder states none.")] = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Compose scenes of named pictures, with questions about what they show; an interrupted run is continued."""
+    from sphinx_x.engines.pictures.engine import PictureSettings, make_pictures
+
+    given = {"count": count, "teacher": teacher, "held": held, "part": part, "licence": licence, "seed": seed}
+    chosen = _model(PictureSettings, settings, given)
+    tell_tally(make_pictures(sources, out, chosen, workers, progress=_tell("pictures")), out)
 
 
 keep_old_name(data, mark_set, "som", "sphinx-x data mark")

@@ -39,16 +39,14 @@ LICENCE = "CC0-1.0"
 """Of what is made up here."""
 
 
-class RunSettings(BaseModel):
-    """What a run of made-up pictures is told.
+class Amounts(BaseModel):
+    """How much a run makes, and its seed.
 
     Attributes:
         count: Number of pictures.
         seed: Seed of all random choices.
         turns: Number of questions about a picture, which are one dialogue.
         fewest: Least number of them, if it is drawn for every picture.
-        weights: How often each kind of question is drawn, relative to the others.
-        shown: Share of the answers after which it is asked where they stand.
         shard_size: Number of pictures in a shard.
     """
 
@@ -58,12 +56,10 @@ class RunSettings(BaseModel):
     seed: NonNegativeInt = 0
     turns: PositiveInt = 5
     fewest: PositiveInt | None = None
-    weights: dict[str, float] = WEIGHTS
-    shown: Annotated[float, Field(ge=0, le=1)] = 0.25
     shard_size: PositiveInt = 500
 
     @model_validator(mode="after")
-    def _in_order(self) -> RunSettings:
+    def _in_order(self) -> Amounts:
         if self.fewest is not None and self.fewest > self.turns:
             raise ValueError(f"fewest: {self.fewest} questions are more than turns, {self.turns}")
         return self
@@ -71,6 +67,18 @@ class RunSettings(BaseModel):
     def questions(self, rng: random.Random) -> int:
         """Return how many questions are asked about the next picture."""
         return self.turns if self.fewest is None else rng.randint(self.fewest, self.turns)
+
+
+class RunSettings(Amounts):
+    """What a run of made-up pages is told.
+
+    Attributes:
+        weights: How often each kind of question is drawn, relative to the others.
+        shown: Share of the answers after which it is asked where they stand.
+    """
+
+    weights: dict[str, float] = WEIGHTS
+    shown: Annotated[float, Field(ge=0, le=1)] = 0.25
 
 
 class DocumentSettings(RunSettings):

@@ -14,7 +14,8 @@ INITIALS = re.compile(r"[A-Z][B-DF-HJ-NP-TV-Z]+\b|SUV\b|LED\b|USB\b|ATM\b")
 MASS = frozenset(
     """
     water grass sand snow sky ground dirt hair sunlight rice bread broccoli food luggage clothing furniture jewelry
-    text foliage wood metal gravel mud ice fur smoke pavement
+    text foliage wood metal gravel mud ice fur smoke pavement meat soup cheese juice beer wine tea coffee pasta
+    spaghetti bacon
     """.split()  # noqa: SIM905
 )
 SINGULAR = frozenset(

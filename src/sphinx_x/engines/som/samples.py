@@ -1,7 +1,7 @@
 """Scenes from existing samples: those of the OCR engine, or any others that have regions with texts.
 
-For samples of the task `objects`, the text of a region is the name of the object; for all others, it is what is written
-there.
+For samples of the task `objects`, the text of a region is the name of the object, and its `outline`, if it has one, are
+the corners of its outline; for all others, the text is what is written there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def build_sample(record: Record, raw: Raw) -> Scene:
         if not text:
             left_out["region without a text"] += 1
         elif sample.task == OBJECTS:
-            regions.append(Region(text, box=(x1, y1, x2, y2)))
+            corners = tuple((float(x), float(y)) for x, y in region.get("outline") or ())
+            regions.append(Region(text, box=(x1, y1, x2, y2), polygons=(corners,) if len(corners) > 2 else ()))
         else:
             regions.append(Region(text=text, box=(x1, y1, x2, y2)))
     domain = "natural" if sample.task == OBJECTS else "text"
