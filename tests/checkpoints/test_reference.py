@@ -24,6 +24,8 @@ KEPT_ASIDE = {"sphinx_1k", "sphinx_moe_1k", "ckpt_moe_sparse_tp2"}
 EXACT = 2e-5
 CLEAR = 1e-3
 """Where the two best logits lie closer than this, either may win."""
+each_vision = pytest.mark.parametrize("name", VISION, scope="module")
+"""In the scope of the module, so that all tests of a variant follow each other and it is imported once."""
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_language_models(loaded, golden, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VISION)
+@each_vision
 def test_logits_and_greedy_ids(loaded, golden, name):
     variant = golden(name)
     for image in [*IMAGES, "text_only"]:
@@ -123,7 +125,7 @@ def _seen(sphinx: SphinxX) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VISION)
+@each_vision
 def test_features_of_every_expert(loaded, golden, monkeypatch, name):
     """In the half mode they were stored in, see the README of the numbers."""
     variant = golden(name)
@@ -152,7 +154,7 @@ def test_features_of_every_expert(loaded, golden, monkeypatch, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sphinx_tiny", "sphinx", "sphinx_moe"])
+@pytest.mark.parametrize("name", ["sphinx_tiny", "sphinx", "sphinx_moe"], scope="module")
 def test_loss_and_gradients(loaded, golden, monkeypatch, tmp_path, name):
     variant = golden(name)
     sphinx, batch, numbers = loaded(variant), variant.facts["batch"], variant.numbers
@@ -208,7 +210,7 @@ def _as_official(model, variant: Variant) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VISION)
+@each_vision
 def test_conversation_and_batch(loaded, golden, monkeypatch, name):
     variant = golden(name)
     sphinx, facts = loaded(variant), variant.facts
