@@ -132,8 +132,18 @@ def run_commands(block: Block, monkeypatch, capsys) -> str:
     return printed
 
 
+def few_lines(folder: Path) -> None:
+    """A page of few lines for the long one in `examples`, which README's slow Python block and the demo read."""
+    (folder / "examples").unlink()
+    lines = ["Oat Bread 4.20, two of them", "Bran Muffin 2.35, with raisins", "Paid in full on the spot by Ada"]
+    more = ["Each of the goods is weighed, packed and entered twice"] * 3
+    page = PageOf([*paragraph(lines, 92, 535, 11, lead=15), *paragraph(more, 92, 300, 11, lead=40)])
+    Pdf([page]).write(folder / "examples" / "ledger-introduction.pdf")
+
+
 @pytest.mark.parametrize("page", chosen(""))
 def test_commands_run(page, project, monkeypatch, capsys):
+    few_lines(project)
     for block in SHELL:
         if (block.page, block.how) == (page, ""):
             run_commands(block, monkeypatch, capsys)
