@@ -65,14 +65,20 @@ def test_chat_that_is_told_to_be_greedy(talker, expected):
         assert sphinx.chat(talk.question, talk.images, **STEPS, **options) == expected[talk.name], talk.name
 
 
-@pytest.mark.parametrize("size", [1, 7, 32])
-@pytest.mark.parametrize("remembers", [new_memory, forgetful])
-def test_batches(talker, expected, size, remembers):
+@pytest.mark.parametrize(
+    ("remembers", "size"),  # by one, with nothing remembered, is what is expected
+    [(new_memory, 1), (new_memory, 7), (new_memory, 32), (forgetful, 7), (forgetful, 32)],
+)
+def test_batches(talker, expected, remembers, size):
     sphinx = remembers(talker)
-    found = sphinx.chat_batch([(talk.question, talk.images) for talk in SINGLE], batch_size=size, **STEPS)
-    assert found == [expected[talk.name] for talk in SINGLE]
     found = sphinx.answers([prompt_of(sphinx, talk) for talk in FIFTY], batch_size=size, **STEPS)
     assert found == list(expected.values())
+
+
+@pytest.mark.parametrize("remembers", [new_memory, forgetful])
+def test_chat_in_batches(talker, expected, remembers):
+    pairs = [(talk.question, talk.images) for talk in SINGLE]
+    assert remembers(talker).chat_batch(pairs, batch_size=7, **STEPS) == [expected[talk.name] for talk in SINGLE]
 
 
 def test_sessions_with_turns_that_are_remembered(talker, served):
