@@ -177,12 +177,17 @@ class LoraRecipe(Strict):
     Attributes:
         rank: As in PEFT's `LoraConfig`, like alpha and dropout.
         targets: Names of the layers that get an adapter.
+        whole: Parts that are trained whole beside the adapters, and are saved with them: `projector`, `lines`, or
+            patterns as in `freeze`.
+        save_dtype: Type in which all of it is saved.
     """
 
     rank: int = Field(default=16, ge=1)
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    whole: list[str] = []
+    save_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
 class ValidationRecipe(Strict):

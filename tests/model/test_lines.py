@@ -42,6 +42,21 @@ def test_an_image_is_its_views_and_then_its_lines(sphinx):
     assert torch.allclose(boxes, torch.tensor([line.box for line in made_lines(ONE)]))
 
 
+def test_a_page_of_text_costs_one_view_by_all_ways(tiny_member, monkeypatch):
+    """Two lines are a page here: the same image and prompt with fewer views, the same alone and in a batch."""
+    member = lined(replace(tiny_member, views=replace(tiny_member.views, global_view=True)))
+    sphinx = lively(member)
+    page = lively(replace(member, lines={**member.lines, "enough": 2}))
+    know_engine(monkeypatch, lambda image: made_lines(image)[:1] * (2 if image.width > image.height else 1))
+    assert len(page.prompt_for("What?", [ONE]).views) == 1 < len(sphinx.prompt_for("What?", [ONE]).views)
+    assert len(page.prompt_for("What?", [OTHER]).views) == len(sphinx.prompt_for("What?", [OTHER]).views)
+    alone = [page.chat("What?", [image], **STEPS) for image in (ONE, OTHER)]
+    assert page.chat_batch([("What?", [ONE]), ("What?", [OTHER])], **STEPS) == alone
+    assert page.session().ask("What?", [ONE], **STEPS) == alone[0]
+    batch = page.processor(images=[ONE], text="<image>What?", return_tensors="pt")
+    assert len(batch["pixel_values"]) == 1
+
+
 def test_a_member_that_reads_none_has_no_token_for_them(tiny_member, tiny):
     assert tiny.model.config.image_tokens().line is None and len(tiny.model.config.image_tokens().all()) == 4
     assert LINE not in tiny.processor.tokenizer.get_vocab() and tiny.model.model.line_places is None

@@ -1,5 +1,6 @@
 """Geometry of views: which sub-images are kept, and where boxes go."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from sphinx_x.family import get_member
 from sphinx_x.model.processing import render_views
 from sphinx_x.model.prompt import view_ids
 from sphinx_x.model.views import ViewGrid, plan_views
+from sphinx_x.text_lines.line import TextLine
 
 SQUARE_2 = ViewGrid(2, 2, 224, 224)
 SQUARE_3 = ViewGrid(3, 3, 224, 224)
@@ -44,6 +46,17 @@ sizes = st.tuples(st.integers(1, 3000), st.integers(1, 3000))
 )
 def test_skipped_by_hand(grid, size, skipped):
     assert plan_views(*size, grid).skipped == skipped
+
+
+@pytest.mark.parametrize(("grid", "kept"), [(SQUARE_2, 0), (replace(SQUARE_2, global_view=False), 4)])
+def test_a_page_of_text_keeps_its_global_view_alone(grid, kept):
+    layout = plan_views(100, 100, grid)
+    lines = [TextLine((0, 9 * k, 50, 9 * k + 8), "word") for k in range(5)]
+    assert layout.with_lines(lines) == layout.with_lines(lines, 6)
+    full = layout.with_lines(lines, 5)
+    assert sum(full.kept) == kept and full.views == kept + grid.global_view and full.skipped == 4 - kept
+    assert full.line_boxes == layout.with_lines(lines).line_boxes
+    assert len(render_views(PIL.Image.new("RGB", (100, 100)), full)) == full.views
 
 
 @pytest.mark.parametrize(

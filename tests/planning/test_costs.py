@@ -83,6 +83,7 @@ CHANGES = {
     "frozen matrices": {"freeze": ["experts", "*mlp*"]},
     "frozen and recomputed": {"freeze": ["experts", "*embed_tokens*", "*layers.0.*"], "activation_checkpointing": True},
     "adapters": {"start": "nano", "lora": LoraRecipe(rank=4)},
+    "adapters and the projector": {"start": "nano", "lora": LoraRecipe(rank=4, whole=["projector"])},
     "adapters of attention": {"start": "nano", "lora": LoraRecipe(rank=4, targets=["q_proj", "v_proj"])},
 }
 SEEN = Load((150,) * 6, 16, 200)

@@ -236,7 +236,15 @@ def test_time_is_a_range_where_steps_were_tried():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [{}, {"freeze": ["experts"]}, {"start": "nano", "lora": LoraRecipe(rank=2)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"freeze": ["experts"]},
+        {"start": "nano", "lora": LoraRecipe(rank=2)},
+        {"start": "nano", "lora": LoraRecipe(rank=2, whole=["projector"])},
+    ],
+)
 def test_steps_are_tried(tiny_member, change, monkeypatch):
     recipe = recipe_of(
         pack=PackRecipe(tokens=512, views=32), max_tokens=256, dtype="float32", freeze=[], max_grad_norm=1.0

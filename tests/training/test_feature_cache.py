@@ -59,8 +59,9 @@ def test_other_weights_have_other_features_and_a_broken_file_is_none(tiny_member
     assert identity_of(models[0].model.vision, models[0].config, (255, 255, 255)) == same
     assert identity_of(models[0].model.vision, models[0].config, (0, 0, 0)) != same
     store, parts = FeatureStore(tmp_path, same, 2), (torch.rand(2, 3, 4), torch.rand(2, 1, 5).bfloat16())
-    key = store.key(b"an image")
-    assert store.get(key) is None and key != FeatureStore(tmp_path, other, 2).key(b"an image")
+    key = store.key(b"an image", (True, False))
+    assert store.get(key) is None and key != FeatureStore(tmp_path, other, 2).key(b"an image", (True, False))
+    assert key != store.key(b"an image", (True, True))  # which views there are depends on what is read as well
     store.put(key, parts)
     found = store.get(key)
     assert found is not None and all(torch.equal(a, b) for a, b in zip(found, parts, strict=True))

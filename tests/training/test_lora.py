@@ -228,6 +228,118 @@ def test_what_peft_writes_is_read(tiny_folder, tiny, tmp_path):
     assert not torch.allclose(logits(loaded), logits(tiny), atol=1e-2)
 
 
+WHOLE = LoraRecipe(rank=4, alpha=12.0, whole=["projector"])
+
+
+def shaken(model, seed: int = 5) -> None:
+    """Changes all that is trained, as training would."""
+    torch.manual_seed(seed)
+    for parameter in adapter_tensors(model).values():
+        torch.nn.init.normal_(parameter, std=0.2)
+
+
+@pytest.fixture
+def trained_whole(tiny_folder, tmp_path):
+    """The same as `trained`, with a projector that was trained beside the adapters."""
+    sphinx = SphinxX.load(tiny_folder)
+    add_adapters(sphinx.model, WHOLE)
+    shaken(sphinx.model)
+    return save_adapters(sphinx.model, tmp_path / "adapters", str(tiny_folder), sphinx.processor), sphinx
+
+
+def test_parts_are_trained_whole_beside_the_adapters(tiny_folder, trained_whole):
+    folder, sphinx = trained_whole
+    wanted = {name for name, p in sphinx.model.named_parameters() if ".lora_" in name or ".projector." in name}
+    assert {name for name, p in sphinx.model.named_parameters() if p.requires_grad} == wanted
+    assert adapter_tensors(sphinx.model).keys() == wanted and any(".projector." in name for name in wanted)
+    loaded = SphinxX.load(folder)
+    assert torch.allclose(logits(loaded), logits(sphinx), atol=1e-4)
+    for name, parameter in sphinx.model.named_parameters():
+        if ".projector." in name:
+            assert torch.equal(loaded.model.get_parameter(name), parameter)
+
+
+def test_peft_reads_parts_that_were_trained_whole(tiny_folder, trained_whole):
+    from peft import PeftModel
+
+    folder, sphinx = trained_whole
+    peft: torch.nn.Module = PeftModel.from_pretrained(SphinxX.load(tiny_folder).model, str(folder))  # type: ignore[arg-type]
+    assert torch.allclose(logits(SphinxX(peft.get_base_model(), sphinx.processor)), logits(sphinx), atol=1e-5)  # type: ignore[operator]
+
+
+def test_what_peft_trained_whole_is_read(tiny_folder, tmp_path):
+    """It names modules by the ends of their paths."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=3, lora_alpha=5, target_modules=["q_proj"], modules_to_save=["projector"])
+    sphinx = SphinxX.load(tiny_folder)
+    sphinx.model.name_or_path = str(tiny_folder)
+    peft = get_peft_model(sphinx.model, config)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    for parameter in peft.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.2)
+    peft.save_pretrained(tmp_path / "peft")
+    assert torch.allclose(logits(SphinxX.load(tmp_path / "peft")), logits(sphinx), atol=1e-4)
+
+
+def test_parts_trained_whole_stay_in_a_merged_folder_and_in_its_probe(trained_whole, tmp_path):
+    folder, sphinx = trained_whole
+    notes = []
+    merge_folder(folder, tmp_path / "merged", tell=notes.append)
+    assert torch.allclose(logits(SphinxX.load(tmp_path / "merged")), logits(sphinx), atol=1e-4)
+    places = re.search(r"the same at (\d+) of (\d+) places", notes[-1])
+    assert places and places[1] == places[2]  # the probe beside the weights has the projector as well
+
+
+def test_half_the_bytes_are_nearly_the_same(trained_whole, tiny_folder, tmp_path):
+    folder, sphinx = trained_whole
+    (half := tmp_path / "half").mkdir()
+    lora.write_adapters(sphinx.model, half, str(tiny_folder), dtype=torch.float16)
+    sphinx.processor.save_pretrained(half)
+    assert (half / WEIGHTS).stat().st_size < 0.6 * (folder / WEIGHTS).stat().st_size
+    wanted = logits(sphinx)
+    assert (logits(SphinxX.load(half)) - wanted).norm() < 0.01 * wanted.norm()
+
+
+def test_whole_parts_that_do_not_fit_are_named(trained_whole, tiny_folder, tmp_path):
+    folder, _ = trained_whole
+    tensors, fields = load_file(folder / WEIGHTS), json.loads((folder / CONFIG).read_text())
+    projector = next(name for name in tensors if ".projector." in name)
+    odd = {
+        "has no .*projector.*, which was trained whole": {k: v for k, v in tensors.items() if k != projector},
+        "does not fit": tensors | {projector: tensors[projector][:1].clone()},
+        "is no adapter": tensors | {"base_model.model.model.other.weight": torch.zeros(2)},
+        "not of floating-point": tensors | {projector: tensors[projector].int()},
+    }
+    for number, (says, given) in enumerate(odd.items()):
+        shutil.copytree(folder, wrong := tmp_path / f"wrong-{number}")
+        save_file(given, wrong / WEIGHTS, {"format": "pt"})
+        write_manifest(wrong)
+        with pytest.raises(CheckpointError, match=says):
+            SphinxX.load(wrong)
+    names = {"no module attic": [*fields["modules_to_save"], "attic"], "not a list of names": "projector"}
+    for number, (says, named) in enumerate(names.items()):
+        shutil.copytree(folder, wrong := tmp_path / f"names-{number}")
+        (wrong / CONFIG).write_text(json.dumps(fields | {"modules_to_save": named}))
+        write_manifest(wrong)
+        with pytest.raises(CheckpointError, match=says):
+            SphinxX.load(wrong)
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("attic", "lora.whole: no parameter is named attic"),
+        ("language_model", "is the language model's, which gets adapters"),
+        ("model.model.*", "is the language model's, which gets adapters"),
+    ],
+)
+def test_whole_parts_that_cannot_be_are_named(tiny_folder, part, says):
+    with pytest.raises(RecipeError, match=says):
+        add_adapters(SphinxX.load(tiny_folder).model, LoraRecipe(whole=[part]))
+
+
 def test_a_plain_folder_is_made_of_it(trained, tmp_path, monkeypatch, capsys):
     folder, sphinx = trained
     monkeypatch.setattr(sys, "argv", ["sphinx-x", "merge", str(folder), "-o", str(tmp_path / "merged")])
@@ -371,7 +483,7 @@ def test_other_weights_of_the_same_shape_are_refused(trained, tiny_member, tiny_
     [
         ({"peft_type": "IA3"}, "kind IA3"),
         ({"use_dora": True}, "with use_dora are not read"),
-        ({"modules_to_save": ["lm_head"], "bias": "all"}, "with bias, modules_to_save are not read"),
+        ({"layer_replication": [[0, 1]], "bias": "all"}, "with bias, layer_replication are not read"),
         ({"init_lora_weights": "pissa"}, "with init_lora_weights are not read"),
         ({"target_parameters": ["experts.down_proj"]}, "with target_parameters are not read"),
         ({"base_model_name_or_path": None}, "does not name the model"),

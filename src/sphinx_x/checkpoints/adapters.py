@@ -1,7 +1,8 @@
 """Low-rank adapters (LoRA) in PEFT's format: what a folder of them holds, and adding them to the base's weights.
 
 They are written by `sphinx_x.training.lora`, or by PEFT itself. Reading them does not need PEFT: for a linear layer W
-(out, in), the folder holds A (rank, in) and B (out, rank), and the layer becomes W + scale * B A.
+(out, in), the folder holds A (rank, in) and B (out, rank), and the layer becomes W + scale * B A. Parts that were
+trained whole beside them (PEFT's `modules_to_save`) are in the same file, and take the place of the base's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +43,7 @@ READ = {
         "rank_pattern",
         "init_lora_weights",
     ),
+    "modules_to_save",
     *("task_type", "inference_mode", "auto_mapping", "peft_version", "lora_dropout"),
     *("megatron_core", "qalora_group_size"),  # set by default, and effective only with fields that must be off
 }
@@ -59,6 +62,7 @@ class Adapter:
         base: The model they apply to, as it was named.
         alpha: LoRA's alpha, which the scale of B A follows from.
         by_root: Whether the scale is divided by the square root of the rank, not by the rank.
+        whole: Names of the modules that were trained whole: paths, or the ends of paths.
         files: SHA-256 of the base's weights, if known.
     """
 
@@ -66,7 +70,12 @@ class Adapter:
     base: str
     alpha: float
     by_root: bool = False
+    whole: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+
+    def replaces(self, name: str) -> bool:
+        """Return whether a parameter belongs to a module that was trained whole."""
+        return any(f".{module}." in f".{name}" for module in self.whole)
 
     def scale(self, rank: int) -> float:
         """Return the factor of B A."""
@@ -97,8 +106,12 @@ def read_adapter(folder: str | Path) -> Adapter:
         raise CheckpointError(f"{folder / CONFIG}: base_model_name_or_path does not name the model they lie over")
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
         raise CheckpointError(f"{folder / CONFIG}: lora_alpha is not a number")
+    whole = fields.get("modules_to_save") or []
+    if not isinstance(whole, list) or not all(isinstance(name, str) and name for name in whole):
+        raise CheckpointError(f"{folder / CONFIG}: modules_to_save is not a list of names")
     files = _json(folder / BASE) if (folder / BASE).is_file() else {}
-    return Adapter(folder, base, alpha, bool(fields.get("use_rslora")), {k: str(v) for k, v in files.items()})
+    hashes = {name: str(value) for name, value in files.items()}
+    return Adapter(folder, base, alpha, bool(fields.get("use_rslora")), tuple(whole), hashes)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -138,9 +151,11 @@ def apply_adapter(model: nn.Module, adapter: Adapter) -> int:
     Raises:
         CheckpointError: A layer is missing or has another shape.
     """
-    pairs = _fitting(model, adapter)
+    pairs, whole = _fitting(model, adapter)
     for layer, a_RI, b_OR in pairs:
         add_low_rank(layer, a_RI, b_OR, adapter.scale(a_RI.shape[0]))
+    for parameter, tensor in whole:
+        _replace(parameter, tensor)
     return len(pairs)
 
 
@@ -152,14 +167,26 @@ def beside(model: nn.Module, adapters: Sequence[Adapter]) -> Iterator[None]:
         CheckpointError: A layer is missing or has another shape.
     """
     handles: list[RemovableHandle] = []
+    before: list[tuple[nn.Parameter, Tensor]] = []
     try:
         for adapter in adapters:
-            for layer, a_RI, b_OR in _fitting(model, adapter):
+            pairs, whole = _fitting(model, adapter)
+            for layer, a_RI, b_OR in pairs:
                 handles.append(layer.register_forward_hook(_adding(a_RI, b_OR, adapter.scale(a_RI.shape[0]))))
+            for parameter, tensor in whole:
+                before.append((parameter, parameter.data))
+                _replace(parameter, tensor)
         yield
     finally:
         for handle in handles:
             handle.remove()
+        for parameter, tensor in reversed(before):
+            parameter.data = tensor
+
+
+def _replace(parameter: nn.Parameter, tensor: Tensor) -> None:
+    # a new tensor, as the old one may be mapped from its file
+    parameter.data = tensor.to(parameter.device, parameter.dtype, copy=True)
 
 
 def _adding(a_RI: Tensor, b_OR: Tensor, scale: float) -> Callable[..., Tensor]:
@@ -172,11 +199,16 @@ def _adding(a_RI: Tensor, b_OR: Tensor, scale: float) -> Callable[..., Tensor]:
     return hook
 
 
-def _fitting(model: nn.Module, adapter: Adapter) -> list[tuple[nn.Linear, Tensor, Tensor]]:
-    """Return the layers of a model that adapters apply to, each with its A and B."""
-    layers, found = dict(model.named_modules()), []
+Pairs = list[tuple[nn.Linear, Tensor, Tensor]]
+"""Linear layers, each with its A and B."""
+
+
+def _fitting(model: nn.Module, adapter: Adapter) -> tuple[Pairs, list[tuple[nn.Parameter, Tensor]]]:
+    """Return the layers of a model that adapters apply to, and the parameters that others take the place of."""
+    layers, found = dict(model.named_modules()), Pairs()
+    pairs, whole = _tensors(adapter)
     tied = getattr(model.config, "tie_word_embeddings", False)
-    for name, (a_RI, b_OR) in _pairs(adapter.folder).items():
+    for name, (a_RI, b_OR) in pairs.items():
         layer = layers.get(name)
         if not isinstance(layer, nn.Linear):
             raise CheckpointError(f"{adapter.folder}: the model has no linear layer {name}: not the one they lie over")
@@ -189,27 +221,53 @@ def _fitting(model: nn.Module, adapter: Adapter) -> list[tuple[nn.Linear, Tensor
             shapes = f"{tuple(b_OR.shape)} x {tuple(a_RI.shape)} over {tuple(layer.weight.shape)}"
             raise CheckpointError(f"{adapter.folder}: {name} does not fit: {shapes}")
         found.append((layer, a_RI, b_OR))
-    return found
+    return found, _fitting_whole(model, adapter, whole)
 
 
-def _pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return A and B by the name of the layer."""
+def _fitting_whole(model: nn.Module, adapter: Adapter, tensors: dict[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
+    """Return the parameters of the modules that were trained whole, each with what takes its place."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    counted = Counter(id(parameter) for parameter in parameters.values())
+    for name in adapter.whole:
+        if not any(f".{name}." in f".{parameter}" for parameter in parameters):
+            raise CheckpointError(f"{adapter.folder}: the model has no module {name}: not the one they lie over")
+    for name in {**tensors, **{name: None for name in parameters if adapter.replaces(name)}}:
+        if name not in parameters or name not in tensors:
+            side = "the model" if name in tensors else str(adapter.folder / WEIGHTS)
+            raise CheckpointError(f"{adapter.folder}: {side} has no {name}, which was trained whole")
+        if counted[id(parameters[name])] > 1:
+            raise CheckpointError(f"{adapter.folder}: {name} is shared by two parts of this model")
+        if parameters[name].shape != tensors[name].shape:
+            shapes = f"{tuple(tensors[name].shape)} for {tuple(parameters[name].shape)}"
+            raise CheckpointError(f"{adapter.folder}: {name} does not fit: {shapes}")
+    return [(parameters[name], tensor) for name, tensor in tensors.items()]
+
+
+def _tensors(adapter: Adapter) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]:
+    """Return A and B by the name of the layer, and the tensors of what was trained whole by theirs."""
+    path = adapter.folder / WEIGHTS
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(path)
     except Exception as error:  # missing, truncated, or not such a file
-        raise CheckpointError(f"{folder / WEIGHTS}: {one_line(error)}") from error
+        raise CheckpointError(f"{path}: {one_line(error)}") from error
     halves: dict[str, dict[str, Tensor]] = {}
+    whole: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
-        match = NAME.fullmatch(key)
-        if not match or tensor.ndim != 2 or not tensor.is_floating_point():
-            raise CheckpointError(f"{folder / WEIGHTS}: {key} is no adapter of a linear layer")
-        halves.setdefault(match[1], {})[match[2]] = tensor
+        match, name = NAME.fullmatch(key), key.removeprefix(PREFIX)
+        if not tensor.is_floating_point():
+            raise CheckpointError(f"{path}: {key} is not of floating-point numbers")
+        if match and tensor.ndim == 2:
+            halves.setdefault(match[1], {})[match[2]] = tensor
+        elif name != key and adapter.replaces(name):
+            whole[name] = tensor
+        else:
+            raise CheckpointError(f"{path}: {key} is no adapter of a linear layer")
     for name, pair in halves.items():
         if len(pair) != 2:
-            raise CheckpointError(f"{folder / WEIGHTS}: {name} has half an adapter")
+            raise CheckpointError(f"{path}: {name} has half an adapter")
     if not halves:
-        raise CheckpointError(f"{folder / WEIGHTS}: no adapters")
-    return {name: (pair["A"], pair["B"]) for name, pair in halves.items()}
+        raise CheckpointError(f"{path}: no adapters")
+    return {name: (pair["A"], pair["B"]) for name, pair in halves.items()}, whole
 
 
 @torch.no_grad()

@@ -155,6 +155,31 @@ keep_old_name(data, pack, "shard", "sphinx-x data pack")
 
 
 @data.command()
+def read(
+    file: Samples,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe's `folder`; readings lie in `readings` there.")],
+    member: Annotated[str, typer.Option(help="The member whose reader of lines reads.")] = "smol",
+    made: Annotated[
+        bool, typer.Option("--made", help="Make up readings of what is known to be written, instead of reading it.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the faults of made-up readings.")] = 0,
+) -> None:
+    """Read the lines of all images of a set in advance; a run with that folder takes them from there."""
+    from sphinx_x.data.readings import READINGS, keep_readings
+    from sphinx_x.family import get_member
+    from sphinx_x.text_lines.reader import LineReader
+
+    lines = get_member(member).lines
+    if lines is None:
+        raise SphinxXError(f"{member} reads no lines")
+    told, written = _counter("read"), 0
+    for done, _, new in keep_readings(file, LineReader(**lines, folder=out / READINGS), made, seed):
+        told(done)
+        written = new
+    print(f"{written} readings written to {out / READINGS}")
+
+
+@data.command()
 def sources(
     name: Annotated[str | None, typer.Argument(help="Show everything about one set.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the whole table as Markdown.")] = False,

@@ -1,8 +1,8 @@
 """Features of frozen visual experts on disk, by the content of an image's file: computed once, however often seen.
 
 A file holds what the experts of each group give for the kept views of one image, before the projector. Its name is a
-hash of the image's bytes and of everything that the features depend on besides. Files are written under another name
-and renamed; one that is broken all the same counts as absent.
+hash of the image's bytes, of which sub-images are kept, and of what else the features depend on. Files are
+written under another name and renamed; one that is broken all the same counts as absent.
 
 Shapes: V kept views of one image, N tokens of a view, C channels of a group's experts.
 """
@@ -24,7 +24,7 @@ from torch import Tensor
 from sphinx_x.model.content import named_bytes
 from sphinx_x.model.processing import RESIZE
 
-FORM = 1
+FORM = 2
 """Counts up when views or features are made otherwise, so that older files are not taken."""
 
 
@@ -57,9 +57,9 @@ class FeatureStore:
     identity: str
     groups: int
 
-    def key(self, content: bytes) -> str:
-        """Return the key of an image by the bytes of its file."""
-        return hashlib.sha256(self.identity.encode() + content).hexdigest()
+    def key(self, content: bytes, kept: Sequence[bool]) -> str:
+        """Return the key of an image by the bytes of its file and by which sub-images are kept."""
+        return hashlib.sha256(self.identity.encode() + bytes(kept) + content).hexdigest()
 
     def get(self, key: str) -> tuple[Tensor, ...] | None:
         """Return the features of each group, or None if they are not stored."""

@@ -95,7 +95,7 @@ class Meter:
         if self.lines is not None:
             contents = [self.reader.image_bytes(sample, k) for k in range(len(layouts))]
             pairs = zip(layouts, contents, strict=True)
-            layouts = [layout.with_lines(self.lines.read_file(content)) for layout, content in pairs]
+            layouts = [layout.with_lines(self.lines.read_file(c), self.lines.enough) for layout, c in pairs]
         if sum(layout.views for layout in layouts) > self.limits.views:
             tally.left_out[f"more than {self.limits.views} views"] += 1
             return

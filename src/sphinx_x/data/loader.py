@@ -199,6 +199,7 @@ class Examples(Dataset[list[Example]]):
         images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
         # of the images as they are: what is read does not depend on the change, nor does the number of tokens
         read = [() if self.lines is None else self.lines.read(image) for image in images]
+        enough = None if self.lines is None else self.lines.enough
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)
         if len(images) == 1:
@@ -206,7 +207,7 @@ class Examples(Dataset[list[Example]]):
             messages = [change.moved(message) for message in messages]
             read = [[replace(line, box=change.moved_place(line.box)) for line in read[0]]]
         layouts = [
-            plan_views(image.width, image.height, self.grid).with_lines(lines)
+            plan_views(image.width, image.height, self.grid).with_lines(lines, enough)
             for image, lines in zip(images, read, strict=True)
         ]
         pairs = zip(images, layouts, strict=True)
@@ -221,8 +222,10 @@ class Examples(Dataset[list[Example]]):
         for number in range(shown):
             content = reader.image_bytes(sample, number)
             layout = plan_views(*reader.image_size(sample, number), self.grid)
-            layouts.append(layout if self.lines is None else layout.with_lines(self.lines.read_file(content)))
-            key = store.key(content)
+            if self.lines is not None:
+                layout = layout.with_lines(self.lines.read_file(content), self.lines.enough)
+            layouts.append(layout)
+            key = store.key(content, layout.kept)
             features = store.get(key)
             if features is None:
                 pixels.append(torch.from_numpy(render_views(open_image(content), layout, self.padding)))

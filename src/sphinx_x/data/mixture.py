@@ -90,8 +90,11 @@ def open_mixture(
     workers: int | None = None,
     progress: Callable[[str, Tally], None] = lambda *_: None,
     store: FeatureStore | None = None,
+    readings: Path | None = None,
 ) -> Mixture:
     """Open sources, measure those without a table in `folder`, and plan `samples` samples in packs.
+
+    What a member reads in images is kept in `readings`, by default a folder in `folder`.
 
     Raises:
         DataError: A source has more than a share `max_bad` of unusable samples, or no usable ones.
@@ -102,7 +105,7 @@ def open_mixture(
     readers, lengths, sources = [], {}, []
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
     lines = processor.image_processor.line_reader()
-    lines = None if lines is None else replace(lines, folder=folder / "readings")
+    lines = None if lines is None else replace(lines, folder=readings or folder / "readings")
     for name, share in split_meta(shares).items():
         reader = SampleReader(share.paths, share.root, folder, share.form)
         meter = Meter(name, reader, builder, grid, limits, folder, lines)

@@ -40,6 +40,24 @@ def freeze(module: nn.Module, parts: Iterable[str]) -> None:
         raise RecipeError("freeze: nothing is left to be trained")
 
 
+def whole_modules(model: nn.Module, parts: Iterable[str]) -> list[str]:
+    """Return the paths of the modules that hold the parameters of parts which are trained whole beside adapters.
+
+    Raises:
+        RecipeError: A part has no parameters, or some of the language model's, which gets the adapters.
+    """
+    modules: dict[str, None] = {}
+    for part in parts:
+        found = [name for name, _ in model.named_parameters() if in_part(part, f"model.{name}")]
+        if not found:
+            raise RecipeError(f"lora.whole: no parameter is named {part}")
+        below = next((name for name in found if in_part("language_model", f"model.{name}")), None)
+        if below is not None:
+            raise RecipeError(f"lora.whole: {part}: {below} is the language model's, which gets adapters")
+        modules |= dict.fromkeys(name.rpartition(".")[0] for name in found)
+    return list(modules)
+
+
 def rates_of(names: Iterable[str], rates: Mapping[str, float]) -> dict[str, float]:
     """Return the learning rate factor of each parameter: that of the last part that it is in, or 1.
 

@@ -69,8 +69,8 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _scaled_first(content: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
     """Return the canvas with the scaled image pasted into it, so that no padding blends into the image's edge."""
     grid = layout.grid
-    # there is only padding below the last kept sub-image
-    depth = max(layout.cell(k)[3] for k, kept in enumerate(layout.kept) if kept)
+    # there is only padding below the last sub-image that the image touches
+    depth = -(-layout.content()[3] // grid.view_height) * grid.view_height
     return _laid_out(content, layout.content()[:2], (grid.canvas, depth), padding_color)
 
 
@@ -126,7 +126,8 @@ def read_lines(layouts: Iterable[Layout], images: Iterable[Image.Image], reader:
     """Return layouts with the lines of their images; without a reader, as they are."""
     if reader is None:
         return list(layouts)
-    return [layout.with_lines(reader.read(image)) for layout, image in zip(layouts, images, strict=True)]
+    pairs = zip(layouts, images, strict=True)
+    return [layout.with_lines(reader.read(image), reader.enough) for layout, image in pairs]
 
 
 class SphinxXImagesKwargs(ImagesKwargs, total=False):

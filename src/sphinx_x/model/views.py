@@ -72,7 +72,8 @@ class Layout:
         side: Side of the padded square, in pixels of the image.
         left: Left edge of the image in that square, in pixels of the image.
         top: Top edge of the image in that square, in pixels of the image.
-        kept: For every sub-image, row by row, whether it contains any part of the image.
+        kept: For every sub-image, row by row, whether the experts see it: whether it contains any part of the image,
+            and is not one of a page of text (see `with_lines`).
         lines: Lines of text in reading order, for a member that reads them.
     """
 
@@ -92,7 +93,7 @@ class Layout:
 
     @property
     def skipped(self) -> int:
-        """Number of sub-images that are padding only."""
+        """Number of sub-images that no expert sees, as they are padding only or belong to a page of text."""
         return len(self.kept) - sum(self.kept)
 
     @property
@@ -100,9 +101,14 @@ class Layout:
         """The lines' boxes, relative to the padded square."""
         return [self.to_square(line.box) for line in self.lines]
 
-    def with_lines(self, lines: Sequence[TextLine]) -> Layout:
-        """Return the layout of an image with these lines."""
-        return replace(self, lines=tuple(lines))
+    def with_lines(self, lines: Sequence[TextLine], enough: int | None = None) -> Layout:
+        """Return the layout of an image with these lines.
+
+        From `enough` lines on the image is a page of text, which its lines tell: its sub-images are skipped as well, so
+        that the experts see its global view alone. Without a global view all are kept.
+        """
+        full = enough is not None and len(lines) >= enough and self.grid.global_view
+        return replace(self, lines=tuple(lines), kept=(False,) * len(self.kept) if full else self.kept)
 
     def content(self) -> tuple[int, int, int, int]:
         """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""

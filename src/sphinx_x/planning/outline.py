@@ -17,7 +17,7 @@ from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.packed import check_packable
-from sphinx_x.model.parts import PARTS, freeze, in_part
+from sphinx_x.model.parts import PARTS, freeze, in_part, whole_modules
 from sphinx_x.recipe import LoraRecipe, Recipe
 
 
@@ -61,7 +61,7 @@ def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
     """Return the parameters of what a recipe trains, each once, frozen as in the run.
 
     Raises:
-        RecipeError: A part to freeze, or a layer to adapt, does not exist.
+        RecipeError: A part to freeze or to train whole, or a layer to adapt, does not exist.
     """
     text: Any = config.text_config
     with torch.device("meta"):
@@ -75,6 +75,8 @@ def sizes_of(config: SphinxXConfig, recipe: Recipe) -> list[Size]:
         freeze(trained, recipe.freeze)
     else:
         model.requires_grad_(False)
+        for module in whole_modules(model, recipe.lora.whole):
+            model.get_submodule(module).requires_grad_(True)
     experts = getattr(text, "num_local_experts", 1)
     sizes = [_size_of(name, parameter, experts) for name, parameter in trained.named_parameters()]
     return sizes if recipe.lora is None else [*sizes, *_adapters(model.model.language_model, recipe.lora)]

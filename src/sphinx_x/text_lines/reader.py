@@ -110,11 +110,13 @@ class LineReader:
     Attributes:
         engine: A name in `READERS`.
         least_confidence: Lines below it are no lines.
+        enough: So many lines make an image a page of text, whose sub-images no expert needs to see; None: none do.
         folder: Where readings are kept from run to run; None keeps them in memory only.
     """
 
     engine: str = "pp-ocrv6"
     least_confidence: float = 0.5
+    enough: int | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -122,6 +124,8 @@ class LineReader:
             raise ValueError(f"unknown reader of lines {self.engine!r}; known: {', '.join(READERS)}")
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
+        if self.enough is not None and self.enough < 1:
+            raise ValueError(f"enough is 1 or more lines, not {self.enough}")
 
     @property
     def identity(self) -> str:
@@ -139,8 +143,18 @@ class LineReader:
             ImageError: The image cannot be read.
             MissingToolError: The engine is not installed.
         """
-        key = hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
-        return self._sure(self._remembered(key, lambda: self._read(open_image(content))))
+        return self._sure(self._remembered(self._key_of(content), lambda: self._read(open_image(content))))
+
+    def has_read(self, content: bytes) -> bool:
+        """Return whether the folder holds a reading of an image, by the bytes of its file."""
+        return self._kept(self._key_of(content)) is not None
+
+    def keep_file(self, content: bytes, lines: tuple[TextLine, ...]) -> None:
+        """Keep lines, in reading order, in the folder as the reading of an image, by the bytes of its file."""
+        self._keep(self._key_of(content), lines)
+
+    def _key_of(self, content: bytes) -> str:
+        return hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
 
     def read(self, image: Image.Image) -> tuple[TextLine, ...]:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.

@@ -1,7 +1,8 @@
 """Fine-tuning by low-rank adapters (LoRA) through PEFT: adding them, saving them, and merging them into the weights.
 
 A recipe's `lora.targets` names the linear layers of the language model that get one. Everything else, including the
-visual experts and the projector, stays as it is.
+visual experts and the projector, stays as it is, except for the parts in `lora.whole`: they are trained as they are and
+saved beside the adapters (PEFT's `modules_to_save`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
 from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
+from sphinx_x.model.parts import whole_modules
 from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
 from sphinx_x.work.quiet import without_bars
@@ -50,20 +52,23 @@ ADAPTER = "default"
 def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
     """Add fresh adapters to layers of the language model, in place.
 
-    Adapters are float32 whatever the layers are, nothing else requires a gradient any more, and at first the model's
-    outputs stay the same: B is zero. A depends on the seed alone, so it is the same on every rank.
+    Adapters are float32 whatever the layers are, nothing but them and the parts of `lora.whole` requires a gradient any
+    more, and at first the model's outputs stay the same: B is zero. A depends on the seed alone, so it is the same on
+    every rank.
 
     Returns:
         The number of trained parameters.
 
     Raises:
-        RecipeError: A target is not a linear layer of the language model.
+        RecipeError: A target is not a linear layer of the language model, or a part that is trained whole is missing or
+            has adapters itself.
         MissingToolError: PEFT is not installed.
     """
     with needs_extra("train", "lora"), _without_kernel_note():
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
     _check_targets(model, lora.targets)
+    whole = whole_modules(model, lora.whole)
     names = "|".join(re.escape(target) for target in sorted(set(lora.targets)))
     config = LoraConfig(
         r=lora.rank,
@@ -79,6 +84,9 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0) -> int:
             for half in (layer.lora_A, layer.lora_B):
                 half.float()  # PEFT makes them in the layer's own type
             layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
+    model.peft_config[ADAPTER].modules_to_save = whole or None
+    for parameter in adapter_tensors(model).values():
+        parameter.requires_grad_(True)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
@@ -114,11 +122,20 @@ def _check_targets(model: Any, targets: list[str]) -> None:
 
 
 def adapter_tensors(model: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters of a model's adapters, by their full names."""
-    return {name: parameter for name, parameter in model.named_parameters() if ".lora_" in name}
+    """Return the parameters of a model's adapters and of the parts trained whole beside them, by their full names."""
+    config = getattr(model, "peft_config", {}).get(ADAPTER)
+    whole = set((config and config.modules_to_save) or [])
+    named = model.named_parameters()
+    return {name: p for name, p in named if ".lora_" in name or name.rpartition(".")[0] in whole}
 
 
-def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Tensor] | None = None) -> None:
+def write_adapters(
+    model: Any,
+    folder: Path,
+    base: str,
+    tensors: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write a model's adapters into a folder in PEFT's format, for a caller who adds more files and the manifest.
 
     The hashes of the weights of `base`, if its folder has a manifest, are written as well: on other weights the
@@ -129,6 +146,7 @@ def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Te
         folder: The folder.
         base: The model that training started from (a recipe's `start`).
         tensors: Whole adapters by the names of `adapter_tensors`, if the model itself only holds slices of them.
+        dtype: Type to write them in.
 
     Raises:
         ValueError: Tensors are missing, do not belong to the model, or are slices.
@@ -141,7 +159,8 @@ def write_adapters(model: Any, folder: Path, base: str, tensors: Mapping[str, Te
     if wrong or not own:
         raise ValueError(f"{wrong or 'no adapters'}: not what the model's adapters are")
     plain = {
-        PREFIX + name.replace(f".{ADAPTER}.", "."): tensor.detach().cpu().contiguous() for name, tensor in given.items()
+        PREFIX + name.replace(f".{ADAPTER}.", "."): tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in given.items()
     }
     save_file(plain, folder / WEIGHTS, {"format": "pt"})
     config = copy.deepcopy(model.peft_config[ADAPTER])

@@ -24,6 +24,7 @@ from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.loader import batches
 from sphinx_x.data.mixture import Mixture, open_mixture
 from sphinx_x.data.packs import PackPlan
+from sphinx_x.data.readings import READINGS
 from sphinx_x.errors import DataError, MissingToolError, needs_extra
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.recipe import Recipe, shares_of
@@ -289,7 +290,10 @@ class Validation:
         for name, share in shares_of(recipe, asked.sources).items():
             one = {name: replace(share, weight=1.0, end=None, ratio=None)}
             sizes = recipe.limits, recipe.budget, asked.samples
-            opened = open_mixture(one, processor, *sizes, folder, max_bad=recipe.max_bad_samples, store=store)
+            readings = recipe.folder / READINGS
+            opened = open_mixture(
+                one, processor, *sizes, folder, max_bad=recipe.max_bad_samples, store=store, readings=readings
+            )
             count = min(asked.samples, sum(len(table) for table in opened.examples.pieces))
             self.samples += count
             self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, recipe.budget)))

@@ -26,6 +26,7 @@ from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
+from sphinx_x.data.readings import READINGS
 from sphinx_x.data.show import log_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
 from sphinx_x.model.packed import PACKED
@@ -175,6 +176,7 @@ class Trainer:
             recipe.max_bad_samples,
             progress=lambda name, tally: logger.info("measuring %s: %d samples", name, tally.records),
             store=self.engine.objective.store,
+            readings=recipe.folder / READINGS,
         )
 
     def _validation(self) -> Validation:
@@ -401,8 +403,9 @@ class Trainer:
         if world.first and model is not None:
             self.engine.objective.attention("sdpa")
             with atomic_folder(folder) as temporary:
-                if adapters is not None and recipe.start is not None:
-                    write_adapters(model, temporary, recipe.start, adapters)
+                if adapters is not None and recipe.lora is not None and recipe.start is not None:
+                    dtype = getattr(torch, recipe.lora.save_dtype)
+                    write_adapters(model, temporary, recipe.start, adapters, dtype)
                 else:
                     with without_bars():
                         model.save_pretrained(temporary)

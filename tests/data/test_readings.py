@@ -1,0 +1,87 @@
+"""Readings in advance: made ones have the measured faults, are the same again, and are what a run then takes."""
+
+import json
+import random
+from itertools import pairwise
+
+import pytest
+
+from lined import ENGINE, know_engine
+from lively import noise
+from sphinx_x.data.readings import keep_readings, made_reading
+from sphinx_x.errors import DataError
+from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.reader import LineReader
+
+ROWS = [{"text": f"Item {k} of the list", "box": [20, 40 * k + 10, 200, 40 * k + 30]} for k in range(20)]
+PRICES = [{"text": f"{k}.50", "box": [230, 40 * k + 10, 270, 40 * k + 30]} for k in range(20)]
+ALL = [region for pair in zip(ROWS, PRICES, strict=True) for region in pair]
+
+
+def test_made_readings_have_the_faults_that_were_measured():
+    rng = random.Random(0)
+    same = joined = split = lost = 0
+    for _ in range(300):
+        found = [line.text for line in made_reading(ALL, rng)]
+        same += sum(region["text"] in found for region in ALL)
+        joined += sum(row["text"] + " " + price["text"] in found for row, price in zip(ROWS, PRICES, strict=True))
+        split += sum(text.startswith("Item") and len(text) <= 14 for text in found)
+        lost += sum(not any(price["text"] in text for text in found) for price in PRICES)
+    pages = 300 * len(ALL)
+    assert 0.75 < same / pages < 0.95
+    assert 0.02 < joined / pages < 0.06 and 0.005 < split / pages < 0.05 and 0 < lost / pages < 0.05
+
+
+def test_boxes_hold_the_ink_and_lines_come_in_reading_order():
+    found = made_reading(ALL, random.Random(1))
+    for line in found:
+        around = [r for r in ALL if line.box[1] < (r["box"][1] + r["box"][3]) / 2 < line.box[3]]
+        assert around and line.box[0] < 270 and min(line.box) >= 0
+    middles = [(line.box[1] + line.box[3]) / 2 for line in found]
+    assert all(b > a - 20 for a, b in pairwise(middles))
+    assert all(isinstance(line, TextLine) and line.text == line.text.strip() != "" for line in found)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    samples = []
+    for k in range(3):
+        noise(280, 300, k).save(tmp_path / f"{k}.png")
+        messages = [
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]},
+            {"role": "assistant", "content": "!"},
+        ]
+        samples.append({"id": str(k), "images": [f"{k}.png"], "messages": messages, "regions": ALL[:6]})
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    return tmp_path / "a.jsonl"
+
+
+def test_a_run_takes_readings_that_were_made(drawn, tmp_path, monkeypatch):
+    know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
+    reader = LineReader(ENGINE, folder=tmp_path / "readings")
+    assert list(keep_readings(drawn, reader, made=True)) == [(1, 3, 1), (2, 3, 2), (3, 3, 3)]
+    lines = [reader.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)]
+    assert all(lines) and len(set(lines)) == 3
+    assert [new for *_, new in keep_readings(drawn, reader, made=True, seed=9)] == [0, 0, 0]  # nothing is made twice
+    other = LineReader(ENGINE, folder=tmp_path / "again")
+    list(keep_readings(drawn, other, made=True))
+    know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
+    assert [other.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)] == lines
+
+
+def test_images_are_read_in_advance_once(drawn, tmp_path, monkeypatch):
+    seen = []
+    know_engine(monkeypatch, lambda image: seen.append(image.size) or [TextLine((0, 0, 9, 9), "word")])
+    reader = LineReader(ENGINE, folder=tmp_path / "readings")
+    for _ in range(2):
+        list(keep_readings(drawn, reader))
+    assert len(seen) == 3
+
+
+def test_what_is_written_must_be_known(tmp_path, drawn, monkeypatch):
+    know_engine(monkeypatch)
+    sample = json.loads(drawn.read_text().splitlines()[0])
+    del sample["regions"]
+    drawn.write_text(json.dumps(sample) + "\n")
+    with pytest.raises(DataError, match="sample 0: readings are made for samples of one image whose regions"):
+        list(keep_readings(drawn, LineReader(ENGINE, folder=tmp_path / "readings"), made=True))
