@@ -52,8 +52,9 @@ endef
 demo: setup
 	@$(BIN)/sphinx-x demo --out runs/demo.png  # and runs/demo-answers.png
 
+# ALL=1: the slow ones as well, all in one run, which starts its processes once and keeps them busy to the end.
 test: setup
-	@$(TEST)
+	@$(TEST) $(if $(ALL),-m "" --durations=30)
 
 slow: setup
 	@$(TEST) -m slow --durations=30

@@ -15,6 +15,26 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets each process begin with files that have slow tests, so that what is left at the end is shared out finely.
+
+    The processes of pytest-xdist take up the tests in runs of equal length, and later from each other's ends.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    long = [tests for path, tests in files.items() if path in slow]
+    short = [item for path, tests in files.items() if path not in slow for item in tests]
+    count, ordered = getattr(config, "workerinput", {}).get("workercount", 1), []
+    for number in range(count):
+        ordered += [item for tests in long[number::count] for item in tests]
+        room = max(0, len(items) * (number + 1) // count - len(ordered))
+        ordered, short = ordered + short[:room], short[room:]
+    items[:] = ordered
+
+
 @pytest.fixture(autouse=True)
 def _quiet_torch() -> None:
     """Flushes denormals, which slow a backward pass thirtyfold; torch is not imported for it."""
@@ -114,3 +134,24 @@ def plain(tmp_path_factory):
     work = tmp_path_factory.mktemp("plain")
     import_accessory([write(work / "official", llama_state())], work / "model")
     return work
+
+
+@pytest.fixture(scope="session")
+def nano_onnx(tmp_path_factory):
+    """SPHINX-Nano exported to ONNX: a folder for all tests, none of which writes to it."""
+    return _exported_nano(tmp_path_factory, int8=False)
+
+
+@pytest.fixture(scope="session")
+def nano_int8(tmp_path_factory):
+    """The same with int8."""
+    return _exported_nano(tmp_path_factory, int8=True)
+
+
+def _exported_nano(factory, int8):
+    pytest.importorskip("onnxscript")
+    from made_once import made_once
+    from onnx_exports import export_nano
+
+    name = "onnx-int8" if int8 else "onnx"
+    return made_once(factory, name, lambda folder: export_nano(folder, int8)) / "nano"

@@ -26,7 +26,7 @@ from excerpts import EXCERPTS
 from paths import ROOT
 from pdf_pages import PageOf, Pdf, paragraph
 from som_files import coco
-from sphinx_x import cli
+from sphinx_x import cli, recipe
 from sphinx_x.cli.evaluation import RUN, RunByDefault
 from sphinx_x.images import open_image
 from sphinx_x.training import trial
@@ -132,8 +132,18 @@ def run_commands(block: Block, monkeypatch, capsys) -> str:
     return printed
 
 
+def few_lines(folder: Path) -> None:
+    """A page of few lines for the long one in `examples`, which README's slow Python block and the demo read."""
+    (folder / "examples").unlink()
+    lines = ["Oat Bread 4.20, two of them", "Bran Muffin 2.35, with raisins", "Paid in full on the spot by Ada"]
+    more = ["Each of the goods is weighed, packed and entered twice"] * 3
+    page = PageOf([*paragraph(lines, 92, 535, 11, lead=15), *paragraph(more, 92, 300, 11, lead=40)])
+    Pdf([page]).write(folder / "examples" / "ledger-introduction.pdf")
+
+
 @pytest.mark.parametrize("page", chosen(""))
 def test_commands_run(page, project, monkeypatch, capsys):
+    few_lines(project)
     for block in SHELL:
         if (block.page, block.how) == (page, ""):
             run_commands(block, monkeypatch, capsys)
@@ -142,8 +152,10 @@ def test_commands_run(page, project, monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", chosen("slow"))
 def test_dear_commands_run(page, project, monkeypatch, capsys):
-    if page == "docs/finetune.md":
-        runpy.run_path(str(ROOT / "examples" / "finetune.py"))["make_samples"]()
+    load = recipe.load_recipe
+    if page == "docs/finetune.md":  # tests/training/test_lora.py trains the same recipe to its end, on all labels
+        runpy.run_path(str(ROOT / "examples" / "finetune.py"))["make_samples"](train=20, held_out=5)
+        monkeypatch.setattr(recipe, "load_recipe", lambda name: load(name).model_copy(update={"total_samples": 40}))
     printed = "".join(
         run_commands(block, monkeypatch, capsys) for block in SHELL if (block.page, block.how) == (page, "slow")
     )

@@ -19,6 +19,7 @@ import torch
 
 from hub_server import serve_hub
 from official import ROWS, WIDTH, llama_state, same, weights, write
+from processes import begin_command
 from sphinx_x.checkpoints.accessory import export_accessory, import_accessory
 from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.inference import SphinxX
@@ -183,33 +184,35 @@ def test_a_disk_that_is_too_full_is_seen_before(plain, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["import", "export"])
 def test_a_disk_that_fills_up_leaves_nothing(plain, tmp_path, verb):
     """A real failure of `write`: the process may not make files of more than 50 kB."""
-    code = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))\n"
-        "from sphinx_x.cli import main; main()"
+    limit = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))"
     )
-    arguments = ["official", str(plain / "official")] if verb == "import" else [str(plain / "model")]
-    arguments += ["-o", str(tmp_path / "out"), *(["--format", "official"] if verb == "export" else [])]
-    done = subprocess.run([sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True)
-    assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", done.stderr), done.stderr
+    arguments = ["official", plain / "official"] if verb == "import" else [plain / "model"]
+    arguments += ["-o", tmp_path / "out", *(["--format", "official"] if verb == "export" else [])]
+    done = begin_command(verb, *arguments, change=limit)
+    _, said = done.communicate(timeout=120)
+    assert done.returncode == 2 and re.fullmatch(r"error: .*cannot be written .*\n", said), said
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+def importing(plain, out, number):
+    """An import that sends itself a signal when all is written but its end."""
+    change = (
+        "import os, sphinx_x.checkpoints.accessory.importing as a\n"
+        f"a.finish = lambda *_: os.kill(os.getpid(), {int(number)})"
+    )
+    return begin_command("import", "official", plain / "official", "-o", out, change=change)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_to_end_leaves_nothing(plain, tmp_path, number):
-    code = (
-        "import os, sphinx_x.checkpoints.accessory.importing as a\n"
-        f"a.finish = lambda *_: os.kill(os.getpid(), {int(number)})\n"
-        "from sphinx_x.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "import", "official", str(plain / "official"), "-o", str(tmp_path / "p/q")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 128 + number and not done.stderr
+    done = importing(plain, tmp_path / "p/q", number)
+    _, said = done.communicate(timeout=120)
+    assert done.returncode == 128 + number and not said
     assert not list(tmp_path.iterdir())
 
 
@@ -303,13 +306,8 @@ def test_code_in_a_model_folder_is_never_run(plain, tmp_path, monkeypatch, where
     assert not (tmp_path / "trace").exists()
 
 
-@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_no_half_folder(plain, tmp_path):
-    code = (
-        "import os, sphinx_x.checkpoints.accessory.importing as a; a.finish = lambda *_: os.kill(os.getpid(), 9)\n"
-        f"a.import_accessory([{str(plain / 'official')!r}], {str(tmp_path / 'model')!r})"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert importing(plain, tmp_path / "model", signal.SIGKILL).wait(120) == -signal.SIGKILL
     assert not (tmp_path / "model").exists()
     import_accessory([plain / "official"], tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -8,7 +8,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from onnx_exports import export_nano
 from paths import ROOT
 from sphinx_x.checkpoints.onnx import export_onnx
 from sphinx_x.errors import CheckpointError
@@ -72,15 +71,14 @@ def test_graphs_equal_the_model(tiny_member, tmp_path, kind):
 
 
 @pytest.mark.slow
-def test_nano_reads_in_an_onnx_runtime(tmp_path):
+def test_nano_reads_in_an_onnx_runtime(nano_onnx):
     from sphinx_x.images import open_image
 
-    export_nano(tmp_path / "onnx")
     sphinx = SphinxX.load("nano")
     line = open_image(ROOT / "examples" / "ledger-introduction.pdf").crop((185, 362, 1092, 389))
     wanted = sphinx._generate([sphinx.prompt_for("Read the text.", line)])[0]
     assert len(wanted) > 40
-    assert answer(tmp_path / "onnx", sphinx, "Read the text.", line, len(wanted)) == wanted
+    assert answer(nano_onnx, sphinx, "Read the text.", line, len(wanted)) == wanted
 
 
 @pytest.mark.slow

@@ -79,14 +79,15 @@ def begin(work: Callable, *arguments: Any, env: Mapping[str, str] | None = None)
     return Begun(work, arguments, env or {})
 
 
-def begin_command(*words: Any, env: Mapping[str, str] | None = None) -> Begun:
-    """Begins `sphinx-x WORDS`."""
-    return begin(_command, [str(word) for word in words], env=env)
+def begin_command(*words: Any, env: Mapping[str, str] | None = None, change: str = "") -> Begun:
+    """Begins `sphinx-x WORDS`. change: code that is run before."""
+    return begin(_command, [str(word) for word in words], change, env=env)
 
 
-def _command(words: list[str]) -> None:
+def _command(words: list[str], change: str) -> None:
     from sphinx_x import cli
 
+    exec(change)
     sys.argv = ["sphinx-x", *words]
     cli.main()
 

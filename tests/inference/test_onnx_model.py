@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import PIL.Image
 import PIL.ImageDraw
@@ -9,7 +10,7 @@ import PIL.ImageFont
 import pytest
 
 from fifty import SINGLE, within
-from onnx_exports import export_nano
+from onnx_exports import NOTES
 from sphinx_x.errors import CheckpointError, PromptError
 from sphinx_x.evaluation.lines import character_errors, load_line_set
 from sphinx_x.inference import SphinxX
@@ -32,21 +33,14 @@ def line(number: int) -> PIL.Image.Image:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    pytest.importorskip("onnxscript")
-    folder = tmp_path_factory.mktemp("exported") / "nano"
-    export_nano(folder)
-    return OnnxModel(folder, threads=1)
+def exported(nano_onnx):
+    return OnnxModel(nano_onnx, threads=1)
 
 
 @pytest.fixture(scope="module")
-def whole_numbers(tmp_path_factory):
-    """The same with int8, and its folder."""
-    pytest.importorskip("onnxscript")
-    folder = tmp_path_factory.mktemp("exported") / "nano-int8"
-    notes = export_nano(folder, int8=True)
-    assert [note.split(":")[0] for note in notes] == ["vision.onnx", "decoder.onnx"]
-    return OnnxModel(folder, threads=1), folder
+def whole_numbers(nano_int8):
+    """The same with int8."""
+    return OnnxModel(nano_int8, threads=1)
 
 
 @pytest.mark.slow
@@ -66,9 +60,8 @@ def test_int8_says_the_same_of_lines(exported, whole_numbers):
     taken = [(talk.question, talk.images) for talk in within(SphinxX.load("nano")) if talk in SINGLE]
     read = [(question, images) for question, images in taken if question == "Read the text."]
     assert len(taken) >= 10 and len(read) == 6
-    coarse, _ = whole_numbers
-    assert coarse.chat_batch(read) == exported.chat_batch(read)
-    pairs = zip(coarse.chat_batch(taken, 60), exported.chat_batch(taken, 60), strict=True)
+    assert whole_numbers.chat_batch(read) == exported.chat_batch(read)
+    pairs = zip(whole_numbers.chat_batch(taken, 60), exported.chat_batch(taken, 60), strict=True)
     assert sum(one == other for one, other in pairs) >= 0.7 * len(taken)
 
 
@@ -76,7 +69,7 @@ def test_int8_says_the_same_of_lines(exported, whole_numbers):
 def test_int8_reads_held_out_lines_nearly_as_well(exported, whole_numbers):
     lines = load_line_set().sample(60)
     pairs = [("Read the text.", image) for image in lines.images(lines.lines)]
-    wanted, found = (model.chat_batch(pairs, 160) for model in (exported, whole_numbers[0]))
+    wanted, found = (model.chat_batch(pairs, 160) for model in (exported, whole_numbers))
     assert sum(one == other for one, other in zip(wanted, found, strict=True)) >= 53
 
     def error_rate(answers):
@@ -87,17 +80,17 @@ def test_int8_reads_held_out_lines_nearly_as_well(exported, whole_numbers):
 
 
 @pytest.mark.slow
-def test_int8_is_smaller_and_its_folder_says_so(exported, whole_numbers, tmp_path):
-    coarse, folder = whole_numbers
-    export_nano(tmp_path / "float32")
-    sizes = {name: ((tmp_path / "float32" / name).stat().st_size, (folder / name).stat().st_size) for name in GRAPHS}
+def test_int8_is_smaller_and_its_folder_says_so(exported, whole_numbers, nano_onnx, nano_int8):
+    sizes = {name: ((nano_onnx / name).stat().st_size, (nano_int8 / name).stat().st_size) for name in GRAPHS}
     assert sizes["vision.onnx"][1] < 0.4 * sizes["vision.onnx"][0]
     assert sizes["decoder.onnx"][1] < 0.3 * sizes["decoder.onnx"][0]
     assert sizes["embed.onnx"][1] == sizes["embed.onnx"][0]
-    assert coarse.sizes["weights"] == "int8" and exported.sizes["weights"] == "float32"
-    said = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert whole_numbers.sizes["weights"] == "int8" and exported.sizes["weights"] == "float32"
+    said = json.loads((nano_int8 / "config.json").read_text())["quantization_config"]
     assert (said["bits"], said["weights"]) == (8, "int8")
-    assert "quantization_config" not in json.loads((tmp_path / "float32" / "config.json").read_text())
+    assert "quantization_config" not in json.loads((nano_onnx / "config.json").read_text())
+    notes = [json.loads((folder.parent / NOTES).read_text()) for folder in (nano_int8, nano_onnx)]
+    assert [note.split(":")[0] for note in notes[0]] == ["vision.onnx", "decoder.onnx"] and notes[1] == []
 
 
 @pytest.mark.slow
@@ -110,8 +103,8 @@ def test_chat_refuses_what_the_member_does_not_take(exported):
 
 
 @pytest.mark.slow
-def test_an_altered_graph_is_told(exported, tmp_path):
-    export_nano(tmp_path / "onnx")
+def test_an_altered_graph_is_told(nano_onnx, tmp_path):
+    shutil.copytree(nano_onnx, tmp_path / "onnx")
     with (tmp_path / "onnx" / "embed.onnx").open("r+b") as file:
         file.seek(1000)
         file.write(b"\xff\x00\xff\x00")

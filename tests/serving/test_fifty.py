@@ -11,6 +11,7 @@ from sphinx_x.conversation import parse_messages
 from talkers import talking
 
 STEPS = {"max_new_tokens": 16}
+SEVERAL = [talk for talk in FIFTY if len(talk.turns) > 1]
 
 
 def prompt_of(sphinx, talk, replies=None):
@@ -50,29 +51,44 @@ def test_sub_images_are_skipped_in_most(talker):
     assert sum(map(bool, skipped)) > 30 and max(skipped) > 30
 
 
-@pytest.mark.parametrize("options", [{}, {"num_beams": 1}, {"stream": True}, {"do_sample": False, "num_beams": 1}])
-def test_chat(talker, expected, options):
+def test_chat_in_a_stream(talker, expected):
     sphinx = new_memory(talker)
     for talk in SINGLE:
-        found = sphinx.chat(talk.question, talk.images, **STEPS, **options)
-        assert (found if isinstance(found, str) else "".join(found)) == expected[talk.name], talk.name
+        assert "".join(sphinx.chat(talk.question, talk.images, stream=True, **STEPS)) == expected[talk.name], talk.name
 
 
-@pytest.mark.parametrize("size", [1, 7, 32])
-@pytest.mark.parametrize("remembers", [new_memory, forgetful])
-def test_batches(talker, expected, size, remembers):
+def test_chat_that_is_told_to_be_greedy(talker, expected):
+    """In either way, by turns; what it does untold is compared below."""
+    sphinx = new_memory(talker)
+    for number, talk in enumerate(SINGLE):
+        options = {"num_beams": 1} if number % 2 else {"do_sample": False, "num_beams": 1}
+        assert sphinx.chat(talk.question, talk.images, **STEPS, **options) == expected[talk.name], talk.name
+
+
+@pytest.mark.parametrize(
+    ("remembers", "size"),  # by one, with nothing remembered, is what is expected
+    [(new_memory, 1), (new_memory, 7), (new_memory, 32), (forgetful, 7), (forgetful, 32)],
+)
+def test_batches(talker, expected, remembers, size):
     sphinx = remembers(talker)
-    found = sphinx.chat_batch([(talk.question, talk.images) for talk in SINGLE], batch_size=size, **STEPS)
-    assert found == [expected[talk.name] for talk in SINGLE]
     found = sphinx.answers([prompt_of(sphinx, talk) for talk in FIFTY], batch_size=size, **STEPS)
     assert found == list(expected.values())
 
 
+@pytest.mark.parametrize("remembers", [new_memory, forgetful])
+def test_chat_in_batches(talker, expected, remembers):
+    pairs = [(talk.question, talk.images) for talk in SINGLE]
+    assert remembers(talker).chat_batch(pairs, batch_size=7, **STEPS) == [expected[talk.name] for talk in SINGLE]
+
+
 def test_sessions_with_turns_that_are_remembered(talker, served):
-    """Each turn as it is answered afresh and by the server, given the words of the session so far."""
+    """Each turn as it is answered afresh and by the server, given the words of the session so far.
+
+    Sessions of one turn are among the four ways below.
+    """
     sphinx, fresh, client = new_memory(talker), forgetful(talker), served.client()
     held = 0
-    for talk in FIFTY:
+    for talk in SEVERAL:
         session, replies = sphinx.session(), []
         for number, turn in enumerate(talk.turns):
             so_far = type(talk)(talk.name, talk.turns[: number + 1], tuple(replies))
@@ -114,8 +130,9 @@ def ask(client, talk, **keys):
 
 
 def test_the_server_alone(served, expected):
+    """Of one turn, see above."""
     client = served.client()
-    assert {talk.name: ask(client, talk) for talk in FIFTY} == expected
+    assert {talk.name: ask(client, talk) for talk in SEVERAL} == {talk.name: expected[talk.name] for talk in SEVERAL}
 
 
 @pytest.mark.parametrize("keys", [{}, {"stream": True}, {"temperature": 0, "seed": 1}])

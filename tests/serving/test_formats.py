@@ -1,8 +1,6 @@
 """Answers in JSON of a schema: what is finished is valid, whatever the model would rather say."""
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
@@ -11,6 +9,8 @@ import PIL.Image
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from deep_schemas import WAYS, try_chain
+from processes import begin
 from served import Served, body, message
 from sphinx_x.inference import SphinxX
 from sphinx_x.serving import formats
@@ -230,38 +230,11 @@ def test_an_intricate_schema_ends_its_answer_alone(random, monkeypatch, caplog):
     assert random.idle() and not caplog.records
 
 
-DEEP = """
-import sys
-from sphinx_x.inference import SphinxX
-from sphinx_x.serving.formats import REFERENCES, Formats, RefusedError
-
-kind = sys.argv[1]
-wrap = {
-    "items": lambda inner: {"type": "array", "minItems": 1, "items": inner},
-    "properties": lambda inner: {"properties": {"a": inner}},
-    "patternProperties": lambda inner: {"patternProperties": {"^a": inner}},
-    "allOf": lambda inner: {"allOf": [inner, {}]},
-    "anyOf": lambda inner: {"anyOf": [inner, {"type": "null"}]},
-}[kind]
-schema = {"$defs": {"d0": {"type": "string"}}, "$ref": f"#/$defs/d{REFERENCES - 1}"}
-for number in range(1, REFERENCES):
-    inner = {"$ref": f"#/$defs/d{number - 1}"}
-    # as deep as a request may be, or as long as a schema may be
-    for _ in range(min(24 if kind == "items" else 12, (32_000 // REFERENCES - 50) // len(str(wrap(0))))):
-        inner = wrap(inner)
-    schema["$defs"][f"d{number}"] = inner
-try:
-    Formats(SphinxX.load("nano")).form(schema)
-except RefusedError as error:
-    print(error)
-print("alive")
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["items", "properties", "patternProperties", "allOf", "anyOf"])
+@pytest.mark.parametrize("kind", WAYS)
 def test_no_chain_of_references_ends_the_process(kind):
     """llguidance calls itself at each level: a stack that ends takes the server with it."""
-    done = subprocess.run([sys.executable, "-c", DEEP, kind], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "alive" in done.stdout, (done.returncode, done.stdout, done.stderr[-500:])
-    assert "longer than" not in done.stdout
+    done = begin(try_chain, kind)
+    out, err = done.communicate(timeout=300)
+    assert done.returncode == 0 and "alive" in out, (done.returncode, out, err[-500:])
+    assert "longer than" not in out

@@ -1,11 +1,9 @@
 """Low-rank adapters: nothing at first, the same merged as beside the weights, and the same in PEFT's hands."""
 
 import json
-import os
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -15,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from paths import ROOT
+from processes import begin_command
 from shards import write_lines
 from sphinx_x import cli
 from sphinx_x.checkpoints.adapters import BASE, CONFIG, WEIGHTS, is_adapter
@@ -170,14 +169,12 @@ def test_saved_and_loaded_it_is_the_same(trained):
     assert loaded.chat("Read.", PICTURE, max_new_tokens=8) == sphinx.chat("Read.", PICTURE, max_new_tokens=8)
 
 
-@pytest.mark.slow
 def test_another_process_says_the_same(trained, tmp_path):
     folder, sphinx = trained
     PICTURE.save(tmp_path / "a.png")
-    command = [sys.executable, "-m", "sphinx_x", "chat", "a.png", "Read.", "-m", str(folder), "--max-new-tokens", "8"]
-    paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True)
-    assert done.stdout == sphinx.chat("Read.", PICTURE, max_new_tokens=8) + "\n", done.stderr
+    begun = begin_command("chat", tmp_path / "a.png", "Read.", "-m", folder, "--max-new-tokens", 8)
+    out, err = begun.communicate(timeout=120)
+    assert out == sphinx.chat("Read.", PICTURE, max_new_tokens=8) + "\n", err
 
 
 def test_tensors_can_be_given_whole(trained, tmp_path, tiny_folder):

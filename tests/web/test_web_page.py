@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from browser import Browser, find_chromium
-from onnx_exports import export_nano
+from made_once import made_once
 from paths import EXAMPLE, ROOT
 from sphinx_x.errors import MissingToolError, SphinxXError
 from sphinx_x.images import open_image
@@ -31,28 +31,21 @@ ENDED = "!document.querySelector('#took').hidden || !document.querySelector('#er
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def in_python(nano_int8):
     """What the page runs."""
-    export_nano(folder := tmp_path_factory.mktemp("exported") / "nano", int8=True)
-    return folder
+    return OnnxModel(nano_int8, threads=1)
 
 
 @pytest.fixture(scope="module")
-def in_python(exported):
-    return OnnxModel(exported, threads=1)
-
-
-@pytest.fixture(scope="module")
-def built(exported, tmp_path_factory):
+def built(nano_int8, tmp_path_factory):
     find_chromium()
     if shutil.which("npm") is None:
         pytest.skip("needs npm (https://nodejs.org), which is not installed here")
-    folder = tmp_path_factory.mktemp("web") / "dist"
     try:
-        build_web.build(folder, exported)
+        made = made_once(tmp_path_factory, "web", lambda folder: build_web.build(folder / "dist", nano_int8))
     except MissingToolError as error:
         pytest.skip(f"needs npm's registry: {error}")
-    return folder
+    return made / "dist"
 
 
 @pytest.fixture(scope="module")
