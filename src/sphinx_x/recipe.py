@@ -241,8 +241,8 @@ class Recipe(Strict):
         pack: Limits of a row that is computed at once.
         packs_per_step: Number of packs in a step, over all ranks.
         micro_batch_size: Number of packs that a rank computes at once.
-        packed: Whether the samples of a pack lie in one row; otherwise each has a row of its own, padded to the longest,
-            which computes the same and takes longer.
+        packed: Whether the samples of a pack lie in one row; otherwise each has a row of its own, padded to the
+            longest, which computes the same and takes longer.
         max_tokens: Length of the longest sample.
         overflow: What happens to longer samples.
         max_bad_samples: Share of a run's samples that may be unusable.

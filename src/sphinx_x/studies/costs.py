@@ -16,7 +16,7 @@ from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.views import plan_views
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.outline import config_of, sizes_of
-from sphinx_x.recipe import Recipe
+from sphinx_x.recipe import Recipe, SourceRecipe
 from sphinx_x.studies.declaration import Typical
 from sphinx_x.training.objective import trained_tokens
 
@@ -86,7 +86,7 @@ def steps_to_count(plan: PackPlan, packs_per_step: int) -> list[tuple[tuple[int,
 def typical_load(recipe: Recipe, typical: Mapping[str, Typical]) -> Load:
     """Return a step of a recipe before its data is there: of every source as many average samples as its share."""
     member = vary(get_member(recipe.member), **recipe.variant.model_dump())
-    shapes = _shapes(recipe.model_dump_json())
+    shapes = _shapes(_model_of(recipe))
     shares = {name: source.weight if source.weight is not None else 1.0 for name, source in recipe.sources.items()}
     count, lengths, views, trained = recipe.pack.window * recipe.packs_per_step, [], 0, 0.0
     for name, share in shares.items():
@@ -104,19 +104,25 @@ def typical_load(recipe: Recipe, typical: Mapping[str, Typical]) -> Load:
 
 def sample_flops(recipe: Recipe, typical: Mapping[str, Typical]) -> float:
     """Return the operations that a recipe takes for a sample, before its data is there."""
-    return _sample_flops(recipe.model_dump_json(), tuple(sorted((k, v.model_dump_json()) for k, v in typical.items())))
+    load = typical_load(recipe, typical)
+    return _counted(_model_of(recipe), load) / len(load.lengths)
 
 
 @cache
-def _sample_flops(recipe: str, typical: tuple[tuple[str, str], ...]) -> float:
-    asked = Recipe.model_validate_json(recipe)
-    load = typical_load(asked, {name: Typical.model_validate_json(one) for name, one in typical})
-    return _shapes(recipe).flops(load) / len(load.lengths)
+def _counted(model: str, load: Load) -> float:
+    return _shapes(model).flops(load)
+
+
+def _model_of(recipe: Recipe) -> str:
+    """Return what a recipe's model and its operations depend on."""
+    plain = recipe.model_copy(update={"sources": {"any": SourceRecipe()}, "total_samples": 1})
+    parts = {"member", "variant", "extra_tokens", "align", "freeze", "lora", "dtype", "packed"}
+    return plain.model_dump_json(include=parts | {"total_samples", "folder", "sources", "activation_checkpointing"})
 
 
 @cache
-def _shapes(recipe: str) -> Shapes:
-    return Shapes.of(Recipe.model_validate_json(recipe))
+def _shapes(model: str) -> Shapes:
+    return Shapes.of(Recipe.model_validate_json(model))
 
 
 def tried_rate(recipe: Recipe, typical: Mapping[str, Typical], device: torch.device, seconds: float = 2.0) -> float:

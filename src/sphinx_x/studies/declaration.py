@@ -28,14 +28,14 @@ class Stage(Strict):
     """
 
     share: float = Field(gt=0, le=1)
-    change: Change = {}
+    change: Change = Field(default_factory=dict)
 
 
 class Arm(Strict):
     """A side of a comparison: how its recipe differs, and its stages if it has several."""
 
-    change: Change = {}
-    stages: list[Stage] = []
+    change: Change = Field(default_factory=dict)
+    stages: list[Stage] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _whole(self) -> Arm:
@@ -59,13 +59,13 @@ class Comparison(Strict):
     """
 
     question: str
-    change: Change = {}
+    change: Change = Field(default_factory=dict)
     arms: dict[Name, Arm] = Field(min_length=2)
     reference: str
-    match: list[Literal["samples", "flops"]] = ["samples", "flops"]
+    match: tuple[Literal["samples", "flops"], ...] = ("samples", "flops")
     same_order: bool = True
-    skills: list[str] = []
-    sizes: list[str] = []
+    skills: list[str] = Field(default_factory=list)
+    sizes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _known(self) -> Comparison:
@@ -133,7 +133,7 @@ class Scaling(Strict):
 
     amounts: list[int] = Field(min_length=1)
     seed: int = 0
-    corner_seeds: list[int] = []
+    corner_seeds: list[int] = Field(default_factory=list)
     shipped: tuple[str, int] | None = None
 
 
@@ -155,14 +155,14 @@ class Study(Strict):
 
     title: str
     base: str
-    recipe: Change = {}
+    recipe: Change = Field(default_factory=dict)
     sizes: dict[Name, Change] = Field(min_length=1)
     held_out: HeldOut
     typical: dict[str, Typical] = Field(min_length=1)
     scaling: Scaling | None = None
-    comparisons: dict[Name, Comparison] = {}
+    comparisons: dict[Name, Comparison] = Field(default_factory=dict)
     samples: int = Field(default=0, ge=0)
-    repeats: dict[str, list[int]] = {}
+    repeats: dict[str, list[int]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -84,8 +84,7 @@ def fit_law(parameters: Sequence[float], samples: Sequence[float], losses: Seque
     Raises:
         DataError: There are too few points, or too few different sizes or amounts.
     """
-    theta, _ = _fitted(*(np.log(np.asarray(one, float)) for one in (parameters, samples, losses)), _grid())
-    return Law.of(theta)
+    return Law.of(_fitted(*(np.log(np.asarray(one, float)) for one in (parameters, samples, losses)), _grid()))
 
 
 def fit_with_intervals(
@@ -107,7 +106,7 @@ def fit_with_intervals(
         seed: Seed of the draws.
     """
     logs = [np.log(np.asarray(one, float)) for one in (parameters, samples, losses)]
-    best, starts = _fitted(*logs, _grid())
+    best = _fitted(*logs, _grid())
     names, rng = sorted(set(runs)), np.random.default_rng(seed)
     places = {name: np.flatnonzero(np.asarray(runs) == name) for name in names}
     laws: list[Law] = []
@@ -117,8 +116,7 @@ def fit_with_intervals(
         chosen = np.concatenate([places[names[k]] for k in rng.integers(len(names), size=len(names))])
         if len(set(logs[0][chosen])) < 3 or len(chosen) < LEAST:
             continue
-        theta, _ = _fitted(*(log[chosen] for log in logs), np.vstack([best, starts[:3]]))
-        laws.append(Law.of(theta))
+        laws.append(Law.of(_fitted(*(log[chosen] for log in logs), best[None])))
     if len(laws) < draws:
         raise DataError("intervals need at least three sizes")
     numbers = {name: [getattr(law, name) for law in laws] for name in ("e", "a", "b", "alpha", "beta")}
@@ -136,10 +134,8 @@ def _grid() -> np.ndarray:
     return np.array(list(itertools.product(*STARTS.values())))
 
 
-def _fitted(
-    log_n: np.ndarray, log_d: np.ndarray, log_l: np.ndarray, starts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best minimum (5,) from starts (S, 5), and the best starts first.
+def _fitted(log_n: np.ndarray, log_d: np.ndarray, log_l: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the best minimum (5,) from starts (S, 5).
 
     Only the starts that are best before anything is minimised are tried: the others end in the same places.
     """
@@ -151,13 +147,13 @@ def _fitted(
     order = np.argsort([_loss(start, log_n, log_d, log_l)[0] for start in starts])
     chosen = starts[order[:24]]
     limits = [(-10, 40), (-10, 40), (-12, 5), (0.01, 3), (0.01, 3)]
-    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-14, "gtol": 1e-9}
+    options = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-9}
     found = [
         minimize(_loss, start, (log_n, log_d, log_l), jac=True, method="L-BFGS-B", bounds=limits, options=options)
         for start in chosen
     ]
     best = min(found, key=lambda one: one.fun)
-    return best.x, chosen
+    return best.x
 
 
 def _loss(theta: np.ndarray, log_n: np.ndarray, log_d: np.ndarray, log_l: np.ndarray) -> tuple[float, np.ndarray]:

@@ -17,8 +17,8 @@ from sphinx_x.studies.plan import Run, branch_point, plan_of
 MORE = 1.15
 """Allowance for what a run does besides steps: reading samples, saving, starting."""
 ANSWERED = 0.05
-"""Seconds that an answer of a model of Nano's own size takes in a batch on two cores (docs/scaling.md); smaller and larger
-models differ little, as the time goes into the number of steps."""
+"""Seconds that an answer takes in a batch on two cores (docs/scaling.md); the sizes of Nano differ little, as the time goes
+into the number of steps."""
 
 
 def trained_samples(run: Run) -> int:

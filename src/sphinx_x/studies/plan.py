@@ -120,18 +120,18 @@ def _scaling_runs(study: Study) -> Iterator[Run]:
 
 
 def _add_comparisons(plan: Plan, size: str, seed: int) -> None:
-    study = plan.study
+    study, step = plan.study, step_of(plan.study.recipe_of())
     for name, comparison in study.comparisons.items():
         if comparison.sizes and size not in comparison.sizes:
             continue
         reference = comparison.arms[comparison.reference]
-        wanted = _flops(study, comparison.change, reference, size) * study.samples
         for match in comparison.match:
             for arm_name, arm in comparison.arms.items():
                 amount = study.samples
                 if match == "flops":
-                    amount = round(wanted / _flops(study, comparison.change, arm, size))
-                amount = max(round(amount / step_of(study.recipe_of())), 1) * step_of(study.recipe_of())
+                    each = (_flops(study, comparison.change, one, size) for one in (reference, arm))
+                    amount = round(study.samples * next(each) / next(each))
+                amount = max(round(amount / step), 1) * step
                 ending = "" if match == "samples" else f"-{match}"
                 called = f"{name}.{arm_name}-{size}-s{seed}{ending}"
                 run = plan.add(_run(study, called, size, seed, (amount,), arm, comparison.change))
