@@ -36,7 +36,7 @@ def test_a_law_without_noise_is_found(name):
 
 def test_known_exponents_lie_in_their_intervals():
     law = KNOWN["more from data"]
-    fit = fit_with_intervals(*made(law, noise=0.003), draws=60)
+    fit = fit_with_intervals(*made(law, noise=0.003), draws=40)
     for name, value in (("alpha", law.alpha), ("beta", law.beta), ("e", law.e), ("size", law.exponents[0])):
         low, high = fit.intervals[name]
         assert low <= value <= high, (name, low, value, high)

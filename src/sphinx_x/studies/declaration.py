@@ -128,7 +128,7 @@ class Scaling(Strict):
         amounts: Numbers of samples; one run a size goes through all of them.
         seed: Its seed.
         corner_seeds: Further seeds of the smallest and the largest size, at the smallest and the largest amount.
-        shipped: A size and an amount that stand for the shipped member in the figures.
+        shipped: The size of the shipped member, and the samples that it was trained on, to be marked in the figure.
     """
 
     amounts: list[int] = Field(min_length=1)
@@ -235,8 +235,7 @@ def multiplied(study: Study, times: int) -> Study:
     """Return a study with so many times the samples."""
     scaling = study.scaling
     if scaling is not None:
-        shipped = None if scaling.shipped is None else (scaling.shipped[0], scaling.shipped[1] * times)
-        scaling = scaling.model_copy(update={"amounts": [n * times for n in scaling.amounts], "shipped": shipped})
+        scaling = scaling.model_copy(update={"amounts": [n * times for n in scaling.amounts]})
     return study.model_copy(update={"scaling": scaling, "samples": study.samples * times})
 
 
@@ -251,7 +250,8 @@ def declarations(results: Iterable[Path], files: Iterable[Path]) -> dict[str, St
     for name in dict.fromkeys(line.get("study", "") for path in results for line in read_lines(path)):
         stem, _, times = name.partition("-x")
         plain = times.isdigit()
-        study = load_study(known.get(stem if plain else name, stem if plain else name))
+        named = stem if plain else name
+        study = load_study(known.get(named) or named)
         found[name] = multiplied(study, int(times)) if plain else study
     return found
 

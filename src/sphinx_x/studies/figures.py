@@ -33,6 +33,13 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
+def _plain(*axes: Any) -> None:
+    """Label logarithmic axes of a short range with plain numbers."""
+    for axis in axes:
+        for label in (axis.set_major_formatter, axis.set_minor_formatter):
+            label(lambda value, _: f"{value:g}")
+
+
 def _by_size(lines: Sequence[Line]) -> dict[str, list[Line]]:
     """Return lines by size, the smallest first, each by amount."""
     ordered = sorted(lines, key=lambda line: (line["parameters"], line["samples"], line["seed"]))
@@ -44,9 +51,16 @@ def _millions(lines: Sequence[Line]) -> str:
 
 
 def draw_scaling(
-    lines: Sequence[Line], fit: Fit, path: Path, shipped: Line | None = None, title: str = "mean of the skills"
+    lines: Sequence[Line],
+    fit: Fit,
+    path: Path,
+    shipped: tuple[int, int] | None = None,
+    title: str = "mean of the skills",
 ) -> Path:
-    """Draw the loss over operations by size, the law's curves, and its best loss for each number of operations."""
+    """Draw the loss over operations by size, the law's curves, and its best loss for each number of operations.
+
+    `shipped` has the parameters and samples of the shipped member.
+    """
     figure = _figure(9, 4.2)
     left, right = figure.subplots(1, 2)
     each = per_sample(lines)
@@ -62,13 +76,13 @@ def draw_scaling(
     left.plot(grid, fit.law.loss(n, d), "k--", linewidth=1, label="best size for each")
     right.plot(n, d, "k--", linewidth=1, label="best for each number of operations")
     if shipped is not None:
-        size = {"markersize": 15, "color": "gold", "markeredgecolor": "black", "label": "as the shipped member"}
-        left.plot(shipped["flops"], loss_of(shipped, ALL), "*", **size)
-        right.plot(shipped["parameters"], shipped["samples"], "*", **size)
+        size = {"markersize": 15, "color": "gold", "markeredgecolor": "black", "label": "the shipped member"}
+        right.plot(*shipped, "*", **size)
     left.set(xscale="log", yscale="log", xlabel="operations of training, FLOP", ylabel="held-out loss, nats a token")
     right.set(xscale="log", yscale="log", xlabel="parameters", ylabel="samples")
     left.set_title(title, fontsize="medium")
     right.set_title("what was run, and the law's best", fontsize="medium")
+    _plain(left.yaxis)
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize="small")
@@ -120,6 +134,7 @@ def draw_predictions(found: dict[str, list[Prediction]], path: Path) -> Path:
     axes.set(
         xscale="log", yscale="log", xlabel="measured loss, nats a token", ylabel="predicted without the largest size"
     )
+    _plain(axes.xaxis, axes.yaxis)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize="small")
     return _save(figure, path)

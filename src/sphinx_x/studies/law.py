@@ -26,7 +26,9 @@ STARTS = {
     "alpha": (0.2, 0.5, 1.0),
     "beta": (0.2, 0.5, 1.0),
 }
-DRAWS = 200
+DRAWS = 100
+TRIED = 12
+"""Number of starts that are minimised from."""
 LEAST = 6
 """Number of points from which five numbers are fitted."""
 
@@ -84,7 +86,7 @@ def fit_law(parameters: Sequence[float], samples: Sequence[float], losses: Seque
     Raises:
         DataError: There are too few points, or too few different sizes or amounts.
     """
-    return Law.of(_fitted(*(np.log(np.asarray(one, float)) for one in (parameters, samples, losses)), _grid()))
+    return Law.of(_fitted(_logs(parameters, samples, losses), _grid()))
 
 
 def fit_with_intervals(
@@ -92,7 +94,7 @@ def fit_with_intervals(
     parameters: Sequence[float],
     samples: Sequence[float],
     losses: Sequence[float],
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
 ) -> Fit:
     """Fit a law, and again to draws of whole runs, for the intervals of its numbers.
@@ -102,11 +104,12 @@ def fit_with_intervals(
         parameters: Its number of parameters.
         samples: Its number of samples.
         losses: Its loss.
-        draws: Number of draws; those that leave two sizes or fewer are drawn again.
+        draws: Number of draws, `DRAWS` by default; those that leave two sizes or fewer are drawn again.
         seed: Seed of the draws.
     """
-    logs = [np.log(np.asarray(one, float)) for one in (parameters, samples, losses)]
-    best = _fitted(*logs, _grid())
+    draws = draws or DRAWS
+    logs = _logs(parameters, samples, losses)
+    best = _fitted(logs, _grid())
     names, rng = sorted(set(runs)), np.random.default_rng(seed)
     places = {name: np.flatnonzero(np.asarray(runs) == name) for name in names}
     laws: list[Law] = []
@@ -116,7 +119,7 @@ def fit_with_intervals(
         chosen = np.concatenate([places[names[k]] for k in rng.integers(len(names), size=len(names))])
         if len(set(logs[0][chosen])) < 3 or len(chosen) < LEAST:
             continue
-        laws.append(Law.of(_fitted(*(log[chosen] for log in logs), best[None])))
+        laws.append(Law.of(_fitted(logs[:, chosen], best[None])))
     if len(laws) < draws:
         raise DataError("intervals need at least three sizes")
     numbers = {name: [getattr(law, name) for law in laws] for name in ("e", "a", "b", "alpha", "beta")}
@@ -134,18 +137,24 @@ def _grid() -> np.ndarray:
     return np.array(list(itertools.product(*STARTS.values())))
 
 
-def _fitted(log_n: np.ndarray, log_d: np.ndarray, log_l: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return the best minimum (5,) from starts (S, 5).
+def _logs(*numbers: Sequence[float]) -> np.ndarray:
+    """Return the logarithms (3, P) of parameters, samples and losses."""
+    return np.log(np.asarray(numbers, float))
+
+
+def _fitted(logs: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the best minimum (5,) for points (3, P), from starts (S, 5).
 
     Only the starts that are best before anything is minimised are tried: the others end in the same places.
     """
     with needs_extra("study", "fitting a law"):
         from scipy.optimize import minimize  # pyright: ignore[reportMissingImports]
 
+    log_n, log_d, log_l = logs
     if len(log_l) < LEAST or min(len(set(log_n)), len(set(log_d))) < 2:
         raise DataError(f"a law needs at least {LEAST} results of two sizes and two amounts, not {len(log_l)}")
     order = np.argsort([_loss(start, log_n, log_d, log_l)[0] for start in starts])
-    chosen = starts[order[:24]]
+    chosen = starts[order[:TRIED]]
     limits = [(-10, 40), (-10, 40), (-12, 5), (0.01, 3), (0.01, 3)]
     options = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-9}
     found = [

@@ -17,8 +17,7 @@ from sphinx_x.studies.plan import Run, branch_point, plan_of
 MORE = 1.15
 """Allowance for what a run does besides steps: reading samples, saving, starting."""
 ANSWERED = 0.05
-"""Seconds that an answer takes in a batch on two cores (docs/scaling.md); the sizes of Nano differ little, as the time goes
-into the number of steps."""
+"""Seconds that an answer takes in a batch on two cores: most of them go into the number of steps, not into the size."""
 
 
 def trained_samples(run: Run) -> int:

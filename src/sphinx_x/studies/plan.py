@@ -132,6 +132,8 @@ def _add_comparisons(plan: Plan, size: str, seed: int) -> None:
                     each = (_flops(study, comparison.change, one, size) for one in (reference, arm))
                     amount = round(study.samples * next(each) / next(each))
                 amount = max(round(amount / step), 1) * step
+                if match == "flops" and amount == study.samples and arm_name != comparison.reference:
+                    continue  # it costs as much as the reference
                 ending = "" if match == "samples" else f"-{match}"
                 called = f"{name}.{arm_name}-{size}-s{seed}{ending}"
                 run = plan.add(_run(study, called, size, seed, (amount,), arm, comparison.change))

@@ -80,7 +80,10 @@ def scaling_parts(plan: Plan, lines: Sequence[Line], out: Path) -> list[Part]:
         found = {skill: predictions(own, skill) for skill in (ALL, *skills)}
     except DataError as error:
         return [Part(study.title, [*blocks, f"No law is fitted yet: {one_line(error)}."])]
-    shipped = next((x for x in own if (x["size"], x["samples"]) == study.scaling.shipped), None)
+    shipped = None
+    if study.scaling.shipped is not None:
+        size, samples = study.scaling.shipped
+        shipped = next(((line["parameters"], samples) for line in own if line["size"] == size), None)
     figures.draw_scaling(own, fits[ALL], out / "scaling.png", shipped)
     figures.draw_skills(own, skills, out / "skills.png")
     figures.draw_predictions(found, out / "predictions.png")
