@@ -1,6 +1,6 @@
 """What a comparison says: differences between arms on the same items and seeds, with paired intervals.
 
-Shapes: R repeats (seeds), I items.
+Shapes: R repeats (seeds), I items, S draws.
 """
 
 from __future__ import annotations
@@ -66,11 +66,10 @@ def paired(first: np.ndarray, second: np.ndarray, lengths: np.ndarray, seed: int
     """
     rng, (repeats, items) = np.random.default_rng(seed), first.shape
     weighted = (second - first) * lengths
-    drawn = np.empty(DRAWS)
-    for k in range(DRAWS):
-        chosen = rng.integers(items, size=items)
-        rows = weighted[rng.integers(repeats, size=repeats)].mean(axis=0) if repeats > 1 else weighted[0]
-        drawn[k] = rows[chosen].sum() / lengths[chosen].sum()
+    chosen = rng.integers(items, size=(DRAWS, items))
+    seeds = rng.integers(repeats, size=(DRAWS, repeats))  # of one seed, always that
+    drawn = sum(weighted[seed[:, None], chosen] for seed in seeds.T).sum(axis=1) / repeats
+    drawn = drawn / lengths[chosen].sum(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(weighted.mean(axis=0).sum() / lengths.sum()), float(low), float(high)
 
