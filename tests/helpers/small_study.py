@@ -52,5 +52,5 @@ def write_study(folder: Path, **changes) -> Path:
     study["recipe"] = study["recipe"] | {"folder": str(folder / "data")}
     study["held_out"] = study["held_out"] | {"folder": str(folder / "held")}
     path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(study))
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
     return path

@@ -1,11 +1,13 @@
 """A study of tiny arms, run to its end, killed and resumed; its results are joined and cannot be mixed."""
 
 import json
+import sys
 
 import pytest
 
 from ranks import quick_runs
 from small_study import TINY, write_study
+from sphinx_x.cli import main
 from sphinx_x.errors import DataError, RecipeError
 from sphinx_x.studies.declaration import load_study
 from sphinx_x.studies.results import join_results, read_results
@@ -101,3 +103,25 @@ def test_arms_share_their_samples_and_are_joined(declared, tmp_path):
 def test_a_wrong_declaration_is_refused(tmp_path, change, said):
     with pytest.raises(RecipeError, match=said):
         Runner(load_study(write_study(tmp_path, **change)), "tiny", tmp_path / "out")
+
+
+def test_the_command_line_tells_what_a_study_takes(declared, monkeypatch, capsys):
+    """Operations and time of every run, before anything is made; ten times the samples take about ten times as long."""
+    monkeypatch.setattr("sphinx_x.studies.outlook.tried_rate", lambda *_: 1e9)
+    shown = []
+    for more in ([], ["--times", "10"]):
+        with pytest.raises(SystemExit) as ended:
+            monkeypatch.setattr(sys, "argv", ["sphinx-x", "study", "run", str(declared), "--dry-run", *more])
+            main()
+        assert not ended.value.code
+        shown.append(capsys.readouterr().out.splitlines())
+    first, second = shown
+    assert first[0].split() == ["run", "samples", "operations", "time"]
+    assert first[1].split()[:2] == ["padding.token-small-s0", "8"] and first[3].startswith("2 runs")
+    assert second[1].split()[:2] == ["padding.token-small-s0", "80"]
+    assert not (declared.parent / "runs").exists()
+
+
+def test_a_run_that_is_not_there_is_named(declared, tmp_path):
+    with pytest.raises(RecipeError, match=r"nothing: no run of this study; there are padding\.token-small-s0"):
+        Runner(load_study(declared), "tiny", tmp_path / "out", "cpu").run(["nothing"])

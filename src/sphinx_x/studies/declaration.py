@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.recipe import Recipe, Strict, load_recipe
@@ -164,6 +164,8 @@ class Study(Strict):
     samples: int = Field(default=0, ge=0)
     repeats: dict[str, list[int]] = Field(default_factory=dict)
 
+    _base: dict[str, Any] | None = PrivateAttr(default=None)
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         named = [*self.repeats, *(size for c in self.comparisons.values() for size in c.sizes)]
@@ -187,9 +189,11 @@ class Study(Strict):
         Raises:
             RecipeError: A field is wrong.
         """
-        fields = load_recipe(self.base).model_dump(mode="json", exclude_unset=True)
-        for name in ("name", "licence", "abilities", "validation"):  # of the model that the base makes
-            fields.pop(name, None)
+        if self._base is None:
+            self._base = load_recipe(self.base).model_dump(mode="json", exclude_unset=True)
+        # these are of the model that the base makes
+        of_model = ("name", "licence", "abilities", "validation")
+        fields = {name: value for name, value in self._base.items() if name not in of_model}
         for change in (self.recipe, *changes):
             fields = changed(fields, change)
         try:
