@@ -84,8 +84,9 @@ def settings(model: OnnxModel) -> dict[str, Any]:
     """Return what the page has to know of a model: sizes, views, the prompt around a picture, the vocabulary."""
     processor = model.processor
     grid, tokenizer, builder = processor.image_processor.grid(), processor.tokenizer, processor.prompt_builder()
-    if grid.global_view or grid.padding != "corner" or grid.max_upscale != 1 or not grid.skip:
-        raise SphinxXError("the page shows members that put a picture into the corner, unscaled, without a global view")
+    if grid.global_view or grid.padding != "corner" or grid.max_upscale != 1 or grid.skip is not True:
+        told = "that put a picture into the corner, unscaled, without a global view, and skip padding by tokens"
+        raise SphinxXError(f"the page shows members {told}")
     layout = plan_views(100, 20, grid)
     image = view_ids(layout, builder.image_tokens, processor.tokens_per_view)
     ids = builder.encode([Message("user", (Image(), Text(READ)))], [layout], answer_next=True).ids

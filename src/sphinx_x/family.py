@@ -7,9 +7,11 @@ from.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sphinx_x.errors import SphinxXError
 from sphinx_x.model.views import ViewGrid, plan_views
@@ -182,6 +184,97 @@ def get_member(name: str) -> Member:
     return MEMBERS[name]
 
 
+def vary(
+    member: Member,
+    width: float = 1.0,
+    experts: Sequence[str] | None = None,
+    grid: tuple[int, int] | None = None,
+    canvas: int | None = None,
+    skip: bool | Literal["drop"] | None = None,
+) -> Member:
+    """Return a variant of a member for comparisons with it; nothing of it can be loaded from the member's weights.
+
+    Args:
+        member: The member; one with views cut from a canvas of bands, as SPHINX-Nano.
+        width: Factor of every width: language model, visual experts and what is within them. Depth and number of heads
+            stay; fresh weights get smaller as sums get longer.
+        experts: The kinds of visual experts that stay (`convnext`, `dinov2`).
+        grid: Rows and columns of the grid; a token shows as many pixels as before.
+        canvas: Side of the canvas in pixels.
+        skip: What happens to sub-images that are padding only, see `ViewGrid`.
+
+    Raises:
+        SphinxXError: There is no such variant.
+    """
+    if width != 1.0:
+        member = _scaled(member, width)
+    if experts is not None:
+        member = replace(member, groups=tuple(_with_experts(group, experts) for group in member.groups))
+    if grid is not None or canvas is not None:
+        member = _with_grid(member, grid or (member.views.rows, member.views.columns), canvas or member.views.canvas)
+    return member if skip is None else replace(member, views=replace(member.views, skip=skip))
+
+
+def _scaled(member: Member, factor: float) -> Member:
+    llm, heads = dict(member.llm), member.llm["num_attention_heads"]
+    llm["hidden_size"] = _times(llm["hidden_size"], factor, 2 * heads)  # a head is turned by pairs of numbers
+    llm["intermediate_size"] = _times(llm["intermediate_size"], factor)
+    if "initializer_range" in llm:
+        llm["initializer_range"] /= factor**0.5
+    groups = []
+    for group in member.groups:
+        experts = [
+            {name: _scaled_field(name, value, factor, expert.get("heads", 1)) for name, value in expert.items()}
+            for expert in group["experts"]
+        ]
+        groups.append({**group, "experts": tuple(experts)})
+    return replace(member, llm=llm, groups=tuple(groups))
+
+
+def _scaled_field(name: str, value: Any, factor: float, heads: int) -> Any:
+    if name == "channels":
+        return tuple(_times(n, factor) for n in value) if isinstance(value, tuple) else _times(value, factor, 2 * heads)
+    return _times(value, factor) if name == "hidden" else value
+
+
+def _times(number: int, factor: float, multiple: int = 2) -> int:
+    return max(round(number * factor / multiple), 1) * multiple
+
+
+def _with_experts(group: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
+    found = tuple(expert for expert in group["experts"] if expert["kind"] in kinds)
+    missing = set(kinds) - {expert["kind"] for expert in found}
+    if missing or not found:
+        known = ", ".join(expert["kind"] for expert in group["experts"])
+        raise SphinxXError(f"no expert {', '.join(sorted(missing)) or 'at all'}: the member has {known}")
+    return {**group, "experts": found}
+
+
+def _with_grid(member: Member, grid: tuple[int, int], canvas: int) -> Member:
+    (rows, columns), before = grid, member.views
+    if canvas % rows or canvas % columns:
+        raise SphinxXError(f"grid: a canvas of {canvas} pixels cannot be cut into {rows} x {columns} equal views")
+    size = canvas // rows, canvas // columns
+
+    def positions(value: tuple[int, int]) -> tuple[int, int]:
+        pairs = zip(value, size, (before.view_height, before.view_width), strict=True)
+        exact = [Fraction(n * new, old) for n, new, old in pairs]
+        if any(n.denominator != 1 for n in exact):
+            raise SphinxXError(f"grid: views of {size[0]} x {size[1]} pixels are no whole number of tokens")
+        return int(exact[0]), int(exact[1])
+
+    groups = []
+    for group in member.groups:
+        experts = [
+            {**expert, "height": size[0], "width": size[1]}
+            | ({"positions": positions(expert["positions"])} if "positions" in expert else {})
+            for expert in group["experts"]
+        ]
+        groups.append({**group, "experts": tuple(experts), "tokens": positions(group["tokens"])})
+    views = replace(before, rows=rows, columns=columns, view_height=size[0], view_width=size[1])
+    return replace(member, views=views, groups=tuple(groups))
+
+
 def build_config(member: Member, tokens: Any = None) -> Any:
     """Return the `SphinxXConfig` of a member; `tokens` (`ImageTokens`) are by default the last of its vocabulary."""
     from sphinx_x.model.config import ImageTokens, SphinxXConfig
@@ -315,7 +408,7 @@ def describe(member: Member) -> Facts:
         experts=experts,
         projector=projector,
         tokens=(member.views.cells + member.views.global_view) * view,
-        typical={name: layout.views * view + layout.skipped for name, layout in layouts.items()},
+        typical={name: layout.views * view + layout.skip_tokens for name, layout in layouts.items()},
         run=(2 * total + cache) / 1e9,
         run8=(2 * total + cache - saved[8]) / 1e9,
         run4=(2 * total + cache - saved[4]) / 1e9,

@@ -204,6 +204,25 @@ class ValidationRecipe(Strict):
     samples: int = Field(default=1000, gt=0)
 
 
+class VariantRecipe(Strict):
+    """Changes of a member that starts from fresh weights, for studies; see `sphinx_x.family.vary`."""
+
+    width: float = Field(default=1.0, gt=0)
+    experts: list[Literal["convnext", "dinov2"]] | None = None
+    grid: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    canvas: int | None = Field(default=None, gt=0)
+    skip: Literal[True, False, "drop"] | None = None
+
+
+ADDED: dict[str, Any] = {
+    "variant": VariantRecipe().model_dump(mode="json"),
+    "lr_schedule": "cosine",
+    "cooldown": 0.0,
+    "packed": True,
+}
+"""Fields that states of earlier releases do not name, with what they stood for."""
+
+
 class Recipe(Strict):
     """One training run.
 
@@ -213,6 +232,7 @@ class Recipe(Strict):
         licence: The model's licence, as the hub writes it (`apache-2.0`); unknown by default.
         start: The model to continue from: a built-in name, a folder or a hub id. Without it, training starts from fresh
             weights (only for members that need no base LLM).
+        variant: Changes of the member's shape, if training starts from fresh weights.
         padding: Where images lie in their square from now on, see `sphinx_x.model.padding`.
         extra_tokens: Letters that get a token each, see `sphinx_x.model.letters`.
         freeze: Parts that are not trained.
@@ -226,11 +246,15 @@ class Recipe(Strict):
         pack: Limits of a row that is computed at once.
         packs_per_step: Number of packs in a step, over all ranks.
         micro_batch_size: Number of packs that a rank computes at once.
+        packed: Whether the samples of a pack lie in one row; otherwise each has a row of its own, padded to the
+            longest, which computes the same and takes longer.
         max_tokens: Length of the longest sample.
         overflow: What happens to longer samples.
         max_bad_samples: Share of a run's samples that may be unusable.
         data: Data to make before the run, as `sphinx_x.engines.nano.prepare.DataConfig` (checked there).
         warmup: Share of the run during which the learning rate rises.
+        lr_schedule: What follows: a cosine to 0, or a constant rate.
+        cooldown: Share of the run at its end during which a constant rate falls to 0.
         max_grad_norm: Largest norm of the gradient.
         dtype: Type of the computation (master weights are float32).
         optimizer_state_dtype: Type of Adam's moments.
@@ -248,18 +272,22 @@ class Recipe(Strict):
     name: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"^[^\n]+$")
     licence: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     start: str | None = None
+    variant: VariantRecipe = VariantRecipe()
     padding: Literal["corner", "center"] | None = None
     extra_tokens: str = ""
     seed: int = Field(default=0, ge=0)
     total_samples: int = Field(gt=0)
     packs_per_step: int = Field(default=1, gt=0)
     micro_batch_size: int = Field(default=1, gt=0)
+    packed: bool = True
     pack: PackRecipe = PackRecipe()
     max_tokens: int = Field(default=4096, gt=0)
     overflow: Literal["split", "aside"] = "split"
     learning_rate: float = Field(default=2e-5, gt=0)
     lr_multipliers: dict[str, Annotated[float, Field(ge=0)]] = {}
     warmup: float = Field(default=0.01, ge=0, lt=1)
+    lr_schedule: Literal["cosine", "constant"] = "cosine"
+    cooldown: float = Field(default=0.0, ge=0, lt=1)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=8.0, gt=0)
@@ -309,6 +337,12 @@ class Recipe(Strict):
             raise ValueError("feature_cache: features are stored for images as they are: no augment")
         if self.max_tokens > self.pack.tokens:
             raise ValueError("max_tokens: a sample may not be longer than a pack (pack.tokens)")
+        if self.variant != VariantRecipe() and self.start is not None:
+            raise ValueError("variant: only a member that starts from fresh weights has one, not a model (start)")
+        if self.cooldown and self.lr_schedule != "constant":
+            raise ValueError("cooldown: only a constant rate has one (lr_schedule: constant); a cosine falls by itself")
+        if self.warmup + self.cooldown > 1:
+            raise ValueError("cooldown: begins before the warm-up has ended")
         if self.lora and self.start is None:
             raise ValueError("lora: adapters need a model to lie over (start)")
         if self.lora and self.extra_tokens:

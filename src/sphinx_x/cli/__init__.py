@@ -24,6 +24,7 @@ from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.evaluation import evaluation, score
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.serving import serve
+from sphinx_x.cli.study import study
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
 
@@ -249,6 +250,7 @@ importing = typer.Typer(no_args_is_help=True, help="Make a model folder from oth
 app.add_typer(importing, name="import")
 app.add_typer(data, name="data")
 app.add_typer(evaluation, name="eval")
+app.add_typer(study, name="study")
 app.command()(score)
 app.command()(serve)
 app.command()(mark)

@@ -156,7 +156,7 @@ class Examples(Dataset[list[Example]]):
         return change, longer, after.views
 
     def _tokens(self, layout: Layout) -> int:
-        return layout.views * (self.processor.tokens_per_view + 2) + layout.skipped
+        return layout.views * (self.processor.tokens_per_view + 2) + layout.skip_tokens
 
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.blend.seed, 3, index))

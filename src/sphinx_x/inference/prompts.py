@@ -95,7 +95,7 @@ class Prompt:
         """Number of tokens that each image takes, skip tokens and lines included; without ids, its views alone."""
         if self.places:
             return [length for _, length in self.places]
-        return [layout.views * (self.tokens_per_view + 2) + layout.skipped for layout in self.layouts]
+        return [layout.views * (self.tokens_per_view + 2) + layout.skip_tokens for layout in self.layouts]
 
     @property
     def line_boxes(self) -> torch.Tensor:
@@ -111,7 +111,8 @@ class Prompt:
     def unskipped_tokens(self) -> int:
         """Number of tokens that the images would take if no sub-image were skipped."""
         # a view in place of each skip token
-        return self.visual_tokens + sum(layout.skipped for layout in self.layouts) * (self.tokens_per_view + 1)
+        views = sum(layout.skipped for layout in self.layouts) * (self.tokens_per_view + 2)
+        return self.visual_tokens + views - sum(layout.skip_tokens for layout in self.layouts)
 
     @property
     def width(self) -> int:

@@ -151,11 +151,15 @@ class Encoded:
 
 
 def view_ids(layout: Layout, tokens: ImageTokens, tokens_per_view: int) -> list[int]:
-    """Return the ids of an image's views: each kept one as start, slots, end; each skipped one as one skip token."""
+    """Return the ids of an image's views: each kept one as start, slots, end; each skipped one as one skip token.
+
+    A grid that drops its padding has no skip tokens.
+    """
     view = [tokens.start, *[tokens.slot] * tokens_per_view, tokens.end]
     ids = list(view) if layout.grid.global_view else []
+    skipped = [tokens.skip] if layout.skip_tokens else []
     for kept in layout.kept:
-        ids.extend(view if kept else [tokens.skip])
+        ids.extend(view if kept else skipped)
     return ids
 
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 from sphinx_x.errors import ImageError
 from sphinx_x.text_lines.line import Reading, TextLine
@@ -33,6 +34,7 @@ class ViewGrid:
         padding: Where the image is put on the canvas, `corner` or `center`.
         max_upscale: The largest enlargement of a small image; None always fits the long edge to the canvas.
         skip: Whether sub-images that are padding only are skipped; the reference's checkpoints never learned to.
+            "drop" leaves no token in their place either, so that nothing says how large the canvas is.
     """
 
     rows: int = 2
@@ -42,13 +44,15 @@ class ViewGrid:
     global_view: bool = True
     padding: str = "corner"
     max_upscale: float | None = None
-    skip: bool = True
+    skip: bool | Literal["drop"] = True
 
     def __post_init__(self) -> None:
         if self.rows * self.view_height != self.columns * self.view_width:
             raise ValueError("rows x view_height and columns x view_width must give the same side of a square")
         if self.padding not in PADDINGS:
             raise ValueError(f"padding must be one of {PADDINGS}, not {self.padding!r}")
+        if self.skip not in (True, False, "drop"):
+            raise ValueError(f'skip must be true, false or "drop", not {self.skip!r}')
 
     @property
     def canvas(self) -> int:
@@ -97,6 +101,11 @@ class Layout:
     def skipped(self) -> int:
         """Number of sub-images that no expert sees, as they are padding only or belong to a page of text."""
         return len(self.kept) - sum(self.kept)
+
+    @property
+    def skip_tokens(self) -> int:
+        """Number of tokens that stand for skipped sub-images."""
+        return 0 if self.grid.skip == "drop" else self.skipped
 
     @property
     def line_boxes(self) -> list[tuple[float, ...]]:

@@ -23,6 +23,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ from sphinx_x.model.attention import SHORT
 from sphinx_x.model.config import GroupConfig, SphinxXConfig
 from sphinx_x.model.mixture import ExpertGroup
 from sphinx_x.model.packed import ROWS, TOKENS, VIEWS, plan_groups, round_up
+from sphinx_x.model.views import ViewGrid
 from sphinx_x.planning.outline import Size
 from sphinx_x.recipe import Recipe
 
@@ -143,7 +145,8 @@ def count_costs(model: Model, load: Load, short_attention: bool = True) -> Costs
         short_attention: Whether attention over short sequences is computed as on a CPU, see `sphinx_x.model.attention`.
     """
     views = round_up(load.views, VIEWS) if model.config.groups else 0
-    experts = [_look(model, group) for group in model.config.group_configs()] if views else []
+    shape = model.config.view_grid(), model.width, model.recipe.dtype
+    experts = [_look(group, *shape) for group in model.config.group_configs()] if views else []
     vision, projectors = _vision_flops(model, experts, views)
     llm = _llm_flops(model, load, views, short_attention) + projectors
     return Costs(vision, llm, _activations(model, load, views, experts, short_attention))
@@ -293,12 +296,12 @@ class _Seen:
     held: float
 
 
-def _look(model: Model, config: GroupConfig) -> _Seen:
+@lru_cache(maxsize=64)  # an estimate asks several times, and a study for many packs
+def _look(config: GroupConfig, grid: ViewGrid, width: int, dtype: str) -> _Seen:
     """Apply a group of experts to the views of one image, without memory, and divide by their number."""
-    grid = model.config.view_grid()
     count = grid.cells + grid.global_view  # some members scale the whole image before cutting it
     with torch.device("meta"):
-        group = ExpertGroup(config, model.width).to(getattr(torch, model.recipe.dtype))
+        group = ExpertGroup(config, width).to(getattr(torch, dtype))
         views = torch.empty(count, 3, grid.view_height, grid.view_width)
     saved: list[Tensor] = []
     widest = [0]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sphinx_x.errors import RecipeError
-from sphinx_x.family import build_config, get_member
+from sphinx_x.family import build_config, get_member, vary
 from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -49,7 +49,8 @@ def config_of(recipe: Recipe) -> SphinxXConfig:
     folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
     folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
     try:
-        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(get_member(recipe.member))
+        member = vary(get_member(recipe.member), **recipe.variant.model_dump())
+        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(member)
     except (OSError, ValueError, TypeError) as error:
         raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
     # every byte of a letter after the first takes a row

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from sphinx_x.data.meta import DataFile
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
-from sphinx_x.family import get_member, new_model
+from sphinx_x.family import get_member, new_model, vary
 from sphinx_x.inference import find_adapters, load_processor
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
@@ -223,7 +223,7 @@ def _processor(recipe: Recipe) -> SphinxXProcessor | None:
         return None
     try:
         if recipe.start is None:
-            return new_model(get_member(recipe.member))[1]
+            return new_model(vary(get_member(recipe.member), **recipe.variant.model_dump()))[1]
         name = find_adapters(recipe.start)[0]
         return load_processor(recipe.start) if isinstance(name, Path) or _in_cache(name) else None
     except SphinxXError:  # `missing` reports it

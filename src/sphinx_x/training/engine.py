@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 from sphinx_x.data.features import FeatureStore, identity_of
 from sphinx_x.data.loader import Example
 from sphinx_x.errors import RecipeError, one_line
-from sphinx_x.family import get_member, new_model
+from sphinx_x.family import get_member, new_model, vary
 from sphinx_x.inference import SphinxX, find_adapters, load_processor
 from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.config import SphinxXConfig
@@ -47,7 +47,8 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
         whole: Whether to load the weights; otherwise the model is on the meta device, for ranks that get slices.
     """
     if recipe.start is None:
-        model, processor = new_model(get_member(recipe.member), recipe.seed)
+        member = vary(get_member(recipe.member), **recipe.variant.model_dump())
+        model, processor = new_model(member, recipe.seed)
     elif whole:
         loaded = SphinxX.load(recipe.start, dtype="auto", device="cpu")
         model, processor = loaded.model, loaded.processor
@@ -124,7 +125,7 @@ class Engine:
             torch.manual_seed(recipe.seed)
             frames = recipe.align.frames
             head = AlignmentHead(text.hidden_size, text.vocab_size, frames) if recipe.align.weight else None
-        self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef)
+        self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef, packed=recipe.packed)
         if recipe.lora is None:  # otherwise everything but the adapters is frozen
             freeze(self.objective, recipe.freeze)
         if recipe.feature_cache is not None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.loader import Example
+from sphinx_x.errors import UnsupportedError
 from sphinx_x.model.mixture import ExpertGroup
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.moe import install_experts
@@ -208,6 +209,7 @@ class Objective(nn.Module):
     Args:
         balance: Weight of a mixture's load-balancing loss, by default the model's own.
         store: Where features of frozen experts are stored, and found by the loader.
+        packed: Whether samples lie in one row; otherwise each has a row of its own, as in a padded batch.
 
     Raises:
         UnsupportedError: The language model cannot be trained on packed samples.
@@ -219,13 +221,17 @@ class Objective(nn.Module):
         head: AlignmentHead | None,
         balance: float | None = None,
         store: FeatureStore | None = None,
+        packed: bool = True,
     ) -> None:
         super().__init__()
-        self.model, self.align, self.store = model, head, store
+        self.model, self.align, self.store, self.packed = model, head, store, packed
         check_packable(model.model.language_model)
-        self.attention(PACKED)
+        self.in_training = PACKED if packed else "sdpa"
+        self.attention(self.in_training)
         own = getattr(model.config.text_config, "router_aux_loss_coef", 0.0)
         self.mixture = install_experts(model.model.language_model) > 0
+        if self.mixture and not packed:
+            raise UnsupportedError("packed: false: the load-balancing loss of a mixture counts the tokens of packs")
         self.balance = (own if balance is None else balance) if self.mixture else 0.0
 
     def attention(self, name: str) -> None:
@@ -261,12 +267,23 @@ class Objective(nn.Module):
             align, places = align + 0.0 * places[-1].sum(), places[:-1]
         embeddings = trunk.embed(micro.ids, features, places)
         with recorded_routing(trunk.language_model) as routers:
-            hidden = trunk.language_model(
-                inputs_embeds=embeddings, position_ids=micro.pack.position_ids, use_cache=False, pack=micro.pack
-            ).last_hidden_state[0]
+            hidden = self._hidden(embeddings, micro)
         logits = self.model.logits(hidden.index_select(0, micro.rows)).float()
         losses = F.cross_entropy(logits, micro.targets, reduction="none", ignore_index=IGNORED)
         return losses[: micro.trained], align, *self._routing(routers, micro)
+
+    def _hidden(self, embeddings_1TD: Tensor, micro: MicroBatch) -> Tensor:
+        """Return the last hidden states (T, D) of the row."""
+        llm: Any = self.model.model.language_model
+        if self.packed or not micro.examples:
+            options = {"position_ids": micro.pack.position_ids, "pack": micro.pack} if self.packed else {}
+            return llm(inputs_embeds=embeddings_1TD, use_cache=False, **options).last_hidden_state[0]
+        lengths = [len(example.ids) for example in micro.examples]
+        rows_BTD = nn.utils.rnn.pad_sequence(list(embeddings_1TD[0, : sum(lengths)].split(lengths)), batch_first=True)
+        places = torch.arange(rows_BTD.shape[1], device=rows_BTD.device)
+        mask = (places < torch.tensor(lengths, device=rows_BTD.device)[:, None]).long()
+        hidden_BTD = llm(inputs_embeds=rows_BTD, attention_mask=mask, use_cache=False).last_hidden_state
+        return torch.cat([row[:length] for row, length in zip(hidden_BTD, lengths, strict=True)])
 
     def _stored(self, micro: MicroBatch) -> Tensor:
         """Return the features (V, N, D) of all images: what the experts give is stored, or computed and stored."""

@@ -303,14 +303,22 @@ def _axes(parameter: Any) -> tuple[str, ...]:
     return tuple(n for n, placement in zip(names, parameter.placements, strict=True) if not placement.is_replicate())
 
 
-def learning_rate_at(progress: float, peak: float, warmup: float) -> float:
-    """Return the learning rate: linear warm-up, then a cosine to 0.
+def learning_rate_at(
+    progress: float, peak: float, warmup: float, schedule: str = "cosine", cooldown: float = 0.0
+) -> float:
+    """Return the learning rate: linear warm-up, then a cosine to 0, or a constant rate that falls at the end.
 
     Args:
         progress: Share of the run that is done, 0 to 1.
         peak: The largest learning rate.
         warmup: Share of the run during which the rate rises.
+        schedule: `cosine` or `constant`.
+        cooldown: Share of the run at its end during which a constant rate falls to 0, as 1 - sqrt (Hägele et al.,
+            arXiv 2405.18392).
     """
     if progress < warmup:
         return peak * progress / warmup
+    if schedule == "constant":
+        cooling = (progress - (1 - cooldown)) / cooldown if cooldown else 0.0
+        return peak * (1 - math.sqrt(min(max(cooling, 0.0), 1.0)))
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

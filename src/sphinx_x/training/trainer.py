@@ -29,11 +29,10 @@ from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.readings import READINGS
 from sphinx_x.data.show import log_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
-from sphinx_x.model.packed import PACKED
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import product_rate
 from sphinx_x.planning.outline import sizes_of, slice_of
-from sphinx_x.recipe import Recipe, shares_of, with_new_names
+from sphinx_x.recipe import ADDED, Recipe, shares_of, with_new_names
 from sphinx_x.training.card import write_card
 from sphinx_x.training.checkpoint import States, saved_states
 from sphinx_x.training.distributed import World, join, leave
@@ -55,6 +54,8 @@ FEW = 10
 counts."""
 FORMER_LOGS = {"bad_samples.jsonl": "holes.jsonl", "nonfinite_steps.jsonl": "bad_steps.jsonl"}
 """Names of logs in the previous release."""
+LENGTH = frozenset({"total_samples", "warmup", "cooldown"})
+"""Fields of a recipe that depend on how long the run is."""
 LOGS = ("log.jsonl", "validation.jsonl", "bad_samples.jsonl", "nonfinite_steps.jsonl")
 
 
@@ -120,6 +121,7 @@ class Trainer:
     Args:
         resume: Whether to continue from the newest state there.
         world: The ranks, by default this process alone, on `device`.
+        branch: Folder of another run from whose newest state this one begins, see `_branch`.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Trainer:
         resume: bool = False,
         device: str | None = None,
         world: World | None = None,
+        branch: Path | None = None,
     ) -> None:
         self.recipe, self.folder = recipe, Path(folder)
         if not resume and saved_states(self.folder / "state"):
@@ -145,6 +148,7 @@ class Trainer:
         self.validation = self._in_turn(self._validation) if recipe.validation else None
         self.data = self._data()
         self.at = TrainState()
+        self.schedule = recipe.learning_rate, recipe.warmup, recipe.lr_schedule, recipe.cooldown
         self.trackers: list[Tracker] = []
         self.drawn = self.saved = time.monotonic()
         self.flops: float | None = None  # operations of a token on this rank
@@ -152,9 +156,12 @@ class Trainer:
         self.states = States(self.folder / "state", self.world, recipe.keep)
         if resume:
             self._resume()
-        elif self.world.first:  # left by a run that ended before its first state
+            return
+        if self.world.first:  # left by a run that ended before its first state
             for name in LOGS:
                 (self.folder / name).unlink(missing_ok=True)
+        if branch is not None:
+            self._branch(branch)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
         """Do work on the first rank, then on all others, which find its results in the folder."""
@@ -183,16 +190,40 @@ class Trainer:
         store = self.engine.objective.store
         return Validation(self.recipe, self.processor, self.folder / "index", self.world, store)
 
-    def _resume(self) -> None:
-        state, facts = self.states.newest()
-        if with_new_names(facts["recipe"], tell=False) != self._facts():
-            raise CheckpointError(f"{self.folder}: was begun with another recipe; resume it with the one it began with")
+    def _load(self, states: States, apart_from: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Load the newest of states, of a run with the same recipe apart from some fields; returns its facts."""
+        state, facts = states.newest()
+        recipe = ADDED | with_new_names(facts["recipe"], tell=False)
+        own = self._facts()
+        folder = states.folder.parent
+        if any(recipe.get(name) != own.get(name) for name in (recipe.keys() | own.keys()) - apart_from):
+            raise CheckpointError(f"{folder}: was begun with another recipe; resume it with the one it began with")
         tensors = self.engine.optimizer.tensors()
         self.states.load(state, tensors)
         self.engine.optimizer.load(tensors)
         self.at = TrainState.read(facts["at"])
         if facts["data"] != self.data:
-            raise CheckpointError(f"{self.folder}: the data is not what the run began with; begin a new run")
+            raise CheckpointError(f"{folder}: the data is not what the run began with; begin a new run")
+        return facts
+
+    def _branch(self, trunk: Path) -> None:
+        """Begin from the newest state of a run at a constant rate, as if this one had gone there by itself.
+
+        A trunk from which branches cool down at several lengths stands for as many whole runs. The two may differ in
+        their length, and in what depends on it.
+
+        Raises:
+            CheckpointError: The trunk is another run, or has gone beyond the begin of this run's cool-down.
+        """
+        recipe = self.recipe
+        facts = self._load(States(trunk / "state", self.world, recipe.keep), LENGTH)
+        at, long = self.at, facts["recipe"]["total_samples"]
+        at.progress, at.best = at.progress * long / recipe.total_samples, None
+        if recipe.lr_schedule != "constant" or at.progress > 1 - recipe.cooldown + 1e-9:
+            raise CheckpointError(f"{trunk}: its {at.samples:,} samples cannot begin a run of {recipe.total_samples:,}")
+
+    def _resume(self) -> None:
+        self._load(self.states)
         for name in LOGS if self.world.first else ():
             path = self.folder / name
             before = self.folder / FORMER_LOGS.get(name, name)
@@ -228,14 +259,20 @@ class Trainer:
         sources, tables = self.examples.blend.sources, self.examples.pieces
         return {s.name: [s.size, int(t["tokens"].sum(dtype="int64"))] for s, t in zip(sources, tables, strict=True)}
 
-    def run(self) -> Path:
-        """Train to the end, and return the model folder; the caller's random state stays as it was."""
+    def run(self, until: int | None = None) -> Path:
+        """Train to the end, and return the model folder; the caller's random state stays as it was.
+
+        Args:
+            until: Number of samples after which to stop with a saved state instead, in the run's folder.
+        """
         device = self.world.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            return self._run()
+            return self._run(until)
 
-    def _run(self) -> Path:
+    def _run(self, until: int | None) -> Path:
         recipe, at, world = self.recipe, self.at, self.world
+        if until is not None and at.samples >= until:
+            return self.folder
         if world.first:
             with needs_extra("train", "drawing the curves of a run"):  # reported before hours of training
                 import matplotlib  # noqa: F401
@@ -246,20 +283,24 @@ class Trainer:
         with Progress(recipe.total_samples, at.samples, world.first) as progress, StopSignal() as stop:
             for step, packs in batches(self.examples, steps, recipe.workers, world.data_rank, world.data_size):
                 # the rate in the middle of the step
-                rate = learning_rate_at((at.progress + step.progress) / 2, recipe.learning_rate, recipe.warmup)
+                rate = learning_rate_at((at.progress + step.progress) / 2, *self.schedule)
                 at.step, at.samples = at.step + 1, at.samples + sum(map(len, step.packs))
                 at.window, at.pack, at.progress = step.after.window, step.after.pack, step.progress
                 norm = self._step(step, packs, rate, sums)
                 last = at.progress == 1.0
-                if at.step % recipe.log_every == 0 or last:
+                paused = until is not None and at.samples >= until and not last
+                if at.step % recipe.log_every == 0 or last or paused:
                     self._log({"step": at.step, "samples": at.samples, "lr": rate, "norm": norm}, sums, progress)
                     sums = Sums()
                 if recipe.validation and (at.step % recipe.validation.every == 0 or last):
                     self._validate()
                 stopped = world.any(bool(stop.number))
-                if at.step % recipe.save_every == 0 or last or stopped or self._long_unsaved():
+                if at.step % recipe.save_every == 0 or last or stopped or paused or self._long_unsaved():
                     self._save(last or stopped)
                 self.states.finish_if_done()
+                if paused and not stopped:
+                    self.states.finish()
+                    return self.folder
                 if stopped and not last:
                     self.states.finish()
                     if world.first:
@@ -414,7 +455,7 @@ class Trainer:
                 facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
                 write_card(temporary / "README.md", recipe, *facts)
                 write_manifest(temporary)
-            self.engine.objective.attention(PACKED)
+            self.engine.objective.attention(self.engine.objective.in_training)
         world.wait()
         return folder
 

@@ -1,0 +1,156 @@
+"""What a comparison says: differences between arms on the same items and seeds, with paired intervals.
+
+Shapes: R repeats (seeds), I items, S draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sphinx_x.errors import DataError
+from sphinx_x.studies.declaration import Study
+from sphinx_x.studies.plan import Cell, Plan
+from sphinx_x.studies.results import Line
+
+DRAWS = 2000
+METRICS = ("loss", "error")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How an arm differs from the reference of its comparison.
+
+    Attributes:
+        metric: `loss` or `error`.
+        repeats: Number of seeds.
+        reference: The reference's value, as the mean over seeds.
+        difference: The arm's value minus the reference's.
+        low: Lower end of the 95 % interval of the difference, as `high` is the upper one.
+        samples: Numbers of samples of the reference and of the arm.
+        flops: Their operations.
+    """
+
+    comparison: str
+    arm: str
+    size: str
+    match: str
+    skill: str
+    metric: str
+    repeats: int
+    reference: float
+    difference: float
+    low: float
+    high: float
+    samples: tuple[int, int]
+    flops: tuple[float, float]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def paired(first: np.ndarray, second: np.ndarray, lengths: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Return the difference second - first of means weighted by length, with its interval.
+
+    Items are drawn with replacement, and so are seeds if there are several; both arms get the same draws.
+
+    Args:
+        first: Values (R, I).
+        second: Values (R, I) of the same seeds and items.
+        lengths: Weights (I,) of the items.
+        seed: Seed of the draws.
+    """
+    rng, (repeats, items) = np.random.default_rng(seed), first.shape
+    weighted = (second - first) * lengths
+    chosen = rng.integers(items, size=(DRAWS, items))
+    seeds = rng.integers(repeats, size=(DRAWS, repeats))  # of one seed, always that
+    drawn = sum(weighted[seed[:, None], chosen] for seed in seeds.T).sum(axis=1) / repeats
+    drawn = drawn / lengths[chosen].sum(axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(weighted.mean(axis=0).sum() / lengths.sum()), float(low), float(high)
+
+
+def effects_of(plan: Plan, lines: Sequence[Line]) -> list[Effect]:
+    """Return the effects of all arms whose results, and whose reference's, are there.
+
+    Raises:
+        DataError: Arms that should see the same samples in the same order have not.
+    """
+    by_run = {line["run"]: line for line in lines}
+    cells = {(c.comparison, c.size, c.match, c.arm, c.seed): c for c in plan.cells}
+    groups = dict.fromkeys((c.comparison, c.size, c.match, c.arm) for c in plan.cells)
+    found: list[Effect] = []
+    for comparison, size, match, arm in groups:
+        reference = plan.study.comparisons[comparison].reference
+        if arm == reference:
+            continue
+        pairs = []
+        for seed in plan.study.repeats[size]:
+            one, other = (cells[comparison, size, match, name, seed] for name in (reference, arm))
+            if one.run in by_run and other.run in by_run:
+                pairs.append((by_run[one.run], by_run[other.run]))
+        if pairs:
+            if match == "samples" and plan.study.comparisons[comparison].same_order:
+                _check_order(cells[comparison, size, match, arm, plan.study.repeats[size][0]], pairs)
+            found += _effects(plan.study, comparison, arm, size, match, pairs)
+    return found
+
+
+def _check_order(cell: Cell, pairs: Sequence[tuple[Line, Line]]) -> None:
+    for first, second in pairs:
+        if first["order"] != second["order"]:
+            raise DataError(
+                f"{second['point']}: did not see the samples of {first['point']} in their order ({cell.arm})"
+            )
+
+
+def _effects(
+    study: Study, comparison: str, arm: str, size: str, match: str, pairs: Sequence[tuple[Line, Line]]
+) -> Iterator[Effect]:
+    for skill in study.comparisons[comparison].skills or study.held_out.skills:
+        for metric in METRICS:
+            tables = [[line[metric][skill] for line in pair] for pair in pairs]
+            lengths = np.array(tables[0][0]["lengths"], float)
+            values = np.array([[side["items"] for side in pair] for pair in tables], float)  # (R, 2, I)
+            if metric == "error":  # errors of an item, out of its length
+                values = values / lengths
+            difference, low, high = paired(values[:, 0], values[:, 1], lengths)
+            reference = float((values[:, 0].mean(axis=0) * lengths).sum() / lengths.sum())
+            first, second = pairs[0]
+            yield Effect(
+                comparison,
+                arm,
+                size,
+                match,
+                skill,
+                metric,
+                len(pairs),
+                reference,
+                difference,
+                low,
+                high,
+                (first["samples"], second["samples"]),
+                (first["flops"], second["flops"]),
+            )
+
+
+def counts(effect: Effect, effects: Sequence[Effect], sizes: Sequence[str]) -> str:
+    """Return what an effect at the smallest size is worth: `yes`, `no`, or `?` while the next size is missing.
+
+    It counts if its interval leaves out zero and it has the same sign at every further size.
+    """
+    same = [
+        other
+        for other in effects
+        if (other.comparison, other.arm, other.match, other.skill, other.metric)
+        == (effect.comparison, effect.arm, effect.match, effect.skill, effect.metric)
+    ]
+    smallest = min(same, key=lambda other: sizes.index(other.size))
+    further = [other for other in same if other.size != smallest.size]
+    if not smallest.sure or any(other.difference * smallest.difference <= 0 for other in further):
+        return "no"
+    return "yes" if further else "?"

@@ -1,0 +1,125 @@
+"""The report of made-up results: a known law and a known effect are in its tables, and the same lines give the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paths import ROOT
+from sphinx_x.errors import DataError
+from sphinx_x.studies.declaration import declarations, load_study
+from sphinx_x.studies.law import Law
+from sphinx_x.studies.pairs import effects_of, paired
+from sphinx_x.studies.plan import Run, plan_of
+from sphinx_x.studies.report import write_report
+
+LAW = Law(e=0.3, a=90.0, b=2500.0, alpha=0.3, beta=0.75)
+PARAMETERS = {"1m": 1.1e6, "3m": 2.9e6, "7m": 7.3e6, "15m": 1.5e7}
+ITEMS, ASKED = 24, 8
+CHANCE = {"loss": 3.1, "error": 0.9}
+
+
+def made_line(study: str, run: Run, amount: int, skills: list[str], rng: np.random.Generator, more: float = 0) -> dict:
+    """A result as a run would leave it, with losses of the law and an effect `more` on every item."""
+    of_item = np.random.default_rng(7).normal(0, 0.1, ITEMS)  # what is hard is so for every model
+    loss = {}
+    for skill in skills:
+        mean = float(LAW.loss(PARAMETERS[run.size], amount)) * float(np.exp(0.002 * rng.normal()))
+        items = mean + of_item - of_item.mean() + more + 0.01 * rng.normal(size=ITEMS)
+        loss[skill] = {"true": float(items.mean()), "blind": 2.9, "shuffled": 3.3}
+        loss[skill] |= {"items": items.tolist(), "lengths": [10] * ITEMS}
+    errors = {"true": 0.25, "blind": 0.9, "shuffled": 0.95, "items": [1, 0, 0, 0] * 2, "lengths": [1] * ASKED}
+    return {
+        **{"study": study, "point": run.points()[amount], "run": run.name, "size": run.size, "seed": run.seed},
+        **{"samples": amount, "key": run.key, "recipe": [], "data": {"lines": "a"}, "held_out": {"lines": "b"}},
+        **{
+            "order": f"{run.seed}",
+            "parameters": PARAMETERS[run.size],
+            "seconds": 60.0,
+            "machine": {"device": "-"},
+        },
+        "flops": 900.0 * PARAMETERS[run.size] * amount,
+        **{"loss": loss, "error": dict.fromkeys(skills, errors), "chance": dict.fromkeys(skills, CHANCE)},
+    }
+
+
+@pytest.fixture(scope="module")
+def scaling() -> list[dict]:
+    """All results of the packaged study of scaling, by the law."""
+    study, rng = load_study("scaling"), np.random.default_rng(0)
+    runs = plan_of(study).runs
+    return [made_line("scaling", run, n, list(study.held_out.skills), rng) for run in runs for n in run.amounts]
+
+
+def written(lines: list[dict], path: Path) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_the_report_has_the_law_and_predicts_the_largest_size(scaling, tmp_path, monkeypatch):
+    pytest.importorskip("scipy", reason="needs scipy (pip install 'sphinx-x[study]')")
+    monkeypatch.setattr("sphinx_x.studies.law.DRAWS", 12)
+    results = written(scaling, tmp_path / "results.jsonl")
+    report = write_report([results], tmp_path / "report", declarations([results], []))
+    text = report.read_text()
+    law = next(line for line in text.splitlines() if line.startswith("| mean |") and " to " in line)
+    beta, low, high = (float(n) for n in law.split("|")[6].replace("(", "").replace(")", "").replace("to", "").split())
+    assert low <= LAW.beta <= high and abs(beta - LAW.beta) < 0.1
+    errors = [float(line.split("|")[5].strip(" %")) for line in text.splitlines() if "15m-s0@73728" in line]
+    assert errors and all(abs(error) < 2 for error in errors)
+    assert "| chance |" in text and "(2.900, 3.300)" in text
+    for name in ("scaling.png", "skills.png", "predictions.png"):
+        assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_does_not_depend_on_the_order_of_lines(scaling, tmp_path):
+    few = [line for line in scaling if line["size"] == "1m"]  # one size: tables, and no law
+    results = written(few, tmp_path / "results.jsonl"), written([*reversed(few), few[0]], tmp_path / "other.jsonl")
+    one, other = (
+        write_report([path], tmp_path / path.stem, {"scaling": load_study("scaling")}).read_text() for path in results
+    )
+    assert one == other and "No law is fitted yet" in one
+
+
+def test_an_effect_is_found_where_it_is(tmp_path, monkeypatch):
+    """DINOv2 alone is made worse by 0.05 on all items, ConvNeXt alone is not."""
+    monkeypatch.setattr("sphinx_x.studies.plan.sample_flops", lambda *_: 1.0)
+    study, rng = load_study("ablations"), np.random.default_rng(0)
+    plan, lines = plan_of(study), []
+    for run in plan.runs:
+        if run.name.startswith("experts."):
+            more = 0.05 if ".dinov2" in run.name else 0.0
+            lines.append(made_line("ablations", run, study.samples, list(study.held_out.skills), rng, more))
+    assert {cell.arm for cell in plan.cells if cell.match == "flops"} == {"token", "both", "16x2"}  # all cost the same
+    effects = [one for one in effects_of(plan, lines) if one.comparison == "experts" and one.skill == "lines"]
+    worse = [one for one in effects if one.arm == "dinov2" and one.metric == "loss"]
+    assert [one.size for one in worse] == ["1m", "3m"] and all(one.low <= 0.05 <= one.high for one in worse[:1])
+    assert worse[0].sure and worse[0].repeats == 3
+    assert all(abs(one.difference) < 0.03 for one in effects if one.arm == "convnext")
+    report = write_report([written(lines, tmp_path / "r.jsonl")], tmp_path / "out", {"ablations": study}).read_text()
+    assert "| dinov2 | 1m | 3 | samples |" in report and (tmp_path / "out" / "experts.png").exists()
+    lines[-1]["order"] = "another"
+    with pytest.raises(DataError, match="did not see the samples of"):
+        effects_of(plan, lines)
+
+
+def test_paired_intervals_hold_the_difference():
+    """Of many made-up pairs with a difference of 0.2, about 95 in a hundred intervals hold it."""
+    held = 0
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        first = rng.normal(1.0, 0.5, (1, 40))
+        second = first + 0.2 + rng.normal(0, 0.3, (1, 40))
+        _, low, high = paired(first, second, np.ones(40))
+        held += low <= 0.2 <= high
+    assert 51 <= held <= 60
+
+
+def test_the_committed_report_is_that_of_the_committed_results(tmp_path):
+    results = ROOT / "docs" / "scaling" / "results.jsonl"
+    if not results.exists():
+        pytest.skip("the study has not been run yet: docs/scaling/results.jsonl is not there")
+    pytest.importorskip("scipy", reason="needs scipy (pip install 'sphinx-x[study]')")
+    report = write_report([results], tmp_path / "report", declarations([results], []))
+    assert report.read_text() == (results.parent / "report.md").read_text()
