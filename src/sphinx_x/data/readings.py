@@ -19,7 +19,6 @@ from sphinx_x.boxes import union
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError
-from sphinx_x.sources.dialogue import rng_of
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
@@ -130,7 +129,7 @@ def keep_readings(
             if reader.has_read(content):
                 continue
             if made:
-                reader.keep_file(content, made_reading(_lines_of(sample), rng_of(f"{seed} {sample.id}")))
+                reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
             else:
                 reader.read_file(content)
             new += 1
