@@ -68,7 +68,7 @@ def paired(first: np.ndarray, second: np.ndarray, lengths: np.ndarray, seed: int
     weighted = (second - first) * lengths
     chosen = rng.integers(items, size=(DRAWS, items))
     seeds = rng.integers(repeats, size=(DRAWS, repeats))  # of one seed, always that
-    drawn = sum(weighted[seed[:, None], chosen] for seed in seeds.T).sum(axis=1) / repeats
+    drawn = np.sum([weighted[row[:, None], chosen].sum(axis=1) for row in seeds.T], axis=0) / repeats
     drawn = drawn / lengths[chosen].sum(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(weighted.mean(axis=0).sum() / lengths.sum()), float(low), float(high)
