@@ -44,6 +44,8 @@ TAKES_NOTHING = (
     ("recipes",),
     ("serve",),
     ("data", "sources"),
+    ("study", "scaling"),
+    ("study", "ablations"),
 )
 
 
