@@ -96,6 +96,32 @@ def _range(numbers: Sequence[float], scale: float, sign: bool) -> str:
     return triple([mean(numbers), low, high] if len(numbers) > 1 else [numbers[0], None, None], scale, sign)
 
 
+def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return several results as one, such as receipts with all peers and the other parts with a limit.
+
+    Raises:
+        SystemExit: They are not of the same weights, or two have the same figure.
+    """
+    if len({content["weights"] for content in contents}) != 1:
+        raise SystemExit("the results are of different weights")
+    whole = {name: dict(contents[0][name]) for name in ("ways", "notes", "left_out", "refused")}
+    rows: dict[tuple[str, str], Any] = {}
+    for content in contents:
+        for name, known in whole.items():
+            known |= content[name]
+        for row in content["rows"]:
+            if (row["part"], row["figure"]) in rows:
+                raise SystemExit(f"two results have {row['part']}, {row['figure']}")
+            rows[row["part"], row["figure"]] = row
+    limits = [content["limit"] for content in contents if content["limit"]]
+    for content in contents if limits else ():
+        for part in {row["part"] for row in content["rows"] if not content["limit"]}:
+            whole["notes"][part] = "; ".join(filter(None, [whole["notes"].get(part), "all items"]))
+    alone = {name: content[name] for content in contents for name in ("text", "speed") if content.get(name)}
+    said = {"model": contents[0]["model"], "weights": contents[0]["weights"], "limit": max(limits, default=None)}
+    return said | whole | alone | {"rows": list(rows.values())}
+
+
 def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """Return what was measured of the runs of an ablation, by name and seed, the full one first."""
     found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -108,13 +134,13 @@ def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Fills the tables of docs/smol.md.")
-    parser.add_argument("--results", type=Path, help="smol.json of benchmarks/smol.py")
+    parser.add_argument("--results", type=Path, nargs="+", help="smol.json of benchmarks/smol.py, one or several")
     parser.add_argument("--ablations", type=Path, help="folder with the results of an ablation's runs")
     parser.add_argument("--card", type=Path, default=CARD)
     options = parser.parse_args(arguments)
     text = options.card.read_text("utf-8")
     if options.results is not None:
-        content = json.loads(options.results.read_text("utf-8"))
+        content = joined([json.loads(path.read_text("utf-8")) for path in options.results])
         text = filled(filled(text, "goals", goals(content)), "figures", as_markdown(content))
     if options.ablations is not None:
         text = filled(text, "ablations", ablations(read_results(options.ablations)))

@@ -20,6 +20,7 @@ from sphinx_x.evaluation.task import Reading, Task
 from sphinx_x.text_lines.line import TextLine
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import smol_card
 from smol_parts import evidence, held, peer_rules, photos, results, text_loss
 from smol_parts.kinds import FIELD, HIGHEST, LOWEST, question_kind
 from smol_parts.part import Part, Rows
@@ -186,3 +187,17 @@ def test_a_model_beside_itself_has_no_more_loss(tiny, tmp_path):
     assert [same[kind]["increase"] for kind in ("prose", "dialogues")] == [[0, 0, 0]] * 2
     more = text_loss.compared({kind: table * (1.03, 1) for kind, table in found.items()}, found)
     assert more["prose"]["increase"] == pytest.approx([0.03] * 3)
+
+
+def test_results_of_the_same_weights_are_one_card():
+    def result(part, limit, weights="w", **more):
+        row = {"part": part, "figure": "right", "value": [0.5, 0.4, 0.6], "least": 0.4, "most": None, "scale": 1.0}
+        told = {"model": "m", "weights": weights, "limit": limit, "notes": {}, "left_out": {}, "refused": {}}
+        return told | {"ways": {"model": "model"} | more, "rows": [row | {"reached": True}]}
+
+    both = smol_card.joined([result("receipts", None, blind="blind"), result("charts", 60)])
+    assert [row["part"] for row in both["rows"]] == ["receipts", "charts"] and both["ways"].keys() == {"model", "blind"}
+    assert both["limit"] == 60 and both["notes"] == {"receipts": "all items"}
+    for other, says in ((result("charts", None, "x"), "different weights"), (result("receipts", 60), "two results")):
+        with pytest.raises(SystemExit, match=says):
+            smol_card.joined([result("receipts", None), other])
