@@ -14,6 +14,7 @@ from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.family import new_model
+from sphinx_x.model.views import plan_views
 from sphinx_x.training.trainer import Trainer
 
 
@@ -75,6 +76,23 @@ def test_lines_move_with_their_image(shares, tiny_member, tmp_path):
         assert not example.error and (example.line_boxes[0] - box).abs().max() <= 6e-4  # three decimals
         places.add(said)
     assert len(places) > 8
+
+
+def test_a_changed_page_of_text_is_as_long_as_it_was_planned(shares, tiny_member, tmp_path, monkeypatch):
+    """Margins change which sub-images an image touches, but a page of text keeps none of them."""
+    know_engine(monkeypatch, lambda image: made_lines(image)[:1] * 2)
+    member = lined(replace(tiny_member, views=replace(tiny_member.views, global_view=True)))
+    _, processor = new_model(replace(member, lines={**member.lines, "enough": 2}))
+    examples = opened(shares, processor, tmp_path / "index", Augmentation((0.6, 1.2), margin=40)).examples
+    touched = set()
+    for number in range(12):
+        example = examples.example(number)
+        row = examples.pieces[0][examples.blend[number][1]]
+        size = examples._changed(row, examples._rng(number))[0].size(int(row["width"]), int(row["height"]))
+        touched.add(plan_views(*size, examples.grid).views)
+        assert not example.error and len(example.views) == 1
+        assert len(example.ids) == examples.costs(number, number + 1)[0][0]
+    assert len(touched) > 1
 
 
 def test_another_reader_measures_anew(shares, tiny_member, tmp_path, monkeypatch, calls):

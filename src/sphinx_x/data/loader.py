@@ -150,6 +150,8 @@ class Examples(Dataset[list[Example]]):
             return Change(), tokens, views
         size = int(row["width"]), int(row["height"])
         before, after = plan_views(*size, self.grid), plan_views(*change.size(*size), self.grid)
+        if views < before.views:  # a page of text, which stays one
+            before, after = (layout.with_lines(Reading(page=True)) for layout in (before, after))
         longer = tokens + self._tokens(after) - self._tokens(before)
         if longer > self.limits.tokens or after.views > self.limits.views:
             return Change(), tokens, views
