@@ -235,12 +235,11 @@ def ask_base(measurement: Measurement) -> dict[str, Any] | None:
 def ask_rules(measurement: Measurement, reader: Any) -> None:
     """Let rules answer what they are made for: the fields of receipts, and pages of print."""
     from smol_parts import peer_rules
-    from smol_parts.evidence import lines_of
     from smol_parts.results import RULES
 
     for part in measurement.parts:
         if part.name in ("receipts", "paragraphs"):
-            read = {item.index: lines_of(reader, item.pictures[0].read()) for item in part.items}
+            read = {item.index: reader.read_file(item.pictures[0].read()).lines for item in part.items}
             say = peer_rules.answer if part.name == "receipts" else lambda _, lines: peer_rules.page(lines)
             measurement.take(part, RULES, {item.index: say(item.kind, read[item.index]) for item in part.items})
 

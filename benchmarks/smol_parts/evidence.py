@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
 from sphinx_x.boxes import Box, iou, union
 from sphinx_x.evaluation.scoring.text import letters_and_digits
+from sphinx_x.inference.evidence import find_evidence
 from sphinx_x.model.views import ViewGrid, plan_views
 from sphinx_x.sources.spotting import parse_icdar2015
-from sphinx_x.text_lines.line import TextLine
-from sphinx_x.text_lines.reader import LineReader
+from sphinx_x.text_lines.line import Reading
 
 PLACED, PLACED_RIGHT = "answer's box", "answer's box, of right answers"
 """Figures of where answers stand."""
@@ -95,27 +91,10 @@ def same_row(one: Box, other: Box) -> bool:
     return both > 0.5 * min(one[3] - one[1], other[3] - other[1])
 
 
-def lines_of(reader: LineReader, content: bytes) -> tuple[TextLine, ...]:
-    """Return the lines of a picture's file as they were read."""
-    found: Any = reader.read_file(content)
-    return getattr(found, "lines", found)  # with or without the number of those that were left out
-
-
-def read_box(answer: str, question: str, lines: Sequence[TextLine]) -> Box | None:
-    """Return the box around the read lines in which an answer stands, as `Answer.evidence` has them.
-
-    Where the package has no evidence yet: of several places the one that says least besides.
-    """
-    if find_spec("sphinx_x.inference.evidence") is not None:
-        find: Any = import_module("sphinx_x.inference.evidence").find_evidence
-        layout = replace(plan_views(1, 1, ViewGrid()), lines=tuple(lines))
-        found = [one.pixels for one in find(answer, [layout], question)]
-        return union(found) if found else None
-    runs = runs_with(answer, [(line.text, line.box) for line in lines])
-    if not runs:
-        return None
-    said = {line.box: len(letters_and_digits(line.text)) for line in lines}
-    return union(min(runs, key=lambda run: sum(said[box] for box in run)))
+def read_box(answer: str, question: str, reading: Reading) -> Box | None:
+    """Return the box around the read lines in which an answer stands, as `Answer.evidence` has them."""
+    found = find_evidence(answer, [plan_views(1, 1, ViewGrid()).with_lines(reading)], question)
+    return union([one.pixels for one in found]) if found else None
 
 
 def overlaps(found: Box | None, true: Sequence[Box]) -> bool:

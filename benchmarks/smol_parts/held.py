@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smol_parts.evidence import PLACED, PLACED_RIGHT, lines_of, overlaps, read_box
+from smol_parts.evidence import PLACED, PLACED_RIGHT, overlaps, read_box
 from smol_parts.kinds import ABSENT, ENTRY, FIELD, HIGHEST, KINDS, LOWEST, TITLE, question_kind
 from smol_parts.part import Answers, Part, Rows, by_task, share, verdict_of
 from sphinx_x.boxes import union
@@ -128,8 +128,8 @@ def _placed(part: Part, answers: Answers, how: Reading, reader: LineReader, aske
     found, right = [], []
     for item in asked:
         if item.facts["boxes"]:
-            lines = lines_of(reader, item.pictures[0].read())
-            box = read_box(answers.get(item.index, ""), item.question, lines)
+            reading = reader.read_file(item.pictures[0].read())
+            box = read_box(answers.get(item.index, ""), item.question, reading)
             found.append((item, float(overlaps(box, item.facts["boxes"]))))
             if verdict_of(part.task, item, answers, how).score == 1:
                 right.append(found[-1])

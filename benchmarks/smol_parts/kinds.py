@@ -35,7 +35,7 @@ PATTERNS = (
     (TITLE, _pattern(*_CHART_TITLE)),
     ("evidence", _pattern(*words.EVIDENCE)),
     ("where", _pattern(*words.WHERE_TEXT, *words.WHERE_FACT)),
-    ("block", _pattern(*getattr(words, "BLOCK", ()))),
+    ("block", _pattern(*words.BLOCK)),
     ("region", _pattern(*words.REGION)),
     ("there", _pattern(*words.IS_THERE)),
     ("listed", _pattern(*words.LISTED)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from smol_parts.evidence import PLACED, PLACED_RIGHT, lines_of, overlaps, read_box, receipt_lines, true_boxes
+from smol_parts.evidence import PLACED, PLACED_RIGHT, overlaps, read_box, receipt_lines, true_boxes
 from smol_parts.part import Answers, Part, Rows, by_task, share
 from sphinx_x.boxes import Box
 from sphinx_x.evaluation.scores import read_items
@@ -28,8 +28,8 @@ def receipts(folder: Path, reader: LineReader) -> Part:
         placed = [(item, verdict) for item, verdict in fields.judged if item.facts["boxes"]]
         found = []
         for item, verdict in placed:
-            lines = lines_of(reader, item.pictures[0].read())
-            box = read_box(answers.get(item.index, ""), item.question, lines)
+            reading = reader.read_file(item.pictures[0].read())
+            box = read_box(answers.get(item.index, ""), item.question, reading)
             found.append((item, float(overlaps(box, item.facts["boxes"])), verdict.score))
         right = [(item, good) for item, good, score in found if score == 1]
         return [fields, share(PLACED, [row[:2] for row in found]), *([share(PLACED_RIGHT, right)] if right else [])]
