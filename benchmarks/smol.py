@@ -139,8 +139,8 @@ def build_parts(options: argparse.Namespace, reader: Any) -> tuple[list[Part], d
         found.extend(made if isinstance(made, list) else [made])
 
     add("receipts", options.receipts, "--receipts", lambda folder: receipts.receipts(folder, reader))
-    makers = {name: partial(held.documents, name, reader=reader) for name in ("documents", "screens")}
-    makers["charts"] = held.charts
+    makers: dict[str, Callable[[Path], Part]] = {"charts": held.charts}
+    makers |= {name: partial(held.documents, name, reader=reader) for name in ("documents", "screens")}
     for name in HELD:
         folder = None if options.data is None else options.data / f"{name}-held"
         add(name, folder, "--data", makers.get(name, partial(held.samples, name)))

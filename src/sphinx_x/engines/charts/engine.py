@@ -6,8 +6,6 @@ depends on the seed, its number, the settings, the tables and matplotlib's versi
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +17,10 @@ from sphinx_x.data.shards import write_part
 from sphinx_x.engines.charts.draw import draw_chart
 from sphinx_x.engines.charts.tables import Tables, read_tables
 from sphinx_x.engines.documents.asking import ask, check_weights
-from sphinx_x.engines.documents.engine import Made, RunSettings, ranges, samples_of
-from sphinx_x.engines.documents.report import write_report
+from sphinx_x.engines.documents.engine import Made, RunSettings, sampled, samples_of, write_run
 from sphinx_x.errors import DataError, needs_extra
 from sphinx_x.sources.dialogue import rng_of
-from sphinx_x.work.files import alone_in, write_atomic
-from sphinx_x.work.runs import Parts, claim
+from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import Tally
 
 NAME = "charts"
@@ -87,16 +83,9 @@ def make_charts(
     job = Job(Path(out), settings, read_tables(tables))
     facts: dict[str, Any] = {"engine": NAME, "tables": job.tables.key, "matplotlib": version("matplotlib")}
     facts["settings"] = settings.model_dump(mode="json")
-    begun = time.perf_counter()
-    with alone_in(job.out):
-        claim(job.out, json.loads(json.dumps(facts)))
-        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
-        total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.05, workers, engine, progress)
-        write_report(job.out, "Charts", total, time.perf_counter() - begun)
-        facts |= {"drawn_from": sorted({table.name for table in job.tables.tables})}
-        facts |= {"files_left_out": dict(job.tables.left_out)} | vars(total)
-        write_atomic(job.out / "report.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    return total
+    told = {"drawn_from": sorted({table.name for table in job.tables.tables})}
+    told |= {"files_left_out": dict(job.tables.left_out)}
+    return write_run("Charts", job, make_shard, facts, told, 0.05, workers, engine, progress)
 
 
 def make_shard(job: Job, task: tuple[int, range]) -> Tally:
@@ -104,7 +93,8 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
     number, numbers = task
     tally, aside = Tally(), []
     make = partial(make_chart, settings=job.settings, tables=job.tables)
-    samples = samples_of(make, numbers, tally, aside, NAME, job.settings.licence)
+    licence = job.settings.licence
+    samples = samples_of(lambda number: sampled(number, make(number), NAME, licence), numbers, tally, aside, NAME)
     return write_part(Parts(job.out, NAME), number, samples, tally, aside)
 
 

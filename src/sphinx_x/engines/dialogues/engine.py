@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.dialogues.prompts import Prompt, draw_prompts
+from sphinx_x.engines.documents.engine import ranges
 from sphinx_x.errors import DataError
 from sphinx_x.inference import SphinxX
 from sphinx_x.inference.running import Trace
@@ -95,10 +96,7 @@ def make_dialogues(
     job = Job(Path(out), model, settings, tuple(prompts))
     with alone_in(job.out):
         claim(job.out, json.loads(json.dumps(facts)))
-        size = settings.shard_size
-        tasks = list(
-            enumerate(range(start, min(start + size, settings.count)) for start in range(0, settings.count, size))
-        )
+        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
         total = Parts(job.out, NAME).run(make_shard, job, tasks, workers=1, progress=progress)
         write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
     return total

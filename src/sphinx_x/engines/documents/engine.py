@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -29,6 +29,7 @@ from sphinx_x.engines.documents.report import write_report
 from sphinx_x.engines.documents.sheet import Drawing
 from sphinx_x.engines.documents.warp import make_warp, warped
 from sphinx_x.errors import DataError, one_line
+from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
 from sphinx_x.work.files import alone_in, write_atomic
 from sphinx_x.work.runs import Parts, claim
@@ -168,14 +169,59 @@ def make_documents(
     kinds = settings.chosen()
     job = Job(Path(out), settings, find_faces(fonts))
     facts = {"engine": NAME, "kinds": kinds, "fonts": job.faces.key, "settings": settings.model_dump(mode="json")}
+    told = {"faces": [face.family for face in job.faces.faces]}
+    return write_run("Made-up documents", job, make_shard, facts, told, 0.05, workers, engine, progress)
+
+
+class AnyJob(Protocol):
+    """What every worker of a run needs, whatever it makes."""
+
+    @property
+    def out(self) -> Path:
+        """The run's folder."""
+        ...
+
+    @property
+    def settings(self) -> Amounts:
+        """How much is made."""
+        ...
+
+
+JobT = TypeVar("JobT", bound=AnyJob)
+
+
+def write_run(
+    title: str,
+    job: JobT,
+    make_shard: Callable[[JobT, tuple[int, range]], Tally],
+    facts: Mapping[str, Any],
+    told: Mapping[str, Any],
+    most_bad: float,
+    workers: int | None,
+    engine: str,
+    progress: Callable[[Tally], None],
+) -> Tally:
+    """Write the shards of a run that are not there yet, then `report.html` and, last, `report.json`.
+
+    Args:
+        title: The report's.
+        job: What every worker needs.
+        make_shard: Writes one shard, by its number and the numbers of its samples.
+        facts: What the samples depend on, `engine` (the run's name) first: a folder of others is refused.
+        told: What `report.json` says besides.
+        most_bad: Share of the samples that may be set aside.
+        workers: Number of processes, by default one per core.
+        engine: See `pool.run`.
+        progress: Called after every shard.
+    """
     begun = time.perf_counter()
     with alone_in(job.out):
         claim(job.out, json.loads(json.dumps(facts)))
-        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
-        total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.05, workers, engine, progress)
-        write_report(job.out, "Made-up documents", total, time.perf_counter() - begun)
-        facts["faces"] = [face.family for face in job.faces.faces]
-        write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
+        tasks = list(enumerate(ranges(job.settings.count, job.settings.shard_size)))
+        total = Parts(job.out, facts["engine"]).run(make_shard, job, tasks, most_bad, workers, engine, progress)
+        write_report(job.out, title, total, time.perf_counter() - begun)
+        said = {**facts, **told, **vars(total)}
+        write_atomic(job.out / "report.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     return total
 
 
@@ -184,7 +230,7 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
     number, numbers = task
     tally, aside = Tally(), []
     make = partial(make_document, settings=job.settings, faces=job.faces)
-    samples = samples_of(make, numbers, tally, aside, NAME, LICENCE)
+    samples = samples_of(lambda number: sampled(number, make(number), NAME, LICENCE), numbers, tally, aside, NAME)
     return write_part(Parts(job.out, NAME), number, samples, tally, aside)
 
 
@@ -193,10 +239,15 @@ def ranges(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def sampled(number: int, made: Made, name: str, licence: str) -> tuple[Sample, bytes]:
+    """Return a document as a sample, and its picture."""
+    return sample_of(number, made, name, licence), made.picture
+
+
 def samples_of(
-    make: Callable[[int], Made], numbers: range, tally: Tally, aside: list[dict], name: str, licence: str
+    make: Callable[[int], tuple[Sample, bytes]], numbers: range, tally: Tally, aside: list[dict], name: str
 ) -> Iterator[tuple[Sample, list[bytes]]]:
-    """Yield the samples of a run with their pictures; what fails is set aside.
+    """Yield the samples of a run with their pictures; what is not used is counted, and what fails is set aside.
 
     Args:
         make: Makes one by its number.
@@ -204,20 +255,21 @@ def samples_of(
         tally: Counts them.
         aside: Gets what is set aside.
         name: The run's name, the first part of the names of its samples.
-        licence: Of what they show.
     """
     for number in numbers:
         tally.records += 1
         try:
-            made = make(number)
-            sample = sample_of(number, made, name, licence)
+            sample, picture = make(number)
+        except UnusedError as error:
+            tally.left_out[reason_of(error)] += 1
+            continue
         except UNUSABLE as error:
             tally.set_aside[reason_of(error)] += 1
             aside.append({"source": name, "id": str(number), "reason": reason_of(error), "detail": one_line(error)})
             continue
         tally.samples += 1
         tally.turns += sample.answers
-        yield sample, [made.picture]
+        yield sample, [picture]
 
 
 def make_document(number: int, settings: DocumentSettings, faces: Faces) -> Made:

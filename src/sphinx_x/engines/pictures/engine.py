@@ -8,34 +8,30 @@ of workers, and an interrupted run continues after its last complete shard.
 from __future__ import annotations
 
 import io
-import json
 import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image
 from pydantic import Field, PositiveInt
 
 from sphinx_x.data.sample import OBJECTS, ImageRef, Sample
 from sphinx_x.data.shards import write_part
-from sphinx_x.engines.documents.engine import Amounts, ranges
-from sphinx_x.engines.documents.report import write_report
+from sphinx_x.engines.documents.engine import Amounts, samples_of, write_run
 from sphinx_x.engines.pictures.asking import WEIGHTS, Asked, Seen, Stock, ask, check_weights
 from sphinx_x.engines.pictures.backdrops import behind, cropped, drawn, plain
 from sphinx_x.engines.pictures.library import Library, Picture, read_library
 from sphinx_x.engines.pictures.scenes import choose_pictures, compose, size_of
 from sphinx_x.engines.pictures.words import classes
-from sphinx_x.errors import DataError, one_line
+from sphinx_x.errors import DataError
 from sphinx_x.images import open_image
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
-from sphinx_x.work.files import alone_in, write_atomic
-from sphinx_x.work.runs import Parts, claim
-from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
+from sphinx_x.work.runs import Parts
+from sphinx_x.work.tally import Tally, reason_of
 
 NAME = "pictures"
 TRIES = 16
@@ -123,18 +119,11 @@ def make_pictures(
         _teacher(settings.teacher)  # before a worker needs it: it may have to be fetched
     job = Job(Path(out), settings, library, stock_of(library, bool(settings.teacher)), shares)
     facts = {"engine": NAME, "pictures": library.key, "settings": settings.model_dump(mode="json")}
-    begun = time.perf_counter()
-    with alone_in(job.out):
-        claim(job.out, json.loads(json.dumps(facts)))
-        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
-        total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.05, workers, engine, progress)
-        write_report(job.out, "Pictures", total, time.perf_counter() - begun)
-        licences = Counter(one.licence or settings.licence for one in library.pictures)
-        facts |= {"licences": dict(licences.most_common()), "pictures_left_out": dict(library.left_out)}
-        facts |= {"cutouts": sum(map(len, library.cutouts.values())), "named": sum(map(len, library.named.values()))}
-        facts |= {"photos": len(library.photos)}
-        write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
-    return total
+    licences = Counter(one.licence or settings.licence for one in library.pictures)
+    told: dict[str, Any] = {"licences": dict(licences.most_common()), "pictures_left_out": dict(library.left_out)}
+    told |= {"cutouts": sum(map(len, library.cutouts.values())), "named": sum(map(len, library.named.values()))}
+    told |= {"photos": len(library.photos)}
+    return write_run("Pictures", job, make_shard, facts, told, 0.05, workers, engine, progress)
 
 
 def possible(settings: PictureSettings, library: Library) -> dict[str, float]:
@@ -174,25 +163,13 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
     """Write one shard of pictures, what could not be made and, last, its tally."""
     number, numbers = task
     tally, aside = Tally(), []
-    return write_part(Parts(job.out, NAME), number, _samples(job, numbers, tally, aside), tally, aside)
 
+    def make(number: int) -> tuple[Sample, bytes]:
+        made = make_picture(number, job.settings, job.library, job.stock, job.shares, tally.left_out)
+        return sample_of(number, made), made.picture
 
-def _samples(job: Job, numbers: range, tally: Tally, aside: list[dict]) -> Iterator[tuple[Sample, list[bytes]]]:
-    for number in numbers:
-        tally.records += 1
-        try:
-            made = make_picture(number, job.settings, job.library, job.stock, job.shares, tally.left_out)
-            sample = sample_of(number, made)
-        except UnusedError as error:
-            tally.left_out[reason_of(error)] += 1
-            continue
-        except UNUSABLE as error:
-            tally.set_aside[reason_of(error)] += 1
-            aside.append({"source": NAME, "id": str(number), "reason": reason_of(error), "detail": one_line(error)})
-            continue
-        tally.samples += 1
-        tally.turns += sample.answers
-        yield sample, [made.picture]
+    samples = samples_of(make, numbers, tally, aside, NAME)
+    return write_part(Parts(job.out, NAME), number, samples, tally, aside)
 
 
 def make_picture(

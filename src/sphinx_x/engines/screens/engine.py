@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import html
-import json
 import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,16 +18,14 @@ from typing import Any
 
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.documents.asking import ask, check_weights
-from sphinx_x.engines.documents.engine import Made, RunSettings, ranges, samples_of
+from sphinx_x.engines.documents.engine import Made, RunSettings, sampled, samples_of, write_run
 from sphinx_x.engines.documents.look import encoded
-from sphinx_x.engines.documents.report import write_report
 from sphinx_x.engines.screens.chromium import Chromium, find_chromium
 from sphinx_x.engines.screens.truth import LONGEST_HEADING, look
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
-from sphinx_x.work.files import alone_in, write_atomic
-from sphinx_x.work.runs import Parts, claim
+from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import Tally
 
 NAME = "screens"
@@ -96,14 +92,7 @@ def make_screens(
     facts: dict[str, Any] = {"engine": NAME, "pages": hashlib.sha256(names.encode()).hexdigest()[:16]}
     facts["settings"] = settings.model_dump(mode="json")
     job = Job(Path(out), settings, tuple(pages))
-    begun = time.perf_counter()
-    with alone_in(job.out):
-        claim(job.out, json.loads(json.dumps(facts)))
-        tasks = list(enumerate(ranges(settings.count, settings.shard_size)))
-        total = Parts(job.out, NAME).run(make_shard, job, tasks, 0.2, workers, engine, progress)
-        write_report(job.out, "Screens", total, time.perf_counter() - begun)
-        write_atomic(job.out / "report.json", json.dumps(facts | vars(total), indent=1, ensure_ascii=False) + "\n")
-    return total
+    return write_run("Screens", job, make_shard, facts, {}, 0.2, workers, engine, progress)
 
 
 def make_shard(job: Job, task: tuple[int, range]) -> Tally:
@@ -112,7 +101,8 @@ def make_shard(job: Job, task: tuple[int, range]) -> Tally:
     tally, aside = Tally(), []
     with Chromium() as browser:
         make = partial(make_screen, settings=job.settings, pages=job.pages, browser=browser)
-        samples = samples_of(make, numbers, tally, aside, NAME, job.settings.licence)
+        licence = job.settings.licence
+        samples = samples_of(lambda number: sampled(number, make(number), NAME, licence), numbers, tally, aside, NAME)
         return write_part(Parts(job.out, NAME), number, samples, tally, aside)
 
 
