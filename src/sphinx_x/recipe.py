@@ -180,6 +180,8 @@ class LoraRecipe(Strict):
         whole: Parts that are trained whole beside the adapters, and are saved with them: `projector`, `lines`, or
             patterns as in `freeze`.
         save_dtype: Type in which all of it is saved.
+        start: Finished adapters that training goes on with, in place of fresh ones: a folder of adapters over the
+            recipe's own `start`, with the same rank, alpha, layers and parts.
     """
 
     rank: int = Field(default=16, ge=1)
@@ -188,6 +190,7 @@ class LoraRecipe(Strict):
     targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     whole: list[str] = []
     save_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    start: str | None = None
 
 
 class ValidationRecipe(Strict):

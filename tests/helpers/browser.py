@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import select
+import selectors
 import shutil
 import subprocess
 import time
@@ -62,6 +62,8 @@ class Browser:
         )
         os.close(to_read)
         os.close(to_write)
+        self._waiting = selectors.DefaultSelector()
+        self._waiting.register(self._read, selectors.EVENT_READ)
         self._session = None
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
@@ -79,6 +81,7 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._waiting.close()
         for pipe in (self._write, self._read):
             os.close(pipe)
         self._log.close()
@@ -115,8 +118,8 @@ class Browser:
 
     def _receive(self, end, what):
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._read], [], [], max(0, end - time.monotonic()))
-            if not ready:
+            # not select(), which cannot wait for a descriptor above 1023
+            if not self._waiting.select(max(0, end - time.monotonic())):
                 raise BrowserError(f"{what}: the browser does not answer")
             piece = os.read(self._read, 1 << 20)
             if not piece:

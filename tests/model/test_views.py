@@ -101,6 +101,17 @@ def test_nothing_is_skipped_where_that_is_off(padding, size):
     assert plan_views(*size, ViewGrid(3, 3, 224, 224, padding=padding, skip=False)).skipped == 0
 
 
+@pytest.mark.parametrize("size", [(300, 40), (40, 300), (90, 90)])
+def test_padding_that_is_encoded_is_padding(size):
+    """The same views as with skipping, and the others white."""
+    picture = PIL.Image.effect_noise(size, 90).convert("RGB")
+    skipping, whole = (plan_views(*size, ViewGrid(4, 4, 24, 24, global_view=True, skip=skip)) for skip in (True, False))
+    assert whole.views == 17 and not whole.skipped
+    some, all_views = render_views(picture, skipping), render_views(picture, whole)
+    kept = np.array([True, *skipping.kept])
+    assert np.array_equal(all_views[kept], some) and (all_views[~kept] == 255).all()
+
+
 @pytest.mark.parametrize("size", [(90, 40), (41, 90), (64, 64), (7, 300)])
 def test_padding_before_scaling_is_pillows_own(size):
     """As if the padded square were made whole and scaled at once, whatever the strips."""

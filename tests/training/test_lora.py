@@ -24,6 +24,7 @@ from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.recipe import LoraRecipe, Recipe, load_recipe
 from sphinx_x.training import lora
+from sphinx_x.training.engine import begin
 from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
 from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import MANIFEST, check_manifest, read_lines, write_manifest
@@ -257,6 +258,47 @@ def test_parts_are_trained_whole_beside_the_adapters(tiny_folder, trained_whole)
     for name, parameter in sphinx.model.named_parameters():
         if ".projector." in name:
             assert torch.equal(loaded.model.get_parameter(name), parameter)
+
+
+def going_on(start, folder, **changed) -> Recipe:
+    adapters = {"rank": 4, "alpha": 12.0, "whole": ["projector"], "start": str(folder)} | changed
+    return Recipe(
+        **{
+            "member": "nano",
+            "start": str(start),
+            "lora": adapters,
+            "total_samples": 1,
+            "folder": ".",
+            "sources": {"lines": {}},
+        }
+    )
+
+
+def test_finished_adapters_are_gone_on_with(trained_whole, tiny_folder):
+    folder, sphinx = trained_whole
+    model, _ = begin(going_on(tiny_folder, folder))
+    wanted, found = adapter_tensors(sphinx.model), adapter_tensors(model)
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(wanted[name], found[name]) and found[name].requires_grad for name in wanted)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"rank": 8}, r"has rank 4 and alpha 12, not 8 and 12"),
+        ({"alpha": 4.0}, r"has rank 4 and alpha 12, not 4 and 4"),
+        ({"targets": ["q_proj"]}, r"q?\w+_proj.lora_A.default.weight differs"),
+        ({"whole": []}, r"projector.* differs"),
+    ],
+)
+def test_finished_adapters_of_another_kind_are_refused(trained_whole, tiny_folder, changed, says):
+    with pytest.raises(RecipeError, match=says):
+        begin(going_on(tiny_folder, trained_whole[0], **changed))
+
+
+def test_a_model_is_no_finished_adapter(tiny_folder):
+    with pytest.raises(RecipeError, match="is a model, not a folder of adapters"):
+        begin(going_on(tiny_folder, tiny_folder))
 
 
 def test_peft_reads_parts_that_were_trained_whole(tiny_folder, trained_whole):

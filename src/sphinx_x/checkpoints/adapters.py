@@ -206,7 +206,7 @@ Pairs = list[tuple[nn.Linear, Tensor, Tensor]]
 def _fitting(model: nn.Module, adapter: Adapter) -> tuple[Pairs, list[tuple[nn.Parameter, Tensor]]]:
     """Return the layers of a model that adapters apply to, and the parameters that others take the place of."""
     layers, found = dict(model.named_modules()), Pairs()
-    pairs, whole = _tensors(adapter)
+    pairs, whole = adapter_weights(adapter)
     tied = getattr(model.config, "tie_word_embeddings", False)
     for name, (a_RI, b_OR) in pairs.items():
         layer = layers.get(name)
@@ -243,7 +243,7 @@ def _fitting_whole(model: nn.Module, adapter: Adapter, tensors: dict[str, Tensor
     return [(parameters[name], tensor) for name, tensor in tensors.items()]
 
 
-def _tensors(adapter: Adapter) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]:
+def adapter_weights(adapter: Adapter) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]:
     """Return A and B by the name of the layer, and the tensors of what was trained whole by theirs."""
     path = adapter.folder / WEIGHTS
     try:

@@ -32,6 +32,10 @@ LOST = 0.003
 FAULTS = 0.004, 0.04
 """Share of the letters that are misread: its mean on most pages, and on a fifth of them, which are worn."""
 WORN = 0.2
+GLUED = 0.3
+"""Share of the pages on which many more blanks are lost, as on photographs of narrow print."""
+BLANKS = 0.5
+"""The largest share of the blanks that is lost there."""
 GROWN, SPREAD = 0.25, 0.12
 """How far a found box reaches beyond the ink on each side, in heights of the line, and its standard deviation."""
 NEAR = 2.5
@@ -52,9 +56,10 @@ def made_reading(regions: Sequence[dict[str, Any]], rng: random.Random) -> tuple
         rng: Where the faults are drawn from.
     """
     faults = rng.expovariate(1 / FAULTS[rng.random() < WORN])
+    lost = rng.uniform(0, BLANKS) if rng.random() < GLUED else 3 * faults
     lines = [TextLine(tuple(region["box"]), region["text"], 1.0) for region in regions if region["text"].strip()]
     found = [piece for line in _joined(lines, rng) if rng.random() >= LOST for piece in _split(line, rng)]
-    return in_reading_order(_seen(line, faults, rng) for line in found)
+    return in_reading_order(_seen(line, faults, lost, rng) for line in found)
 
 
 def _joined(lines: Sequence[TextLine], rng: random.Random) -> Iterator[TextLine]:
@@ -89,11 +94,11 @@ def _split(line: TextLine, rng: random.Random) -> list[TextLine]:
     return [first, replace(line, text=line.text[place + 1 :], box=(min(middle + gap, right - 1), top, right, bottom))]
 
 
-def _seen(line: TextLine, faults: float, rng: random.Random) -> TextLine:
-    """Return a line with misread letters, in a box somewhat larger than its ink."""
+def _seen(line: TextLine, faults: float, lost: float, rng: random.Random) -> TextLine:
+    """Return a line with some letters misread and some blanks lost, in a box somewhat larger than its ink."""
     letters = []
     for letter in line.text:
-        wrong = rng.random() < (3 * faults if letter == " " else faults)  # blanks are lost most
+        wrong = rng.random() < (lost if letter == " " else faults)
         letters.append(letter if not wrong else "" if letter == " " else ALIKE.get(letter, letter))
     height = line.box[3] - line.box[1]
     left, top, right, bottom = (rng.gauss(GROWN, SPREAD) * height for _ in range(4))

@@ -31,6 +31,8 @@ LAYERS = frozenset({"full_attention", "sliding_attention"})
 """Kinds of layers, as the library names them, whose tokens see each other only through attention as computed here."""
 GROUP = 8
 """Largest number of sequences that attention computes together."""
+ALIKE = 256
+"""Up to this many tokens, sequences are computed together whatever their lengths are."""
 TOKENS, VIEWS, ROWS = 512, 8, 256
 """Rows, views and predictions of a micro-batch are padded to multiples of these, so that shapes recur: a CPU's matrix
 library builds its kernels by shape, and rebuilding them in every step costs more than the padding."""
@@ -62,10 +64,21 @@ def round_up(number: int, multiple: int) -> int:
 
 
 def plan_groups(lengths: Sequence[int], group_size: int = GROUP) -> list[tuple[list[int], int]]:
-    """Group sequences of similar length for attention; returns each group, and the length it is padded to."""
-    order = sorted(range(len(lengths)), key=lambda k: lengths[k])
-    groups = [order[first : first + group_size] for first in range(0, len(order), group_size)]
-    return [(members, round_up(lengths[members[-1]], 32)) for members in groups]
+    """Group sequences of similar length for attention; returns each group, and the length it is padded to.
+
+    Sequences of more than `ALIKE` tokens are only joined if the longest is at most a tenth longer than the shortest:
+    attention takes time by the square of the length it is padded to.
+    """
+    groups: list[tuple[list[int], int]] = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
+        longest = round_up(lengths[k], 32)
+        members = groups[-1][0] if groups else []
+        if members and len(members) < group_size and longest <= max(ALIKE, 1.1 * lengths[members[0]]):
+            members.append(k)
+            groups[-1] = members, longest
+        else:
+            groups.append(([k], longest))
+    return groups
 
 
 def plan_pack(

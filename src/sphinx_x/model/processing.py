@@ -69,8 +69,9 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _scaled_first(content: Image.Image, layout: Layout, padding_color: Sequence[int]) -> np.ndarray:
     """Return the canvas with the scaled image pasted into it, so that no padding blends into the image's edge."""
     grid = layout.grid
-    # there is only padding below the last sub-image that the image touches
-    depth = -(-layout.content()[3] // grid.view_height) * grid.view_height
+    # the canvas ends with the last sub-image that the image touches, or that is kept though it is padding only
+    ends = [layout.cell(number)[3] for number, kept in enumerate(layout.kept) if kept]
+    depth = max(-(-layout.content()[3] // grid.view_height) * grid.view_height, *ends, 0)
     return _laid_out(content, layout.content()[:2], (grid.canvas, depth), padding_color)
 
 

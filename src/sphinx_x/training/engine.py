@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
 
+from sphinx_x.checkpoints.adapters import Adapter
 from sphinx_x.data.features import FeatureStore, identity_of
 from sphinx_x.data.loader import Example
 from sphinx_x.errors import RecipeError, one_line
@@ -65,8 +66,18 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
         except ValueError as error:
             raise RecipeError(f"extra_tokens: {one_line(error)}") from error
     if recipe.lora is not None:
-        add_adapters(model, recipe.lora, recipe.seed)
+        add_adapters(model, recipe.lora, recipe.seed, _finished(recipe))
     return model, processor
+
+
+def _finished(recipe: Recipe) -> Adapter | None:
+    """Return the adapters that training goes on with, if the recipe names some."""
+    if recipe.lora is None or recipe.lora.start is None:
+        return None
+    found, adapters = find_adapters(recipe.lora.start, base=recipe.start)
+    if not adapters:
+        raise RecipeError(f"lora.start: {found} is a model, not a folder of adapters")
+    return adapters[-1]
 
 
 def _feature_store(

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import os
-import select
+import selectors
 import shutil
 import subprocess
 import tempfile
@@ -60,6 +60,8 @@ class Chromium:
         self._process = subprocess.Popen(command, pass_fds=(to_read, to_write), stdout=nowhere, stderr=nowhere)
         os.close(to_read)
         os.close(to_write)
+        self._waiting = selectors.DefaultSelector()  # select() cannot wait for a descriptor above 1023
+        self._waiting.register(self._read, selectors.EVENT_READ)
         self._last, self._rest = 0, b""
         self._session: str | None = None
         targets = self.call("Target.getTargets")["targetInfos"]
@@ -79,6 +81,7 @@ class Chromium:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._waiting.close()
         os.close(self._write)
         os.close(self._read)
         self._folder.cleanup()
@@ -106,7 +109,7 @@ class Chromium:
 
     def _receive(self, end: float, what: str) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._read], [], [], max(0, end - time.monotonic()))
+            ready = self._waiting.select(max(0, end - time.monotonic()))
             piece = os.read(self._read, 1 << 20) if ready else b""
             if not piece:
                 raise DataError(f"the browser {'has ended' if ready else 'does not answer'} ({what})")
