@@ -1,5 +1,6 @@
 """The loader: the same examples for any number of workers, boxes that move with the picture, holes that are named."""
 
+import gc
 import io
 import multiprocessing
 import os
@@ -177,6 +178,9 @@ def test_many_files_do_not_stay_open(tmp_path, tiny):
     before = len(list(Path("/proc/self/fd").iterdir()))
     assert all(reader.image_bytes(reader[index]) for index in range(300))
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= 128
+    del reader
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_a_missing_source_is_named(tmp_path):

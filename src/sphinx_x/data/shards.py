@@ -227,6 +227,10 @@ class SampleReader:
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_open": OrderedDict()}
 
+    def __del__(self) -> None:
+        for descriptor in self.__dict__.pop("_open", {}).values():
+            os.close(descriptor)
+
     def _find(self, index: int) -> tuple[int, int]:
         if index < 0:
             index += len(self)
