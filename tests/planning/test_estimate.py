@@ -377,5 +377,6 @@ def test_a_shape_comes_from_the_folder_that_a_run_starts_from(tiny_folder, tiny)
     recipe = recipe_of(start=str(tiny_folder))
     assert config_of(recipe).text_config.hidden_size == tiny.model.config.text_config.hidden_size
     assert config_of(recipe_of("tiny", start="models/none/tiny")).text_config.hidden_size == 2048
+    assert config_of(recipe_of(start="smol")).lines is not None  # of the name, whatever the recipe's member is
     letters = config_of(recipe_of(extra_tokens="é€"))
     assert letters.text_config.vocab_size == get_member("nano").llm["vocab_size"] + 3

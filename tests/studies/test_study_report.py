@@ -66,7 +66,7 @@ def test_the_report_has_the_law_and_predicts_the_largest_size(scaling, tmp_path,
     law = next(line for line in text.splitlines() if line.startswith("| mean |") and " to " in line)
     beta, low, high = (float(n) for n in law.split("|")[6].replace("(", "").replace(")", "").replace("to", "").split())
     assert low <= LAW.beta <= high and abs(beta - LAW.beta) < 0.1
-    errors = [float(line.split("|")[5].strip(" %")) for line in text.splitlines() if "15m-s0@73728" in line]
+    errors = [float(line.split("|")[5].strip(" %")) for line in text.splitlines() if "15m-s0@36864" in line]
     assert errors and all(abs(error) < 2 for error in errors)
     assert "| chance |" in text and "(2.900, 3.300)" in text
     for name in ("scaling.png", "skills.png", "predictions.png"):

@@ -16,12 +16,13 @@ from paths import ROOT
 from processes import begin_command
 from shards import write_lines
 from sphinx_x import cli
-from sphinx_x.checkpoints.adapters import BASE, CONFIG, WEIGHTS, is_adapter
+from sphinx_x.checkpoints.adapters import BASE, CONFIG, WEIGHTS, is_adapter, weight_hashes
 from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
 from sphinx_x.evaluation.samples import rates
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.modeling import NEVER
+from sphinx_x.planning.outline import config_of
 from sphinx_x.recipe import LoraRecipe, Recipe, load_recipe
 from sphinx_x.training import lora
 from sphinx_x.training.engine import begin
@@ -505,6 +506,20 @@ def test_another_base_is_refused(trained, tiny_member, tmp_path, change, says):
     with pytest.raises(CheckpointError, match=says) as caught:
         SphinxX.load(folder, base=tmp_path / "other")
     assert "\n" not in str(caught.value)
+
+
+def test_adapters_over_a_member_of_packages_name_its_weights(tiny_folder, tmp_path, monkeypatch):
+    """The weights that they were trained over are those of the member, not of what this package has for it."""
+    monkeypatch.setattr("sphinx_x.inference.finding.packaged_model", lambda name, folder: tiny_folder)
+    sphinx = SphinxX.load("smol")
+    add_adapters(sphinx.model, LORA)
+    folder = save_adapters(sphinx.model, tmp_path / "adapters", "smol", sphinx.processor)
+    assert json.loads((folder / BASE).read_text()) == weight_hashes(tiny_folder) != {}
+    assert torch.equal(logits(SphinxX.load(folder)), logits(SphinxX.load(tiny_folder)))  # fresh ones change nothing
+    recipe = Recipe(
+        **{"member": "nano", "start": str(folder), "total_samples": 1, "folder": ".", "sources": {"lines": {}}}
+    )
+    assert config_of(recipe).text_config.hidden_size == sphinx.model.config.text_config.hidden_size
 
 
 def test_other_weights_of_the_same_shape_are_refused(trained, tiny_member, tiny_folder, tmp_path):

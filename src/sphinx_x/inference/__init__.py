@@ -21,7 +21,7 @@
 
 from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images
-from sphinx_x.inference.finding import BUILT_IN, built_in_models, find_adapters, find_model
+from sphinx_x.inference.finding import BUILT_IN, built_in_models, find_adapters, find_model, folder_here
 from sphinx_x.inference.loading import load_processor
 from sphinx_x.inference.pointing import Found
 from sphinx_x.inference.prompts import Prompt
@@ -39,5 +39,6 @@ __all__ = [
     "built_in_models",
     "find_adapters",
     "find_model",
+    "folder_here",
     "load_processor",
 ]

@@ -60,6 +60,15 @@ def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) 
         raise CheckpointError(f"{error}{here}") from error
 
 
+def folder_here(name: str) -> Path | None:
+    """Return the folder of a model or of adapters that lies here, or of a built-in name; None for a hub id."""
+    from sphinx_x.family import MEMBERS
+
+    if Path(name).is_dir():
+        return Path(name)
+    return _built_in(name) if name in MEMBERS else None
+
+
 def _built_in(name: str) -> Path:
     """Return the model folder of a member by its name."""
     folder = BUILT_IN / name

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sphinx_x.errors import RecipeError
-from sphinx_x.family import build_config, get_member, vary
-from sphinx_x.inference import BUILT_IN
+from sphinx_x.checkpoints.adapters import is_adapter
+from sphinx_x.errors import CheckpointError, RecipeError
+from sphinx_x.family import MEMBERS, build_config, get_member, vary
+from sphinx_x.inference import BUILT_IN, find_adapters
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.packed import check_packable
@@ -45,13 +46,21 @@ class Size:
 
 
 def config_of(recipe: Recipe) -> SphinxXConfig:
-    """Return the configuration of what a recipe trains: that of the folder it starts from, or its member's."""
-    folders = [Path(recipe.start), BUILT_IN / recipe.start] if recipe.start else []
-    folder = next((folder for folder in folders if (folder / "config.json").is_file()), None)
+    """Return the configuration of what a recipe trains: that of the model it starts from, or its member's.
+
+    Nothing is fetched: a model of the hub is taken to be of the recipe's member.
+    """
+    start, member = recipe.start or "", recipe.member
+    folder = Path(start) if recipe.start and Path(start).is_dir() else None
+    if folder is None and start in MEMBERS:
+        folder, member = BUILT_IN / start, start
     try:
-        member = vary(get_member(recipe.member), **recipe.variant.model_dump())
-        config = SphinxXConfig.from_pretrained(folder) if folder else build_config(member)
-    except (OSError, ValueError, TypeError) as error:
+        if folder is not None and is_adapter(folder) and folder.parent != BUILT_IN:
+            folder = find_adapters(folder)[0]
+        whole = folder is not None and (folder / "config.json").is_file()
+        varied = vary(get_member(member), **recipe.variant.model_dump())
+        config = SphinxXConfig.from_pretrained(folder) if whole else build_config(varied)
+    except (OSError, ValueError, TypeError, CheckpointError) as error:
         raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
     # every byte of a letter after the first takes a row
     config.text_config.vocab_size += sum(len(letter.encode()) - 1 for letter in recipe.extra_tokens)

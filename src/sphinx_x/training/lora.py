@@ -40,7 +40,7 @@ from sphinx_x.checkpoints.adapters import (
 from sphinx_x.checkpoints.forms import ADAPTERS, expect
 from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
 from sphinx_x.errors import CheckpointError, RecipeError, needs_extra
-from sphinx_x.inference import BUILT_IN, SphinxX, find_adapters, load_processor
+from sphinx_x.inference import SphinxX, find_adapters, folder_here, load_processor
 from sphinx_x.model.parts import whole_modules
 from sphinx_x.recipe import LoraRecipe
 from sphinx_x.work.files import atomic_folder, write_manifest
@@ -213,8 +213,8 @@ def write_adapters(
     config = copy.deepcopy(model.peft_config[ADAPTER])
     config.base_model_name_or_path, config.inference_mode = base, True
     config.save_pretrained(folder)
-    hashes = weight_hashes(base if Path(base).is_dir() else BUILT_IN / base)
-    if hashes:
+    below = folder_here(base)
+    if below is not None and (hashes := weight_hashes(below)):
         (folder / BASE).write_text(json.dumps(hashes, indent=1) + "\n")
 
 
