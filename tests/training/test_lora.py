@@ -208,7 +208,8 @@ def test_peft_reads_what_is_written(trained, tiny_folder):
     assert {name.removeprefix("base_model.model.") for name in read} == own.keys()
     for name, parameter in own.items():
         assert torch.equal(read[f"base_model.model.{name}"], parameter), name
-    assert torch.equal(logits(SphinxX(peft.get_base_model(), sphinx.processor)), logits(sphinx))  # type: ignore[operator]
+    theirs = logits(SphinxX(peft.get_base_model(), sphinx.processor))  # type: ignore[operator]
+    assert torch.allclose(theirs, logits(sphinx), atol=1e-5)  # the order of sums differs
     written = load_file(folder / WEIGHTS)
     peft_written = get_peft_model_state_dict(peft, save_embedding_layers=False)
     assert written.keys() == peft_written.keys()
