@@ -52,7 +52,7 @@ def example(model: SphinxXForConditionalGeneration, tokens: int) -> Example:
     for _ in range(views):
         ids += [config.start_token_id, *[config.image_token_id] * config.tokens_per_view, config.end_token_id]
     rest = max(tokens - len(ids), 64)
-    ids = torch.cat([torch.tensor(ids), torch.randint(100, 20000, (rest,))])
+    ids = torch.cat([torch.tensor(ids), torch.randint(100, min(config.text_config.vocab_size - 16, 20000), (rest,))])
     labels = ids.clone()
     labels[: -rest // 4] = -100
     pictures = torch.randint(0, 255, (views, 3, grid.view_height, grid.view_width), dtype=torch.uint8)
