@@ -18,6 +18,7 @@ from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.quantized import quantization_options
 from sphinx_x.model.tokenizer import image_tokens
+from sphinx_x.work.memory import own_memory
 from sphinx_x.work.quiet import without_bars
 
 LARGE = 1_000_000_000
@@ -68,6 +69,7 @@ def load_parts(
             torch.nn.Module.to(model, device)
         except (RuntimeError, AssertionError) as error:
             raise MissingToolError(f"device {device}: {one_line(error)}") from error
+    own_memory([model.model.language_model, model.lm_head])
     multiply_single_rows_as_vectors(model.model.language_model)
     multiply_single_rows_as_vectors(model.lm_head)
     return model, processor
