@@ -28,30 +28,31 @@ def told(code: str, *arguments: str, **variables: str) -> subprocess.CompletedPr
 
 
 SHOW = (
-    "import os, sys, sphinx_x; print(os.environ.get('OMP_WAIT_POLICY'), sphinx_x.WAITING_KNOWN, 'torch' in sys.modules)"
+    "import os, sys, sphinx_x; own = os.environ.get; "
+    "print(own('OMP_WAIT_POLICY'), own('GOMP_SPINCOUNT'), sphinx_x.WAITING_KNOWN, 'torch' in sys.modules)"
 )
 
 
-def test_threads_wait_asleep_whoever_imports_the_package():
-    assert told(SHOW).stdout == "passive True False\n"
+def test_threads_soon_wait_asleep_whoever_imports_the_package():
+    assert told(SHOW).stdout == "passive 20000 True False\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_user_has_set_stays(name):
-    own = "active" if name == "OMP_WAIT_POLICY" else None
-    assert told(SHOW, **{name: "active"}).stdout == f"{own} True False\n"
+    own = ["7" if one == name else "None" for one in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")]
+    assert told(SHOW, **{name: "7"}).stdout == f"{' '.join(own)} True False\n"
 
 
 def test_it_is_known_where_pytorch_was_loaded_first():
     """Then it is told when training begins; what is started later learns it all the same."""
-    assert told("import sys; sys.modules['torch'] = sys; " + SHOW).stdout == "passive False True\n"
+    assert told("import sys; sys.modules['torch'] = sys; " + SHOW).stdout == "passive 20000 False True\n"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the OpenMP of PyTorch's builds for Linux")
 def test_pytorchs_own_openmp_says_so():
-    said = told("import sphinx_x, torch", OMP_DISPLAY_ENV="TRUE").stderr
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in said
+    said = told("import sphinx_x, torch", OMP_DISPLAY_ENV="VERBOSE").stderr
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in said and "GOMP_SPINCOUNT = '20000'" in said
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
