@@ -57,9 +57,11 @@ def config_of(recipe: Recipe) -> SphinxXConfig:
     try:
         if folder is not None and is_adapter(folder) and folder.parent != BUILT_IN:
             folder = find_adapters(folder)[0]
-        whole = folder is not None and (folder / "config.json").is_file()
         varied = vary(get_member(member), **recipe.variant.model_dump())
-        config = SphinxXConfig.from_pretrained(folder) if whole else build_config(varied)
+        if folder is not None and (folder / "config.json").is_file():
+            config = SphinxXConfig.from_pretrained(folder)
+        else:
+            config = build_config(varied)
     except (OSError, ValueError, TypeError, CheckpointError) as error:
         raise RecipeError(f"start: {recipe.start}: no configuration of a model: {error}") from error
     # every byte of a letter after the first takes a row

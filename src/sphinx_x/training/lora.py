@@ -91,7 +91,8 @@ def add_adapters(model: Any, lora: LoraRecipe, seed: int = 0, adapter: Adapter |
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(config, model, adapter_name=ADAPTER)
         torch.manual_seed(seed)
-        for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
+        layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
+        for layer in layers:
             for half in (layer.lora_A, layer.lora_B):
                 half.float()  # PEFT makes them in the layer's own type
             layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
