@@ -32,10 +32,9 @@ LOST = 0.003
 FAULTS = 0.004, 0.04
 """Share of the letters that are misread: its mean on most pages, and on a fifth of them, which are worn."""
 WORN = 0.2
-GLUED = 0.3
-"""Share of the pages on which many more blanks are lost, as on photographs of narrow print."""
-BLANKS = 0.5
-"""The largest share of the blanks that is lost there."""
+GLUED, BLANKS = 0.6, 0.45
+"""Share of the pages on which many blanks are lost, as on photographs, and the largest share that is lost there. Of 40
+photographed receipts, 13 of 100 blanks were lost: none on the best page, 42 on the worst."""
 GROWN, SPREAD = 0.25, 0.12
 """How far a found box reaches beyond the ink on each side, in heights of the line, and its standard deviation."""
 NEAR = 2.5
