@@ -22,14 +22,16 @@ MAPS = Path("/proc/self/maps")
 def own_memory(modules: Iterable[nn.Module]) -> int:
     """Copy the parameters of modules that are mapped from files into memory of their own, one by one.
 
-    The pages of the mapping are given back, so that no more memory is resident than if all had been used in place.
+    Tables of embeddings stay as they are, as only some of their rows are read, unless they are an output layer too. The
+    pages of the mapping are given back, so that no more memory is resident than if all had been used in place.
     Where the kernel does not tell what is mapped (anywhere but on Linux), nothing is done.
 
     Returns:
         The number of bytes that were copied.
     """
     mapped, moved = _mapped_files(), 0
-    for parameter in dict.fromkeys(p for module in modules for p in module.parameters()):
+    parts = (part for module in modules for part in module.modules() if not isinstance(part, nn.Embedding))
+    for parameter in dict.fromkeys(p for part in parts for p in part.parameters(recurse=False)):
         old = parameter.data
         begin = old.data_ptr() if old.device.type == "cpu" else 0
         if any(low <= begin < high for low, high in mapped):
