@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -205,7 +206,7 @@ def _decoding(model: Any, library: Any, behind: int) -> Case:
 
 
 def training(model: Any, tokens: int) -> list[Case]:
-    """A training step with frozen experts whose features are stored: adapters of the language model."""
+    """A training step with adapters of the language model; the frozen experts see the sample's views."""
     from true_shape import example
 
     from sphinx_x.recipe import Recipe
@@ -223,9 +224,31 @@ def training(model: Any, tokens: int) -> list[Case]:
     return [whole]
 
 
+def _attention(query: Sequence[int], key: Sequence[int], *_: Any, **__: Any) -> int:
+    """Operations of attention, all of it; a causal one needs half."""
+    return 4 * math.prod(query) * key[-2]
+
+
+def _attention_backward(_: Sequence[int], query: Sequence[int], key: Sequence[int], *__: Any, **___: Any) -> int:
+    """Five products in place of two."""
+    return 10 * math.prod(query) * key[-2]
+
+
+def _vector(matrix: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * math.prod(matrix)
+
+
+# what PyTorch's counter does not know
+COUNTED: dict[Any, Any] = {
+    torch.ops.aten.mv: _vector,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+
+
 def counted(work: Callable[[], object]) -> float:
-    """Operations of the matrix products and convolutions of some work."""
-    with FlopCounterMode(display=False) as counter:
+    """Operations of the matrix products, convolutions and attention of some work."""
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         work()
     return counter.get_total_flops()
 
@@ -264,19 +287,22 @@ def row(found: dict[str, Any]) -> str:
 
 HEAD = (
     "| part | TFLOP | GB read | floor, ms | ours, ms (spread) | over the floor | library, ms | ours / library |\n"
-    + "|---|" * 8
+    + "|"
+    + "---|" * 8
 )
 
 
 def profile(case: Case) -> str:
     """The kernels that take most of a part's time."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as recorded
 
     cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
     with recorded(activities=[ProfilerActivity.CPU, *cuda]) as profiler:
         case.ours()
-    times = {event.key: event.self_device_time_total or event.self_cpu_time_total for event in profiler.key_averages()}
+    events = [event for event in profiler.key_averages() if not cuda or event.device_type == DeviceType.CUDA]
+    times = {event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in events}
     whole = sum(times.values())
     most = sorted(times.items(), key=lambda pair: -pair[1])[:SHOWN]
     return f"{case.name}: " + ", ".join(f"`{name}` {100 * spent / whole:.0f} %" for name, spent in most)
@@ -327,10 +353,10 @@ def write_gguf(model: Any, path: Path) -> None:
         tensors |= {f"blk.{number}.{short}": layer.get_submodule(name).weight for name, short in names.items()}
     for name, tensor in tensors.items():
         if tensor.dim() == 1:  # norms are float32 there
-            writer.add_tensor(f"{name}.weight", tensor.detach().float().numpy())
+            writer.add_tensor(f"{name}.weight", tensor.detach().float().cpu().numpy())
         else:
             kind = gguf.GGMLQuantizationType.BF16
-            writer.add_tensor(f"{name}.weight", tensor.detach().view(torch.uint8).numpy(), raw_dtype=kind)
+            writer.add_tensor(f"{name}.weight", tensor.detach().view(torch.uint8).cpu().numpy(), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -343,7 +369,9 @@ def llama_cpp(model: Any, python: str, behind: int) -> dict[str, float]:
         path = Path(folder) / "model.gguf"
         write_gguf(model, path)
         command = [python, "-c", LLAMA_CPP, str(path), str(behind), str(GENERATED), str(torch.get_num_threads())]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=dict(os.environ))
+        # with its own way of waiting for work, not with this package's
+        env = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
     return json.loads(done.stdout.splitlines()[-1])
 
 

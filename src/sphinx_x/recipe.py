@@ -224,6 +224,16 @@ ADDED: dict[str, Any] = {
     "packed": True,
 }
 """Fields that states of earlier releases do not name, with what they stood for."""
+ADDED_TO_LORA: dict[str, Any] = {"whole": [], "save_dtype": "float32", "start": None}
+"""The same for the fields of `lora`."""
+
+
+def as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe that a run wrote down, by an earlier release perhaps, as they are written today."""
+    recipe = ADDED | with_new_names(fields, tell=False)
+    if recipe.get("lora") is not None:
+        recipe["lora"] = ADDED_TO_LORA | recipe["lora"]
+    return recipe
 
 
 class Recipe(Strict):

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from sphinx_x.errors import UnsupportedError
 from sphinx_x.model.attention import attend
-from sphinx_x.model.packed import PACKED, check_packable, packed_attention, packed_mask, plan_pack
+from sphinx_x.model.packed import PACKED, check_packable, packed_attention, packed_mask, plan_groups, plan_pack
 
 LENGTHS = (20, 7, 1, 12, 3)
 LARGEST = 20_000_000
@@ -55,6 +57,21 @@ REFUSED = {
     "bert": "attention to later tokens",
     "bloom": "the library's",
 }
+
+
+@given(st.lists(st.integers(1, 4000), max_size=40))
+def test_only_sequences_of_similar_length_are_padded_together(lengths):
+    groups = plan_groups(lengths, 8)
+    assert sorted(k for members, _ in groups for k in members) == list(range(len(lengths)))
+    for members, longest in groups:
+        sizes = [lengths[k] for k in members]
+        assert len(members) <= 8 and max(sizes) <= longest < max(sizes) + 32
+        assert longest <= 256 or max(sizes) <= 1.1 * min(sizes)
+
+
+@pytest.mark.parametrize("length", [1, 100, 256, 257, 290, 1000])
+def test_equal_sequences_are_always_computed_together(length):
+    assert [len(members) for members, _ in plan_groups([length] * 9, 8)] == [8, 1]
 
 
 def known_names(kind: str) -> set[str]:

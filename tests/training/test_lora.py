@@ -23,10 +23,10 @@ from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.planning.outline import config_of
-from sphinx_x.recipe import LoraRecipe, Recipe, load_recipe
+from sphinx_x.recipe import LoraRecipe, Recipe, as_of_now, load_recipe
 from sphinx_x.training import lora
 from sphinx_x.training.engine import begin
-from sphinx_x.training.lora import adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
+from sphinx_x.training.lora import ADAPTER, adapter_tensors, add_adapters, merge_adapters, merge_folder, save_adapters
 from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import MANIFEST, check_manifest, read_lines, write_manifest
 
@@ -298,6 +298,38 @@ def test_finished_adapters_of_another_kind_are_refused(trained_whole, tiny_folde
         begin(going_on(tiny_folder, trained_whole[0], **changed))
 
 
+def test_a_run_of_before_there_was_a_start_is_resumed():
+    """Its state names no field that came later."""
+    recipe = Recipe(
+        **{"member": "nano", "start": "a", "lora": {"rank": 4, "alpha": 12}, "total_samples": 1, "folder": "."},
+        sources={"lines": {}},  # pyright: ignore[reportArgumentType]
+    ).model_dump(mode="json")
+    before = recipe | {"lora": {name: recipe["lora"][name] for name in ("rank", "alpha", "dropout", "targets")}}
+    assert as_of_now(before)["lora"] == LoraRecipe(rank=4, alpha=12.0).model_dump(mode="json")
+    assert as_of_now(recipe) == recipe and as_of_now(recipe | {"lora": None})["lora"] is None
+
+
+def test_a_share_within_the_product_is_pefts(tiny_folder):
+    """Outputs and gradients are those of PEFT's own layers, and its switch is obeyed."""
+    from peft.tuners.lora import LoraLayer
+
+    model = SphinxX.load(tiny_folder).model
+    add_adapters(model, LORA)
+    filled(model)
+    layer = next(module for module in model.modules() if isinstance(module, LoraLayer))
+    x, found = torch.randn(2, 5, layer.in_features), []
+    for forward in (layer.forward, lambda x: type(layer).forward(layer, x)):
+        own = x.clone().requires_grad_()
+        y = forward(own)
+        y.square().sum().backward()
+        halves = [half[ADAPTER].weight for half in (layer.lora_A, layer.lora_B)]
+        found.append([y, own.grad, *(half.grad.clone() for half in halves)])
+        layer.zero_grad()
+    assert all(torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5) for ours, theirs in zip(*found, strict=True))
+    layer.enable_adapters(False)
+    assert torch.equal(layer(x), layer.base_layer(x))
+
+
 def test_a_model_is_no_finished_adapter(tiny_folder):
     with pytest.raises(RecipeError, match="is a model, not a folder of adapters"):
         begin(going_on(tiny_folder, tiny_folder))
@@ -520,7 +552,7 @@ def test_adapters_over_a_member_of_packages_name_its_weights(tiny_folder, tmp_pa
     recipe = Recipe(
         **{"member": "nano", "start": str(folder), "total_samples": 1, "folder": ".", "sources": {"lines": {}}}
     )
-    assert config_of(recipe).text_config.hidden_size == sphinx.model.config.text_config.hidden_size
+    assert config_of(recipe).lines is not None  # the member's, whatever the recipe says
 
 
 def test_other_weights_of_the_same_shape_are_refused(trained, tiny_member, tiny_folder, tmp_path):

@@ -11,6 +11,7 @@ libraries: those return samples in sequence, and shuffle and resume what fits in
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -19,7 +20,7 @@ import re
 import stat
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -227,9 +228,10 @@ class SampleReader:
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_open": OrderedDict()}
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # by then, `os` may be gone
         for descriptor in self.__dict__.pop("_open", {}).values():
-            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                close(descriptor)
 
     def _find(self, index: int) -> tuple[int, int]:
         if index < 0:

@@ -61,7 +61,12 @@ def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) 
 
 
 def folder_here(name: str) -> Path | None:
-    """Return the folder of a model or of adapters that lies here, or of a built-in name; None for a hub id."""
+    """Return the folder of a model or of adapters that lies here, or of a built-in name; None for a hub id.
+
+    Raises:
+        CheckpointError: It is the name of a member whose weights are not here.
+        MissingToolError: A package that the member takes is not installed.
+    """
     from sphinx_x.family import MEMBERS
 
     if Path(name).is_dir():

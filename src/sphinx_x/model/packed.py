@@ -73,7 +73,8 @@ def plan_groups(lengths: Sequence[int], group_size: int = GROUP) -> list[tuple[l
     for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
         longest = round_up(lengths[k], 32)
         members = groups[-1][0] if groups else []
-        if members and len(members) < group_size and longest <= max(ALIKE, 1.1 * lengths[members[0]]):
+        alike = bool(members) and (longest <= ALIKE or lengths[k] <= 1.1 * lengths[members[0]])
+        if alike and len(members) < group_size:
             members.append(k)
             groups[-1] = members, longest
         else:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sphinx_x.checkpoints.adapters import is_adapter
+from sphinx_x.checkpoints.adapters import is_adapter, read_adapter
 from sphinx_x.errors import CheckpointError, RecipeError
 from sphinx_x.family import MEMBERS, build_config, get_member, vary
-from sphinx_x.inference import BUILT_IN, find_adapters
+from sphinx_x.inference import BUILT_IN
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.packed import check_packable
@@ -45,18 +45,28 @@ class Size:
     matrix: bool = False
 
 
+def _shape_of(recipe: Recipe) -> tuple[Path | None, str]:
+    """Return the folder here that tells the shape of what a recipe starts from, if there is one, and its member."""
+    name, seen = recipe.start or "", set[str]()
+    while name and name not in seen:
+        seen.add(name)
+        folder = Path(name) if Path(name).is_dir() else None
+        if folder is None:
+            return (BUILT_IN / name, name) if name in MEMBERS else (None, recipe.member)
+        if not is_adapter(folder):
+            return folder, recipe.member
+        base = read_adapter(folder).base
+        name = str(folder / base) if not Path(base).is_dir() and (folder / base).is_dir() else base
+    return None, recipe.member
+
+
 def config_of(recipe: Recipe) -> SphinxXConfig:
     """Return the configuration of what a recipe trains: that of the model it starts from, or its member's.
 
     Nothing is fetched: a model of the hub is taken to be of the recipe's member.
     """
-    start, member = recipe.start or "", recipe.member
-    folder = Path(start) if recipe.start and Path(start).is_dir() else None
-    if folder is None and start in MEMBERS:
-        folder, member = BUILT_IN / start, start
     try:
-        if folder is not None and is_adapter(folder) and folder.parent != BUILT_IN:
-            folder = find_adapters(folder)[0]
+        folder, member = _shape_of(recipe)
         varied = vary(get_member(member), **recipe.variant.model_dump())
         if folder is not None and (folder / "config.json").is_file():
             config = SphinxXConfig.from_pretrained(folder)

@@ -203,13 +203,16 @@ def what_fits(estimator: Estimator, recipe: Recipe, ranks: int, memory: float) -
 def missing(recipe: Recipe) -> list[str]:
     """Return what a run of a recipe would not find: the model that it starts from, and files of its sources."""
     found = []
-    if recipe.start is not None:
+    adapters = recipe.lora.start if recipe.lora else None
+    for field, start in (("start", recipe.start), ("lora.start", adapters)):
+        if start is None:
+            continue
         try:
-            name = find_adapters(recipe.start)[0]
+            name = find_adapters(start)[0]
             if isinstance(name, str) and not _in_cache(name):
-                found.append(f"start: {name}: no folder here, and no model of that id in the hub's cache")
+                found.append(f"{field}: {name}: no folder here, and no model of that id in the hub's cache")
         except CheckpointError as error:
-            found.append(f"start: {error}")
+            found.append(f"{field}: {error}")
     validation = recipe.validation.sources if recipe.validation else {}
     for kind, sources in (("sources", recipe.sources), ("validation.sources", validation)):
         for name, source in sources.items():

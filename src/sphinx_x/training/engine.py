@@ -7,6 +7,7 @@ recipe asks.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.metrics import Sums
 from sphinx_x.training.objective import AlignmentHead, Losses, MicroBatch, Objective, pack_examples, trained_tokens
 from sphinx_x.training.optim import MasterOptimizer
+
+logger = logging.getLogger(__name__)
 
 
 def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGeneration, Any]:
@@ -77,6 +80,11 @@ def _finished(recipe: Recipe) -> Adapter | None:
     found, adapters = find_adapters(recipe.lora.start, base=recipe.start)
     if not adapters:
         raise RecipeError(f"lora.start: {found} is a model, not a folder of adapters")
+    if not adapters[-1].files:
+        logger.warning(
+            "note: %s does not say over which weights it was trained; those of %s are taken",
+            *(adapters[-1].folder, recipe.start),
+        )
     return adapters[-1]
 
 

@@ -32,7 +32,7 @@ from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import product_rate
 from sphinx_x.planning.outline import sizes_of, slice_of
-from sphinx_x.recipe import ADDED, Recipe, shares_of, with_new_names
+from sphinx_x.recipe import Recipe, as_of_now, shares_of
 from sphinx_x.training.card import write_card
 from sphinx_x.training.checkpoint import States, saved_states
 from sphinx_x.training.distributed import World, join, leave
@@ -193,7 +193,7 @@ class Trainer:
     def _load(self, states: States, apart_from: frozenset[str] = frozenset()) -> dict[str, Any]:
         """Load the newest of states, of a run with the same recipe apart from some fields; returns its facts."""
         state, facts = states.newest()
-        recipe = ADDED | with_new_names(facts["recipe"], tell=False)
+        recipe = as_of_now(facts["recipe"])
         own = self._facts()
         folder = states.folder.parent
         if any(recipe.get(name) != own.get(name) for name in (recipe.keys() | own.keys()) - apart_from):
@@ -324,7 +324,7 @@ class Trainer:
         if self.world.device.type == "cpu" and not WAITING_KNOWN:
             logger.warning(
                 "note: PyTorch was loaded before sphinx_x, so its threads wait awake and are slow beside other work; "
-                "import sphinx_x first, or set OMP_WAIT_POLICY=passive"
+                "import sphinx_x first, or set OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=20000"
             )
         for name, tally in self.mixture.tallies.items():
             for reason, count in (tally.set_aside + tally.left_out).most_common():

@@ -17,36 +17,49 @@ from torch import nn
 
 MAPS = Path("/proc/self/maps")
 """The kernel's list of this process's mappings."""
+MEMORY = Path("/proc/meminfo")
+"""The kernel's account of memory."""
 
 
 def own_memory(modules: Iterable[nn.Module]) -> int:
-    """Copy the parameters of modules that are mapped from files into memory of their own, one by one.
+    """Copy the weights of linear layers that are mapped from files into memory of their own, one by one.
 
-    Tables of embeddings stay as they are, as only some of their rows are read, unless they are an output layer too. The
-    pages of the mapping are given back, so that no more memory is resident than if all had been used in place.
-    Where the kernel does not tell what is mapped (anywhere but on Linux), nothing is done.
+    Tables of embeddings and the joint experts of a mixture stay mapped: a token needs few of their rows. The pages of
+    the mapping are given back, so that no more memory is resident than if all had been used in place. Where that is
+    more than is available, or the kernel does not tell what is mapped (anywhere but on Linux), nothing is done.
 
     Returns:
         The number of bytes that were copied.
     """
-    mapped, moved = _mapped_files(), 0
-    parts = (part for module in modules for part in module.modules() if not isinstance(part, nn.Embedding))
-    for parameter in dict.fromkeys(p for part in parts for p in part.parameters(recurse=False)):
-        old = parameter.data
-        begin = old.data_ptr() if old.device.type == "cpu" else 0
-        if any(low <= begin < high for low, high in mapped):
-            parameter.data = old.clone()
-            _give_back(begin, begin + old.nbytes)
-            moved += old.nbytes
-    return moved
+    mapped = _mapped_files()
+    layers = [part for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+    found = [
+        parameter
+        for parameter in dict.fromkeys(p for layer in layers for p in layer.parameters(recurse=False))
+        if parameter.device.type == "cpu" and any(low <= parameter.data_ptr() < high for low, high in mapped)
+    ]
+    size = sum(parameter.nbytes for parameter in found)
+    if size > _available():
+        return 0
+    for parameter in found:
+        old, begin = parameter.data, parameter.data_ptr()
+        parameter.data = old.clone()
+        _give_back(begin, begin + old.nbytes)
+    return size
+
+
+def _available() -> int:
+    """Return the bytes of memory that can be had without swapping, as the kernel estimates it."""
+    rows = (row.split() for row in MEMORY.read_text(encoding="utf-8").splitlines()) if MEMORY.exists() else ()
+    return next((int(row[1]) * 1024 for row in rows if row[0] == "MemAvailable:"), 0)
 
 
 def _mapped_files() -> list[tuple[int, int]]:
-    """Return where files of weights are mapped, as addresses from and to."""
+    """Return where files are mapped, as addresses from and to."""
     if sys.platform != "linux" or not MAPS.exists():
         return []
     rows = (row.split(maxsplit=5) for row in MAPS.read_text(encoding="utf-8", errors="replace").splitlines())
-    ranges = (row[0].split("-") for row in rows if len(row) == 6 and row[5].endswith(".safetensors"))
+    ranges = (row[0].split("-") for row in rows if len(row) == 6 and row[5].startswith("/"))
     return [(int(low, 16), int(high, 16)) for low, high in ranges]
 
 
