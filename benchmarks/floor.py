@@ -5,12 +5,12 @@
     python benchmarks/floor.py nano --turns 9 --parts encode,prefill
     python benchmarks/floor.py tiny --parts decode --llama-cpp VENV/bin/python --profile
 
-The floor of a part is the larger of two times: its matrix products at the machine's matrix rate (a product of
-4,096 x 4,096 matrices), and the weights that it has to read at the machine's rate of reading. Both rates are measured
-here, before and after. Beside it stand the Transformers library's own modules in the same shapes and the same type, in
-turns: ConvNeXt, DINOv2 and the language model under its default attention, cache and `generate`. `--llama-cpp` names a
-Python that has llama-cpp-python: the language model's shape is written as a GGUF file of made-up weights for it. vLLM's
-CPU build is measured beside a whole member by `beside_vllm.py`. `--profile` names the kernels that take most of a part.
+The floor of a part is the larger of two times: its matrix products at the machine's matrix rate (a large product),
+and the weights that it has to read at the machine's rate of reading. Both rates are measured here, before and after.
+Beside it stand the Transformers library's own modules in the same shapes and the same type, in turns: ConvNeXt,
+DINOv2 and the language model under its default attention, cache and `generate`. `--llama-cpp` names a Python that has
+llama-cpp-python: the language model's shape is written as a GGUF file of made-up weights for it. vLLM's CPU build is
+measured beside a whole member by `beside_vllm.py`. `--profile` names the kernels that take most of a part.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-SIDE, READ = 4096, 1 << 30
+from sphinx_x.planning.machine import product_rate
+
+READ = 1 << 30
 PARTS = ("encode", "prefill", "decode", "step")
 GENERATED = 16
 SHOWN = 8
@@ -90,12 +92,10 @@ class Clock:
 
 
 def machine(clock: Clock, dtype: torch.dtype) -> Machine:
-    """Measure a device; the best of six each."""
-    a, b = (torch.randn(SIDE, SIDE, device=clock.device, dtype=dtype) for _ in range(2))
+    """Measure a device, the best of some turns: products as a run is planned by, and the reading of a gigabyte."""
     numbers = torch.ones(READ // 4, device=clock.device)
-    product = min(clock.seconds(lambda: a @ b) for _ in range(6))
     read = min(clock.seconds(numbers.sum) for _ in range(6))
-    return Machine(2 * SIDE**3 / product, READ / read)
+    return Machine(product_rate(clock.device, dtype), READ / read)
 
 
 def weights_of(modules: Sequence[nn.Module]) -> int:
@@ -177,6 +177,7 @@ def prefilling(model: Any, counts: Sequence[int]) -> list[Case]:
 
 def _decoding(model: Any, library: Any, behind: int) -> Case:
     """One token after another, behind a prompt: ours as `SphinxX` takes its steps, theirs by `generate`."""
+    from small_machines import read_bytes
     from transformers import DynamicCache
 
     text = model.config.text_config
@@ -199,10 +200,7 @@ def _decoding(model: Any, library: Any, behind: int) -> Case:
         library.generate(ids, attention_mask=torch.ones_like(ids), past_key_values=theirs, **more)
         theirs.crop(-GENERATED)
 
-    width = text.hidden_size // text.num_attention_heads * text.num_key_value_heads
-    read = weights_of([model.model.language_model.layers, model.lm_head])
-    read += 2 * text.num_hidden_layers * width * behind * model.dtype.itemsize
-    return Case(f"decode a token behind {behind:,}", steps, generate, read, GENERATED)
+    return Case(f"decode a token behind {behind:,}", steps, generate, read_bytes(model, behind), GENERATED)
 
 
 def training(model: Any, tokens: int) -> list[Case]:
@@ -378,9 +376,7 @@ def llama_cpp(model: Any, python: str, behind: int) -> dict[str, float]:
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("member", nargs="?", default="tiny")
-    parser.add_argument(
-        "--parts", default="encode,prefill,step", help=f"of {', '.join(PARTS)}; decode goes with prefill"
-    )
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--views", default="3,5")
     parser.add_argument("--tokens", default="856,1372", help="of prefill; decoding is measured behind the first")
     parser.add_argument("--turns", type=int, default=5)
@@ -420,7 +416,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tell(case)
         if {"prefill", "decode"} & set(options.parts):
             for case in prefilling(model, options.tokens):
-                if case.name.partition(" ")[0] in options.parts or "prefill" in options.parts:
+                if case.name.partition(" ")[0] in options.parts:
                     tell(case)
         if options.llama_cpp:
             found = llama_cpp(model, options.llama_cpp, options.tokens[0])

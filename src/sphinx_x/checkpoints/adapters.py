@@ -77,6 +77,12 @@ class Adapter:
         """Return whether a parameter belongs to a module that was trained whole."""
         return any(f".{module}." in f".{name}" for module in self.whole)
 
+    @property
+    def base_here(self) -> str:
+        """The base's name, or its path if it lies where the name leads from the adapters' folder alone."""
+        beside = self.folder / self.base
+        return str(beside) if not Path(self.base).is_dir() and beside.is_dir() else self.base
+
     def scale(self, rank: int) -> float:
         """Return the factor of B A."""
         return self.alpha / (math.sqrt(rank) if self.by_root else rank)

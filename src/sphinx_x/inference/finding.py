@@ -39,15 +39,11 @@ def find_model(name_or_path: str | Path, **hub: Any) -> Path:
 
 def _located(name_or_path: str | Path, revision: str | None = None, **hub: Any) -> Path:
     """Return the folder that a name refers to, whatever is in it; raise `CheckpointError` where there is none."""
-    from sphinx_x.family import MEMBERS
-
     path, name = Path(name_or_path), str(name_or_path)
-    if not path.is_dir() and name in MEMBERS:
-        path = _built_in(name)
-    if path.is_dir():
+    if (folder := folder_here(name)) is not None:
         if revision is not None:
             raise CheckpointError(f"{name}: a folder has no revision {revision}")
-        return path
+        return folder
     if path.is_file():
         raise CheckpointError(f"{name}: {instead_of_folder(path)}")
     if not name.startswith("hf://") and (path.is_symlink() or not NAME.fullmatch(name)):
@@ -111,10 +107,7 @@ def find_adapters(
         adapter = read_adapter(below)
         if any(other.folder.samefile(adapter.folder) for other in adapters):
             raise CheckpointError(f"{adapter.folder}: its adapters lie over themselves")
-        beside = adapter.folder / adapter.base
-        named = beside if not Path(adapter.base).is_dir() and beside.is_dir() else adapter.base
-        if not adapters and base is not None:
-            named = base
+        named = adapter.base_here if adapters or base is None else base
         adapters.insert(0, adapter)
         try:
             below = _located(named, **hub)

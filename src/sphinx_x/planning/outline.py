@@ -55,8 +55,7 @@ def _shape_of(recipe: Recipe) -> tuple[Path | None, str]:
             return (BUILT_IN / name, name) if name in MEMBERS else (None, recipe.member)
         if not is_adapter(folder):
             return folder, recipe.member
-        base = read_adapter(folder).base
-        name = str(folder / base) if not Path(base).is_dir() and (folder / base).is_dir() else base
+        name = read_adapter(folder).base_here
     return None, recipe.member
 
 
