@@ -1,13 +1,14 @@
-"""The runs that tell what each part of SPHINX-Smol is good for: paired recipes of equal length, to be run later.
+"""The runs that tell what each part of SPHINX-Smol is good for: paired recipes of equal length.
 
     python benchmarks/smol_ablations.py smol -o runs/ablations --samples 6000 --seeds 0,1,2 --ocr documents,screens \\
-        --marks marks --like runs/smol --dry-run
+        --marks marks --held documents=data/documents-held --held marks=data/marks-held --like runs/smol --dry-run
 
 For every seed one run with everything, and one with a part taken away: each visual expert and the reader of lines (a
 start folder without it is made here; of an expert the columns of the projector are taken out), OCR data, marks; and
 projector first (a fifth of the samples for projector and places of lines alone), against one stage. All see as many
-samples, mixed by the same seed. The folder gets recipes, start folders and `runs.sh`, which trains and measures them
-one after another. `--dry-run` writes nothing and prints how long it takes, by the log of a run that is alike (--like).
+samples, mixed by the same seed. The runs are trained here one after another, and the loss of every held-out answer is
+written to `results`; a command that was stopped goes on. `--only full,without-lines` trains some of them. `--dry-run`
+writes nothing and prints how long it takes, by the log of a run that is alike (--like).
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,19 @@ def runs_of(
     alone = {"lora": None, "freeze": ["experts", "language_model"]}
     runs.append(Run(f"{FIRST}-1", first, alone, measured=False))
     return [*runs, Run(f"{FIRST}-2", samples - first, after=f"{FIRST}-1")]
+
+
+def chosen(runs: Sequence[Run], only: str) -> list[Run]:
+    """Return the runs with these names, commas between, in their order; without names all.
+
+    Raises:
+        SystemExit: There is no such run.
+    """
+    names = [name for name in only.split(",") if name]
+    unknown = set(names) - {run.name for run in runs}
+    if unknown:
+        raise SystemExit(f"no runs {', '.join(sorted(unknown))}: there are {', '.join(run.name for run in runs)}")
+    return [run for run in runs if not names or run.name in names]
 
 
 def recipe_of(run: Run, base: dict[str, Any], seed: int, folder: Path) -> dict[str, Any]:
@@ -145,17 +158,33 @@ def _less(state: dict[str, torch.Tensor], head: str, group: dict[str, Any], with
     return {**group, "experts": [group["experts"][k] for k in kept]}
 
 
-def commands(runs: Sequence[Run], seeds: Sequence[int], folder: Path, measure: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of `runs.sh`: each run trained, and its model measured."""
-    yield "set -e"
-    for seed in seeds:
-        for run in runs:
-            name = f"{run.name}-{seed}"
-            recipe, out = folder / "recipes" / f"{name}.yaml", folder / "runs" / name
-            yield shlex.join(["sphinx-x", "train", str(recipe), "-o", str(out), "--resume"])
-            if run.measured:
-                results = ["-o", str(folder / "results" / name), "--peers", "none", *measure]
-                yield shlex.join(["python", "benchmarks/smol.py", "--model", str(out / "model"), *results])
+def train_and_measure(run: Run, seed: int, folder: Path, held: Mapping[str, Path], items: int) -> None:
+    """Train a run, if it is not finished, and write the loss of every held-out item to `results/NAME-SEED/losses.json`.
+
+    Args:
+        run: The run; its recipe is in `recipes`.
+        seed: Its seed.
+        folder: The ablation's.
+        held: Held-out samples by name.
+        items: How many of each are taken.
+    """
+    from sphinx_x.recipe import SourceRecipe, load_recipe
+    from sphinx_x.studies.measure import item_losses
+    from sphinx_x.training.checkpoint import saved_states
+    from sphinx_x.training.trainer import Trainer
+    from sphinx_x.work.files import write_atomic
+
+    name = f"{run.name}-{seed}"
+    out, result = folder / "runs" / name, folder / "results" / name / "losses.json"
+    if result.exists() or (not run.measured and (out / "model" / "manifest.json").exists()):
+        return
+    print(f"{name}: {run.samples:,} samples", flush=True)
+    trainer = Trainer(load_recipe(folder / "recipes" / f"{name}.yaml"), out, bool(saved_states(out / "state")))
+    trainer.run()
+    if run.measured:
+        found = item_losses(trainer, {k: SourceRecipe(path=v) for k, v in held.items()}, items, out / "index" / "held")
+        result.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(result, json.dumps({kind: list(losses.values()) for kind, losses in found.items()}))
 
 
 def rate_of(run: Path) -> float:
@@ -194,7 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ocr", default="", help="sources of pictures with text, with commas between")
     parser.add_argument("--marks", default="", help="sources about marks")
     parser.add_argument("--like", type=Path, help="a run's folder, by whose log the time is told")
-    parser.add_argument("--measure", default="", help="options of benchmarks/smol.py, in one text")
+    parser.add_argument("--only", default="", help="names of runs, with commas between; by default all")
+    parser.add_argument("--held", action="append", default=[], metavar="NAME=PATH", help="held-out samples")
+    parser.add_argument("--items", type=int, default=16, help="how many of each held-out set")
     parser.add_argument("--dry-run", action="store_true", help="print runs and time, write nothing")
     options = parser.parse_args(arguments)
     from sphinx_x.planning.outline import config_of
@@ -207,21 +238,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     experts = [expert.kind for group in config.group_configs() if len(group.experts) > 1 for expert in group.experts]
     experts += [] if config.lines is None else [LINES]
     split = [[name for name in text.split(",") if name] for text in (options.ocr, options.marks)]
-    runs = runs_of(options.samples, list(recipe.sources), experts, *split)
+    runs = chosen(runs_of(options.samples, list(recipe.sources), experts, *split), options.only)
+    held = dict(one.split("=", 1) for one in options.held)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     print(table(runs, len(seeds), None if options.like is None else rate_of(options.like)))
     if options.dry_run:
         return
     base = recipe.model_dump(mode="json", exclude_unset=True)
     for run in runs:
-        if run.without:
-            write_start(recipe.start, run.without, options.out / "starts" / f"without-{run.without}")
+        start = options.out / "starts" / f"without-{run.without}"
+        if run.without and not start.exists():
+            write_start(recipe.start, run.without, start)
         for seed in seeds:
             path = options.out / "recipes" / f"{run.name}-{seed}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(yaml.safe_dump(recipe_of(run, base, seed, options.out), sort_keys=False), "utf-8")
-    lines = commands(runs, seeds, options.out, shlex.split(options.measure))
-    (options.out / "runs.sh").write_text("\n".join(lines) + "\n", "utf-8")
+    for seed in seeds:
+        for run in runs:
+            train_and_measure(run, seed, options.out, {name: Path(path) for name, path in held.items()}, options.items)
 
 
 if __name__ == "__main__":

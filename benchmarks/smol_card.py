@@ -3,7 +3,7 @@
     python benchmarks/smol_card.py --results runs/smol/smol.json --ablations runs/ablations/results
 
 A table stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`: `goals` and `figures` of benchmarks/smol.py,
-`ablations` of the runs of benchmarks/smol_ablations.py (folders NAME-SEED with a smol.json each).
+`ablations` of the runs of benchmarks/smol_ablations.py (folders NAME-SEED with a losses.json each).
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import numpy as np
 from smol_parts.results import as_markdown, further_rows, shown, triple
 
 from sphinx_x.evaluation.report import markdown_table
+from sphinx_x.studies.pairs import paired
 
 CARD = Path(__file__).parents[1] / "docs" / "smol.md"
 FULL = "full"
+Losses = Mapping[str, Sequence[Sequence[float]]]
+"""By kind of held-out dialogue, nats and tokens of every item."""
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -54,46 +57,34 @@ def goals(content: Mapping[str, Any]) -> str:
     return "\n".join(markdown_table(("part", "figure", "goal", "measured", ""), rows))
 
 
-def ablations(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
-    """Return how much worse every run is than the full one of the same seed: the mean, and the range over the seeds.
+def ablations(results: Mapping[str, Mapping[int, Losses]]) -> str:
+    """Return by kind of held-out dialogue the loss of the full runs, and how much more each other run's is.
 
     Args:
-        results: What was measured, by the name of the run and the seed.
+        results: By the name of the run and the seed, what `train_and_measure` wrote.
 
     Raises:
-        SystemExit: There is no full run, or none of the same seed.
+        SystemExit: There is no full run, or another run has no full one of its seed.
     """
-    full = {seed: _figures(content) for seed, content in results.get(FULL, {}).items()}
-    names = list(dict.fromkeys(name for one in full.values() for name in one))
-    if not names:
+    if FULL not in results:
         raise SystemExit(f"no results of {FULL}-SEED")
+    kinds = list(next(iter(results[FULL].values())))
     rows = []
     for run, seeds in results.items():
+        missing = set(seeds) - set(results[FULL])
+        if missing:
+            raise SystemExit(f"{run}: no {FULL} run of the seed {min(missing)}")
         cells = []
-        for name in names:
-            pairs = [(_figures(content).get(name), full.get(seed, {}).get(name)) for seed, content in seeds.items()]
-            scale = next(one[name][1] for one in full.values() if name in one)
-            numbers = [one[0] - (0 if run == FULL else other[0]) for one, other in pairs if one and other]
-            cells.append(_range(numbers, scale, run != FULL))
+        for kind in kinds:
+            values = [results[name][seed][kind] for name in (FULL, run) for seed in seeds]
+            nats, tokens = np.array(values, float).transpose(2, 0, 1)  # (runs, items) each
+            first, second = np.split(nats / tokens, 2)
+            if run == FULL:
+                cells.append(f"{nats.sum() / tokens.sum():.3f}")
+            else:
+                cells.append("{:+.3f} ({:+.3f} to {:+.3f})".format(*paired(first, second, tokens[0])))
         rows.append((run, str(len(seeds)), *cells))
-    heading = ("run", "seeds", *(f"{part}: {figure}" for part, figure in names))
-    return "\n".join(markdown_table(heading, rows))
-
-
-def _figures(content: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return the value and the scale of the figures that have a goal, by part and name."""
-    return {
-        (row["part"], row["figure"]): (row["value"][0], row["scale"])
-        for row in content["rows"]
-        if row["value"][0] is not None and (row["least"] is not None or row["most"] is not None)
-    }
-
-
-def _range(numbers: Sequence[float], scale: float, sign: bool) -> str:
-    if not numbers:
-        return ""
-    low, high = min(numbers), max(numbers)
-    return triple([mean(numbers), low, high] if len(numbers) > 1 else [numbers[0], None, None], scale, sign)
+    return "\n".join(markdown_table(("run", "seeds", *kinds), rows))
 
 
 def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -122,10 +113,10 @@ def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return said | whole | alone | {"rows": list(rows.values())}
 
 
-def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
+def read_results(folder: Path) -> dict[str, dict[int, Losses]]:
     """Return what was measured of the runs of an ablation, by name and seed, the full one first."""
-    found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for path in sorted(folder.glob("*-*/smol.json"), key=lambda path: not path.parent.name.startswith(FULL)):
+    found: dict[str, dict[int, Losses]] = defaultdict(dict)
+    for path in sorted(folder.glob("*-*/losses.json"), key=lambda path: not path.parent.name.startswith(FULL)):
         name, _, seed = path.parent.name.rpartition("-")
         found[name][int(seed)] = json.loads(path.read_text("utf-8"))
     return found

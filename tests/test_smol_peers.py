@@ -214,8 +214,16 @@ def test_a_card_has_what_was_measured_between_its_markers():
     assert goals in card.goals(result(0.4))
 
 
-def test_ablations_are_differences_of_the_same_seed():
-    results = {"full": {0: result(0.5), 1: result(0.7)}, "without-lines": {0: result(0.4), 1: result(0.3)}}
+def test_ablations_are_differences_of_the_same_items_and_seeds():
+    def losses(*values):  # nats a token of items of 10 and of 30 tokens
+        return {"charts": [[10 * values[0], 10], [30 * values[1], 30]]}
+
+    full = {0: losses(1.0, 2.0), 1: losses(1.2, 2.2)}
+    results = {"full": full, "without-lines": {0: losses(2.0, 3.0), 1: losses(2.2, 3.2)}}
     lines = card.ablations(results).splitlines()
-    assert lines[-2] == "| full | 2 | 60.0 % (50.0 % to 70.0 %) |"
-    assert lines[-1] == "| without-lines | 2 | -25.0 % (-40.0 % to -10.0 %) |"  # -10 and -40
+    assert lines[-2] == "| full | 2 | 1.850 |"  # (10 + 60 + 12 + 66) / 80
+    assert lines[-1] == "| without-lines | 2 | +1.000 (+1.000 to +1.000) |"
+    with pytest.raises(SystemExit, match="no full run of the seed 2"):
+        card.ablations({"full": full, "without-lines": {2: losses(1, 1)}})
+    with pytest.raises(SystemExit, match="no results of full-SEED"):
+        card.ablations({})

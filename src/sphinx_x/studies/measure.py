@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ def losses_of(trainer: Trainer, held: HeldOut) -> dict[str, dict[str, Any]]:
     """Return by skill the mean loss of its answers' tokens for each kind of image, and that of every item."""
     out: dict[str, dict[str, Any]] = {name: {} for name in held.skills}
     for shown in SHOWN:
-        items = _measured(trainer, held, held.folder / "sets" / shown)
+        folder = held.folder / "sets" / shown
+        sources = {name: SourceRecipe(path=folder / f"{name}-00000.jsonl") for name in held.skills}
+        items = item_losses(trainer, sources, held.items, trainer.folder / "index" / shown)
         for name, found in items.items():
             nats, tokens = (sum(part) for part in zip(*found.values(), strict=True))
             out[name][shown] = round(nats / tokens, DIGITS)
@@ -47,12 +49,20 @@ def losses_of(trainer: Trainer, held: HeldOut) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _measured(trainer: Trainer, held: HeldOut, folder: Path) -> dict[str, dict[str, tuple[float, int]]]:
-    """Return the loss of every item of the sets of a folder, in their order."""
-    sources = {name: SourceRecipe(path=folder / f"{name}-00000.jsonl") for name in held.skills}
-    asked = ValidationRecipe(sources=sources, samples=held.items)
+def item_losses(
+    trainer: Trainer, sources: Mapping[str, SourceRecipe], count: int, index: Path
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Return by source the loss of each held-out item in nats, and its trained tokens, in the order of the items.
+
+    Args:
+        trainer: A finished run.
+        sources: The held-out sets.
+        count: Items of each set.
+        index: The folder of their indices.
+    """
+    asked = ValidationRecipe(sources=sources, samples=count)
     recipe = trainer.recipe.model_copy(update={"validation": asked, "max_bad_samples": 0.0})
-    found = Validation(recipe, trainer.processor, trainer.folder / "index" / folder.name, trainer.world)
+    found = Validation(recipe, trainer.processor, index, trainer.world)
     sums, engine = ItemSums(), trainer.engine
     engine.objective.eval()
     for mixture in found.sets:
