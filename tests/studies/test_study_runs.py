@@ -9,7 +9,8 @@ from ranks import quick_runs
 from small_study import TINY, write_study
 from sphinx_x.cli import main
 from sphinx_x.errors import DataError, RecipeError
-from sphinx_x.studies.declaration import load_study
+from sphinx_x.studies.declaration import load_study, multiplied
+from sphinx_x.studies.plan import plan_of
 from sphinx_x.studies.results import join_results, read_results
 from sphinx_x.studies.runner import Runner
 from sphinx_x.training.checkpoint import States
@@ -120,6 +121,13 @@ def test_the_command_line_tells_what_a_study_takes(declared, monkeypatch, capsys
     assert first[1].split()[:2] == ["padding.token-small-s0", "8"] and first[3].startswith("2 runs")
     assert second[1].split()[:2] == ["padding.token-small-s0", "80"]
     assert not (declared.parent / "runs").exists()
+
+
+def test_a_comparison_has_a_number_of_samples_of_its_own(tmp_path):
+    own = {name: one | {"samples": 16} for name, one in TINY["comparisons"].items()}
+    study = load_study(write_study(tmp_path, **ARMS, comparisons=own))
+    assert study.samples == 8 and {run.amounts for run in plan_of(study).runs} == {(16,)}
+    assert {run.amounts for run in plan_of(multiplied(study, 10)).runs} == {(160,)}
 
 
 def test_a_run_that_is_not_there_is_named(declared, tmp_path):

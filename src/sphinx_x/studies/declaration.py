@@ -56,6 +56,7 @@ class Comparison(Strict):
         same_order: Whether all arms see the same samples in the same order, which is checked.
         skills: The skills that it is about, by default all.
         sizes: Where it is run, by default wherever the study repeats its comparisons.
+        samples: Number of samples of its reference arm, by default that of the study.
     """
 
     question: str
@@ -66,6 +67,7 @@ class Comparison(Strict):
     same_order: bool = True
     skills: list[str] = Field(default_factory=list)
     sizes: list[str] = Field(default_factory=list)
+    samples: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _known(self) -> Comparison:
@@ -240,7 +242,12 @@ def multiplied(study: Study, times: int) -> Study:
     scaling = study.scaling
     if scaling is not None:
         scaling = scaling.model_copy(update={"amounts": [n * times for n in scaling.amounts]})
-    return study.model_copy(update={"scaling": scaling, "samples": study.samples * times})
+    comparisons = {
+        name: one.model_copy(update={"samples": one.samples and one.samples * times})
+        for name, one in study.comparisons.items()
+    }
+    changes = {"scaling": scaling, "comparisons": comparisons, "samples": study.samples * times}
+    return study.model_copy(update=changes)
 
 
 def declarations(results: Iterable[Path], files: Iterable[Path]) -> dict[str, Study]:

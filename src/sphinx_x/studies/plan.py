@@ -127,12 +127,12 @@ def _add_comparisons(plan: Plan, size: str, seed: int) -> None:
         reference = comparison.arms[comparison.reference]
         for match in comparison.match:
             for arm_name, arm in comparison.arms.items():
-                amount = study.samples
+                amount = whole = comparison.samples or study.samples
                 if match == "flops":
                     each = (_flops(study, comparison.change, one, size) for one in (reference, arm))
-                    amount = round(study.samples * next(each) / next(each))
+                    amount = round(whole * next(each) / next(each))
                 amount = max(round(amount / step), 1) * step
-                if match == "flops" and amount == study.samples and arm_name != comparison.reference:
+                if match == "flops" and amount == whole and arm_name != comparison.reference:
                     continue  # it costs as much as the reference
                 ending = "" if match == "samples" else f"-{match}"
                 called = f"{name}.{arm_name}-{size}-s{seed}{ending}"
