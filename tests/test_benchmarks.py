@@ -57,3 +57,20 @@ def test_quick_benchmark_of_the_loader(shared_dir):
     assert done.returncode == 0, done.stderr
     for row in ("JPEG photos", "scanned receipts", "lines for SPHINX-Nano"):
         assert f"| {row}" in done.stdout, row
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_trains_alike_on_one_sharded_rank(monkeypatch):
+    """What it does on a GPU, here on the CPU: the sharded run has the losses of the plain one."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+    import torch
+
+    from sphinx_x.training.distributed import World
+
+    monkeypatch.setattr(gpu, "TOKENS", 2000)
+    device = torch.device("cpu")
+    before, after, _ = gpu.trained(World(device), "float32")
+    with gpu.one_rank(device) as world:
+        assert gpu.trained(world, "float32")[:2] == pytest.approx((before, after), abs=1e-4)
+    assert after < before
