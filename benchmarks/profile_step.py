@@ -6,28 +6,16 @@ import time
 from collections import defaultdict
 
 import torch
+from floor import counted
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as recorded
-from torch.utils.flop_counter import FlopCounterMode
 
 from sphinx_x.data.loader import batches
+from sphinx_x.planning.machine import product_rate
 from sphinx_x.training.metrics import Sums
 from sphinx_x.training.trainer import Trainer
 
-SIDE = 2048
-"""Rows and columns of the matrices whose product gives the machine's rate."""
 SHOWN = 12
-
-
-def matrix_rate(dtype: torch.dtype = torch.bfloat16, times: int = 8) -> float:
-    """Operations a second of a large matrix product, the best of some."""
-    a, b = torch.randn(SIDE, SIDE).to(dtype), torch.randn(SIDE, SIDE).to(dtype)
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - began)
-    return 2 * SIDE**3 / min(seconds)
 
 
 def profile(trainer: Trainer) -> str:
@@ -45,9 +33,7 @@ def profile(trainer: Trainer) -> str:
         step()
         seconds.append(time.perf_counter() - began)
     took = min(seconds)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    rate, flops = matrix_rate(), counter.get_total_flops()
+    rate, flops = product_rate(trainer.world.device, getattr(torch, trainer.recipe.dtype)), counted(step)
     with recorded(activities=[ProfilerActivity.CPU]) as profiler:
         step()
     times: dict[str, float] = defaultdict(float)
@@ -56,7 +42,7 @@ def profile(trainer: Trainer) -> str:
     whole = sum(times.values())
     lines = [
         f"A step of {sum(map(len, packs))} samples takes {took:.2f} s. Its products are {flops / 1e9:.0f} GFLOP; the "
-        f"machine does {rate / 1e9:.0f} GFLOP/s on a product of {SIDE} x {SIDE} matrices, so the floor is "
+        f"machine does {rate / 1e9:.0f} GFLOP/s on a large product, so the floor is "
         f"{flops / rate:.2f} s: {100 * flops / rate / took:.0f} % of the step.",
         "",
         "| kernel | share of the step |",
