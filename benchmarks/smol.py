@@ -52,6 +52,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--without", action="append", default=[], help="views, lines, boxes or a kind of expert")
     parser.add_argument("--readings", type=Path, help="folder of lines that were read; by default in the run's folder")
     parser.add_argument("--limit", type=int, help="items of each part at most, whole pictures spread over it")
+    parser.add_argument("--fast", action="store_true", help="as `sphinx-x chat --fast`")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--max-new-tokens", type=int, help="in place of the parts' own limits")
     options = parser.parse_args(arguments)
@@ -169,7 +170,8 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
     from sphinx_x.evaluation.task import Reading
 
     options = measurement.options
-    sphinx = SphinxX.load(options.model, base=options.base if _is_adapter(options.model) else None)
+    base = options.base if _is_adapter(options.model) else None
+    sphinx = SphinxX.load(options.model, base=base, fast=options.fast)
     keep_readings(sphinx, options.readings)
     digest = model_digest(sphinx)
     measurement.ask(MODEL, sphinx, digest)
@@ -225,7 +227,7 @@ def ask_base(measurement: Measurement) -> dict[str, Any] | None:
     if base is None:
         measurement.left_out["text, and the peer plain"] = "no --base (the model without what was trained)"
         return None
-    sphinx = TextPeer.load(base)
+    sphinx = TextPeer.load(base, fast=options.fast)
     keep_readings(sphinx, options.readings)
     if "plain" in options.peers:
         measurement.ask(TEXT, sphinx, f"{model_digest(sphinx)} text", parts=[p for p in measurement.parts if p.text])
@@ -257,6 +259,7 @@ def write(measurement: Measurement, digest: str, how: Reading, more: Mapping[str
         "model": Path(options.model).name,
         "weights": digest,
         "limit": options.limit,
+        "fast": options.fast,
         "ways": {way: WAYS.get(way, way) for way in ways},
         "rows": rows,
         "notes": {part.name: part.note for part in measurement.parts if part.note},
@@ -287,7 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ask_rules(measurement, reader)
     if "speed" in options.parts and options.receipts is not None:
         pictures = sorted((options.receipts / "img").iterdir())[:6]
-        more["speed"] = speed.measured(options.model, pictures, options.base if _is_adapter(options.model) else None)
+        base = options.base if _is_adapter(options.model) else None
+        more["speed"] = speed.measured(options.model, pictures, base, options.fast)
     write(measurement, digest, how, {name: value for name, value in more.items() if value is not None})
     print((options.out / "smol.md").read_text("utf-8"))
 

@@ -1,6 +1,6 @@
 """Seconds to the first word, and memory: measured in a process of its own, which does nothing else.
 
-python -m smol_parts.speed MODEL PICTURE ...
+python -m smol_parts.speed MODEL BASE FAST PICTURE ...     # BASE: "" for the one that adapters name; FAST: 0 or 1
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from statistics import median
 QUESTION = "What is the total?"
 
 
-def measured(model: str, pictures: Sequence[Path], base: str | None = None) -> dict[str, object]:
+def measured(model: str, pictures: Sequence[Path], base: str | None = None, fast: bool = False) -> dict[str, object]:
     """Run this module as a process and return what it found."""
-    command = [sys.executable, "-m", "smol_parts.speed", model, base or "", *map(str, pictures)]
+    command = [sys.executable, "-m", "smol_parts.speed", model, base or "", f"{fast:d}", *map(str, pictures)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths})
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(model: str, base: str, pictures: Sequence[str]) -> dict[str, object]:
+def _measure(model: str, base: str, fast: bool, pictures: Sequence[str]) -> dict[str, object]:
     import resource
 
     begun = time.perf_counter()
@@ -33,7 +33,7 @@ def _measure(model: str, base: str, pictures: Sequence[str]) -> dict[str, object
 
     from sphinx_x import SphinxX
 
-    sphinx = SphinxX.load(model, base=base or None)
+    sphinx = SphinxX.load(model, base=base or None, fast=fast)
     loaded = time.perf_counter() - begun
     firsts = []
     for picture in pictures:
@@ -55,4 +55,4 @@ def _measure(model: str, base: str, pictures: Sequence[str]) -> dict[str, object
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(sys.argv[1], sys.argv[2], sys.argv[3:])))
+    print(json.dumps(_measure(sys.argv[1], sys.argv[2], sys.argv[3] == "1", sys.argv[4:])))

@@ -65,6 +65,7 @@ Bits = Annotated[
     Literal[4, 8] | None,
     typer.Option(help="Quantise the language model, so that it fits a small GPU, or is faster on a CPU."),
 ]
+Fast = Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -88,6 +89,7 @@ def chat(
     stop: Stop = None,
     device: Device = None,
     bits: Bits = None,
+    fast: Fast = False,
 ) -> None:
     """Ask about an image, stream the answer, and list what it points at (in pixels; a PDF: at 150 dpi)."""
     # faults in the input are reported before the model is loaded
@@ -101,7 +103,7 @@ def chat(
     with early.imports():
         from sphinx_x.inference import SphinxX
 
-    sphinx = SphinxX.load(model, device=device, bits=bits)
+    sphinx = SphinxX.load(model, device=device, bits=bits, fast=fast)
     given = {"temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or None}
     options = {"max_new_tokens": max_new_tokens} | {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()

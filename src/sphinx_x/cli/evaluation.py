@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +96,12 @@ def evaluate(
     bits: Annotated[
         Literal[4, 8] | None, typer.Option(help="Quantise its language model (not that of --against).")
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")
+    ] = False,
 ) -> None:
     """Measures a model on benchmarks (--tasks), on text lines, or on samples that it was not trained on."""
+    loading = {"device": device, "bits": bits, "fast": fast}
     if sum(chosen is not None and chosen != [] for chosen in (tasks, lines, samples)) > 1:
         raise SphinxXError("give one of --tasks, --lines and --samples")
     if against is not None and not samples:
@@ -119,7 +123,7 @@ def evaluate(
         for option, value in given.items():
             if value:
                 raise SphinxXError(f"{option} goes with --tasks")
-        _without_tasks(model, against, samples, lines, out, device, bits)
+        _without_tasks(model, against, samples, lines, out, loading)
         return
     if tasks == "list":
         list_tasks()
@@ -133,7 +137,7 @@ def evaluate(
         from sphinx_x.evaluation.run import Options
 
     options = Options(limit, batch_size, rule, max_new_tokens, frames)
-    _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), device, bits)
+    _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), loading)
 
 
 @dataclass(frozen=True)
@@ -175,16 +179,15 @@ def _without_tasks(
     samples: list[Path] | None,
     lines: Path | None,
     out: Path | None,
-    device: str | None,
-    bits: int | None,
+    loading: Mapping[str, Any],
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
     if samples:
-        print_sample_figures(model, against, samples, out, device, bits)
+        print_sample_figures(model, against, samples, out, **loading)
     else:
-        print_line_figures(model, lines, out, device, bits)
+        print_line_figures(model, lines, out, **loading)
 
 
 def _run_tasks(
@@ -194,8 +197,7 @@ def _run_tasks(
     out: Path,
     options: Options,
     how: _Asked,
-    device: str | None,
-    bits: int | None,
+    loading: Mapping[str, Any],
 ) -> None:
     with early.imports():
         from sphinx_x.evaluation.page import write_page
@@ -217,8 +219,9 @@ def _run_tasks(
     shown: list[Any] = ["images", *(["blind"] if how.blind else []), *(["shuffled"] if how.shuffled else [])]
     analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
-        sphinx = SphinxX.load(model, device=rank.device(device), bits=bits)
-        model = f"{model} in {bits} bits" if bits else model
+        sphinx = SphinxX.load(model, **{**loading, "device": rank.device(loading["device"])})
+        model = f"{model} in {loading['bits']} bits" if loading["bits"] else model
+        model = f"{model}, fast" if loading["fast"] else model
         rest = (options, rank, how.judge, told)
         try:
             if how.plan is not None:

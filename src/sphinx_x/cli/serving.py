@@ -27,6 +27,9 @@ def serve(
         None
     ),
     bits: Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model.")] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")
+    ] = False,
     rows: Annotated[int, typer.Option(min=1, help="Answers that are generated at once.")] = 32,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait beyond those.")] = 64,
     cache_tokens: Annotated[int, typer.Option(min=1, help="Tokens that the answers in progress may hold.")] = 131_072,
@@ -87,4 +90,4 @@ def serve(
         media_hosts=tuple(media_host or ()),
         sam=sam,
     )
-    run(settings, model, device=device, bits=bits)
+    run(settings, model, device=device, bits=bits, fast=fast)

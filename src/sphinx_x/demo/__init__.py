@@ -24,7 +24,7 @@ def run_demo(out: Path, model: str = "nano", answers: bool = True) -> None:
     if not answers:
         return
     try:
-        sphinx = SphinxX.load("smol")
+        sphinx = SphinxX.load("smol", fast=True)
     except (CheckpointError, MissingToolError) as error:
         print(f"\nSPHINX-Smol is left out: {error}")
         return

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -25,11 +26,9 @@ def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | No
     return evaluate_lines(reader, load_line_set(folder), batch_size=64, predictions=predictions)
 
 
-def print_line_figures(
-    model: str, folder: Path | None, predictions: Path | None, device: str | None = None, bits: int | None = None
-) -> None:
-    """Load a model, let it read the lines of a folder, and print the character error rate."""
-    result = read_lines_with(SphinxX.load(model, device=device, bits=bits), folder, predictions)
+def print_line_figures(model: str, folder: Path | None, predictions: Path | None, **loading: Any) -> None:
+    """Load a model (`SphinxX.load`), let it read the lines of a folder, and print the character error rate."""
+    result = read_lines_with(SphinxX.load(model, **loading), folder, predictions)
     print(f"{result.lines} lines of {len(result.documents)} documents, {result.characters} characters")
     interval = f"95 % interval {100 * result.low:.2f} to {100 * result.high:.2f}"
     print(f"character error rate  {100 * result.cer:.2f} %  ({interval})")
@@ -44,6 +43,7 @@ def print_sample_figures(
     out: Path | None,
     device: str | None = None,
     bits: int | None = None,
+    fast: bool = False,
 ) -> None:
     """Ask a model, and another one to compare with, everything that held-out samples ask; print a Markdown table.
 
@@ -54,12 +54,13 @@ def print_sample_figures(
         out: A file for all answers.
         device: Where they run.
         bits: 4 or 8 quantises the model, not the other one.
+        fast: As for `SphinxX.load`.
     """
     asked = [(name, few) for name, few in ((against, None), (model, bits)) if name]
     names = [f"{name} in {few} bits" if few else name for name, few in asked]
     scores = []
     for name, few in asked:
-        sphinx = SphinxX.load(name, device=device, bits=few)
+        sphinx = SphinxX.load(name, device=device, bits=few, fast=fast)
         scores.append(
             score_samples(sphinx, samples, progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
         )

@@ -13,7 +13,7 @@ from sphinx_x.checkpoints.adapters import Adapter, apply_adapter
 from sphinx_x.checkpoints.hub import OPTIONS
 from sphinx_x.errors import CheckpointError, MissingToolError, SphinxXError, one_line
 from sphinx_x.inference.finding import find_adapters
-from sphinx_x.model.cpu_linear import multiply_single_rows_as_vectors
+from sphinx_x.model.cpu_linear import multiplies_bfloat16, multiply_single_rows_as_vectors
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.quantized import quantization_options
@@ -38,9 +38,19 @@ def load_processor(name_or_path: str | Path, base: str | Path | None = None, **h
 
 
 def load_parts(
-    name_or_path: str | Path, dtype: Any, device: str | None, bits: int | None, base: str | Path | None, **options: Any
+    name_or_path: str | Path,
+    dtype: Any,
+    device: str | None,
+    bits: int | None,
+    base: str | Path | None,
+    fast: bool = False,
+    **options: Any,
 ) -> tuple[SphinxXForConditionalGeneration, SphinxXProcessor]:
-    """Load a model and its processor; for the arguments see `SphinxX.load`."""
+    """Load a model and its processor; for the arguments see `SphinxX.load`.
+
+    Raises:
+        SphinxXError: A type is given and should be chosen as well.
+    """
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
     path, adapters = find_adapters(name_or_path, base, **hub)
     processor = read_processor(name_or_path, path, adapters)
@@ -49,8 +59,11 @@ def load_parts(
     if device in (None, "auto"):
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         device = accelerator.type if accelerator else "cpu"
+    if fast and dtype is not None:
+        raise SphinxXError("fast chooses the type itself: give fast or dtype")
     if dtype is None:
-        dtype = torch.float32 if device == "cpu" and _weights_size(path) < LARGE else "auto"
+        small = device == "cpu" and _weights_size(path) < LARGE
+        dtype = torch.bfloat16 if fast and multiplies_bfloat16(device) else torch.float32 if small else "auto"
     whole = bits is None and not {"device_map", "quantization_config"} & options.keys()
     if adapters and not whole:
         raise CheckpointError(f"{name_or_path}: {MERGE_FIRST}")

@@ -64,6 +64,7 @@ class SphinxX:
         base: str | Path | None = None,
         cache_bytes: int = FEATURE_BYTES,
         prefix_bytes: int = PREFIX_BYTES,
+        fast: bool = False,
         **options: Any,
     ) -> SphinxX:
         """Load a model.
@@ -81,14 +82,19 @@ class SphinxX:
             cache_bytes: The most bytes of image features to remember, on the model's device; 0 remembers none.
             prefix_bytes: The most bytes of keys and values to remember, of conversations that may go on and of images
                 that may be asked about again, on the model's device; 0 remembers none.
+            fast: Compute in bfloat16 where the device has instructions for it (CPUs with AMX or AVX-512 BF16, Arm ones
+                with BF16, GPUs since Ampere); elsewhere nothing changes. Answers may differ in the last digit of
+                probabilities, and so, rarely, in a word.
             options: Options for `fetch` (revision, token, cache_dir, local_files_only, force_download); all others go
                 to `from_pretrained` (quantization_config, device_map, offload_folder, ...).
 
         Raises:
             CheckpointError: Files are missing, altered or inconsistent.
             MissingToolError: A device or a package is not available.
+            SphinxXError: Both `fast` and `dtype` are given.
         """
-        return cls(*load_parts(name_or_path, dtype, device, bits, base, **options), cache_bytes, prefix_bytes)
+        parts = load_parts(name_or_path, dtype, device, bits, base, fast, **options)
+        return cls(*parts, cache_bytes, prefix_bytes)
 
     @typed_as_ask
     def chat(

@@ -289,6 +289,15 @@ class OneRowLinear(nn.Linear):
         return torch.mv(self.weight, input.flatten()).view(*input.shape[:-1], self.out_features)
 
 
+def multiplies_bfloat16(device: str) -> bool:
+    """Return whether a device has instructions for products of bfloat16, with which it is faster than in float32."""
+    kind = torch.device(device if device != "auto" else "cpu").type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = torch.cpu.get_capabilities() if kind == "cpu" else {}
+    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 PROBES = 8
 """Rows on which both ways to multiply have to agree in every bit."""
 
