@@ -60,7 +60,7 @@ def item_losses(
         count: Items of each set.
         index: The folder of their indices.
     """
-    asked = ValidationRecipe(sources=sources, samples=count)
+    asked = ValidationRecipe(sources=dict(sources), samples=count)
     recipe = trainer.recipe.model_copy(update={"validation": asked, "max_bad_samples": 0.0})
     found = Validation(recipe, trainer.processor, index, trainer.world)
     sums, engine = ItemSums(), trainer.engine
