@@ -100,6 +100,12 @@ def recipe_of(run: Run, base: dict[str, Any], seed: int, folder: Path) -> dict[s
         fields["sources"] = {name: base["sources"][name] for name in run.fields["sources"]}
     if run.without:
         fields["start"] = str(folder / "starts" / f"without-{run.without}")
+    if run.without == LINES:  # what is learned of them is not there
+        lora, rates = fields.get("lora") or {}, fields.get("lr_multipliers") or {}
+        if LINES in lora.get("whole", []):
+            fields["lora"] = lora | {"whole": [part for part in lora["whole"] if part != LINES]}
+        if LINES in rates:
+            fields["lr_multipliers"] = {part: rate for part, rate in rates.items() if part != LINES}
     if run.after:
         fields["start"] = str(folder / "runs" / f"{run.after}-{seed}" / "model")
     return {name: value for name, value in fields.items() if value is not None}

@@ -181,10 +181,15 @@ def test_runs_of_equal_length(tmp_path):
     names = ["full", "without-dinov2", "without-lines", "without-ocr", "without-marks", "projector-first-1"]
     assert [run.name for run in runs] == [*names, "projector-first-2"]
     assert [run.samples for run in runs] == [1000] * 5 + [200, 800]
-    base = {"start": "s", "lora": {"rank": 4}, "sources": {name: {} for name in ("documents", "photos", "marks")}}
+    lora = {"rank": 4, "whole": ["projector", "lines"]}
+    base = {"start": "s", "lora": lora, "lr_multipliers": {"projector": 2, "lines": 2}}
+    base["sources"] = {name: {} for name in ("documents", "photos", "marks")}
     made = {run.name: ablations.recipe_of(run, base, 3, tmp_path) for run in runs}
     assert list(made["without-ocr"]["sources"]) == ["photos", "marks"]
-    assert "lora" not in made["projector-first-1"] and made["projector-first-2"]["lora"] == {"rank": 4}
+    assert "lora" not in made["projector-first-1"] and made["projector-first-2"]["lora"] == lora
+    less = made["without-lines"]
+    assert less["lora"]["whole"] == ["projector"] and less["lr_multipliers"] == {"projector": 2}
+    assert made["full"]["lora"] == lora and len(made["full"]["lr_multipliers"]) == 2
     assert made["projector-first-2"]["start"] == str(tmp_path / "runs" / "projector-first-1-3" / "model")
     assert {fields["seed"] for fields in made.values()} == {3}
     with pytest.raises(SystemExit, match="not charts"):
