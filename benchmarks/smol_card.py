@@ -116,7 +116,7 @@ def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def read_results(folder: Path) -> dict[str, dict[int, Losses]]:
     """Return what was measured of the runs of an ablation, by name and seed, the full one first."""
     found: dict[str, dict[int, Losses]] = defaultdict(dict)
-    for path in sorted(folder.glob("*-*/losses.json"), key=lambda path: not path.parent.name.startswith(FULL)):
+    for path in sorted(folder.glob("*-*/losses.json"), key=lambda path: (not path.parent.name.startswith(FULL), path)):
         name, _, seed = path.parent.name.rpartition("-")
         found[name][int(seed)] = json.loads(path.read_text("utf-8"))
     return found
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Fills the tables of docs/smol.md.")
     parser.add_argument("--results", type=Path, nargs="+", help="smol.json of benchmarks/smol.py, one or several")
-    parser.add_argument("--ablations", type=Path, help="folder with the results of an ablation's runs")
+    parser.add_argument("--ablations", type=Path, nargs="+", help="folders with results of ablations, a table each")
     parser.add_argument("--card", type=Path, default=CARD)
     options = parser.parse_args(arguments)
     text = options.card.read_text("utf-8")
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content = joined([json.loads(path.read_text("utf-8")) for path in options.results])
         text = filled(filled(text, "goals", goals(content)), "figures", as_markdown(content))
     if options.ablations is not None:
-        text = filled(text, "ablations", ablations(read_results(options.ablations)))
+        text = filled(text, "ablations", "\n\n".join(ablations(read_results(path)) for path in options.ablations))
     options.card.write_text(text, "utf-8")
 
 
