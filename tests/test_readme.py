@@ -78,7 +78,7 @@ def test_the_demo_without_smol_says_why(page_read, tmp_path, monkeypatch, capsys
     from sphinx_x.errors import CheckpointError, MissingToolError
 
     for error in (CheckpointError("the package index cannot be reached"), MissingToolError("smol needs gguf")):
-        monkeypatch.setattr(demo.SphinxX, "load", lambda name, error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(demo.SphinxX, "load", lambda name, fast, error=error: (_ for _ in ()).throw(error))
         demo.run_demo(tmp_path / "demo.png")
         assert capsys.readouterr().out.splitlines() == [
             "read with nano",
@@ -105,7 +105,7 @@ def test_the_demo_of_answers_draws_four_pictures(page_read, tmp_path, monkeypatc
     sphinx = lively(lined(tiny_member))
     said = iter([one["truth"] for one in asked])
     monkeypatch.setattr(sphinx._runner, "text", lambda *_: next(said))
-    monkeypatch.setattr(demo.SphinxX, "load", lambda name: sphinx if name == "smol" else pytest.fail(name))
+    monkeypatch.setattr(demo.SphinxX, "load", lambda name, fast: sphinx if name == "smol" else pytest.fail(name))
     demo.run_demo(tmp_path / "demo.png")
     out = capsys.readouterr().out
     for one in asked:
