@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sphinx_x import SphinxX
-from sphinx_x.errors import SphinxXError
+from sphinx_x.errors import MissingToolError, SphinxXError
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import loading
 from sphinx_x.model.cpu_linear import multiplies_bfloat16
@@ -15,6 +15,11 @@ def test_the_type_is_that_of_the_devices_instructions(tiny_folder, monkeypatch, 
     monkeypatch.setattr(loading, "multiplies_bfloat16", lambda _: has)
     assert SphinxX.load(tiny_folder, device="cpu", fast=True).model.dtype == dtype
     assert SphinxX.load(tiny_folder, device="cpu").model.dtype == torch.float32
+
+
+def test_a_device_that_is_not_there_is_named(tiny_folder):
+    with pytest.raises(MissingToolError, match="device nonsense"):
+        SphinxX.load(tiny_folder, device="nonsense", fast=True)
 
 
 def test_fast_beside_a_type_is_refused(tiny_folder):
@@ -34,7 +39,7 @@ def test_fast_beside_a_type_is_refused(tiny_folder):
 )
 def test_instructions_of_processors(monkeypatch, known, has):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
-    assert multiplies_bfloat16("cpu") is has and multiplies_bfloat16("auto") is has
+    assert multiplies_bfloat16("cpu") is has and not multiplies_bfloat16("nonsense")
 
 
 @pytest.mark.slow

@@ -291,9 +291,9 @@ class OneRowLinear(nn.Linear):
 
 def multiplies_bfloat16(device: str) -> bool:
     """Return whether a device has instructions for products of bfloat16, with which it is faster than in float32."""
-    kind = torch.device(device if device != "auto" else "cpu").type
+    kind = device.partition(":")[0]
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     known = torch.cpu.get_capabilities() if kind == "cpu" else {}
     return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
