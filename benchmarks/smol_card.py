@@ -109,7 +109,7 @@ def joined(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for part in {row["part"] for row in content["rows"] if not content["limit"]}:
             whole["notes"][part] = "; ".join(filter(None, [whole["notes"].get(part), "all items"]))
     alone = {name: content[name] for content in contents for name in ("text", "speed") if content.get(name)}
-    said = {"model": contents[0]["model"], "weights": contents[0]["weights"], "limit": max(limits, default=None)}
+    said = {name: contents[0].get(name) for name in ("model", "weights", "fast")} | {"limit": max(limits, default=None)}
     return said | whole | alone | {"rows": list(rows.values())}
 
 

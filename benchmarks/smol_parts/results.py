@@ -166,7 +166,8 @@ def as_markdown(content: Mapping[str, Any]) -> str:
     rows = [_cells(row, ways) for row in [*content["rows"], *further_rows(content)]]
     limit = f"{content['limit']} items of each part at most" if content["limit"] else "all items"
     lines = [
-        f"Model {content['model']}, weights {content['weights']}; {limit}; greedy decoding.",
+        f"Model {content['model']}, weights {content['weights']}; {limit}; greedy decoding"
+        f"{', in bfloat16 (--fast)' if content.get('fast') else ''}.",
         "In brackets 95 % intervals over draws of pictures (of 0 and 100 %, Wilson's); below a peer's figure, "
         "the model's less the peer's.",
         "",
