@@ -18,23 +18,21 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import floor
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
 from true_shape import example
 
 from sphinx_x import SphinxX
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.evaluation.report import markdown_table
-from sphinx_x.recipe import PackRecipe, load_recipe
+from sphinx_x.reading import READ
+from sphinx_x.recipe import PackRecipe, ParallelRecipe, load_recipe
 from sphinx_x.studies.measure import ItemSums
-from sphinx_x.training.distributed import World
+from sphinx_x.training.distributed import World, backend_of, leave, meshed
 from sphinx_x.training.engine import Engine
 
-READ = "Read the text."
 LINES = 50
 STEPS = 4
 TOKENS = 2048
@@ -65,14 +63,11 @@ def answers(device: str) -> str:
 def one_rank(device: torch.device) -> Iterator[World]:
     """The world of a single rank whose weights are sharded all the same."""
     with tempfile.TemporaryDirectory() as folder:
-        backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl"
-        dist.init_process_group(backend, init_method=f"file://{folder}/store", rank=0, world_size=1)
+        dist.init_process_group(backend_of(device), init_method=f"file://{folder}/store", rank=0, world_size=1)
         try:
-            mesh = init_device_mesh(device.type, (1, 1, 1), mesh_dim_names=("outer", "expert", "tensor"))
-            data = mesh["outer", "expert"]._flatten("data")
-            yield World(device, 0, 1, 0, 1, mesh, data)
+            yield meshed(device, ParallelRecipe())
         finally:
-            dist.destroy_process_group()
+            leave()
 
 
 def trained(world: World, dtype: str, compiled: bool = False) -> tuple[float, float, float]:
@@ -126,19 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--member", default="tiny", help="of the speeds")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--out", "-o", type=Path, help="a Markdown file, beside what is printed")
     options = parser.parse_args(arguments)
     device, began = torch.device(options.device), time.perf_counter()
     torch.backends.cuda.matmul.allow_tf32 = False  # or float32 would not be
     torch.backends.cudnn.allow_tf32 = False
-    parts = [f"{options.device}: {torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type}"]
-    for part in (lambda: answers(options.device), lambda: steps(device)):
-        parts.append(part())
-        print(parts[-1], flush=True)
+    print(f"{device}: {torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type}")
+    print(answers(options.device), flush=True)
+    print(steps(device), flush=True)
     floor.main([options.member, "--device", options.device, "--turns", f"{options.turns}"])
     print(f"\n{time.perf_counter() - began:.0f} s in all")
-    if options.out is not None:
-        options.out.write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

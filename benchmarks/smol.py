@@ -170,8 +170,7 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
     from sphinx_x.evaluation.task import Reading
 
     options = measurement.options
-    base = options.base if _is_adapter(options.model) else None
-    sphinx = SphinxX.load(options.model, base=base, fast=options.fast)
+    sphinx = SphinxX.load(options.model, base=_base_of(options), fast=options.fast)
     keep_readings(sphinx, options.readings)
     digest = model_digest(sphinx)
     measurement.ask(MODEL, sphinx, digest)
@@ -187,6 +186,11 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
     if "text" in options.parts:
         measurement.losses = losses(sphinx, text_folder(options))
     return digest, Reading(frame=sphinx.model.config.view_grid())
+
+
+def _base_of(options: argparse.Namespace) -> str | None:
+    """Return what the model's adapters lie over, if it is adapters and that is said."""
+    return options.base if _is_adapter(options.model) else None
 
 
 def _is_adapter(model: str) -> bool:
@@ -290,8 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ask_rules(measurement, reader)
     if "speed" in options.parts and options.receipts is not None:
         pictures = sorted((options.receipts / "img").iterdir())[:6]
-        base = options.base if _is_adapter(options.model) else None
-        more["speed"] = speed.measured(options.model, pictures, base, options.fast)
+        more["speed"] = speed.measured(options.model, pictures, _base_of(options), options.fast)
     write(measurement, digest, how, {name: value for name, value in more.items() if value is not None})
     print((options.out / "smol.md").read_text("utf-8"))
 

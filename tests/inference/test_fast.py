@@ -8,6 +8,7 @@ from sphinx_x.errors import MissingToolError, SphinxXError
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import loading
 from sphinx_x.model.cpu_linear import multiplies_bfloat16
+from sphinx_x.reading import READ
 
 
 @pytest.mark.parametrize(("has", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -45,7 +46,7 @@ def test_instructions_of_processors(monkeypatch, known, has):
 @pytest.mark.slow
 def test_nano_says_the_same_in_bfloat16():
     lines = load_line_set().sample(50)
-    pairs = [("Read the text.", image) for image in lines.images(lines.lines)]
+    pairs = [(READ, image) for image in lines.images(lines.lines)]
     answers = [
         SphinxX.load("nano", dtype=dtype, device="cpu").chat_batch(pairs, max_new_tokens=120)
         for dtype in (torch.float32, torch.bfloat16)

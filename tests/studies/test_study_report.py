@@ -85,7 +85,7 @@ def test_the_report_does_not_depend_on_the_order_of_lines(scaling, tmp_path):
 def test_an_effect_is_found_where_it_is(tmp_path, monkeypatch):
     """DINOv2 alone is made worse by 0.05 on all items, ConvNeXt alone is not."""
     monkeypatch.setattr("sphinx_x.studies.plan.sample_flops", lambda *_: 1.0)
-    study, rng = load_study("ablations"), np.random.default_rng(0)
+    study, rng = load_study("ablations").model_copy(update={"samples": 18432}), np.random.default_rng(0)
     plan, lines = plan_of(study), []
     for run in plan.runs:
         if run.name.startswith("experts."):
@@ -94,7 +94,7 @@ def test_an_effect_is_found_where_it_is(tmp_path, monkeypatch):
     assert {cell.arm for cell in plan.cells if cell.match == "flops"} == {"token", "both", "16x2"}  # all cost the same
     effects = [one for one in effects_of(plan, lines) if one.comparison == "experts" and one.skill == "lines"]
     worse = [one for one in effects if one.arm == "dinov2" and one.metric == "loss"]
-    assert [one.size for one in worse] == ["1m", "3m"] and worse[0].difference == pytest.approx(0.05, abs=0.02)
+    assert [one.size for one in worse] == ["1m", "3m"] and all(one.low <= 0.05 <= one.high for one in worse[:1])
     assert worse[0].sure and worse[0].repeats == 3
     assert all(abs(one.difference) < 0.03 for one in effects if one.arm == "convnext")
     report = write_report([written(lines, tmp_path / "r.jsonl")], tmp_path / "out", {"ablations": study}).read_text()

@@ -22,6 +22,7 @@ from sphinx_x.cli.chatting import Seed, Stop, Temperature, TopP, check_drawing, 
 from sphinx_x.cli.data import data
 from sphinx_x.cli.engines import box_numbers, mark
 from sphinx_x.cli.evaluation import evaluation, score
+from sphinx_x.cli.options import Fast
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.cli.serving import serve
 from sphinx_x.cli.study import study
@@ -65,7 +66,6 @@ Bits = Annotated[
     Literal[4, 8] | None,
     typer.Option(help="Quantise the language model, so that it fits a small GPU, or is faster on a CPU."),
 ]
-Fast = Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from sphinx_x.cli import early
+from sphinx_x.cli.options import Fast
 from sphinx_x.errors import SphinxXError
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ def evaluate(
     bits: Annotated[
         Literal[4, 8] | None, typer.Option(help="Quantise its language model (not that of --against).")
     ] = None,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")
-    ] = False,
+    fast: Fast = False,
 ) -> None:
     """Measures a model on benchmarks (--tasks), on text lines, or on samples that it was not trained on."""
     loading = {"device": device, "bits": bits, "fast": fast}

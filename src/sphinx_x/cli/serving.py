@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sphinx_x.cli import early
+from sphinx_x.cli.options import Fast
 from sphinx_x.errors import needs_extra
 
 
@@ -27,9 +28,7 @@ def serve(
         None
     ),
     bits: Annotated[Literal[4, 8] | None, typer.Option(help="Quantise the language model.")] = None,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Compute in bfloat16 where the device has instructions for it.")
-    ] = False,
+    fast: Fast = False,
     rows: Annotated[int, typer.Option(min=1, help="Answers that are generated at once.")] = 32,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait beyond those.")] = 64,
     cache_tokens: Annotated[int, typer.Option(min=1, help="Tokens that the answers in progress may hold.")] = 131_072,

@@ -130,11 +130,22 @@ def join(parallel: ParallelRecipe, name: str | None = None) -> World:
     if device.type == "mps":
         raise RecipeError("parallel: device mps has no collectives; train with one process")
     if not dist.is_initialized():
-        dist.init_process_group("gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl", timeout=PATIENCE)
-    names = ("outer", "expert", "tensor")
-    mesh = init_device_mesh(device.type, (size // inner, parallel.expert, parallel.tensor), mesh_dim_names=names)
+        dist.init_process_group(backend_of(device), timeout=PATIENCE)
+    return meshed(device, parallel)
+
+
+def backend_of(device: torch.device) -> str:
+    """Return the backend of collectives on a device, and on the CPU beside it."""
+    return "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl"
+
+
+def meshed(device: torch.device, parallel: ParallelRecipe) -> World:
+    """Return this rank's place among those of the process group, be it the only one: all hold slices of weights."""
+    inner, names = parallel.tensor * parallel.expert, ("outer", "expert", "tensor")
+    shape = dist.get_world_size() // inner, parallel.expert, parallel.tensor
+    mesh = init_device_mesh(device.type, shape, mesh_dim_names=names)
     data = mesh["outer", "expert"]._flatten("data")
-    return World(device, dist.get_rank(), size, data.get_local_rank(), data.size(), mesh, data)
+    return World(device, dist.get_rank(), dist.get_world_size(), data.get_local_rank(), data.size(), mesh, data)
 
 
 def leave() -> None:
