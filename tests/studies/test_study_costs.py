@@ -10,7 +10,7 @@ from sphinx_x.model.views import plan_views
 from sphinx_x.planning.costs import Load
 from sphinx_x.recipe import Recipe
 from sphinx_x.studies.costs import Shapes, pack_flops, sample_flops
-from sphinx_x.studies.declaration import load_study
+from sphinx_x.studies.declaration import load_study, multiplied
 from sphinx_x.studies.outlook import run_cost, trained_samples
 from sphinx_x.studies.plan import plan_of
 from sphinx_x.training.distributed import World
@@ -102,3 +102,21 @@ def test_the_packaged_ablations_are_matched():
             )
             costs = [run_cost(study, runs[c.run]) for c in (cell, other)]
             assert costs[0] == pytest.approx(costs[1], rel=0.02), cell
+
+
+def test_ten_times_the_samples_have_ten_times_the_data():
+    plain, more = (load_study("scaling").recipe["data"], multiplied(load_study("scaling"), 10).recipe["data"])
+    assert more["counts"] == {kind: 10 * count for kind, count in plain["counts"].items()}
+    assert more["pages"]["parts"] == plain["pages"]["parts"] | {"documents": 10 * plain["pages"]["parts"]["documents"]}
+    assert more["marks"] == plain["marks"]  # on all pictures that are there
+
+
+@pytest.mark.parametrize("name", ["scaling", "ablations"])
+def test_no_run_needs_more_samples_of_a_source_than_are_made(name):
+    """By the shares of the sources; how many parts the pages give is known only when they are read."""
+    for run in plan_of(load_study(name)).runs:
+        for recipe in run.stages:
+            made = recipe.data["counts"] | {"marks": recipe.data["counts"]["emoji"]}
+            whole = sum(source.weight for source in recipe.sources.values())
+            for source in recipe.sources.keys() - {"parts"}:
+                assert recipe.sources[source].weight / whole * recipe.total_samples <= made[source], (run.name, source)

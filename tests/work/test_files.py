@@ -13,6 +13,7 @@ import pytest
 from sphinx_x.errors import CheckpointError, DataError, SphinxXError
 from sphinx_x.work import files as jobs
 from sphinx_x.work.files import (
+    alone_in,
     append_line,
     atomic_folder,
     check_manifest,
@@ -375,3 +376,15 @@ def test_no_folder_and_no_manifest(model, tmp_path):
 def test_broken_manifest(model, text):
     (model / "manifest.json").write_text(text)
     refuse(model, r"manifest\.json: not a manifest")
+
+
+def test_one_process_waits_for_another_that_makes_what_it_needs(tmp_path):
+    code = "from sphinx_x.work.files import alone_in; import sys, time\n"
+    code += "with alone_in(sys.argv[1]): print('in', flush=True); time.sleep(1); open(sys.argv[1] + '/made', 'w')"
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert other.stdout is not None and other.stdout.readline() == b"in\n"
+    with pytest.raises(SphinxXError, match="another process is at work in it"), alone_in(tmp_path):
+        pass
+    with alone_in(tmp_path, wait=True):
+        assert (tmp_path / "made").exists()
+    assert other.wait() == 0

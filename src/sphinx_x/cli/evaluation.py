@@ -206,6 +206,7 @@ def _run_tasks(
         from sphinx_x.evaluation.routing.analysis import Analyst
         from sphinx_x.evaluation.routing.tables import as_section, write_analysis
         from sphinx_x.evaluation.run import choose, evaluate, missing_splits
+        from sphinx_x.evaluation.runner import called
         from sphinx_x.inference import SphinxX
 
     names = [name for name in tasks.split(",") if name.strip()]
@@ -219,8 +220,7 @@ def _run_tasks(
     analysis = None
     with joined() as rank, _progress(rank.number == 0) as told:
         sphinx = SphinxX.load(model, **{**loading, "device": rank.device(loading["device"])})
-        model = f"{model} in {loading['bits']} bits" if loading["bits"] else model
-        model = f"{model}, fast" if loading["fast"] else model
+        model = called(model, loading["bits"], loading["fast"])
         rest = (options, rank, how.judge, told)
         try:
             if how.plan is not None:

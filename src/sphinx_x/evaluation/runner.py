@@ -17,6 +17,12 @@ from sphinx_x.reading import READ
 from sphinx_x.work.files import write_atomic
 
 
+def called(model: str, bits: int | None = None, fast: bool = False) -> str:
+    """Return how reports call a model that is loaded like this (`SphinxX.load`)."""
+    quantised = f"{model} in {bits} bits" if bits else model
+    return f"{quantised}, fast" if fast else quantised
+
+
 def read_lines_with(sphinx: SphinxX, folder: Path | None, predictions: Path | None = None) -> LineResult:
     """Return how a loaded model reads a line set (by default the one in the package)."""
 
@@ -57,7 +63,7 @@ def print_sample_figures(
         fast: As for `SphinxX.load`.
     """
     asked = [(name, few) for name, few in ((against, None), (model, bits)) if name]
-    names = [f"{name} in {few} bits" if few else name for name, few in asked]
+    names = [called(name, few, fast) for name, few in asked]
     scores = []
     for name, few in asked:
         sphinx = SphinxX.load(name, device=device, bits=few, fast=fast)

@@ -238,7 +238,7 @@ def load_study(name: str | Path) -> Study:
 
 
 def multiplied(study: Study, times: int) -> Study:
-    """Return a study with so many times the samples."""
+    """Return a study with so many times the samples, and as many times the data that is made for them."""
     scaling = study.scaling
     if scaling is not None:
         scaling = scaling.model_copy(update={"amounts": [n * times for n in scaling.amounts]})
@@ -246,7 +246,14 @@ def multiplied(study: Study, times: int) -> Study:
         name: one.model_copy(update={"samples": one.samples and one.samples * times})
         for name, one in study.comparisons.items()
     }
-    changes = {"scaling": scaling, "comparisons": comparisons, "samples": study.samples * times}
+    recipe = study.recipe
+    if data := recipe.get("data"):
+        counts = {kind: count * times for kind, count in data.get("counts", {}).items()}
+        pages = {
+            name: one | {"documents": one.get("documents", 0) * times} for name, one in data.get("pages", {}).items()
+        }
+        recipe = recipe | {"data": data | {"counts": counts, "pages": pages}}
+    changes = {"recipe": recipe, "scaling": scaling, "comparisons": comparisons, "samples": study.samples * times}
     return study.model_copy(update=changes)
 
 

@@ -56,7 +56,7 @@ def make_held_out(held: HeldOut) -> Path:
         DataError: There are too few answers of a kind.
     """
     out = held.folder / "sets"
-    with alone_in(held.folder):
+    with alone_in(held.folder, wait=True):
         if held.data is not None:
             prepare(check_data(held.data), held.folder)
         if (out / "manifest.json").exists():

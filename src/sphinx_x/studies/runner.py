@@ -58,7 +58,7 @@ class Runner:
         for recipe in (run.stages[0] for run in self.plan.runs):
             if recipe.data is not None and (key := f"{recipe.folder} {recipe.data}") not in made:
                 made.add(key)
-                with alone_in(recipe.folder):
+                with alone_in(recipe.folder, wait=True):
                     prepare(check_data(recipe.data), recipe.folder)
         make_held_out(self.study.held_out)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sphinx_x.errors import CheckpointError, DataError, SphinxXError
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 
@@ -76,10 +79,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone_in(folder: str | Path) -> Iterator[None]:
+def alone_in(folder: str | Path, wait: bool = False) -> Iterator[None]:
     """Lock a folder against other processes that do the same.
 
     The lock ends with the process, however that ends. Windows has no such lock: there nothing is locked.
+
+    Args:
+        folder: The folder, made if it is missing.
+        wait: Whether to wait for another process to end, as it makes what this one needs.
 
     Raises:
         SphinxXError: Another process is working there.
@@ -97,7 +104,10 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SphinxXError(f"{folder}: another process is at work in it") from error
+            if not wait:
+                raise SphinxXError(f"{folder}: another process is at work in it") from error
+            logger.info("waiting for another process that is at work in %s", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
