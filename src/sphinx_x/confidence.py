@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 
 
-def mean_probability(logits: Sequence[torch.Tensor], ids: torch.Tensor, ends: Sequence[int]) -> list[float]:
-    """Return the mean probability of the generated tokens of each row, up to and including the first end.
+def mean_probability(logits: Sequence[torch.Tensor], ids: torch.Tensor, lengths: Sequence[int]) -> list[float]:
+    """Return the mean probability of the generated tokens of each row.
 
-    The end counts, so that an empty answer has a probability as well. The arithmetic mean is in the unit of the share
-    of tokens that are right, and one ambiguous letter does not outweigh a line that is otherwise certain.
+    What ends an answer counts, so that an empty one has a probability as well. The arithmetic mean is in the unit of
+    the share of tokens that are right, and one ambiguous letter does not outweigh a line that is otherwise certain.
 
     Args:
         logits: One tensor (B, vocabulary) for each step, as `generate` returns them with `return_dict_in_generate` and
             `output_logits` (before temperature and the like; `scores` work too).
         ids: The generated ids (B, T), without those of the prompt; T is the number of steps.
-        ends: Ids that end an answer. Everything after the first of them in a row is padding.
+        lengths: Number of ids of each row's answer, those that end it included; what follows them is padding.
 
     Returns:
         One value from 0 to 1 for each row.
@@ -31,8 +31,6 @@ def mean_probability(logits: Sequence[torch.Tensor], ids: torch.Tensor, ends: Se
         [step.float().softmax(-1).gather(1, ids[:, k : k + 1].to(step.device))[:, 0] for k, step in enumerate(logits)],
         dim=1,
     )
-    ended = torch.isin(ids, torch.tensor(ends, dtype=ids.dtype, device=ids.device)).long().cumsum(1)
-    # the number of ends before each token: the first end has none before it and counts, whatever follows it does not
-    before = torch.nn.functional.pad(ended, (1, 0))[:, :-1]
-    counts = (before == 0).to(chosen.device, chosen.dtype)
+    places = torch.arange(ids.shape[1], device=chosen.device)
+    counts = (places < torch.tensor(lengths, device=chosen.device)[:, None]).to(chosen.dtype)
     return ((chosen * counts).sum(1) / counts.sum(1)).tolist()

@@ -145,6 +145,21 @@ def picture_form(out: Path) -> str:
     return form
 
 
+def check_output(out: Path, source: str | None = None) -> None:
+    """Check that a drawing of a picture can be written.
+
+    Args:
+        out: Where it is to be written.
+        source: The file of the picture, if it is one.
+
+    Raises:
+        SphinxXError: The extension is that of no format, or the drawing would take the picture's place.
+    """
+    picture_form(out)
+    if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
+        raise SphinxXError(f"{out}: is the picture itself, which stays as it is")
+
+
 def save_picture(image: Image.Image, out: Path) -> None:
     """Write an image, either complete or not at all; missing folders are created."""
     content = io.BytesIO()

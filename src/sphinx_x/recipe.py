@@ -197,9 +197,9 @@ class ValidationRecipe(Strict):
     """Loss on samples that are not trained on; the best model is kept in `best/`.
 
     Attributes:
-        sources: As in a recipe, taken in order and each sample once.
+        sources: As in a recipe, each sample once.
         every: Number of steps between two measurements.
-        samples: Largest number of samples from each source.
+        samples: Largest number of samples from each source, a random choice of them.
     """
 
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
@@ -358,6 +358,8 @@ class Recipe(Strict):
             raise ValueError("cooldown: begins before the warm-up has ended")
         if self.lora and self.start is None:
             raise ValueError("lora: adapters need a model to lie over (start)")
+        if self.lora and set(self.freeze) - {"experts"}:
+            raise ValueError("freeze: with lora everything is frozen but adapters and lora.whole: leave it away")
         if self.lora and self.extra_tokens:
             raise ValueError("lora: adapters cannot hold the new rows of the embedding table that extra_tokens need")
         if self.lora and self.abilities:

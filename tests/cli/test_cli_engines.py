@@ -75,6 +75,8 @@ def test_an_image_is_marked(tmp_path, capsys):
     for wrong, says in (
         ((), "nothing to mark"),
         (("--box", "1,2"), "four numbers"),
+        (("--box", "nan,0,10,10"), "four numbers"),
+        (("--box", "0,0,inf,10"), "four numbers"),
         ((*boxes, "--kind", "star"), "'point', 'box', 'polygon', 'mask'"),
         ((*boxes, "-o", tmp_path / "m.xyz"), "must end in"),
         ((*boxes, "-o", tmp_path / "a.png"), "is the picture itself"),

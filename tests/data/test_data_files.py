@@ -271,6 +271,23 @@ def test_a_sample_that_is_not_trained_stays_so_in_shards(tmp_path):
     assert [m.trained for m in SampleReader(tmp_path / "out")[0].messages] == [True, True, True, False]
 
 
+def test_a_box_outside_its_image_is_set_aside_whoever_looks(tmp_path, tiny):
+    """Also where a record does not say how large its image is."""
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    box = {"type": "box", "box": [5, 5, 300, 9]}
+    said = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where?"}]},
+        {"role": "assistant", "content": [box]},
+    ]
+    record = {"id": "1", "images": [{"path": "a.png"}], "messages": said}
+    (tmp_path / "a.jsonl").write_text(json.dumps(record) + "\n")
+    reader = SampleReader(tmp_path / "a.jsonl")
+    tally = repack(reader, tmp_path / "out", "mine", 1, max_bad=1)
+    assert (tally.samples, list(tally.set_aside)) == (0, ["messages.box: box outside its image"])
+    counts = count(reader, tiny.processor, workers=1)["-"]
+    assert counts.samples == 0 and sum(counts.unusable.values()) == 1
+
+
 def test_a_document_is_one_row_whatever_its_pages(tmp_path, tiny):
     names = ["a.pdf#page=1", "a.pdf#page=12", "a.pdf", "b#page=x.pdf#page=3", "photos", ""]
     put(tmp_path / "a.json", [TALK | {"source": name} for name in names])

@@ -110,6 +110,9 @@ def test_options_of_a_judge_go_with_tasks(tmp_path, capsys):
     assert code == 2 and "--judge goes with --tasks" in err
     code, _, err = run("eval", "nano", "--judge-model", "x", capsys=capsys)
     assert code == 2 and "--judge-model goes with --tasks" in err
+    for option, value in (("--batch-size", "1"), ("--rule", "strict")):
+        code, _, err = run("eval", "nano", option, value, capsys=capsys)
+        assert code == 2 and f"{option} goes with --tasks" in err
 
 
 def test_a_judge_that_judges_nothing_ends_with_an_error_after_the_report(data, tmp_path, capsys):

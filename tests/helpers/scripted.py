@@ -34,12 +34,12 @@ class Script:
     def _tell(self, job, pieces, end):
         for name, value in {"queue": 0.001, "encode": 0.02, "prefill": 0.01, "decode": 0.3, "first": 0.031}.items():
             setattr(job.seconds, name, value)
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             time.sleep(self.pause)
             if job.cancelled.is_set():
-                job.emit(Event(reason="cancelled"))
-                return
-            job.text += piece
+                pieces, end = pieces[:number], Event(reason="cancelled")
+                break
             job.generated += 1
             job.emit(Event(piece))
+        job.text = "".join(pieces).strip()  # as the engine does, when the answer has ended
         job.emit(end)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from lively import forgetful, lively, new_memory, noise
 from sphinx_x.errors import PromptError
@@ -48,6 +49,27 @@ def test_stop_texts_hold_in_every_way(sphinx):
     stop = whole[5:8]
     wanted = whole[: whole.index(stop)].strip()
     assert every_way(sphinx, "Read.", PAGE, stop=(stop,), **LONG) == [wanted] * 6
+
+
+def test_a_batch_changes_no_probability(sphinx):
+    """Also where an answer ends at a text, and its row is filled up with the id that ends others."""
+    whole = sphinx.chat_batch(PAIRS, **LONG)
+    stop = [whole[0][3:5], whole[1][9:11]]
+    alone = [sphinx.probable_answers([pair], stop=stop, **LONG)[0] for pair in PAIRS]
+    together = sphinx.probable_answers(PAIRS, stop=stop, **LONG)
+    assert len({len(answer) for answer, _ in alone}) > 1
+    assert [answer for answer, _ in together] == [answer for answer, _ in alone]
+    assert [mean for _, mean in together] == pytest.approx([mean for _, mean in alone], abs=1e-5)
+
+
+def test_an_answer_ends_by_itself_at_the_end_that_a_generation_config_names(sphinx):
+    traces: list[Trace] = []
+    sphinx.answers([sphinx.prompt_for("Read.", PAGE)], traces=traces, max_new_tokens=24)
+    ids = traces[0].ids
+    at = next(k for k in range(2, len(ids)) if ids[k] not in ids[:k])
+    config = GenerationConfig(eos_token_id=ids[at])
+    answer = sphinx.answer("Read.", PAGE, generation_config=config, max_new_tokens=24)
+    assert (answer.finish_reason, answer.generated_tokens) == ("stop", at + 1)
 
 
 def test_a_stop_text_ends_the_work(sphinx):

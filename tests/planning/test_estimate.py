@@ -1,10 +1,13 @@
 """What a run needs: counted against what is published, against sums by hand, and against the run's own plan."""
 
+import json
+import shutil
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 import sphinx_x.planning.outline as outline
 import sphinx_x.planning.workload as working
@@ -17,8 +20,9 @@ from sphinx_x.planning.machine import Machine, Trial, product_rate
 from sphinx_x.planning.outline import Size, config_of, count_parts, sizes_of, slice_of
 from sphinx_x.planning.report import alternatives, duration, format_estimate, missing, refusal, span, what_fits
 from sphinx_x.planning.workload import Workload, glance, workload
-from sphinx_x.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe
+from sphinx_x.recipe import LoraRecipe, PackRecipe, ParallelRecipe, Recipe, SourceRecipe
 from sphinx_x.training import trial
+from sphinx_x.training.trainer import Trainer
 from sphinx_x.training.trial import try_steps
 
 
@@ -154,7 +158,6 @@ def measured(tmp_path, tiny_member, monkeypatch):
     """A recipe whose samples have been measured, and the plan of its run."""
     import sphinx_x.training.engine as engine
     from shards import write_lines
-    from sphinx_x.training.trainer import Trainer
 
     write_lines(tmp_path / "data", "lines", 40)
     monkeypatch.setattr(engine, "get_member", lambda _: tiny_member)
@@ -191,6 +194,34 @@ def test_a_few_samples_are_measured_where_none_were(measured, tmp_path, monkeypa
     assert glance(gone, trainer.processor) is None
     monkeypatch.setattr(working, "LARGE", 100)
     assert glance(recipe, trainer.processor) is None
+
+
+def test_sources_are_read_as_the_recipe_says(measured, tmp_path):
+    """Keys to ignore, for a few samples; and the ratios of a list of files, for all."""
+    recipe, trainer, config = measured
+    shard = next((tmp_path / "data").glob("lines-*.jsonl"))
+    strange = tmp_path / "data" / "strange-00000.jsonl"
+    strange.write_text(
+        "".join(json.dumps(json.loads(line) | {"mood": "x"}) + "\n" for line in shard.read_text().splitlines())
+    )
+    shutil.copy(shard.with_suffix(".tar"), strange.with_suffix(".tar"))
+    sources = {"strange": SourceRecipe(ignore=["mood"])}
+    [(name, _, rows)] = glance(recipe.model_copy(update={"sources": sources}), trainer.processor)
+    assert (name, len(rows)) == ("strange", 40)
+
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(shard.read_text().splitlines(keepends=True)[:10]))
+    shutil.copy(shard.with_suffix(".tar"), few.with_suffix(".tar"))
+    listed = tmp_path / "meta.yaml"
+    files = [{"path": str(shard), "ratio": 1.0}, {"path": str(few), "ratio": 8.0}]
+    listed.write_text(yaml.safe_dump({"META": files}))
+    recipe = recipe.model_copy(update={"sources": {"mine": SourceRecipe(path=listed)}})
+    run = Trainer(recipe, tmp_path / "listed")
+    found = workload(recipe, config, tmp_path / "listed" / "index")
+    costs = run.examples.costs(0, recipe.total_samples)
+    steps = list(run.mixture.plan.steps(recipe.packs_per_step))
+    per_step = recipe.packs_per_step / sum(len(step.packs) for step in steps)
+    assert found.certainty == "exact" and found.tokens == pytest.approx(int(costs[0].sum()) * per_step)
 
 
 def test_before_that_the_budgets_bound_them(measured, tmp_path):
@@ -262,12 +293,16 @@ def test_steps_are_tried(tiny_member, change, monkeypatch):
     assert found == Trial(flops / 2, flops / 4, "2 steps of 450 tokens")
 
 
-def test_of_a_large_model_one_layer_is_tried_and_of_a_larger_one_nothing(tiny_member, monkeypatch):
+def test_of_a_large_model_one_layer_is_tried_and_of_a_larger_one_nothing(tiny_member, monkeypatch, tmp_path):
     config, device = build_config(tiny_member), torch.device("cpu")
     recipe = recipe_of(pack=PackRecipe(tokens=512, views=32), max_tokens=256)
     total = sum(numbers for numbers, _ in count_parts(sizes_of(config, recipe)).values())
     monkeypatch.setattr(trial, "LARGEST", total - 1)
     found = try_steps(recipe, config, Load((200,), 5, 60), device, 1e11, seconds=0.05)
+    assert found and found.what.endswith("of one layer of the language model")
+    # parts that the one layer does not have
+    lora = {"start": "nano", "lora": LoraRecipe(rank=2, whole=["projector"]), "feature_cache": tmp_path / "features"}
+    found = try_steps(recipe.model_copy(update=lora), config, Load((200,), 5, 60), device, 1e11, seconds=0.05)
     assert found and found.what.endswith("of one layer of the language model")
     monkeypatch.setattr(trial, "LARGEST", 10)
     assert try_steps(recipe, config, Load((200,), 5, 60), device, 1e11) is None

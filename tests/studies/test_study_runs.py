@@ -9,12 +9,15 @@ from ranks import quick_runs
 from small_study import TINY, write_study
 from sphinx_x.cli import main
 from sphinx_x.errors import DataError, RecipeError
+from sphinx_x.studies.costs import run_flops
 from sphinx_x.studies.declaration import load_study, multiplied
-from sphinx_x.studies.plan import plan_of
+from sphinx_x.studies.held_out import make_held_out
+from sphinx_x.studies.plan import plan_of, scaling_runs
 from sphinx_x.studies.results import join_results, read_results
 from sphinx_x.studies.runner import Runner
 from sphinx_x.training.checkpoint import States
 from sphinx_x.training.engine import Engine
+from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import read_lines
 
 ARMS = {"scaling": None, "sizes": {"small": {"variant": {"width": 0.5}}}}
@@ -97,6 +100,10 @@ def test_arms_share_their_samples_and_are_joined(declared, tmp_path):
         ({"scaling": {"amounts": [10]}}, "10 samples are no whole number of steps of 4"),
         ({"recipe": TINY["recipe"] | {"cooldown": 0.0}}, "have lr_schedule: constant and a cooldown"),
         ({"repeats": {"huge": [0]}}, "'huge' is not one of the sizes"),
+        (
+            {"comparisons": {"padding": TINY["comparisons"]["padding"] | {"sizes": ["large"]}}},
+            "comparisons.padding.sizes: 'large' has no repeats",
+        ),
         ({"recipe": TINY["recipe"] | {"cooldwon": 0.1}}, "cooldwon"),
         ({"typical": {"other": TINY["typical"]["lines"]}}, "typical: lines"),
     ],
@@ -123,11 +130,35 @@ def test_the_command_line_tells_what_a_study_takes(declared, monkeypatch, capsys
     assert not (declared.parent / "runs").exists()
 
 
-def test_a_comparison_has_a_number_of_samples_of_its_own(tmp_path):
+def test_a_comparison_has_a_number_of_samples_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("sphinx_x.studies.plan.sample_flops", lambda *_: 1.0)  # no arms for the same operations
     own = {name: one | {"samples": 16} for name, one in TINY["comparisons"].items()}
     study = load_study(write_study(tmp_path, **ARMS, comparisons=own))
     assert study.samples == 8 and {run.amounts for run in plan_of(study).runs} == {(16,)}
     assert {run.amounts for run in plan_of(multiplied(study, 10)).runs} == {(160,)}
+
+
+def test_other_settings_of_what_is_held_out_are_refused(declared, tmp_path):
+    study = load_study(declared)
+    sets = make_held_out(study.held_out)
+    assert make_held_out(study.held_out) == sets
+    with pytest.raises(DataError, match="sets: holds what was made of something else or with other settings"):
+        make_held_out(study.held_out.model_copy(update={"items": 3}))
+
+
+def test_operations_of_a_run_are_counted_from_some_of_its_steps(declared, tmp_path, monkeypatch):
+    run = plan_of(load_study(declared)).runs[0]
+    recipe = run.recipe.model_copy(update={"total_samples": 192})
+    trainer = Trainer(recipe, tmp_path / "run", device="cpu")
+    found = run_flops(recipe, trainer.mixture)
+    monkeypatch.setattr("sphinx_x.studies.costs.COUNTED", 10**6)
+    assert found != run_flops(recipe, trainer.mixture) == pytest.approx(found, rel=0.05)
+
+
+def test_arms_of_a_comparison_are_no_sizes_by_amounts(tmp_path):
+    study = load_study(write_study(tmp_path))
+    names = {run.name for run in plan_of(study).runs}
+    assert {run.name for run in scaling_runs(study)} == {"small-s0", "large-s0"} < names
 
 
 def test_a_run_that_is_not_there_is_named(declared, tmp_path):

@@ -43,6 +43,16 @@ def test_a_run_with_stored_features_learns_the_same_and_looks_once(recipe, tmp_p
     assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 32
 
 
+def test_features_are_those_of_the_experts_as_they_are_rounded(recipe, tmp_path):
+    """Runs of two types share a folder, and not their features."""
+    for dtype in ("bfloat16", "float32"):
+        trainer = Trainer(frozen(recipe, dtype=dtype, feature_cache=tmp_path / "features"), tmp_path / dtype)
+        trainer.run()
+    assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 2 * 32
+    moved = frozen(recipe, dtype="float32", feature_cache=tmp_path / "elsewhere")
+    Trainer(moved, tmp_path / "float32", resume=True)
+
+
 def test_what_cannot_be_stored_is_refused(recipe, tmp_path):
     with pytest.raises(RecipeError, match=r"feature_cache: features change while experts are trained \(freeze: \[expe"):
         Trainer(frozen(recipe, freeze=[], feature_cache=tmp_path / "features"), tmp_path / "run")

@@ -156,6 +156,7 @@ WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         (WHOLE + "\nmax_tokens: 20000", "max_tokens: a sample may not be longer than a pack"),
         (WHOLE.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
         (WHOLE + "\nlora: {}", "lora: adapters need a model to lie over"),
+        (WHOLE + "\nstart: a/b\nlora: {}\nfreeze: [lines]", "freeze: with lora everything is frozen but adapters"),
         (WHOLE + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import math
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -108,7 +110,7 @@ def test_the_card_says_whose_model_it_is(recipe, tmp_path, fields, says):
     sources = [Weighted("one", 60, 1.0, None), Weighted("two", 60, 3.0, None)]
     records = [{"seconds": 70.0, "samples": 5, "step": 1, "loss": 1.0, "align": 0.0}] * 2
     path, given = tmp_path / "README.md", recipe.model_dump() | {"licence": "apache-2.0"} | fields
-    write_card(path, Recipe.model_validate(given), records, sources, 10**6, "labels", readers)
+    write_card(path, Recipe.model_validate(given), (5, 1), records, sources, 10**6, "labels", readers)
     card = path.read_text()
     assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-text-to-text"
     for words in (
@@ -201,6 +203,34 @@ def test_held_out_samples_are_measured_and_the_best_model_is_kept(recipe, tmp_pa
     assert trainer.at.best == min(record["loss"] for record in measured) < first["loss"]
     best = Trainer(recipe.model_copy(update={"start": str(tmp_path / "run" / "best")}), tmp_path / "again")
     assert best.validation.measure(best.engine)["loss"] == pytest.approx(trainer.at.best, rel=1e-6)
+
+
+def test_the_best_model_so_far_has_a_card_before_anything_is_logged(recipe, tmp_path):
+    write_lines(recipe.folder, "held", 7, seed=5)
+    fields = {"validation": {"sources": {"held": {}}, "every": 1}, "log_every": 50, "total_samples": 32}
+    trainer = Trainer(Recipe.model_validate(recipe.model_dump() | fields), tmp_path / "run")
+    measure, losses = trainer.validation.measure, [math.nan, 3.0]
+    trainer.validation.measure = lambda engine: measure(engine) | {"loss": losses.pop(0) if losses else 4.0}
+    trainer.run()
+    assert trainer.at.best == 3.0  # a loss that is no number is none to be better than
+    card = (tmp_path / "run" / "best" / "README.md").read_text()
+    seen = read_lines(tmp_path / "run" / "validation.jsonl")[1]["samples"]
+    assert f"Samples seen: {seen} in 2 steps" in card and "Last losses: none logged yet" in card
+
+
+def test_a_validation_has_sources_of_its_own(recipe, tmp_path):
+    """One with the name of a source that is trained on, and a list in the reference's format."""
+    write_lines(recipe.folder / "held", "lines", 7, seed=5)
+    path = tmp_path / "meta.yaml"
+    path.write_text(yaml.safe_dump({"META": [{"path": str(recipe.folder / "held" / "lines-00000.jsonl")}]}))
+    held = {"lines": {"path": str(recipe.folder / "held" / "lines-00000.jsonl")}, "listed": {"path": str(path)}}
+    recipe = Recipe.model_validate(recipe.model_dump() | {"validation": {"sources": held}})
+    trainer = Trainer(recipe, tmp_path / "run")
+    index = tmp_path / "run" / "index"
+    assert len(np.load(index / "lines.npy")) == 40
+    assert len(np.load(index / "validation" / "lines.npy")) == len(np.load(index / "validation" / "listed.0.npy")) == 7
+    losses = trainer.validation.measure(trainer.engine)["by_source"]
+    assert losses["lines"] == pytest.approx(losses["listed.0"])
 
 
 @pytest.mark.slow

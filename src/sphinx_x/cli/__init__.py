@@ -96,7 +96,7 @@ def chat(
     pictures = open_pictures(None if image == "-" else image, page, frames)
     sizes = [picture.size for picture in pictures]
     if out is not None:
-        check_drawing(out, pictures)
+        check_drawing(out, image, pictures)
     if question is not None and not question.strip():
         raise SphinxXError("the question is empty")
     early.refuse(model, sizes)
@@ -162,11 +162,11 @@ def find(
     device: Device = None,
 ) -> None:
     """Find the box of a text on a page, in pixels (a PDF: at 150 dpi)."""
-    from sphinx_x.drawing import Mark, draw_boxes, picture_form, save_picture
+    from sphinx_x.drawing import Mark, check_output, draw_boxes, save_picture
     from sphinx_x.images import open_image
 
     if out is not None:
-        picture_form(out)
+        check_output(out, image)
     picture = open_image(image, page=page)
     if not text.strip():
         raise SphinxXError("the text to find is empty")

@@ -22,11 +22,11 @@ Stop = Annotated[
 ]
 
 
-def check_drawing(out: Path, pictures: list[Any]) -> None:
+def check_drawing(out: Path, image: str | None, pictures: list[Any]) -> None:
     """Check that what an answer points at can be drawn; raise `SphinxXError` where it cannot."""
-    from sphinx_x.drawing import picture_form
+    from sphinx_x.drawing import check_output
 
-    picture_form(out)
+    check_output(out, image)
     if len(pictures) != 1:
         many = f"are {len(pictures)}" if pictures else "is none"
         raise SphinxXError(f"--out draws into one image, and there {many}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection
 from dataclasses import is_dataclass, replace
@@ -237,15 +238,13 @@ def mark(
     page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
 ) -> None:
     """Draw marks on an image and print them as text, for asking about `<Mark 1>`."""
-    from sphinx_x.drawing import picture_form, save_picture
+    from sphinx_x.drawing import check_output, save_picture
     from sphinx_x.engines.som.marks import MarkSettings, mark_image
     from sphinx_x.engines.som.regions import Region
     from sphinx_x.engines.som.writing import written_marks
     from sphinx_x.images import open_image
 
-    picture_form(out)
-    if out.exists() and out.samefile(image):
-        raise SphinxXError(f"{out}: is the picture itself, which stays as it is")
+    check_output(out, image)
     picture = open_image(image, page=page)
     places: list[Any] = [box_numbers(text) for text in box or []]
     if sam is not None:
@@ -269,7 +268,7 @@ def box_numbers(text: str) -> list[float]:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) != 4:
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise SphinxXError(f"--box takes four numbers x1,y1,x2,y2, not {text!r}")
     return numbers
 

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 RUN = "run"
 JUDGEMENTS = "judgements"
+OFFICIAL = "official"
 Rules = Literal["official", "script", "strict"]
 RuleOption = Annotated[
-    Rules,
-    typer.Option(help="official: the benchmark's definition; script: its released program; strict: only as asked for."),
+    Rules | None,
+    typer.Option(
+        help="official (so by default): the benchmark's definition; script: its released program; strict: as asked for."
+    ),
 ]
 JudgeOption = Annotated[
     str | None,
@@ -70,13 +73,13 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Items of a benchmark at most, spread over it.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="A row without any image as well.")] = False,
     shuffled: Annotated[bool, typer.Option("--shuffled", help="A row with another item's image as well.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions at once; it changes no answer.")] = 8,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once (8); it changes no answer.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="In place of the benchmarks' own limits.")] = None,
     frames: Annotated[
         int | None,
         typer.Option(min=1, max=1000, help="Of videos: so many, spread evenly; by default the one in the middle."),
     ] = None,
-    rule: RuleOption = "official",
+    rule: RuleOption = None,
     routing: Annotated[
         bool, typer.Option("--routing", help="As well: how tokens are routed to the experts of a sparse mixture.")
     ] = False,
@@ -111,6 +114,8 @@ def evaluate(
             "--limit": limit,
             "--blind": blind,
             "--shuffled": shuffled,
+            "--batch-size": batch_size,
+            "--rule": rule,
             "--max-new-tokens": max_new_tokens,
             "--frames": frames,
             "--routing": routing,
@@ -135,7 +140,7 @@ def evaluate(
     with early.imports():
         from sphinx_x.evaluation.run import Options
 
-    options = Options(limit, batch_size, rule, max_new_tokens, frames)
+    options = Options(limit, batch_size or 8, rule or OFFICIAL, max_new_tokens, frames)
     _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), loading)
 
 
@@ -312,7 +317,7 @@ def score(
     task: Annotated[str, typer.Argument(help="A benchmark or one of its splits (see eval tasks).")],
     annotation: Annotated[Path, typer.Argument(help="Its file of questions, or the folder that has it.")],
     predictions: Annotated[Path, typer.Argument(help="Answers as JSON lines: index (position in it) and answer.")],
-    rule: RuleOption = "official",
+    rule: RuleOption = None,
     judge: JudgeOption = None,
     judge_model: JudgeModel = None,
     judge_key: JudgeKey = None,
@@ -327,6 +332,7 @@ def score(
         from sphinx_x.evaluation.task import Reading
 
     chosen = find_split(task, annotation)
+    rule = rule or OFFICIAL
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,7 +71,7 @@ def serve(
         host=host,
         port=port,
         token=read_token(token_file),
-        name=name or Path(model).name,
+        name=name or os.path.basename(os.path.abspath(model)),  # also of `.`
         rows=rows,
         queue=queue,
         cache_tokens=cache_tokens,

@@ -54,10 +54,10 @@ def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
     for index in range(number * job.size, min((number + 1) * job.size, len(reader))):
         tally.records += 1
         try:
-            sample = reader[index].check(reader.where(index))
+            sample = reader[index]
             pictures = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
-            for k in range(len(pictures)):
-                reader.image_size(sample, k)
+            sizes = [reader.image_size(sample, k) for k in range(len(pictures))]
+            sample.sized(sizes).check(reader.where(index))
         except UNUSABLE as error:
             reason, where = reason_of(error), reader.where(index)
             tally.set_aside[reason] += 1

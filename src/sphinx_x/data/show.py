@@ -119,7 +119,7 @@ def described(example: Example, builder: PromptBuilder) -> str:
         text = "".join(run.texts).replace("\n", "\\n")
         text = text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
         written.append({"image": f"<image: {run.tokens} tokens>", "read": text, "trained": f"[[{text}]]"}[run.kind])
-    return f"{len(ids)} tokens, {sum(trained)} of them trained, {len(example.views)} views: " + "".join(written)
+    return f"{len(ids)} tokens, {sum(trained)} of them trained, {example.view_count} views: " + "".join(written)
 
 
 def show(

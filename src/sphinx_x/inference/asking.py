@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol, cast, overload
 
 from sphinx_x import conversation
-from sphinx_x.conversation import Message, count_images, split_text
+from sphinx_x.conversation import Message, split_text
 from sphinx_x.errors import PromptError
 from sphinx_x.images import Source
 
@@ -108,7 +108,6 @@ def question_message(question: str, images: int) -> Message:
     if not question.replace(conversation.IMAGE, "").strip():
         raise PromptError("the question is empty")
     parts = tuple(split_text(question))
-    missing = images - count_images([Message("user", parts)])
     if conversation.IMAGE not in question:
-        parts = (*[conversation.Image()] * missing, *parts)
+        parts = (*[conversation.Image()] * images, *parts)
     return Message("user", parts)

@@ -58,7 +58,6 @@ def packaged_model(
         CheckpointError: The base weights cannot be fetched, are others than those that the adapters were trained over,
             or a folder was altered.
         MissingToolError: A package of the member's extra is not installed.
-        SphinxXError: Another process is making it.
     """
     missing = [needed for needed in NEEDED[name] if find_spec(needed) is None]
     if missing:
@@ -67,7 +66,7 @@ def packaged_model(
     home = cache_folder(cache) / "members"
     folder = home / f"{name}-{_key(name, adapter)}"
     if not (folder / MANIFEST).is_file():
-        with alone_in(home):
+        with alone_in(home, wait=True):
             recover_folder(folder)
             if not (folder / MANIFEST).is_file():
                 _make(name, adapter, home, folder, cache, progress)

@@ -98,17 +98,21 @@ class Runner:
         )
         ended = time.perf_counter()
         rows = getattr(out, "sequences", out)  # the former with return_dict_in_generate
-        if probabilities is not None:
-            ends = [self.tokenizer.eos_token_id, self.pad()]
-            probabilities += mean_probability(out.logits, rows[:, longest:], ends)
         made = [row[longest:].tolist() for row in rows.cpu()]
+        ends = [self._end(row, options, filled=len(made) > 1) for row in made]
+        if probabilities is not None:
+            lengths = [length for length, _ in ends]
+            probabilities += mean_probability(out.logits, rows[:, longest:], lengths)
         if start is not None:
             self.prefixes.keep(start, made[0])
         if traces is not None:
             first = clock.first or ended
             times = {"prefill_seconds": first - looked, "decode_seconds": ended - first}
             trace = replace(trace, encode_seconds=looked - began, **times)
-            traces += [self._finished(trace, row, options, len(made) > 1) for row in made]
+            traces += [
+                replace(trace, ids=tuple(row[:length]), finish=finish)
+                for row, (length, finish) in zip(made, ends, strict=True)
+            ]
         return made
 
     def text(self, ids: Sequence[int], stops: Sequence[str] = ()) -> str:
@@ -200,15 +204,24 @@ class Runner:
             settings["logits_processor"] = LogitsProcessorList(processors)
         return settings
 
-    def _finished(self, trace: Trace, ids: list[int], options: Options, filled: bool) -> Trace:
-        """Add an answer's ids, without what its row may be filled up with, and whether it ended by itself."""
-        given = options.library.get("eos_token_id", self.tokenizer.eos_token_id)
-        ends = set(given if isinstance(given, list | tuple) else [given]) - {None}
-        length = next((k + 1 for k, number in enumerate(ids) if number in ends), 0)
-        if length:
-            return replace(trace, ids=tuple(ids[:length]), finish="stop")
-        while filled and ids and ids[-1] == self.pad():
-            ids = ids[:-1]
-        stop = self.builder.stop_ids()
-        by_itself = ids[-len(stop) :] == stop or any(one in self.decode(ids) for one in options.stops)
-        return replace(trace, ids=tuple(ids), finish="stop" if by_itself else "length")
+    def _end(self, ids: list[int], options: Options, filled: bool) -> tuple[int, Literal["stop", "length"]]:
+        """Return the number of an answer's ids, those that end it included, and how it ended.
+
+        Args:
+            ids: The ids of its row.
+            options: Options of the answers.
+            filled: Whether the row may be filled up, as another one of its batch is longer.
+        """
+        given, config = options.library, options.library.get("generation_config")
+        chosen = given.get("eos_token_id", getattr(config, "eos_token_id", None))
+        chosen = self.tokenizer.eos_token_id if chosen is None else chosen
+        ends = set(chosen if isinstance(chosen, list | tuple) else [chosen]) - {None}
+        at = next((k for k, number in enumerate(ids) if number in ends), None)
+        length = len(ids) if at is None else at
+        while filled and length > 1 and ids[length - 1] == self.pad():
+            length -= 1
+        said, stop = ids[:length], self.builder.stop_ids()
+        # what comes after a text that ends the answer is filling, also where that is an id that ends others
+        if said[-len(stop) :] == stop or any(one in self.decode(said) for one in options.stops):
+            return length, "stop"
+        return (length, "length") if at is None else (at + 1, "stop")

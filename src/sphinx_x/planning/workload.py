@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,13 +18,13 @@ import numpy as np
 from sphinx_x.data.blend import Blend, Weighted
 from sphinx_x.data.lengths import PIECE, Meter
 from sphinx_x.data.meta import DataFile
-from sphinx_x.data.mixture import split_meta
+from sphinx_x.data.mixture import Share, split_meta
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.planning.costs import Load
-from sphinx_x.recipe import Recipe, SourceRecipe, shares_of
+from sphinx_x.recipe import Recipe, shares_of
 from sphinx_x.work.tally import UNUSABLE, Tally
 
 GLANCED = 64
@@ -59,7 +58,7 @@ class Workload:
     certainty: Literal["exact", "sampled", "bound"]
 
 
-Tables = list[tuple[str, SourceRecipe, np.ndarray]]
+Tables = list[tuple[str, Share, np.ndarray]]
 """For every source its name, its share, and the rows of its samples."""
 
 
@@ -94,7 +93,7 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
         if sum(path.stat().st_size for share in shares.values() for path in _files(share.paths)) > LARGE:
             return None
         for name, share in shares.items():
-            reader = SampleReader(share.paths, share.root)
+            reader = SampleReader(share.paths, share.root, form=share.form)
             builder, grid = processor.prompt_builder(), processor.image_processor.grid()
             lines = processor.image_processor.line_reader()
             meter = Meter(name, reader, builder, grid, recipe.limits, Path(), lines)
@@ -104,7 +103,7 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
                 return None
             size = len(reader) * len(rows) / len(numbers)
             weight = share.weight if share.ratio is None else share.ratio * size
-            found.append((name, SourceRecipe(weight=weight, end=share.end), np.array(rows, PIECE)))
+            found.append((name, replace(share, weight=weight, ratio=None), np.array(rows, PIECE)))
     except UNUSABLE:  # the run itself reports what is wrong with its sources
         return None
     return found
@@ -152,21 +151,17 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
 def _tables(recipe: Recipe, index: Path) -> Tables | None:
     """Return the lengths of every source, or None if one is not measured, or was measured with other limits."""
     wanted = asdict(recipe.limits)
-    found = []
-    for name, source in recipe.sources.items():
-        listed = re.compile(re.escape(name) + r"(\.\d+)?\.npy")  # a META list is one source for each file
-        files = [path for path in index.glob("*.npy") if listed.fullmatch(path.name)]
-        for path in sorted(files, key=lambda path: (len(path.name), path.name)):
-            try:
-                facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["facts"]
-                table = np.load(path, mmap_mode="r")
-            except (OSError, ValueError, KeyError, TypeError):
-                return None
+    found: Tables = []
+    try:
+        shares = split_meta(shares_of(recipe, recipe.sources))
+        for name, share in shares.items():
+            facts = json.loads((index / f"{name}.json").read_text(encoding="utf-8"))["facts"]
+            table = np.load(index / f"{name}.npy", mmap_mode="r")
             if not len(table) or any(facts.get(key) != value for key, value in wanted.items()):
                 return None
-            found.append((path.stem, source, table))
-        if not files:
-            return None
+            found.append((name, share, table))
+    except (*UNUSABLE, KeyError, TypeError):
+        return None
     return found
 
 

@@ -31,7 +31,7 @@ class Answer:
     def __init__(self, sphinx: SphinxX, name: str, prepared: Prepared, job: Job) -> None:
         self._sphinx, self._name, self._prepared, self.job = sphinx, name, prepared, job
         self._id, self._created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-        self._begun, self._told = False, Places()
+        self._begun, self._said, self._told = False, "", Places()
 
     def whole(self, tokens: Sequence[Chosen], reason: str) -> dict[str, Any]:
         """Return the body of a response that is not streamed."""
@@ -49,12 +49,12 @@ class Answer:
         delta: dict[str, Any] = {} if self._begun else {"role": "assistant", "content": ""}
         if piece:
             delta["content"] = piece
-        self._begun = True
+        self._begun, self._said = True, self._said + piece
         logprobs = self._logprobs(tokens) if tokens else None
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         if reason is not None:
             added = {"sphinx_x": self.extension()}
-        elif not _PLACE_ENDS.isdisjoint(piece) and (places := self._places()) != self._told:
+        elif not _PLACE_ENDS.isdisjoint(piece) and (places := self._places(self._said)) != self._told:
             self._told, added = places, {"sphinx_x": asdict(places)}
         else:
             added = {}
@@ -81,16 +81,16 @@ class Answer:
         probability = self.job.probability
         return {
             "images": [transform(layout) for layout in self._prepared.prompt.layouts],
-            **asdict(self._places()),
+            **asdict(self._places(self.job.text)),
             "evidence": [asdict(line) for line in self._evidence()],
             "seconds": {name: round(value, 6) for name, value in asdict(self.job.seconds).items()},
             "probability": probability,
             "doubt": self._sphinx.model.config.ability().doubt(probability),
         }
 
-    def _places(self) -> Places:
+    def _places(self, said: str) -> Places:
         prompt = self._prepared.prompt
-        return find_places(self.job.text, prompt.layouts, prompt.text)
+        return find_places(said, prompt.layouts, prompt.text)
 
     def _evidence(self) -> tuple[Evidence, ...]:
         prompt = self._prepared.prompt

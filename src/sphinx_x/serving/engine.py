@@ -168,6 +168,7 @@ class Engine:
             for job in gone:
                 self._waiting.remove(job)
         for job in gone:
+            job.seconds.queue = time.monotonic() - job.begun
             self._report(job, Event(reason=_why(job)))
         for progress in [p for p in self._filling.prompts if p.job.cancelled.is_set() or now > p.job.deadline]:
             self._filling.drop(progress)
@@ -304,10 +305,11 @@ class Engine:
         return Event(piece, tuple(tokens), reason)
 
     def _ends(self, progress: Progress) -> bool:
-        """Whether the last token is none of an answer, but ends it."""
-        if progress.job.sampling.form is not None and len(self._stop) > 1:
-            return progress.ids[-1] == self._eos  # the others may be part of a text
-        return progress.ids[-1] == self._eos or progress.ids[-len(self._stop) :] == self._stop
+        """Whether the last token is none of an answer, but ends it.
+
+        An end of several tokens is a text: the stream, which holds back what may become a part of it, finds it.
+        """
+        return progress.ids[-1] == self._eos or progress.ids[-1:] == self._stop
 
     def _leave(self, progress: Progress) -> None:
         """Free the row of an answer."""

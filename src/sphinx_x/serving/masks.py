@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sphinx_x.boxes import Box, clip
-from sphinx_x.engines.som.sam import BoxMasks
 from sphinx_x.serving.bodies import read_body
 from sphinx_x.serving.limits import Places, RefusedError, read_json
 from sphinx_x.serving.media import open_images, read_bytes

@@ -48,14 +48,17 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
 
     def answer(self, job: Job, reason: str) -> None:
-        """Count an answer that has ended, and record what its stages took."""
+        """Count an answer that has ended, and record what its stages took; how long it waited, if none was reached."""
         self._ended.labels(reason).inc()
+        self._stages["queue"].observe(job.seconds.queue)
+        if not job.generated:
+            return
         self._prompt.inc(len(job.ids))
         self._image.inc(job.image_tokens)
         self._skipped.inc(job.skipped)
         self._generated.inc(job.generated)
-        for name, histogram in self._stages.items():
-            histogram.observe(getattr(job.seconds, name))
+        for name in self._stages.keys() - {"queue"}:
+            self._stages[name].observe(getattr(job.seconds, name))
 
     def cache(self, name: str, hit: bool) -> None:
         """Count a look into a cache (`features`, `prefix`)."""

@@ -68,8 +68,7 @@ def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings
 def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int) -> int:
     """Return how many tokens the answer may have: as asked for, or by default, within the model's context."""
     context = getattr(sphinx.model.config.get_text_config(), "max_position_embeddings", None)
-    room = len(prompt.ids) + DEFAULTS["max_new_tokens"] + wanted if context is None else context
-    room -= len(prompt.ids)
+    room = DEFAULTS["max_new_tokens"] + wanted if context is None else context - len(prompt.ids)
     if room < max(wanted, 1):
         what = f"{len(prompt.ids)} tokens of the prompt and {max(wanted, 1)} of the answer"
         raise RefusedError(f"messages: {what} are more than the model's {context}", code="context_length_exceeded")

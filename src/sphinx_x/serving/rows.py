@@ -46,7 +46,7 @@ class RowsLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Put the keys and values (rows, heads, 1, width) of a step behind each row; called by the library."""
         assert self.keys is not None and self.values is not None
-        at, width, taking = self._rows.at, self._rows.width, self._rows.taking
+        at, width, taking = self._rows.at.to(self.keys.device), self._rows.width, self._rows.taking
         each = torch.arange(taking.start, taking.stop, device=self.keys.device)
         self.keys[each, :, at] = key_states[:, :, 0]
         self.values[each, :, at] = value_states[:, :, 0]

@@ -9,6 +9,7 @@ from functools import cache
 import torch
 
 from sphinx_x.data.loader import Example
+from sphinx_x.data.mixture import Mixture
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.errors import RecipeError
 from sphinx_x.family import get_member, vary
@@ -20,8 +21,10 @@ from sphinx_x.recipe import Recipe, SourceRecipe
 from sphinx_x.studies.declaration import Typical
 from sphinx_x.training.objective import trained_tokens
 
-COUNTED = 6
-"""Number of packs of a run whose operations are counted; the others are taken to be like them."""
+COUNTED = 24
+"""Number of steps of a run whose operations are counted; the others take as many for a token."""
+AVERAGED = 200
+"""Number of samples in which each source has its share, for what a sample costs on average."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,18 @@ def pack_flops(shapes: Shapes, pack: Sequence[Example]) -> float:
     return shapes.flops(load_of(shapes.model.recipe, lengths, views, sum(map(trained_tokens, usable))))
 
 
-def run_flops(recipe: Recipe, examples: Sequence[Sequence[Sequence[Example]]], samples: int) -> float:
-    """Return the operations of a run, from those of some of its steps.
+def run_flops(recipe: Recipe, mixture: Mixture) -> float:
+    """Return the operations of a run: those of some of its steps, times its tokens over theirs.
 
     Args:
         recipe: The recipe.
-        examples: The packs of some steps.
-        samples: Number of samples of the run.
+        mixture: Its mixture.
     """
-    shapes = Shapes.of(recipe)
-    total = sum(pack_flops(shapes, pack) for step in examples for pack in step)
-    return total * samples / sum(len(pack) for step in examples for pack in step)
+    shapes, examples = Shapes.of(recipe), mixture.examples
+    packs = [pack for step in steps_to_count(mixture.plan, recipe.packs_per_step) for pack in step]
+    tokens, _ = examples.costs(0, recipe.total_samples)
+    counted = sum(pack_flops(shapes, examples[pack]) for pack in packs)
+    return counted * float(tokens.sum() / tokens[[number for pack in packs for number in pack]].sum())
 
 
 def steps_to_count(plan: PackPlan, packs_per_step: int) -> list[tuple[tuple[int, ...], ...]]:
@@ -83,19 +87,20 @@ def steps_to_count(plan: PackPlan, packs_per_step: int) -> list[tuple[tuple[int,
     return [steps[k] for k in chosen]
 
 
-def typical_load(recipe: Recipe, typical: Mapping[str, Typical]) -> Load:
-    """Return a step of a recipe before its data is there: of every source as many average samples as its share."""
+def typical_load(recipe: Recipe, typical: Mapping[str, Typical], count: int) -> Load:
+    """Return some `count` samples of a recipe before its data is there, of every source as many as its share."""
     member = vary(get_member(recipe.member), **recipe.variant.model_dump())
     shapes = _shapes(_model_of(recipe))
     shares = {name: source.weight if source.weight is not None else 1.0 for name, source in recipe.sources.items()}
-    count, lengths, views, trained = recipe.pack.window * recipe.packs_per_step, [], 0, 0.0
+    lengths: list[int] = []
+    views, trained = 0, 0.0
     for name, share in shares.items():
         if name not in typical:
             raise RecipeError(f"typical: {name}: no average sample of this source is declared")
         one = typical[name]
         layout = plan_views(one.width, one.height, member.views)
         length = layout.views * (shapes.config.tokens_per_view + 2) + layout.skip_tokens + one.question + one.answer
-        times = round(share / sum(shares.values()) * count)
+        times = max(round(share / sum(shares.values()) * count), 1)
         lengths += [length] * times
         views += layout.views * times
         trained += one.answer * times
@@ -104,7 +109,7 @@ def typical_load(recipe: Recipe, typical: Mapping[str, Typical]) -> Load:
 
 def sample_flops(recipe: Recipe, typical: Mapping[str, Typical]) -> float:
     """Return the operations that a recipe takes for a sample, before its data is there."""
-    load = typical_load(recipe, typical)
+    load = typical_load(recipe, typical, AVERAGED)
     return _counted(_model_of(recipe), load) / len(load.lengths)
 
 
@@ -132,6 +137,7 @@ def tried_rate(recipe: Recipe, typical: Mapping[str, Typical], device: torch.dev
 
     shapes = Shapes.of(recipe)
     rate = product_rate(device, getattr(torch, recipe.dtype), 0.2)
-    trial = try_steps(recipe, shapes.config, typical_load(recipe, typical), device, rate, seconds)
+    load = typical_load(recipe, typical, recipe.pack.window * recipe.packs_per_step)
+    trial = try_steps(recipe, shapes.config, load, device, rate, seconds)
     assert trial is not None  # a study's models are small
     return (trial.fastest + trial.slowest) / 2

@@ -176,6 +176,8 @@ class Study(Strict):
             if size not in self.sizes:
                 raise ValueError(f"{size!r} is not one of the sizes ({', '.join(self.sizes)})")
         for name, comparison in self.comparisons.items():
+            if missing := [size for size in comparison.sizes if size not in self.repeats]:
+                raise ValueError(f"comparisons.{name}.sizes: {missing[0]!r} has no repeats, so it would never be run")
             for skill in comparison.skills:
                 if skill not in self.held_out.skills:
                     raise ValueError(f"comparisons.{name}.skills: {skill!r} is not held out")
@@ -246,15 +248,26 @@ def multiplied(study: Study, times: int) -> Study:
         name: one.model_copy(update={"samples": one.samples and one.samples * times})
         for name, one in study.comparisons.items()
     }
-    recipe = study.recipe
-    if data := recipe.get("data"):
-        counts = {kind: count * times for kind, count in data.get("counts", {}).items()}
-        pages = {
-            name: one | {"documents": one.get("documents", 0) * times} for name, one in data.get("pages", {}).items()
-        }
-        recipe = recipe | {"data": data | {"counts": counts, "pages": pages}}
-    changes = {"recipe": recipe, "scaling": scaling, "comparisons": comparisons, "samples": study.samples * times}
-    return study.model_copy(update=changes)
+    changes = {"recipe": _with_more_data(study.recipe, times), "scaling": scaling, "comparisons": comparisons}
+    return study.model_copy(update=changes | {"samples": study.samples * times})
+
+
+def _with_more_data(recipe: Change, times: int) -> Change:
+    """Return a recipe that makes so many times the data, in a folder of its own."""
+    data = recipe.get("data")
+    if not data:
+        return recipe
+    counts = {kind: count * times for kind, count in data.get("counts", {}).items()}
+    pages = {name: one | {"documents": one.get("documents", 0) * times} for name, one in data.get("pages", {}).items()}
+    before = str(recipe["folder"])
+    folder = f"{before}-x{times}"
+    sources = {
+        name: one | {"path": folder + one["path"].removeprefix(before)}
+        if one and str(one.get("path", "")).startswith(f"{before}/")
+        else one
+        for name, one in recipe["sources"].items()
+    }
+    return recipe | {"folder": folder, "data": data | {"counts": counts, "pages": pages}, "sources": sources}
 
 
 def declarations(results: Iterable[Path], files: Iterable[Path]) -> dict[str, Study]:

@@ -30,6 +30,7 @@ from sphinx_x.evaluation.samples import OVERLAP, TEXT, Asked, questions, same_an
 from sphinx_x.images import open_image
 from sphinx_x.studies.declaration import HeldOut, Skill
 from sphinx_x.work.files import alone_in, sha256, write_manifest
+from sphinx_x.work.runs import claim
 
 SHOWN = ("true", "blind", "shuffled")
 """The images that are shown: the item's own, white, another item's."""
@@ -53,12 +54,14 @@ def make_held_out(held: HeldOut) -> Path:
     """Make the held-out sets if they are not there yet, and return their folder (`true/`, `blind/`, `shuffled/`).
 
     Raises:
-        DataError: There are too few answers of a kind.
+        DataError: There are too few answers of a kind, or the folder has sets with other settings.
     """
     out = held.folder / "sets"
     with alone_in(held.folder, wait=True):
         if held.data is not None:
             prepare(check_data(held.data), held.folder)
+        out.mkdir(exist_ok=True)
+        claim(out, held.model_dump(mode="json", include={"data", "skills", "items", "asked"}), empty=False)
         if (out / "manifest.json").exists():
             return out
         for name, skill in held.skills.items():

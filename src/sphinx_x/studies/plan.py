@@ -17,6 +17,10 @@ WHERE = {"workers", "folder", "data", "save_every", "save_minutes", "keep", "log
 """Fields of a recipe that do not change a run's result."""
 
 
+SAME = 0.02
+"""Share by which operations may differ and still be the same: a run of its own would tell nothing more."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What is trained at once: one recipe through all its amounts, or through its stages.
@@ -93,7 +97,7 @@ def plan_of(study: Study) -> Plan:
     """Return the runs of a study, the first seeds of all before the second, so that a study cut short is even."""
     plan = Plan(study)
     if study.scaling is not None:
-        for run in _scaling_runs(study):
+        for run in scaling_runs(study):
             plan.add(run)
     rounds = max((len(seeds) for seeds in study.repeats.values()), default=0)
     for number in range(rounds):
@@ -108,7 +112,8 @@ def step_of(recipe: Recipe) -> int:
     return recipe.pack.window * recipe.packs_per_step
 
 
-def _scaling_runs(study: Study) -> Iterator[Run]:
+def scaling_runs(study: Study) -> Iterator[Run]:
+    """Yield the runs of a study's sizes by amounts."""
     scaling, sizes = study.scaling, list(study.sizes)
     assert scaling is not None
     amounts = tuple(sorted(scaling.amounts))
@@ -132,7 +137,7 @@ def _add_comparisons(plan: Plan, size: str, seed: int) -> None:
                     each = (_flops(study, comparison.change, one, size) for one in (reference, arm))
                     amount = round(whole * next(each) / next(each))
                 amount = max(round(amount / step), 1) * step
-                if match == "flops" and amount == whole and arm_name != comparison.reference:
+                if match == "flops" and abs(amount - whole) <= SAME * whole and arm_name != comparison.reference:
                     continue  # it costs as much as the reference
                 ending = "" if match == "samples" else f"-{match}"
                 called = f"{name}.{arm_name}-{size}-s{seed}{ending}"

@@ -12,7 +12,7 @@ from sphinx_x.studies.declaration import Study
 from sphinx_x.studies.held_out import SHOWN
 from sphinx_x.studies.law import Fit
 from sphinx_x.studies.pairs import Effect, counts, effects_of
-from sphinx_x.studies.plan import Plan, plan_of
+from sphinx_x.studies.plan import Plan, plan_of, scaling_runs
 from sphinx_x.studies.results import Line, read_results
 from sphinx_x.studies.scaling import ALL, Prediction, fit_of, loss_of, predictions
 from sphinx_x.work.files import write_atomic
@@ -70,8 +70,7 @@ def scaling_parts(plan: Plan, lines: Sequence[Line], out: Path) -> list[Part]:
     study = plan.study
     if study.scaling is None:
         return []
-    amounts = set(study.scaling.amounts)
-    runs = {run.name for run in plan.runs if set(run.amounts) <= amounts and len(run.stages) == 1}
+    runs = {run.name for run in scaling_runs(study)}
     own = [line for line in lines if line["run"] in runs]
     skills = list(study.held_out.skills)
     blocks = [f"{len(own)} results of {len({line['run'] for line in own})} runs.", results_table(own, skills)]

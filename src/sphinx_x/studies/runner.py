@@ -20,7 +20,7 @@ import torch
 from sphinx_x.engines.nano.prepare import check_data, prepare
 from sphinx_x.errors import DataError
 from sphinx_x.recipe import Recipe, shares_of
-from sphinx_x.studies.costs import Shapes, run_flops, steps_to_count
+from sphinx_x.studies.costs import Shapes, run_flops
 from sphinx_x.studies.declaration import Study
 from sphinx_x.studies.held_out import chance, hashes, make_held_out, shards
 from sphinx_x.studies.measure import measured
@@ -123,7 +123,8 @@ class Runner:
             seconds = _seconds(trunk, point)
         trainer = self._trainer(recipe, branch, world, begin)
         model = trainer.run()
-        self._finish(run, amount, trainer, model, seconds + _seconds(branch), _flops(trainer))
+        flops = run_flops(trainer.recipe, trainer.mixture)
+        self._finish(run, amount, trainer, model, seconds + _seconds(branch), flops)
 
     def _do_stages(self, run: Run, world: World) -> None:
         """Train the stages of a run, each from the model of the one before."""
@@ -133,7 +134,7 @@ class Runner:
             folder = self.out / run.name / f"stage-{number + 1}"
             trainer = self._trainer(staged(run, number, str(model)) if number else recipe, folder, world)
             model = trainer.run()
-            seconds, flops = seconds + _seconds(folder), flops + _flops(trainer)
+            seconds, flops = seconds + _seconds(folder), flops + run_flops(trainer.recipe, trainer.mixture)
         assert trainer is not None
         self._finish(run, run.amounts[-1], trainer, model, seconds, flops)
 
@@ -209,13 +210,6 @@ def _order(trainer: Trainer) -> str:
         for source, number in zip(sources.tolist(), numbers.tolist(), strict=True)
     ]
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
-
-
-def _flops(trainer: Trainer) -> float:
-    """Return the operations of a run from its first to its last sample, from those of a few steps."""
-    steps = steps_to_count(trainer.mixture.plan, trainer.recipe.packs_per_step)
-    examples = [[trainer.examples[pack] for pack in step] for step in steps]
-    return run_flops(trainer.recipe, examples, trainer.recipe.total_samples)
 
 
 def _seconds(folder: Path, samples: int | None = None) -> float:

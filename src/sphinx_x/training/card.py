@@ -85,7 +85,7 @@ CARD = """---
 - Licence: {licence}.
 - Samples seen: {samples:,} in {steps:,} steps.
 - Time: {took} of training.
-- Last losses: {loss:.3f} nats a trained token, alignment {align:.3f} nats a character.
+- Last losses: {losses}.
 
 ## Data
 
@@ -107,32 +107,36 @@ Not measured yet: `sphinx-x eval` prints them.
 def write_card(
     path: Path,
     recipe: Recipe,
+    seen: tuple[int, int],
     records: Sequence[dict[str, Any]],
     sources: Sequence[Weighted],
     parameters: int,
     run: str = "",
     readers: Sequence[SampleReader] = (),
 ) -> None:
-    """Write the card of a finished run.
+    """Write the card of a run's model.
 
     Args:
         path: The file to write.
         recipe: The run's recipe.
-        records: The run's log.
+        seen: Numbers of samples and steps so far.
+        records: The run's log, which may be some steps behind, or empty.
         sources: The sources of its mixture.
         parameters: Number of the model's parameters, including those below adapters.
         run: The name of the run's folder.
         readers: Readers of the sources, for the licences that their samples name.
     """
-    last = records[-1]
+    losses = "none logged yet"
+    if records:
+        last = records[-1]
+        losses = f"{last['loss']:.3f} nats a trained token, alignment {last['align']:.3f} nats a character"
     card = CARD.format(
         **_origin(recipe, run),
         parameters=parameters / 1e6,
-        samples=last["samples"],
-        steps=last["step"],
+        samples=seen[0],
+        steps=seen[1],
         took=duration(sum(record["seconds"] for record in records)),
-        loss=last["loss"],
-        align=last["align"],
+        losses=losses,
         rows=_source_rows(sources, readers),
         documents=f"Documents: {', '.join(_packages(recipe.data))}. No other was used.\n\n" if recipe.data else "",
         settings=yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data"}), sort_keys=False, allow_unicode=True),

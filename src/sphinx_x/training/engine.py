@@ -147,11 +147,11 @@ class Engine:
         self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef, packed=recipe.packed)
         if recipe.lora is None:  # otherwise everything but the adapters is frozen
             freeze(self.objective, recipe.freeze)
-        if recipe.feature_cache is not None:
-            self.objective.store = _feature_store(model, recipe.feature_cache, world, padding_color)
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
         self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.lr_multipliers))
+        if recipe.feature_cache is not None:  # after the optimizer has rounded the experts: features are theirs
+            self.objective.store = _feature_store(model, recipe.feature_cache, world, padding_color)
 
     def micro_batches(self, packs: int) -> int:
         """Return how many micro-batches every rank computes in a step of so many packs."""

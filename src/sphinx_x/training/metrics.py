@@ -286,9 +286,10 @@ class Validation:
         assert asked is not None
         self.world, self.workers, self.max_bad_samples = world, recipe.workers, recipe.max_bad_samples
         self.samples, self.bad_samples = 0, list[tuple[str, str]]()
+        folder = folder / "validation"  # a source that is trained on may have the same name
         self.sets: list[Mixture] = []
         for name, share in shares_of(recipe, asked.sources).items():
-            one = {name: replace(share, weight=1.0, end=None, ratio=None)}
+            one = {name: replace(share, weight=None, end=None, ratio=None)}
             sizes = recipe.limits, recipe.budget, asked.samples
             readings = recipe.folder / READINGS
             opened = open_mixture(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import threading
 import time
@@ -235,7 +236,8 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         """Return the recipe as the state remembers it: what may not change between the parts of a run."""
-        where = {"workers", "folder", "data", "parallel", "micro_batch_size", "activation_checkpointing", "compile"}
+        where = {"workers", "folder", "feature_cache", "data", "parallel", "compile"}
+        where |= {"micro_batch_size", "activation_checkpointing"}
         seen = {
             "name",
             "licence",
@@ -423,7 +425,7 @@ class Trainer:
             append_line(self.folder / "validation.jsonl", record)
             self._track(record, "validation/")
         loss = self.world.agreed(record["loss"])
-        if self.at.best is None or loss < self.at.best:
+        if math.isfinite(loss) and (self.at.best is None or loss < self.at.best):
             self.at.best = loss
             self.export(self.folder / "best")
 
@@ -453,7 +455,7 @@ class Trainer:
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
                 facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
-                write_card(temporary / "README.md", recipe, *facts)
+                write_card(temporary / "README.md", recipe, (self.at.samples, self.at.step), *facts)
                 write_manifest(temporary)
             self.engine.objective.attention(self.engine.objective.in_training)
         world.wait()

@@ -53,11 +53,12 @@ def try_steps(
     whole = numbers <= LARGEST
     if not whole:
         config = _one_layer(config)
-        recipe = recipe.model_copy(update={"freeze": [], "lr_multipliers": {}})
+        lora = recipe.lora and recipe.lora.model_copy(update={"whole": []})  # they are parts that it does not have
+        recipe = recipe.model_copy(update={"freeze": [], "lora": lora, "lr_multipliers": {}})
         numbers = _parameters(config, recipe)
         if numbers > LARGEST:
             return None
-    recipe = recipe.model_copy(update={"compile": False, "micro_batch_size": 1})
+    recipe = recipe.model_copy(update={"compile": False, "micro_batch_size": 1, "feature_cache": None})
     load = _part_of(load, config, rate * seconds / FEWEST / (6 * numbers))
     found = count_costs(Model(config, sizes_of(config, recipe), recipe), load, device.type == "cpu")
     took = _timed(recipe, config, load, device, seconds)

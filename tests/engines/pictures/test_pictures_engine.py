@@ -129,6 +129,14 @@ def test_answers_are_what_was_pasted(folder):
     assert {"name", "there", "count", "where", "at", "side", "list", "colour", "half", "kind"} <= set(kinds)
 
 
+def test_there_are_as_many_questions_as_asked_for(folder):
+    """From `fewest` to `turns`, as of the other engines' pages; fewer where a picture has no more to ask about."""
+    counts = Counter(len(said(one)) for one in made(folder, 30, shares={"scene": 1}, turns=5, fewest=2, side=256))
+    assert {2, 3, 4, 5} <= set(counts)
+    plain = Counter(len(said(one)) for one in made(folder, 30, shares={"scene": 1}, turns=5, side=256))
+    assert plain[5] > 2 * counts[5]
+
+
 def test_yes_and_no_are_as_likely_for_every_word():
     stock = Stock(dict.fromkeys(("dog", "car", "apple", "cup", "chair"), ("thing", 1.0)))
     answers = {word: Counter() for word in stock.words}

