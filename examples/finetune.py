@@ -1,7 +1,7 @@
 """SPHINX-Nano learns a form of one's own from 100 samples, and is asked about 50 others before and after.
 
 The samples are price labels that are drawn here: what is to be written down is not how it stands on the label. To be
-run from a folder where `data/labels` and `runs/labels` may be made:
+run from a folder where `data/labels` and `runs/finetune` (`runs/finetune-lora`) may be made:
 
     python examples/finetune.py          # every weight is trained
     python examples/finetune.py --lora   # low-rank adapters instead
@@ -22,7 +22,7 @@ from sphinx_x.evaluation.samples import Score, rates, score_samples
 from sphinx_x.recipe import LoraRecipe, load_recipe
 from sphinx_x.training.trainer import train
 
-DATA, RUN = Path("data/labels"), Path("runs/labels")
+DATA = Path("data/labels")
 QUESTION = "Write down the label."
 GOODS = (
     *("Oat drink", "Rye bread", "Plums", "Sea salt", "Green tea", "Olive oil", "Walnuts", "Red lentils", "Honey"),
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[list[Score], list[Scor
     recipe = load_recipe("finetune-nano")
     if lora:
         recipe = recipe.model_copy(update={"lora": LoraRecipe(rank=16, alpha=32.0), "learning_rate": 2e-3})
-    after = ask(train(recipe, RUN))
+    after = ask(train(recipe, Path("runs/finetune-lora" if lora else "runs/finetune")))
     show("after", after)
     return before, after
 

@@ -14,6 +14,7 @@ import torch
 
 from commands import one_line, run
 from shards import write_lines
+from sphinx_x.inference.generation import DEFAULTS
 
 
 def gray(width=60, height=12):
@@ -120,6 +121,14 @@ def test_wrong_arguments_get_one_line(arguments, says, image, tiny_folder, tmp_p
     names = {"IMAGE": image, "MODEL": tiny_folder, "FOLDER": tmp_path}
     code, out, err = run(*[names.get(a, a) for a in arguments], capsys=capsys)
     assert (code, out) == (2, "") and one_line(err) and says in err, err
+
+
+def test_an_answer_that_is_cut_off_says_so_unless_its_length_was_asked_for(image, tiny_folder, capsys, monkeypatch):
+    monkeypatch.setitem(DEFAULTS, "max_new_tokens", 5)
+    code, _, err = run("chat", image, "Read.", "-m", tiny_folder, capsys=capsys)
+    assert (code, err) == (0, "note: the answer is cut off after 5 tokens; --max-new-tokens allows more\n")
+    code, _, err = run("chat", image, "Read.", "-m", tiny_folder, "--max-new-tokens", "5", capsys=capsys)
+    assert (code, err) == (0, "")
 
 
 def test_an_altered_model_is_refused(image, tiny_folder, tmp_path, capsys):

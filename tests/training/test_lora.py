@@ -669,7 +669,7 @@ def test_the_example_of_fine_tuning(way, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = ROOT / "examples" / "finetune.py"
     before, after = runpy.run_path(str(path))["main"](way)
-    assert is_adapter("runs/labels/model") == bool(way)
+    assert is_adapter(f"runs/finetune{'-lora' if way else ''}/model") == bool(way)
     first, second = (rates(scores)["text"].rate for scores in (before, after))
     assert first > 0.5 and second < 0.2, (first, second)
     assert "labels right" in capsys.readouterr().out

@@ -57,7 +57,7 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="A built-in name, a model folder, or the hub's owner/name or hf://...")
 ]
 Page = Annotated[int, typer.Option(help="Which page of a PDF, from 1.")]
-Tokens = Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens (256).")]
 Device = Annotated[
     str | None,
     typer.Option(help="A PyTorch device, by default an accelerator if there is one; `auto` spreads the model."),
@@ -82,7 +82,7 @@ def chat(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Draw what the answer points at into this image.")
     ] = None,
-    max_new_tokens: Tokens = 256,
+    max_new_tokens: Tokens = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     seed: Seed = None,
@@ -105,7 +105,8 @@ def chat(
 
     sphinx = SphinxX.load(model, device=device, bits=bits, fast=fast)
     given = {"temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or None}
-    options = {"max_new_tokens": max_new_tokens} | {name: value for name, value in given.items() if value is not None}
+    given["max_new_tokens"] = max_new_tokens
+    options = {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()
     if question is not None:
         say(session, question, pictures, out, options)

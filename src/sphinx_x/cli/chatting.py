@@ -68,6 +68,9 @@ def say(session: Any, question: str, pictures: list[Any], out: Path | None, opti
     print(flush=True)
     for line in describe_places(session.last):
         print(line, flush=True)
+    if session.last.finish_reason == "length" and "max_new_tokens" not in options:
+        told = f"the answer is cut off after {session.last.generated_tokens} tokens; --max-new-tokens allows more"
+        print(f"note: {told}", file=sys.stderr)
     doubt = session.sphinx.model.config.ability().doubt(session.probability)
     if doubt is not None:
         print(f"note: {doubt}", file=sys.stderr)
