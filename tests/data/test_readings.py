@@ -2,14 +2,20 @@
 
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from lined import ENGINE, know_engine
+from lined import ENGINE, know_engine, lined
 from lively import noise
+from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.lengths import Limits
+from sphinx_x.data.mixture import Share, open_mixture
+from sphinx_x.data.packs import Budget
 from sphinx_x.data.readings import keep_readings, made_reading
 from sphinx_x.errors import DataError
+from sphinx_x.family import new_model
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.reader import LineReader
 
@@ -78,6 +84,20 @@ def test_a_run_takes_readings_that_were_made(drawn, tmp_path, monkeypatch):
     assert [other.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)] == lines
 
 
+def test_training_takes_them_with_changed_images_as_well(tiny_member, drawn, tmp_path, monkeypatch):
+    """Where no features are stored: the lengths were measured with the made readings, and the samples have them too."""
+    know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
+    _, processor = new_model(lined(tiny_member))
+    reader = replace(processor.image_processor.line_reader(), folder=tmp_path / "readings")
+    list(keep_readings(drawn, reader, made=True))
+    shares, limits = {"mine": Share((drawn,))}, Limits(4096, 64)
+    opened = open_mixture(
+        shares, processor, limits, Budget(8192, 256, 64), 3, tmp_path / "index", 0, Augmentation(scale=(0.8, 1.2)),
+        readings=tmp_path / "readings", workers=1,
+    )  # fmt: skip
+    assert [opened.examples.example(k).error for k in range(3)] == [""] * 3
+
+
 def test_images_are_read_in_advance_once(drawn, tmp_path, monkeypatch):
     seen = []
     know_engine(monkeypatch, lambda image: seen.append(image.size) or [TextLine((0, 0, 9, 9), "word")])
@@ -92,5 +112,10 @@ def test_what_is_written_must_be_known(tmp_path, drawn, monkeypatch):
     sample = json.loads(drawn.read_text().splitlines()[0])
     del sample["regions"]
     drawn.write_text(json.dumps(sample) + "\n")
+    for change in ({"task": "objects"}, {"regions": [{"text": "two\nlines", "box": [0, 0, 9, 9]}]}):
+        blocks = drawn.with_name("blocks.jsonl")
+        blocks.write_text(json.dumps(sample | {"regions": ALL[:2]} | change) + "\n")
+        with pytest.raises(DataError, match="sample 0: its regions are things or blocks, not lines"):
+            list(keep_readings(blocks, LineReader(ENGINE, folder=tmp_path / "readings"), made=True))
     with pytest.raises(DataError, match="sample 0: readings are made for samples of one image whose regions"):
         list(keep_readings(drawn, LineReader(ENGINE, folder=tmp_path / "readings"), made=True))

@@ -1,5 +1,7 @@
 """What counts together: groups of items, kinds of items, rotations of options."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from sphinx_x.evaluation.chances import guessed_group
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.measures import ByKind, Grouped, Together, each, figures
+from sphinx_x.evaluation.scoring.mmmu import shortest_tail
+from sphinx_x.evaluation.tasks import mme
 from sphinx_x.evaluation.tasks.mmbench import rotations
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("xy"), st.booleans()), min_size=1, max_size=24)
@@ -104,3 +108,23 @@ def test_draws_without_a_group_do_not_count_as_wrong_answers_of_it(measure):
     assert (found["rare"].value, found["rare"].low, found["rare"].high) == (1.0, 1.0, 1.0)
     whole = next(iter(found.values()))
     assert whole.low == whole.value == whole.high
+
+
+def test_a_sum_over_groups_of_one_image_each_has_no_interval():
+    """Every draw lacks one of them; of a part that was not asked about there is no score, and chance is of the rest."""
+    kinds, measure = mme.CATEGORIES[:3], mme.Scores()
+    items = [Item(k, "?", (), ("yes",), f"{k}", kinds[k // 2], f"image {k // 2}") for k in range(6)]
+    found = figures(measure, [(item, Verdict(1.0, "yes")) for item in items])
+    assert set(found) == {measure.headline, "perception", *kinds}
+    assert found["perception"].value == 600 and found[kinds[0]].low == 200
+    wide = [Item(k, "?", (), ("yes",), f"{k}", kind, f"image {k}") for k, kind in enumerate(mme.CATEGORIES)]
+    whole = figures(measure, [(item, Verdict(1.0, "yes")) for item in wide])[measure.headline]
+    assert whole.value == 2800 and math.isnan(whole.low) and math.isnan(whole.high)
+    [task] = mme.TASKS
+    assert task.chance is not None and (task.chance(items), task.chance(wide)) == (225, 1050)
+
+
+def test_a_sentence_that_ends_in_a_word_for_results_says_nothing_by_it():
+    assert shortest_tail("so the answer is ", ("so ", "is ", "answer ")) == "is"
+    assert shortest_tail("the result is 5", ("so ", "is ", "result ")) == "5"
+    assert shortest_tail("five", ("so ", "is ")) == ""

@@ -249,6 +249,41 @@ def test_shuffled_pictures_are_always_others(data: Path) -> None:
         assert replace(after, pictures=before.pictures) == before
     with pytest.raises(DataError, match="two different ones"):
         shown_items(items[:2], "shuffled")
+    silent = [replace(items[0], pictures=()), *items]
+    assert shown_items(silent, "shuffled")[0] == silent[0]  # a question without a picture gets none
+    assert all(item.pictures for item in shown_items(silent, "shuffled")[1:])
+    with pytest.raises(DataError, match="two different ones"):
+        shown_items([silent[0], items[0]], "shuffled")
+
+
+def test_what_cannot_be_shuffled_is_told_before_anything_is_asked(data: Path, tmp_path: Path) -> None:
+    made = Made()
+    made.answers = lambda *given, **named: pytest.fail("something was asked")  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="two different ones"):
+        evaluate(made, choose(["docvqa"], data), data, tmp_path / "out", "", ["images", "shuffled"], Options(limit=1))
+
+
+def test_answers_that_a_narrower_store_passes_over_stay(tmp_path: Path) -> None:
+    class Narrow(Store):
+        def read(self) -> dict[str, Answer]:
+            return {key: answer for key, answer in super().read().items() if answer.index == 0}
+
+    plain, narrow = Store(tmp_path, "mme"), Narrow(tmp_path, "mme")
+    answers = [Answer(number, "yes", f"key {number}", "") for number in range(5)]
+    plain.hand_in(0, answers)
+    plain.finish(1)
+    narrow.hand_in(0, answers[:1])
+    narrow.finish(1)
+    assert sorted(plain.read()) == [answer.key for answer in answers]
+
+
+def test_runs_by_other_rules_are_not_compared(data: Path, tmp_path: Path) -> None:
+    for name, rule in (("first", "official"), ("second", "script")):
+        found = evaluate(Made(), choose(["docvqa"], data), data, tmp_path / name, options=Options(rule=rule))
+        assert found is not None
+        write_results(found, tmp_path / name)
+    with pytest.raises(DataError, match=r"not scored alike: .*official rule and .*script rule"):
+        compare(tmp_path / "first", tmp_path / "second")
 
 
 def test_compare_tells_what_changed(data: Path, tmp_path: Path) -> None:

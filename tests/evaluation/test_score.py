@@ -212,8 +212,9 @@ def test_another_split_than_the_one_named_is_refused(tmp_path, capsys):
 def test_names_tell_a_split_and_what_does_not_is_refused(tmp_path, capsys):
     for split in ("random", "popular"):
         question = {"question_id": 1, "image": "a.jpg", "text": "Is there a cat in the image?", "label": "yes"}
-        (tmp_path / f"coco_pope_{split}.json").write_text(json.dumps(question) + "\n")
-    answers = predictions(tmp_path, answer(0, "yes"))
+        # JSON lines under that name, as the release has them
+        (tmp_path / f"coco_pope_{split}.json").write_text(2 * (json.dumps(question) + "\n"))
+    answers = predictions(tmp_path, answer(0, "yes"), answer(1, "no"))
     assert scored(capsys, "pope", tmp_path / "coco_pope_popular.json", answers)["task"] == "pope_popular"
     code, _, err = run("score", "pope", str(tmp_path), str(answers), capsys=capsys)
     assert code == 2 and one_line(err) and "name one of pope_random, pope_popular" in err

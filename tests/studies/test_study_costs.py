@@ -109,6 +109,7 @@ def test_ten_times_the_samples_have_ten_times_the_data():
     assert more["counts"] == {kind: 10 * count for kind, count in plain["counts"].items()}
     assert more["pages"]["parts"] == plain["pages"]["parts"] | {"documents": 10 * plain["pages"]["parts"]["documents"]}
     assert more["marks"] == plain["marks"]  # on all pictures that are there
+    assert multiplied(load_study("scaling"), 1) == load_study("scaling")
     recipe = multiplied(load_study("scaling"), 10).recipe
     assert recipe["folder"] == "data/study-x10" and recipe["sources"]["marks"]["path"] == "data/study-x10/marks"
 

@@ -92,6 +92,8 @@ def mark_set(
         from sphinx_x.endpoints.settings import read_settings
         from sphinx_x.engines.som.asking import EndpointWriter
 
+        if workers not in (None, 1):
+            raise SphinxXError("--workers does not go with --endpoint, which is asked by one process")
         writer, workers = EndpointWriter(read_settings(_read(endpoint)), out / ".answers"), 1
     tally = make_som(scenes, raw, out, chosen, writer, workers, max_bad, progress=_tell(scenes.name))
     tell_tally(tally, out)
@@ -215,11 +217,11 @@ def _scenes(
 
         if sam is None:
             raise SphinxXError("give a SAM model with --sam")
-        return sam_source(SamSettings(sam)), Raw(place)
+        return sam_source(SamSettings(sam)), Raw(place, split, images)
     if source == "cutouts":
         from sphinx_x.engines.som.cutouts import cutout_source
 
-        return cutout_source(seed), Raw(place)
+        return cutout_source(seed), Raw(place, split, images)
     from sphinx_x.engines.som.readers import open_scenes
 
     return open_scenes(place, source, images, split)

@@ -199,9 +199,10 @@ class Examples(Dataset[list[Example]]):
         shown: int,
     ) -> tuple[list[Message], list[Layout], list[Tensor], int]:
         """Return messages, layouts and views of an example's changed images, and how many tokens it has with them."""
-        images = [open_image(reader.image_bytes(sample, k)) for k in range(shown)]
-        # of the images as they are: what is read does not depend on the change, nor does the number of tokens
-        read = [Reading() if self.lines is None else self.lines.read(image) for image in images]
+        contents = [reader.image_bytes(sample, k) for k in range(shown)]
+        images = [open_image(content) for content in contents]
+        # of the files as they are: what is read does not depend on the change, nor does the number of tokens
+        read = [Reading() if self.lines is None else self.lines.read_file(content) for content in contents]
         rng = self._rng(index)
         change, planned, _ = self._changed(row, rng)
         if len(images) == 1:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_x.boxes import union
-from sphinx_x.data.sample import Sample
+from sphinx_x.data.sample import OBJECTS, Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError
 from sphinx_x.text_lines.line import TextLine
@@ -143,4 +143,6 @@ def keep_readings(
 def _lines_of(sample: Sample) -> list[dict[str, Any]]:
     if len(sample.images) != 1 or not sample.regions:
         raise DataError(f"sample {sample.id}: readings are made for samples of one image whose regions are its lines")
+    if sample.task == OBJECTS or any("class" in one or "\n" in one["text"] for one in sample.regions):
+        raise DataError(f"sample {sample.id}: its regions are things or blocks, not lines: no reading is made of them")
     return sample.regions

@@ -106,7 +106,7 @@ class Store:
         """Makes the one file of what all ranks handed in, in the order of the items, and takes their own files away."""
         rows = [answer for rank in range(ranks) for answer in _answers(self._done(rank))]
         rows.sort(key=lambda answer: answer.index)
-        others = self.read()
+        others = Store.read(self)  # also those that a narrower `read` passes over: they stay where they are kept
         for answer in rows:
             others.pop(answer.key, None)
         if others or self.earlier.exists():

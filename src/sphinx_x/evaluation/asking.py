@@ -70,19 +70,22 @@ def shown_items(items: Sequence[Item], shown: Shown) -> list[Item]:
     """The items with the pictures that the model is to see.
 
     `shuffled` gives every item the pictures of an item half the list away, others than its own but as many of them
-    where there are such. Raises `DataError` where all have the same.
+    where there are such; an item without pictures stays so. Raises `DataError` where all have the same.
     """
     if shown == "images":
         return list(items)
     if shown == "blind":
         return [_blind(item) for item in items]
     pictures = [tuple(picture.name for picture in item.pictures) for item in items]
-    if len(set(pictures)) < 2:
+    if len(set(pictures) - {()}) < 2:
         raise DataError("shuffled pictures need two different ones at least")
     count, found = len(items), []
     for number in range(count):
+        if not pictures[number]:
+            found.append(number)
+            continue
         steps = [(number + count // 2 + step) % count for step in range(count)]
-        others = [other for other in steps if pictures[other] != pictures[number]]
+        others = [other for other in steps if pictures[other] and pictures[other] != pictures[number]]
         alike = (other for other in others if len(pictures[other]) == len(pictures[number]))
         found.append(next(alike, others[0]))
     return [replace(item, pictures=items[other].pictures) for item, other in zip(items, found, strict=True)]

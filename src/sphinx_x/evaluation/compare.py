@@ -68,9 +68,9 @@ def _change(name: str, first: Path, second: Path) -> Change:
     _, after = read_results(second, name)
     if [_asked(result) for result in before] != [_asked(result) for result in after]:
         raise DataError(f"{name}: the two runs were not asked the same items")
-    judges = [sorted({result.judge for result in results}) for results in (before, after)]
-    if judges[0] != judges[1]:
-        raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, judges))}")
+    ways = [sorted({f"{result.judge}, {result.rule} rule" for result in results}) for results in (before, after)]
+    if ways[0] != ways[1]:
+        raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, ways))}")
     if any(result.verdict.score != result.verdict.score for result in (*before, *after)):
         raise DataError(f"{name}: {NOT} in these runs, it wants a judge (--judge)")
     measure = chosen.task.measure

@@ -240,5 +240,6 @@ def _missing(
 def _question(task: str, item: Item, texts: Texts, settings: EndpointSettings) -> Question:
     messages: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in texts]
     body = json.dumps(body_of(messages, settings)).encode()
-    key = key_of(parameters_of(settings), texts, b"")
+    # two servers may call different models the same
+    key = key_of(parameters_of(settings) | {"host": host_of(settings.url)}, texts, b"")
     return Question(f"{task} {item.index}", key, texts, (text_tokens(texts), settings.max_tokens), lambda _: body)

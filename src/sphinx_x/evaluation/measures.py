@@ -53,9 +53,12 @@ def mean_of(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def sum_of(means: np.ndarray) -> np.ndarray:
-    """(..., groups) -> (...): the sum over groups that occur at all, NaN for a draw in which one of them is missing."""
+    """(..., groups) -> (...): the sum over groups that occur at all, NaN for a draw in which one of them is missing.
+
+    NaN if none occurs.
+    """
     occurs = ~np.all(np.isnan(means), axis=tuple(range(means.ndim - 1)))
-    return means[..., occurs].sum(axis=-1)
+    return means[..., occurs].sum(axis=-1) if occurs.any() else np.full(means.shape[:-1], np.nan)
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,8 @@ class Figure:
     """A score with its 95 % interval over draws of clusters.
 
     A score of a group is drawn from the draws that have something of the group. All three are NaN where there is no
-    score: nothing was judged, or no item is of the group.
+    score: nothing was judged, or no item is of the group. Its ends alone are NaN where no draw has a score: that of a
+    sum over groups with a single cluster each.
     """
 
     value: float
@@ -259,7 +263,8 @@ def figures(measure: Measure, rows: Sequence[Judged]) -> dict[str, Figure]:
 def _figure(value: np.ndarray, drawn: np.ndarray) -> Figure:
     if np.isnan(value):
         return Figure(np.nan, np.nan, np.nan)
-    return Figure(float(value), *interval(drawn[~np.isnan(drawn)]))
+    drawn = drawn[~np.isnan(drawn)]
+    return Figure(float(value), *(interval(drawn) if len(drawn) else (np.nan, np.nan)))
 
 
 def drawn_sums(sums: np.ndarray, draws: int = BOOTSTRAP_DRAWS) -> np.ndarray:

@@ -20,13 +20,17 @@ ITEMS = "items"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An item with its answer and verdict. refused: why it was not asked; judge: who judged it, if anybody."""
+    """An item with its answer and verdict.
+
+    refused: why it was not asked; judge: who judged it, if anybody; rule: by which it was scored.
+    """
 
     item: Item
     answer: str
     verdict: Verdict
     refused: str = ""
     judge: str = ""
+    rule: str = "official"
 
     @property
     def judged(self) -> tuple[Item, Verdict]:
@@ -37,12 +41,12 @@ class Result:
 def write_results(run: Run, out: Path) -> None:
     """Writes `items/TASK.jsonl` of every row of a run."""
     for row in run.rows:
-        lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(row))
+        lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(row, run.rule))
         (out / ITEMS).mkdir(parents=True, exist_ok=True)
         write_atomic(out / ITEMS / f"{row.name}.jsonl", "".join(lines))
 
 
-def _lines(row: Row) -> Iterator[Mapping[str, Any]]:
+def _lines(row: Row, rule: str) -> Iterator[Mapping[str, Any]]:
     scored, refused = row.scored, row.refused
     for item, answer, verdict in zip(scored.items, scored.answers, scored.verdicts, strict=True):
         yield {
@@ -61,6 +65,7 @@ def _lines(row: Row) -> Iterator[Mapping[str, Any]]:
             "beside": verdict.beside,
             "unjudged": verdict.unjudged,
             "judge": scored.way,
+            "rule": rule,
             "refused": refused.get(item.index, ""),
         }
 
@@ -89,7 +94,7 @@ def _result(path: Path, number: int, row: Mapping[str, Any]) -> Result:
         )
         score = float("nan") if row["score"] is None else row["score"]
         verdict = Verdict(score, row["said"], row["beside"], row["unjudged"])
-        return Result(item, row["answer"] or "", verdict, row["refused"], row["judge"])
+        return Result(item, row["answer"] or "", verdict, row["refused"], row["judge"], row.get("rule", "official"))
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}, line {number}: not a result of a run") from error
 

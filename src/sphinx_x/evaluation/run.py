@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -222,8 +223,10 @@ def evaluate(
     rows: list[Row] = []
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
-        for chosen in tasks:
-            items, there = options.items(chosen, root)
+        asked = [(chosen, *options.items(chosen, root)) for chosen in tasks]
+        for (_, items, _), kind in itertools.product(asked, shown):
+            shown_items(items, kind)  # what cannot be shown is told before anything is asked
+        for chosen, items, there in asked:
             for kind in shown:
                 store = Store(folder, store_name(chosen, kind))
                 told = partial(progress, store.name)

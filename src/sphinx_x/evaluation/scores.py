@@ -157,7 +157,10 @@ def _listed_split(path: Path) -> object:
     path = path / "annotation.json" if path.is_dir() else path
     if path.suffix != ".json" or not path.is_file():
         return None
-    rows = load(path)
+    try:
+        rows = load(path)
+    except DataError:  # JSON lines that are called .json, as POPE's; what is broken is told by the task's own reader
+        return None
     first = rows[0] if isinstance(rows, list) and rows else None
     return first.get("dataset_name") if isinstance(first, Mapping) and PUBLISHED in first else None
 

@@ -241,6 +241,8 @@ def load_study(name: str | Path) -> Study:
 
 def multiplied(study: Study, times: int) -> Study:
     """Return a study with so many times the samples, and as many times the data that is made for them."""
+    if times == 1:
+        return study
     scaling = study.scaling
     if scaling is not None:
         scaling = scaling.model_copy(update={"amounts": [n * times for n in scaling.amounts]})

@@ -18,7 +18,7 @@ from sphinx_x.engines.pictures.asking import WEIGHTS, Seen, Stock, ask
 from sphinx_x.engines.pictures.engine import PictureSettings, make_picture, make_pictures, possible, stock_of
 from sphinx_x.engines.pictures.library import read_library
 from sphinx_x.engines.pictures.scenes import Thing, compose
-from sphinx_x.engines.pictures.words import Word, classes, may_be_said_to_lack, nouns, word_of
+from sphinx_x.engines.pictures.words import Word, classes, may_be_said_to_lack, nouns, related, word_of
 from sphinx_x.errors import DataError
 from sphinx_x.sources.dialogue import SHORT
 
@@ -127,6 +127,31 @@ def test_answers_are_what_was_pasted(folder):
         ]
         assert all(tuple(box) in {thing.box for thing in one.seen.things} for part in places for box in part.places)
     assert {"name", "there", "count", "where", "at", "side", "list", "colour", "half", "kind"} <= set(kinds)
+
+
+def test_a_wider_word_is_not_denied():
+    """An insect is there where a bee is."""
+    words = {
+        "insect": ("animal", 50.0),
+        "beetle": ("animal", 1.0),
+        "laptop": ("thing", 1.0),
+        "computer": ("thing", 9.0),
+    }
+    bee = Word("bee", "bee", "animal")
+    for number in range(40):
+        asked = ask(
+            Seen("photo", (64, 64), main=bee), Stock(words), random.Random(number), 3, {"there": 1, "choice": 1}
+        )
+        assert "insect" not in str([message.shown(lambda place: "@") for message in asked.messages])
+    assert related("laptop") == {"computer"} and "bee" in related("insect") and not related("dog")
+
+
+def test_of_a_picture_that_nobody_looked_at_nothing_is_denied():
+    seen = Seen("named", (64, 64), main=Word("kitchen", "kitchen"), looked_at=False)
+    stock = Stock({"table": ("thing", 1.0), "cup": ("thing", 1.0)})
+    for number in range(20):
+        asked = ask(seen, stock, random.Random(number), 3, {"there": 1, "name": 1})
+        assert not any(message.shown(lambda place: "@").lower().startswith("no") for message in asked.messages)
 
 
 def test_there_are_as_many_questions_as_asked_for(folder):

@@ -414,7 +414,7 @@ class _Asker:
             name, about = self.rng.choice(names), self.rng.choice(unlisted)
         else:
             return None
-        question = self._short(words.asked_for(self.rng, name, about, self.alone))
+        question = self._short(words.asked_for_missing(self.rng, name, about, self.alone))
         return Turn("absent", question, words.NOT_THERE, (), ((name, about),))
 
     def _read(self) -> Turn | None:

@@ -219,6 +219,7 @@ class Till:
         if bill.service:
             self._sum("service charge", bill.service)
         if told:
+            self.unsure.add("subtotal")
             self._sum("without tax", bill.unrounded - bill.tax, self._taxed("without tax"))
             self._sum("tax", bill.tax, self._taxed("own tax", f" ({bill.rate:g}%)" if rng.random() < 0.5 else ""))
         elif bill.rate and (not bill.inside or rng.random() < 0.4):
@@ -287,6 +288,7 @@ class Till:
     def summary(self) -> None:
         """Write the tax summary: what was sold at which rate, without tax, and the tax, in a frame or not."""
         flow, bill, rng = self.flow, self.sale, self.rng
+        self.unsure |= {"subtotal", "total without tax"}  # it prints what was sold without the tax
         flow.gap(0.6)
         framed, top = rng.random() < 0.35, flow.y
         if framed:

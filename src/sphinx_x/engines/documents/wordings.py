@@ -318,6 +318,15 @@ def filled(rng: random.Random, wordings: tuple[str, ...], name: str, about: str 
     return rng.choice(wordings).format(noun=said, Noun=said[0].upper() + said[1:], value=value)
 
 
+SHOWN = ("chart title", "x axis", "y axis", "table title")
+"""Facts whose own questions can be answered by what a picture shows, even where no such text is written."""
+
+
+def asked_for_missing(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
+    """Return a question for a fact that is not there, which nothing else in the picture answers."""
+    return filled(rng, GENERAL, name, about) if name in SHOWN else asked_for(rng, name, about, alone)
+
+
 def asked_for(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
     """Return a question for a fact; `alone` if its column is the only one."""
     if alone and head(name) and rng.random() < 0.6:

@@ -15,7 +15,7 @@ from sphinx_x.boxes import Box, centre
 from sphinx_x.conversation import Message
 from sphinx_x.engines.documents.asking import Turn
 from sphinx_x.engines.pictures.scenes import Thing
-from sphinx_x.engines.pictures.words import Word, may_be_said_to_lack, tokens
+from sphinx_x.engines.pictures.words import Word, may_be_said_to_lack, related, tokens
 from sphinx_x.engines.som.facts import directions
 from sphinx_x.engines.som.nouns import a_noun, agree, counted_noun, is_plural, several
 from sphinx_x.errors import DataError
@@ -62,6 +62,7 @@ class Seen:
         main: What the picture shows as a whole, if no places are known.
         maybe: Words for what may be there as well; nothing is said about them.
         medium: What it is: `photo`, `picture`.
+        looked_at: Whether anybody has looked at what it shows besides; otherwise it is not said to lack anything.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Seen:
     main: Word | None = None
     maybe: frozenset[str] = frozenset()
     medium: str = "picture"
+    looked_at: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class _Asker:
 
     def _absent(self, near: bool) -> str | None:
         """Return a word for what is not there, one that pictures show often more often."""
+        if not self.seen.looked_at:
+            return None
         words = {
             word: often
             for word, (group, often) in self.stock.words.items()
@@ -187,6 +191,7 @@ class _Asker:
             and word not in self.seen.maybe
             and may_be_said_to_lack(word, self.composed)
             and self.taken.isdisjoint(tokens(word))
+            and related(word).isdisjoint(self.there | self.seen.maybe)
             and (not near or group in self.groups)
         }
         return self.rng.choices(list(words), list(words.values()))[0] if words else None
@@ -246,7 +251,7 @@ class _Asker:
         return "".join(map(str, listing(counted)))
 
     def _list(self) -> Turn | None:
-        if len(self.counts) < 2:
+        if len(self.counts) < 2 or self.seen.maybe:
             return None
         every = [fact for word in self.counts for fact in _met(word)]
         return Turn("list", self.rng.choice(LISTS), f"{_capital(self._said())}.", (), (("list", ""), *every))
@@ -258,6 +263,8 @@ class _Asker:
                 return None
             said = f"A {self.seen.medium} of {a_noun(self.main.word)}."
             return Turn("describe", self.rng.choice(DESCRIBED), said, (), _met(self.main.word)[::-1])
+        if self.seen.maybe:
+            return None
         pairs = [(one, other) for one in self._single() for other in self._single() if one[0] != other[0]]
         facts += [fact for word in self.counts for fact in _met(word)]
         said = f"The picture shows {self._said()}."
@@ -332,7 +339,7 @@ class _Asker:
     def _beside(self) -> Turn | None:
         """Return what is on one side of a thing, if it is one thing and everything else is clearly not there."""
         single = self._single()
-        if len(self.seen.things) < 2 or not single:
+        if len(self.seen.things) < 2 or not single or self.seen.maybe:
             return None
         n, other = self.rng.choice(single)
         side = self.rng.choice(SIDES)
@@ -372,7 +379,7 @@ class _Asker:
 
     def _largest(self) -> Turn | None:
         k = self._chief()
-        if k is None or len(self.counts) < 2:
+        if k is None or len(self.counts) < 2 or self.seen.maybe:
             return None
         word = self.seen.things[k].word.word
         question = self.rng.choice(("Which thing is the largest in the picture?", "What is largest in the picture?"))

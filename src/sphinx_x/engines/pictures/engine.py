@@ -265,7 +265,8 @@ def _named(rng: random.Random, settings: PictureSettings, library: Library) -> t
         maybe = frozenset(word for word, chance in words_seen.items() if chance >= UNLIKELY)
     assert picture.word is not None
     maybe -= {picture.word.word}
-    return Seen("named", size, main=picture.word, maybe=maybe), image, frozenset({picture.licence})
+    seen = Seen("named", size, main=picture.word, maybe=maybe, looked_at=bool(settings.teacher))
+    return seen, image, frozenset({picture.licence})
 
 
 _MAKERS = {"scene": _scene, "photo": _photo, "named": _named}

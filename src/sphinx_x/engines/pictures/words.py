@@ -24,6 +24,13 @@ PARTS = frozenset(
 """Words for what a picture often has besides its subject: it is never said that they are not there."""
 UNNOTICED = frozenset(["person", "tree", "flower", "hat", "mountain", "moon", "star", "sign"])
 """Words for what is in many photographs and not among the classes of the teacher: nor are these denied there."""
+WIDER = {
+    "insect": frozenset(
+        ["bee", "ant", "beetle", "butterfly", "fly", "dragonfly", "grasshopper", "bug", "mosquito", "cockroach", "moth"]
+    ),
+    "computer": frozenset(["laptop"]),
+}
+"""Words that are said of the things of other words as well: neither is denied where the other may be there."""
 ENDINGS = (("ies", "y"), ("ves", "f"), ("xes", "x"), ("ses", "s"), ("ches", "ch"), ("shes", "sh"), ("s", ""))
 
 
@@ -96,6 +103,11 @@ def _singular(noun: str) -> list[str]:
 def tokens(name: str) -> frozenset[str]:
     """Return the words of a name, for telling whether two names may mean the same."""
     return frozenset(re.findall(r"\w+", name.lower()))
+
+
+def related(word: str) -> frozenset[str]:
+    """Return the words that may be said of the same thing, such as `insect` for a `bee`."""
+    return WIDER.get(word, frozenset()) | {wide for wide, narrow in WIDER.items() if word in narrow}
 
 
 def may_be_said_to_lack(word: str, composed: bool = True) -> bool:

@@ -25,6 +25,7 @@ from sphinx_x.engines.screens.truth import LONGEST_HEADING, look
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
+from sphinx_x.work.files import sha256
 from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import Tally
 
@@ -88,7 +89,7 @@ def make_screens(
     if not pages:
         raise DataError(f"{folder}: no HTML page there")
     find_chromium()
-    names = "\n".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in pages)
+    names = "\n".join(f"{path.relative_to(folder).as_posix()} {sha256(path)}" for path in pages)
     facts: dict[str, Any] = {"engine": NAME, "pages": hashlib.sha256(names.encode()).hexdigest()[:16]}
     facts["settings"] = settings.model_dump(mode="json")
     job = Job(Path(out), settings, tuple(pages))

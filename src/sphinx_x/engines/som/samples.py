@@ -22,7 +22,8 @@ from sphinx_x.work.tally import QUARANTINE
 
 def read_samples(raw: Raw) -> Iterator[Record]:
     """Yield one record for each sample of the shards *.jsonl below the folder."""
-    for path in (path for path in raw.files("*.jsonl") if path.name != QUARANTINE):
+    shards = (path for path in raw.files("*.jsonl") if path.name != QUARANTINE and not path.name.startswith("."))
+    for path in shards:
         reader = _reader(path)
         for index in range(len(reader)):
             try:
@@ -53,7 +54,8 @@ def build_sample(record: Record, raw: Raw) -> Scene:
         else:
             regions.append(Region(text=text, box=(x1, y1, x2, y2)))
     domain = "natural" if sample.task == OBJECTS else "text"
-    size = sample.images[0].width, sample.images[0].height
+    ref = sample.images[0]
+    size = (ref.width, ref.height) if ref.width and ref.height else None
     picture = reader.image_bytes(sample, 0)
     return Scene(record.id, picture, tuple(regions), domain, size=size, left_out=left_out, licence=sample.licence)
 

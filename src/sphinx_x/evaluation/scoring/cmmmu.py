@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from sphinx_x.evaluation.scoring.mmmu import shortest_tail
+
 _SIGNS = ",.!?;:'"
 _SENTENCES = re.compile(r"。|\n")
 _TRIVIAL = frozenset(":,.!?;'")
@@ -94,12 +96,7 @@ def _key_parts(answer: str, signals: Sequence[str], last: str = "") -> list[str]
     found = []
     for number, sentence in enumerate(sentences):
         here = [*signals, last] if last and number == len(sentences) - 1 else signals
-        shortest = ""
-        for signal in (signal for signal in here if signal in sentence):
-            tail = sentence.split(signal)[-1].strip()
-            # a sentence that ends in such a word says nothing by it: the next word decides
-            if not shortest or len(tail) < len(shortest):
-                shortest = tail
+        shortest = shortest_tail(sentence, here)
         if shortest and shortest not in _TRIVIAL:
             found.append(shortest)
     return found or [answer]

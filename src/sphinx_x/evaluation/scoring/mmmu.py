@@ -62,12 +62,23 @@ def _key_parts(answer: str) -> list[str]:
     found = []
     for number, sentence in enumerate(sentences):
         signals = [*_SIGNALS, "="] if number == len(sentences) - 1 else _SIGNALS
-        tails = [sentence.split(signal)[-1].strip() for signal in signals if signal in sentence]
-        if tails:
-            shortest = min(tails, key=len)
-            if shortest not in ("", ":", ",", ".", "!", "?", ";", "'"):
-                found.append(shortest)
+        shortest = shortest_tail(sentence, signals)
+        if shortest not in ("", ":", ",", ".", "!", "?", ";", "'"):
+            found.append(shortest)
     return found or [answer]
+
+
+def shortest_tail(sentence: str, signals: Sequence[str]) -> str:
+    """What follows the last of the words that announce a result; empty where there is none of them.
+
+    A sentence that ends in such a word says nothing by it: the next word decides.
+    """
+    shortest = ""
+    for signal in (signal for signal in signals if signal in sentence):
+        tail = sentence.split(signal)[-1].strip()
+        if not shortest or len(tail) < len(shortest):
+            shortest = tail
+    return shortest
 
 
 def _numbers(text: str) -> list[str]:

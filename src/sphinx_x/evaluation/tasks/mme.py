@@ -47,7 +47,10 @@ class Scores:
         table = sums.reshape(*sums.shape[:-1], len(CATEGORIES), 4)
         each = 100 * mean_of(table[..., 0], table[..., 1]) + 100 * mean_of(table[..., 2], table[..., 3])
         perception, cognition = sum_of(each[..., : len(PERCEPTION)]), sum_of(each[..., len(PERCEPTION) :])
-        found = {self.headline: perception + cognition, "perception": perception, "cognition": cognition}
+        parts = {"perception": perception, "cognition": cognition}
+        # of a few items, one part may have none
+        there = {name: part for name, part in parts.items() if not np.all(np.isnan(part))}
+        found = {self.headline: np.sum([*there.values()], axis=0) if there else perception, **there}
         return found | {name: each[..., n] for n, name in enumerate(CATEGORIES) if np.any(table[..., n, 1] != 0)}
 
 
@@ -99,7 +102,7 @@ TASKS = [
         verdicts.word(yes_no.read_mme),
         Scores(),
         prompt=SHORT,
-        chance=lambda items: 50.0 * 14 + 25.0 * 14,
+        chance=lambda items: 75.0 * len({item.kind for item in items}),  # of each kind's 200: 50, and 25 for pairs
         address="https://github.com/BradyFU/Awesome-Multimodal-Large-Language-Models",
         licence="for research only",
         layout="MME's release; the reference repository's list",

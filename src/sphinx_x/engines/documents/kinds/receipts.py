@@ -213,6 +213,8 @@ class _Receipt(Till):
         flow.gap(rng.choice((0.3, 1, 1.5)))
         for text in rng.sample(ENDS, rng.choice((0, 1, 2, 3, 4))):
             flow.say(self.case(places.filled(rng, text.format(names.made_up_word(rng)))), "m")
+            if "Hotline" in text:
+                self.unsure.add("phone")
         if rng.random() < 0.2:
             top, wide = flow.y + flow.style.size, flow.wide * rng.uniform(0.4, 0.9)
             box = (flow.middle - wide / 2, top, flow.middle + wide / 2, top + rng.uniform(35, 80))
