@@ -44,6 +44,15 @@ def test_known_exponents_lie_in_their_intervals():
     assert fit.intervals["beta"][1] - fit.intervals["beta"][0] < 0.3
 
 
+def test_a_fit_tells_how_far_off_it_is_and_what_it_did_not_find():
+    runs, sizes, amounts, losses = made(KNOWN["more from data"], noise=0.01)
+    good = fit_with_intervals(runs, sizes, amounts, losses, draws=5)
+    assert 0.005 < good.off < 0.015 and not good.limited
+    sudden = [2.5 if amount < 30000 else 0.5 for amount in amounts]  # no law of powers has such a step
+    poor = fit_with_intervals(runs, sizes, amounts, sudden, draws=5)
+    assert poor.off > 0.2 and poor.limited
+
+
 def test_the_gradient_is_that_of_the_loss():
     """Against differences of the loss itself."""
     logs = [np.log(np.array(one)) for one in made(KNOWN["chinchilla"], noise=0.02)[1:]]

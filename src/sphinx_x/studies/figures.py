@@ -61,19 +61,22 @@ def draw_scaling(
 
     `shipped` has the parameters and samples of the shipped member.
     """
-    figure = _figure(9, 4.2)
+    figure = _figure(9, 4.8)
     left, right = figure.subplots(1, 2)
     each = per_sample(lines)
     for k, (_, own) in enumerate(_by_size(lines).items()):
         color = f"C{k}"
         flops = [line["flops"] for line in own]
         left.plot(flops, [loss_of(line, ALL) for line in own], MARKERS[k % 8], color=color, label=_millions(own))
+        first = [line for line in own if line["seed"] == own[0]["seed"]]
+        left.plot([x["flops"] for x in first], [loss_of(x, ALL) for x in first], color=color, linewidth=1.2)
         grid = np.geomspace(min(flops) / 1.3, max(flops) * 1.3, 40)
         n = own[0]["parameters"]
-        left.plot(grid, fit.law.loss(n, grid / each / n), color=color, linewidth=0.8)
+        left.plot(grid, fit.law.loss(n, grid / each / n), ":", color=color, linewidth=0.8)
         right.plot([n] * len(own), [line["samples"] for line in own], MARKERS[k % 8], color=color)
     grid, n, d = optimal(fit.law, lines)
-    left.plot(grid, fit.law.loss(n, d), "k--", linewidth=1, label="best size for each")
+    left.plot([], [], ":", color="gray", linewidth=0.8, label="the law")
+    left.plot(grid, fit.law.loss(n, d), "k--", linewidth=1, label="the law's best size for each")
     right.plot(n, d, "k--", linewidth=1, label="best for each number of operations")
     if shipped is not None:
         size = {"markersize": 15, "color": "gold", "markeredgecolor": "black", "label": "the shipped member"}
@@ -85,7 +88,7 @@ def draw_scaling(
     _plain(left.yaxis)
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize="small")
+    figure.legend(loc="outside lower center", ncols=4, fontsize="small")
     return _save(figure, path)
 
 
@@ -113,9 +116,12 @@ def draw_skills(lines: Sequence[Line], skills: Sequence[str], path: Path) -> Pat
                 place.plot([x["samples"] for x in first], blind, ":", color=f"C{k}", linewidth=0.8)
             place.axhline(lines[0]["chance"][skill][metric], color="gray", linestyle="--", linewidth=0.8)
             place.set(xscale="log")
-            place.grid(alpha=0.3, which="both")
+            amounts = sorted({line["samples"] for line in lines})
+            place.set_xticks(amounts, [f"{amount / 1000:.3g}" for amount in amounts])
+            place.minorticks_off()
+            place.grid(alpha=0.3)
         axes[0][column].set_title(skill, fontsize="medium")
-        axes[1][column].set_xlabel("samples")
+        axes[1][column].set_xlabel("samples, thousands")
     axes[0][0].set_ylabel("loss, nats a token")
     axes[1][0].set_ylabel("error rate")
     axes[0][0].legend(fontsize="x-small", title="dotted: blind, dashed: chance", title_fontsize="x-small")

@@ -26,6 +26,8 @@ STARTS = {
     "alpha": (0.2, 0.5, 1.0),
     "beta": (0.2, 0.5, 1.0),
 }
+LIMITS = {"a": (-10, 40), "b": (-10, 40), "e": (-12, 5), "alpha": (0.01, 3), "beta": (0.01, 3)}
+"""Where numbers are looked for: of A, B and E their logarithms."""
 DRAWS = 100
 TRIED = 12
 """Number of starts that are minimised from."""
@@ -73,11 +75,21 @@ class Law:
 
 @dataclass(frozen=True)
 class Fit:
-    """A law with 95 % intervals of its numbers, by their names (`e`, `alpha`, `beta`, `size`, `amount`)."""
+    """A law, and how well it describes what it was fitted to.
+
+    Attributes:
+        law: The law.
+        intervals: 95 % intervals of its numbers, by their names (`e`, `alpha`, `beta`, `size`, `amount`).
+        draws: The laws of all draws.
+        off: Root mean square of the differences of logarithms: 0.1 is about 10 % of a loss.
+        limited: Names of the numbers that lie at the end of where they are looked for, and so are no findings.
+    """
 
     law: Law
     intervals: dict[str, tuple[float, float]]
     draws: tuple[Law, ...]
+    off: float
+    limited: tuple[str, ...]
 
 
 def fit_law(parameters: Sequence[float], samples: Sequence[float], losses: Sequence[float]) -> Law:
@@ -125,7 +137,12 @@ def fit_with_intervals(
     numbers = {name: [getattr(law, name) for law in laws] for name in ("e", "a", "b", "alpha", "beta")}
     numbers |= {name: [law.exponents[k] for law in laws] for k, name in enumerate(("size", "amount"))}
     intervals = {name: _interval(values) for name, values in numbers.items()}
-    return Fit(Law.of(best), intervals, tuple(laws))
+    law = Law.of(best)
+    off = float(np.sqrt(np.mean((np.log(law.loss(*np.exp(logs[:2]))) - logs[2]) ** 2)))
+    limited = tuple(
+        name for name, value in zip(LIMITS, best, strict=True) if min(abs(value - end) for end in LIMITS[name]) < 1e-6
+    )
+    return Fit(law, intervals, tuple(laws), off, limited)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
@@ -155,7 +172,7 @@ def _fitted(logs: np.ndarray, starts: np.ndarray) -> np.ndarray:
         raise DataError(f"a law needs at least {LEAST} results of two sizes and two amounts, not {len(log_l)}")
     order = np.argsort([_loss(start, log_n, log_d, log_l)[0] for start in starts])
     chosen = starts[order[:TRIED]]
-    limits = [(-10, 40), (-10, 40), (-12, 5), (0.01, 3), (0.01, 3)]
+    limits = list(LIMITS.values())
     options = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-12, "gtol": 1e-9}
     found = [
         minimize(_loss, start, (log_n, log_d, log_l), jac=True, method="L-BFGS-B", bounds=limits, options=options)

@@ -14,7 +14,7 @@ from sphinx_x.studies.law import Fit
 from sphinx_x.studies.pairs import Effect, counts, effects_of
 from sphinx_x.studies.plan import Plan, plan_of, scaling_runs
 from sphinx_x.studies.results import Line, read_results
-from sphinx_x.studies.scaling import ALL, Prediction, fit_of, loss_of, predictions
+from sphinx_x.studies.scaling import ALL, Prediction, fit_of, halved, loss_of, predictions
 from sphinx_x.work.files import write_atomic
 
 REPORT = "report.md"
@@ -74,6 +74,7 @@ def scaling_parts(plan: Plan, lines: Sequence[Line], out: Path) -> list[Part]:
     own = [line for line in lines if line["run"] in runs]
     skills = list(study.held_out.skills)
     blocks = [f"{len(own)} results of {len({line['run'] for line in own})} runs.", results_table(own, skills)]
+    blocks += ["After how many samples a loss is half of what chance gives:", halved_table(own, skills)]
     try:
         fits = {skill: fit_of(own, skill) for skill in (ALL, *skills)}
         found = {skill: predictions(own, skill) for skill in (ALL, *skills)}
@@ -130,10 +131,23 @@ def law_table(fits: Mapping[str, Fit]) -> str:
     for skill, fit in fits.items():
         values = {name: getattr(fit.law, name) for name in ("e", "a", "b", "alpha", "beta")}
         values |= dict(zip(("size", "amount"), fit.law.exponents, strict=True))
-        rows.append(
-            [skill, *(f"{values[n]:.3g} ({fit.intervals[n][0]:.3g} to {fit.intervals[n][1]:.3g})" for n in names)]
-        )
-    return table(["loss of", *names.values()], rows)
+        told = [f"{values[n]:.3g} ({fit.intervals[n][0]:.3g} to {fit.intervals[n][1]:.3g})" for n in names]
+        limited = ", ".join(names[name] for name in fit.limited) or "-"
+        rows.append([skill, *told, f"{100 * fit.off:.0f} %", limited])
+    return table(["loss of", *names.values(), "off by (root mean square)", "at a limit of the search"], rows)
+
+
+def halved_table(lines: Sequence[Line], skills: Sequence[str]) -> str:
+    """Return after how many samples each run's losses are half of what chance gives."""
+    rows, least = [], f"before {min(line['samples'] for line in lines):,}"
+    for run in dict.fromkeys(line["run"] for line in sorted(lines, key=lambda x: (x["parameters"], x["seed"]))):
+        own = sorted((line for line in lines if line["run"] == run), key=lambda line: line["samples"])
+        found = [halved(own, skill) for skill in skills]
+        cells = [
+            least if one is None else "later" if one == float("inf") else f"{round(one, -2):,.0f}" for one in found
+        ]
+        rows.append([f"{own[0]['parameters'] / 1e6:.2f} M", own[0]["seed"], *cells])
+    return table(["parameters", "seed", *skills], rows)
 
 
 def errors_table(found: Mapping[str, Sequence[Prediction]]) -> str:

@@ -57,6 +57,26 @@ def predictions(lines: Sequence[Line], skill: str) -> list[Prediction]:
     ]
 
 
+def halved(lines: Sequence[Line], skill: str) -> float | None:
+    """Return after how many samples a run's loss is half of what chance gives, on a line between logarithms.
+
+    Args:
+        lines: The results of one run, by amount.
+        skill: The skill.
+
+    Returns:
+        The number; infinity if that is after the largest amount, and None if it is before the smallest.
+    """
+    wanted = lines[0]["chance"][skill]["loss"] / 2
+    losses, amounts = [loss_of(line, skill) for line in lines], [line["samples"] for line in lines]
+    after = next((k for k, loss in enumerate(losses) if loss <= wanted), None)
+    if not after:
+        return None if after == 0 else float("inf")
+    left, right = np.log(amounts[after - 1 : after + 1])
+    above, below = np.log(losses[after - 1 : after + 1])
+    return float(np.exp(left + (right - left) * (above - np.log(wanted)) / (above - below)))
+
+
 def _numbers(lines: Sequence[Line], skill: str) -> tuple[list[float], list[float], list[float]]:
     return (
         [line["parameters"] for line in lines],
