@@ -138,10 +138,12 @@ def law_table(fits: Mapping[str, Fit]) -> str:
 
 
 def halved_table(lines: Sequence[Line], skills: Sequence[str]) -> str:
-    """Return after how many samples each run's losses are half of what chance gives."""
+    """Return after how many samples losses are half of what chance gives, of runs with at least three amounts."""
     rows, least = [], f"before {min(line['samples'] for line in lines):,}"
     for run in dict.fromkeys(line["run"] for line in sorted(lines, key=lambda x: (x["parameters"], x["seed"]))):
         own = sorted((line for line in lines if line["run"] == run), key=lambda line: line["samples"])
+        if len(own) < 3:  # a line between far points tells nothing
+            continue
         found = [halved(own, skill) for skill in skills]
         cells = [
             least if one is None else "later" if one == float("inf") else f"{round(one, -2):,.0f}" for one in found
