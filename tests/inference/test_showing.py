@@ -107,7 +107,8 @@ def page(tmp_path):
 
 def test_chat_lists_and_draws_what_it_found(page, tiny_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Runner, "text", lambda *_: "cat [0.0, 0.0, 0.5, 0.25]")
-    code, out, err = run("chat", page, "Where?", "-m", tiny_folder, "-o", tmp_path / "found.png", capsys=capsys)
+    command = ("chat", page, "Where?", "-m", tiny_folder, "-o", tmp_path / "found.png", "--max-new-tokens", "8")
+    code, out, err = run(*command, capsys=capsys)
     assert (code, err) == (0, "")
     words, line = out.splitlines()
     assert words == "cat [0.0, 0.0, 0.5, 0.25]" and line.startswith("box 0,0,") and line.endswith(" cat")
