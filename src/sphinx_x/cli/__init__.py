@@ -104,8 +104,8 @@ def chat(
         from sphinx_x.inference import SphinxX
 
     sphinx = SphinxX.load(model, device=device, bits=bits, fast=fast)
-    given = {"temperature": temperature, "top_p": top_p, "seed": seed, "stop": stop or None}
-    given["max_new_tokens"] = max_new_tokens
+    limits = {"max_new_tokens": max_new_tokens, "stop": stop or None}
+    given = limits | {"temperature": temperature, "top_p": top_p, "seed": seed}
     options = {name: value for name, value in given.items() if value is not None}
     session = sphinx.session()
     if question is not None:

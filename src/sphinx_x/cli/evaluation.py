@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 RUN = "run"
 JUDGEMENTS = "judgements"
-OFFICIAL = "official"
 Rules = Literal["official", "script", "strict"]
 RuleOption = Annotated[
     Rules | None,
@@ -138,9 +137,10 @@ def evaluate(
     plan = _routing_plan(routing, active, removed, draws)
     asked = _judge(judge, judge_model, judge_key, out / JUDGEMENTS)
     with early.imports():
-        from sphinx_x.evaluation.run import Options
+        from sphinx_x.evaluation.run import DEFAULTS, Options
 
-    options = Options(limit, batch_size or 8, rule or OFFICIAL, max_new_tokens, frames)
+    how = batch_size or DEFAULTS.batch_size, rule or DEFAULTS.rule
+    options = Options(limit, *how, max_new_tokens, frames)
     _run_tasks(model, tasks, data, out, options, _Asked(blind, shuffled, asked, plan), loading)
 
 
@@ -332,7 +332,7 @@ def score(
         from sphinx_x.evaluation.task import Reading
 
     chosen = find_split(task, annotation)
-    rule = rule or OFFICIAL
+    rule = rule or "official"
     chosen.task.check_rule(rule)
     items = read_items(chosen, annotation)
     answers, repeated = read_answers(predictions, len(items))

@@ -89,8 +89,7 @@ class Meter:
 
     def pieces(self, sample: Sample, number: int, tally: Tally) -> Iterator[tuple]:
         """Yield the rows of one sample; raises `DataError` and other errors if it cannot be used."""
-        sizes = [self.reader.image_size(sample, k) for k in range(len(sample.images))]
-        sample.sized(sizes).check(self.reader.where(number))
+        sizes = self.reader.checked_sizes(sample, number)
         layouts = [plan_views(*size, self.grid) for size in sizes]
         if self.lines is not None:
             contents = [self.reader.image_bytes(sample, k) for k in range(len(layouts))]

@@ -56,8 +56,7 @@ def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
         try:
             sample = reader[index]
             pictures = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
-            sizes = [reader.image_size(sample, k) for k in range(len(pictures))]
-            sample.sized(sizes).check(reader.where(index))
+            reader.checked_sizes(sample, index)
         except UNUSABLE as error:
             reason, where = reason_of(error), reader.where(index)
             tally.set_aside[reason] += 1

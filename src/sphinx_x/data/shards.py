@@ -220,6 +220,16 @@ class SampleReader:
             return image.width, image.height
         return image_size(image.path if image.path is not None else self.image_bytes(sample, number))
 
+    def checked_sizes(self, sample: Sample, number: int) -> list[tuple[int, int]]:
+        """Return the sizes of all images of a sample, after checking it with them.
+
+        Raises:
+            SampleError: It cannot be trained on, as for a place outside an image that does not say how large it is.
+        """
+        sizes = [self.image_size(sample, k) for k in range(len(sample.images))]
+        sample.sized(sizes).check(self.where(number))
+        return sizes
+
     def fingerprint(self) -> str:
         """Return a key that changes when a file does (name, size or time), or how it is read."""
         facts = [(*map(str, entry.facts()), entry.path.stat().st_mtime_ns) for entry in self._entries]

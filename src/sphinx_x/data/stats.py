@@ -115,8 +115,7 @@ def count_chunk(common: tuple[SampleReader, SphinxXProcessor], start: int) -> di
         try:
             sample = reader[number]
             name = PAGE.sub("", sample.source) or "-"
-            sizes = [reader.image_size(sample, k) for k in range(len(sample.images))]
-            sample.sized(sizes).check(reader.where(number))
+            sizes = reader.checked_sizes(sample, number)
             layouts = [plan_views(*size, grid) for size in sizes]
             images = (open_image(reader.image_bytes(sample, k)) for k in range(len(layouts)))
             layouts = read_lines(layouts, images, lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -223,20 +222,19 @@ def evaluate(
     rows: list[Row] = []
     with alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
-        asked = [(chosen, *options.items(chosen, root)) for chosen in tasks]
-        for (_, items, _), kind in itertools.product(asked, shown):
-            shown_items(items, kind)  # what cannot be shown is told before anything is asked
-        for chosen, items, there in asked:
-            for kind in shown:
-                store = Store(folder, store_name(chosen, kind))
-                told = partial(progress, store.name)
-                found = ask(how, chosen.task, shown_items(items, kind), store, told, rank.number, rank.count)
-                store.hand_in(rank.number, found.values())
-                rank.wait()
-                if rank.number == 0:
-                    answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
-                    row = scored_row(chosen, items, kind, answers, reading, judge, judged)
-                    rows.append(replace(row, frames=options.shown_frames(chosen), there=there))
+        plan = []
+        for chosen in tasks:  # all of them first: what cannot be shown is told before anything is asked
+            items, there = options.items(chosen, root)
+            plan += [(chosen, items, there, kind, shown_items(items, kind)) for kind in shown]
+        for chosen, items, there, kind, seen in plan:
+            store = Store(folder, store_name(chosen, kind))
+            found = ask(how, chosen.task, seen, store, partial(progress, store.name), rank.number, rank.count)
+            store.hand_in(rank.number, found.values())
+            rank.wait()
+            if rank.number == 0:
+                answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
+                row = scored_row(chosen, items, kind, answers, reading, judge, judged)
+                rows.append(replace(row, frames=options.shown_frames(chosen), there=there))
     return Run(name or "model", how.model, rows, options.limit, options.rule) if rank.number == 0 else None
 
 

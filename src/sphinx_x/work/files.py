@@ -89,7 +89,7 @@ def alone_in(folder: str | Path, wait: bool = False) -> Iterator[None]:
         wait: Whether to wait for another process to end, as it makes what this one needs.
 
     Raises:
-        SphinxXError: Another process is working there.
+        SphinxXError: Another process is working there, and this one does not wait.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

@@ -184,14 +184,14 @@ class _Asker:
         """Return a word for what is not there, one that pictures show often more often."""
         if not self.seen.looked_at:
             return None
+        known = self.there | self.seen.maybe
         words = {
             word: often
             for word, (group, often) in self.stock.words.items()
-            if word not in self.there
-            and word not in self.seen.maybe
+            if word not in known
             and may_be_said_to_lack(word, self.composed)
             and self.taken.isdisjoint(tokens(word))
-            and related(word).isdisjoint(self.there | self.seen.maybe)
+            and related(word).isdisjoint(known)
             and (not near or group in self.groups)
         }
         return self.rng.choices(list(words), list(words.values()))[0] if words else None

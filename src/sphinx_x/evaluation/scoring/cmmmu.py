@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sphinx_x.evaluation.scoring.mmmu import shortest_tail
+from sphinx_x.evaluation.scoring.mmmu import key_parts
 
 _SIGNS = ",.!?;:'"
 _SENTENCES = re.compile(r"。|\n")
-_TRIVIAL = frozenset(":,.!?;'")
 GAP_SIGNALS = ("是", "为", "所以", "等于", "方案", "选择", "正确答案", "因此", "最后", "答案", "结果")
 JUDGEMENT_SIGNALS = ("是", "为", "所以", "判断", "陈述", "说法", "表达", "答案", "结果")
 RIGHT = ("正确", "对", "准确", "肯定")
@@ -87,16 +86,4 @@ def _latin(text: str) -> int:
 
 
 def _key_parts(answer: str, signals: Sequence[str], last: str = "") -> list[str]:
-    """The parts of an answer that say the result: behind a word that announces it, in every sentence.
-
-    last: another such word, in the last sentence.
-    """
-    answer = answer.strip("。").strip()
-    sentences = _SENTENCES.split(answer)
-    found = []
-    for number, sentence in enumerate(sentences):
-        here = [*signals, last] if last and number == len(sentences) - 1 else signals
-        shortest = shortest_tail(sentence, here)
-        if shortest and shortest not in _TRIVIAL:
-            found.append(shortest)
-    return found or [answer]
+    return key_parts(answer.strip("。").strip(), _SENTENCES, signals, last)

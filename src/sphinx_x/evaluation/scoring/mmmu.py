@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 _SIGNS = ",.!?;:'"
 _SENTENCES = re.compile(r"\.\s(?=[A-Z])|\n")
+_TRIVIAL = frozenset(":,.!?;'")
 _SIGNALS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 _WITH_COMMAS = re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b")
 _SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
@@ -50,22 +51,20 @@ def open_answer(answer: str, golds: Sequence[str]) -> bool:
 
 
 def _said(answer: str) -> list[str | float]:
-    key = _key_parts(answer)
+    key = key_parts(answer.strip().strip(".").lower(), _SENTENCES, _SIGNALS, "=")
     parts = [*key, *(number for part in key for number in _numbers(part))]
     return [form for part in dict.fromkeys(parts) for form in _forms(part)]
 
 
-def _key_parts(answer: str) -> list[str]:
-    """The parts of an answer that say the result: behind a word that announces it, in every sentence."""
-    answer = answer.strip().strip(".").lower()
-    sentences = _SENTENCES.split(answer)
-    found = []
-    for number, sentence in enumerate(sentences):
-        signals = [*_SIGNALS, "="] if number == len(sentences) - 1 else _SIGNALS
-        shortest = shortest_tail(sentence, signals)
-        if shortest not in ("", ":", ",", ".", "!", "?", ";", "'"):
-            found.append(shortest)
-    return found or [answer]
+def key_parts(answer: str, sentences: re.Pattern[str], signals: Sequence[str], last: str = "") -> list[str]:
+    """The parts of an answer that say the result: behind a word that announces it, in every sentence.
+
+    sentences: what stands between two; signals: such words; last: another one, in the last sentence.
+    """
+    *before, end = sentences.split(answer)
+    tails = [shortest_tail(sentence, signals) for sentence in before]
+    tails.append(shortest_tail(end, [*signals, last] if last else signals))
+    return [tail for tail in tails if tail and tail not in _TRIVIAL] or [answer]
 
 
 def shortest_tail(sentence: str, signals: Sequence[str]) -> str:
