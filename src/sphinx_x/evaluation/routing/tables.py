@@ -23,7 +23,9 @@ from sphinx_x.work.files import write_atomic
 WIDE = 16
 """Experts up to which each has a column in the Markdown."""
 DIGITS = 6
-"""Decimals of shares, weights and entropies in the JSON: sums in another order differ in later ones."""
+"""Decimals of shares and entropies in the JSON: sums in another order differ in later ones."""
+SUM_DIGITS = 3
+"""Decimals of sums of weights in the JSON: a router's own weights, in single precision, differ from batch to batch."""
 CAPTIONS = {
     USAGE: "How often experts are used in the first, the middle and the last layer",
     ENTROPY: "Entropy of the experts' shares, layer by layer",
@@ -82,7 +84,7 @@ def _usage_dict(usage: Usage, layers: Sequence[int]) -> dict[str, Any]:
                 "layer": layer,
                 "tokens": counts[place].tolist(),
                 "share": _rounded(by_count[place]),
-                "weight": _rounded(weights[place]),
+                "weight": [round(float(weight), SUM_DIGITS) for weight in weights[place]],
                 "weight share": _rounded(by_weight[place]),
                 "entropy": round(float(entropy[place]), DIGITS),
             }
