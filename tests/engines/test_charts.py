@@ -94,6 +94,33 @@ def test_values_are_those_of_the_table_and_texts_are_in_their_boxes(tables):
     assert len(kinds) >= 3
 
 
+def test_the_numbers_of_the_axis_of_values_are_among_the_texts(tables):
+    """Their places are in proportion to them, and no value lies far beyond them."""
+    found = read_tables(tables)
+    kinds = set()
+    for number in range(12):
+        made = make_chart(number, ChartSettings(seed=5), found)
+        facts = made.drawing.facts
+        told = {k for fact in [*facts, *made.drawing.listed] for k in fact.words}
+        scale = [word for k, word in enumerate(made.drawing.words) if k not in told]
+        if made.kind == "pie":
+            assert not scale
+            continue
+        kinds.add(made.kind)
+        across = made.kind == "horizontal bar"
+        numbers = np.array([float(word.text) for word in scale])
+        places = np.array(
+            [(word.box[0] + word.box[2]) / 2 if across else (word.box[1] + word.box[3]) / 2 for word in scale]
+        )
+        assert len(scale) >= 3
+        slope, start = np.polyfit(numbers, places, 1)
+        assert np.abs(slope * numbers + start - places).max() < 1.5 and (slope > 0) == across
+        step = numbers[1] - numbers[0]
+        values = [float(fact.value.replace(",", "")) for fact in facts if fact.about]
+        assert numbers.min() - step < min(values) and max(values) < numbers.max() + step
+    assert kinds == {"bar", "horizontal bar", "line"}
+
+
 def test_a_part_of_a_table_has_columns_of_one_size():
     (towns,) = tables_of(TOWNS, "towns")
     for seed in range(20):

@@ -116,6 +116,7 @@ class _Chart:
         style: dict[Any, Any] = {
             "font.family": rng.choice(FONTS),
             "font.size": rng.uniform(8, 13),
+            "axes.unicode_minus": False,  # as values are written
             "axes.grid": rng.random() < 0.4,
         }
         with self.matplotlib.rc_context({**style, "text.usetex": False, "text.parse_math": False}):
@@ -213,6 +214,15 @@ class _Chart:
             if rng.random() < 0.75:
                 self.texts.append((put(text), name, ""))
 
+    def _scale(self) -> list[Any]:
+        """Return the texts of the axis of values in a chart that is drawn: numbers, and what they are multiplied by."""
+        if self.kind == "pie":
+            return []
+        axis = self.axes.xaxis if self.kind == "horizontal bar" else self.axes.yaxis
+        low, high = sorted(axis.get_view_interval())
+        shown = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        return [text for text in (*shown, axis.get_offset_text()) if text.get_text()]
+
     def _truth(self, image: Image.Image) -> Drawing:
         """Return the truth: a word for each text, in the box where the renderer put it."""
         renderer = self.canvas.get_renderer()
@@ -220,7 +230,7 @@ class _Chart:
         found: dict[tuple[str, str], int] = {}
         facts: list[Fact] = []
         boxes: list[Box] = []
-        for text, name, about in self.texts:
+        for text, name, about in [*self.texts, *((text, "", "") for text in self._scale())]:
             extent = text.get_window_extent(renderer)
             box: Box = (extent.x0, image.height - extent.y1, extent.x1, image.height - extent.y0)
             box = clip(tuple(round(float(n), 1) for n in box), image.size)  # pyright: ignore[reportArgumentType]
