@@ -1,6 +1,7 @@
 """Screens of HTML pages: words lie where the boxes say, covered ones are none, headings come in their order."""
 
 import io
+import itertools
 import random
 
 import numpy as np
@@ -12,7 +13,7 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.screens import chromium
 from sphinx_x.engines.screens.chromium import Chromium, find_chromium
 from sphinx_x.engines.screens.engine import ScreenSettings, headings_of, make_screen, make_screens
-from sphinx_x.engines.screens.truth import AFTER, joined, overlapping, truth_of
+from sphinx_x.engines.screens.truth import AFTER, WALK, joined, overlapping, truth_of
 from sphinx_x.errors import DataError, MissingToolError
 
 TEXT = "Rivers carry sand and stones down to the sea where they build banks that move with every tide of the year. "
@@ -83,6 +84,40 @@ def test_without_a_browser_it_says_so(monkeypatch, tmp_path):
     (tmp_path / "a.html").write_text(PAGE)
     with pytest.raises(MissingToolError, match="needs Chromium"):
         make_screens(tmp_path, tmp_path / "out")
+
+
+LONG = "re-" * 30 + "made"
+SOFT = "co\u00adop\u00ader\u00adation" * 12
+BROKEN = f"""<!doctype html><html><head><title>t</title><style>
+body {{ font: 16px sans-serif; width: 300px }}</style></head>
+<body lang="en"><h1>A {"long-" * 12}heading</h1><h2>Tides</h2><p>{TEXT}</p><p>Water that is {LONG} often.</p>
+<p>{SOFT} is soft.</p><p>{TEXT}</p></body></html>"""
+
+
+def test_a_word_that_is_wrapped_is_a_piece_on_each_line(tmp_path):
+    """A soft hyphen is drawn, but not in the text as it is drawn: its word is none."""
+    try:
+        find_chromium()
+    except MissingToolError:
+        pytest.skip("needs Chromium or Chrome (in PATH, or named by CHROMIUM), which is not installed here")
+    (tmp_path / "a.html").write_text(BROKEN)
+    with Chromium() as browser:
+        browser.show(tmp_path / "a.html", (800, 640))
+        found = browser.run(WALK)
+        image = Image.open(io.BytesIO(browser.picture())).convert("L")
+    drawing = truth_of(found, image)
+    pieces = [(k, word) for k, word in enumerate(drawing.words) if word.text.startswith("re-")]
+    assert len(pieces) > 1 and "".join(word.text for _, word in pieces) == LONG
+    for (_, one), (_, other) in itertools.pairwise(pieces):
+        assert one.text.endswith("-") and one.box[3] <= other.box[1] + 2, "one line each"
+    line = next(line for line in drawing.lines if pieces[0][0] in line.words)
+    assert line.text.startswith("Water") or line.text == pieces[0][1].text
+    assert not {word.text for word in drawing.words if "ation" in word.text or "\u00ad" in word.text}
+    grey = np.asarray(image).astype(int)
+    for _, one in pieces:
+        x1, y1, x2, y2 = (round(n) for n in one.box)
+        assert grey[y1:y2, x1:x2].max() - grey[y1:y2, x1:x2].min() > 60
+    assert [fact.value for fact in drawing.listed] == [], "a heading in pieces is none, so their number is not known"
 
 
 def test_what_a_browser_shows_lies_in_the_boxes(tmp_path, capsys):

@@ -37,6 +37,27 @@ WALK = """(() => {
     });
     return ['covered', 'cut', 'cut', 'whole'][free.length];
   };
+  const pieces = (text, match, hyphens) => {  // of a word on several lines; whole and without a box if it is not known
+    const found = [], unknown = [[match[0], null, match.index]];
+    let k = match.index;
+    for (const sign of match[0]) {
+      const range = document.createRange();
+      range.setStart(text, k);
+      range.setEnd(text, k + sign.length);
+      const box = range.getBoundingClientRect(), middle = (box.top + box.bottom) / 2;
+      const last = found.at(-1);
+      if (last && last[1].top < middle && middle < last[1].bottom && box.left >= last[1].left) {
+        last[0] += sign;
+        last[1].right = Math.max(last[1].right, box.right);
+      } else if (box.width > 0) {
+        if (last && hyphens && !last[0].endsWith('-')) return unknown;  // a hyphen is drawn that is not in the text
+        const {left, top, right, bottom} = box;
+        found.push([sign, {left, top, right, bottom}, k]);
+      }
+      k += sign.length;
+    }
+    return found.length > 1 && !match[0].includes('\\u00ad') ? found : unknown;
+  };
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
     const parent = text.parentElement;
     if (!parent || !text.data.trim() || parent.closest('script,style,noscript,svg,math,select,textarea')) continue;
@@ -51,16 +72,19 @@ WALK = """(() => {
       if (!boxes.length) continue;
       const outside = boxes.every(box => box.bottom <= 0 || box.top >= high || box.right <= 0 || box.left >= wide);
       if (outside) continue;
-      const how = boxes.length > 1 ? 'broken' : seen(parent, boxes[0]);
-      const word = {text: match[0], how, size: parseFloat(style.fontSize),
-        begins: match.index === 0, ends: match.index + match[0].length === text.data.length,
-        box: boxes.map(box => [box.left, box.top, box.right, box.bottom])};
-      if (heading) {
-        let number = headings.indexOf(heading);
-        if (number < 0) number = headings.push(heading) - 1;
-        word.heading = number;
+      const alone = [[match[0], boxes[0], match.index]];
+      const parts = boxes.length > 1 ? pieces(text, match, style.hyphens === 'auto') : alone;
+      for (const [said, box, place] of parts) {
+        const word = {text: said, how: box ? seen(parent, box) : 'broken', size: parseFloat(style.fontSize),
+          begins: place === 0, ends: place + said.length === text.data.length, piece: parts.length > 1,
+          box: (box ? [box] : boxes).map(box => [box.left, box.top, box.right, box.bottom])};
+        if (heading) {
+          let number = headings.indexOf(heading);
+          if (number < 0) number = headings.push(heading) - 1;
+          word.heading = number;
+        }
+        words.push(word);
       }
-      words.push(word);
     }
   }
   const page = document.documentElement.scrollWidth;
@@ -112,7 +136,7 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
             row = box[3] + len(words) * 1e-6  # rows of two columns are two, even at the same height
         words.append(Word(one["text"], box, row, one["size"]))
         last = box
-    broken = {one["heading"] for one in joined(found["words"]) if "heading" in one and one["how"] != "whole"}
+    broken = {one["heading"] for one in joined(found["words"]) if "heading" in one and not _entire(one)}
     headings: dict[int, Fact] = {}
     for number in range(len(found["headings"])):
         numbers = tuple(k for k, one in enumerate(whole) if one.get("heading") == number)
@@ -162,6 +186,7 @@ def joined(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             box = [min(edges[0]), min(edges[1]), max(edges[2]), max(edges[3])]
             how = "whole" if whole else "edge" if "edge" in (last["how"], word["how"]) else "cut"
             made[-1] = last | {"text": last["text"] + word["text"], "box": [box], "how": how, "ends": word["ends"]}
+            made[-1]["piece"] = last.get("piece", False) or word.get("piece", False)
         else:
             made.append(dict(word))
     return made
@@ -183,6 +208,11 @@ def overlapping(boxes: Sequence[Box]) -> bool:
 def _box(word: dict[str, Any]) -> Box:
     left, top, right, bottom = word["box"][0]
     return (round(left, 1), round(top, 1), round(right, 1), round(bottom, 1))
+
+
+def _entire(word: dict[str, Any]) -> bool:
+    """Return whether a word is seen whole, on one line."""
+    return word["how"] == "whole" and not word.get("piece")
 
 
 def _beside(last: Box, box: Box) -> bool:
