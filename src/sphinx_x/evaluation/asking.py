@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from sphinx_x.conversation import IMAGE, Image
+from sphinx_x.conversation import IMAGE, Image, Place
 from sphinx_x.errors import DataError, ImageError, PromptError
 from sphinx_x.evaluation.answers import Answer, Store, digest
 from sphinx_x.evaluation.items import Item
@@ -93,7 +93,14 @@ def shown_items(items: Sequence[Item], shown: Shown) -> list[Item]:
 
 def _blind(item: Item) -> Item:
     messages = (replace(m, parts=tuple(p for p in m.parts if not isinstance(p, Image))) for m in item.messages)
-    return replace(item, pictures=(), question=item.question.replace(IMAGE, "").strip(), messages=tuple(messages))
+    places = any(isinstance(part, Place) for message in item.messages for part in message.parts)
+    return replace(
+        item,
+        pictures=(),
+        question=item.question.replace(IMAGE, "").strip(),
+        messages=tuple(messages),
+        hidden=item.pictures if places else (),
+    )
 
 
 def prepare(how: Asking, task: Task, item: Item) -> Asked:
@@ -102,7 +109,9 @@ def prepare(how: Asking, task: Task, item: Item) -> Asked:
     try:
         contents = [picture.read() for picture in item.pictures]
         if item.messages:
-            prompt = how.sphinx.prompt(item.messages, contents, task.prefix)
+            hidden = [picture.read() for picture in item.hidden]
+            messages = how.sphinx.with_places_as_text(item.messages, hidden) if hidden else item.messages
+            prompt = how.sphinx.prompt(messages, contents, task.prefix)
         else:
             prompt = how.sphinx.prompt_for(task.ask(item), contents, task.prefix)
     except (ImageError, PromptError) as error:

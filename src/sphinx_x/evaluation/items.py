@@ -133,6 +133,7 @@ class Item:
         facts: Whatever else the task's scoring needs, as JSON: it is kept with the results.
         shared: What scoring needs of all items together (how rare a phrase is in all references); not kept.
         messages: The dialogue that is asked in place of the question alone: all before the answer.
+        hidden: Images that the model does not see, in which the dialogue names places.
     """
 
     index: int
@@ -148,6 +149,7 @@ class Item:
     facts: Mapping[str, Any] = field(default_factory=dict)
     shared: Any = field(default=None, compare=False, repr=False)
     messages: tuple[Message, ...] = ()
+    hidden: tuple[Picture, ...] = ()
 
     @property
     def key(self) -> str:

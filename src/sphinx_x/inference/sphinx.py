@@ -26,6 +26,7 @@ from sphinx_x.inference.running import Runner, Trace
 from sphinx_x.inference.session import Session
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
+from sphinx_x.model.views import Layout
 
 BATCH = 32
 """Default number of prompts that are answered at once."""
@@ -199,13 +200,24 @@ class SphinxX:
         """
         if images and not self.model.config.groups:
             raise PromptError("this model has no visual experts: it takes text only")
-        layouts = [self.processor.image_processor.layout_of(image) for image in images]
+        layouts = self._layouts(images)
         encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
         color = self.processor.image_processor.padding_color
         text = self._builder.written(messages, layouts, answer_begins)
         length = self.processor.tokens_per_view
         asked = " ".join(part.text for message in messages[-1:] for part in message.parts if isinstance(part, Text))
         return Prompt(encoded.ids, list(images), layouts, self._grid, color, length, text, encoded.images, asked)
+
+    def with_places_as_text(self, messages: Sequence[Message], images: Sequence[Source]) -> list[Message]:
+        """Return messages whose places are texts, as a prompt with these images has them.
+
+        Raises:
+            ImageError: An image is missing or is not one.
+        """
+        return self._builder.with_places_as_text(messages, self._layouts(images))
+
+    def _layouts(self, images: Sequence[Source]) -> list[Layout]:
+        return [self.processor.image_processor.layout_of(image) for image in images]
 
     def answers(
         self,

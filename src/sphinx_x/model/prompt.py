@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -248,6 +248,14 @@ class PromptBuilder:
             said += f"{self.template.before[message.role]}{''.join(runs)}{self.template.after[message.role]}"
         begins = self.template.lead + answer_begins if answer_begins else ""
         return f"{said}{self.template.before['assistant']}{begins}"
+
+    def with_places_as_text(self, messages: Sequence[Message], layouts: Sequence[Layout]) -> list[Message]:
+        """Return messages whose places are texts, as they stand in the prompt."""
+
+        def text(part: Part) -> Part:
+            return Text(self._written(part, layouts)) if isinstance(part, Place) else part
+
+        return [replace(message, parts=tuple(map(text, message.parts))) for message in messages]
 
     def control(self, text: str, first: bool = False) -> list[int]:
         """Encode the template's own text, control tokens included; `first` means that only images precede it."""

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from benchmarks import made_items, scores_of, write_release
-from sphinx_x.conversation import Image, Place, Text
+from sphinx_x.conversation import Image, Place, Text, parse_boxes
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation import run as running
-from sphinx_x.evaluation.asking import shown_items
+from sphinx_x.evaluation.asking import Asking, prepare, shown_items
 from sphinx_x.evaluation.report import as_dict
 from sphinx_x.evaluation.run import Options, choose, evaluate
 from sphinx_x.inference import SphinxX
@@ -98,5 +98,11 @@ def test_nano_is_asked_held_out_samples(tmp_path, monkeypatch):
     run = evaluate(sphinx, chosen, tmp_path / "data", tmp_path / "run", "nano", ("images", "blind"), Options(longest=4))
     images, blind = as_dict(run)["rows"]
     assert images["items"] == blind["items"] == 5 and not images["refused"]
-    # a box in the dialogue says nothing without its image: those questions are not asked, and counted
-    assert sorted(blind["refused"]) == ["2", "3"]
+    assert not blind["refused"]
+    items = made_items("samples", tmp_path / "data")
+    how, [one] = Asking(sphinx, ""), chosen
+    written = [
+        [parse_boxes(prepare(how, one.task, item).prompt.text) for item in shown_items(items, shown)]
+        for shown in ("images", "blind")
+    ]
+    assert written[0] == written[1] and any(written[0]), "places are told as they are with the image"
