@@ -53,6 +53,15 @@ def test_a_fit_tells_how_far_off_it_is_and_what_it_did_not_find():
     assert poor.off > 0.2 and poor.limited
 
 
+def test_what_points_leave_open_is_told():
+    """Where the size changes nothing, its term is any small one: intervals do not show one start of the search."""
+    runs, sizes, amounts, _ = made(KNOWN["more from data"])
+    losses = [0.3 + 2500 * amount**-0.75 * (1 + 0.001 * (k % 3)) for k, amount in enumerate(amounts)]
+    fit = fit_with_intervals(runs, sizes, amounts, losses, draws=10)
+    assert fit.intervals["beta"][1] - fit.intervals["beta"][0] < 0.1
+    assert fit.intervals["alpha"][1] - fit.intervals["alpha"][0] > 0.5
+
+
 def test_the_gradient_is_that_of_the_loss():
     """Against differences of the loss itself."""
     logs = [np.log(np.array(one)) for one in made(KNOWN["chinchilla"], noise=0.02)[1:]]

@@ -8,7 +8,7 @@ from sphinx_x.errors import SphinxXError
 from sphinx_x.family import get_member, new_model, vary
 from sphinx_x.model.views import plan_views
 from sphinx_x.planning.costs import Load
-from sphinx_x.recipe import Recipe
+from sphinx_x.recipe import LoraRecipe, Recipe
 from sphinx_x.studies.costs import Shapes, pack_flops, sample_flops
 from sphinx_x.studies.declaration import load_study, multiplied
 from sphinx_x.studies.outlook import run_cost, trained_samples
@@ -74,6 +74,15 @@ def test_padding_is_skipped_encoded_or_dropped():
 def test_variants_that_cannot_be(change, said):
     with pytest.raises(SphinxXError, match=said):
         vary(get_member("nano"), **change)
+
+
+def test_a_recipe_that_starts_from_a_model_is_counted_as_that_model():
+    typical = load_study("ablations").typical
+    nano = Recipe(member="nano", start="nano", folder="data", total_samples=8, sources={"lines": {}})
+    fresh = Recipe(member="nano", folder="data", total_samples=8, sources={"lines": {}})
+    assert sample_flops(nano, typical) == pytest.approx(sample_flops(fresh, typical), rel=0.01)
+    adapted = nano.model_copy(update={"lora": LoraRecipe()})
+    assert 0 < sample_flops(adapted, typical) < sample_flops(nano, typical)
 
 
 def test_branches_cost_their_cool_downs():

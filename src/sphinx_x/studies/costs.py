@@ -12,7 +12,6 @@ from sphinx_x.data.loader import Example
 from sphinx_x.data.mixture import Mixture
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.errors import RecipeError
-from sphinx_x.family import get_member, vary
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.views import plan_views
 from sphinx_x.planning.costs import Load, Model, count_costs
@@ -89,8 +88,8 @@ def steps_to_count(plan: PackPlan, packs_per_step: int) -> list[tuple[tuple[int,
 
 def typical_load(recipe: Recipe, typical: Mapping[str, Typical], count: int) -> Load:
     """Return some `count` samples of a recipe before its data is there, of every source as many as its share."""
-    member = vary(get_member(recipe.member), **recipe.variant.model_dump())
     shapes = _shapes(_model_of(recipe))
+    grid = shapes.config.view_grid()
     shares = {name: source.weight if source.weight is not None else 1.0 for name, source in recipe.sources.items()}
     lengths: list[int] = []
     views, trained = 0, 0.0
@@ -98,7 +97,7 @@ def typical_load(recipe: Recipe, typical: Mapping[str, Typical], count: int) -> 
         if name not in typical:
             raise RecipeError(f"typical: {name}: no average sample of this source is declared")
         one = typical[name]
-        layout = plan_views(one.width, one.height, member.views)
+        layout = plan_views(one.width, one.height, grid)
         length = layout.views * (shapes.config.tokens_per_view + 2) + layout.skip_tokens + one.question + one.answer
         times = max(round(share / sum(shares.values()) * count), 1)
         lengths += [length] * times
@@ -121,7 +120,7 @@ def _counted(model: str, load: Load) -> float:
 def _model_of(recipe: Recipe) -> str:
     """Return what a recipe's model and its operations depend on."""
     plain = recipe.model_copy(update={"sources": {"any": SourceRecipe()}, "total_samples": 1})
-    parts = {"member", "variant", "extra_tokens", "align", "freeze", "lora", "dtype", "packed"}
+    parts = {"member", "start", "padding", "variant", "extra_tokens", "align", "freeze", "lora", "dtype", "packed"}
     return plain.model_dump_json(include=parts | {"total_samples", "folder", "sources", "activation_checkpointing"})
 
 

@@ -26,7 +26,7 @@ from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.engines.nano.prepare import check_data, prepare
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.metrics import character_errors
-from sphinx_x.evaluation.samples import OVERLAP, TEXT, Asked, questions, same_answer
+from sphinx_x.evaluation.samples import OVERLAP, TEXT, Asked, document_of, questions, same_answer
 from sphinx_x.images import open_image
 from sphinx_x.studies.declaration import HeldOut, Skill
 from sphinx_x.work.files import alone_in, sha256, write_manifest
@@ -126,6 +126,17 @@ def _hash(paths: Iterable[Path]) -> str:
             if file.is_file() and not file.name.startswith(".") and file.suffix in (".jsonl", ".tar"):
                 whole.update(f"{file.name} {sha256(file)}\n".encode())
     return whole.hexdigest()[:16]
+
+
+def documents(held: HeldOut) -> dict[str, list[int]]:
+    """Return by skill the number of each item's document, in the order of the items."""
+    out = {}
+    for name in held.skills:
+        reader = SampleReader(shards(held.folder / "sets" / "true", name))
+        named = [document_of(reader[k]) for k in range(len(reader))]
+        numbers = {one: number for number, one in enumerate(dict.fromkeys(named))}
+        out[name] = [numbers[one] for one in named]
+    return out
 
 
 def chance(held: HeldOut) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ As in the studies before (Hoffmann et al., arXiv 2203.15556; Shukor et al., arXi
 logarithms, minimised by L-BFGS from a grid of starts, and intervals from draws of whole runs. Points of one run share
 their trunk, so runs are drawn and not points.
 
-Shapes: P points, S draws.
+Shapes: P points, S starts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ LIMITS = {"a": (-10, 40), "b": (-10, 40), "e": (-12, 5), "alpha": (0.01, 3), "be
 DRAWS = 100
 TRIED = 12
 """Number of starts that are minimised from."""
+TRIED_AGAIN = 4
+"""The same for each draw: the best numbers of all points, and others by chance."""
+EQUAL = 1e-3
+"""Minima that differ by less than this share are as good as each other."""
 LEAST = 6
 """Number of points from which five numbers are fitted."""
 
@@ -98,7 +102,7 @@ def fit_law(parameters: Sequence[float], samples: Sequence[float], losses: Seque
     Raises:
         DataError: There are too few points, or too few different sizes or amounts.
     """
-    return Law.of(_fitted(_logs(parameters, samples, losses), _grid()))
+    return Law.of(_minima(_logs(parameters, samples, losses), _grid())[0])
 
 
 def fit_with_intervals(
@@ -120,22 +124,27 @@ def fit_with_intervals(
         seed: Seed of the draws.
     """
     draws = draws or DRAWS
-    logs = _logs(parameters, samples, losses)
-    best = _fitted(logs, _grid())
+    logs, grid = _logs(parameters, samples, losses), _grid()
+    minima = _minima(logs, grid)
+    best = minima[0]
     names, rng = sorted(set(runs)), np.random.default_rng(seed)
     places = {name: np.flatnonzero(np.asarray(runs) == name) for name in names}
     laws: list[Law] = []
+    alike = [Law.of(theta) for theta in minima]  # all that describe the points as well: what they leave open is told
     for _ in range(20 * draws):
         if len(laws) == draws:
             break
         chosen = np.concatenate([places[names[k]] for k in rng.integers(len(names), size=len(names))])
         if len(set(logs[0][chosen])) < 3 or len(chosen) < LEAST:
             continue
-        laws.append(Law.of(_fitted(logs[:, chosen], best[None])))
+        starts = np.concatenate([best[None], rng.choice(grid, TRIED_AGAIN - 1, replace=False)])
+        found = [Law.of(theta) for theta in _minima(logs[:, chosen], starts)]
+        laws.append(found[0])
+        alike += found
     if len(laws) < draws:
         raise DataError("intervals need at least three sizes")
-    numbers = {name: [getattr(law, name) for law in laws] for name in ("e", "a", "b", "alpha", "beta")}
-    numbers |= {name: [law.exponents[k] for law in laws] for k, name in enumerate(("size", "amount"))}
+    numbers = {name: [getattr(law, name) for law in alike] for name in ("e", "a", "b", "alpha", "beta")}
+    numbers |= {name: [law.exponents[k] for law in alike] for k, name in enumerate(("size", "amount"))}
     intervals = {name: _interval(values) for name, values in numbers.items()}
     law = Law.of(best)
     off = float(np.sqrt(np.mean((np.log(law.loss(*np.exp(logs[:2]))) - logs[2]) ** 2)))
@@ -159,10 +168,10 @@ def _logs(*numbers: Sequence[float]) -> np.ndarray:
     return np.log(np.asarray(numbers, float))
 
 
-def _fitted(logs: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return the best minimum (5,) for points (3, P), from starts (S, 5).
+def _minima(logs: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
+    """Return minima (5,) for points (3, P), from starts (S, 5): the best one, and those that are as good.
 
-    Only the starts that are best before anything is minimised are tried: the others end in the same places.
+    Only the starts that are best before anything is minimised are tried.
     """
     with needs_extra("study", "fitting a law"):
         from scipy.optimize import minimize  # pyright: ignore[reportMissingImports]
@@ -178,8 +187,8 @@ def _fitted(logs: np.ndarray, starts: np.ndarray) -> np.ndarray:
         minimize(_loss, start, (log_n, log_d, log_l), jac=True, method="L-BFGS-B", bounds=limits, options=options)
         for start in chosen
     ]
-    best = min(found, key=lambda one: one.fun)
-    return best.x
+    found.sort(key=lambda one: one.fun)
+    return [one.x for one in found if one.fun <= found[0].fun * (1 + EQUAL)]
 
 
 def _loss(theta: np.ndarray, log_n: np.ndarray, log_d: np.ndarray, log_l: np.ndarray) -> tuple[float, np.ndarray]:

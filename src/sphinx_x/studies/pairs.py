@@ -1,22 +1,28 @@
 """What a comparison says: differences between arms on the same items and seeds, with paired intervals.
 
-Shapes: R repeats (seeds), I items, S draws.
+Answers about one document are alike, so documents are drawn and not answers; and three seeds are few, so what differs
+between them is told by a t interval, as draws of three would give a much too narrow one.
+
+Shapes: R repeats (seeds), I items, G documents.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, needs_extra
 from sphinx_x.studies.declaration import Study
 from sphinx_x.studies.plan import Cell, Plan
 from sphinx_x.studies.results import Line
 
 DRAWS = 2000
 METRICS = ("loss", "error")
+SEEDS = 3
+"""Seeds of the smallest size without which no effect counts."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +59,46 @@ class Effect:
         return self.low > 0 or self.high < 0
 
 
-def paired(first: np.ndarray, second: np.ndarray, lengths: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Return the difference second - first of means weighted by length, with its interval.
+def paired(
+    first: np.ndarray,
+    second: np.ndarray,
+    lengths: np.ndarray,
+    documents: Sequence[int] | None = None,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Return the difference second - first of means weighted by length, with its 95 % interval.
 
-    Items are drawn with replacement, and so are seeds if there are several; both arms get the same draws.
+    The interval is a t interval. Its variance is that between documents (by draws of whole ones) and, if there are
+    several seeds, that between their differences; its degrees of freedom are Satterthwaite's. Of one seed it says
+    nothing about others.
 
     Args:
         first: Values (R, I).
         second: Values (R, I) of the same seeds and items.
         lengths: Weights (I,) of the items.
+        documents: The number (I,) of each item's document; each is its own by default.
         seed: Seed of the draws.
     """
-    rng, (repeats, items) = np.random.default_rng(seed), first.shape
+    with needs_extra("study", "intervals"):
+        from scipy.stats import t  # pyright: ignore[reportMissingImports]
+
     weighted = (second - first) * lengths
-    chosen = rng.integers(items, size=(DRAWS, items))
-    seeds = rng.integers(repeats, size=(DRAWS, repeats))  # of one seed, always that
-    drawn = np.sum([weighted[row[:, None], chosen].sum(axis=1) for row in seeds.T], axis=0) / repeats
-    drawn = drawn / lengths[chosen].sum(axis=1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(weighted.mean(axis=0).sum() / lengths.sum()), float(low), float(high)
+    _, of = np.unique(np.arange(len(lengths)) if documents is None else documents, return_inverse=True)
+    sums, weights = np.bincount(of, weighted.mean(axis=0)), np.bincount(of, lengths)  # (G,)
+    chosen = np.random.default_rng(seed).integers(len(sums), size=(DRAWS, len(sums)))
+    drawn = sums[chosen].sum(axis=1) / weights[chosen].sum(axis=1)
+    parts = [(float(drawn.var()), len(sums) - 1)]
+    if len(weighted) > 1:
+        means = weighted.sum(axis=1) / lengths.sum()  # (R,)
+        parts.append((float(means.var(ddof=1)) / len(means), len(means) - 1))
+    difference, variance = float(sums.sum() / weights.sum()), sum(part for part, _ in parts)
+    if not variance:
+        return difference, difference, difference
+    if any(not freedom for part, freedom in parts if part):
+        return difference, -math.inf, math.inf
+    freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts if part)
+    wide = float(t.ppf(0.975, freedom)) * math.sqrt(variance)
+    return difference, difference - wide, difference + wide
 
 
 def effects_of(plan: Plan, lines: Sequence[Line]) -> list[Effect]:
@@ -118,7 +145,8 @@ def _effects(
             values = np.array([[side["items"] for side in pair] for pair in tables], float)  # (R, 2, I)
             if metric == "error":  # errors of an item, out of its length
                 values = values / lengths
-            difference, low, high = paired(values[:, 0], values[:, 1], lengths)
+            documents = pairs[0][0]["documents"][skill][: len(lengths)]
+            difference, low, high = paired(values[:, 0], values[:, 1], lengths, documents)
             reference = float((values[:, 0].mean(axis=0) * lengths).sum() / lengths.sum())
             first, second = pairs[0]
             yield Effect(
@@ -139,9 +167,9 @@ def _effects(
 
 
 def counts(effect: Effect, effects: Sequence[Effect], sizes: Sequence[str]) -> str:
-    """Return what an effect at the smallest size is worth: `yes`, `no`, or `?` while the next size is missing.
+    """Return what an effect at the smallest size is worth: `yes`, `no`, or `?` while seeds or the next size lack.
 
-    It counts if its interval leaves out zero and it has the same sign at every further size.
+    It counts if its interval over `SEEDS` seeds leaves out zero and it has the same sign at every further size.
     """
     same = [
         other
@@ -153,4 +181,4 @@ def counts(effect: Effect, effects: Sequence[Effect], sizes: Sequence[str]) -> s
     further = [other for other in same if other.size != smallest.size]
     if not smallest.sure or any(other.difference * smallest.difference <= 0 for other in further):
         return "no"
-    return "yes" if further else "?"
+    return "yes" if further and smallest.repeats >= SEEDS else "?"

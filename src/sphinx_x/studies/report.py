@@ -174,7 +174,10 @@ def comparison_parts(plan: Plan, lines: Sequence[Line], out: Path) -> list[Part]
             continue
         picture = f"{name}.png"
         figures.draw_effects(own, comparison.question, out / picture)
-        told = f"Differences from `{comparison.reference}`, with 95 % intervals of paired draws of items and seeds."
+        told = (
+            f"Differences from `{comparison.reference}`, in pairs, with 95 % intervals over documents and seeds; "
+            "those of one seed say nothing about another."
+        )
         blocks = [f"![{comparison.question}]({picture})", told, effects_table(own, list(plan.study.sizes))]
         parts.append(Part(comparison.question, [*blocks, arms_table(plan, name, lines)]))
     return parts

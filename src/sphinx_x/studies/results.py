@@ -12,13 +12,14 @@ from sphinx_x.work.files import read_lines, write_atomic
 
 FIELDS = (
     *("study", "point", "run", "size", "seed", "samples", "key", "recipe", "data", "held_out", "order"),
-    *("parameters", "flops", "seconds", "machine", "loss", "error", "chance"),
+    *("parameters", "flops", "seconds", "machine", "loss", "error", "documents", "chance"),
 )
 """What every line has.
 
 `key` is a hash of what the run depends on, `order` one of the first samples that it saw; `data` and `held_out` are
-hashes by source and by skill; `flops` are the operations of training, visual experts included, `seconds` those of
-training on `machine`; `loss` and `error` are by skill with true, white and shuffled images, and by item.
+hashes by source and by skill (`longest` is the limit of an answer); `flops` are the operations of training, visual
+experts included, `seconds` those of training on `machine`; `loss` and `error` are by skill with true, white and
+shuffled images, and by item; `documents` has the number of each item's document.
 """
 Line = dict[str, Any]
 

@@ -22,7 +22,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.recipe import Recipe, shares_of
 from sphinx_x.studies.costs import Shapes, run_flops
 from sphinx_x.studies.declaration import Study
-from sphinx_x.studies.held_out import chance, hashes, make_held_out, shards
+from sphinx_x.studies.held_out import chance, documents, hashes, make_held_out, shards
 from sphinx_x.studies.measure import measured
 from sphinx_x.studies.plan import WHERE, Plan, Run, branch_point, branch_recipe, plan_of, staged, trunk_recipe
 from sphinx_x.studies.results import Line, join_results
@@ -170,6 +170,7 @@ class Runner:
             "seconds": round(seconds, 1),
             "machine": _machine(trainer.world.device),
             **measured(trainer, model, held),
+            "documents": self._once("documents", lambda: documents(held)),
             "chance": self._once("chance", lambda: chance(held)),
         }
         append_line(self._results(run), line)
@@ -189,7 +190,8 @@ class Runner:
 
     def _held_hashes(self) -> dict[str, str]:
         sets = self.study.held_out.folder / "sets" / "true"
-        return hashes({name: shards(sets, name) for name in self.study.held_out.skills})
+        found = hashes({name: shards(sets, name) for name in self.study.held_out.skills})
+        return found | {"longest": str(self.study.held_out.longest)}
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:
