@@ -362,6 +362,8 @@ class Recipe(Strict):
             raise ValueError("freeze: with lora everything is frozen but adapters and lora.whole: leave it away")
         if self.lora and self.extra_tokens:
             raise ValueError("lora: adapters cannot hold the new rows of the embedding table that extra_tokens need")
+        if self.lora and self.padding:
+            raise ValueError("lora: a folder of adapters has no config that could hold padding")
         if self.lora and self.abilities:
             raise ValueError("lora: a folder of adapters has no config that could hold abilities")
         Abilities.from_dict(self.abilities)

@@ -116,6 +116,16 @@ def test_one_pixel_makes_another_image(sphinx):
     assert found == asked(forgetful(sphinx), "Read.", page)[0]
 
 
+def test_pauses_of_two_threads_end_when_both_have_ended(sphinx):
+    first, second = sphinx.prefixes.paused(), sphinx.prefixes.paused()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sphinx.prefixes.refusal == "the cache is paused"
+    second.__exit__(None, None, None)
+    assert sphinx.prefixes.refusal is None
+
+
 def test_the_order_of_images_counts(sphinx):
     one, two, fresh = noise(100, 30, 1), noise(100, 30, 2), forgetful(sphinx)
     question = "Compare <image> and <image>."

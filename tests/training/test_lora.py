@@ -21,6 +21,7 @@ from sphinx_x.errors import CheckpointError, MissingToolError, RecipeError
 from sphinx_x.evaluation.samples import rates
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, find_model, load_processor
+from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.modeling import NEVER
 from sphinx_x.planning.outline import config_of
 from sphinx_x.recipe import LoraRecipe, Recipe, as_of_now, load_recipe
@@ -366,6 +367,21 @@ def test_parts_trained_whole_stay_in_a_merged_folder_and_in_its_probe(trained_wh
     assert torch.allclose(logits(SphinxX.load(tmp_path / "merged")), logits(sphinx), atol=1e-4)
     places = re.search(r"the same at (\d+) of (\d+) places", notes[-1])
     assert places and places[1] == places[2]  # the probe beside the weights has the projector as well
+
+
+def test_a_merged_folder_declares_what_its_adapters_do(tiny_folder, tmp_path):
+    """What was trained into the base can take other things than the base declares."""
+    base = SphinxX.load(tiny_folder)
+    base.model.config.abilities = {"turns": 1, "most_pictures": 1}
+    base.model.save_pretrained(tmp_path / "base")
+    base.processor.save_pretrained(tmp_path / "base")
+    sphinx = SphinxX.load(tmp_path / "base")
+    assert sphinx.model.config.ability().turns == 1
+    add_adapters(sphinx.model, WHOLE)
+    shaken(sphinx.model)
+    folder = save_adapters(sphinx.model, tmp_path / "adapters", str(tmp_path / "base"), sphinx.processor)
+    merged = SphinxX.load(merge_folder(folder, tmp_path / "merged"))
+    assert merged.model.config.ability() == SphinxX.load(folder).model.config.ability() == Abilities()
 
 
 def test_half_the_bytes_are_nearly_the_same(trained_whole, tiny_folder, tmp_path):

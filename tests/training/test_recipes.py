@@ -157,6 +157,7 @@ WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         (WHOLE.replace("weight: 1", "weight: 1, ratio: 2"), "sources.a: a source has a weight or a ratio"),
         (WHOLE + "\nlora: {}", "lora: adapters need a model to lie over"),
         (WHOLE + "\nstart: a/b\nlora: {}\nfreeze: [lines]", "freeze: with lora everything is frozen but adapters"),
+        (WHOLE + "\nlora: {}\nstart: nano\npadding: corner", "lora: a folder of adapters has no config"),
         (WHOLE + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),

@@ -18,6 +18,7 @@ from sphinx_x.data.blend import Weighted
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import CheckpointError, RecipeError
 from sphinx_x.inference import SphinxX
+from sphinx_x.model.letters import add_letters
 from sphinx_x.recipe import Recipe
 from sphinx_x.training.card import write_card
 from sphinx_x.training.checkpoint import saved_states
@@ -275,6 +276,16 @@ def test_letters_get_a_token_and_begin_as_what_they_look_like(recipe, tmp_path, 
     assert torch.equal(table[ids[4]], table[old.encode("'", add_special_tokens=False)[0]])
     loaded = SphinxX.load(trainer.run())
     assert loaded.processor.tokenizer.encode(text, add_special_tokens=False) == ids
+
+
+def test_letters_leave_the_tokenizers_other_settings_alone(tiny_folder):
+    """Words that are tokens as a whole, without merges that lead to them, are so still."""
+    sphinx = SphinxX.load(tiny_folder)
+    backend = sphinx.processor.tokenizer.backend_tokenizer
+    backend.model.ignore_merges = True
+    add_letters(sphinx.model, sphinx.processor.tokenizer, "é’")
+    kept = json.loads(sphinx.processor.tokenizer.backend_tokenizer.to_str())["model"]
+    assert kept["ignore_merges"] and len(sphinx.processor.tokenizer.encode("é", add_special_tokens=False)) == 1
 
 
 def test_recomputing_warns_of_nothing_and_changes_nothing(recipe, tmp_path):

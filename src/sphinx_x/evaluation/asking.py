@@ -14,6 +14,7 @@ from sphinx_x.evaluation.answers import Answer, Store, digest
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.task import Task
 from sphinx_x.inference import Prompt, SphinxX
+from sphinx_x.inference.prompts import check_context, context_of
 
 Shown = Literal["images", "blind", "shuffled"]
 """What a model sees: the item's own images, none, or those of another item."""
@@ -114,6 +115,7 @@ def prepare(how: Asking, task: Task, item: Item) -> Asked:
             prompt = how.sphinx.prompt(messages, contents, task.prefix)
         else:
             prompt = how.sphinx.prompt_for(task.ask(item), contents, task.prefix)
+        check_context(context_of(how.sphinx.model), prompt)
     except (ImageError, PromptError) as error:
         # nothing is kept under this key: a picture that is put in place is asked about next time
         return Asked(item, None, "", refused=str(error))

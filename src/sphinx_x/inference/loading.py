@@ -77,6 +77,8 @@ def load_parts(
     own = image_tokens(processor.tokenizer, processor.image_processor.lines is not None)
     if own != model.config.image_tokens() or processor.image_processor.line_reader() != model.config.line_reader():
         raise CheckpointError(f"{name_or_path}: its config and its tokenizer have other image tokens or lines")
+    if processor.image_processor.grid() != model.config.view_grid():
+        raise CheckpointError(f"{name_or_path}: its config and its processor cut images into other views")
     if whole and not quantized:
         try:
             torch.nn.Module.to(model, device)

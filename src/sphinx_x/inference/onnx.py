@@ -16,7 +16,7 @@ from sphinx_x.images import picture_size
 from sphinx_x.inference.asking import Images, image_list, question_message
 from sphinx_x.inference.generation import DEFAULTS
 from sphinx_x.inference.options import cut
-from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.prompts import Prompt, check_context
 from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.views import plan_views
@@ -57,6 +57,7 @@ class OnnxModel:
         self.processor: SphinxXProcessor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.abilities = Abilities.from_dict(config.get("abilities"))
+        self._context: int | None = config.get("text_config", {}).get("max_position_embeddings")
         self._builder, self._grid = self.processor.prompt_builder(), self.processor.image_processor.grid()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -104,7 +105,12 @@ class OnnxModel:
         return Prompt(encoded.ids, listed, layouts, self._grid, color, length, places=encoded.images)
 
     def generate(self, prompt: Prompt, max_new_tokens: int = DEFAULTS["max_new_tokens"]) -> Iterator[tuple[int, float]]:
-        """Yield the ids of the greedy answer, up to the one that ends it, with their probabilities."""
+        """Yield the ids of the greedy answer, up to the one that ends it, with their probabilities.
+
+        Raises:
+            PromptError: The prompt is longer than the model's context.
+        """
+        check_context(self._context, prompt)
         end = self.processor.tokenizer.eos_token_id
         embeds, done = self._embedded(prompt), 0
         shape = (1, self.sizes["key_value_heads"], 0, self.sizes["head_width"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,22 +126,28 @@ class Prefixes:
 
     Attributes:
         kept: The prompts that are remembered, with their answers.
-        refusal: Why none can be reused at present, in words, or None.
     """
 
     def __init__(self, model: SphinxXForConditionalGeneration, most_bytes: int = CACHE_BYTES) -> None:
         self._model, self._numbers = model, itertools.count()
         self.kept: Bounded[Kept] = Bounded(most_bytes, Kept.bytes, MOST)
-        self.refusal = self._refusal()
+        self._refused, self._pauses, self._lock = self._refusal(), 0, threading.Lock()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why none can be reused at present, in words, or None."""
+        return "the cache is paused" if self._pauses else self._refused
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Compute every prompt anew inside: what an answer is does not depend on what was asked before it."""
-        before, self.refusal = self.refusal, "the cache is paused"
+        with self._lock:
+            self._pauses += 1
         try:
             yield
         finally:
-            self.refusal = before
+            with self._lock:
+                self._pauses -= 1
 
     def _refusal(self) -> str | None:
         if not self.kept.most_bytes:

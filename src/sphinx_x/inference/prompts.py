@@ -120,13 +120,17 @@ class Prompt:
         return sum(layout.content()[2] for layout in self.layouts)
 
 
-def check_context(model: Any, prompt: Prompt) -> None:
-    """Check that a model's context has room for a prompt and a token of an answer, where it declares how long it is.
+def context_of(model: Any) -> int | None:
+    """Return how many tokens a model's context holds, where it declares that."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_context(context: int | None, prompt: Prompt) -> None:
+    """Check that a context has room for a prompt and a token of an answer.
 
     Raises:
         PromptError: It has not.
     """
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context is not None and len(prompt.ids) >= context:
         what = f"this conversation has {len(prompt.ids)} tokens, {prompt.visual_tokens} of them of images"
         raise PromptError(f"{what}: more than the model's context of {context}")

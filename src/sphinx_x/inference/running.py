@@ -17,7 +17,7 @@ from sphinx_x.inference.features import Features
 from sphinx_x.inference.generation import DEFAULTS, Clock, EndsWith, Says
 from sphinx_x.inference.options import Options, cut
 from sphinx_x.inference.prefix import Prefixes, Start, Tokens, unheld, why_not
-from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.prompts import Prompt, check_context, context_of
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.sampling import SeededChoice
@@ -83,12 +83,15 @@ class Runner:
             probabilities: A list to which the mean token probability of each row is added.
             traces: A list to which is added how each row came about.
         """
+        context = context_of(self.model)
+        for prompt in prompts:
+            check_context(context, prompt)
         clock, began = Clock(), time.perf_counter()
         longest = max(len(prompt.ids) for prompt in prompts)
         ids, mask = self._padded(prompts, longest)
         inputs, start, trace = self._seen(prompts, options)
         if traces is not None and ids.device.type != "cpu":
-            torch.accelerator.synchronize()  # so that the experts' time is theirs
+            torch.accelerator.synchronize(ids.device)  # so that the experts' time is theirs
         looked = time.perf_counter()
         settings = self._settings(options, longest, clock, len(prompts))
         if probabilities is not None:
@@ -189,7 +192,12 @@ class Runner:
         given = options.library
         config = given.get("generation_config")
         own = {**DEFAULTS, "eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.pad()}
+        if given.get("max_length") or getattr(config, "max_length", None):
+            del own["max_new_tokens"]  # the library would take it before the other
         settings = {name: value for name, value in own.items() if getattr(config, name, None) is None} | given
+        context = context_of(self.model)
+        if context is not None and "max_new_tokens" in settings:
+            settings["max_new_tokens"] = min(settings["max_new_tokens"], context - longest)
         criteria = [*given.get("stopping_criteria", ()), clock]
         stop = self.builder.stop_ids()
         if stop != [self.tokenizer.eos_token_id]:

@@ -14,7 +14,7 @@ from sphinx_x.images import open_image
 from sphinx_x.inference.answer import Answer, build_answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.generation import OTHER_STEPS
-from sphinx_x.inference.prompts import Prompt, check_context
+from sphinx_x.inference.prompts import Prompt, check_context, context_of
 from sphinx_x.inference.running import Trace
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Session:
         shown = [*self.images, *opened]
         self.sphinx.check([image.size for image in shown], 1 + len(self.messages) // 2)
         prompt = self.sphinx.prompt(asked, shown)
-        check_context(self.sphinx.model, prompt)
+        check_context(context_of(self.sphinx.model), prompt)
         return Turn(asked, shown, prompt)
 
     def _stream(self, turn: Turn, generation: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Any
 
 import torch
-from tokenizers import models, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LIKE = {
@@ -40,7 +40,7 @@ def add_letters(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lett
     if max(tokenizer.get_vocab().values()) + 1 != rows:
         raise ValueError(f"the vocabulary ends at {max(tokenizer.get_vocab().values()) + 1}, the table has {rows} rows")
     vocabulary: dict[str, int] = kind["model"]["vocab"]
-    merges = [tuple(pair) for pair in kind["model"]["merges"]]
+    merges: list[list[str]] = kind["model"]["merges"]
     alike = {letter: _encoded(tokenizer, _plain(letter)) for letter in letters}
     begun: list[list[int]] = []
     for letter in letters:
@@ -48,9 +48,9 @@ def add_letters(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lett
         for end in range(2, len(written) + 1):  # three bytes are merged in two steps
             if written[:end] not in vocabulary:
                 vocabulary[written[:end]] = rows + len(begun)
-                merges.append((written[: end - 1], written[end - 1]))
+                merges.append([written[: end - 1], written[end - 1]])
                 begun.append(alike[letter])
-    backend.model = models.BPE(vocab=vocabulary, merges=merges)
+    backend.model = Tokenizer.from_str(json.dumps(kind)).model  # with its other settings as they were
     model.resize_token_embeddings(rows + len(begun), mean_resizing=False)
     with torch.no_grad():
         new: Any = model.get_input_embeddings()

@@ -1,4 +1,4 @@
-"""Random choices of tokens from generators of their own, so that no other random numbers change with a seed."""
+"""Random choices of tokens from generators of their own, so that an answer does not depend on other random numbers."""
 
 from __future__ import annotations
 

@@ -294,6 +294,7 @@ def merge_folder(
             wanted = _probed(sphinx)
         for one in adapters:
             apply_adapter(model, one)
+        model.config.abilities = None  # as in `load_parts`
         types = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters()})
         why = f"as those of {below} (--dtype writes another)" if dtype is None else "as asked"
         tell(f"weights are {', '.join(types)}, {why}")
