@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parent.parent / "src" / "sphinx_x" / "examples"
 TABLE = "City,Rain in mm\nBergen,2250\nLisbon,774\nNairobi,925\nOslo,763\nQuito,1014\nTunis,470\n"
 RECEIPT, TICKET, CHART = 2, 2, 3
 """Seeds, chosen by eye."""
-MARKED = ("venue", "date", "seat", "holder")
+MARKED = ("venue", "event date", "seat", "holder")
 
 
 def document(kind: str, seed: int, wear: float):

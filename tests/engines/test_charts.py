@@ -10,9 +10,9 @@ from PIL import Image
 
 from commands import run
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.engines.charts.draw import choose, rounded, written
+from sphinx_x.engines.charts.draw import choose, draw_chart, rounded, written
 from sphinx_x.engines.charts.engine import ChartSettings, make_chart, make_charts
-from sphinx_x.engines.charts.tables import read_tables, tables_of
+from sphinx_x.engines.charts.tables import Table, read_tables, tables_of
 from sphinx_x.errors import DataError
 
 TOWNS = "Town,Residents,Schools,Code\n" + "".join(
@@ -92,6 +92,37 @@ def test_values_are_those_of_the_table_and_texts_are_in_their_boxes(tables):
                 )
                 assert made.drawing.words[fact.words[0]].text == (fact.value if fact.printed else fact.about)
     assert len(kinds) >= 3
+
+
+def test_a_chart_does_not_depend_on_the_users_own_style(tables):
+    """Nor are dollars in a name the marks of a formula."""
+    import matplotlib
+
+    (tables / "prices.csv").write_text("Good,Sales ($),Cost ($)\nTea,10,20\nRice,15,22\nSalt,30,11\nOats,12,14\n")
+    found = read_tables(tables)
+    plain = [make_chart(number, ChartSettings(seed=2), found) for number in range(6)]
+    style = {"savefig.bbox": "tight", "axes.titlesize": 30, "text.parse_math": True, "axes.labelcolor": "red"}
+    with matplotlib.rc_context(style):
+        again = [make_chart(number, ChartSettings(seed=2), found) for number in range(6)]
+    assert [one.picture for one in plain] == [one.picture for one in again]
+
+
+def test_what_cannot_be_read_in_a_chart_is_not_drawn(tables):
+    (tables / "cities.csv").write_text("City,People\n\u6771\u4eac,14\n\u5927\u962a,9\n\u540d\u53e4\u5c4b,2\n")
+    assert dict(read_tables(tables).left_out)["cities.csv"] == "characters that the fonts of charts do not have"
+    tiny = Table("tests", "Test", ("a1", "b2", "c3"), (("Chance", (3.2e-11, 0.5, 0.25)),), False)
+    with pytest.raises(DataError, match="too small to be written"):
+        for seed in range(9):
+            draw_chart(random.Random(seed), tiny)
+
+
+def test_nothing_is_first_or_below_in_a_pie(tables):
+    (kinds,) = tables_of("Kind,Weight\nant,10\nbee,20\nfly,31\nowl,44\n", "kinds")
+    orders = {}
+    for seed in range(40):
+        kind, drawing, _ = draw_chart(random.Random(seed), kinds)
+        orders[kind] = drawing.orders
+    assert orders["pie"] == ("most",) and set(orders["bar"]) == {"first", "last", "after", "most"}
 
 
 def test_the_numbers_of_the_axis_of_values_are_among_the_texts(tables):

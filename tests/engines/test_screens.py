@@ -3,6 +3,7 @@
 import io
 import itertools
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_headings_follow_each_other_and_cut_ones_are_none():
     assert not drawing.listed and not drawing.counts and not drawing.facts, "nobody knows what comes after the first"
 
 
+def test_the_next_heading_is_one_below_and_what_is_shown_is_not_absent():
+    """A bar beside the text comes after it in the document, and begins above."""
+    names = ["First", "Second", "Bar"]
+    heads = [word(n, 10, y, 60, y + 20, heading=k) for k, (n, y) in enumerate(zip(names[:2], (150, 200), strict=True))]
+    heads.append(word("Bar", 300, 150, 340, 170, heading=2))
+    drawing = truth_of({"words": rows() + heads, "headings": names}, WHITE, ("Second", "Third"))
+    assert [(fact.about, fact.value) for fact in drawing.facts] == [("First", "Second")]
+    assert not drawing.listed and drawing.things == ("Third",)
+
+
 def test_parts_of_a_word_are_one():
     parts = [word("move", 10, 10, 50, 28), word("(", 50, 10, 55, 28), word("bank", 60, 10, 90, 28)]
     assert [one["text"] for one in joined(parts)] == ["move(", "bank"]
@@ -84,6 +95,18 @@ def test_without_a_browser_it_says_so(monkeypatch, tmp_path):
     (tmp_path / "a.html").write_text(PAGE)
     with pytest.raises(MissingToolError, match="needs Chromium"):
         make_screens(tmp_path, tmp_path / "out")
+    monkeypatch.setenv("CHROMIUM", "/nonexistent/chromium")
+    with pytest.raises(MissingToolError, match="CHROMIUM: /nonexistent/chromium: no such program"):
+        make_screens(tmp_path, tmp_path / "out")
+
+
+def test_a_browser_that_ends_is_told_and_ends_the_run(monkeypatch, tmp_path):
+    """Its pages are no bad pages: they are shown when the run goes on."""
+    (tmp_path / "a.html").write_text(PAGE)
+    monkeypatch.setenv("CHROMIUM", shutil.which("true"))
+    with pytest.raises(MissingToolError, match="the browser has ended"):
+        make_screens(tmp_path, tmp_path / "out", ScreenSettings(count=2), workers=1)
+    assert not list((tmp_path / "out").glob("screens-*")) and not (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
 LONG = "re-" * 30 + "made"

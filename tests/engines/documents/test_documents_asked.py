@@ -5,12 +5,14 @@ import re
 from collections import Counter
 
 import pytest
+from PIL import Image
 
 from drawn_documents import drawings
 from sphinx_x.conversation import Place, Text
 from sphinx_x.engines.documents import asking, wordings
 from sphinx_x.engines.documents.asking import WEIGHTS, ask
 from sphinx_x.engines.documents.kinds import all_kinds
+from sphinx_x.engines.documents.sheet import Drawing, Fact, Word
 from sphinx_x.errors import DataError
 
 TELLTALE = {
@@ -154,6 +156,43 @@ def test_differences_and_tables_are_those_of_the_cells():
                 for head, value in zip(heads[-len(row) + 1 :], row[1:], strict=True)
             )
             assert stands(" ".join(" ".join(row) for row in rows), lines)
+
+
+def test_of_a_table_with_a_sum_nothing_is_asked_that_the_sum_could_answer():
+    """Which row is the last one, or has the highest figure, and how many rows there are."""
+    summed = [one for one in drawings("table", 30) if any(fact.about == "Total" for fact in one.facts)]
+    assert len(summed) > 3
+    for number, drawing in enumerate(summed):
+        for kind in ("order", "count", "as_table"):
+            for question, answer, _ in turns_of(drawing, kind, number):
+                assert kind == "order" and "Total" not in said(answer)
+                assert re.search("first|after|below", said(question)), said(question)
+
+
+def test_a_sum_that_may_be_the_total_without_tax_is_not_denied():
+    for number, drawing in enumerate(drawings("receipt", 30)):
+        names = {fact.name for fact in drawing.facts}
+        for question, _, lines in turns_of(drawing, "absent", number):
+            assert lines or not re.search("without tax|excluding tax", said(question)) or "subtotal" not in names
+
+
+def test_the_day_of_a_journey_is_no_day_of_issue():
+    for number, drawing in enumerate(drawings("ticket", 30)):
+        for kind in ("field", "absent"):
+            for question, _, _ in turns_of(drawing, kind, number):
+                assert "was it issued" not in said(question)
+
+
+def test_what_is_wrapped_is_listed_and_nothing_else():
+    """The same words over two lines, and with another stop."""
+    words = [Word(text, (10, y, 10 + 9 * len(text), y + 9), y + 9, 10.0)
+             for text, y in (("Installing the", 0), ("library", 12), ("Other words", 40))]  # fmt: skip
+    listed = (Fact("listed", "Installing the library", (0, 1)),)
+    things = ("installing  the library", "Installing the library!", "Removing it")
+    drawing = Drawing(Image.new("L", (200, 60)), words, [], [], things=things, listed=listed)
+    asked = {(said(q), said(a)) for seed in range(40) for q, a, _ in turns_of(drawing, "listed", seed)}
+    assert {answer for question, answer in asked if "nstalling" in question} == {"Yes"}
+    assert any("Removing it" in question for question, _ in asked)
 
 
 def test_evidence_is_asked_for_in_a_second_turn():

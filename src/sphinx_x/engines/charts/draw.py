@@ -12,13 +12,13 @@ from PIL import Image
 
 from sphinx_x.boxes import Box, clip, intersection, sides
 from sphinx_x.engines.charts.tables import LEAST, MOST, Table
-from sphinx_x.engines.documents.sheet import Drawing, Fact, Word
+from sphinx_x.engines.documents.sheet import ORDERS, Drawing, Fact, Word
 from sphinx_x.errors import DataError, needs_extra
 
 KINDS = ("bar", "horizontal bar", "line", "pie")
 COULD = ("chart title", "x axis", "y axis", "legend")
 FONTS = ("DejaVu Sans", "DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")
-"""Those that matplotlib brings, so that a chart looks the same everywhere."""
+"""Families of `tables.FONTS`, one of them more often."""
 PALETTES = ("tab10", "Set2", "Dark2", "Paired", "Accent", "tab20c", "viridis", "Greys")
 MOST_PRINTED = 16
 """Most values that are printed in a chart."""
@@ -87,6 +87,8 @@ def draw_chart(rng: random.Random, table: Table) -> tuple[str, Drawing, bytes]:
     values = [value for _, column in chosen.series for value in column]
     if len(set(values)) < 2:
         raise DataError("all numbers are the same")
+    if any(float(written(value).replace(",", "")) != value for value in values):
+        raise DataError("a number is too small to be written")
     kinds = ["bar", "bar", "horizontal bar"] + ["line", "line"] * table.ordered
     if len(chosen.series) == 1 and min(values) > 0 and not table.ordered and len(values) <= 7:
         kinds.append("pie")
@@ -97,29 +99,41 @@ class _Chart:
     def __init__(self, rng: random.Random, chosen: Chosen, kind: str) -> None:
         with needs_extra("data", "drawing charts"):
             import matplotlib
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
+            import matplotlib.style
         self.matplotlib = matplotlib
         self.rng, self.chosen, self.kind = rng, chosen, kind
-        self.figure: Any = Figure(figsize=(rng.uniform(5, 9), rng.uniform(3.6, 6.5)), dpi=rng.choice((80, 100, 120)))
-        self.canvas: Any = FigureCanvasAgg(self.figure)
-        self.axes: Any = self.figure.add_subplot()
         values = [abs(value) for _, column in chosen.series for value in column]
         self.printed = kind == "pie" or (len(values) <= MOST_PRINTED and rng.random() < 0.5)
         if not self.printed and min(values) < READABLE * max(values):
             raise DataError("a value is too small to be read from the chart")
         self.texts: list[tuple[Any, str, str]] = []
         """Texts with the name of the fact that they say and what it is about, both empty for none."""
+        self.figure: Any
+        self.canvas: Any
+        self.axes: Any
+
+    def _begin(self) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        rng = self.rng
+        self.figure = Figure(figsize=(rng.uniform(5, 9), rng.uniform(3.6, 6.5)), dpi=rng.choice((80, 100, 120)))
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.axes = self.figure.add_subplot()
 
     def drawn(self) -> tuple[str, Drawing, bytes]:
         rng = self.rng
         style: dict[Any, Any] = {
             "font.family": rng.choice(FONTS),
             "font.size": rng.uniform(8, 13),
-            "axes.unicode_minus": False,  # as values are written
             "axes.grid": rng.random() < 0.4,
+            "axes.axisbelow": True,
+            "axes.unicode_minus": False,  # as values are written
+            "text.parse_math": False,
         }
-        with self.matplotlib.rc_context({**style, "text.usetex": False, "text.parse_math": False}):
+        # what is made inside looks as by default, whatever a user's own style says
+        with self.matplotlib.style.context(["default", style]):
+            self._begin()
             self._plot()
             self._titles()
             self.figure.tight_layout()
@@ -259,5 +273,6 @@ class _Chart:
                         told is not None,
                     )
                 )
+        orders = ("most",) if self.kind == "pie" else ORDERS  # nobody sees where a pie begins
         counts = (Fact("labels", str(len(listed)), tuple(fact.words[0] for fact in listed)),)
-        return Drawing(image.convert("L"), words, facts, [], COULD, self.chosen.absent, counts, listed)
+        return Drawing(image.convert("L"), words, facts, [], COULD, self.chosen.absent, counts, listed, orders)

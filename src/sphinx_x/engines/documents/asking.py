@@ -156,6 +156,7 @@ class _Asker:
         self.alone = "chart title" in drawing.could and len({fact.name for fact in self.entries}) == 1
         self.texts = Counter(line.text for line in drawing.lines)
         self.text = "\n".join(line.text for line in drawing.lines).lower()
+        self.flowing = " ".join(self.text.split())  # what is wrapped stands on two lines
 
     def turn(self, kind: str) -> Turn | None:
         """Return a question of a kind, or None if the document has nothing for it."""
@@ -198,7 +199,7 @@ class _Asker:
         if not names:
             return None
         name = self.rng.choice(names)
-        counts = Counter(fact.value for fact in self.listed if fact.name == name)
+        counts = Counter(fact.value for fact in self.entries if fact.name == name)
         single = [fact for fact in self.listed if fact.name == name and counts[fact.value] == 1]
         if not single or len(counts) < 2:
             return None
@@ -220,14 +221,15 @@ class _Asker:
         things = list(self._things().items())
         if len(things) < 3:
             return None
-        kind = self.rng.choice(("first", "last", "after", "most"))
+        kind = self.rng.choice(self.drawing.orders)
         if kind == "most":
             return self._most()
         if kind == "after":
             number = self.rng.randrange(len(things) - 1)
             name, evidence = things[number + 1]
             high, low = (self.drawing.words[one[0]].box for one in (things[number][1], evidence))
-            below = low[1] >= high[3] - 2  # labels of a chart stand beside each other
+            # labels of a chart stand beside each other
+            below = low[1] >= high[3] - 2 and low[0] < high[2] and high[0] < low[2]
             question = self.rng.choice(words.AFTER if below else words.AFTER[:1]).format(self._one(), things[number][0])
         else:
             question = self.rng.choice(words.FIRST if kind == "first" else words.LAST).format(self._one())
@@ -402,7 +404,12 @@ class _Asker:
 
     def _unlisted(self) -> list[str]:
         """Return things that such documents may list and this one does not mention."""
-        return [thing for thing in self.drawing.things if thing.lower() not in self.text]
+        listed = {_plain(thing) for thing in self._things()}
+        return [
+            thing
+            for thing in self.drawing.things
+            if " ".join(thing.lower().split()) not in self.flowing and _plain(thing) not in listed
+        ]
 
     def _absent(self) -> Turn | None:
         """Ask for what is not there: a fact, or one about a thing that is not listed."""
@@ -445,8 +452,10 @@ class _Asker:
         names = list(dict.fromkeys(fact.name for fact in self.listed if words.is_cell(fact.name)))
         cells = {(fact.about, fact.name): fact for fact in self.listed if fact.printed}
         things = list(self._things())
+        summed = {fact.about for fact in self.entries if fact.name in names} - set(things)  # a row that is not listed
         if (
             not names
+            or summed
             or len(things) * len(names) > MOST_CELLS
             or any((t, n) not in cells for t in things for n in names)
         ):

@@ -214,6 +214,7 @@ class Till:
         self._counted()
         if bill.discount or bill.service or (bill.tax and not bill.inside and not told) or rng.random() < 0.3:
             self._sum("subtotal", bill.subtotal)
+            self.unsure.add("total without tax")  # it may be just that
         if bill.discount or rng.random() < 0.12:
             self._sum("discount", -bill.discount)
         if bill.service:
@@ -254,6 +255,7 @@ class Till:
         elif kind < 0.27:
             self.flow.pair(f"Item(s) : {count}", f"Qty(s) : {quantity}", told)
         elif kind < 0.32:
+            self.unsure.add("total quantity")  # some would say that this is it
             self.flow.say(self.case(self.rng.choice((f"Item Count {count}", f"{count} Item(s)", f"Items: {count}"))))
 
     def _sum(self, name: str, cents: int, label: str = "", style: Style | None = None) -> None:

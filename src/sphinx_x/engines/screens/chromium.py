@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.errors import DataError, MissingToolError
+from sphinx_x.errors import DataError, MissingToolError, SphinxXError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = (
@@ -23,6 +23,7 @@ ARGUMENTS = (
     *("--mute-audio", "--hide-scrollbars", "--force-color-profile=srgb", "--password-store=basic"),
     "--host-resolver-rules=MAP * ~NOTFOUND",  # pages of a folder need no network
 )
+ENDED = "the browser has ended"
 PATIENCE = 20.0
 """Seconds in which it has to answer."""
 
@@ -31,11 +32,13 @@ def find_chromium() -> str:
     """Return the browser's program: the one that CHROMIUM names, or one in PATH.
 
     Raises:
-        MissingToolError: There is none.
+        MissingToolError: There is none, or CHROMIUM names no program.
     """
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         raise MissingToolError("showing pages needs Chromium or Chrome, in PATH or named by CHROMIUM")
+    if shutil.which(found) is None:
+        raise MissingToolError(f"CHROMIUM: {found}: no such program")
     return found
 
 
@@ -43,8 +46,7 @@ class Chromium:
     """One browser with one page; use it as a context.
 
     Raises:
-        MissingToolError: There is no Chromium.
-        DataError: It does not start.
+        MissingToolError: There is no Chromium, or it does not start.
     """
 
     def __init__(self) -> None:
@@ -73,7 +75,7 @@ class Chromium:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(DataError, OSError):
+        with contextlib.suppress(SphinxXError, OSError):
             self._session = None
             self.call("Browser.close")
         try:
@@ -90,7 +92,8 @@ class Chromium:
         """Ask the browser for something and return its answer.
 
         Raises:
-            DataError: It says that it cannot, does not answer in time, or has ended.
+            DataError: It says that it cannot, or does not answer in time.
+            MissingToolError: It has ended.
         """
         self._last += 1
         message: dict[str, Any] = {"id": self._last, "method": method, "params": arguments}
@@ -98,7 +101,10 @@ class Chromium:
             message["sessionId"] = self._session
         rest = json.dumps(message).encode() + b"\0"
         while rest:
-            rest = rest[os.write(self._write, rest) :]
+            try:
+                rest = rest[os.write(self._write, rest) :]
+            except BrokenPipeError as error:
+                raise MissingToolError(f"{ENDED} ({method})") from error
         end = time.monotonic() + PATIENCE
         while True:
             answer = self._receive(end, method)
@@ -111,8 +117,10 @@ class Chromium:
         while b"\0" not in self._rest:
             ready = self._waiting.select(max(0, end - time.monotonic()))
             piece = os.read(self._read, 1 << 20) if ready else b""
+            if not ready:
+                raise DataError(f"the browser does not answer ({what})")
             if not piece:
-                raise DataError(f"the browser {'has ended' if ready else 'does not answer'} ({what})")
+                raise MissingToolError(f"{ENDED} ({what})")
             self._rest += piece
         first, self._rest = self._rest.split(b"\0", 1)
         return json.loads(first)

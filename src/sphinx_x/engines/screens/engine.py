@@ -118,7 +118,7 @@ def make_screen(number: int, settings: ScreenSettings, pages: tuple[Path, ...], 
     for _ in range(TRIES):
         page, other = rng.choice(pages), rng.choice(pages)
         try:
-            drawing, image = look(browser, page, rng, headings_of(other, rng))
+            drawing, image = look(browser, page, rng, headings_of(other, rng) if other != page else ())
             asked = ask(drawing, rng, settings.questions(rng), settings.weights, settings.shown)
         except UnusedError:
             continue

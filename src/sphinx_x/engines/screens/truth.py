@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from sphinx_x.boxes import Box, intersection, sides
+from sphinx_x.boxes import Box, intersection, sides, union
 from sphinx_x.engines.documents.sheet import Drawing, Fact, Word
 from sphinx_x.engines.screens.chromium import Chromium
 from sphinx_x.errors import DataError
@@ -143,16 +144,21 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
         text = " ".join(words[k].text for k in numbers).rstrip("¶#").strip()
         if numbers and number not in broken and 0 < len(text) <= LONGEST_HEADING and '"' not in text:
             headings[number] = Fact("listed", text, numbers)
+    places = {k: union([words[number].box for number in fact.words]) for k, fact in headings.items()}
+    # what comes next in the document may stand beside it, or above it
     after = [
         Fact(AFTER, headings[k + 1].value, headings[k + 1].words, fact.value)
         for k, fact in headings.items()
-        if k + 1 in headings
+        if k + 1 in headings and _below(places[k], places[k + 1])
     ]
-    # without one that is cut or covered, neither the first nor their number is known
-    listed = tuple(headings.values()) if len(headings) == len(found["headings"]) else ()
+    # without one that is cut or covered, neither the first nor their number is known, nor by which column one begins
+    ordered = all(_below(one, other) for one, other in pairwise(places.values()))
+    listed = tuple(headings.values()) if ordered and len(headings) == len(found["headings"]) else ()
     count = Fact("headings", str(len(listed)), tuple(k for fact in listed for k in fact.words))
     counts = (count,) if listed else ()
-    return Drawing(image.convert("L"), words, after, [], (), tuple(others), counts, listed)
+    shown = {" ".join(text.split()).rstrip("¶#").strip() for text in found["headings"]}
+    things = tuple(other for other in others if other not in shown)
+    return Drawing(image.convert("L"), words, after, [], (), things, counts, listed)
 
 
 def check(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -213,6 +219,11 @@ def _box(word: dict[str, Any]) -> Box:
 def _entire(word: dict[str, Any]) -> bool:
     """Return whether a word is seen whole, on one line."""
     return word["how"] == "whole" and not word.get("piece")
+
+
+def _below(box: Box, other: Box) -> bool:
+    """Return whether another box stands below one, in the same column."""
+    return other[1] >= box[3] - 2 and other[0] < box[2] and box[0] < other[2]
 
 
 def _beside(last: Box, box: Box) -> bool:

@@ -10,7 +10,7 @@ from sphinx_x.engines.documents.grid import Column, Grid
 from sphinx_x.engines.documents.kinds import Kind
 from sphinx_x.engines.documents.made import goods, names
 from sphinx_x.engines.documents.pages import new_page
-from sphinx_x.engines.documents.sheet import Drawing
+from sphinx_x.engines.documents.sheet import ORDERS, Drawing
 
 COULD = ("table title", "table number", "source")
 
@@ -79,7 +79,8 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
     figures = [[_figure(rng, measure, size) for measure, size in zip(measures, sizes, strict=True)] for _ in things]
     for thing, row in zip(things, figures, strict=True):
         grid.row([thing, *map(_printed, row)])
-    if rng.random() < 0.5 and not NOT_SUMMED.intersection(measures):
+    summed = rng.random() < 0.5 and not NOT_SUMMED.intersection(measures)
+    if summed:
         sums = [_printed(sum(column)) for column in zip(*figures, strict=True)]
         cells = grid.row(["Total", *sums], flow.big(1, True), listed=False)
         for measure, text, words in zip(measures, sums, cells[1:], strict=True):
@@ -90,8 +91,10 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
         flow.gap(0.3)
         flow.say(f"Source: {source}", "l", flow.big(0.85), {"source": source})
     flow.gap(rng.uniform(1, 4))
-    count = (grid.count("rows"),)
-    return flow.sheet.finish(flow.y, could=COULD, things=tuple(absent), counts=count, listed=tuple(grid.listed))
+    # is the sum a row, and the last one? Both may be said
+    counts, orders = ((), ("first", "after")) if summed else ((grid.count("rows"),), ORDERS)
+    more = {"counts": counts, "listed": tuple(grid.listed), "orders": orders}
+    return flow.sheet.finish(flow.y, could=COULD, things=tuple(absent), **more)
 
 
 def _sizes(rng: random.Random, measures: list[str]) -> list[float]:

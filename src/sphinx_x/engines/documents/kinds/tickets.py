@@ -14,15 +14,28 @@ from sphinx_x.engines.documents.made.sales import money
 from sphinx_x.engines.documents.pages import new_page
 from sphinx_x.engines.documents.sheet import Drawing
 
-TRAVEL = ("company", "origin", "destination", "date", "departure time", "passenger", "seat", "coach", "platform",
+TRAVEL = ("company", "origin", "destination", "travel date", "departure time", "passenger", "seat", "coach", "platform",
           "gate", "class", "price", "booking reference", "ticket number")  # fmt: skip
-EVENT = ("event", "venue", "date", "start time", "row", "seat", "block", "price", "ticket number", "holder", "entrance")
+EVENT = (
+    "event",
+    "venue",
+    "event date",
+    "start time",
+    "row",
+    "seat",
+    "block",
+    "price",
+    "ticket number",
+    "holder",
+    "entrance",
+)
 COMPANIES = ("Railways", "Airlines", "Air", "Bus Lines", "Express", "Ferries")
 EVENTS = ("Festival", "Cup Final", "Orchestra", "Exhibition", "Fair", "Live")
 LABELS = {
     "origin": "From|FROM|Departure|Origin",
     "destination": "To|TO|Arrival|Destination",
-    "date": "Date|DATE|Travel Date",
+    "travel date": "Date|DATE|Travel Date",
+    "event date": "Date|DATE|Day",
     "departure time": "Time|Dep.|Departs|Departure Time",
     "passenger": "Passenger|Name|Traveller",
     "seat": "Seat|SEAT|Seat No.",
@@ -94,7 +107,7 @@ def _travel(rng: random.Random, land: places.Land) -> dict[str, str]:
         "origin": names.made_up_word(rng, 2),
         "destination": names.made_up_word(rng, 3),
         "passenger": names.person(rng, land),
-        "date": dates.written(dates.day(rng), dates.date_form(rng, land)),
+        "travel date": dates.written(dates.day(rng), dates.date_form(rng, land)),
         "departure time": dates.time_of(rng, dates.day(rng)),
         "coach": rng.choice((str(rng.randint(1, 18)), rng.choice("ABCDEF"))),
         "seat": f"{rng.randint(1, 60)}{rng.choice(('', *'ABCDF'))}",
@@ -111,7 +124,7 @@ def _travel(rng: random.Random, land: places.Land) -> dict[str, str]:
 def _event(rng: random.Random, land: places.Land) -> dict[str, str]:
     values = {
         "venue": f"{names.made_up_word(rng)} {rng.choice(('Hall', 'Stadium', 'Theatre', 'Arena', 'Gallery'))}",
-        "date": dates.written(dates.day(rng), dates.date_form(rng, land)),
+        "event date": dates.written(dates.day(rng), dates.date_form(rng, land)),
         "start time": dates.time_of(rng, dates.day(rng)),
         "block": rng.choice((rng.choice("ABCDEFGH"), str(rng.randint(100, 340)))),
         "row": str(rng.randint(1, 45)),
