@@ -14,20 +14,22 @@ import argparse
 import gzip
 import io
 from collections import defaultdict
+from collections.abc import Callable, Container
 from pathlib import Path
 
 COMMON = """
 person:person dog:dog cat:cat,domestic_cat bird:bird fish:fish horse:horse zebra:zebra donkey:donkey,ass
-cow:cow,cattle,bovine sheep:sheep goat:goat pig:hog,swine elephant:elephant bear:bear panda:giant_panda
+cow:cow,cattle,bovine sheep:sheep goat:goat pig:pig,swine elephant:elephant bear:bear panda:giant_panda
 giraffe:giraffe camel:camel,Arabian_camel deer:deer antelope:antelope lion:lion tiger:tiger leopard:leopard
 cheetah:cheetah,jaguar#1 fox:fox wolf:wolf rabbit:rabbit,hare squirrel:squirrel mouse:mouse rat:rat hamster:hamster
 hedgehog:porcupine kangaroo:kangaroo koala:koala monkey:monkey,lemur,lesser_ape gorilla:gorilla,great_ape
-hippo:hippopotamus rhinoceros:rhinoceros seal:seal,sea_lion whale:whale dolphin:dolphin shark:shark
-crocodile:crocodilian_reptile snake:snake lizard:lizard turtle:turtle frog:frog salamander:salamander
+hippo:hippopotamus rhinoceros:rhinoceros seal:seal#9,sea_lion whale:whale,killer_whale dolphin:dolphin#2 shark:shark
+crocodile:crocodilian_reptile snake:snake lizard:lizard turtle:turtle#2 frog:frog salamander:salamander
 dinosaur:dinosaur butterfly:butterfly moth:moth bee:bee ant:ant beetle:beetle fly:fly dragonfly:dragonfly
 grasshopper:grasshopper,cricket spider:spider scorpion:scorpion insect:insect crab:crab lobster:lobster,crayfish
-shrimp:shrimp octopus:octopus jellyfish:jellyfish snail:snail shell:seashell worm:worm coral:coral starfish:starfish
-weasel:musteline_mammal raccoon:raccoon,lesser_panda bat:bat sloth:sloth armadillo:armadillo beaver:beaver otter:otter
+shrimp:shrimp octopus:octopus jellyfish:jellyfish snail:snail shell:seashell worm:worm coral:coral#4,coral#2
+starfish:starfish weasel:musteline_mammal raccoon:raccoon,lesser_panda bat:bat sloth:sloth armadillo:armadillo
+beaver:beaver#7 otter:otter
 hyena:hyena mongoose:viverrine car:car,racer#3 truck:truck bus:bus,trolleybus train:train,locomotive,railcar
 tram:streetcar airplane:airplane helicopter:helicopter balloon:balloon airship:airship rocket:rocket,missile
 boat:boat,ship,vessel#2 submarine:submarine bicycle:bicycle motorcycle:motorcycle,motor_scooter tricycle:tricycle
@@ -38,7 +40,7 @@ candle:candle clock:clock watch:watch mirror:mirror curtain:curtain carpet:rug p
 toilet:toilet_seat,toilet#2 bathtub:bathtub sink:washbasin,washbasin#2,sink potted plant:flowerpot,houseplant
 refrigerator:refrigerator oven:oven stove:stove,stove#2 microwave:microwave toaster:toaster dishwasher:dishwasher
 washer:washer fan:fan vacuum:vacuum iron:iron#4 bottle:bottle cup:cup,mug#4,coffee_cup glass:glass#2 bowl:bowl,bowl#3
-plate:plate#4 fork:fork knife:knife,cutter spoon:spoon pot:pot,caldron pan:pan,pan#2 kettle:kettle,teapot
+plate:plate#4 fork:fork knife:knife,cutter#6 spoon:spoon pot:pot,caldron pan:pan,pan#2 kettle:kettle,teapot
 pitcher:pitcher,ewer jar:jar can:can bucket:bucket barrel:barrel basket:basket box:box,carton,crate vase:vase teddy
 bear:teddy doll:doll puppet:puppet television:television,television_receiver,television#2 laptop:laptop
 computer:computer monitor:monitor#4,display#4 keyboard:keyboard,computer_keyboard phone:telephone,cellular_telephone
@@ -52,8 +54,8 @@ glasses:spectacles,sunglasses hat:hat,cap,headdress helmet:helmet shirt:shirt dr
 coat:coat,cloak,jacket sweater:sweater trousers:trouser,trouser#1,pants shoe:shoe,boot sock:sock,hosiery glove:glove
 tie:necktie,bow_tie scarf:scarf swimsuit:swimsuit crown:crown#2,crown ring:ring#8 necklace:necklace mask:mask
 ball:ball baseball bat:bat#5,cricket_bat tennis racket:racket,racket#4 kite:kite frisbee:Frisbee dumbbell:dumbbell
-apple:apple orange:orange banana:banana lemon:lemon lime:lime strawberry:strawberry grapes:grape pineapple:pineapple
-cherry:cherry,cherry#3 pear:pear peach:peach watermelon:watermelon melon:melon tomato:tomato,tomato#2
+apple:apple orange:orange banana:banana lemon:lemon lime:lime#6 strawberry:strawberry grapes:grape pineapple:pineapple
+cherry:cherry#3 pear:pear peach:peach watermelon:watermelon melon:melon tomato:tomato,tomato#2
 potato:potato,potato#2 carrot:carrot,carrot#2 broccoli:broccoli,broccoli#2 cauliflower:cauliflower cabbage:cabbage
 cucumber:cucumber,cucumber#2 pepper:sweet_pepper,capsicum corn:corn,corn#2,corn#3 pumpkin:pumpkin,squash,squash#2
 onion:onion mushroom:mushroom,fungus,mushroom#3 nut:nut artichoke:artichoke pizza:pizza sandwich:sandwich
@@ -101,9 +103,19 @@ SORTS = {
 
 SPOKEN = {
     "donut": "doughnut", "hair drier": "hair dryer", "remote": "remote control", "tv": "television",
-    "cell phone": "phone", "fries": "french fries",
+    "cell phone": "phone", "fries": "french fries", "peacock": "bird", "scooter": "motorcycle", "kitten": "cat",
+    "mug": "cup", "football": "ball", "hog": "pig",
 }  # fmt: skip
 """Names that WordNet has not, or under another sense, and their common words."""
+THINGS = ("animal", "food", "vehicle")
+SEEN = """
+adder amazon booby bunny canary chameleon chum coach coon cuckoo dodo fledgling gobbler gopher grenadier gull
+hammerhead hotdog jackass loon macaroni ostrich piranha pouter pussycat roly-poly scorpion setter shrew shrimp skunk
+smoothie snapper stroller taco tart thoroughbred tiger trailer trawler tumbler vixen warbler watchdog weasel whale
+"""
+"""Nouns of which pictures show the animal, dish or vehicle, and not the person that WordNet has first."""
+UNSURE = ("plunger",)
+"""Nouns of which WordNet has a person only."""
 
 
 class WordNet:
@@ -134,6 +146,10 @@ class WordNet:
         lemma, _, number = given.partition("#")
         return self.senses[lemma.lower()][int(number or 1) - 1]
 
+    def first(self, lemma: str, group_of: Callable[[str], str], wanted: Container[str]) -> str | None:
+        """Return the first sense of a noun that is of a wanted group, or None."""
+        return next((one for one in self.senses[lemma] if group_of(one) in wanted), None)
+
     def nearest(self, synset: str, wanted: dict[str, str]) -> str:
         """Return the value of the nearest synset at or above one that is wanted; empty if there is none."""
         level, seen = [synset], set()
@@ -146,8 +162,13 @@ class WordNet:
         return ""
 
 
-def common(net: WordNet) -> dict[str, str]:
-    """Return the common word of each synset that is one, from `COMMON`."""
+def common(net: WordNet, group_of: Callable[[str], str]) -> dict[str, str]:
+    """Return the common word of each synset that is one, from `COMMON`.
+
+    A noun without a number has its first sense that is no person and has a group, if there is one: a tiger is an
+    animal.
+    """
+    sorts = {group for group in GROUPS.values() if group != "person"}
     found: dict[str, str] = {}
     word: list[str] = []
     for token in COMMON.split():
@@ -157,7 +178,10 @@ def common(net: WordNet) -> dict[str, str]:
             continue
         for given in rest.split(","):
             try:
-                found[net.synset(given)] = " ".join(word)
+                synset = net.synset(given)
+                if "#" not in given and word != ["person"] and group_of(synset) in ("", "person"):
+                    synset = net.first(given.lower(), group_of, sorts) or synset
+                found[synset] = " ".join(word)
             except (KeyError, IndexError):
                 print(f"no such noun in WordNet: {given}")
         word = []
@@ -172,18 +196,26 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("src/sphinx_x/engines/pictures"))
     args = parser.parse_args()
     net = WordNet(args.wordnet)
-    wanted = common(net)
     groups = {net.synset(given): group for given, group in GROUPS.items()}
+
+    def group_of(synset: str) -> str:
+        return net.nearest(synset, groups)
+
+    wanted = common(net, group_of)
 
     def told(synset: str) -> tuple[str, str]:
         word = net.nearest(synset, wanted)
-        return word, SORTS.get(word) or net.nearest(synset, groups)
+        return word, SORTS.get(word) or group_of(synset)
 
     lines = []
     for noun, senses in sorted(net.senses.items()):
         # a people's name before the dog's: the Dalmatian
         senses = [one for one in senses if not (told(one)[0] == "person" and net.lemmas[one][0][0].isupper())]
-        word, group = told(senses[0]) if senses else ("", "")
+        if noun in SEEN.split():
+            senses = [one for one in senses if group_of(one) in THINGS]
+        elif senses and group_of(senses[0]) == "food":  # a fish is first what is eaten of it
+            senses.sort(key=lambda one: group_of(one) != "animal")
+        word, group = told(senses[0]) if senses and noun not in UNSURE else ("", "")
         if word == "tree":  # a fruit's name is first that of its tree: mango
             fruit = next((one for one in senses if net.nearest(one, groups) == "food"), "")
             word, group = (net.nearest(fruit, wanted) or noun.replace("_", " "), "food") if fruit else (word, group)

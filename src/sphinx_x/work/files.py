@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -214,6 +214,12 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_key(files: Iterable[Path], root: Path) -> str:
+    """Return a short hash of files: of their names below `root` and of their contents."""
+    told = "\n".join(f"{path.relative_to(root).as_posix()} {sha256(path)}" for path in files)
+    return hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from messages import dicts
-from sphinx_x.conversation import parse_messages
+from sphinx_x.conversation import Text, parse_messages
 from sphinx_x.data.sample import BoxedText, Sample
 from sphinx_x.data.shards import SampleReader, write_shard
 from sphinx_x.engines.nano import emoji, fonts, lines
@@ -349,6 +349,34 @@ def test_no_apt_get(tmp_path, monkeypatch):
     monkeypatch.setattr(preparing.shutil, "which", lambda name: None)
     with pytest.raises(MissingToolError, match="apt-get"):
         prepare(DataConfig(), tmp_path)
+
+
+def test_nothing_that_is_there_under_a_longer_name_is_denied():
+    """A dog face is a dog, too."""
+    box, names = (0.0, 0.0, 9.0, 9.0), ["dog", "dog face", "face", "umbrella"]
+    asked: set[tuple[str, str]] = set()
+    for seed in range(200):
+        messages = emoji.ask_about_picture([("dog face", box)], names, random.Random(seed))
+        texts = ["".join(part.text for part in m.parts if isinstance(part, Text)) for m in messages]
+        asked |= set(zip(texts[::2], texts[1::2], strict=True))
+    there = {(question, answer) for question, answer in asked if question.startswith("Is there")}
+    assert there == {
+        ("Is there a dog face in the picture?", "Yes"),
+        ("Is there an umbrella in the picture?", "No"),
+    }
+
+
+def test_what_a_folder_of_documents_holds_is_part_of_what_was_asked_for(tmp_path):
+    """How far a run has come is told by places in its list of documents, which one more file would move."""
+    (tmp_path / "pdfs").mkdir()
+    (tmp_path / "pdfs" / "a.pdf").write_bytes(b"%PDF-1.4")
+    config = DataConfig(pdf_folder=tmp_path / "pdfs", counts=Counts(lines=0, words=0, fonts=0, emoji=0))
+    prepare(config, tmp_path / "out")
+    (tmp_path / "out" / "lines-00000.jsonl").write_text("")  # a run that has begun
+    prepare(config, tmp_path / "out")
+    (tmp_path / "pdfs" / "b.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(DataError, match="something else"):
+        prepare(config, tmp_path / "out")
 
 
 def test_emoji_pictures(monkeypatch):

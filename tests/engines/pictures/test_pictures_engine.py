@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import random
+import struct
+import zlib
 from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from commands import run
 from sphinx_x.conversation import Place
@@ -53,6 +55,60 @@ def plainly(monkeypatch):
     """Nothing is drawn behind scenes, so that colours tell where things are."""
     monkeypatch.setattr(pictures_engine, "drawn", lambda rng, size: Image.new("RGB", size, (255, 255, 255)))
     monkeypatch.setattr(pictures_engine, "plain", lambda rng, size: Image.new("RGB", size, (255, 255, 255)))
+
+
+def test_pictures_that_cannot_be_opened_are_counted(folder):
+    """One that would take gigabytes, and one whose texts would."""
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 6, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    note = PngImagePlugin.PngInfo()
+    note.add_text("a", "b" * 80_000_000, zip=True)
+    cutout((1, 2, 3)).save(folder / "note.png", pnginfo=note)
+    library = read_library([folder])
+    assert library.left_out["cannot be read"] == 2 and len(library.pictures) == len(COLOURS) + 1
+
+
+def test_a_list_may_be_written_by_a_spreadsheet_and_names_a_file_in_each_line(folder):
+    (folder / "pictures.csv").write_text("file,name\ndog.png,dog\ncar.png,car\n", encoding="utf-8-sig")
+    assert {one.word.word for one in read_library([folder]).pictures if one.word} == {"dog", "car"}
+    (folder / "pictures.csv").write_text("name,file\ndog,dog.png\ncar\n")
+    with pytest.raises(DataError, match=r"pictures\.csv:3: names no file"):
+        read_library([folder])
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "group"),
+    [
+        ("chicken", "bird", "animal"), ("peacock", "bird", "animal"), ("tiger", "tiger", "animal"),
+        ("Killer whale", "whale", "animal"), ("box turtle", "turtle", "animal"), ("skunk", "weasel", "animal"),
+        ("harbor seal", "seal", "animal"), ("bottlenose dolphin", "dolphin", "animal"),
+        ("cathedral", "church", "building"),
+        ("trout", "fish", "animal"), ("king", "person", "person"), ("baker", "person", "person"),
+        ("black cherry", "cherry", "food"), ("hotdog", "hot dog", "food"), ("rose", "rose", ""),
+    ],
+)  # fmt: skip
+def test_a_name_is_that_of_what_pictures_show(name, word, group):
+    assert (word_of(name).word, word_of(name).group) == (word, group)
+
+
+def test_a_name_says_more_only_if_it_does():
+    assert not word_of("Dog").finer and not word_of("dogs").finer and word_of("penguin").finer
+
+
+SQUARE = [(0.0, 0.0), (90.0, 0.0), (90.0, 90.0), (0.0, 90.0)]
+
+
+def test_what_kind_it_is_is_asked_of_one_alone_and_nothing_is_denied_of_the_unknown():
+    stock = Stock({"flower": ("plant", 1.0), "car": ("vehicle", 1.0)})
+    bird = word_of("penguin")
+    things = (Thing(bird, (0, 0, 90, 90), SQUARE, 8000), Thing(word_of("owl"), (100, 0, 120, 20), SQUARE, 300))
+    for seed in range(30):
+        asked = ask(Seen("scene", (200, 100), things), stock, random.Random(seed), 8, WEIGHTS)
+        assert "kind" not in asked.kinds
+        rose = (Thing(word_of("rose"), (0, 0, 90, 90), SQUARE, 8000),)
+        asked = ask(Seen("scene", (200, 100), rose), stock, random.Random(seed), 8, WEIGHTS)
+        assert "no" not in " ".join(str(m) for m in asked.messages if m.role == "assistant").lower().split()
 
 
 def made(folder, count, **settings):

@@ -7,6 +7,7 @@ number and the sources alone; answers depend on the model besides (and, where th
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ def make_dialogues(
     settings, model = settings or DialogueSettings(), Path(model)
     prompts = draw_prompts(settings.count, settings.seed, settings.shares, settings.wordnet, settings.held)
     facts: dict[str, Any] = {"engine": NAME, "model": _identity(model), "settings": settings.model_dump(mode="json")}
+    # which WordNet and which reasoning_gym they come from
+    facts["prompts"] = hashlib.sha256("\n".join(prompt.text for prompt in prompts).encode()).hexdigest()[:16]
     job = Job(Path(out), model, settings, tuple(prompts))
     with alone_in(job.out):
         claim(job.out, json.loads(json.dumps(facts)))

@@ -136,8 +136,10 @@ def ask_about_picture(things: list[tuple[str, Box]], names: list[str], rng: rand
         turns.append((f"Where is the {name}?", Place(0, (tuple(box),))))
     if rng.random() < DECOYS:
         there = {name for name, _ in things}
-        name = rng.choice(sorted(there)) if rng.random() < 0.5 else rng.choice(names)
-        article = "an" if name[0] in "aeio" else "a"
+        # a dog face is a dog, and a palm tree a tree
+        others = [name for name in names if not any(set(name.split()) < set(one.split()) for one in there)]
+        name = rng.choice(sorted(there)) if rng.random() < 0.5 else rng.choice(others)
+        article = "an" if name[0] in "aeiou" and not name.startswith("uni") else "a"
         turns.append((f"Is there {article} {name} in the picture?", "Yes" if name in there else "No"))
     return dialogue(turns)
 

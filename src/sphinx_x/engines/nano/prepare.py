@@ -27,7 +27,7 @@ from sphinx_x.engines.nano import fonts as rendered
 from sphinx_x.engines.nano.lines import Crop, crop_sample, read_document
 from sphinx_x.engines.nano.pages import MarksConfig, PagesConfig, make_marks, make_parts
 from sphinx_x.errors import DataError, MissingToolError, RecipeError
-from sphinx_x.work.files import write_atomic
+from sphinx_x.work.files import content_key, write_atomic
 from sphinx_x.work.runs import claim
 from sphinx_x.work.sandbox import run_apart
 
@@ -190,6 +190,8 @@ def prepare(config: DataConfig, out: str | Path, cache: str | Path | None = None
     out.mkdir(parents=True, exist_ok=True)
     stock = _Stock(Path(cache) if cache else out / "cache")
     settings = config.model_dump(mode="json", exclude={"counts", "pages", "marks", "workers", "cpu_seconds"})
+    if config.pdf_folder is not None:  # how far a run has come is told by the places of documents among all
+        settings["documents"] = content_key(sorted(config.pdf_folder.rglob("*.pdf")), config.pdf_folder)
     claim(out, settings, "settings.json", empty=False)
     report = _Report(out / "report.json")
     wanted = config.counts.model_dump()

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,8 @@ def _fingerprint(documents: list[Document], settings: OcrSettings) -> dict:
         for path in sorted(settings.benchmarks.rglob("*")):
             pictures.append((path.as_posix(), path.stat().st_size))
     key = hashlib.sha256(repr((facts, pictures)).encode(errors="backslashreplace")).hexdigest()[:16]
-    return {"engine": NAME, "settings": settings.model_dump(mode="json"), "files": key}
+    drawn = version("pypdfium2")  # on which every pixel depends
+    return {"engine": NAME, "settings": settings.model_dump(mode="json"), "files": key, "pypdfium2": drawn}
 
 
 def _first_pass(

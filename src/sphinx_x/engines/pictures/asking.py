@@ -152,6 +152,7 @@ class _Asker:
         names = [thing.word for thing in seen.things] + ([seen.main] if seen.main else [])
         self.taken = frozenset().union(*(tokens(f"{one.name} {one.word}") for one in names))
         self.groups = {one.group for one in names if one.group}
+        self.known = all(one.group for one in names)
 
     def turn(self, kind: str) -> Turn | None:
         """Return a question of a kind; None if the picture allows none."""
@@ -182,7 +183,7 @@ class _Asker:
 
     def _absent(self, near: bool) -> str | None:
         """Return a word for what is not there, one that pictures show often more often."""
-        if not self.seen.looked_at:
+        if not self.seen.looked_at or not self.known:  # a rose is a flower, but nobody has said so
             return None
         known = self.there | self.seen.maybe
         words = {
@@ -209,6 +210,8 @@ class _Asker:
 
     def _kind(self) -> Turn | None:
         if self.main is None or not self.main.finer or len(self.main.name.split()) > 3:
+            return None
+        if self.counts[self.main.word] > 1:  # of which of them?
             return None
         word, name = self.main.word, self.main.name
         question = self.rng.choice(("What kind of {} is it?", "Which sort of {} does the picture show?")).format(word)

@@ -30,6 +30,7 @@ from sphinx_x.errors import DataError
 from sphinx_x.images import open_image
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
+from sphinx_x.work.files import content_key
 from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import Tally, reason_of
 
@@ -119,6 +120,9 @@ def make_pictures(
         _teacher(settings.teacher)  # before a worker needs it: it may have to be fetched
     job = Job(Path(out), settings, library, stock_of(library, bool(settings.teacher)), shares)
     facts = {"engine": NAME, "pictures": library.key, "settings": settings.model_dump(mode="json")}
+    if settings.teacher and (teacher := Path(settings.teacher)).exists():
+        files = sorted(path for path in teacher.rglob("*") if path.is_file()) if teacher.is_dir() else [teacher]
+        facts["teacher"] = content_key(files, teacher if teacher.is_dir() else teacher.parent)
     licences = Counter(one.licence or settings.licence for one in library.pictures)
     told: dict[str, Any] = {"licences": dict(licences.most_common()), "pictures_left_out": dict(library.left_out)}
     told |= {"cutouts": sum(map(len, library.cutouts.values())), "named": sum(map(len, library.named.values()))}

@@ -115,6 +115,10 @@ def _share(original: str) -> float:
     return int.from_bytes(hashlib.sha256(f"side {original}".encode()).digest()[:6], "big") / 2**48
 
 
+UNREADABLE = (ImageError, DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""Errors of pictures that are none, or none that anybody should open."""
+
+
 def read_library(sources: Sequence[str | Path]) -> Library:
     """Read folders of pictures.
 
@@ -129,7 +133,7 @@ def read_library(sources: Sequence[str | Path]) -> Library:
         for path, name, licence, original in _listed(source):
             try:
                 picture = _picture(path, name, licence, original)
-            except (ImageError, DataError, OSError) as error:
+            except UNREADABLE as error:
                 left_out[_reason(error)] += 1
                 continue
             if picture.key in found:
@@ -152,12 +156,14 @@ def _listed(source: Path) -> Iterator[tuple[Path, str | None, str, str]]:
             if path.suffix.lower() in ENDINGS and path.is_file():
                 yield path, None, "", ""
         return
-    with told.open(encoding="utf-8", newline="") as lines:
+    with told.open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(lines, strict=True)
         try:
             if rows.fieldnames is None or "file" not in rows.fieldnames:
                 raise DataError(f"{told}: has no column `file`")
             for row in rows:
+                if not row["file"]:
+                    raise DataError(f"{told}:{rows.line_num}: names no file")
                 path = source / row["file"]
                 if not path.resolve().is_relative_to(source.resolve()) or not path.is_file():
                     raise DataError(f"{told}:{rows.line_num}: no such picture in its folder: {row['file']}")

@@ -51,7 +51,8 @@ class Word:
     @property
     def finer(self) -> bool:
         """Whether its own name says more than the word."""
-        return self.name != self.word
+        small = self.name.lower()
+        return self.word.lower() not in (small, *_singular(small))
 
 
 @lru_cache(maxsize=1)

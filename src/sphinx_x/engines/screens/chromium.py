@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sphinx_x.errors import DataError, MissingToolError, SphinxXError
+from sphinx_x.errors import DataError, MissingToolError, SphinxXError, one_line
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = (
@@ -40,6 +40,20 @@ def find_chromium() -> str:
     if shutil.which(found) is None:
         raise MissingToolError(f"CHROMIUM: {found}: no such program")
     return found
+
+
+def chromium_version() -> str:
+    """Return what the browser says that it is, on which what it draws depends.
+
+    Raises:
+        MissingToolError: There is none, or it does not start.
+    """
+    program = find_chromium()
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise MissingToolError(f"{program} does not start: {one_line(error)}") from error
+    return " ".join(said.stdout.split())
 
 
 class Chromium:

@@ -6,7 +6,6 @@ depends on the seed, its number, the settings, the pages, and the browser with i
 
 from __future__ import annotations
 
-import hashlib
 import html
 import random
 import re
@@ -20,12 +19,12 @@ from sphinx_x.data.shards import write_part
 from sphinx_x.engines.documents.asking import ask, check_weights
 from sphinx_x.engines.documents.engine import Made, RunSettings, sampled, samples_of, write_run
 from sphinx_x.engines.documents.look import encoded
-from sphinx_x.engines.screens.chromium import Chromium, find_chromium
+from sphinx_x.engines.screens.chromium import Chromium, chromium_version
 from sphinx_x.engines.screens.truth import LONGEST_HEADING, look
 from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import rng_of
-from sphinx_x.work.files import sha256
+from sphinx_x.work.files import content_key
 from sphinx_x.work.runs import Parts
 from sphinx_x.work.tally import Tally
 
@@ -88,9 +87,9 @@ def make_screens(
     pages = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not pages:
         raise DataError(f"{folder}: no HTML page there")
-    find_chromium()
-    names = "\n".join(f"{path.relative_to(folder).as_posix()} {sha256(path)}" for path in pages)
-    facts: dict[str, Any] = {"engine": NAME, "pages": hashlib.sha256(names.encode()).hexdigest()[:16]}
+    styles = sorted(path for path in folder.rglob("*.css") if path.is_file())
+    facts: dict[str, Any] = {"engine": NAME, "pages": content_key([*pages, *styles], folder)}
+    facts["browser"] = chromium_version()
     facts["settings"] = settings.model_dump(mode="json")
     job = Job(Path(out), settings, tuple(pages))
     return write_run("Screens", job, make_shard, facts, {}, 0.2, workers, engine, progress)

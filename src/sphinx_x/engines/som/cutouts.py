@@ -83,7 +83,7 @@ def cut_out_of(path: Path) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{path}: too large")
             image = image.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be read") from error
     box = image.getchannel("A").getbbox()
     if box is None:
