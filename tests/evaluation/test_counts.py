@@ -37,6 +37,18 @@ def test_right_answers_are_counted_by_groups():
     assert found == {"right answers": 2, "of a": 1, "of both": 2}
 
 
+def test_no_interval_of_counted_answers_ends_beyond_their_number():
+    """Draws of documents have more items than there are, or fewer."""
+    items = [Item(k, "?", kind="ab"[k % 3 == 0], cluster=str(k // 4 if k < 40 else k)) for k in range(80)]
+    right = figures(Count({"of a": "a"}), [(item, Verdict(1, "x")) for item in items])
+    assert {name: (f.value, f.low, f.high) for name, f in right.items()} == {
+        "right answers": (80, 80, 80),
+        "of a": (53, 53, 53),
+    }
+    half = figures(Count({"of a": "a"}), [(item, Verdict(item.index % 2, "x")) for item in items])["right answers"]
+    assert half.value == 40 and 25 < half.low < 40 < half.high < 55
+
+
 def test_f1_is_over_the_values_of_all_documents():
     def row(values: int, score: float, said: str | None):
         return Item(0, "?", facts={"values": values}), Verdict(score, said)

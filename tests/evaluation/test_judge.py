@@ -117,9 +117,11 @@ def test_another_judge_is_asked_anew(mmvet, tmp_path):
 
 def test_a_run_that_cannot_go_on_keeps_what_was_paid_for(mmvet, tmp_path):
     with serve_judge(lambda asked: "<401>" if asked.number == 2 else GRADES(asked)) as endpoint:
+        judge = a_judge(endpoint.url, tmp_path / "j", threads=1)
+        stopped = scored("mmvet", mmvet, ANSWERS, judge)  # it is scored, and told at the end
+        assert ["HTTP 401" in verdict.unjudged for verdict in stopped.verdicts] == [False, False, True]
         with pytest.raises(StopError, match="HTTP 401"):
-            scored("mmvet", mmvet, ANSWERS, a_judge(endpoint.url, tmp_path / "j", threads=1))
-        assert not (tmp_path / "j" / "mmvet.jsonl").exists()
+            judge.check_answered()
         found = scored("mmvet", mmvet, ANSWERS, a_judge(endpoint.url, tmp_path / "j"))
         assert len(endpoint.calls) == 4
     assert [verdict.score for verdict in found.verdicts] == [0.5, 1.0, 0.0]

@@ -286,6 +286,15 @@ def test_runs_by_other_rules_are_not_compared(data: Path, tmp_path: Path) -> Non
         compare(tmp_path / "first", tmp_path / "second")
 
 
+def test_results_of_two_models_in_one_folder_are_not_taken_for_one(data: Path, tmp_path: Path) -> None:
+    run(Made(), data, tmp_path / "one")
+    [path] = (tmp_path / "one" / "items").glob("docvqa*.jsonl")
+    rows = [json.loads(line) | {"weights": "of another"} for line in path.read_text().splitlines()]
+    (path.parent / "infovqa_val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="has results of several models"):
+        compare(tmp_path / "one", tmp_path / "one")
+
+
 def test_compare_tells_what_changed(data: Path, tmp_path: Path) -> None:
     run(Made(), data, tmp_path / "first")
     path = data / "docvqa/val/val_v1.0.json"

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks import made_items, made_splits, write_release
 from commands import one_line, run
 from sphinx_x.evaluation.task import find_task
+from sphinx_x.model.views import ViewGrid, plan_views
 
 QUESTIONS = [
     {"questionId": 7, "question": "Who?", "image": "a.png", "answers": ["Ann", "Ann B."]},
@@ -74,6 +76,50 @@ def test_an_answer_that_stands_twice(annotation, tmp_path, capsys):
     other = predictions(tmp_path, answer(0, "Ann"), answer(0, "Bob"))
     code, out, err = run("score", "docvqa", str(annotation), str(other), capsys=capsys)
     assert (code, out) == (2, "") and one_line(err) and "answer 2: another answer to item 0" in err
+
+
+def test_places_are_read_in_the_square_that_is_named(tmp_path, capsys):
+    """The same answer, of a model that pads around the picture and of one that pads below and beside it."""
+    write_release("refcoco", tmp_path)
+    [chosen] = [one for one in made_splits("refcoco", tmp_path) if one.split == "val"]
+    item = made_items("refcoco", tmp_path, "val")[0]
+    for padding in ("center", "corner"):
+        layout = plan_views(*item.size, ViewGrid(padding=padding))
+        box = ", ".join(f"{corner:.3f}" for corner in layout.to_square(item.box))
+        answers = predictions(tmp_path, answer(item.index, f"[{box}]"))
+        command = ("score", chosen.name, str(tmp_path), str(answers), "--json")
+        other = {"center": "corner", "corner": "center"}[padding]
+        found = {}
+        for frame in (padding, other):
+            code, out, err = run(*command, "--frame", frame, capsys=capsys)
+            assert code == 0 and "places are read as shares of a square" in err
+            found[frame] = json.loads(out)["per_item"][item.index]
+        assert found[padding] == 1.0
+    code, _, err = run("score", "docvqa", "x", "y", "--frame", "middle", capsys=capsys)
+    assert code == 2 and "middle" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "content", "says"),
+    [
+        ("llavabench", "context.jsonl", '{"caption": "a"}\n', "image"),
+        ("iconqa", "pid_splits.json", "{}", "has no 'choose_txt_test'"),
+    ],
+)
+def test_a_broken_file_beside_the_questions_is_one_line(name, beside, content, says, tmp_path, capsys):
+    write_release(name, tmp_path)
+    (path,) = tmp_path.rglob(beside)
+    path.write_text(content)
+    code, out, err = run("score", name, str(tmp_path), str(predictions(tmp_path, answer(0, "A"))), capsys=capsys)
+    assert (code, out) == (2, "") and one_line(err) and says in err
+
+
+def test_options_without_what_they_are_for_are_refused(annotation, tmp_path, capsys):
+    answers = predictions(tmp_path, answer(1, "abxy"))
+    for option, says in ((("--judgements", str(tmp_path / "j")), "--judgements goes with --judge"),
+                         (("--frame", "corner"), "asks for no places")):  # fmt: skip
+        code, _, err = run("score", "docvqa", str(annotation), str(answers), *option, capsys=capsys)
+        assert code == 2 and one_line(err) and says in err
 
 
 def test_the_rules_that_differ(annotation, tmp_path, capsys):

@@ -187,6 +187,7 @@ def test_json_that_is_not_read():
         (b'{"a": ' + b"[" * 5_000_000, "deeper than 32"),
         (b'{"a":' * 100_000, "deeper than 32"),
         (b'"' + b'\\"' * 2_000_000, "not JSON"),
+        (b'{"a": [' + b"{}," * 2_000_000 + b"{}]}", "more than 100,000 objects"),
     ):
         began = time.monotonic()
         with pytest.raises(RefusedError, match=says):

@@ -396,6 +396,16 @@ def test_pages_of_a_pdf(tmp_path):
         open_images([content], [2], Settings(pixels=3000))
 
 
+def test_a_late_frame_of_a_large_picture_is_refused():
+    """All frames before it would be drawn: minutes for some kilobytes."""
+    frames = [PIL.Image.new("P", (3000, 2000), k) for k in range(3)]
+    content = BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:])
+    assert open_images([content.getvalue()], [3], Settings())[0].size == (3000, 2000)
+    with pytest.raises(RefusedError, match="page 200: the frames up to it"):
+        open_images([content.getvalue()], [200], Settings())
+
+
 def test_data_addresses():
     settings = Settings(image_bytes=len(png()))
     assert read_bytes(data_url(png()), settings) == png()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RUN = "run"
 JUDGEMENTS = "judgements"
 Rules = Literal["official", "script", "strict"]
+Frame = Literal["center", "corner"]
 RuleOption = Annotated[
     Rules | None,
     typer.Option(
@@ -324,12 +325,17 @@ def score(
     judgements: Annotated[
         Path | None, typer.Option(help="The folder where a judge's words are kept, by default beside the answers.")
     ] = None,
+    frame: Annotated[
+        Frame | None,
+        typer.Option(help="Where the picture lies in the square that places are shares of: center by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Score, figures and every item as JSON.")] = False,
 ) -> None:
     """Scores saved answers of any model, without loading one."""
     with early.imports():
         from sphinx_x.evaluation.scores import as_text, find_split, read_answers, read_items, score_answers
         from sphinx_x.evaluation.task import Reading
+        from sphinx_x.model.views import ViewGrid
 
     chosen = find_split(task, annotation)
     rule = rule or "official"
@@ -339,8 +345,17 @@ def score(
     if judge is not None and judge != "none" and chosen.task.judging is None:
         raise SphinxXError(f"--judge: {chosen.name} is scored by rule and wants no judge")
     asked = _judge(judge, judge_model, judge_key, judgements or predictions.with_suffix(f".{JUDGEMENTS}"))
+    if judgements is not None and asked is None:
+        raise SphinxXError("--judgements goes with --judge")
+    placed = any(item.box is not None for item in items)
+    if frame is not None and not placed:
+        raise SphinxXError(f"--frame: {chosen.name} asks for no places")
+    reading = Reading(rule, ViewGrid(padding=frame or "center"))
+    if placed:
+        said = "in the middle" if reading.frame.padding == "center" else "in the upper left corner"
+        print(f"places are read as shares of a square with the picture {said} (--frame)", file=sys.stderr)
     try:
-        scored = score_answers(chosen, items, answers, Reading(rule), repeated, asked)
+        scored = score_answers(chosen, items, answers, reading, repeated, asked)
     finally:
         tell_judge(asked)
     print(json.dumps(scored.to_dict(), ensure_ascii=False) if as_json else as_text(scored))

@@ -48,9 +48,14 @@ def digest(*parts: str | bytes) -> str:
 
 
 def model_digest(sphinx: SphinxX) -> str:
-    """What tells a loaded model from every other: its weights as they compute, its configuration, its tokenizer."""
+    """What tells a loaded model from every other: its weights as they compute, its configurations, its processor."""
     found = hashlib.sha256(sphinx.model.config.to_json_string(use_diff=False).encode())
     found.update(sphinx.processor.tokenizer.backend_tokenizer.to_str().encode())
+    generation: Any = sphinx.model.generation_config
+    told = {name: value for name, value in generation.to_diff_dict().items() if name != "transformers_version"}
+    found.update(json.dumps(told, sort_keys=True, default=str).encode())
+    found.update(json.dumps(sphinx.processor.image_processor.to_dict(), sort_keys=True, default=str).encode())
+    found.update(sphinx.processor.prompt_builder().stop_text().encode())
     for name, tensor in sorted(sphinx.model.state_dict().items()):
         if tensor.is_meta:
             raise DataError("load the model whole to evaluate it: a part on the disk cannot be told from others")

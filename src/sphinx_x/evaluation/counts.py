@@ -15,9 +15,9 @@ Errors = Callable[[str, str], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Count:
-    """How many answers are right: of all items, and of groups of kinds.
+    """How many answers are right: of all items, and of groups (names and the kinds that they sum up).
 
-    whole: what a perfect benchmark has; groups: names and the kinds that they sum up.
+    In a draw, which may have more items or fewer, it is the share of them times the true number.
     """
 
     groups: Mapping[str, Sequence[str]]
@@ -25,16 +25,18 @@ class Count:
     scale: float = 1000.0
 
     def columns(self, rows: Sequence[Judged]) -> np.ndarray:
-        """Scores, of all, and in the column of each group that the kind of the item is in."""
-        found = np.zeros((len(rows), 1 + len(self.groups)))
-        for number, (item, verdict) in enumerate(rows):
-            found[number, 0] = verdict.score
-            found[number, 1:] = [verdict.score * (item.kind in kinds) for kinds in self.groups.values()]
-        return found
+        """Of all and of each group: the score, one, and the number of items, where the item is one of them."""
+        inside = np.ones((len(rows), 1 + len(self.groups)))
+        for number, (item, _) in enumerate(rows):
+            inside[number, 1:] = [item.kind in kinds for kinds in self.groups.values()]
+        scores = np.array([verdict.score for _, verdict in rows])[:, None]
+        return np.concatenate([scores * inside, inside, inside * inside.sum(axis=0)], axis=1)
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """All, then each group."""
-        return {self.headline: sums[..., 0]} | {n: sums[..., k] for k, n in enumerate(self.groups, 1)}
+        right, drawn, there = np.split(sums, 3, axis=-1)
+        found = np.divide(right * there, drawn**2, out=np.zeros_like(right), where=drawn > 0)
+        return {name: found[..., k] for k, name in enumerate((self.headline, *self.groups))}
 
 
 @dataclass(frozen=True)

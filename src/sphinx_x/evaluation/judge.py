@@ -17,8 +17,8 @@ from sphinx_x.endpoints.cache import Completion, key_of, opened
 from sphinx_x.endpoints.calls import Calls, Question, host_of
 from sphinx_x.endpoints.client import CallError, Client
 from sphinx_x.endpoints.settings import EndpointSettings, body_of, parameters_of, read_settings, text_tokens
-from sphinx_x.endpoints.spending import Spending
-from sphinx_x.errors import DataError
+from sphinx_x.endpoints.spending import Spending, StopError
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.evaluation.items import Item, Verdict
 from sphinx_x.evaluation.judging import Judging, Texts
 from sphinx_x.evaluation.scoring.thoughts import without_thoughts
@@ -60,11 +60,13 @@ class Judge:
         settings: How its endpoint is asked.
         folder: Where its words are kept.
         spending: What this run cost, told by `account`.
+        stopped: Why no further answer could be judged, told by `check_answered`.
     """
 
     settings: EndpointSettings
     folder: Path
     spending: Spending = field(default_factory=Spending)
+    stopped: list[StopError] = field(default_factory=list)
 
     def described(self, judgements: Sequence[Judgement]) -> dict[str, Any]:
         """Who judged, by the endpoint's names for the versions that answered, and how it was asked, as JSON."""
@@ -93,8 +95,7 @@ class Judge:
             how: How the task's own rule reads an answer that needs no judge.
             progress: Told how many answers of how many are done.
 
-        Raises:
-            StopError: No further answer can be judged: the price cap, the key, the address. What was judged is kept.
+        Where no further answer can be judged (the price cap, the key, the address), the others are marked as such.
         """
         assert task.judging is not None
         found: list[Judgement] = []
@@ -105,6 +106,10 @@ class Judge:
                 for judgement in calls.results(work, answers, lambda _: None):
                     found.append(judgement)
                     progress(len(found), len(answers))
+            except StopError as error:
+                self.stopped.append(error)
+                left = answers[len(found) :]
+                found += [_missing(item, task.judging, [], one_line(error)) for item, _ in left]
             finally:
                 account = calls.account()
                 if self.spending == Spending():  # what later tasks find spent is this run's own
@@ -124,7 +129,9 @@ class Judge:
                 self.spending.answered += 1
 
     def check_answered(self) -> None:
-        """Raise `DataError` if the judge was asked and has not given one judgement, now or in an earlier run."""
+        """Raise `DataError` if the judge stopped, or was asked and has given no judgement, now or in an earlier run."""
+        if self.stopped:
+            raise self.stopped[0]
         told = self.spending
         if told.failed and not told.answered:
             count, (reason, _) = sum(told.failed.values()), told.failed.most_common(1)[0]

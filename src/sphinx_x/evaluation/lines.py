@@ -86,7 +86,10 @@ def load_line_set(folder: Path | str | None = None) -> LineSet:
     path = folder / "lines.jsonl"
     if not path.is_file():
         raise DataError(f"{folder}: holds no lines.jsonl, so it is no line set")
-    rows = path.read_text("utf-8").splitlines()
+    try:
+        rows = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8") from error
     lines = tuple(_parse(row, f"{path}, line {number}") for number, row in enumerate(rows, 1) if row.strip())
     if not lines:
         raise DataError(f"{path}: holds no lines")

@@ -35,11 +35,11 @@ def as_dict(run: Run) -> dict[str, Any]:
         "scorer": SCORER,
         "limit": run.limit,
         "generation": "greedy",
-        "rows": [_row_dict(row) for row in run.rows],
+        "rows": [_row_dict(row, run.longest) for row in run.rows],
     }
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def _row_dict(row: Row, longest: int | None) -> dict[str, Any]:
     task = row.scored.chosen.task
     figures = {name: [known(f.value), known(f.low), known(f.high)] for name, f in row.scored.figures.items()}
     return {
@@ -54,14 +54,14 @@ def _row_dict(row: Row) -> dict[str, Any]:
         "paper": paper_scores(row),
         "prompt": task.prompt,
         "prefix": task.prefix,
-        "max_new_tokens": task.max_new_tokens,
+        "max_new_tokens": longest or task.max_new_tokens,
     }
 
 
 def paper_scores(row: Row) -> dict[str, dict[str, float]]:
     """The paper's scores that stand beside this row: of its split, or of one of its figures, by member."""
     chosen = row.scored.chosen
-    names = ("", chosen.split, *row.scored.figures)
+    names = ("", "mean", chosen.split, *row.scored.figures)
     return {name: dict(chosen.task.paper[name]) for name in names if name in chosen.task.paper}
 
 

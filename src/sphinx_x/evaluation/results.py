@@ -41,7 +41,9 @@ class Result:
 def write_results(run: Run, out: Path) -> None:
     """Writes `items/TASK.jsonl` of every row of a run."""
     for row in run.rows:
-        lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(row, run.rule))
+        lines = (
+            json.dumps({**line, "weights": run.digest}, ensure_ascii=False) + "\n" for line in _lines(row, run.rule)
+        )
         (out / ITEMS).mkdir(parents=True, exist_ok=True)
         write_atomic(out / ITEMS / f"{row.name}.jsonl", "".join(lines))
 
@@ -100,8 +102,20 @@ def _result(path: Path, number: int, row: Mapping[str, Any]) -> Result:
 
 
 def row_names(out: Path) -> list[str]:
-    """The names of a run's rows. Raises `DataError` where the folder is none of a finished run."""
+    """The names of a run's rows.
+
+    Raises `DataError` where the folder is none of a finished run, or has rows of several models.
+    """
     found = sorted(path.stem for path in (out / ITEMS).glob("*.jsonl"))
     if not found:
         raise DataError(f"{out}: not the folder of a finished run (no {ITEMS}/*.jsonl)")
+    models: dict[str, list[str]] = {}
+    for name in found:
+        first = next(iter(read_lines(out / ITEMS / f"{name}.jsonl")), {})
+        models.setdefault(first.get("weights", ""), []).append(name)
+    if len(models) > 1:
+        told = "; ".join(
+            f"{', '.join(names)} of {weights or 'an earlier release'}" for weights, names in models.items()
+        )
+        raise DataError(f"{out}: has results of several models ({told}): evaluate each into a folder of its own")
     return found

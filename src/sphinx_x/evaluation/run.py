@@ -24,7 +24,7 @@ from sphinx_x.work.files import alone_in
 if TYPE_CHECKING:
     from sphinx_x.evaluation.judge import Judge
 
-SCORER = 1
+SCORER = 2
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
 verdicts, so nothing is asked again for a new one."""
 ANSWERS = "answers"
@@ -80,13 +80,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished evaluation. limit: items of a task at most, spread over it."""
+    """A finished evaluation.
+
+    limit: items of a task at most, spread over it; longest: tokens of an answer, in place of the task's own limit.
+    """
 
     model: str
     digest: str
     rows: Sequence[Row]
     limit: int | None = None
     rule: Rule = "official"
+    longest: int | None = None
 
 
 def choose(names: Sequence[str], root: Path) -> list[Chosen]:
@@ -235,7 +239,9 @@ def evaluate(
                 answers, judged = store.finish(rank.count), partial(progress, f"{store.name}, judge")
                 row = scored_row(chosen, items, kind, answers, reading, judge, judged)
                 rows.append(replace(row, frames=options.shown_frames(chosen), there=there))
-    return Run(name or "model", how.model, rows, options.limit, options.rule) if rank.number == 0 else None
+    if rank.number:
+        return None
+    return Run(name or "model", how.model, rows, options.limit, options.rule, options.longest)
 
 
 def scored_row(

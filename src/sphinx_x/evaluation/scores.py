@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
 from sphinx_x.evaluation.readers import PUBLISHED, json_lines, load
@@ -199,7 +199,12 @@ def unlike_release(chosen: Chosen, count: int) -> str:
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
     questions, folders = locate(chosen, path)
-    items = list(chosen.read(questions, folders))
+    try:
+        items = list(chosen.read(questions, folders))
+    except KeyError as error:
+        raise DataError(f"{questions}, or a file beside it: has no {error.args[0]!r}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise DataError(f"{questions}, or a file beside it: {one_line(error)}") from error
     if not items:
         raise DataError(f"{questions}: holds no questions of {chosen.name}")
     return items

@@ -53,6 +53,10 @@ _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
+MOST_PARTS = 100_000
+"""Most objects and lists in the body of a request."""
+
+
 def read_json(body: bytes, depth: int) -> dict[str, Any]:
     """Read the body of a request.
 
@@ -64,13 +68,16 @@ def read_json(body: bytes, depth: int) -> dict[str, Any]:
         RefusedError: It is no JSON object, is nested deeper, names a key twice, or has numbers or characters that JSON
             does not have.
     """
-    level = 0
+    level = begun = 0
     for match in _TOKENS.finditer(body):
         first = body[match.start()]
         if first in b"[{":
             level += 1
+            begun += 1
             if level > depth:
                 raise RefusedError(f"the request is nested deeper than {depth} levels")
+            if begun > MOST_PARTS:  # each takes 25 times as much memory as its two characters
+                raise RefusedError(f"the request has more than {MOST_PARTS:,} objects and lists")
         elif first in b"]}":
             level -= 1
     try:

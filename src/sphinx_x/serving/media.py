@@ -44,7 +44,7 @@ def open_images(contents: Sequence[bytes], pages: Sequence[int], settings: Setti
     opened: list[Image.Image] = []
     left = settings.all_pixels
     for content, page in zip(contents, pages, strict=True):
-        _check_pixels(content, min(settings.pixels, left))
+        _check_pixels(content, min(settings.pixels, left), page)
         image = open_image(content, page=page)
         pixels = image.width * image.height
         if pixels > min(settings.pixels, left):  # a PDF, whose pixels are known once it is opened
@@ -118,7 +118,11 @@ def _from_file(url: str, settings: Settings) -> bytes:
     return content
 
 
-def _check_pixels(content: bytes, most: int) -> None:
+MOST_FRAME_PIXELS = 1_000_000_000
+"""Most pixels of all frames up to the one that is asked for: each is drawn over the one before."""
+
+
+def _check_pixels(content: bytes, most: int, page: int) -> None:
     """Check the size that an image's head tells, before anything is decoded."""
     if content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"%PDF-"):
         return
@@ -131,6 +135,8 @@ def _check_pixels(content: bytes, most: int) -> None:
         raise ImageError("image_url: not an image of a known kind, or its head is broken") from error
     if size[0] * size[1] > most:
         raise _too_large(size, most)
+    if page * size[0] * size[1] > MOST_FRAME_PIXELS:
+        raise _refused(f"page {page}: the frames up to it have more than {MOST_FRAME_PIXELS:,} pixels", 413)
 
 
 def _too_large(size: tuple[int, int], most: int) -> RefusedError:

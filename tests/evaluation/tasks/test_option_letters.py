@@ -10,6 +10,7 @@ from releases.options import mmbench_row
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.items import Item
 from sphinx_x.evaluation.run import limited
+from sphinx_x.evaluation.scoring.choice import read_option
 from sphinx_x.evaluation.task import all_tasks
 
 
@@ -22,6 +23,20 @@ def test_a_question_of_mmbench_counts_where_all_of_its_rotations_are_right(tmp_p
     # always the same letter is right once at most
     scored = scores_of("mmbench", tmp_path, dict.fromkeys(range(5), "A"))
     assert {name: figure.value for name, figure in scored.figures.items()} == {"circular": 0.0, "plain": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("A. red\nB. blue\nC. green\nD. white", None), ("(A) red, (B) blue", None), ("B) blue or A) red", None),
+        ("The answer is A. Or B.", None), ("A. B. C. D.", None),
+        ("A. red", "A"), ("B. It is blue, as the sky is.", "B"), ("(C) green", "C"), ("D. A white one.", "D"),
+        ("The answer is B. A sky is blue.", "B"), ("C: green, as D. H. Lawrence had it", "C"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_goes_on_to_another_option_takes_none(answer, letter):
+    """A model that repeats the list has not taken its first one."""
+    assert read_option(answer, {"A": "red", "B": "blue", "C": "green", "D": "white"}) == letter
 
 
 def test_a_limit_takes_questions_with_all_of_their_rotations(tmp_path):

@@ -15,6 +15,8 @@ _LETTER = re.compile(
 _SENTENCE = re.compile(r"(?:it is|it's|it's|this is|the answer is|answer)\s*:?\s+(.*)", re.IGNORECASE | re.DOTALL)
 _ALONE = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
 _ARTICLE = re.compile(r"A (?!(?:or|and)\b)[a-z]")
+_MARKED = re.compile(r"(?<![\w'])\(?([A-Z])[).:]")
+_JOINED = re.compile(r"\b(?:or|and)\s*$", re.IGNORECASE)
 _LOOP = re.compile(r"([A-Za-z])(?:[\s,;.]+\1)+\.?")
 
 
@@ -41,7 +43,7 @@ def read_option(answer: str, options: Mapping[str, str]) -> str | None:
         letter, rest = found[1].upper(), found[2]
         other = by_text.get(_plain(rest)) if rest else None
         # "B. <text of A>" takes two
-        if letter in options and other in (None, letter):
+        if letter in options and other in (None, letter) and not _goes_on(rest or "", letter, options):
             return letter
         return None
     said = _SENTENCE.fullmatch(text)
@@ -52,6 +54,22 @@ def read_option(answer: str, options: Mapping[str, str]) -> str | None:
     if _ARTICLE.match(text):
         letters.discard("A")
     return letters.pop() if len(letters) == 1 else None
+
+
+def _goes_on(rest: str, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether an answer takes a further option: "A. red, B. blue", or "A. Or B."."""
+    for found in _MARKED.finditer(rest):
+        other = found[1]
+        if other == letter or other not in options:
+            continue
+        before = rest[: found.start()]
+        if (
+            not before.strip(" ,;")
+            or _JOINED.search(before)
+            or _plain(rest[found.end() :]).startswith(_plain(options[other]))
+        ):
+            return True
+    return False
 
 
 def _plain(text: str) -> str:

@@ -72,7 +72,7 @@ JUDGED = Judging(
     "Reply with 1 or 0 alone.",
     offline="the true option's letter, or the true text word for word",
 )
-MOE = {"All": 15.6} | dict(zip(VERSIONS, (22.2, 16.4, 18.3, 14.8, 12.6, 9.1), strict=True))
+MOE = {"": 15.6} | dict(zip(VERSIONS, (22.2, 16.4, 18.3, 14.8, 12.6, 9.1), strict=True))
 TASKS = [
     Task(
         "mathverse",
