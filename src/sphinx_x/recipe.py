@@ -288,7 +288,7 @@ class Recipe(Strict):
     variant: VariantRecipe = VariantRecipe()
     padding: Literal["corner", "center"] | None = None
     extra_tokens: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     total_samples: int = Field(gt=0)
     packs_per_step: int = Field(default=1, gt=0)
     micro_batch_size: int = Field(default=1, gt=0)

@@ -29,6 +29,22 @@ LIMITS = Limits(500, 64)
 STRONG = Augmentation(scale=(0.8, 1.2), contrast=0.5, noise=20, margin=4)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a limit of open files is POSIX's")
+def test_a_low_limit_of_open_files_is_raised(tmp_path, tiny):
+    """Each tensor that a worker sends takes a file: a step of many samples needs more than the usual 1,024."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    write_lines(tmp_path, "lines", 6)
+    mixture = mixture_of(tmp_path, tiny.processor, 6)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        assert list(batches(mixture.examples, mixture.plan.steps(1), 1))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def mixture_of(folder, processor, count, augmentation=STRONG, limits=LIMITS, name="lines", **more):
     shares = {name: Share(tuple(shards_of(folder, name)), 1)}
     budget = Budget(600, 64, window=16)

@@ -18,7 +18,7 @@ from shards import write_lines
 from sphinx_x.conversation import parse_messages
 from sphinx_x.data import lengths
 from sphinx_x.data.lengths import PIECE, Limits, Meter, cut, images_before, measure_lengths, processor_key
-from sphinx_x.data.mixture import Share, open_mixture
+from sphinx_x.data.mixture import Share, check_weights, open_mixture, weighted
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, SphinxXError
@@ -30,6 +30,17 @@ from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import alone_in, read_lines
 
 MIXED = ("ultrachat", "vqav2", "docvqa", "chartqa", "icdar2015", "publaynet", "llava")
+
+
+def test_weights_and_ratios_are_not_mixed():
+    """A weight is a share of all samples, a ratio a multiple of a source's own; one with neither counts 1."""
+    here = (Path("a"),)
+    with pytest.raises(DataError, match="b has a weight, a share of all samples, and a a ratio"):
+        check_weights({"a": Share(here, ratio=1.0), "b": Share(here, 1.0)})
+    sizes = {"a": 100, "b": 7}
+    blend = weighted({"a": Share(here, ratio=0.5), "b": Share(here)}, sizes)
+    assert [(one.name, one.size, one.weight) for one in blend] == [("a", 100, 50.0), ("b", 7, 7.0)]
+    assert [one.weight for one in weighted({"a": Share(here, 3.0), "b": Share(here)}, sizes)] == [3.0, 1.0]
 
 
 def questions(root: Path, images: int) -> None:

@@ -26,7 +26,7 @@ ARMS = {"scaling": None, "sizes": {"small": {"variant": {"width": 0.5}}}}
 @pytest.fixture(autouse=True)
 def tiny_sizes(tiny_member, monkeypatch):
     """The member of the studies is the tests' own, and runs draw no curves."""
-    for room in ("training.engine", "planning.outline", "studies.costs"):
+    for room in ("training.engine", "planning.outline"):
         monkeypatch.setattr(f"sphinx_x.{room}.get_member", lambda _: tiny_member)
     with quick_runs():
         yield

@@ -162,6 +162,7 @@ WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         ("member: [", "not YAML"),
         ("just words", "not a recipe"),
         (WHOLE + "\nseed: -1", "seed: Input should be"),
+        (WHOLE + "\nseed: 4294967296", "seed: Input should be"),
         (WHOLE + "\nbetas: [0.9, 2]", "betas.1: Input should be"),
         (WHOLE + "\naugment: {scale: [2, 1]}", "augment: scale: the smaller factor comes first"),
         (WHOLE.replace("weight: 1", "weight: .inf"), "sources.a.weight: Input should be a finite number"),

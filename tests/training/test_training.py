@@ -5,6 +5,7 @@ import logging
 import math
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from transformers.utils.logging import is_progress_bar_enabled
 from runs import log, take_step, weights
 from shards import write_lines
 from sphinx_x.data.blend import Weighted
+from sphinx_x.data.loader import batches
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.errors import CheckpointError, RecipeError
+from sphinx_x.errors import CheckpointError, DataError, RecipeError
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.letters import add_letters
 from sphinx_x.recipe import Recipe
@@ -232,6 +234,72 @@ def test_a_validation_has_sources_of_its_own(recipe, tmp_path):
     assert len(np.load(index / "validation" / "lines.npy")) == len(np.load(index / "validation" / "listed.0.npy")) == 7
     losses = trainer.validation.measure(trainer.engine)["by_source"]
     assert losses["lines"] == pytest.approx(losses["listed.0"])
+
+
+def test_each_sample_of_a_list_is_measured_once(recipe, tmp_path):
+    """Two files of unlike sizes; of fewer than all, each gives its part."""
+    paths = []
+    for name, count in (("few", 3), ("many", 9)):
+        write_lines(recipe.folder / name, "lines", count, seed=count)
+        paths.append({"path": str(recipe.folder / name / "lines-00000.jsonl"), "ratio": 0.5})
+    (tmp_path / "meta.yaml").write_text(yaml.safe_dump({"META": paths}))
+    for asked, counts in ((99, [3, 9]), (4, [1, 3])):
+        held = {"sources": {"listed": {"path": str(tmp_path / "meta.yaml")}}, "samples": asked}
+        trainer = Trainer(Recipe.model_validate(recipe.model_dump() | {"validation": held}), tmp_path / f"run-{asked}")
+        names = []
+        for one in trainer.validation.sets:
+            steps = one.plan.steps(1)
+            names.append([e.name for _, packs in batches(one.examples, steps, 0) for pack in packs for e in pack])
+        assert [len(set(own)) for own in names] == [len(own) for own in names] == counts
+
+
+def test_a_missing_validation_is_told_before_anything_is_measured(recipe, tmp_path):
+    held = {"sources": {"gone": {"path": str(tmp_path / "gone.jsonl")}}}
+    with pytest.raises(DataError, match=r"source gone: .*gone\.jsonl: not there"):
+        Trainer(Recipe.model_validate(recipe.model_dump() | {"validation": held}), tmp_path / "run")
+    assert not (tmp_path / "run" / "index").exists()
+
+
+def test_the_best_of_other_samples_is_none(recipe, tmp_path):
+    """A run that is resumed with another validation keeps the best model of that one."""
+    for name, count in (("one", 4), ("other", 6)):
+        write_lines(recipe.folder / name, "lines", count, seed=count)
+
+    def asked(name: str) -> Recipe:
+        held = {"sources": {"held": {"path": str(recipe.folder / name / "lines-00000.jsonl")}}, "every": 2}
+        return Recipe.model_validate(recipe.model_dump() | {"validation": held})
+
+    first = Trainer(asked("one"), tmp_path / "run")
+    first.run(until=32)
+    first.states.finish()
+    assert Trainer(asked("one"), tmp_path / "run", resume=True).at.best == first.at.best is not None
+    shutil.rmtree(tmp_path / "run" / "index" / "validation")
+    assert Trainer(asked("other"), tmp_path / "run", resume=True).at.best is None
+
+
+def test_gradients_of_many_micro_batches_are_added_in_float32(recipe, tmp_path):
+    """In bfloat16, what is a hundredth of the sum is rounded away, and what is a thousandth lost."""
+    trainer = Trainer(recipe.model_copy(update={"dtype": "bfloat16"}), tmp_path / "run")
+    optimizer = trainer.engine.optimizer
+    name = next(iter(optimizer.parameters))
+    parts = torch.full((500, *optimizer.parameters[name].shape), 0.013, dtype=torch.bfloat16)
+    for part in parts:
+        optimizer.parameters[name].grad = part.clone()
+        optimizer.collect()
+    exact = parts.double().sum(0)
+    assert torch.allclose(optimizer.sums[name].double(), exact, rtol=1e-5)
+    assert optimizer.norm() == pytest.approx(float(exact.norm()), rel=1e-5)
+    assert optimizer.parameters[name].grad is None
+    optimizer.step(1e-3, 1.0, optimizer.norm())
+    assert not optimizer.sums
+
+
+def test_lines_are_spelled_by_bands_alone(recipe, tmp_path, tiny_member, monkeypatch):
+    views = replace(tiny_member.views, global_view=True)
+    monkeypatch.setattr("sphinx_x.training.engine.get_member", lambda _: replace(tiny_member, views=views))
+    asked = recipe.model_copy(update={"align": recipe.align.model_copy(update={"weight": 1.0})})
+    with pytest.raises(RecipeError, match="align: only views of a member without a global view"):
+        Trainer(asked, tmp_path / "run")
 
 
 @pytest.mark.slow

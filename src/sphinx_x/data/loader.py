@@ -293,11 +293,28 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+MOST_FILES = 65_536
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets a process have: each tensor that a worker sends takes one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def batches(
     examples: Examples, steps: Iterator[Step], workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterable[tuple[Step, list[list[Example]]]]:
     """Yield each step with the examples of its packs (those that rank `rank` of `ranks` computes), in order."""
     ahead: list[Step] = []
+    if workers:
+        _raise_file_limit()
     with _undisturbed(), warnings.catch_warnings():
         # the recipe sets the number of workers, and PyTorch would warn about it twice for every loader
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)

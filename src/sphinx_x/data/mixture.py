@@ -77,6 +77,32 @@ def check_paths(shares: Mapping[str, Share]) -> None:
         raise DataError(f"source {name}: {path}: not there{more}; docs/data.md says how sources are made")
 
 
+def check_weights(shares: Mapping[str, Share]) -> None:
+    """Raise `DataError` if some sources have a weight and others a ratio, which cannot be compared."""
+    by_ratio = next((name for name, share in shares.items() if share.ratio is not None), None)
+    by_weight = next((name for name, share in shares.items() if share.weight is not None), None)
+    if by_ratio is not None and by_weight is not None:
+        raise DataError(
+            f"sources: {by_weight} has a weight, a share of all samples, and {by_ratio} a ratio, times its own: "
+            "give all of them the one or the other"
+        )
+
+
+def weighted(shares: Mapping[str, Share], sizes: Mapping[str, int]) -> list[Weighted]:
+    """Return the sources of a blend: each has its weight, or its ratio times its samples.
+
+    One with neither counts 1: as a weight, or as a ratio if others have ratios.
+    """
+    by_ratio = any(share.ratio is not None for share in shares.values())
+
+    def weight(name: str, share: Share) -> float:
+        if by_ratio:
+            return (1.0 if share.ratio is None else share.ratio) * sizes[name]
+        return 1.0 if share.weight is None else share.weight
+
+    return [Weighted(name, sizes[name], weight(name, share), share.end) for name, share in shares.items()]
+
+
 def open_mixture(
     shares: Mapping[str, Share],
     processor: SphinxXProcessor,
@@ -102,25 +128,24 @@ def open_mixture(
     if limits.tokens > budget.tokens or limits.views > budget.views:
         raise DataError("the longest sample is longer than a pack")
     check_paths(shares)
-    readers, lengths, sources = [], {}, []
+    readers, lengths = [], {}
     key, builder, grid = processor_key(processor), processor.prompt_builder(), processor.image_processor.grid()
     lines = processor.image_processor.line_reader()
     lines = None if lines is None else replace(lines, folder=readings or folder / "readings")
-    for name, share in split_meta(shares).items():
+    shares = split_meta(shares)
+    check_weights(shares)
+    for name, share in shares.items():
         reader = SampleReader(share.paths, share.root, folder, share.form)
         meter = Meter(name, reader, builder, grid, limits, folder, lines)
         found = measure_lengths(meter, key, workers, max_bad=max_bad, progress=progress)
-        size = len(found.pieces)
-        if not size:
+        if not len(found.pieces):
             reasons = "; ".join(f"{count} x {reason}" for reason, count in found.tally.left_out.most_common(3))
             raise DataError(
                 f"source {name}: none of its {found.tally.records} samples can be used ({reasons or 'empty'})"
             )
-        weight = share.weight if share.ratio is None else share.ratio * size
-        sources.append(Weighted(name, size, 1.0 if weight is None else weight, share.end))
         readers.append(reader)
         lengths[name] = found
-    blend = Blend(sources, samples, seed)
+    blend = Blend(weighted(shares, {name: len(found.pieces) for name, found in lengths.items()}), samples, seed)
     pieces = [found.pieces for found in lengths.values()]
     examples = Examples(readers, pieces, blend, processor, augmentation or Augmentation(), limits, lines, store)
     plan = PackPlan(examples.costs, samples, budget, seed)

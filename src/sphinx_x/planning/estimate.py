@@ -109,11 +109,12 @@ def memory_of(recipe: Recipe, sizes: Sequence[Size], ranks: int, activations: in
     if ranks == 1:
         trained = sum(s.numbers for s in sizes if s.trained)
         largest = max((s.numbers for s in sizes if s.trained), default=0)
+        several = recipe.packs_per_step > recipe.micro_batch_size
         return Memory(
             program=PROGRAM,
             weights=size * sum(s.numbers for s in sizes),
             masters=0 if recipe.dtype == "float32" else 4 * trained,
-            gradients=size * trained,
+            gradients=(size + (4 if several and recipe.dtype != "float32" else 0)) * trained,
             moments=2 * moment * trained,
             activations=activations,
             step=4 * min(trained, CHUNK + largest),

@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from sphinx_x.data.blend import Blend, Weighted
+from sphinx_x.data.blend import Blend
 from sphinx_x.data.lengths import PIECE, Meter
 from sphinx_x.data.meta import DataFile
-from sphinx_x.data.mixture import Share, split_meta
+from sphinx_x.data.mixture import Share, split_meta, weighted
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.model.config import SphinxXConfig
@@ -149,7 +149,7 @@ def _bounded(recipe: Recipe, config: SphinxXConfig) -> Workload:
 
 
 def _tables(recipe: Recipe, index: Path) -> Tables | None:
-    """Return the lengths of every source, or None if one is not measured, or was measured with other limits."""
+    """Return the lengths of every source, or None if one is not measured, of other files, or with other limits."""
     wanted = asdict(recipe.limits)
     found: Tables = []
     try:
@@ -157,7 +157,8 @@ def _tables(recipe: Recipe, index: Path) -> Tables | None:
         for name, share in shares.items():
             facts = json.loads((index / f"{name}.json").read_text(encoding="utf-8"))["facts"]
             table = np.load(index / f"{name}.npy", mmap_mode="r")
-            if not len(table) or any(facts.get(key) != value for key, value in wanted.items()):
+            changed = facts["files"] != SampleReader(share.paths, share.root, index, share.form).fingerprint()
+            if not len(table) or changed or any(facts.get(key) != value for key, value in wanted.items()):
                 return None
             found.append((name, share, table))
     except (*UNUSABLE, KeyError, TypeError):
@@ -166,11 +167,8 @@ def _tables(recipe: Recipe, index: Path) -> Tables | None:
 
 
 def _measured(recipe: Recipe, config: SphinxXConfig, tables: Tables) -> Workload:
-    sources = []
-    for name, source, table in tables:
-        weight = source.weight if source.ratio is None else source.ratio * len(table)
-        sources.append(Weighted(name, len(table), 1.0 if weight is None else weight, source.end))
-    blend = Blend(sources, recipe.total_samples, recipe.seed)
+    shares, sizes = {name: share for name, share, _ in tables}, {name: len(table) for name, _, table in tables}
+    blend = Blend(weighted(shares, sizes), recipe.total_samples, recipe.seed)
 
     def costs(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         chosen, numbers = blend.lookup(first, last)

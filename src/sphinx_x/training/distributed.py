@@ -33,7 +33,9 @@ from sphinx_x.recipe import ParallelRecipe, Recipe
 from sphinx_x.training.objective import Objective
 
 PATIENCE = timedelta(minutes=30)
-"""How long ranks wait for each other: the first one may have much to measure."""
+"""How long ranks wait for each other in a step."""
+LONG_PATIENCE = timedelta(days=2)
+"""How long they wait for the first one, which may have data to make and lengths to measure."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class World:
         data_size: Number of data ranks.
         mesh: (outer, expert, tensor); None if the run has only one process.
         data: The mesh of the data ranks.
+        waiting: The group in which ranks wait for work of the first one.
     """
 
     device: torch.device
@@ -57,6 +60,7 @@ class World:
     data_size: int = 1
     mesh: DeviceMesh | None = None
     data: DeviceMesh | None = None
+    waiting: Any = None
 
     @property
     def first(self) -> bool:
@@ -105,7 +109,7 @@ class World:
     def wait(self) -> None:
         """Wait for all ranks."""
         if self.mesh is not None:
-            dist.barrier()
+            dist.barrier(group=self.waiting)
 
 
 def join(parallel: ParallelRecipe, name: str | None = None) -> World:
@@ -145,7 +149,9 @@ def meshed(device: torch.device, parallel: ParallelRecipe) -> World:
     shape = dist.get_world_size() // inner, parallel.expert, parallel.tensor
     mesh = init_device_mesh(device.type, shape, mesh_dim_names=names)
     data = mesh["outer", "expert"]._flatten("data")
-    return World(device, dist.get_rank(), dist.get_world_size(), data.get_local_rank(), data.size(), mesh, data)
+    waiting = dist.new_group(timeout=LONG_PATIENCE, backend="gloo")
+    own = data.get_local_rank(), data.size()
+    return World(device, dist.get_rank(), dist.get_world_size(), *own, mesh, data, waiting)
 
 
 def leave() -> None:

@@ -138,8 +138,16 @@ class Engine:
     ) -> None:
         self.recipe, self.world = recipe, world
         grid = model.config.view_grid()
+        if recipe.align.weight and grid.global_view:
+            raise RecipeError("align: only views of a member without a global view, such as Nano's bands, spell a line")
         self.view = grid.view_height, grid.view_width
         text = model.config.text_config
+        context = getattr(text, "max_position_embeddings", None)
+        if context is not None and recipe.max_tokens > context and world.first:
+            logger.warning(
+                "note: max_tokens is %d, and the language model was made for %d: the result refuses longer prompts",
+                *(recipe.max_tokens, context),
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             frames = recipe.align.frames
@@ -192,6 +200,8 @@ class Engine:
             if self.objective.balance:
                 loss = loss + self.objective.balance * losses.balance / max(tokens, 1)
             loss.backward()
+            if count > 1:
+                self.optimizer.collect()
             seen.append((micro, Losses(*(part.detach() for part in losses))))
         norm = self.optimizer.norm()
         if math.isfinite(norm):

@@ -22,7 +22,7 @@ from rich.progress import Progress as RichProgress
 
 from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.loader import batches
-from sphinx_x.data.mixture import Mixture, open_mixture
+from sphinx_x.data.mixture import Mixture, open_mixture, split_meta
 from sphinx_x.data.packs import PackPlan
 from sphinx_x.data.readings import READINGS
 from sphinx_x.errors import DataError, MissingToolError, needs_extra
@@ -83,7 +83,9 @@ class Sums:
 
     def plain(self) -> dict[str, Any]:
         """Return all numbers, for sending to another rank."""
-        return {key: dict(value) if isinstance(value, dict) else value for key, value in vars(self).items()}
+        numbers = {key: dict(value) if isinstance(value, dict) else value for key, value in vars(self).items()}
+        numbers["seconds"] = time.monotonic() - numbers.pop("began")  # clocks of machines begin at their own start
+        return numbers
 
 
 def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     def total(key: str) -> float:
         return sum(part[key] for part in parts)
 
-    seconds = max(time.monotonic() - part["began"] for part in parts)
+    seconds = max(part["seconds"] for part in parts)
     routed = [part["routed"] for part in parts if part["routed"]]
     return {
         "loss": total("loss") / max(total("trained"), 1),
@@ -210,10 +212,11 @@ class Tracker(Protocol):
 class TensorBoard:
     """Event files in the run's folder, in `tensorboard/`."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        # what a run that was killed had told beyond its last state is told again
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.writer.add_text("recipe", f"```\n{recipe}\n```")
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -229,7 +232,7 @@ class TensorBoard:
 class Trackio:
     """A run in the project `sphinx-x` of trackio's local store, named after the run's folder."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], step: int) -> None:
         import trackio  # pyright: ignore[reportMissingImports]
 
         self.run = trackio.init(project="sphinx-x", name=folder.name, config=dict(recipe), resume="allow", embed=False)
@@ -246,13 +249,13 @@ class Trackio:
 KINDS: dict[str, type[TensorBoard] | type[Trackio]] = {"tensorboard": TensorBoard, "trackio": Trackio}
 
 
-def open_trackers(names: Sequence[str], folder: Path, recipe: Mapping[str, Any]) -> list[Tracker]:
-    """Return the trackers with those names; raise `MissingToolError` if a package is not installed."""
+def open_trackers(names: Sequence[str], folder: Path, recipe: Mapping[str, Any], step: int) -> list[Tracker]:
+    """Return the trackers with those names from a step on; raise `MissingToolError` if a package is not installed."""
     trackers: list[Tracker] = []
     for name in names:
         try:
             with warnings.catch_warnings(action="ignore"):
-                trackers.append(KINDS[name](folder, recipe))
+                trackers.append(KINDS[name](folder, recipe, step))
         except ImportError as error:
             raise MissingToolError(f"trackers: no {name} here (pip install 'sphinx-x[train]' {name})") from error
     return trackers
@@ -288,16 +291,24 @@ class Validation:
         self.samples, self.bad_samples = 0, list[tuple[str, str]]()
         folder = folder / "validation"  # a source that is trained on may have the same name
         self.sets: list[Mixture] = []
-        for name, share in shares_of(recipe, asked.sources).items():
-            one = {name: replace(share, weight=None, end=None, ratio=None)}
-            sizes = recipe.limits, recipe.budget, asked.samples
-            readings = recipe.folder / READINGS
-            opened = open_mixture(
-                one, processor, *sizes, folder, max_bad=recipe.max_bad_samples, store=store, readings=readings
-            )
-            count = min(asked.samples, sum(len(table) for table in opened.examples.pieces))
-            self.samples += count
-            self.sets.append(replace(opened, plan=PackPlan(opened.examples.costs, count, recipe.budget)))
+        sizes, readings = (recipe.limits, recipe.budget, asked.samples), recipe.folder / READINGS
+        for source, given in shares_of(recipe, asked.sources).items():
+            opened = [
+                open_mixture(
+                    {name: replace(share, weight=None, end=None, ratio=None)},
+                    *(processor, *sizes, folder),
+                    max_bad=recipe.max_bad_samples,
+                    store=store,
+                    readings=readings,
+                )
+                for name, share in split_meta({source: given}).items()  # each file of a list by itself
+            ]
+            there = [sum(map(len, one.examples.pieces)) for one in opened]
+            for one, size in zip(opened, there, strict=True):
+                share = min(asked.samples / sum(there), 1.0)
+                count = min(size, max(round(share * size), 1))
+                self.samples += count
+                self.sets.append(replace(one, plan=PackPlan(one.examples.costs, count, recipe.budget)))
 
     def measure(self, engine: Engine) -> dict[str, Any]:
         """Return `loss` over all trained tokens, `by_source`, `by_task`, and the number of unusable `bad_samples`."""

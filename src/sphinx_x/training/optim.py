@@ -174,10 +174,12 @@ class MasterOptimizer:
     Attributes:
         factors: Factor of the learning rate by parameter name.
         masters: This rank's slice in float32 by name; in a run of one process, the module gets the recipe's dtype.
+        sums: Gradients of the step's earlier micro-batches in float32, where the module has another type.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe, world: World, factors: Mapping[str, float]) -> None:
         self.world = world
+        self.sums: dict[str, Tensor] = {}
         self.parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.apart = world.mesh is None and recipe.dtype != "float32"
         if self.apart:
@@ -198,13 +200,33 @@ class MasterOptimizer:
         else:
             self.adamw = AdamW(groups, moments=self.moments, seed=recipe.seed, **settings)
 
-    def norm(self) -> float:
-        """Return the norm of the module's gradient, over all ranks."""
-        squares: dict[tuple[str, ...], Tensor] = {}
-        for parameter in self.parameters.values():
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Add the module's gradient to that of the micro-batches before it, in float32, and remove it there.
+
+        Without this, one process would add them up in the module's type: of a thousand in bfloat16 the last ones would
+        be lost. Several ranks hold float32 gradients anyway.
+        """
+        if not self.apart:
+            return
+        for name, parameter in self.parameters.items():
             if parameter.grad is not None:
+                if name in self.sums:
+                    self.sums[name].add_(parameter.grad)
+                else:
+                    self.sums[name] = parameter.grad.float()
+                parameter.grad = None
+
+    def _gradient(self, name: str) -> Tensor | None:
+        return self.sums.get(name, self.parameters[name].grad)
+
+    def norm(self) -> float:
+        """Return the norm of the step's gradient, over all ranks."""
+        squares: dict[tuple[str, ...], Tensor] = {}
+        for name, parameter in self.parameters.items():
+            if (gradient := self._gradient(name)) is not None:
                 axes = _axes(parameter)
-                square = torch.linalg.vector_norm(own_part(parameter.grad), dtype=torch.float32) ** 2
+                square = torch.linalg.vector_norm(own_part(gradient), dtype=torch.float32) ** 2
                 squares[axes] = squares[axes] + square if axes in squares else square
         return math.sqrt(sum(float(self.world.sum_over(square, axes)) for axes, square in sorted(squares.items())))
 
@@ -215,16 +237,16 @@ class MasterOptimizer:
             group["lr"] = learning_rate * group["factor"]
         if isinstance(self.adamw, AdamW):
             for name, master in self.masters.items():
-                gradient = self.parameters[name].grad
+                gradient = self._gradient(name)
                 self.adamw.update(master, torch.zeros_like(master) if gradient is None else own_part(gradient), scale)
-                self.parameters[name].grad = None
+                self._drop(name)
             self.copy_to_module()
             return
         for names in self._chunks():
             for name in names:
-                gradient, master = self.parameters[name].grad, self.masters[name]
+                gradient, master = self._gradient(name), self.masters[name]
                 master.grad = torch.zeros_like(master) if gradient is None else own_part(gradient).float() * scale
-                self.parameters[name].grad = None
+                self._drop(name)
             self.adamw.step()  # skips parameters without a gradient
             for name in names:
                 self.masters[name].grad = None
@@ -232,8 +254,12 @@ class MasterOptimizer:
 
     def drop_gradients(self) -> None:
         """Remove the gradient without a step."""
-        for parameter in self.parameters.values():
-            parameter.grad = None
+        for name in self.parameters:
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self.parameters[name].grad = None
+        self.sums.pop(name, None)
 
     def _chunks(self) -> Iterator[list[str]]:
         names: list[str] = []
@@ -261,7 +287,7 @@ class MasterOptimizer:
             out[f"weight.{name}"] = self._global(name, master.detach())
             state = self.adamw.state[master]
             if not state:  # as it is before the first step
-                state["step"] = torch.zeros((), dtype=torch.float32)
+                state["step"] = torch.zeros((), dtype=torch.float32, device=self._step_device(master))
                 state |= {key: torch.zeros_like(master, dtype=self.moments) for key in MOMENTS}
             for key, value in state.items():
                 out[f"{key}.{name}"] = self._global(name, value) if value.dim() else value
@@ -272,8 +298,13 @@ class MasterOptimizer:
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(own_part(tensors[f"weight.{name}"]))
-                self.adamw.state[master] = {key: own_part(tensors[f"{key}.{name}"]) for key in ("step", *MOMENTS)}
+                state = {key: own_part(tensors[f"{key}.{name}"]) for key in ("step", *MOMENTS)}
+                self.adamw.state[master] = state | {"step": state["step"].to(self._step_device(master))}
         self.copy_to_module()
+
+    def _step_device(self, master: Tensor) -> torch.device:
+        """Return where the number of steps lies: PyTorch's fused optimizer wants it beside the parameter."""
+        return master.device if self.moments == torch.float32 else torch.device("cpu")
 
     def _global(self, name: str, local: Tensor) -> Tensor:
         parameter: Any = self.parameters[name]

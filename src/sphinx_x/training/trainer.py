@@ -140,6 +140,8 @@ class Trainer:
         torch.set_flush_denormal(True)
         self.world = world or join(recipe.parallel, device)
         check_paths(shares_of(recipe, recipe.sources))
+        if recipe.validation is not None:
+            check_paths(shares_of(recipe, recipe.validation.sources))
         model, self.processor = begin(recipe, whole=self.world.first)
         padding = self.processor.image_processor.padding_color
         self.engine = Engine(model, recipe, self.world, padding)
@@ -203,6 +205,8 @@ class Trainer:
         self.states.load(state, tensors)
         self.engine.optimizer.load(tensors)
         self.at = TrainState.read(facts["at"])
+        if facts.get("validation", self._held_out()) != self._held_out():
+            self.at.best = None  # losses of other samples: no best of these is known
         if facts["data"] != self.data:
             raise CheckpointError(f"{folder}: the data is not what the run began with; begin a new run")
         return facts
@@ -256,6 +260,17 @@ class Trainer:
             del source["path"], source["root"]
         return facts
 
+    def _held_out(self) -> list[Any] | None:
+        """Return what tells the samples of the validation from others: sizes and tokens of its sets, and how many."""
+        if self.validation is None:
+            return None
+        sizes = [
+            [len(table), int(table["tokens"].sum(dtype="int64"))]
+            for held in self.validation.sets
+            for table in held.examples.pieces
+        ]
+        return [sizes, self.validation.samples]
+
     def _data(self) -> dict[str, list[int]]:
         """Return pieces and tokens of every source: a mixture of other data would be in another order."""
         sources, tables = self.examples.blend.sources, self.examples.pieces
@@ -279,7 +294,7 @@ class Trainer:
             with needs_extra("train", "drawing the curves of a run"):  # reported before hours of training
                 import matplotlib  # noqa: F401
             self._tell()
-            self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"))
+            self.trackers = open_trackers(recipe.trackers, self.folder, recipe.model_dump(mode="json"), at.step)
         steps = self.mixture.plan.steps(recipe.packs_per_step, Position(at.window, at.pack))
         sums = Sums()
         with Progress(recipe.total_samples, at.samples, world.first) as progress, StopSignal() as stop:
@@ -431,7 +446,7 @@ class Trainer:
 
     def _save(self, last: bool) -> None:
         self.saved = time.monotonic()
-        facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at)}
+        facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at), "validation": self._held_out()}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
         if self.world.first and (last or time.monotonic() - self.drawn > DRAW_EVERY):
             self.drawn = time.monotonic()
