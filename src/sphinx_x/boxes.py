@@ -74,6 +74,11 @@ def overlaps(one: Sequence[float], other: Sequence[float], gap: float = 0) -> bo
     return one[0] < other[2] + gap and other[0] < one[2] + gap and one[1] < other[3] + gap and other[1] < one[3] + gap
 
 
+def stands_below(one: Sequence[float], other: Sequence[float], slack: float = 2) -> bool:
+    """Return whether the other box begins where the first ends, or lower, and some of it is right below the first."""
+    return other[1] >= one[3] - slack and other[0] < one[2] and one[0] < other[2]
+
+
 def encloses(outer: Sequence[float], inner: Sequence[float]) -> bool:
     """Return whether no part of the inner box is outside the outer one; a box encloses itself."""
     return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]

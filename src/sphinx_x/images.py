@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Decoded, this many pixels are 300 MB of RGB. An A4 page at 600 dpi has 35 million, a large camera picture 60 million;
 # anything larger is far more often a decompression bomb than a photo. The size is read from the header.
+NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises at files that are no pictures, or none that anybody should open."""
 MAX_PIXELS = 100_000_000
 RENDER_SECONDS = 60.0
 """Time that a page of a PDF may take to be drawn."""

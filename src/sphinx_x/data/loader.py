@@ -294,6 +294,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 MOST_FILES = 65_536
+"""Open files that a process is allowed where the system has no limit, or a higher one."""
 
 
 def _raise_file_limit() -> None:

@@ -28,14 +28,23 @@ PUBLISHED = "gt_answers"
 @contextmanager
 def entry(path: Path, number: int) -> Iterator[None]:
     """Turns what goes wrong with entry `number` (from 0) of a file into a `DataError` that names both."""
+    where = f"{path}, entry {number}"
+    with named(where):
+        try:
+            yield
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Turns what other people's files make go wrong into a `DataError` that begins with `where`."""
     try:
         yield
-    except DataError as error:
-        raise DataError(f"{path}, entry {number}: {error}") from error
     except KeyError as error:
-        raise DataError(f"{path}, entry {number}: has no {error.args[0]!r}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as error:
-        raise DataError(f"{path}, entry {number}: {one_line(error)}") from error
+        raise DataError(f"{where}: has no {error.args[0]!r}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, SyntaxError, RecursionError, OSError) as error:
+        raise DataError(f"{where}: {one_line(error)}") from error
 
 
 def load(path: Path) -> Any:

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sphinx_x.errors import DataError, one_line
+from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import NOT_SCORED, UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Figure, figures
-from sphinx_x.evaluation.readers import PUBLISHED, json_lines, load
+from sphinx_x.evaluation.readers import PUBLISHED, json_lines, load, named
 from sphinx_x.evaluation.scoring.thoughts import without_thoughts
 from sphinx_x.evaluation.task import Chosen, Reading, find_task
 
@@ -199,12 +199,8 @@ def unlike_release(chosen: Chosen, count: int) -> str:
 def read_items(chosen: Chosen, path: Path) -> list[Item]:
     """All items of a split. Raises `DataError` where there are none."""
     questions, folders = locate(chosen, path)
-    try:
+    with named(f"{questions}, or a file beside it"):
         items = list(chosen.read(questions, folders))
-    except KeyError as error:
-        raise DataError(f"{questions}, or a file beside it: has no {error.args[0]!r}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise DataError(f"{questions}, or a file beside it: {one_line(error)}") from error
     if not items:
         raise DataError(f"{questions}: holds no questions of {chosen.name}")
     return items

@@ -4,7 +4,7 @@ Parameters are counted on a model without memory (`outline`), operations and act
 rest follows from how a run lays out its weights:
 
 - One process: weights of the recipe's dtype; for what is trained, also float32 masters (unless dtype is float32),
-  gradients of the dtype, two moments.
+  gradients of the dtype (with several micro-batches a step their sums in float32 as well), two moments.
 - Several: every rank has its slice of each weight (float32 if trained), of its gradient in float32, and of its moments;
   gathered from them are all weights in the recipe's dtype (`zero_stage: 2`), or those of one block and the next. A rank
   that shares matrices (`tensor`) or a mixture's experts (`expert`) only handles its part of them. With `zero_stage: 2`

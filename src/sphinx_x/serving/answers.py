@@ -33,7 +33,6 @@ class Answer:
         self._id, self._created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
         self._begun, self._said, self._told = False, "", Places()
         self._written = 0  # tokens whose probabilities have been told
-        self._before = sphinx.processor.tokenizer.encode("a", add_special_tokens=False)[-1:]
 
     def whole(self, tokens: Sequence[Chosen], reason: str) -> dict[str, Any]:
         """Return the body of a response that is not streamed."""
@@ -114,9 +113,9 @@ class Answer:
 
     def _token(self, number: int, logprob: float) -> dict[str, Any]:
         # some tokenizers write the first id of a text without its blank, so others are decoded behind one
-        before = self._before if self._written else []
-        decode = self._sphinx.processor.tokenizer.decode
-        text = str(decode([*before, number]))[len(str(decode(before))) :]
+        tokenizer = self._sphinx.processor.tokenizer
+        before = tokenizer.encode("a", add_special_tokens=False)[-1:] if self._written else []
+        text = str(tokenizer.decode([*before, number]))[len(str(tokenizer.decode(before))) :]
         # a part of a character has no text of its own, and its bytes are the tokenizer's affair
         broken = "\ufffd" in text
         return {"token": text, "logprob": max(logprob, -9999.0), "bytes": None if broken else list(text.encode())}

@@ -9,6 +9,7 @@ from sphinx_x.inference import Prompt, SphinxX
 from sphinx_x.inference.features import Features, Look
 from sphinx_x.inference.generation import DEFAULTS
 from sphinx_x.inference.prefix import Tokens
+from sphinx_x.inference.prompts import context_of
 from sphinx_x.serving.limits import RefusedError, read_json
 from sphinx_x.serving.media import open_images, read_bytes
 from sphinx_x.serving.requests import Asked, read_request
@@ -67,7 +68,7 @@ def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings
 
 def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int) -> int:
     """Return how many tokens the answer may have: as asked for, or by default, within the model's context."""
-    context = getattr(sphinx.model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_of(sphinx.model)
     room = DEFAULTS["max_new_tokens"] + wanted if context is None else context - len(prompt.ids)
     if room < max(wanted, 1):
         what = f"{len(prompt.ids)} tokens of the prompt and {max(wanted, 1)} of the answer"

@@ -26,6 +26,7 @@ from sphinx_x.data.loader import Example
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import get_member, new_model, vary
 from sphinx_x.inference import SphinxX, find_adapters, load_processor
+from sphinx_x.inference.prompts import context_of
 from sphinx_x.model.abilities import Abilities
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.letters import add_letters
@@ -142,7 +143,7 @@ class Engine:
             raise RecipeError("align: only views of a member without a global view, such as Nano's bands, spell a line")
         self.view = grid.view_height, grid.view_width
         text = model.config.text_config
-        context = getattr(text, "max_position_embeddings", None)
+        context = context_of(model)
         if context is not None and recipe.max_tokens > context and world.first:
             logger.warning(
                 "note: max_tokens is %d, and the language model was made for %d: the result refuses longer prompts",

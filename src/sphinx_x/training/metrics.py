@@ -83,9 +83,9 @@ class Sums:
 
     def plain(self) -> dict[str, Any]:
         """Return all numbers, for sending to another rank."""
-        numbers = {key: dict(value) if isinstance(value, dict) else value for key, value in vars(self).items()}
-        numbers["seconds"] = time.monotonic() - numbers.pop("began")  # clocks of machines begin at their own start
-        return numbers
+        told = {key: value for key, value in vars(self).items() if key != "began"}
+        told["seconds"] = time.monotonic() - self.began  # clocks of machines begin at their own start
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in told.items()}
 
 
 def record_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -304,11 +304,17 @@ class Validation:
                 for name, share in split_meta({source: given}).items()  # each file of a list by itself
             ]
             there = [sum(map(len, one.examples.pieces)) for one in opened]
+            part = min(asked.samples / sum(there), 1.0)
             for one, size in zip(opened, there, strict=True):
-                share = min(asked.samples / sum(there), 1.0)
-                count = min(size, max(round(share * size), 1))
+                count = max(round(part * size), 1)
                 self.samples += count
                 self.sets.append(replace(one, plan=PackPlan(one.examples.costs, count, recipe.budget)))
+
+    @property
+    def identity(self) -> list[Any]:
+        """What tells the samples from others, as JSON: sizes and tokens of the sets, and how many are measured."""
+        tables = [table for held in self.sets for table in held.examples.pieces]
+        return [[[len(table), int(table["tokens"].sum(dtype="int64"))] for table in tables], self.samples]
 
     def measure(self, engine: Engine) -> dict[str, Any]:
         """Return `loss` over all trained tokens, `by_source`, `by_task`, and the number of unusable `bad_samples`."""

@@ -149,6 +149,7 @@ class Trainer:
         self.examples = self.mixture.examples
         self.sources = [source.name for source in self.examples.blend.sources]
         self.validation = self._in_turn(self._validation) if recipe.validation else None
+        self.held_out = self.validation.identity if self.validation else None
         self.data = self._data()
         self.at = TrainState()
         self.schedule = recipe.learning_rate, recipe.warmup, recipe.lr_schedule, recipe.cooldown
@@ -205,7 +206,7 @@ class Trainer:
         self.states.load(state, tensors)
         self.engine.optimizer.load(tensors)
         self.at = TrainState.read(facts["at"])
-        if facts.get("validation", self._held_out()) != self._held_out():
+        if facts.get("validation", self.held_out) != self.held_out:
             self.at.best = None  # losses of other samples: no best of these is known
         if facts["data"] != self.data:
             raise CheckpointError(f"{folder}: the data is not what the run began with; begin a new run")
@@ -259,17 +260,6 @@ class Trainer:
         for source in facts["sources"].values():
             del source["path"], source["root"]
         return facts
-
-    def _held_out(self) -> list[Any] | None:
-        """Return what tells the samples of the validation from others: sizes and tokens of its sets, and how many."""
-        if self.validation is None:
-            return None
-        sizes = [
-            [len(table), int(table["tokens"].sum(dtype="int64"))]
-            for held in self.validation.sets
-            for table in held.examples.pieces
-        ]
-        return [sizes, self.validation.samples]
 
     def _data(self) -> dict[str, list[int]]:
         """Return pieces and tokens of every source: a mixture of other data would be in another order."""
@@ -446,7 +436,7 @@ class Trainer:
 
     def _save(self, last: bool) -> None:
         self.saved = time.monotonic()
-        facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at), "validation": self._held_out()}
+        facts = {"recipe": self._facts(), "data": self.data, "at": asdict(self.at), "validation": self.held_out}
         self.states.save(self.at.step, self.engine.optimizer.tensors(), facts)
         if self.world.first and (last or time.monotonic() - self.drawn > DRAW_EVERY):
             self.drawn = time.monotonic()

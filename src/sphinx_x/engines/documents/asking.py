@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sphinx_x.boxes import Box, union
+from sphinx_x.boxes import Box, stands_below, union
 from sphinx_x.conversation import Message
 from sphinx_x.engines.documents import wordings as words
 from sphinx_x.engines.documents.sheet import Drawing, Fact, Line
@@ -228,8 +228,7 @@ class _Asker:
             number = self.rng.randrange(len(things) - 1)
             name, evidence = things[number + 1]
             high, low = (self.drawing.words[one[0]].box for one in (things[number][1], evidence))
-            # labels of a chart stand beside each other
-            below = low[1] >= high[3] - 2 and low[0] < high[2] and high[0] < low[2]
+            below = stands_below(high, low)  # labels of a chart stand beside each other
             question = self.rng.choice(words.AFTER if below else words.AFTER[:1]).format(self._one(), things[number][0])
         else:
             question = self.rng.choice(words.FIRST if kind == "first" else words.LAST).format(self._one())

@@ -22,7 +22,7 @@ from PIL import Image
 from sphinx_x.engines.pictures.words import Word, word_of
 from sphinx_x.engines.som.cutouts import cut_out_of, name_of
 from sphinx_x.errors import DataError, ImageError
-from sphinx_x.images import image_size, open_image
+from sphinx_x.images import NO_PICTURE, image_size, open_image
 
 LIST = "pictures.csv"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -115,10 +115,6 @@ def _share(original: str) -> float:
     return int.from_bytes(hashlib.sha256(f"side {original}".encode()).digest()[:6], "big") / 2**48
 
 
-UNREADABLE = (ImageError, DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""Errors of pictures that are none, or none that anybody should open."""
-
-
 def read_library(sources: Sequence[str | Path]) -> Library:
     """Read folders of pictures.
 
@@ -133,7 +129,7 @@ def read_library(sources: Sequence[str | Path]) -> Library:
         for path, name, licence, original in _listed(source):
             try:
                 picture = _picture(path, name, licence, original)
-            except UNREADABLE as error:
+            except (ImageError, DataError, *NO_PICTURE) as error:
                 left_out[_reason(error)] += 1
                 continue
             if picture.key in found:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from sphinx_x.boxes import Box, intersection, sides, union
+from sphinx_x.boxes import Box, intersection, sides, stands_below, union
 from sphinx_x.engines.documents.sheet import Drawing, Fact, Word
 from sphinx_x.engines.screens.chromium import Chromium
 from sphinx_x.errors import DataError
@@ -149,10 +149,10 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
     after = [
         Fact(AFTER, headings[k + 1].value, headings[k + 1].words, fact.value)
         for k, fact in headings.items()
-        if k + 1 in headings and _below(places[k], places[k + 1])
+        if k + 1 in headings and stands_below(places[k], places[k + 1])
     ]
     # without one that is cut or covered, neither the first nor their number is known, nor by which column one begins
-    ordered = all(_below(one, other) for one, other in pairwise(places.values()))
+    ordered = all(stands_below(one, other) for one, other in pairwise(places.values()))
     listed = tuple(headings.values()) if ordered and len(headings) == len(found["headings"]) else ()
     count = Fact("headings", str(len(listed)), tuple(k for fact in listed for k in fact.words))
     counts = (count,) if listed else ()
@@ -191,8 +191,9 @@ def joined(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             edges = list(zip(*boxes, strict=True))
             box = [min(edges[0]), min(edges[1]), max(edges[2]), max(edges[3])]
             how = "whole" if whole else "edge" if "edge" in (last["how"], word["how"]) else "cut"
-            made[-1] = last | {"text": last["text"] + word["text"], "box": [box], "how": how, "ends": word["ends"]}
-            made[-1]["piece"] = last.get("piece", False) or word.get("piece", False)
+            piece = last.get("piece") or word.get("piece")
+            text = last["text"] + word["text"]
+            made[-1] = last | {"text": text, "box": [box], "how": how, "ends": word["ends"], "piece": piece}
         else:
             made.append(dict(word))
     return made
@@ -219,11 +220,6 @@ def _box(word: dict[str, Any]) -> Box:
 def _entire(word: dict[str, Any]) -> bool:
     """Return whether a word is seen whole, on one line."""
     return word["how"] == "whole" and not word.get("piece")
-
-
-def _below(box: Box, other: Box) -> bool:
-    """Return whether another box stands below one, in the same column."""
-    return other[1] >= box[3] - 2 and other[0] < box[2] and box[0] < other[2]
 
 
 def _beside(last: Box, box: Box) -> bool:

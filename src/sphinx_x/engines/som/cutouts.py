@@ -20,7 +20,7 @@ from PIL import Image
 from sphinx_x.engines.som.regions import Region, Rle
 from sphinx_x.engines.som.scenes import Scene, SceneSource
 from sphinx_x.errors import ImageError
-from sphinx_x.images import MAX_PIXELS
+from sphinx_x.images import MAX_PIXELS, NO_PICTURE
 from sphinx_x.sources.base import Raw, Record
 from sphinx_x.sources.dialogue import rng_of
 
@@ -83,7 +83,7 @@ def cut_out_of(path: Path) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{path}: too large")
             image = image.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except NO_PICTURE as error:
         raise ImageError(f"{path}: cannot be read") from error
     box = image.getchannel("A").getbbox()
     if box is None:

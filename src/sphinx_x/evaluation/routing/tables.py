@@ -84,7 +84,7 @@ def _usage_dict(usage: Usage, layers: Sequence[int]) -> dict[str, Any]:
                 "layer": layer,
                 "tokens": counts[place].tolist(),
                 "share": _rounded(by_count[place]),
-                "weight": [round(float(weight), SUM_DIGITS) for weight in weights[place]],
+                "weight": _rounded(weights[place], SUM_DIGITS),
                 "weight share": _rounded(by_weight[place]),
                 "entropy": round(float(entropy[place]), DIGITS),
             }
@@ -93,8 +93,8 @@ def _usage_dict(usage: Usage, layers: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _rounded(numbers: Any) -> list[float]:
-    return [round(float(number), DIGITS) for number in numbers]
+def _rounded(numbers: Any, digits: int = DIGITS) -> list[float]:
+    return [round(float(number), digits) for number in numbers]
 
 
 def _scores_dict(varied: Varied) -> dict[str, Any]:
