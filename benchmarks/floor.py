@@ -16,6 +16,7 @@ measured beside a whole member by `beside_vllm.py`. `--profile` names the kernel
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -154,13 +155,10 @@ def prefilling(model: Any, counts: Sequence[int]) -> list[Case]:
     """The language model over so many embeddings with a fresh cache, beside the library's own class of it."""
     from transformers import AutoModelForCausalLM, DynamicCache
 
-    from sphinx_x.model.cpu_linear import multiply_single_rows_as_vectors
-
     llm, text = model.model.language_model, model.config.text_config
-    library = AutoModelForCausalLM.from_config(text, dtype=model.dtype).to(model.device).eval()
+    library = AutoModelForCausalLM.from_config(copy.deepcopy(text), dtype=model.dtype, attn_implementation="sdpa")
+    library = library.to(model.device).eval()
     library.model.load_state_dict(llm.state_dict())
-    multiply_single_rows_as_vectors(llm)
-    multiply_single_rows_as_vectors(model.lm_head)
     cases = []
     for count in counts:
         embeddings = torch.randn(1, count, text.hidden_size, device=model.device, dtype=model.dtype) * 0.02
@@ -180,9 +178,11 @@ def _decoding(model: Any, library: Any, behind: int) -> Case:
     from small_machines import read_bytes
     from transformers import DynamicCache
 
+    from sphinx_x.inference.growing import growing_cache
+
     text = model.config.text_config
     prompt = torch.full((1, behind), 5, device=model.device)
-    cache = DynamicCache(config=text)
+    cache = growing_cache(text)
     model.model.language_model(input_ids=prompt, past_key_values=cache, use_cache=True)
     theirs = DynamicCache(config=text)
     library.model(input_ids=prompt, past_key_values=theirs, use_cache=True)
@@ -236,9 +236,14 @@ def _vector(matrix: Sequence[int], *_: Any, **__: Any) -> int:
     return 2 * math.prod(matrix)
 
 
+def _packed(rows: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
+    return 2 * math.prod(rows) * out_shape[-1]
+
+
 # what PyTorch's counter does not know
 COUNTED: dict[Any, Any] = {
     torch.ops.aten.mv: _vector,
+    torch.ops.mkldnn._linear_pointwise: _packed,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
@@ -397,6 +402,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = options_of(arguments)
     from true_shape import made_up
 
+    from sphinx_x.model.attention import attend_in_groups
+    from sphinx_x.model.cpu_bfloat16 import PackedLinear, speed_up
+
     device = torch.device(options.device)
     clock = Clock(device)
     model: Any = made_up(options.member).to(device).eval()
@@ -405,6 +413,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"matrix products {rates.flops / 1e9:,.0f} GFLOP/s, reading {rates.reading / 1e9:.1f} GB/s\n")
     print(HEAD, flush=True)
     notes: list[str] = []
+    packed = speed_up([model], untouched=True)  # as a model that is loaded
+    attend_in_groups(model.model.language_model)
 
     def tell(case: Case) -> None:
         print(row(measured(case, clock, rates, options.turns)), flush=True)
@@ -424,6 +434,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"llama.cpp: prefill of {options.tokens[0]:,} tokens {found['prefill'] * 1e3:,.1f} ms, a token "
                 f"{found['token'] * 1e3:,.1f} ms"
             )
+    for layer in packed:
+        if isinstance(layer, PackedLinear):
+            layer.unpack()
     if "step" in options.parts:
         for case in training(model.train(), max(options.tokens)):
             tell(case)

@@ -7,7 +7,7 @@ from sphinx_x import SphinxX
 from sphinx_x.errors import MissingToolError, SphinxXError
 from sphinx_x.evaluation.lines import load_line_set
 from sphinx_x.inference import loading
-from sphinx_x.model.cpu_linear import multiplies_bfloat16
+from sphinx_x.model.cpu_bfloat16 import multiplies_bfloat16
 from sphinx_x.reading import READ
 
 

@@ -123,32 +123,6 @@ def test_sixteen_even_values_are_kept():
     assert torch.equal(by_groups(weight).float(), weight)
 
 
-def test_single_rows_as_vectors():
-    """The same bits as before, for any number of rows; other layers are left alone."""
-    whole = nn.ModuleDict(
-        {"a": nn.Linear(96, 64, bias=False), "b": nn.Linear(96, 64), "c": nn.Linear(7, 5, bias=False)}
-    )
-    whole, full = whole.bfloat16(), nn.Linear(96, 64, bias=False)
-    wanted = {
-        (name, n): layer(rows_of(n, layer.in_features, torch.bfloat16)) for name, layer in whole.items() for n in (1, 2)
-    }
-    cpu_linear.multiply_single_rows_as_vectors(whole)
-    cpu_linear.multiply_single_rows_as_vectors(full)
-    assert type(whole["b"]) is type(full) is nn.Linear
-    assert "OneRowLinear" in {type(layer).__name__ for layer in whole.values()}
-    for (name, n), right in wanted.items():
-        x = rows_of(n, whole[name].in_features, torch.bfloat16)
-        assert torch.equal(whole[name](x), right)
-        assert torch.equal(whole[name](x[None]), right[None])
-
-
-def test_single_rows_are_left_alone_where_other_bits_came_out(monkeypatch):
-    layer = nn.Linear(96, 64, bias=False).bfloat16()
-    monkeypatch.setattr(torch, "mv", lambda weight, row: (weight @ row) * 1.01)
-    cpu_linear.multiply_single_rows_as_vectors(layer)
-    assert type(layer) is nn.Linear
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "variable", [{"ATEN_CPU_CAPABILITY": "avx2"}, {"ATEN_CPU_CAPABILITY": "default"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}]

@@ -13,7 +13,8 @@ from sphinx_x.checkpoints.adapters import Adapter, apply_adapter
 from sphinx_x.checkpoints.hub import OPTIONS
 from sphinx_x.errors import CheckpointError, MissingToolError, SphinxXError, one_line
 from sphinx_x.inference.finding import find_adapters
-from sphinx_x.model.cpu_linear import multiplies_bfloat16, multiply_single_rows_as_vectors
+from sphinx_x.model.attention import attend_in_groups
+from sphinx_x.model.cpu_bfloat16 import multiplies_bfloat16, speed_up
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
 from sphinx_x.model.processing import SphinxXProcessor
 from sphinx_x.model.quantized import quantization_options
@@ -84,9 +85,9 @@ def load_parts(
             torch.nn.Module.to(model, device)
         except (RuntimeError, AssertionError) as error:
             raise MissingToolError(f"device {device}: {one_line(error)}") from error
-    own_memory([model.model.language_model, model.lm_head])
-    multiply_single_rows_as_vectors(model.model.language_model)
-    multiply_single_rows_as_vectors(model.lm_head)
+    packed = speed_up([model], untouched=not adapters)
+    own_memory([model.model.language_model, model.lm_head], but=packed)
+    attend_in_groups(model.model.language_model)
     return model, processor
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from transformers import DynamicCache, GenerationConfig
-from transformers.cache_utils import DynamicLayer
 
 from sphinx_x.inference.bounded import Bounded
 from sphinx_x.inference.features import weights_key
+from sphinx_x.inference.growing import GrowingLayer, growing_cache
 from sphinx_x.inference.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Prefixes:
             return "the cache is switched off (prefix_bytes is 0)"
         if getattr(self._model, "hf_device_map", None):
             return "the model is spread over devices"
-        kinds = {type(layer).__name__ for layer in self._empty().layers if type(layer) is not DynamicLayer}
+        kinds = {type(layer).__name__ for layer in self._empty().layers if type(layer) is not GrowingLayer}
         if kinds:
             return f"keys and values of this language model cannot be cut ({', '.join(sorted(kinds))})"
         return None
@@ -193,7 +193,7 @@ class Prefixes:
         self.kept.put(next(self._numbers), Kept(tokens, _cut(start.cache, length), start.weights))
 
     def _empty(self) -> DynamicCache:
-        return DynamicCache(config=self._model.config.get_text_config(decoder=True))
+        return growing_cache(self._model.config.get_text_config(decoder=True))
 
 
 def _cut(cache: DynamicCache, length: int) -> DynamicCache:

@@ -1,4 +1,4 @@
-"""Linear layers for CPUs: weights of 8 or 4 bits by PyTorch's own integer kernels, and single rows in bfloat16.
+"""Linear layers for CPUs with weights of 8 or 4 bits, by PyTorch's own integer kernels.
 
 One token at a time, a CPU is as fast as it reads the weights, so smaller weights are faster ones. Layers of integers
 answer only: no gradients pass through them, and they stay on the CPU, in the order of bytes that its kernels want.
@@ -277,47 +277,3 @@ def packed_layout() -> tuple[int, bool]:
         if bool(same.all()):
             return size, alternating
     raise ValueError(f"PyTorch {torch.__version__} packs 4-bit weights in a way that is not known: use 8 bits")
-
-
-class OneRowLinear(nn.Linear):
-    """A linear layer in bfloat16 that multiplies a single row as a vector, which takes a sixth less time."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """See the base class."""
-        if input.numel() != self.in_features:
-            return super().forward(input)
-        return torch.mv(self.weight, input.flatten()).view(*input.shape[:-1], self.out_features)
-
-
-def multiplies_bfloat16(device: str) -> bool:
-    """Return whether a device has instructions for products of bfloat16, with which it is faster than in float32."""
-    kind = device.partition(":")[0]
-    if kind == "cuda":
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    known = torch.cpu.get_capabilities() if kind == "cpu" else {}
-    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
-
-
-PROBES = 8
-"""Rows on which both ways to multiply have to agree in every bit."""
-
-
-@torch.no_grad()
-def multiply_single_rows_as_vectors(module: nn.Module) -> None:
-    """Make `OneRowLinear` of the linear layers in bfloat16 on a CPU, where both ways give the same bits.
-
-    Which sizes do depends on the processor, so one layer of each size is tried.
-    """
-    agree: dict[torch.Size, bool] = {}
-    for layer in module.modules():
-        if type(layer) is not nn.Linear or layer.bias is not None:
-            continue
-        weight = layer.weight
-        if weight.dtype != torch.bfloat16 or weight.device.type != "cpu":
-            continue
-        if weight.shape not in agree:
-            generator = torch.Generator().manual_seed(0)
-            rows = torch.randn(PROBES, 1, layer.in_features, generator=generator).bfloat16()
-            agree[weight.shape] = all(torch.equal(torch.mv(weight, row[0]), F.linear(row, weight)[0]) for row in rows)
-        if agree[weight.shape]:
-            layer.__class__ = OneRowLinear

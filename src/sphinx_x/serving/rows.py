@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
+from sphinx_x.model.attention import GROUPED
+
 STEP = 128
 """Places are allocated in multiples of this."""
 
@@ -29,8 +31,8 @@ def shared_window(model: Any) -> tuple[bool, int | None]:
     sliding = [layer for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
     windows = {int(layer.sliding_window) for layer in sliding}
     alike = plain or (len(sliding) == len(layers) and len(windows) == 1)
-    sdpa = model.config.get_text_config()._attn_implementation == "sdpa"
-    return alike and sdpa and bool(layers), windows.pop() if len(windows) == 1 else None
+    masked = model.config.get_text_config()._attn_implementation in ("sdpa", GROUPED)
+    return alike and masked and bool(layers), windows.pop() if len(windows) == 1 else None
 
 
 class RowsLayer(CacheLayerMixin):

@@ -148,6 +148,8 @@ def draw_predictions(found: dict[str, list[Prediction]], path: Path) -> Path:
 
 def draw_effects(effects: Sequence[Effect], title: str, path: Path) -> Path:
     """Draw the differences of a comparison in the loss of each skill, with their intervals."""
+    with needs_extra("study", "drawing figures"):
+        from matplotlib.ticker import MaxNLocator
     shown = [effect for effect in effects if effect.metric == "loss"]
     skills = list(dict.fromkeys(effect.skill for effect in shown))
     rows = list(dict.fromkeys((effect.arm, effect.match, effect.size) for effect in shown))
@@ -163,6 +165,7 @@ def draw_effects(effects: Sequence[Effect], title: str, path: Path) -> Path:
         place.set_title(skill, fontsize="small")
         place.grid(alpha=0.3, axis="x")
         place.tick_params(labelsize="small")
+        place.xaxis.set_major_locator(MaxNLocator(4))
     axes[0].set_yticks([-k for k in range(len(rows))], [f"{arm}, {size}, same {match}" for arm, match, size in rows])
     figure.suptitle(title, fontsize="medium")
     figure.supxlabel("difference of the loss, nats a token (below 0: better than the reference)", fontsize="small")

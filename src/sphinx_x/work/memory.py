@@ -10,10 +10,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 MAPS = Path("/proc/self/maps")
 """The kernel's list of this process's mappings."""
@@ -21,7 +21,7 @@ MEMORY = Path("/proc/meminfo")
 """The kernel's account of memory."""
 
 
-def own_memory(modules: Iterable[nn.Module]) -> int:
+def own_memory(modules: Iterable[nn.Module], but: Collection[nn.Module] = ()) -> int:
     """Copy the weights of linear layers that are mapped from files into memory of their own, one by one.
 
     Tables of embeddings and the joint experts of a mixture stay mapped: a token needs few of their rows. The pages of
@@ -31,24 +31,29 @@ def own_memory(modules: Iterable[nn.Module]) -> int:
     Returns:
         The number of bytes that were copied.
     """
-    mapped = _mapped_files()
-    layers = [part for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
-    found = [
-        parameter
-        for parameter in dict.fromkeys(p for layer in layers for p in layer.parameters(recurse=False))
-        if parameter.device.type == "cpu" and any(low <= parameter.data_ptr() < high for low, high in mapped)
-    ]
+    parts = dict.fromkeys(part for module in modules for part in module.modules())
+    layers = [part for part in parts if isinstance(part, nn.Linear) and part not in but]
+    found = _mapped(p for layer in layers for p in layer.parameters(recurse=False))
     size = sum(parameter.nbytes for parameter in found)
-    if size > _available():
+    if size > available():
         return 0
     for parameter in found:
-        old, begin = parameter.data, parameter.data_ptr()
+        old = parameter.data
         parameter.data = old.clone()
-        _give_back(begin, begin + old.nbytes)
+        _give_back(old)
     return size
 
 
-def _available() -> int:
+def give_back(parameters: Iterable[nn.Parameter]) -> None:
+    """Let the kernel drop what it has read of parameters that are mapped from files; it is read again if used.
+
+    They have to be what their files have: what was written to them would be lost.
+    """
+    for parameter in _mapped(parameters):
+        _give_back(parameter.data)
+
+
+def available() -> int:
     """Return the bytes of memory that can be had without swapping, as the kernel estimates it."""
     rows = (row.split() for row in MEMORY.read_text(encoding="utf-8").splitlines()) if MEMORY.exists() else ()
     return next((int(row[1]) * 1024 for row in rows if row[0] == "MemAvailable:"), 0)
@@ -63,9 +68,19 @@ def _mapped_files() -> list[tuple[int, int]]:
     return [(int(low, 16), int(high, 16)) for low, high in ranges]
 
 
-def _give_back(begin: int, end: int) -> None:
-    """Let the kernel drop the whole pages between two addresses of a mapping, which would be read again if used."""
-    page = mmap.PAGESIZE
-    begin, end = -(-begin // page) * page, end // page * page
+def _mapped(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Return those parameters that are mapped from files, each once."""
+    files = _mapped_files()
+    return [
+        parameter
+        for parameter in dict.fromkeys(parameters)
+        if parameter.device.type == "cpu" and any(low <= parameter.data_ptr() < high for low, high in files)
+    ]
+
+
+def _give_back(weights: Tensor) -> None:
+    """Let the kernel drop the whole pages of weights in a mapping, which would be read again if used."""
+    page, begin = mmap.PAGESIZE, weights.data_ptr()
+    begin, end = -(-begin // page) * page, (begin + weights.nbytes) // page * page
     if begin < end:
         ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
