@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 
 from sphinx_x.inference import SphinxX
@@ -134,7 +135,10 @@ def test_a_loaded_model_is_what_its_files_are(tiny_folder, tmp_path, fastest):
     SphinxXForConditionalGeneration.from_pretrained(tiny_folder, dtype=torch.bfloat16).save_pretrained(folder)
     plain = SphinxXForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16)
     sphinx = SphinxX.load(folder, device="cpu", dtype=torch.bfloat16)
-    assert sum(isinstance(layer, PackedLinear) for layer in sphinx.model.modules()) > 10
+    packed = [layer for layer in sphinx.model.modules() if isinstance(layer, PackedLinear)]
+    sphinx.chat_batch([("Read the text.", Image.new("RGB", (90, 30)))] * 2, max_new_tokens=4)
+    sphinx.answer("Read the text.", Image.new("RGB", (90, 30)), max_new_tokens=4)
+    assert len(packed) > 10 and all(type(layer) is PackedLinear for layer in packed)  # nobody asked for their weights
     ids = torch.arange(40, 56)[None]
     with torch.inference_mode():
         assert torch.equal(sphinx.model(input_ids=ids).logits, plain(input_ids=ids).logits)

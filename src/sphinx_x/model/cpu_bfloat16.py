@@ -134,7 +134,7 @@ def speed_up(modules: Iterable[nn.Module], untouched: bool) -> list[PackedLinear
     packs = _mkldnn() is not None and sum(layer.weight.nbytes for layer in layers) <= available()
     chosen: dict[tuple[torch.Size, bool], type[nn.Linear]] = {}
     packed: list[PackedLinear] = []
-    read: list[nn.Parameter] = []
+    read: list[Tensor] = []
     for layer in layers:
         weight, kind = layer.weight, (layer.weight.shape, layer.bias is not None)
         if kind not in chosen:

@@ -38,19 +38,19 @@ def own_memory(modules: Iterable[nn.Module], but: Collection[nn.Module] = ()) ->
     if size > available():
         return 0
     for parameter in found:
-        old = parameter.data
+        old = parameter.data  # its mapping lives as long as this
         parameter.data = old.clone()
         _give_back(old)
     return size
 
 
-def give_back(parameters: Iterable[nn.Parameter]) -> None:
-    """Let the kernel drop what it has read of parameters that are mapped from files; it is read again if used.
+def give_back(weights: Iterable[Tensor]) -> None:
+    """Let the kernel drop what it has read of weights that are mapped from files; it is read again if used.
 
     They have to be what their files have: what was written to them would be lost.
     """
-    for parameter in _mapped(parameters):
-        _give_back(parameter.data)
+    for tensor in _mapped(weights):
+        _give_back(tensor)
 
 
 def available() -> int:
@@ -68,13 +68,13 @@ def _mapped_files() -> list[tuple[int, int]]:
     return [(int(low, 16), int(high, 16)) for low, high in ranges]
 
 
-def _mapped(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Return those parameters that are mapped from files, each once."""
+def _mapped(weights: Iterable[Tensor]) -> list[Tensor]:
+    """Return those weights that are mapped from files, each once."""
     files = _mapped_files()
     return [
-        parameter
-        for parameter in dict.fromkeys(parameters)
-        if parameter.device.type == "cpu" and any(low <= parameter.data_ptr() < high for low, high in files)
+        tensor
+        for tensor in dict.fromkeys(weights)
+        if tensor.device.type == "cpu" and any(low <= tensor.data_ptr() < high for low, high in files)
     ]
 
 
