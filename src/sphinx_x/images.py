@@ -34,7 +34,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "JPEG2000"
 
 # EXIF orientation -> the transposition that turns the image upright.
 _ORIENTATION = 0x0112
-_QUARTER_TURNS = (5, 6, 7, 8)  # width and height are swapped
+QUARTER_TURNS = (5, 6, 7, 8)  # width and height are swapped
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,12 +99,27 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     raise ImageError(f"{name}: an image is a path, bytes, a Pillow image or an array")
 
 
+def orientation_of(source: str | Path | bytes) -> int:
+    """Return the EXIF orientation of an image, 1 to 8; 1 is upright, and stands for what is broken or unknown.
+
+    Raises:
+        ImageError: As `image_size`.
+    """
+    return _head(source)[1]
+
+
 def image_size(source: str | Path | bytes) -> tuple[int, int]:
     """Return the width and height that `open_image` would give, from the file's header alone; only a PNG is decoded.
 
     Raises:
         ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
+    (width, height), orientation = _head(source)
+    return (height, width) if orientation in QUARTER_TURNS else (width, height)
+
+
+def _head(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
+    """Return width and height as stored, and the EXIF orientation."""
     name = source_name(source)
     try:
         with (
@@ -115,8 +130,7 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
             if image.format == "PNG":  # its orientation may follow the pixels
                 with contextlib.suppress(Exception):  # a truncated one still has a size
                     image.load()
-            width, height = _stored_size(image)
-            return (height, width) if _orientation(image) in _QUARTER_TURNS else (width, height)
+            return _stored_size(image), _orientation(image)
     except ImageError:
         raise
     except Exception as error:  # as in `open_image`

@@ -207,6 +207,29 @@ def test_meta_files_and_their_buffers_come_back(tmp_path):
     assert same(torch.load(tmp_path / "back" / "consolidated.00.pth", weights_only=True), state)
 
 
+def test_settings_come_back_from_the_folder_that_they_were_read_from(tmp_path):
+    """A diff's own lie over those of Meta's base; were both kept, the base's would be read again."""
+    base = tmp_path / "base"
+    base.mkdir()
+    torch.save(llama_state(), base / "consolidated.00.pth")
+    (base / "params.json").write_text(json.dumps({"dim": WIDTH, "n_heads": 4, "vocab_size": -1, "norm_eps": 1e-5}))
+    shutil.copyfile(TOKENIZER, base / "tokenizer.model")
+    diff = write(tmp_path / "diff", {"output.weight": llama_state(seed=5)["output.weight"]})
+    settings = json.loads((diff / "config.json").read_text())
+    (diff / "config.json").write_text(json.dumps(settings | {"norm_eps": 1e-6}))
+    import_accessory([base, diff], tmp_path / "model")
+    export_accessory(tmp_path / "model", tmp_path / "back")
+    import_accessory([tmp_path / "back"], tmp_path / "again")
+    found = [SphinxXConfig.from_pretrained(tmp_path / name).text_config.rms_norm_eps for name in ("model", "again")]
+    assert found == [1e-6, 1e-6]
+
+
+def test_heads_are_not_cut_by_shards(plain, tmp_path):
+    with pytest.raises(CheckpointError, match="4 heads cannot be shared by 8 shards"):
+        export_accessory(plain / "model", tmp_path / "back", shards=8)
+    assert not (tmp_path / "back").exists()
+
+
 def test_large_models_are_spread_over_several_files(plain, tmp_path, monkeypatch):
     monkeypatch.setattr("sphinx_x.checkpoints.writer.FILE_BYTES", 20_000)
     import_accessory([plain / "official"], tmp_path / "model")

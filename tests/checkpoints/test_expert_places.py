@@ -135,3 +135,5 @@ def test_the_command_line_takes_numbers(twins, parts):
 
     given = [f"2={dinov2(parts / 'a', 3)}", str(dinov2(parts / "b=c", 5)), str(dinov2(parts / "4=d", 5))]
     assert [expert.place for expert in open_experts(given)] == [2, None, None]
+    with pytest.raises(CheckpointError, match="--expert: an empty path"):
+        open_experts([""])

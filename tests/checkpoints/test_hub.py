@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 
 from hub_server import serve_hub
+from sphinx_x.checkpoints.hub import fetch
 from sphinx_x.errors import CheckpointError
 from sphinx_x.inference import SphinxX, find_model, load_processor
 from sphinx_x.training.lora import merge_folder
@@ -48,6 +49,12 @@ def test_without_a_network_the_cache_is_taken_and_that_is_said(hub, tiny, monkey
     loaded = SphinxX.load("Org/Tiny")
     assert [record.getMessage() for record in caplog.records if "copy in its cache is taken" in record.getMessage()]
     assert loaded.chat("Read.", PICTURE, max_new_tokens=5) == tiny.chat("Read.", PICTURE, max_new_tokens=5)
+
+
+@pytest.mark.parametrize("name", ["runs/exp--1", "models/a..b", "modelle/gr\u00f6\u00dfe", "a/" + "b" * 100])
+def test_a_wrong_path_that_cannot_be_an_address_is_told(name):
+    with pytest.raises(CheckpointError, match="no such file or folder, and no address of the hub"):
+        fetch(name)
 
 
 @pytest.mark.parametrize("use", [SphinxX.load, load_processor, find_model])

@@ -1,12 +1,14 @@
 """The ONNX graphs answer as the model does."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from safetensors.torch import load_file, save_file
 
 from paths import ROOT
 from sphinx_x.checkpoints.onnx import export_onnx
@@ -14,6 +16,7 @@ from sphinx_x.errors import CheckpointError
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX
 from sphinx_x.model.views import ViewGrid
+from sphinx_x.work.files import MANIFEST
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -44,6 +47,18 @@ def answer(folder: Path, sphinx: SphinxX, question: str, image: PIL.Image.Image,
         out.append(int(logits[0, -1].argmax()))
         embeds = embed.run(None, {"input_ids": np.array([[out[-1]]])})[0]
     return out
+
+
+def test_missing_weights_are_told_and_not_made_up(tiny_folder, tmp_path):
+    for path in tiny_folder.iterdir():
+        if path.name != MANIFEST:
+            shutil.copyfile(path, tmp_path / path.name)
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = next(name for name in tensors if "q_proj" in name)
+    del tensors[name]
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"missing: {name}"):
+        export_onnx(tmp_path, tmp_path / "onnx")
 
 
 @pytest.mark.slow

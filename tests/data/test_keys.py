@@ -165,6 +165,9 @@ def test_every_key_of_a_record_is_read_described_or_refused(tmp_path, form):
         tmp_path, form() | described, form() | empty, form() | {"x": 1, "tools": ["f"]}, ignore=("x", "tools")
     )
     assert [reader[k].answers for k in range(3)] == [reader[1].answers] * 3
+    wanted = reader[1].answers
+    foreign = opened(tmp_path, form() | {"source": ["a"], "id": {"b": 1}}, ignore=("source", "id"))
+    assert foreign[0].answers == wanted and not foreign[0].source
 
 
 EMPTY = [None, "", " ", [], {}, "[]", "{}", "null", [None], [""], {"a": None, "b": []}, [{"a": [None]}]]

@@ -163,6 +163,19 @@ def test_any_form_is_packed_into_shards(forms, tmp_path, workers):
     assert [line["where"].split(": ")[1] for line in lines] == ["item 1", "item 3"]
 
 
+def test_a_picture_that_is_none_costs_its_sample_whatever_size_it_says(tmp_path):
+    said = {"messages": [{"role": "user", "content": "<image> What?"}, {"role": "assistant", "content": "A."}]}
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no picture")
+    rows = [
+        said | {"id": name, "images": [{"path": f"{name}.png", "width": 8, "height": 8}]} for name in ("good", "bad")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tally = repack(SampleReader(tmp_path / "rows.jsonl"), tmp_path / "out", "mine", max_bad=0.5)
+    assert (tally.samples, tally.bad) == (1, 1)
+    assert [line["where"].split(": ")[-1] for line in read_lines(tmp_path / "out" / "quarantine.jsonl")] == ["line 2"]
+
+
 def test_tables_of_offsets_are_kept_and_renewed(forms, tmp_path):
     tables = tmp_path / "tables"
     first = SampleReader(forms / "llava.jsonl", tables=tables)

@@ -137,6 +137,11 @@ def test_on_the_command_line(tiny_folder, tmp_path, capsys):
     assert code == 0 and "| text | 2 | 2 |" in said and "+0.0 (+0.0 to +0.0)" in said
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["kind"] for row in rows] == ["text", "box"] * 2 and len(rows[0]["answers"]) == 2
+    before = (tmp_path / "lines-00000.jsonl").read_bytes()
+    code, _, said = run(*arguments, "-o", tmp_path / "lines-00000.jsonl", capsys=capsys)
+    assert code == 2 and "is what is read" in said and (tmp_path / "lines-00000.jsonl").read_bytes() == before
+    code, _, said = run(*arguments, "-o", tmp_path, capsys=capsys)
+    assert code == 2 and "is a folder" in said
     code, _, said = run("eval", tiny_folder, "--against", tiny_folder, capsys=capsys)
     assert code != 0 and "--against goes with --samples" in said
 

@@ -70,6 +70,8 @@ def test_a_name_is_the_sum_of_base_and_what_was_trained(trained, base, tmp_path)
         wanted = before[name] + delta if name == f"{LAYER}.weight" else before[name]
         torch.testing.assert_close(parameter.detach(), wanted, rtol=1e-6, atol=1e-6, msg=name)
     assert delta.abs().max() > 0.1 and "smol" in built_in_models()
+    with pytest.raises(CheckpointError, match="holds no adapters"):
+        SphinxX.load(tmp_path / "base", base=tmp_path / "base")
     beside = SphinxX.load(trained, base=tmp_path / "base")
     assert sphinx.chat("What?", noise(100, 60, 1), **STEPS) == beside.chat("What?", noise(100, 60, 1), **STEPS)
 

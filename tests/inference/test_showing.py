@@ -65,6 +65,12 @@ def read(*lines: tuple[str, tuple[int, int, int, int]], text: str) -> Answer:
     return replace(said(text), evidence=find_evidence(text, [layout], "What is the total?"))
 
 
+def test_a_line_of_another_image_is_listed_with_its_number():
+    answer = read(("6.00", (300, 20, 360, 40)), text="6.00")
+    other = replace(answer, evidence=tuple(replace(line, image=2) for line in answer.evidence))
+    assert list(describe_places(other)) == ["image 3: line 300,20,360,40 6.00"]
+
+
 def test_the_line_that_was_read_is_listed_and_drawn():
     lines = ("TOTAL", (20, 20, 80, 40)), ("6.00", (300, 20, 360, 40)), ("6.00", (300, 100, 360, 120))
     answer = read(*lines, text="6.00")

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from excerpts import EXCERPTS
 from golden import golden_text
@@ -81,3 +82,43 @@ def test_broken_releases_are_told(name, tmp_path):
         except SphinxXError as error:
             assert "\n" not in str(error)
         path.write_text(good, encoding="utf-8")
+
+
+def test_a_conversion_inside_its_release_goes_on(tmp_path):
+    EXCERPTS["ctw1500"](tmp_path)
+    tallies = [
+        convert(Job(SOURCES["ctw1500"], Raw(tmp_path), tmp_path / "out"), workers=1, max_bad=1) for _ in range(2)
+    ]
+    assert tallies[0] == tallies[1] and tallies[0].samples
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_places_in_images_that_are_turned_are_refused(orientation, tmp_path):
+    """Releases have places in the pixels as stored, which are not those of the upright image."""
+    EXCERPTS["ctw1500"](tmp_path / "raw")
+    pictures = sorted(path for path in (tmp_path / "raw").rglob("*") if path.suffix in (".jpg", ".png"))
+    for path in pictures:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            exif[0x0112] = orientation
+            image.convert("RGB").save(path, exif=exif)
+    job = Job(SOURCES["ctw1500"], Raw(tmp_path / "raw"), tmp_path / "out")
+    if orientation == 1:
+        assert convert(job, workers=1, max_bad=1).samples
+    else:
+        with pytest.raises(SphinxXError, match="no sample"):
+            convert(job, workers=1, max_bad=1)
+        reasons = {entry["reason"] for entry in read_quarantine(tmp_path / "out")}
+        assert "image is turned by its EXIF data, and its places may not be" in reasons
+
+
+def test_the_size_of_annotations_tells_whether_they_are_of_the_turned_image(tmp_path):
+    EXCERPTS["coco"](tmp_path / "raw")
+    whole = convert(Job(SOURCES["coco"], Raw(tmp_path / "raw"), tmp_path / "a"), workers=1, max_bad=1)
+    for path in (path for path in (tmp_path / "raw").rglob("*") if path.suffix in (".jpg", ".png")):
+        with Image.open(path) as image:
+            exif = image.getexif()
+            exif[0x0112] = 6
+            image.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    turned = convert(Job(SOURCES["coco"], Raw(tmp_path / "raw"), tmp_path / "b"), workers=1, max_bad=1)
+    assert turned.samples == whole.samples

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from messages import dicts
 from sphinx_x.errors import DataError
-from sphinx_x.sources.grounding import load_pickle, pieces_of_caption, places_of_entities
+from sphinx_x.sources.base import Raw, Record
+from sphinx_x.sources.grounding import build_refs, load_pickle, pieces_of_caption, places_of_entities
 
 
 class Harmful:
@@ -53,3 +55,18 @@ def test_captions_are_cut_into_phrases():
 def test_what_is_no_xml_is_told():
     with pytest.raises(DataError, match="no XML"):
         places_of_entities(b"<annotation><size>", Counter())
+
+
+def test_an_expression_for_two_objects_is_not_asked(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    image = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}
+
+    def ref(box, *said):
+        return {"sentences": [{"sent": text} for text in said]}, {"bbox": box}
+
+    pairs = [ref([0, 0, 20, 20], "left dog", "the brown one"), ref([50, 0, 20, 20], "Left dog", "a cat", "a cat")]
+    draft = build_refs(Record("1", (image, pairs)), Raw(tmp_path))
+    asked = str(dicts(draft.messages))
+    assert "brown one" in asked and "a cat" in asked and "eft dog" not in asked
+    assert draft.left_out["expression for different objects"] == 2
+    assert draft.left_out["expression that is empty or occurs twice"] == 1

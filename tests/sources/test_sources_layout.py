@@ -44,3 +44,13 @@ def test_words_for_classes_and_counts():
         "first level title",
     ]
     assert [number_word(number) for number in (0, 1, 12, 13)] == ["no", "one", "twelve", "13"]
+
+
+def test_a_class_whose_regions_are_left_out_is_not_absent():
+    """A crowd, a duplicate or a region without area is there all the same."""
+    regions = [("title", [0.0, 0.0, 9.0, 9.0])]
+    for key in map(str, range(20)):
+        left_out: Counter[str] = Counter()
+        turns = layout_turns(regions, ["title", "figure"], key, left_out, {"title", "figure"})
+        assert "figure" not in str(turns) and len(turns) == 1
+        assert left_out["region of a page with regions left out"] == 1

@@ -52,7 +52,12 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import logging as hub_logging
+    from huggingface_hub.utils import validate_repo_id
 
+    try:
+        validate_repo_id(repository)
+    except ValueError as error:
+        raise CheckpointError(f"{text}: no such file or folder, and no address of the hub") from error
     revision = revision or written
     cached = partial(_cached, repository, revision, inner, options.get("cache_dir"))
     if local_files_only or constants.HF_HUB_OFFLINE:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from transformers import AutoModelForImageTextToText, DynamicCache
 
+from sphinx_x.checkpoints.complete import check_loaded
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
 from sphinx_x.errors import CheckpointError, needs_extra, one_line
@@ -94,9 +95,13 @@ def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[
             import onnxruntime.quantization  # noqa: F401
     model = Path(model)
     try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)
+        found: Any = AutoModelForImageTextToText.from_pretrained(
+            model, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
+    loaded, report = found
+    check_loaded(model, report)
     if not loaded.config.groups:
         raise CheckpointError(f"{model}: has no visual experts; export it as llm")
     if loaded.config.lines is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sphinx_x.cli.options import check_out
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.errors import SphinxXError, needs_extra, plain
 
@@ -75,7 +76,7 @@ def show(
     reader = _reader([file], root, boxes, ignore)
     if not len(reader):
         raise SphinxXError(f"{file}: has no samples")
-    _spare(reader.files, out)
+    check_out(out, reader.files)
     if first is None:
         numbers = sorted({k * len(reader) // count for k in range(min(count, len(reader)))})
         numbers = list(range(len(reader))) if count >= len(reader) else numbers
@@ -112,7 +113,7 @@ def stats(
 
     reader = _reader(files, root, boxes, ignore)
     if out is not None:
-        _spare(reader.files, out)
+        check_out(out, reader.files)
         with needs_extra("data", "drawing plots"):  # reported before everything is counted
             import matplotlib  # noqa: F401
     counts = count(reader, load_processor(model), workers, _counter("counted"))
@@ -245,12 +246,6 @@ def _reader(files: list[Path], root: Path | None, boxes: str | None, ignore: lis
     from sphinx_x.data.shards import SampleReader
 
     return SampleReader(files, root, form=Form(boxes or "", tuple(ignore or ())))
-
-
-def _spare(files: list[Path], out: Path) -> None:
-    """Refuse to overwrite the files that are read."""
-    if out.exists() and out.resolve() in {file.resolve() for file in files}:
-        raise SphinxXError(f"{out}: is what is read; give another file with -o")
 
 
 def tell_tally(tally: Tally, out: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection
-from dataclasses import is_dataclass, replace
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from sphinx_x.cli.data import MaxBad, Out, Workers, data, tell_tally
+from sphinx_x.cli.options import Frame
 from sphinx_x.cli.renamed import keep_old_name
 from sphinx_x.errors import SphinxXError, one_line
 
@@ -80,10 +81,11 @@ def mark_set(
     """Make Set-of-Marks data: marks on images, and dialogue about them; an interrupted run is continued."""
     from sphinx_x.engines.som.engine import SomSettings, make_som
     from sphinx_x.engines.som.panels import panel_source
+    from sphinx_x.engines.som.scenes import under_licence
 
     scenes, raw = _scenes(place, source, images or [], split, sam, str(seed))
     if licence is not None:
-        scenes = replace(scenes, licence=licence)
+        scenes = under_licence(scenes, licence)
     if panels:
         scenes = panel_source(scenes, str(seed))
     chosen = _model(SomSettings, settings, {"inside": inside, "seed": str(seed)})
@@ -238,6 +240,10 @@ def mark(
     letters: Annotated[bool, typer.Option("--letters", help="Letters instead of numbers.")] = False,
     decimals: Annotated[int, typer.Option(min=1, max=4, help="Decimals of the places in the text.")] = 2,
     page: Annotated[int, typer.Option(help="Which page of a PDF, from 1.")] = 1,
+    frame: Annotated[
+        Frame,
+        typer.Option(help="Where the picture lies in the model's square: center in official members, else corner."),
+    ] = "corner",
 ) -> None:
     """Draw marks on an image and print them as text, for asking about `<Mark 1>`."""
     from sphinx_x.drawing import check_output, save_picture
@@ -261,7 +267,7 @@ def mark(
     if not marked.marks:
         raise SphinxXError("none of the regions could be marked")
     save_picture(drawn, out)
-    print(written_marks(marked, decimals))
+    print(written_marks(marked, decimals, frame))
 
 
 def box_numbers(text: str) -> list[float]:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from sphinx_x.cli import early
-from sphinx_x.cli.options import Fast
+from sphinx_x.cli.options import Fast, Frame, check_out
 from sphinx_x.errors import SphinxXError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 RUN = "run"
 JUDGEMENTS = "judgements"
 Rules = Literal["official", "script", "strict"]
-Frame = Literal["center", "corner"]
 RuleOption = Annotated[
     Rules | None,
     typer.Option(
@@ -187,8 +186,15 @@ def _without_tasks(
     loading: Mapping[str, Any],
 ) -> None:
     with early.imports():
+        from sphinx_x.data.shards import SampleReader
+        from sphinx_x.evaluation.lines import LINES, load_line_set
         from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
+    if out is not None:
+        read = SampleReader(samples).files if samples else [load_line_set(lines).folder / LINES]
+        check_out(out, read)
+        if out.is_dir():
+            raise SphinxXError(f"{out}: is a folder; answers about --samples and --lines are one file")
     if samples:
         print_sample_figures(model, against, samples, out, **loading)
     else:

@@ -96,8 +96,8 @@ def to_fields(record: object, name: str, where: str, form: Form | None = None) -
             raise SampleError(where, "system", "must be a text")
         messages.insert(0, {"role": "system", "content": record["system"]})
     _mask(record, messages, where)
-    fields = {key: record[key] for key in KNOWN if key in record}
-    fields["id"] = name if record.get("id") is None else str(record["id"])
+    fields = {key: record[key] for key in KNOWN if key in record and key not in form.ignore}
+    fields["id"] = name if fields.get("id") is None else str(fields["id"])
     images = _images(record, inline, where)
     if "messages" not in record:
         _put_first(messages, len(images))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sphinx_x.data.shards import SampleReader, write_part
 from sphinx_x.errors import one_line
+from sphinx_x.images import image_size
 from sphinx_x.work.files import alone_in
 from sphinx_x.work.runs import Parts, claim
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
@@ -57,6 +58,8 @@ def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
             sample = reader[index]
             pictures = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
             reader.checked_sizes(sample, index)
+            for content in pictures:  # what a sample says of its size is believed, but a shard holds pictures
+                image_size(content)
         except UNUSABLE as error:
             reason, where = reason_of(error), reader.where(index)
             tally.set_aside[reason] += 1

@@ -24,6 +24,8 @@ from PIL import Image
 from sphinx_x.errors import DataError, ImageError
 from sphinx_x.evaluation.metrics import character_errors, drawn_rates, interval, normalise_text
 
+LINES = "lines.jsonl"
+"""The file of a line set that lists its lines."""
 PACKAGED = Path(__file__).parent / "data" / "lines"
 LONGEST_ANSWER = 120
 """Tokens of an answer at most; lines have at most 90 characters."""
@@ -83,9 +85,9 @@ def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
 def load_line_set(folder: Path | str | None = None) -> LineSet:
     """Return the line set of a folder, or the one that comes with the package."""
     folder = Path(folder) if folder is not None else PACKAGED
-    path = folder / "lines.jsonl"
+    path = folder / LINES
     if not path.is_file():
-        raise DataError(f"{folder}: holds no lines.jsonl, so it is no line set")
+        raise DataError(f"{folder}: holds no {LINES}, so it is no line set")
     try:
         rows = path.read_text("utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter
+from sphinx_x.checkpoints.complete import check_loaded
 from sphinx_x.checkpoints.hub import OPTIONS
 from sphinx_x.errors import CheckpointError, MissingToolError, SphinxXError, one_line
 from sphinx_x.inference.finding import find_adapters
@@ -125,10 +126,7 @@ def load_model(
         raise MissingToolError(f"{one_line(error)} (pip install 'sphinx-x[quant]')") from error
     except Exception as error:  # malformed files make the library raise errors of nearly every kind
         raise CheckpointError(f"{path}: {one_line(error)}") from error
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report.get(what):
-            names = ", ".join(sorted(map(str, report[what]))[:3])
-            raise CheckpointError(f"{path}: its weights are not those of its config ({what[:-5]}: {names})")
+    check_loaded(path, report)
     if not isinstance(model, SphinxXForConditionalGeneration):
         raise CheckpointError(f"{path}: not a SPHINX-X model")
     return model

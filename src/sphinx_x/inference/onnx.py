@@ -108,9 +108,13 @@ class OnnxModel:
         """Yield the ids of the greedy answer, up to the one that ends it, with their probabilities.
 
         Raises:
-            PromptError: The prompt is longer than the model's context.
+            PromptError: The prompt is longer than the model's context, or no token is asked for.
         """
         check_context(self._context, prompt)
+        if max_new_tokens < 1:
+            raise PromptError(f"max_new_tokens must be at least 1, not {max_new_tokens}")
+        if self._context is not None:
+            max_new_tokens = min(max_new_tokens, self._context - len(prompt.ids))
         end = self.processor.tokenizer.eos_token_id
         embeds, done = self._embedded(prompt), 0
         shape = (1, self.sizes["key_value_heads"], 0, self.sizes["head_width"])

@@ -31,15 +31,16 @@ LIMBS = (
 def describe_places(answer: Answer, image: int = 0) -> Iterator[str]:
     """Yield one line for each place: its kind, its whole pixels in image number `image`, and its label.
 
-    What the answer says itself comes first; lines of text that say the same follow.
+    What the answer says itself comes first; lines of text that say the same follow, with the number of their image
+    (from 1) where it is another one.
     """
     kinds = {"box": answer.boxes, "point": answer.points, "key point": answer.key_points, "mark": answer.marks}
     for kind, found in kinds.items():
         for one in found:
             yield f"{kind} {_whole(one.pixels[image])} {one.label}".rstrip()
     for line in answer.evidence:
-        if line.image == image:
-            yield f"line {_whole(line.pixels)} {line.text}"
+        where = "" if line.image == image else f"image {line.image + 1}: "
+        yield f"{where}line {_whole(line.pixels)} {line.text}"
 
 
 def _whole(place: Sequence[float]) -> str:

@@ -118,9 +118,9 @@ def _mkldnn() -> Any:
 def speed_up(modules: Iterable[nn.Module], untouched: bool) -> list[PackedLinear]:
     """Make `PackedLinear` or `OneRowLinear` of plain layers in bfloat16 on the CPU, where the bits are the same.
 
-    One layer of each size is tried, and the way taken that is fastest for a single row: a CPU that writes an answer
-    multiplies little else. Weights are packed for their use with many rows as well, and so unless another way is
-    clearly faster. Where memory is short, nothing is packed.
+    One layer of each size is tried. Without a bias, as in language models, the way is taken that is fastest for a
+    single row: a CPU that writes an answer multiplies little else. Packed weights are faster for many rows as well, so
+    another way has to be clearly faster. Where memory is short, nothing is packed.
 
     Args:
         modules: Where to look for layers.
@@ -171,10 +171,11 @@ def _best_way(weight: Tensor, bias: Tensor | None, packs: bool) -> type[nn.Linea
         packed = _mkldnn()._reorder_linear_weight(weight, 1)
         if all(torch.equal(_product(row, packed, bias), right) for row, right in zip(rows, plain, strict=True)):
             ways.append(PackedLinear)
-    if bias is None:
-        single = [_rows(1, weight.shape[1], seed) for seed in range(SINGLE)]
-        if all(torch.equal(torch.mv(weight, row[0]), F.linear(row, weight)[0]) for row in single):
-            ways.append(OneRowLinear)
+    if bias is not None:
+        return ways[-1]
+    single = [_rows(1, weight.shape[1], seed) for seed in range(SINGLE)]
+    if all(torch.equal(torch.mv(weight, row[0]), F.linear(row, weight)[0]) for row in single):
+        ways.append(OneRowLinear)
     seconds = {way: _seconds_of_a_row(weight.shape)[way] for way in ways}
     if PackedLinear in ways:
         seconds[PackedLinear] /= CLEARLY

@@ -93,7 +93,7 @@ SOURCES = (
         read=read_seeclick,
         build=build_seeclick,
         note="About 270,000 pages. Elements are left out as SeeClick does (long, not in English, outside); a page "
-        "where none remains is set aside, so allow for a larger share of those. Questions for a place are worded as in "
+        "where none remains is left out. Questions for a place are worded as in "
         "ScreenSpot. The mobile data (Widget Captioning, RICOSCA, Screen2Words) are not read.",
     ),
 )

@@ -262,13 +262,15 @@ class Raw:
             raise DataError(f"image is there several times: {name}")
         return Path(candidates[0])
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, out: Path) -> str:
         """Return a key that changes with the files of a release: images by name, others by size and time.
 
-        Hidden files do not count.
+        Hidden files do not count, nor do those in `out`, where what is made of it is written.
         """
-        facts = []
+        facts, made = [], os.path.join(os.path.realpath(out), "")
         for path in (path for path in self._files if not os.path.basename(path).startswith(".")):
+            if os.path.realpath(path).startswith(made):
+                continue
             picture = os.path.splitext(path)[1].lower() in PICTURES
             state = None if picture else os.stat(path)
             facts.append((path, state and (state.st_size, state.st_mtime_ns)))

@@ -20,7 +20,7 @@ from sphinx_x.conversation import Numbers, Place
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import image_size, open_image
+from sphinx_x.images import QUARTER_TURNS, image_size, open_image, orientation_of
 from sphinx_x.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
 from sphinx_x.work.files import alone_in, read_lines, write_atomic
 from sphinx_x.work.runs import Parts, claim
@@ -76,7 +76,7 @@ def convert(
     source, split = job.source, job.raw.split
     if split != "train" and split not in source.count and not any("{split}" in file.pattern for file in source.files):
         raise DataError(f"{source.name} has no split {split!r}")
-    settings = {"source": source.name, "split": split, "release": job.raw.fingerprint()}
+    settings = {"source": source.name, "split": split, "release": job.raw.fingerprint(job.out)}
     with alone_in(job.out):
         claim(job.out, settings | {"inside": job.inside, "verify": job.verify, "shard_size": shard_size})
         return _go_on(job, workers, shard_size, max_bad, engine, progress)
@@ -227,11 +227,26 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
     if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
         shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
         raise DataError(f"image is not of the size that its annotations say: {shown}")
+    _check_upright(draft, refs)
     messages = [message.moved(partial(_placed, refs, draft)) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
     sample = Sample.from_dict(sample.to_dict()).check()
     return sample, [content for _, content in opened] if inside else []
+
+
+def _check_upright(draft: Draft, refs: list[ImageRef]) -> None:
+    """Refuse places in an image that its EXIF data turns, unless the size in its annotations is that of the turned one.
+
+    Releases mostly have places in the pixels as they are stored; here all images are upright.
+    """
+    placed = {part.image for message in draft.messages for part in message.parts if isinstance(part, Place)}
+    for number in placed:
+        picture, ref = draft.images[number], refs[number]
+        turned = orientation_of(picture) if isinstance(picture, Path | bytes) else 1
+        told = draft.size is not None and number == 0 and ref.width != ref.height and turned in QUARTER_TURNS
+        if turned != 1 and not told:
+            raise DataError("image is turned by its EXIF data, and its places may not be")
 
 
 def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:

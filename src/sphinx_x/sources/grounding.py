@@ -140,6 +140,10 @@ def build_refs(record: Record, raw: Raw) -> Draft:
             usable.append((place, [phrase_of(sentence["sent"]) for sentence in ref["sentences"]]))
         else:
             left_out["object with an empty box" if found else "object is not in instances.json"] += 1
+    named: dict[str, set[tuple[float, ...]]] = {}
+    for place, sentences in usable:
+        for expression in sentences:
+            named.setdefault(expression.lower(), set()).add(tuple(place))
     turns: list[tuple[Content, Content]] = []
     seen = {""}
     for number in range(max((len(sentences) for _, sentences in usable), default=0)):
@@ -147,7 +151,9 @@ def build_refs(record: Record, raw: Raw) -> Draft:
             expression = sentences[number] if number < len(sentences) else None
             if expression is None:
                 continue
-            if expression.lower() in seen:
+            if len(named[expression.lower()]) > 1 and expression:
+                left_out["expression for different objects"] += 1
+            elif expression.lower() in seen:
                 left_out["expression that is empty or occurs twice"] += 1
             elif len(turns) == MAX_EXPRESSIONS:
                 left_out["expression beyond the limit of an image"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +59,10 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
     """Ask about the regions of a page, by class."""
     left_out: Counter[str] = Counter()
     regions, picture = page_of(record, raw, folder, left_out)
-    turns = layout_turns(regions, record.data["classes"], record.id, left_out)
+    image, names = record.data["image"], record.data["names"]
+    every = [(name_of(names, one["category_id"]), from_xywh(one["bbox"])) for one in record.data["annotations"]]
+    named = named_on(every, image["width"], image["height"])
+    turns = layout_turns(regions, record.data["classes"], record.id, left_out, named)
     return Draft(dialogue(turns), [picture], size=size_of(record.data["image"]), left_out=left_out)
 
 
@@ -87,6 +90,11 @@ def spoken(name: str) -> str:
     return " ".join(word if word.isupper() else word.lower() for word in words)
 
 
+def named_on(regions: Iterable[Region], width: float, height: float) -> set[str]:
+    """Return the classes of regions that are on a page of this size, even if their boxes have no area."""
+    return {name for name, (x1, y1, x2, y2) in regions if x1 < width and y1 < height and x2 >= 0 and y2 >= 0}
+
+
 def within(regions: Sequence[Region], width: float, height: float, left_out: Counter[str]) -> list[Region]:
     """Return the regions with at least one unit inside a page of this size, clipped, from top to bottom."""
     found = []
@@ -100,9 +108,13 @@ def within(regions: Sequence[Region], width: float, height: float, left_out: Cou
 
 
 def layout_turns(
-    regions: Sequence[Region], classes: Sequence[str], key: str, left_out: Counter[str]
+    regions: Sequence[Region], classes: Sequence[str], key: str, left_out: Counter[str], named: Set[str] = frozenset()
 ) -> list[tuple[Content, Content]]:
-    """Ask for the class of one region, the places of another class and of an absent one, and last the whole layout."""
+    """Ask for the class of one region, the places of another class and of an absent one, and last the whole layout.
+
+    `named` has all classes that the annotations of the page name, those of regions that are left out among them: they
+    are not absent, and without them no layout is whole.
+    """
     if not regions:
         raise UnusedError("page without regions")
     rng = rng_of(key)
@@ -115,13 +127,14 @@ def layout_turns(
     few = [other for other in sorted(places) if other != name and len(places[other]) <= MOST]
     whole = len(regions) <= MOST
     asked = rng.sample(few, min(len(few), 1 if whole else 3))
-    absent = sorted(set(classes) - set(places))
+    absent = sorted(set(classes) - set(places) - named)
     for other in [*asked, *([rng.choice(absent)] if absent else [])]:
         turns.append((pick(WHERE, key + other).format(other), counted({other: places.get(other, [])})))
-    if whole:
+    if whole and named <= places.keys():
         turns.append((pick(DETECT, key), counted(places)))
     else:
-        left_out["region of a crowded page"] += len(regions) - sum(len(places[other]) for other in asked)
+        reason = "region of a page with regions left out" if whole else "region of a crowded page"
+        left_out[reason] += len(regions) - sum(len(places[other]) for other in asked)
     return turns
 
 
@@ -169,7 +182,7 @@ def build_docbank(record: Record, raw: Raw) -> Draft:
     left_out: Counter[str] = Counter()
     tokens = read_tokens(record.data, left_out)
     regions = within(blocks(tokens), 1000, 1000, left_out)
-    turns = layout_turns(regions, LABELS, record.id, left_out)
+    turns = layout_turns(regions, LABELS, record.id, left_out, named_on(tokens, 1000, 1000))
     picture = raw.picture(f"DocBank_500K_ori_img/{record.id}_ori.jpg")
     return Draft(dialogue(turns), [picture], unit=1000, left_out=left_out)
 
@@ -249,7 +262,7 @@ SOURCES = (
         layout="DS4SD/DocLayNet README.md; counts of the splits: https://huggingface.co/datasets/ds4sd/DocLayNet-v1.1",
         prompts=PROMPTS,
         note="The core dataset is enough; the extra files (PDF, text cells) are not read. Pages without regions are "
-        "set aside.",
+        "left out.",
         **_coco("COCO/{split}.json", "PNG"),
     ),
     Source(

@@ -30,10 +30,12 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.engines.ocr import pdfs
 from sphinx_x.engines.ocr.alike import HASHES, Benchmarks, near_duplicates, signature
 from sphinx_x.engines.ocr.engine import make_ocr
+from sphinx_x.engines.ocr.parts import PartSettings
 from sphinx_x.engines.ocr.pdfs import OcrSettings
 from sphinx_x.engines.ocr.questions import CLASSES, KINDS, QuestionSettings, ask
 from sphinx_x.engines.pdf.page import Page, read_page
 from sphinx_x.errors import DataError
+from sphinx_x.images import open_image
 from sphinx_x.sources.base import UnusedError
 
 SMALL = OcrSettings(long_edge=640, shard_size=3, cpu_seconds=20)
@@ -107,9 +109,15 @@ def all_text(message: dict) -> bool:
     return all(part["type"] == "text" for part in message["content"])
 
 
-def test_wrong_questions(example):
-    with pytest.raises(DataError, match="no such kind of question: sing"):
-        ask(example, QuestionSettings(weights={"sing": 1}), random.Random(1))
+def test_wrong_questions():
+    with pytest.raises(ValidationError, match="no such kind of question: sing"):  # before any page is read
+        QuestionSettings(weights={"read_page": 1, "sing": 1})
+    for weights in ({}, {"read_page": 0}, {"read_page": -1, "layout": 1}, {"read_page": float("nan")}):
+        with pytest.raises(ValidationError, match="weights are 0 or more, and not all 0"):
+            QuestionSettings(weights=weights)
+    for near in (0, 80):
+        with pytest.raises(ValidationError, match="near"):
+            OcrSettings(near=near)
     with pytest.raises(ValidationError):
         QuestionSettings(turns=0)
 
@@ -269,6 +277,46 @@ def test_near_duplicates_and_benchmarks_are_left_out(tmp_path):
     }
 
 
+def test_parts_of_pages_are_compared_with_benchmarks_as_well(tmp_path):
+    book(tmp_path / "in/a.pdf", 1, 2)
+    settings = SMALL.model_copy(update={"part": PartSettings(height=60, lines=1)})
+    make_ocr(tmp_path / "in", tmp_path / "out", settings)
+    reader = SampleReader(tmp_path / "out")
+    picture = open_image(reader.image_bytes(reader[0], 0))
+    (tmp_path / "bench").mkdir()
+    picture.save(tmp_path / "bench" / "one.png")
+    found = make_ocr(
+        tmp_path / "in", tmp_path / "again", settings.model_copy(update={"benchmarks": tmp_path / "bench"})
+    )
+    assert found.samples == 1 and found.left_out == {"picture of a benchmark": 1}
+
+
+def test_a_folder_without_pictures_is_no_benchmark(tmp_path):
+    book(tmp_path / "in/a.pdf", 1)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "mmbench.tsv").write_text("index\timage\n")
+    with pytest.raises(DataError, match="bench: holds no pictures"):
+        make_ocr(tmp_path / "in", tmp_path / "out", SMALL.model_copy(update={"benchmarks": tmp_path / "bench"}))
+
+
+def test_linked_folders_are_read_and_each_once(tmp_path):
+    book(tmp_path / "in/a.pdf", 1)
+    book(tmp_path / "elsewhere/b.pdf", 2)
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "in")
+    make_ocr(tmp_path / "in", tmp_path / "out", SMALL)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["documents"] == 2 and report["tally"]["samples"] == 2
+
+
+def test_pages_beyond_the_limit_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdfs, "MOST_PAGES", 2)
+    book(tmp_path / "in/a.pdf", 1, 2, 3)
+    found = make_ocr(tmp_path / "in", tmp_path / "out", SMALL, workers=1)
+    assert found.samples == 2 and found.left_out == {"pages beyond the first 2": 1}
+    assert quarantine(tmp_path / "out") == {("a.pdf", None): "pages beyond the first 2"}
+
+
 def _abort(*_: object) -> None:
     signal.raise_signal(signal.SIGTRAP)  # as a broken assertion in native code
 
@@ -378,6 +426,7 @@ RUN = """
 import sys
 from pathlib import Path
 from sphinx_x.engines.ocr.engine import make_ocr
+from sphinx_x.engines.ocr.parts import PartSettings
 from sphinx_x.engines.ocr.pdfs import OcrSettings
 make_ocr(sys.argv[1], sys.argv[2], OcrSettings(long_edge=640, shard_size=7), int(sys.argv[3]))
 """

@@ -1,5 +1,7 @@
 """Scenes out of releases of every sort, out of several images, and out of the masks of a model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +12,7 @@ from sphinx_x.engines.som.engine import make_som
 from sphinx_x.engines.som.panels import SHAPES, compose, open_picture, panel_source
 from sphinx_x.engines.som.readers import SCENES, coco_source, open_scenes
 from sphinx_x.engines.som.regions import Region, Rle
-from sphinx_x.engines.som.scenes import Relation, Scene
+from sphinx_x.engines.som.scenes import Relation, Scene, under_licence
 from sphinx_x.errors import CheckpointError, DataError
 from sphinx_x.sources.base import Malformed, Raw
 
@@ -108,6 +110,24 @@ def test_panels(tmp_path):
             assert 0 <= left < right <= image.width and 0 <= top < bottom <= image.height
             assert region.name.startswith("panel with ")
         assert source.build(record, raw).image() == scene.image()
+
+
+def test_licences_of_panels_and_of_all(tmp_path):
+    path = coco(tmp_path, images=12)
+    plain, raw = coco_source(path.name), Raw(tmp_path)
+
+    def build(record, raw):
+        return replace(plain.build(record, raw), licence="" if record.id.endswith("1") else "CC-BY-NC-4.0")
+
+    mixed = replace(plain, licence="own", build=build)
+
+    def licences(source):
+        return {source.build(record, raw).licence for record in source.read(raw) if record.count > 1}
+
+    found = licences(panel_source(mixed))
+    assert "CC-BY-NC-4.0" in "; ".join(found) and found <= {"CC-BY-NC-4.0; own", "CC-BY-NC-4.0", "own"}
+    assert {scene.licence for scene in scenes_of(under_licence(mixed, "MINE"), raw).values()} == {"MINE"}
+    assert licences(panel_source(under_licence(mixed, "MINE"))) == {"MINE"}
 
 
 def test_panels_show_the_images_in_their_places(tmp_path):
@@ -220,3 +240,8 @@ def test_cut_outs_have_exact_masks(tmp_path):
             assert (near & mask).sum() > 0.9 * mask.sum()
             assert (near & ~mask).sum() < 0.1 * mask.sum()
     assert scenes_of(source, raw) == {scene.id: scene for scene in scenes}
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:80])
+    (tmp_path / "c.png").rename(tmp_path / "C.PNG")
+    again = scenes_of(source, raw := Raw(tmp_path)).values()
+    assert sum(scene.left_out["cut-out that cannot be read"] for scene in again) == 1
+    assert sum(record.count for record in source.read(raw)) == 5

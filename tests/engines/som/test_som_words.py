@@ -89,6 +89,9 @@ def test_marks_are_written_for_a_prompt():
     assert written_marks(page.marked) == "<Mark 1> [0.12, 0.60], <Mark 2> [0.82, 0.61]"
     assert written_marks(page_of([DOG], kind="box").marked, 3) == "<Mark 1> [0.025, 0.500, 0.225, 0.700]"
     assert written_marks(page_of([DOG], kind="polygon").marked).count(";") == 3
+    wide = page_of([DOG], size=(400, 300)).marked  # 50 pixels of padding above and below
+    x, y = wide.marks[0].point
+    assert written_marks(wide, 3, "center") == f"<Mark 1> [{x / 400:.3f}, {(y + 50) / 400:.3f}]"
 
 
 def test_annotated_relations_come_first():

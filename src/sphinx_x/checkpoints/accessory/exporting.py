@@ -73,6 +73,11 @@ def export_accessory(model: str | Path, out: str | Path, shards: int | None = No
     if wrong:
         raise CheckpointError(f"{model / ORIGINAL / EXTRA}: {wrong} is not a tensor that the reference leaves unused")
     experts = getattr(config.text_config, "num_local_experts", 0)
+    whole = {"heads": config.text_config.num_attention_heads, "experts": experts}
+    whole["heads of keys and values"] = config.text_config.num_key_value_heads
+    cut = next((f"{number} {what}" for what, number in whole.items() if number % total), None)
+    if cut:
+        raise CheckpointError(f"{model}: {cut} cannot be shared by {total} shards")
     order = {name: k for k, name in enumerate(facts.get("order", ()))}
 
     def shard(number: int, read: Callable[[str], Tensor]) -> dict[str, Tensor]:

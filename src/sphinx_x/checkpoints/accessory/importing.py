@@ -136,7 +136,7 @@ def _keep_original(folder: Path, checkpoint: Checkpoint, opened: Sequence[Access
         "order": list(last.tensors()),
     }
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
-    for each in opened:
-        for name in SETTINGS:
-            if (each.folder / name).is_file():
-                shutil.copyfile(each.folder / name, folder / name)
+    for names in (SETTINGS[:2], SETTINGS[2:]):  # of the folder that they are read from: others would be read again
+        there = [[each.folder / name for name in names if (each.folder / name).is_file()] for each in opened]
+        for path in next((paths for paths in reversed(there) if paths), []):
+            shutil.copyfile(path, folder / path.name)

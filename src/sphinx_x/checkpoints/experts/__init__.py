@@ -66,8 +66,13 @@ def open_expert(path: str | Path, place: int | None = None) -> Backbone:
 
 def open_experts(given: Iterable[str], fetch: Any = Path) -> list[Backbone]:
     """Open the values of `--expert`: PATH, or NUMBER=PATH for a place; `fetch` turns an address into a path."""
-    parts = [re.fullmatch(r"(?:([0-9]{1,3})=)?(.+)", text, re.S) for text in given]
-    return [open_expert(fetch(part[2]), int(part[1]) if part[1] else None) for part in parts if part]
+    opened = []
+    for text in given:
+        part = re.fullmatch(r"(?:([0-9]{1,3})=)?(.+)", text, re.S)
+        if part is None:
+            raise CheckpointError("--expert: an empty path")
+        opened.append(open_expert(fetch(part[2]), int(part[1]) if part[1] else None))
+    return opened
 
 
 def _instead(path: Path) -> str:

@@ -110,6 +110,8 @@ def make_ocr(
         job = Job(settings, out / WORK, Benchmarks(settings.benchmarks))
         if job.benchmarks.unreadable:
             raise DataError(f"{job.benchmarks.unreadable[0]}: picture of a benchmark that cannot be read")
+        if settings.benchmarks is not None and not job.benchmarks.names:
+            raise DataError(f"{settings.benchmarks}: holds no pictures to compare pages with")
         job.work.mkdir(exist_ok=True)
         load_languages()
         started = time.monotonic()
@@ -150,12 +152,22 @@ def _walk(folder: Path, out: Path) -> Iterator[tuple[Path, str]]:
     if folder.is_file():
         yield folder, folder.name
         return
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if (Path(place) / name).resolve() != out]
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
+        real = os.path.realpath(place)
+        if real in seen:  # by a link to a folder above, or a second one
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if (Path(place) / name).resolve() != out)
         for name in names:
             if name.lower().endswith(".pdf"):
                 path = Path(place) / name
                 yield path, path.relative_to(folder).as_posix()
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"folder unreadable: {error.filename}: {one_line(error)}") from error
 
 
 def _fingerprint(documents: list[Document], settings: OcrSettings) -> dict:

@@ -19,7 +19,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from sphinx_x.engines.ocr.alike import Benchmarks, signature
 from sphinx_x.engines.ocr.filters import Limits, judge
@@ -36,6 +36,7 @@ with needs_extra("data", "making samples of PDFs"):
 
 MOST_PAGES = 20_000
 """Largest number of pages of a document that are read; a higher count is more often wrong than a book."""
+OF_A_BENCHMARK = "picture of a benchmark"
 
 
 class OcrSettings(BaseModel):
@@ -67,7 +68,7 @@ class OcrSettings(BaseModel):
     shard_size: PositiveInt = 1000
     cpu_seconds: PositiveInt = 30
     memory: PositiveInt = 2_000_000_000
-    near: float = 0.8
+    near: float = Field(0.8, gt=0, le=1)
     benchmarks: Path | None = None
     limits: Limits = Limits()
     part: PartSettings | None = None
@@ -117,6 +118,8 @@ def read_on(job: Job, document: Document, part: Path) -> bool:
         if pages is None:
             pages = _chosen(settings, document, len(opened))
             append(file, {"pages": pages, "count": len(opened)})
+        if len(opened) > MOST_PAGES and -1 not in state.read:
+            append(file, {"page": -1, "reason": f"pages beyond the first {MOST_PAGES:,}", "wrong": False})
         for page in pages:
             if page in state.read:
                 continue
@@ -174,7 +177,7 @@ def _page_record(job: Job, document: Document, opened: pdfium.PdfDocument, numbe
         if reason or found:
             detail = {"detail": found} if found else {}
             detail |= dict(zip(("script", "language"), language(page.all_text), strict=True))
-            return _timed({"page": number, "reason": reason or "picture of a benchmark"} | detail, started), b""
+            return _timed({"page": number, "reason": reason or OF_A_BENCHMARK} | detail, started), b""
         return _sampled(job, document, page, number, started)
     except MemoryError:
         return {"page": number, "reason": "page takes too much memory", "wrong": True}, b""
@@ -195,6 +198,10 @@ def _sampled(job: Job, document: Document, page: Page, number: int, started: flo
     script, spoken = language(page.text)  # of the whole page, as a part is too short to tell
     if settings.part is not None:
         page = cut_part(page, settings.part, rng)
+        found = job.benchmarks.find(page.image)
+        if found:
+            facts = {"reason": OF_A_BENCHMARK, "detail": found, "script": script, "language": spoken}
+            return _timed({"page": number} | facts, started), b""
     asked = ask(page, settings.questions, rng, spoken)
     picture = encode(page.image, settings.image)
     text = page.text

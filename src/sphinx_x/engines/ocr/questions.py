@@ -6,13 +6,14 @@ text to be found occurs on the page once. Boxes are in pixels of the page's imag
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
 
 from sphinx_x.boxes import Box, clip, sides, union
 from sphinx_x.conversation import Message
@@ -22,7 +23,6 @@ from sphinx_x.engines.pdf.languages import language
 from sphinx_x.engines.pdf.page import Page
 from sphinx_x.engines.pdf.scripts import is_cjk
 from sphinx_x.engines.pdf.words import Word, joined
-from sphinx_x.errors import DataError
 from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, items_of
 
@@ -66,6 +66,16 @@ class QuestionSettings(BaseModel):
     least: PositiveInt = 4
     language: Literal["page", "en", "de", "fr", "es", "it", "pt"] = "page"
 
+    @field_validator("weights")
+    @classmethod
+    def _known(cls, weights: dict[str, float]) -> dict[str, float]:
+        unknown = weights.keys() - set(KINDS)
+        if unknown:
+            raise ValueError(f"no such kind of question: {min(unknown)}; there are {', '.join(KINDS)}")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
+            raise ValueError("weights are 0 or more, and not all 0")
+        return weights
+
 
 @dataclass
 class Asked:
@@ -100,9 +110,6 @@ def ask(page: Page, settings: QuestionSettings, rng: random.Random, spoken: str 
     Raises:
         UnusedError: Nothing can be asked.
     """
-    unknown = settings.weights.keys() - set(KINDS)
-    if unknown:
-        raise DataError(f"no such kind of question: {min(unknown)}")
     if settings.language != "page":
         spoken = settings.language
     elif spoken is None:

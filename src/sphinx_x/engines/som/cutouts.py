@@ -92,7 +92,7 @@ def cut_out_of(path: Path) -> Image.Image:
 
 
 def _read(raw: Raw, seed: str) -> Iterator[Record]:
-    paths = raw.files("*.png")
+    paths = sorted({*raw.files("*.png"), *raw.files("*.PNG")})
     rng_of(f"cutouts {seed}").shuffle(paths)
     number = 0
     while paths:
@@ -106,7 +106,13 @@ def _build(record: Record, raw: Raw, seed: str) -> Scene:
     size = (rng.randint(*SIDE), rng.randint(*SIDE))
     background = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
     named = [path for path in record.data if name_of(path)]
-    pastes = sorted((_paste(path, size, rng) for path in named), key=lambda paste: -paste.size[0] * paste.size[1])
+    pastes, broken = [], 0
+    for path in named:
+        try:
+            pastes.append(_paste(path, size, rng))
+        except ImageError:  # costs itself, not the scene
+            broken += 1
+    pastes.sort(key=lambda paste: -paste.size[0] * paste.size[1])
     masks = [_mask(paste, size) for paste in pastes]
     regions: list[Region] = []
     used: list[Paste] = []
@@ -122,6 +128,7 @@ def _build(record: Record, raw: Raw, seed: str) -> Scene:
         regions.insert(0, Region(name_of(paste.path), mask=Rle.of(visible)))
     scene = Scene(record.id, Collage(size, background, tuple(used)), tuple(regions), "natural", size=size)
     scene.left_out.update({"cut-out hidden by others": hidden, "cut-out without a name": len(record.data) - len(named)})
+    scene.left_out["cut-out that cannot be read"] += broken
     return scene
 
 

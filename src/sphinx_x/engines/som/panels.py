@@ -114,7 +114,8 @@ def _build(record: Record, raw: Raw, source: SceneSource, seed: str) -> Scene:
     if len(scenes) < rows * columns:
         rows, columns = 1, len(scenes)
     scene = compose(scenes, rows, columns, f"{seed} {record.id}")
-    return replace(scene, id=record.id, left_out=left_out)
+    licences = sorted({one.licence or source.licence for one in scenes})
+    return replace(scene, id=record.id, left_out=left_out, licence="; ".join(licences))
 
 
 def compose(scenes: Sequence[Scene], rows: int, columns: int, key: str) -> Scene:

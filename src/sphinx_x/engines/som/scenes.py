@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 from sphinx_x.engines.som.regions import Region
@@ -79,3 +80,12 @@ class SceneSource:
     read: Callable[[Raw], Iterable[Record]]
     build: Callable[[Record, Raw], Scene]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def under_licence(source: SceneSource, licence: str) -> SceneSource:
+    """Return a source all of whose scenes are under one licence, whatever they say of their own."""
+    return replace(source, licence=licence, build=partial(_build_under, source.build, licence))
+
+
+def _build_under(build: Callable[[Record, Raw], Scene], licence: str, record: Record, raw: Raw) -> Scene:
+    return replace(build(record, raw), licence=licence)

@@ -10,6 +10,7 @@ from sphinx_x.conversation import Message, Part, Place, format_places
 from sphinx_x.engines.som.facts import Known
 from sphinx_x.engines.som.marks import Mark, Marked
 from sphinx_x.engines.som.scenes import Scene
+from sphinx_x.model.views import ViewGrid, plan_views
 from sphinx_x.sources.dialogue import Content, box, dialogue, items_of, listing, pick, point, points, rng_of
 
 Task = Literal["detailed", "short", "relations", "questions"]
@@ -185,13 +186,19 @@ def listed(marks: Sequence[Mark]) -> list[str | Part]:
     return parts
 
 
-def written_marks(marked: Marked, decimals: int = 2) -> str:
-    """Return the marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the square."""
-    side = max(marked.size)
+def written_marks(marked: Marked, decimals: int = 2, padding: str = "corner") -> str:
+    """Return the marks of an image as text for a prompt: `<Mark 1> [0.56, 0.24], ...`, relative to the square.
+
+    Args:
+        marked: The marks, in pixels.
+        decimals: Decimals of places.
+        padding: Where the model's square has the image, see `ViewGrid`.
+    """
+    layout = plan_views(*marked.size, ViewGrid(padding=padding))
     said = []
     for mark in marked.marks:
         part = place_of(mark)
-        relative = [[n / side for n in place] for place in part.places]
+        relative = [layout.to_square(place) for place in part.places]
         said.append(f"{cite(mark.label)} {format_places(relative, decimals)}")
     return ", ".join(said)
 
