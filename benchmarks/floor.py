@@ -413,7 +413,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"matrix products {rates.flops / 1e9:,.0f} GFLOP/s, reading {rates.reading / 1e9:.1f} GB/s\n")
     print(HEAD, flush=True)
     notes: list[str] = []
-    packed = speed_up([model], untouched=True)  # as a model that is loaded
+    packed = speed_up([model.model.language_model, model.lm_head], untouched=True)  # as a model that is loaded
     attend_in_groups(model.model.language_model)
 
     def tell(case: Case) -> None:

@@ -86,8 +86,9 @@ def load_parts(
             torch.nn.Module.to(model, device)
         except (RuntimeError, AssertionError) as error:
             raise MissingToolError(f"device {device}: {one_line(error)}") from error
-    packed = speed_up([model], untouched=not adapters)
-    own_memory([model.model.language_model, model.lm_head], but=packed)
+    read_often = [model.model.language_model, model.lm_head]  # for each token; the experts stay mapped
+    packed = speed_up(read_often, untouched=not adapters)
+    own_memory(read_often, but=packed)
     attend_in_groups(model.model.language_model)
     return model, processor
 

@@ -68,7 +68,7 @@ class OcrSettings(BaseModel):
     shard_size: PositiveInt = 1000
     cpu_seconds: PositiveInt = 30
     memory: PositiveInt = 2_000_000_000
-    near: float = Field(0.8, gt=0, le=1)
+    near: float = Field(default=0.8, gt=0, le=1)
     benchmarks: Path | None = None
     limits: Limits = Limits()
     part: PartSettings | None = None

@@ -131,7 +131,12 @@ def make_som(
         DataError: More samples are bad, there are none at all, or the folder holds something else.
     """
     job = SomJob(source, raw, Path(out), settings or SomSettings(), writer or GroundTruthWriter())
-    facts = {"scenes": source.name, "split": raw.split, "release": raw.fingerprint(out), "facts": dict(source.facts)}
+    facts = {
+        "scenes": source.name,
+        "split": raw.split,
+        "release": raw.fingerprint(job.out),
+        "facts": dict(source.facts),
+    }
     facts["licence"] = source.licence
     facts |= job.writer.facts()
     with alone_in(job.out):
