@@ -117,7 +117,5 @@ def find_adapters(
             raise CheckpointError(f"{adapter.folder}: the model below its adapters: {error}") from error
         check_base(adapter, below)
     if not adapters:
-        if base is not None:
-            raise CheckpointError(f"{name_or_path}: holds no adapters, so there is no other base for them (base)")
         check_model_folder(below)
     return below, adapters

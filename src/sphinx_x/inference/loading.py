@@ -36,7 +36,7 @@ def load_processor(name_or_path: str | Path, base: str | Path | None = None, **h
     Raises:
         CheckpointError: There is no such model, or it is not a SPHINX-X model.
     """
-    return read_processor(name_or_path, *find_adapters(name_or_path, base, **hub))
+    return read_processor(name_or_path, *_found(name_or_path, base, **hub))
 
 
 def load_parts(
@@ -54,7 +54,7 @@ def load_parts(
         SphinxXError: A type is given and should be chosen as well.
     """
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
-    path, adapters = find_adapters(name_or_path, base, **hub)
+    path, adapters = _found(name_or_path, base, **hub)
     processor = read_processor(name_or_path, path, adapters)
     if device == "auto":
         options.setdefault("device_map", "auto")
@@ -91,6 +91,14 @@ def load_parts(
     own_memory(read_often, but=packed)
     attend_in_groups(model.model.language_model)
     return model, processor
+
+
+def _found(name: str | Path, base: str | Path | None, **hub: Any) -> tuple[Path, list[Adapter]]:
+    """Return what `find_adapters` does; raise `CheckpointError` for a base that nothing would lie over."""
+    path, adapters = find_adapters(name, base, **hub)
+    if base is not None and not adapters:
+        raise CheckpointError(f"{name}: holds no adapters, so there is no other base for them (base)")
+    return path, adapters
 
 
 def read_processor(name: str | Path, source: Path, adapters: Sequence[Adapter]) -> SphinxXProcessor:
