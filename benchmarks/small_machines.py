@@ -57,8 +57,10 @@ def read_bytes(model: Any, tokens: int) -> int:
     """The bytes of matrices and cache that one more token needs behind `tokens` others."""
     text = model.config.get_text_config()
     matrices = [model.lm_head, *model.model.language_model.layers.modules()]
-    linear = [m for m in matrices if hasattr(m, "in_features")]
-    held = sum(m.nbytes() if hasattr(m, "nbytes") else m._parameters["weight"].nbytes for m in linear)
+    held = 0
+    for layer in (m for m in matrices if hasattr(m, "in_features")):
+        sizes = [p.nbytes for p in layer.parameters(recurse=False) if p.dim() > 1]  # `weight` would unpack it
+        held += layer.nbytes() if hasattr(layer, "nbytes") else sum(sizes)
     width = text.hidden_size // text.num_attention_heads * text.num_key_value_heads
     return held + 2 * text.num_hidden_layers * width * tokens * model.dtype.itemsize
 

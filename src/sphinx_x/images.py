@@ -99,27 +99,23 @@ def open_image(source: Source, page: int = 1, dpi: float = 150) -> Image.Image:
     raise ImageError(f"{name}: an image is a path, bytes, a Pillow image or an array")
 
 
-def orientation_of(source: str | Path | bytes) -> int:
-    """Return the EXIF orientation of an image, 1 to 8; 1 is upright, and stands for what is broken or unknown.
-
-    Raises:
-        ImageError: As `image_size`.
-    """
-    return _head(source)[1]
-
-
 def image_size(source: str | Path | bytes) -> tuple[int, int]:
     """Return the width and height that `open_image` would give, from the file's header alone; only a PNG is decoded.
 
     Raises:
         ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
-    (width, height), orientation = _head(source)
-    return (height, width) if orientation in QUARTER_TURNS else (width, height)
+    return size_and_orientation(source)[0]
 
 
-def _head(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
-    """Return width and height as stored, and the EXIF orientation."""
+def size_and_orientation(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
+    """Return what `image_size` does, and the EXIF orientation by which the image is turned upright.
+
+    Orientations are 1 to 8; 1 is upright, and stands for what is broken or unknown.
+
+    Raises:
+        ImageError: As `image_size`.
+    """
     name = source_name(source)
     try:
         with (
@@ -130,7 +126,8 @@ def _head(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
             if image.format == "PNG":  # its orientation may follow the pixels
                 with contextlib.suppress(Exception):  # a truncated one still has a size
                     image.load()
-            return _stored_size(image), _orientation(image)
+            (width, height), orientation = _stored_size(image), _orientation(image)
+            return (height, width) if orientation in QUARTER_TURNS else (width, height), orientation
     except ImageError:
         raise
     except Exception as error:  # as in `open_image`

@@ -94,20 +94,7 @@ def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[
         if int8:
             import onnxruntime.quantization  # noqa: F401
     model = Path(model)
-    try:
-        found: Any = AutoModelForImageTextToText.from_pretrained(
-            model, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
-    loaded, report = found
-    check_loaded(model, report)
-    if not loaded.config.groups:
-        raise CheckpointError(f"{model}: has no visual experts; export it as llm")
-    if loaded.config.lines is not None:
-        raise CheckpointError(f"{model}: reads the lines of images, which the graphs have no input for")
-    loaded.eval()
-    loaded.config.text_config._experts_implementation = "batched_mm"  # it does not branch on its input
+    loaded = _load(model)
     with (
         new_folder(out, sources=[model]) as folder,
         torch.no_grad(),
@@ -134,6 +121,24 @@ def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[
         (folder / "onnx.json").write_text(json.dumps(sizes, indent=1) + "\n")
         write_manifest(folder)
     return notes
+
+
+def _load(model: Path) -> Any:
+    """Return a model that graphs can be made of."""
+    try:
+        found: Any = AutoModelForImageTextToText.from_pretrained(
+            model, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{model}: no model folder ({one_line(error)})") from error
+    loaded, report = found
+    check_loaded(model, report)
+    if not loaded.config.groups:
+        raise CheckpointError(f"{model}: has no visual experts; export it as llm")
+    if loaded.config.lines is not None:
+        raise CheckpointError(f"{model}: reads the lines of images, which the graphs have no input for")
+    loaded.config.text_config._experts_implementation = "batched_mm"  # it does not branch on its input
+    return loaded.eval()
 
 
 def _to_int8(folder: Path, config: Any) -> list[str]:

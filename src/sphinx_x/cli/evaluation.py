@@ -186,13 +186,14 @@ def _without_tasks(
     loading: Mapping[str, Any],
 ) -> None:
     with early.imports():
-        from sphinx_x.data.shards import SampleReader
+        from sphinx_x.data.dialects import Form
+        from sphinx_x.data.meta import data_files
         from sphinx_x.evaluation.lines import LINES, load_line_set
         from sphinx_x.evaluation.runner import print_line_figures, print_sample_figures
 
     if out is not None:
-        read = SampleReader(samples).files if samples else [load_line_set(lines).folder / LINES]
-        check_out(out, read)
+        sets = [entry.path for path in samples or () for entry in data_files(path, None, Form())]
+        check_out(out, sets or [load_line_set(lines).folder / LINES])
         if out.is_dir():
             raise SphinxXError(f"{out}: is a folder; answers about --samples and --lines are one file")
     if samples:

@@ -24,6 +24,7 @@ from typing import Any
 from sphinx_x.conversation import Message
 from sphinx_x.data.parquet import ParquetRows
 from sphinx_x.errors import DataError, one_line
+from sphinx_x.work.files import walk_once
 
 UNVERIFIED = "layout unverified"
 """The `layout` of a source for which no public specification, loader or file could be cited."""
@@ -317,13 +318,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 def _listing(folder: Path, seen: set[str]) -> list[str]:
     """Return all files below a folder, sorted, following links to folders; `seen` has those that are listed already."""
     found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
+    for place, _, names in walk_once(folder, seen):
         found += [os.path.join(place, name) for name in sorted(names)]
     return found
 

@@ -20,7 +20,7 @@ from sphinx_x.conversation import Numbers, Place
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import QUARTER_TURNS, image_size, open_image, orientation_of
+from sphinx_x.images import QUARTER_TURNS, open_image, size_and_orientation
 from sphinx_x.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
 from sphinx_x.work.files import alone_in, read_lines, write_atomic
 from sphinx_x.work.runs import Parts, claim
@@ -223,34 +223,33 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
     """Return the sample of a draft, with the bytes of its images if they go into the shard."""
     inside = job.inside or any(not isinstance(picture, Path) for picture in draft.images)
     opened = [_opened(job, picture, inside) for picture in draft.images]
-    refs = [ref for ref, _ in opened]
+    refs = [ref for ref, _, _ in opened]
     if draft.size and refs and draft.size != (refs[0].width, refs[0].height):
         shown = f"{refs[0].width} x {refs[0].height}, not {draft.size[0]} x {draft.size[1]}"
         raise DataError(f"image is not of the size that its annotations say: {shown}")
-    _check_upright(draft, refs)
+    _check_upright(draft, refs, [orientation for _, _, orientation in opened])
     messages = [message.moved(partial(_placed, refs, draft)) for message in draft.messages]
     licence = draft.licence or job.source.licence
     sample = Sample(f"{job.source.name}/{record.id}", refs, messages, job.source.name, licence, [], job.source.task)
     sample = Sample.from_dict(sample.to_dict()).check()
-    return sample, [content for _, content in opened] if inside else []
+    return sample, [content for _, content, _ in opened] if inside else []
 
 
-def _check_upright(draft: Draft, refs: list[ImageRef]) -> None:
+def _check_upright(draft: Draft, refs: list[ImageRef], orientations: list[int]) -> None:
     """Refuse places in an image that its EXIF data turns, unless the size in its annotations is that of the turned one.
 
     Releases mostly have places in the pixels as they are stored; here all images are upright.
     """
     placed = {part.image for message in draft.messages for part in message.parts if isinstance(part, Place)}
     for number in placed:
-        picture, ref = draft.images[number], refs[number]
-        turned = orientation_of(picture) if isinstance(picture, Path | bytes) else 1
+        ref, turned = refs[number], orientations[number]
         told = draft.size is not None and number == 0 and ref.width != ref.height and turned in QUARTER_TURNS
         if turned != 1 and not told:
             raise DataError("image is turned by its EXIF data, and its places may not be")
 
 
-def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
-    """Return where an image is and how large, and its bytes if it is to be copied."""
+def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes, int]:
+    """Return where an image is and how large, its bytes if it is to be copied, and its EXIF orientation."""
     if isinstance(picture, PdfPage):
         content = io.BytesIO()
         open_image(picture.path, picture.number, picture.dpi).save(content, "PNG")
@@ -259,11 +258,11 @@ def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes]:
         picture = picture()
     if job.verify:
         open_image(picture)
-    width, height = image_size(picture)
+    (width, height), orientation = size_and_orientation(picture)
     if isinstance(picture, bytes):
-        return ImageRef("-", width=width, height=height), picture
+        return ImageRef("-", width=width, height=height), picture, orientation
     path = os.path.relpath(os.path.realpath(picture), os.path.realpath(job.out))
-    return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b""
+    return ImageRef(path, width=width, height=height), picture.read_bytes() if inside else b"", orientation
 
 
 def _placed(refs: list[ImageRef], draft: Draft, part: Place) -> Place:

@@ -63,7 +63,7 @@ def build_page(record: Record, raw: Raw, folder: str) -> Draft:
     every = [(name_of(names, one["category_id"]), from_xywh(one["bbox"])) for one in record.data["annotations"]]
     named = named_on(every, image["width"], image["height"])
     turns = layout_turns(regions, record.data["classes"], record.id, left_out, named)
-    return Draft(dialogue(turns), [picture], size=size_of(record.data["image"]), left_out=left_out)
+    return Draft(dialogue(turns), [picture], size=size_of(image), left_out=left_out)
 
 
 def page_of(record: Record, raw: Raw, folder: str, left_out: Counter[str]) -> tuple[list[Region], Path]:

@@ -143,6 +143,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def walk_once(
+    folder: str | Path, seen: set[str], onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield what `os.walk` does, following links to folders, each folder once; `seen` has those that were there."""
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=onerror):
+        real = os.path.realpath(place)
+        if real in seen:  # by a link to a folder above, or a second one
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield place, folders, names
+
+
 def sync_tree(folder: Path) -> None:
     """Wait until all files of a folder and its lists of names are on the disk."""
     for path in folder.rglob("*"):

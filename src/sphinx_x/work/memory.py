@@ -28,6 +28,10 @@ def own_memory(modules: Iterable[nn.Module], but: Collection[nn.Module] = ()) ->
     the mapping are given back, so that no more memory is resident than if all had been used in place. Where that is
     more than is available, or the kernel does not tell what is mapped (anywhere but on Linux), nothing is done.
 
+    Args:
+        modules: Where to look for layers.
+        but: Layers that are left alone.
+
     Returns:
         The number of bytes that were copied.
     """

@@ -33,7 +33,7 @@ from sphinx_x.engines.ocr.records import Entry, entries, sample_of
 from sphinx_x.engines.ocr.report import write_page
 from sphinx_x.engines.pdf.languages import load_languages, settle_languages
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.work.files import alone_in, write_atomic
+from sphinx_x.work.files import alone_in, walk_once, write_atomic
 from sphinx_x.work.pool import run
 from sphinx_x.work.runs import WORK, claim
 from sphinx_x.work.tally import QUARANTINE, Tally, quarantine_lines
@@ -152,14 +152,8 @@ def _walk(folder: Path, out: Path) -> Iterator[tuple[Path, str]]:
     if folder.is_file():
         yield folder, folder.name
         return
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
-        real = os.path.realpath(place)
-        if real in seen:  # by a link to a folder above, or a second one
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if (Path(place) / name).resolve() != out)
+    for place, folders, names in walk_once(folder, set(), onerror=_unreadable):
+        folders[:] = [name for name in folders if (Path(place) / name).resolve() != out]
         for name in names:
             if name.lower().endswith(".pdf"):
                 path = Path(place) / name
