@@ -177,6 +177,26 @@ def test_an_existing_folder_is_left_alone(plain, tmp_path):
     assert (tmp_path / "model" / "precious").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["import", "official", "hf://nobody/nothing/folder"],
+        ["import", "backbones", "--member", "tiny", "--llm", "nobody/nothing"],
+        ["import", "packages"],
+        ["export", "nobody/nothing", "--format", "onnx"],
+        ["merge", "adapters"],
+    ],
+)
+def test_an_existing_folder_is_refused_before_anything_is_fetched(tmp_path, monkeypatch, capsys, verb):
+    from sphinx_x import cli
+
+    monkeypatch.setattr(sys, "argv", ["sphinx-x", *verb, "-o", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: is there already; give another name or remove it\n"
+
+
 def test_a_disk_that_is_too_full_is_seen_before(plain, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(CheckpointError, match="GB are free"):

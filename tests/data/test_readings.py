@@ -14,6 +14,7 @@ from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.readings import keep_readings, made_reading
+from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError
 from sphinx_x.family import new_model
 from sphinx_x.text_lines.line import TextLine
@@ -71,15 +72,23 @@ def drawn(tmp_path):
     return tmp_path / "a.jsonl"
 
 
+def _kept(path, reader, **options):
+    """Return the numbers of samples that were told, and how many images were read or made."""
+    told = []
+    new, tally = keep_readings(SampleReader(path), reader, **options, progress=told.append)
+    assert not tally.bad and tally.samples == tally.records == len(told)
+    return told, new
+
+
 def test_a_run_takes_readings_that_were_made(drawn, tmp_path, monkeypatch):
     know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
     reader = LineReader(ENGINE, folder=tmp_path / "readings")
-    assert list(keep_readings(drawn, reader, made=True)) == [(1, 3, 1), (2, 3, 2), (3, 3, 3)]
+    assert _kept(drawn, reader, made=True) == ([1, 2, 3], 3)
     lines = [reader.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)]
     assert all(reading.lines for reading in lines) and len(set(lines)) == 3
-    assert [new for *_, new in keep_readings(drawn, reader, made=True, seed=9)] == [0, 0, 0]  # nothing is made twice
+    assert _kept(drawn, reader, made=True, seed=9) == ([1, 2, 3], 0)  # nothing is made twice
     other = LineReader(ENGINE, folder=tmp_path / "again")
-    list(keep_readings(drawn, other, made=True))
+    _kept(drawn, other, made=True)
     know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
     assert [other.read_file((tmp_path / f"{k}.png").read_bytes()) for k in range(3)] == lines
 
@@ -89,7 +98,7 @@ def test_training_takes_them_with_changed_images_as_well(tiny_member, drawn, tmp
     know_engine(monkeypatch, lambda image: pytest.fail("it was read"))
     _, processor = new_model(lined(tiny_member))
     reader = replace(processor.image_processor.line_reader(), folder=tmp_path / "readings")
-    list(keep_readings(drawn, reader, made=True))
+    _kept(drawn, reader, made=True)
     shares, limits = {"mine": Share((drawn,))}, Limits(4096, 64)
     opened = open_mixture(
         shares, processor, limits, Budget(8192, 256, 64), 3, tmp_path / "index", 0, Augmentation(scale=(0.8, 1.2)),
@@ -103,8 +112,28 @@ def test_images_are_read_in_advance_once(drawn, tmp_path, monkeypatch):
     know_engine(monkeypatch, lambda image: seen.append(image.size) or [TextLine((0, 0, 9, 9), "word")])
     reader = LineReader(ENGINE, folder=tmp_path / "readings")
     for _ in range(2):
-        list(keep_readings(drawn, reader))
+        _kept(drawn, reader)
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_damaged_image_is_named_and_the_others_are_read(drawn, tmp_path, monkeypatch, caplog, made):
+    know_engine(monkeypatch, lambda _: [TextLine((0, 0, 9, 9), "word")])
+    (tmp_path / "1.png").unlink() if made else (tmp_path / "1.png").write_bytes(b"not an image")
+    reader = LineReader(ENGINE, folder=tmp_path / "readings")
+    with pytest.raises(DataError, match=r"1 of 3 samples were set aside \(1: image"):
+        keep_readings(SampleReader(drawn), reader, made)
+    with caplog.at_level("WARNING", "sphinx_x"):
+        new, tally = keep_readings(SampleReader(drawn), reader, made, max_bad=0.5)
+    assert f"{drawn}: line 2: set aside: " in caplog.text
+    assert new == 0 and (tally.records, tally.samples, tally.bad) == (3, 2, 1)  # both others were read before
+
+
+def test_a_full_disk_is_no_bad_sample(drawn, tmp_path, monkeypatch):
+    know_engine(monkeypatch, lambda _: [TextLine((0, 0, 9, 9), "word")])
+    (tmp_path / "readings").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="readings"):
+        keep_readings(SampleReader(drawn), LineReader(ENGINE, folder=tmp_path / "readings"), max_bad=1.0)
 
 
 def test_what_is_written_must_be_known(tmp_path, drawn, monkeypatch):
@@ -116,6 +145,6 @@ def test_what_is_written_must_be_known(tmp_path, drawn, monkeypatch):
         blocks = drawn.with_name("blocks.jsonl")
         blocks.write_text(json.dumps(sample | {"regions": ALL[:2]} | change) + "\n")
         with pytest.raises(DataError, match="sample 0: its regions are things or blocks, not lines"):
-            list(keep_readings(blocks, LineReader(ENGINE, folder=tmp_path / "readings"), made=True))
+            _kept(blocks, LineReader(ENGINE, folder=tmp_path / "readings"), made=True)
     with pytest.raises(DataError, match="sample 0: readings are made for samples of one image whose regions"):
-        list(keep_readings(drawn, LineReader(ENGINE, folder=tmp_path / "readings"), made=True))
+        _kept(drawn, LineReader(ENGINE, folder=tmp_path / "readings"), made=True)

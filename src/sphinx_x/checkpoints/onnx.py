@@ -31,7 +31,7 @@ from sphinx_x.checkpoints.complete import check_loaded
 from sphinx_x.checkpoints.guard import told_in_one_line
 from sphinx_x.checkpoints.writer import new_folder
 from sphinx_x.errors import CheckpointError, needs_extra, one_line
-from sphinx_x.work.files import write_manifest
+from sphinx_x.work.files import check_new, write_manifest
 from sphinx_x.work.quiet import only_above
 
 OWN_FILE = 1_500_000_000
@@ -94,6 +94,7 @@ def export_onnx(model: str | Path, out: str | Path, int8: bool = False) -> list[
         if int8:
             import onnxruntime.quantization  # noqa: F401
     model = Path(model)
+    check_new(out)  # before the model is loaded
     loaded = _load(model)
     with (
         new_folder(out, sources=[model]) as folder,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sphinx_x.errors import CheckpointError, one_line
-from sphinx_x.work.files import sync_tree, write_manifest
+from sphinx_x.work.files import check_new, sync_tree, write_manifest
 
 ORIGINAL = "original"
 """Subfolder of a model folder for what only the way back to another format needs."""
@@ -62,8 +62,7 @@ def new_folder(out: str | Path, needed: int = 0, sources: Iterable[str | Path] =
         CheckpointError: `out` exists or lies in a source, or the disk is too full.
     """
     out = Path(out).absolute()
-    if out.exists() or out.is_symlink():
-        raise CheckpointError(f"{out}: is there already; give another name or remove it")
+    check_new(out)
     inside = next((Path(source) for source in sources if out.resolve().is_relative_to(Path(source).resolve())), None)
     if inside is not None:
         raise CheckpointError(f"{out}: lies in {inside}, which is read")

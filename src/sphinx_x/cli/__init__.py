@@ -28,6 +28,7 @@ from sphinx_x.cli.serving import serve
 from sphinx_x.cli.study import study
 from sphinx_x.cli.tables import family, recipes
 from sphinx_x.errors import SphinxXError, one_line, plain
+from sphinx_x.work.files import check_new
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -258,7 +259,14 @@ app.command()(score)
 app.command()(serve)
 app.command()(mark)
 keep_old_name(app, mark, "som", "sphinx-x mark")
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not exist yet.")]
+
+
+def _new(out: Path) -> Path:
+    check_new(out)  # before anything is fetched
+    return out
+
+
+Out = Annotated[Path, typer.Option("--out", "-o", callback=_new, help="The folder to write; it must not exist yet.")]
 Experts = Annotated[
     list[str] | None,
     typer.Option(

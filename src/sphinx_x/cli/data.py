@@ -164,6 +164,10 @@ def read(
         bool, typer.Option("--made", help="Make up readings of what is known to be written, instead of reading it.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the faults of made-up readings.")] = 0,
+    root: Root = None,
+    boxes: Boxes = None,
+    ignore: Ignore = None,
+    max_bad: MaxBad = 0.01,
 ) -> None:
     """Read the lines of all images of a set in advance; a run with that folder takes them from there."""
     from sphinx_x.data.readings import READINGS, keep_readings
@@ -173,10 +177,10 @@ def read(
     lines = get_member(member).lines
     if lines is None:
         raise SphinxXError(f"{member} reads no lines")
-    told, written = _counter("read"), 0
-    for done, _, new in keep_readings(file, LineReader(**lines, folder=out / READINGS), made, seed):
-        told(done)
-        written = new
+    samples, reader = _reader([file], root, boxes, ignore), LineReader(**lines, folder=out / READINGS)
+    written, tally = keep_readings(samples, reader, made, seed, max_bad, _counter("read"))
+    for reason, count in tally.set_aside.most_common():
+        print(f"set aside: {count} x {reason}")
     print(f"{written} readings written to {out / READINGS}")
 
 

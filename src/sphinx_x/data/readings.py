@@ -9,19 +9,22 @@ page.
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sphinx_x.boxes import union
 from sphinx_x.data.sample import OBJECTS, Sample
 from sphinx_x.data.shards import SampleReader
-from sphinx_x.errors import DataError
+from sphinx_x.errors import DataError, one_line
 from sphinx_x.text_lines.line import TextLine
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
+from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
+
+logger = logging.getLogger(__name__)
 
 READINGS = "readings"
 """Name of the folder of readings in a recipe's `folder`."""
@@ -109,35 +112,59 @@ def _seen(line: TextLine, faults: float, lost: float, rng: random.Random) -> Tex
 
 
 def keep_readings(
-    path: str | Path, reader: LineReader, made: bool = False, seed: int = 0
-) -> Iterator[tuple[int, int, int]]:
+    samples: SampleReader,
+    reader: LineReader,
+    made: bool = False,
+    seed: int = 0,
+    max_bad: float = 0.01,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[int, Tally]:
     """Read all images of a set into the reader's folder; those that were read before are not read again.
 
+    A sample that cannot be used, as if an image of it is damaged, is counted and named in a note; a run sets it aside
+    as well.
+
     Args:
-        path: The set.
+        samples: The set.
         reader: The reader; a run takes readings from `READINGS` in its recipe's `folder`.
         made: Whether readings are made of the samples' regions, which must hold all that is written, one line each.
         seed: Of the faults of made readings.
+        max_bad: Share of the samples that may be unusable.
+        progress: Gets the number of samples that are done.
 
-    Yields:
-        How many samples are done, how many there are, and how many images were read or made now.
+    Returns:
+        How many images were read or made now, and the counts of samples.
 
     Raises:
-        DataError: The set cannot be read, or a sample has no regions for a made reading.
+        DataError: More than a share `max_bad` is unusable, or a sample has no regions for a made reading.
     """
-    samples, new = SampleReader(Path(path)), 0
+    new, tally = 0, Tally()
     for number in range(len(samples)):
-        sample = samples[number]
-        for place in range(len(sample.images)):
-            content = samples.image_bytes(sample, place)
-            if reader.has_read(content):
-                continue
-            if made:
-                reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
-            else:
+        tally.records += 1
+        try:
+            sample = samples[number]
+            unread = [
+                content
+                for content in (samples.image_bytes(sample, place) for place in range(len(sample.images)))
+                if not reader.has_read(content)
+            ]
+            for content in () if made else unread:
                 reader.read_file(content)
-            new += 1
-        yield number + 1, len(samples), new
+        except UNUSABLE as error:
+            if isinstance(error, OSError):  # of the disk that readings are written to, not of the sample
+                raise
+            tally.set_aside[reason_of(error)] += 1
+            logger.warning("note: %s: set aside: %s", samples.where(number), one_line(error))
+            tally.check_share(max_bad, samples.files[0])
+            continue
+        for content in unread if made else ():
+            reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
+        new += len(unread)
+        tally.samples += 1
+        tally.turns += sample.answers
+        progress(tally.records)
+    tally.check_share(max_bad, samples.files[0], final=True)
+    return new, tally
 
 
 def _lines_of(sample: Sample) -> list[dict[str, Any]]:

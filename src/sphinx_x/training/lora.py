@@ -43,7 +43,7 @@ from sphinx_x.errors import CheckpointError, RecipeError, SphinxXError, needs_ex
 from sphinx_x.inference import SphinxX, find_adapters, folder_here, load_processor
 from sphinx_x.model.parts import whole_modules
 from sphinx_x.recipe import LoraRecipe
-from sphinx_x.work.files import atomic_folder, write_manifest
+from sphinx_x.work.files import atomic_folder, check_new, write_manifest
 from sphinx_x.work.quiet import without_bars
 
 logger = logging.getLogger(__name__)
@@ -281,6 +281,7 @@ def merge_folder(
     Raises:
         CheckpointError: `adapter` is not a folder of adapters or does not fit, or `out` exists already.
     """
+    check_new(out)  # before the base is fetched and loaded
     if not is_adapter(adapter):
         expect(Path(adapter), ADAPTERS)
     below, adapters = find_adapters(adapter, base)

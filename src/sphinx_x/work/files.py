@@ -50,6 +50,13 @@ def write_atomic(path: str | Path, data: bytes | str | Callable[[BinaryIO], obje
     _sync(path.parent)
 
 
+def check_new(path: str | Path) -> None:
+    """Raise `CheckpointError` if something is there already where a model folder shall be written."""
+    path = Path(path)
+    if path.exists() or path.is_symlink():
+        raise CheckpointError(f"{path}: is there already; give another name or remove it")
+
+
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Provide an empty temporary folder that replaces `path` when the block ends without an error.
