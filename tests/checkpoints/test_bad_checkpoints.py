@@ -366,6 +366,8 @@ def test_what_is_fetched_from_the_hub(plain, no_cache, tmp_path, monkeypatch):
                 "config.json",
                 "model.safetensors",
             ]
+        both = fetch("hf://Org/Release", subfolders=("a/b", "missing"))
+        assert (both / "a" / "b" / "meta.json").is_file() and (both / "model.safetensors").is_file()
         assert (fetch("hf://Org/Release/a/b") / "config.json").is_file()
         assert fetch("hf://Org/Release/run.py").name == "run.py"  # asked for by its name
         assert set(hub.sent) >= {"a/b/meta.json"} and not {"README.md", "pytorch_model.bin"} & set(hub.sent)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+from lively import noise
 from sphinx_x.errors import CheckpointError
 from sphinx_x.evaluation.answers import model_digest
 from sphinx_x.family import new_model
@@ -21,7 +22,7 @@ NEEDS_BITS = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bit
 MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
 WIDE = {"hidden_size": 128, "intermediate_size": 192, "num_attention_heads": 4, "num_key_value_heads": 2}
 
-PICTURE = PIL.Image.effect_noise((100, 30), 60).convert("RGB")
+PICTURE = noise(100, 30, 0)
 
 
 @pytest.fixture(scope="module", params=["llama", "mixtral"])
@@ -55,7 +56,8 @@ def test_bits_on_a_cpu(folder, bits):
     assert inside.count(wanted) == 2 * (4 + (3 * 4 if "mixtral" in str(folder) else 3))
     assert not any(k.startswith("Int") for name, k in kinds.items() if "vision" in name)
     assert kinds["lm_head"] == "Int8Linear"
-    # the same picture of the same numbers, coarser; random weights suffer more than trained ones
+    # the same picture of the same numbers, coarser; random weights suffer more than trained ones (one picture of six
+    # gives 0.78 and 0.97 with random experts, so it is always the same one here)
     pair = torch.stack([logits(plain).flatten(), logits(few).flatten()])
     assert torch.corrcoef(pair)[0, 1] > (0.8 if bits == 4 else 0.98)
     assert isinstance(few.chat("Read.", PIL.Image.new("RGB", (90, 20)), max_new_tokens=3), str)
@@ -121,7 +123,8 @@ def test_bitsandbytes(folder, bits):
     assert set(inside) - {"LinearExpert", "LinearExperts"} == {wanted}
     assert len([k for k in inside if k == wanted]) == 2 * (4 + (3 * 4 if "mixtral" in str(folder) else 3))
     assert not any(k == wanted for name, k in kinds.items() if "vision" in name)
-    # the same picture of the same numbers, coarser; random weights suffer more than trained ones
+    # the same picture of the same numbers, coarser; random weights suffer more than trained ones (one picture of six
+    # gives 0.78 and 0.97 with random experts, so it is always the same one here)
     pair = torch.stack([logits(plain).flatten(), logits(few).flatten()])
     assert torch.corrcoef(pair)[0, 1] > (0.7 if bits == 4 else 0.98)
     assert isinstance(few.chat("Read.", PIL.Image.new("RGB", (90, 20)), max_new_tokens=3), str)

@@ -27,7 +27,7 @@ from sphinx_x.training.checkpoint import saved_states
 from sphinx_x.training.metrics import Sums, record_of
 from sphinx_x.training.optim import learning_rate_at
 from sphinx_x.training.trainer import Trainer, train
-from sphinx_x.work.files import read_lines
+from sphinx_x.work.files import check_manifest, read_lines
 
 
 def gradients(recipe, folder, packs):
@@ -91,6 +91,19 @@ def test_a_run_goes_on_from_a_model(recipe, tmp_path, tiny_folder, tiny):
     assert "0.0 hours" not in card and "seconds of training" in card
     with pytest.raises(CheckpointError, match="no such model"):
         Trainer(recipe.model_copy(update={"start": str(tmp_path / "nowhere")}), tmp_path / "other")
+
+
+@pytest.mark.parametrize("extra_tokens", ["", "é"])
+def test_the_way_back_to_another_format_is_kept(recipe, tmp_path, tiny_folder, extra_tokens):
+    """It is not where training changed the tokenizer, which lies there as well."""
+    shutil.copytree(tiny_folder, tmp_path / "start")
+    (tmp_path / "start" / "original").mkdir()
+    (tmp_path / "start" / "original" / "tokenizer.model").write_bytes(b"as it came")
+    fields = {"start": str(tmp_path / "start"), "extra_tokens": extra_tokens, "total_samples": 16}
+    folder = Trainer(recipe.model_copy(update=fields), tmp_path / "run").run()
+    kept = folder / "original" / "tokenizer.model"
+    assert not kept.exists() if extra_tokens else kept.read_bytes() == b"as it came"
+    check_manifest(folder, full=True)
 
 
 @pytest.mark.parametrize(

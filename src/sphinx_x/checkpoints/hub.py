@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,33 @@ logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@(refs/pr/\d+|[\w.-]+))?(?:/(.+))?")
 NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-OPTIONS = ("revision", "local_files_only", "token", "cache_dir", "force_download")
-"""Options of `fetch`, under the names that the libraries use."""
+OPTIONS = ("revision", "subfolders", "local_files_only", "token", "cache_dir", "force_download")
+"""Options of `fetch`, most under the names that the libraries use."""
 TIMEOUT = 10
 """Seconds after which a hub that does not answer counts as unreachable."""
 ENDINGS = (".json", ".model", ".jinja", ".safetensors", ".pth", ".bin", ".pt", ".txt")
 """Extensions of the files that a checkpoint may consist of: no code, no images."""
 
 
-def fetch(address: str | Path, revision: str | None = None, local_files_only: bool = False, **options: Any) -> Path:
+def fetch(
+    address: str | Path,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    subfolders: Sequence[str] = (),
+    **options: Any,
+) -> Path:
     """Return a local folder (or file): a path as it is, `hf://owner/name[@revision][/sub/folder]` downloaded.
 
     A plain `owner/name` that is not a path also names a repository of the hub. Of a folder, its own files are
-    downloaded, not those in its subfolders; if there are safetensors, no other weights are. Without access to the hub
-    (local_files_only, HF_HUB_OFFLINE), the copy in its cache is used; likewise if the hub cannot be reached, which is
-    logged.
+    downloaded, not those in other subfolders than `subfolders`; if there are safetensors, no other weights are.
+    Without access to the hub (local_files_only, HF_HUB_OFFLINE), the copy in its cache is used; likewise if the hub
+    cannot be reached, which is logged.
 
     Args:
         address: The path or address.
         revision: A branch, tag or commit of the repository.
         local_files_only: Whether to use the cache only.
+        subfolders: Names of subfolders whose own files are downloaded as well, where there are any.
         options: Options of the hub's library: token, cache_dir, force_download.
 
     Raises:
@@ -68,7 +76,7 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
         return folder / inner
     try:
         with only_above(hub_logging.get_logger().name, logging.CRITICAL):  # errors are reported once, below
-            folder = _download(repository, revision, inner, options)
+            folder = _download(repository, revision, inner, subfolders, options)
     except GatedRepoError as error:
         raise CheckpointError(f"{text}: {repository} is gated: ask for access there, and `hf auth login`") from error
     except RevisionNotFoundError as error:
@@ -85,7 +93,9 @@ def fetch(address: str | Path, revision: str | None = None, local_files_only: bo
     return folder / inner
 
 
-def _download(repository: str, revision: str | None, inner: str, options: dict[str, Any]) -> Path | None:
+def _download(
+    repository: str, revision: str | None, inner: str, subfolders: Sequence[str], options: dict[str, Any]
+) -> Path | None:
     """Return the snapshot with the wanted files of a repository, or None if it has none there."""
     from huggingface_hub import HfApi, snapshot_download
 
@@ -94,9 +104,11 @@ def _download(repository: str, revision: str | None, inner: str, options: dict[s
     info = HfApi(endpoint=endpoint, token=options.get("token")).model_info(
         repository, revision=revision, timeout=TIMEOUT
     )
-    wanted = _choose([file.rfilename for file in info.siblings or []], inner)
+    names = [file.rfilename for file in info.siblings or []]
+    wanted = _choose(names, inner)
     if not wanted:
         return None
+    wanted += [name for folder in subfolders for name in _choose(names, f"{inner}/{folder}".strip("/"))]
     return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, endpoint=endpoint, **options))
 
 

@@ -204,6 +204,12 @@ def keep_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
+def keep_original(source: Path, target: Path) -> None:
+    """Copy what only the way back to another format needs from one model folder to another, if there is any."""
+    if (source / ORIGINAL).is_dir():
+        shutil.copytree(source / ORIGINAL, target / ORIGINAL)
+
+
 def finish(folder: Path, model_config: Any, processor: Any, dtype: torch.dtype, hashes: dict[str, str]) -> None:
     """Write configuration, processor and, last, the manifest of a folder that has its weights."""
     from transformers import GenerationConfig

@@ -390,9 +390,10 @@ def export(
     from sphinx_x.checkpoints.export import export_llm
     from sphinx_x.checkpoints.hub import fetch
     from sphinx_x.checkpoints.onnx import export_onnx
+    from sphinx_x.checkpoints.writer import ORIGINAL
     from sphinx_x.inference import find_model
 
-    folder = find_model(fetch(model))
+    folder = find_model(fetch(model, subfolders=(ORIGINAL,)))
     if format in ("official", "accessory"):
         notes = export_accessory(folder, out, shards)
     else:

@@ -21,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.tensor import DTensor
 
 from sphinx_x.checkpoints.adapters import Adapter
+from sphinx_x.checkpoints.writer import ORIGINAL
 from sphinx_x.data.features import FeatureStore, identity_of
 from sphinx_x.data.loader import Example
 from sphinx_x.errors import RecipeError, one_line
@@ -55,7 +56,7 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
         member = vary(get_member(recipe.member), **recipe.variant.model_dump())
         model, processor = new_model(member, recipe.seed)
     elif whole:
-        loaded = SphinxX.load(recipe.start, dtype="auto", device="cpu")
+        loaded = SphinxX.load(recipe.start, dtype="auto", device="cpu", subfolders=(ORIGINAL,))
         model, processor = loaded.model, loaded.processor
     else:
         processor = load_processor(recipe.start)

@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -38,7 +37,7 @@ from sphinx_x.checkpoints.adapters import (
     weight_hashes,
 )
 from sphinx_x.checkpoints.forms import ADAPTERS, expect
-from sphinx_x.checkpoints.writer import ORIGINAL, new_folder
+from sphinx_x.checkpoints.writer import ORIGINAL, keep_original, new_folder
 from sphinx_x.errors import CheckpointError, RecipeError, SphinxXError, needs_extra, one_line
 from sphinx_x.inference import SphinxX, find_adapters, folder_here, load_processor
 from sphinx_x.model.parts import whole_modules
@@ -284,7 +283,7 @@ def merge_folder(
     check_new(out)  # before the base is fetched and loaded
     if not is_adapter(adapter):
         expect(Path(adapter), ADAPTERS)
-    below, adapters = find_adapters(adapter, base)
+    below, adapters = find_adapters(adapter, base, subfolders=(ORIGINAL,))
     sphinx = SphinxX.load(below, dtype="auto" if dtype is None else dtype, device="cpu")
     if getattr(sphinx.model, "is_quantized", False):
         raise CheckpointError(f"{adapter}: {below} is quantised, adapters are merged into whole weights (--base)")
@@ -303,8 +302,7 @@ def merge_folder(
         with without_bars():
             model.save_pretrained(folder)
         sphinx.processor.save_pretrained(folder)
-        if (Path(below) / ORIGINAL).is_dir():  # needed for the way back to the reference's format
-            shutil.copytree(Path(below) / ORIGINAL, folder / ORIGINAL)
+        keep_original(below, folder)
         write_manifest(folder)
     return Path(out)
 

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import torch
 
 from sphinx_x import WAITING_KNOWN
+from sphinx_x.checkpoints.writer import keep_original
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.loader import STOPPING, Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
@@ -30,6 +31,7 @@ from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.readings import READINGS
 from sphinx_x.data.show import log_samples
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, needs_extra
+from sphinx_x.inference import find_adapters
 from sphinx_x.planning.costs import Load, Model, count_costs
 from sphinx_x.planning.machine import product_rate
 from sphinx_x.planning.outline import sizes_of, slice_of
@@ -457,6 +459,8 @@ class Trainer:
                 else:
                     with without_bars():
                         model.save_pretrained(temporary)
+                    if recipe.start is not None and not recipe.extra_tokens:  # the tokenizer is still the original one
+                        keep_original(find_adapters(recipe.start, local_files_only=True)[0], temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
                 facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
