@@ -23,6 +23,7 @@ from sphinx_x.data.packs import Budget
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.family import MEMBERS
 from sphinx_x.model.abilities import Abilities
+from sphinx_x.work.settings import load_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -205,6 +206,14 @@ class ValidationRecipe(Strict):
     sources: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SourceRecipe] = Field(min_length=1)
     every: int = Field(default=500, gt=0)
     samples: int = Field(default=1000, gt=0)
+
+    @model_validator(mode="after")
+    def _counts_each_once(self) -> ValidationRecipe:
+        for name, source in self.sources.items():
+            given = next((key for key in ("weight", "end", "ratio") if getattr(source, key) is not None), None)
+            if given:
+                raise ValueError(f"sources.{name}.{given}: each sample is measured once, so there are no shares")
+        return self
 
 
 class VariantRecipe(Strict):
@@ -414,7 +423,7 @@ def _fields(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{above[-1]}: base: {path}: no such recipe" if above else f"{path}: no such recipe")
     try:
         text = (path if path.is_file() else packaged).read_text(encoding="utf-8")
-        fields: Any = yaml.safe_load(text)
+        fields: Any = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not YAML: {one_line(error)}") from error
     if not isinstance(fields, dict):

@@ -129,6 +129,16 @@ def test_tables_and_preprocessing_of_a_list(tmp_path):
     assert turns(SampleReader(shares["mine.0"].paths)[1]) == ["B", "b"]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x0c", "\x1e"])
+def test_rows_of_a_table_end_where_lines_do_and_nowhere_else(tmp_path, mark):
+    picture(tmp_path / "p.png")
+    (tmp_path / "c.csv").write_text(f"url\tcaption\np.png\tA cat{mark}on a mat\np.png\tA dog\n", encoding="utf-8")
+    entry = {"path": "c.csv", "prompt_type": "caption", "preprocess": "caption"}
+    reader = SampleReader(meta(tmp_path, entry))
+    said = [turns(reader[k])[-1].replace("<image>", "") for k in range(len(reader))]
+    assert said == [f"A cat{mark}on a mat", "A dog"]
+
+
 @pytest.mark.parametrize(
     ("entry", "says"),
     [

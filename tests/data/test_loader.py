@@ -2,6 +2,7 @@
 
 import gc
 import io
+import json
 import multiprocessing
 import os
 import random
@@ -16,6 +17,7 @@ from PIL import Image
 from shards import line_sample, write_lines
 from sphinx_x.conversation import Message, Place
 from sphinx_x.data.augment import Augmentation
+from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.loader import STOPPING, batches, shards_of
 from sphinx_x.data.mixture import Share, open_mixture
@@ -140,6 +142,21 @@ def picture() -> bytes:
 
 def sample(name, messages):
     return Sample(name, [], messages), [picture()]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("said", [(10, 8), (8, 20), (20, 8)])
+def test_an_image_of_another_size_than_its_sample_says_is_named(tmp_path, tiny, said, stored):
+    """Boxes that are fractions of its sides would be elsewhere in it."""
+    (tmp_path / "a.png").write_bytes(picture())
+    sizes = {"width": said[0], "height": said[1]}
+    turns = [{"role": "user", "content": "<image>Read."}, {"role": "assistant", "content": "a"}]
+    row = {"id": "a", "images": [{"path": "a.png", **sizes}], "messages": turns}
+    (tmp_path / "sized-00000.jsonl").write_text(json.dumps(row) + "\n")
+    store = FeatureStore(tmp_path / "features", "some experts", 1) if stored else None
+    mixture = mixture_of(tmp_path, tiny.processor, 1, Augmentation(), Limits(500, 64), "sized", max_bad=1, store=store)
+    wrong = mixture.examples.example(0).error
+    assert wrong == "" if said == (20, 8) else f"is not as large as it says: 20 x 8 pixels, not {said[0]}" in wrong
 
 
 def test_what_cannot_be_used_is_counted_and_named(tmp_path, tiny):

@@ -120,7 +120,7 @@ def lines(c: Corpus, n: int) -> dict[str, Callable[[], dict | bytes]]:
         "box outside ": lambda: c.answered(n, box([-50, -50, -3, -4])),
         "stands beside messages": lambda: c.sample(n, conversations=[{"from": "human", "value": "a"}]),
         "cannot be read": lambda: c.sample(n, images=c.picture(1000 * n + 4, encoded(noise(n), "JPEG")[:-900])),
-        "its file has changed": lambda: c.sample(n, images=sized(20, 400)),
+        "is not as large as it says": lambda: c.sample(n, images=sized(20, 400)),
     }
 
 

@@ -79,6 +79,10 @@ def test_what_is_said_survives_the_disk(tmp_path):
         {"pictures": [{"what": "a", "width": "3", "height": 3}]},
         {"turns": -1},
         {"probable": 1.5},
+        {"probable": "high"},
+        {"tasks": 5},
+        {"tasks": "reading"},
+        {"text_alone": "no"},
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(wrong, tmp_path):

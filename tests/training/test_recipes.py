@@ -160,6 +160,11 @@ WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         (WHOLE + "\nlora: {}\nstart: nano\npadding: corner", "lora: a folder of adapters has no config"),
         (WHOLE + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
         ("member: [", "not YAML"),
+        (WHOLE + "\nsources: {b: {}}", "not YAML: sources is there twice"),
+        (
+            WHOLE + "\nvalidation: {sources: {a: {ratio: 2}}}",
+            "validation: sources.a.ratio: each sample is measured",
+        ),
         ("just words", "not a recipe"),
         (WHOLE + "\nseed: -1", "seed: Input should be"),
         (WHOLE + "\nseed: 4294967296", "seed: Input should be"),

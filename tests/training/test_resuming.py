@@ -14,7 +14,7 @@ from ranks import run_one
 from runs import log, weights
 from shards import write_lines
 from sphinx_x.errors import CheckpointError, RecipeError
-from sphinx_x.recipe import RENAMED
+from sphinx_x.recipe import RENAMED, SourceRecipe
 from sphinx_x.training.checkpoint import saved_states
 from sphinx_x.training.trainer import Trainer
 from sphinx_x.work.files import read_lines, write_manifest
@@ -71,6 +71,30 @@ def test_a_run_is_not_resumed_with_other_data(recipe, tmp_path):
     write_lines(recipe.folder, "lines", 39)
     with pytest.raises(CheckpointError, match="the data is not what the run began with"):
         Trainer(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_run_is_not_resumed_with_other_ratios_of_a_list(recipe, tmp_path):
+    """They are in a file that the recipe only names."""
+    listed = tmp_path / "meta.yaml"
+    shard = next(recipe.folder.glob("lines-*.jsonl"))
+    for ratio in (1, 5):
+        write_lines(tmp_path / "more", "others", 8)
+        other = next((tmp_path / "more").glob("others-*.jsonl"))
+        listed.write_text(f"META: [{{path: {shard}, ratio: 1}}, {{path: {other}, ratio: {ratio}}}]")
+        begun = recipe.model_copy(update={"total_samples": 24, "sources": {"mine": SourceRecipe(path=listed)}})
+        if ratio == 1:
+            Trainer(begun, tmp_path / "run").run()
+            assert Trainer(begun, tmp_path / "run", resume=True).at.samples == 24
+    with pytest.raises(CheckpointError, match="the data is not what the run began with"):
+        Trainer(begun, tmp_path / "run", resume=True)
+
+
+def test_a_state_of_a_release_that_kept_no_weights_is_resumed(recipe, tmp_path):
+    recipe = recipe.model_copy(update={"total_samples": 24})
+    trainer = Trainer(recipe, tmp_path / "run")
+    trainer.data = {name: kept[:2] for name, kept in trainer.data.items()}
+    trainer.run()
+    assert Trainer(recipe, tmp_path / "run", resume=True).at.samples == 24
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(recipe, tmp_path):

@@ -287,8 +287,10 @@ def _read(path: Path | None) -> dict[str, Any]:
         return {}
     import yaml
 
+    from sphinx_x.work.settings import load_yaml
+
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise SphinxXError(f"{path}: not YAML: {one_line(error)}") from error
     if not isinstance(fields, dict):

@@ -90,8 +90,7 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
         return
     problems, sizes = [], []
     for k, image in enumerate(sample.images):
-        said = (image.width, image.height)
-        sizes.append(said)
+        sizes.append((image.width, image.height))
         try:
             content = reader.image_bytes(sample, k)
             image_size(content)  # a PDF cannot be trained on, as its size is not measured
@@ -101,9 +100,8 @@ def _findings(reader: SampleReader, number: int, tally: Tally, ids: list[int]) -
             name = image.path or image.archive or "data"
             problems.append((f"images[{k}]", f"image unreadable: {name}: {reason.removeprefix('image bytes: ')}"))
             continue
-        if all(said) and sizes[-1] != said:
-            shown = f"{sizes[-1][0]} x {sizes[-1][1]} pixels, not {said[0]} x {said[1]}"
-            problems.append((f"images[{k}]", f"is not as large as it says: {shown}"))
+        if wrong := image.differs(sizes[-1]):
+            problems.append((f"images[{k}]", wrong))
     problems += sample.sized(sizes).problems()
     first = next((k for k, message in enumerate(sample.messages) if message.role != "system"), None)
     unasked = first is not None and sample.messages[first].role == "assistant"

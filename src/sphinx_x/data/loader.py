@@ -28,10 +28,10 @@ from sphinx_x.data.blend import Blend
 from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.lengths import Limits, cut, images_before
 from sphinx_x.data.packs import Indices, Step
-from sphinx_x.data.sample import Sample
+from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import open_image
+from sphinx_x.images import image_size, open_image
 from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
 from sphinx_x.model.views import Layout, plan_views
 from sphinx_x.text_lines.line import Reading
@@ -201,6 +201,8 @@ class Examples(Dataset[list[Example]]):
         """Return messages, layouts and views of an example's changed images, and how many tokens it has with them."""
         contents = [reader.image_bytes(sample, k) for k in range(shown)]
         images = [open_image(content) for content in contents]
+        for ref, image in zip(sample.images, images, strict=False):  # of those that are shown
+            _check_size(ref, image.size)
         # of the files as they are: what is read does not depend on the change, nor does the number of tokens
         read = [Reading() if self.lines is None else self.lines.read_file(content) for content in contents]
         rng = self._rng(index)
@@ -225,7 +227,9 @@ class Examples(Dataset[list[Example]]):
         layouts, seen, pixels = [], [], []
         for number in range(shown):
             content = reader.image_bytes(sample, number)
-            layout = plan_views(*reader.image_size(sample, number), self.grid)
+            size = image_size(content)
+            _check_size(sample.images[number], size)
+            layout = plan_views(*size, self.grid)
             if self.lines is not None:
                 layout = layout.with_lines(self.lines.read_file(content))
             layouts.append(layout)
@@ -246,6 +250,12 @@ class Examples(Dataset[list[Example]]):
         if any(layouts[0].kept[columns:]) or not beside:
             return []
         return self.builder.text(" ".join(region["text"] for region in sample.regions))
+
+
+def _check_size(ref: ImageRef, size: tuple[int, int]) -> None:
+    """Raise `DataError` if an image is not as large as its sample says: places in it would be elsewhere."""
+    if wrong := ref.differs(size):
+        raise DataError(f"image {wrong}")
 
 
 class _Packs(Sampler[list[Indices]]):

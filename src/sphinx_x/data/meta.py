@@ -12,6 +12,7 @@ import yaml
 from sphinx_x.data.dialects import Form
 from sphinx_x.data.reference import DEFAULT, PREPROCESS, PROMPTS
 from sphinx_x.errors import DataError, one_line
+from sphinx_x.work.settings import load_yaml
 from sphinx_x.work.tally import QUARANTINE
 
 UNITS = {".jsonl": "line", ".json": "item", ".parquet": "row", ".csv": "row"}
@@ -75,7 +76,7 @@ def read_meta(path: Path, root: str | Path | None = None, form: Form | None = No
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not YAML: {one_line(error)}") from error
     entries = content.get("META") if isinstance(content, dict) else None

@@ -80,7 +80,7 @@ def check_paths(shares: Mapping[str, Share]) -> None:
 def check_weights(shares: Mapping[str, Share]) -> None:
     """Raise `DataError` if some sources have a weight and others a ratio, which cannot be compared."""
     by_ratio = next((name for name, share in shares.items() if share.ratio is not None), None)
-    by_weight = next((name for name, share in shares.items() if share.weight is not None), None)
+    by_weight = next((name for name, share in shares.items() if (share.weight, share.end) != (None, None)), None)
     if by_ratio is not None and by_weight is not None:
         raise DataError(
             f"sources: {by_weight} has a weight, a share of all samples, and {by_ratio} a ratio, times its own: "

@@ -64,6 +64,13 @@ class ImageRef:
             place = {"archive": self.archive, "offset": self.offset, "size": self.size}
         return place | {"width": self.width, "height": self.height}
 
+    def differs(self, size: tuple[int, int]) -> str:
+        """Return in words how the upright image's real size differs from what is said; empty if it does not."""
+        said = (self.width, self.height)
+        if not all(said) or size == said:
+            return ""
+        return f"is not as large as it says: {size[0]} x {size[1]} pixels, not {said[0]} x {said[1]}"
+
 
 @dataclass(frozen=True, slots=True)
 class BoxedText:

@@ -12,6 +12,7 @@ libraries: those return samples in sequence, and shuffle and resume what fits in
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import io
 import json
@@ -268,7 +269,11 @@ class SampleReader:
     def _row(self, file: int, heading: tuple[int, int], row: tuple[int, int], where: str) -> dict[str, str | None]:
         """Return a row of a table by its columns; empty fields are None."""
         texts = [self._read(self.files[file], start, end - start).decode("utf-8-sig") for start, end in (heading, row)]
-        names, values = (next(filter(None, table_rows(iter(text.splitlines(keepends=True))))) for text in texts)
+        try:
+            # lines end as they do for `csv`, not at all the places where `str.splitlines` would end them
+            (names,), (values,) = (list(filter(None, table_rows(io.StringIO(text, newline="")))) for text in texts)
+        except (csv.Error, ValueError) as error:
+            raise SampleError(where, "", "not one row of a table", one_line(error)) from error
         if len(names) != len(values):
             raise SampleError(where, "", "not as many fields as the heading, parted by tabs", f"{len(values)} fields")
         return {name: value or None for name, value in zip(names, values, strict=True)}

@@ -190,10 +190,12 @@ def read_judge(place: str, model: str | None, key_variable: str | None, folder: 
 def _file_fields(path: Path) -> dict[str, Any]:
     import yaml
 
+    from sphinx_x.work.settings import load_yaml
+
     if not path.is_file():
         raise DataError(f"--judge {path}: neither an address like https://host/v1 nor a file of settings, nor none")
     try:
-        fields = yaml.safe_load(path.read_text("utf-8"))
+        fields = load_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: no YAML file of an endpoint's settings") from error
     if not isinstance(fields, dict):

@@ -80,15 +80,23 @@ class Abilities:
                 given["pictures"] = tuple(PictureKind(**kind) for kind in given["pictures"])
             except TypeError as error:
                 raise ValueError(f"abilities: pictures: a kind has what, width, height and band ({error})") from error
-        if given.get("tasks") is not None:
-            given["tasks"] = tuple(given["tasks"])
+        tasks = given.get("tasks")
+        if tasks is not None:
+            if not isinstance(tasks, list | tuple) or not all(isinstance(task, str) for task in tasks):
+                raise ValueError(f"abilities: tasks: a list of texts, not {tasks!r}")
+            given["tasks"] = tuple(tasks)
         found = cls(**given)
-        if found.probable is not None and not 0 <= found.probable <= 1:
-            raise ValueError(f"abilities: probable: from 0 to 1, not {found.probable}")
+        sure = found.probable
+        if sure is not None and (isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1):
+            raise ValueError(f"abilities: probable: from 0 to 1, not {sure!r}")
         for name in ("turns", "most_pictures"):
             value = getattr(found, name)
-            if value is not None and (not isinstance(value, int) or value < 0):
+            if value is not None and (type(value) is not int or value < 0):
                 raise ValueError(f"abilities: {name}: a whole number, not {value!r}")
+        if found.text_alone is not None and not isinstance(found.text_alone, bool):
+            raise ValueError(f"abilities: text_alone: true or false, not {found.text_alone!r}")
+        if not isinstance(found.larger, str):
+            raise ValueError(f"abilities: larger: a text, not {found.larger!r}")
         return found
 
     def to_dict(self) -> dict[str, Any] | None:

@@ -193,7 +193,9 @@ class Estimator:
     def estimate(self, recipe: Recipe, ranks: int = 1) -> Estimate:
         """Return what the recipe needs on so many ranks; raise `RecipeError` if it cannot run on them at all."""
         data_ranks = check_ranks(recipe, ranks)
-        work = workload(recipe, self.config, self.index, self._glance(recipe))
+        work = workload(recipe, self.config, self.index)
+        if work.certainty == "bound" and (seen := self._glance(recipe)) is not None:
+            work = workload(recipe, self.config, None, seen)
         load = heaviest_of(recipe, work)
         whole = self._costs(recipe, load)
         tensor = recipe.parallel.tensor

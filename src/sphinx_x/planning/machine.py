@@ -83,10 +83,10 @@ def chosen_device(name: str | None) -> torch.device:
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     try:
         device = torch.device(name or (accelerator.type if accelerator else "cpu"))
+        if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)  # before anything is put on a device: all ranks would begin on the first
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise MissingToolError(f"device {name}: {one_line(error)}") from error
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
     return device

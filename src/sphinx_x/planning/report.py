@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from sphinx_x.data.meta import DataFile
 from sphinx_x.errors import CheckpointError, DataError, RecipeError, SphinxXError
@@ -154,6 +154,10 @@ def alternatives(recipe: Recipe, ranks: int, sizes: list[Size]) -> Iterator[tupl
     known = [(recipe, ranks)]
     for change, count in tried:
         changed = recipe.model_copy(update=change)
+        try:
+            Recipe.model_validate(changed.model_dump())
+        except ValidationError:  # as adapters where the tokenizer or the padding are changed
+            continue
         if (changed, count) not in known:
             known.append((changed, count))
             yield _in_words(recipe, change, count if count != ranks else None), changed, count

@@ -20,6 +20,7 @@ from sphinx_x.data.lengths import PIECE, Meter
 from sphinx_x.data.meta import DataFile
 from sphinx_x.data.mixture import Share, split_meta, weighted
 from sphinx_x.data.packs import PackPlan
+from sphinx_x.data.readings import READINGS
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.model.config import SphinxXConfig
 from sphinx_x.model.processing import SphinxXProcessor
@@ -96,6 +97,7 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
             reader = SampleReader(share.paths, share.root, form=share.form)
             builder, grid = processor.prompt_builder(), processor.image_processor.grid()
             lines = processor.image_processor.line_reader()
+            lines = None if lines is None else replace(lines, folder=recipe.folder / READINGS)
             meter = Meter(name, reader, builder, grid, recipe.limits, Path(), lines)
             numbers = sorted(set(np.linspace(0, len(reader) - 1, min(GLANCED, len(reader))).astype(int).tolist()))
             rows = [row for number in numbers for row in _rows(meter, number)]

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from sphinx_x.errors import RecipeError, one_line
 from sphinx_x.recipe import Recipe, Strict, load_recipe
 from sphinx_x.work.files import read_lines
+from sphinx_x.work.settings import load_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Change = dict[str, Any]
@@ -231,7 +232,7 @@ def load_study(name: str | Path) -> Study:
     if not path.is_file() and not (path.name == str(name) and packaged.is_file()):
         raise RecipeError(f"{name}: no such study")
     try:
-        fields = yaml.safe_load((path if path.is_file() else packaged).read_text(encoding="utf-8"))
+        fields = load_yaml((path if path.is_file() else packaged).read_text(encoding="utf-8"))
         return Study.model_validate(fields)
     except ValidationError as error:
         raise RecipeError(f"{name}: {_first(error)}") from error

@@ -155,8 +155,15 @@ class Engine:
             frames = recipe.align.frames
             head = AlignmentHead(text.hidden_size, text.vocab_size, frames) if recipe.align.weight else None
         self.objective = Objective(model.train(), head, recipe.router_aux_loss_coef, packed=recipe.packed)
+        if recipe.router_aux_loss_coef is not None and not getattr(text, "num_local_experts", 0):
+            raise RecipeError("router_aux_loss_coef: the language model is no mixture, so nothing has to be balanced")
         if recipe.lora is None:  # otherwise everything but the adapters is frozen
             freeze(self.objective, recipe.freeze)
+            if recipe.start is None and model.config.groups and "experts" in recipe.freeze and world.first:
+                logger.warning(
+                    "note: the visual experts have new weights and are frozen: they tell the language model little "
+                    "(freeze: [] trains them)"
+                )
         spread(self.objective, recipe, world)
         trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
         self.optimizer = MasterOptimizer(self.objective, recipe, world, rates_of(trained, recipe.lr_multipliers))

@@ -210,7 +210,8 @@ class Trainer:
         self.at = TrainState.read(facts["at"])
         if facts.get("validation", self.held_out) != self.held_out:
             self.at.best = None  # losses of other samples: no best of these is known
-        if facts["data"] != self.data:
+        known = max(map(len, facts["data"].values()), default=0)  # earlier releases kept no weights
+        if facts["data"] != {name: kept[:known] for name, kept in self.data.items()}:
             raise CheckpointError(f"{folder}: the data is not what the run began with; begin a new run")
         return facts
 
@@ -263,10 +264,10 @@ class Trainer:
             del source["path"], source["root"]
         return facts
 
-    def _data(self) -> dict[str, list[int]]:
-        """Return pieces and tokens of every source: a mixture of other data would be in another order."""
-        sources, tables = self.examples.blend.sources, self.examples.pieces
-        return {s.name: [s.size, int(t["tokens"].sum(dtype="int64"))] for s, t in zip(sources, tables, strict=True)}
+    def _data(self) -> dict[str, list[float | None]]:
+        """Return pieces, tokens and weights of every source: a mixture of other data would be in another order."""
+        pairs = zip(self.examples.blend.sources, self.examples.pieces, strict=True)
+        return {s.name: [s.size, int(t["tokens"].sum(dtype="int64")), s.weight, s.end] for s, t in pairs}
 
     def run(self, until: int | None = None) -> Path:
         """Train to the end, and return the model folder; the caller's random state stays as it was.
