@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sphinx_x.errors import SphinxXError
+from sphinx_x.errors import RecipeError, SphinxXError
 from sphinx_x.family import get_member, new_model, vary
 from sphinx_x.model.views import plan_views
 from sphinx_x.planning.costs import Load
@@ -119,6 +119,11 @@ def test_ten_times_the_samples_have_ten_times_the_data():
     assert more["pages"]["parts"] == plain["pages"]["parts"] | {"documents": 10 * plain["pages"]["parts"]["documents"]}
     assert more["marks"] == plain["marks"]  # on all pictures that are there
     assert multiplied(load_study("scaling"), 1) == load_study("scaling")
+    for name in ("folder", "sources"):
+        study = load_study("scaling")
+        less = study.model_copy(update={"recipe": {k: v for k, v in study.recipe.items() if k != name}})
+        with pytest.raises(RecipeError, match=f"data without {name} cannot be multiplied"):
+            multiplied(less, 10)
     recipe = multiplied(load_study("scaling"), 10).recipe
     assert recipe["folder"] == "data/study-x10" and recipe["sources"]["marks"]["path"] == "data/study-x10/marks"
 

@@ -34,7 +34,7 @@ def made_line(study: str, run: Run, amount: int, skills: list[str], rng: np.rand
     errors = {"true": 0.25, "blind": 0.9, "shuffled": 0.95, "items": [1, 0, 0, 0] * 2, "lengths": [1] * ASKED}
     return {
         **{"study": study, "point": run.points()[amount], "run": run.name, "size": run.size, "seed": run.seed},
-        **{"samples": amount, "key": run.key, "recipe": [], "data": {"lines": "a"}, "held_out": {"lines": "b"}},
+        **{"samples": amount, "key": run.key, "recipe": [{}], "data": {"lines": "a"}, "held_out": {"lines": "b"}},
         **{
             "order": f"{run.seed}",
             "parameters": PARAMETERS[run.size],
@@ -83,6 +83,50 @@ def test_the_report_does_not_depend_on_the_order_of_lines(scaling, tmp_path):
         write_report([path], tmp_path / path.stem, {"scaling": load_study("scaling")}).read_text() for path in results
     )
     assert one == other and "No law is fitted yet" in one
+
+
+def test_arms_that_differ_in_more_than_their_change_are_refused(tmp_path):
+    plan = plan_of(load_study("ablations"))
+    skills, rng = list(plan.study.held_out.skills), np.random.default_rng(0)
+    runs = [plan.named(f"experts.{arm}-1m-s0") for arm in ("both", "dinov2")]
+    lines = [made_line("ablations", run, 12288, skills, rng) for run in runs]
+    lines[1]["order"] = lines[0]["order"]
+    lines[1]["recipe"] = [{"variant": {"experts": ["dinov2"]}}]
+    lines[1]["flops"] = 3 * lines[0]["flops"]
+    assert all(one.flops[1] == 3 * one.flops[0] for one in effects_of(plan, lines))
+    for name, wrong in (("learning_rate", {"recipe": [{"learning_rate": 9.9}]}), ("samples", {"samples": 4608})):
+        with pytest.raises(DataError, match=f"differs from experts.both-1m-s0@12288 in {name}, not only in dinov2"):
+            effects_of(plan, [lines[0], lines[1] | wrong])
+
+
+def test_the_count_of_operations_is_the_mean_of_all_seeds():
+    plan = plan_of(load_study("ablations"))
+    skills, rng = list(plan.study.held_out.skills), np.random.default_rng(0)
+    lines = []
+    for seed, times in ((0, 1.0), (1, 2.0), (2, 3.0)):
+        for arm in ("both", "dinov2"):
+            line = made_line("ablations", plan.named(f"experts.{arm}-1m-s{seed}"), 12288, skills, rng)
+            lines.append(line | {"flops": times if arm == "both" else 1.0, "order": str(seed)})
+    assert {one.flops for one in effects_of(plan, lines)} == {(2.0, 1.0)}
+
+
+def test_results_of_comparisons_alone_make_a_report(tmp_path):
+    study = load_study("scaling").model_copy(update={"comparisons": load_study("ablations").comparisons})
+    study = study.model_copy(update={"repeats": {"1m": [0]}, "samples": 12288})
+    plan, rng = plan_of(study), np.random.default_rng(0)
+    skills = list(study.held_out.skills)
+    lines = [made_line("mine", plan.named(f"experts.{arm}-1m-s0"), 12288, skills, rng) for arm in ("both", "dinov2")]
+    report = write_report([written(lines, tmp_path / "a.jsonl")], tmp_path / "report", {"mine": study})
+    assert "Differences from `both`" in report.read_text()
+
+
+@pytest.mark.parametrize("name", ["exp-xl", "exp-xl-x10", "res-x2"])
+def test_names_of_studies_that_look_multiplied(tmp_path, name):
+    file = tmp_path / ("res-x2.yaml" if name == "res-x2" else "exp-xl.yaml")
+    file.write_text((ROOT / "src" / "sphinx_x" / "studies" / "scaling.yaml").read_text())
+    (tmp_path / "results.jsonl").write_text(json.dumps({"study": name}) + "\n")
+    found = declarations([tmp_path / "results.jsonl"], [file])
+    assert found[name].scaling.amounts[0] == 2304 * (10 if name.endswith("-x10") else 1)
 
 
 def test_where_a_loss_is_half_of_chance():
@@ -156,6 +200,15 @@ def test_three_seeds_hold_no_difference_where_there_is_none(spread):
         _, low, high = paired(first, second, np.ones(80), np.repeat(np.arange(20), 4))
         held += low <= 0 <= high
     assert held >= 71
+
+
+def test_one_document_tells_nothing_about_others():
+    rng = np.random.default_rng(0)
+    for repeats in (1, 3):
+        first, second, lengths = rng.random((repeats, 4)), rng.random((repeats, 4)), np.arange(1.0, 5.0)
+        difference, low, high = paired(first, second, lengths, [0, 0, 0, 0])
+        assert difference == pytest.approx(((second - first).mean(0) * lengths).sum() / 10)
+        assert (low, high) == (-np.inf, np.inf)
 
 
 def effect(size, repeats, low, high) -> Effect:

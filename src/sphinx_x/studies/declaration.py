@@ -256,11 +256,21 @@ def multiplied(study: Study, times: int) -> Study:
 
 
 def _with_more_data(recipe: Change, times: int) -> Change:
-    """Return a recipe that makes so many times the data, in a folder of its own."""
+    """Return a recipe that makes so many times the data, in a folder of its own.
+
+    Raises:
+        RecipeError: It leaves to its base where the data is, or how much there is.
+    """
     data = recipe.get("data")
     if not data:
         return recipe
-    counts = {kind: count * times for kind, count in data.get("counts", {}).items()}
+    there = {"folder": recipe, "sources": recipe, "counts": data}
+    missing = next((name for name, fields in there.items() if name not in fields), None)
+    if missing:
+        raise RecipeError(
+            f"recipe: data without {missing} cannot be multiplied: how much is made where is not known"
+        )
+    counts = {kind: count * times for kind, count in data["counts"].items()}
     pages = {name: one | {"documents": one.get("documents", 0) * times} for name, one in data.get("pages", {}).items()}
     before = str(recipe["folder"])
     folder = f"{before}-x{times}"
@@ -282,11 +292,11 @@ def declarations(results: Iterable[Path], files: Iterable[Path]) -> dict[str, St
     known = {path.stem: path for path in files}
     found = {}
     for name in dict.fromkeys(line.get("study", "") for path in results for line in read_lines(path)):
-        stem, _, times = name.partition("-x")
-        plain = times.isdigit()
-        named = stem if plain else name
+        stem, _, times = name.rpartition("-x")
+        many = times.isdigit() and name not in known
+        named = stem if many else name
         study = load_study(known.get(named) or named)
-        found[name] = multiplied(study, int(times)) if plain else study
+        found[name] = multiplied(study, int(times)) if many else study
     return found
 
 

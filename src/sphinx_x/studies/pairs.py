@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sphinx_x.errors import DataError, needs_extra
-from sphinx_x.studies.declaration import Study
+from sphinx_x.studies.declaration import Arm, Change, Comparison, Study
 from sphinx_x.studies.plan import Cell, Plan
 from sphinx_x.studies.results import Line
 
@@ -83,15 +83,18 @@ def paired(
         from scipy.stats import t  # pyright: ignore[reportMissingImports]
 
     weighted = (second - first) * lengths
+    difference = float(weighted.mean(axis=0).sum() / lengths.sum())
     _, of = np.unique(np.arange(len(lengths)) if documents is None else documents, return_inverse=True)
     sums, weights = np.bincount(of, weighted.mean(axis=0)), np.bincount(of, lengths)  # (G,)
+    if len(sums) < 2:  # of one document nothing is known about others
+        return difference, -math.inf, math.inf
     chosen = np.random.default_rng(seed).integers(len(sums), size=(DRAWS, len(sums)))
     drawn = sums[chosen].sum(axis=1) / weights[chosen].sum(axis=1)
     parts = [(float(drawn.var()), len(sums) - 1)]
     if len(weighted) > 1:
         means = weighted.sum(axis=1) / lengths.sum()  # (R,)
         parts.append((float(means.var(ddof=1)) / len(means), len(means) - 1))
-    difference, variance = float(sums.sum() / weights.sum()), sum(part for part, _ in parts)
+    variance = sum(part for part, _ in parts)
     if not variance:
         return difference, difference, difference
     if any(not freedom for part, freedom in parts if part):
@@ -120,11 +123,32 @@ def effects_of(plan: Plan, lines: Sequence[Line]) -> list[Effect]:
             one, other = (cells[comparison, size, match, name, seed] for name in (reference, arm))
             if one.run in by_run and other.run in by_run:
                 pairs.append((by_run[one.run], by_run[other.run]))
+        for one, other in pairs:
+            _check_recipes(plan.study.comparisons[comparison], arm, match, one, other)
         if pairs:
             if match == "samples" and plan.study.comparisons[comparison].same_order:
                 _check_order(cells[comparison, size, match, arm, plan.study.repeats[size][0]], pairs)
             found += _effects(plan.study, comparison, arm, size, match, pairs)
     return found
+
+
+def _check_recipes(comparison: Comparison, arm: str, match: str, first: Line, second: Line) -> None:
+    """Refuse a pair that differs in more than its arms, as after a change of the declaration."""
+    changes = [change for one in (comparison.reference, arm) for change in _changes(comparison.arms[one])]
+    apart = {"total_samples", "warmup", *(name for change in changes for name in change)}
+    recipes = [line["recipe"][-1] for line in (first, second)]
+    names = {name for recipe in recipes for name in recipe} - apart
+    other = sorted(name for name in names if recipes[0].get(name) != recipes[1].get(name))
+    if match == "samples" and first["samples"] != second["samples"]:
+        other.append("samples")
+    if other:
+        raise DataError(f"{second['point']}: differs from {first['point']} in {', '.join(other)}, not only in {arm}")
+
+
+def _changes(arm: Arm) -> Iterator[Change]:
+    yield arm.change
+    for stage in arm.stages:
+        yield stage.change
 
 
 def _check_order(cell: Cell, pairs: Sequence[tuple[Line, Line]]) -> None:
@@ -148,7 +172,7 @@ def _effects(
             documents = pairs[0][0]["documents"][skill][: len(lengths)]
             difference, low, high = paired(values[:, 0], values[:, 1], lengths, documents)
             reference = float((values[:, 0].mean(axis=0) * lengths).sum() / lengths.sum())
-            first, second = pairs[0]
+            flops = [float(np.mean([line["flops"] for line in side])) for side in zip(*pairs, strict=True)]
             yield Effect(
                 comparison,
                 arm,
@@ -161,8 +185,8 @@ def _effects(
                 difference,
                 low,
                 high,
-                (first["samples"], second["samples"]),
-                (first["flops"], second["flops"]),
+                (pairs[0][0]["samples"], pairs[0][1]["samples"]),
+                (flops[0], flops[1]),
             )
 
 

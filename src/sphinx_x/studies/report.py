@@ -72,6 +72,8 @@ def scaling_parts(plan: Plan, lines: Sequence[Line], out: Path) -> list[Part]:
         return []
     runs = {run.name for run in scaling_runs(study)}
     own = [line for line in lines if line["run"] in runs]
+    if not own:
+        return []
     skills = list(study.held_out.skills)
     blocks = [f"{len(own)} results of {len({line['run'] for line in own})} runs.", results_table(own, skills)]
     blocks += ["After how many samples a loss is half of what chance gives:", halved_table(own, skills)]
