@@ -32,6 +32,8 @@ def test_answers_are_told_apart():
     mixed = [{"type": "text", "text": "There is a["}, {"type": "box", "image": 0, "box": [1, 1, 2, 2]}]
     points = [{"type": "point", "image": 0, "point": [10, 10]}]
     sample = sample_of("some words", box, READY[0], "<Mark 2>.", "Yes, it is.", "Nobody", mixed, points)
+    signs = sample_of("No parking on this side", "No. 12, High Street", "Yes Minister", "No.", "Yes")
+    assert [asked.kind for asked in questions(signs)] == ["text"] * 3 + ["yes or no"] * 2
     found = [(asked.turn, asked.kind) for asked in questions(sample)]
     assert found == [(0, "text"), (1, "box"), (3, "mark"), (4, "yes or no"), (5, "text")]
     first, *_, last = questions(sample)

@@ -122,6 +122,18 @@ def test_a_length_of_prompt_and_answer_is_honoured(sphinx):
     assert sphinx.session().answer("Read.", PAGE, min_new_tokens=256).generated_tokens == 256
 
 
+def test_a_long_prompt_ends_no_other_answer_of_its_batch(tiny_member):
+    sphinx = lively(tiny_member)
+    pairs = [("Read.", PAGE), ("Read " + "it " * 60, PAGE), ("Go.", None)]
+    long = max(len(sphinx.prompt_for(question, image and [image]).ids) for question, image in pairs)
+    options = {"min_new_tokens": 20, "max_new_tokens": 20}
+    sphinx.model.config.get_text_config().max_position_embeddings = long + 3
+    alone = [sphinx.chat(*pair, **options) for pair in pairs]
+    assert sphinx.chat_batch(pairs, **options) == alone and len(set(alone)) == 3
+    limit = {"max_length": long + 2, "min_length": long + 2}
+    assert sphinx.chat_batch(pairs, **limit) == [sphinx.chat(*pair, **limit) for pair in pairs]
+
+
 def test_no_answer_goes_on_beyond_the_context(tiny_member):
     sphinx = lively(tiny_member)
     used = len(sphinx.prompt_for("Read.", [PAGE]).ids)

@@ -213,12 +213,17 @@ def test_a_wrong_schema_is_refused_over_http_and_stop_texts_beside_one(random):
     assert random.idle()
 
 
-def test_an_intricate_schema_ends_its_answer_alone(random, monkeypatch, caplog):
-    """What becomes too much work while an answer is generated."""
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_intricate_schema_ends_its_answer_alone(random, monkeypatch, caplog, taken, watched):
+    """What becomes too much work while an answer is generated, or before its first token, whether or not probabilities
+    are kept."""
     take = formats.Form.take
+    monkeypatch.setattr(random.service.engine, "_watch", watched)
 
     def fail(self, number):
-        take(self, number)
+        if taken:
+            take(self, number)
         raise formats.FormatError("response_format: the schema is too intricate: x")
 
     plain = random.post(body("Hi", max_tokens=8)).json()["choices"]

@@ -9,10 +9,15 @@ import time
 
 import PIL.Image
 import pytest
+import torch
+from transformers import DynamicCache, GenerationConfig
 
 from served import Served, body, data_url, json_places, message
+from sphinx_x.errors import UnsupportedError
+from sphinx_x.serving.engine import check_generation_config
 from sphinx_x.serving.limits import Places, RefusedError, read_json
 from sphinx_x.serving.requests import NEUTRAL, read_request
+from sphinx_x.serving.rows import STEP, Rows
 from sphinx_x.serving.settings import Settings
 
 TOKEN = "0123456789abcdef-token"
@@ -281,6 +286,63 @@ def test_sizes_are_limited(tiny):
         with served.http() as http:
             got = http.post("/v1/chat/completions", content=endless(), headers={"Content-Type": "application/json"})
         assert got.status_code == 413 and served.idle()
+
+
+def test_an_answer_of_no_asked_length_has_no_more_tokens_than_any(tiny):
+    with Served(tiny, answer_tokens=5) as served:
+        got = served.post(body("Hi")).json()
+        assert got["usage"]["completion_tokens"] <= 5
+        assert served.idle() and "sphinx_x_running 0.0" in served.service.metrics.text().decode()
+
+
+@pytest.mark.parametrize(
+    ("setting", "harmless"),
+    [
+        ({"min_new_tokens": 3}, False),
+        ({"guidance_scale": 1.5}, False),
+        ({"exponential_decay_length_penalty": (5, 1.1)}, False),
+        ({"forced_eos_token_id": 3}, False),
+        ({"no_repeat_ngram_size": 2}, False),
+        ({"suppress_tokens": [3]}, False),
+        ({"suppress_tokens": []}, True),
+        ({"temperature": 0.7, "top_p": 0.9, "do_sample": True}, True),
+        ({"repetition_penalty": 1.0, "min_length": 0, "num_beams": 1}, True),
+    ],
+)
+def test_settings_of_a_model_that_change_its_greedy_answers_are_refused(tiny, monkeypatch, setting, harmless):
+    own = tiny.model.generation_config
+    monkeypatch.setattr(tiny.model, "generation_config", GenerationConfig(**own.to_diff_dict() | setting))
+    if harmless:
+        check_generation_config(tiny)
+    else:
+        with pytest.raises(UnsupportedError, match=f"generation_config.json: {next(iter(setting))}"):
+            check_generation_config(tiny)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_that_come_and_go_take_no_more_memory_than_they_may(seed):
+    """Whatever their lengths are, also where a few long ones come after many short ones, and many after these."""
+    rng, bound = random.Random(seed), 20 * STEP
+    rows = Rows(None, bound)
+    kept: list[torch.Tensor] = []
+    for _ in range(200):
+        length = rng.choice([3, 100, 5 * STEP, 9 * STEP])
+        count = len(kept) + 1
+        full = kept and count * (max(length, *rows.lengths) + STEP) > bound
+        if full or (kept and rng.random() < 0.4):
+            row = rng.randrange(len(kept))
+            rows.leave(row)
+            kept[row] = kept[-1]
+            kept.pop()
+            continue
+        cache, keys = DynamicCache(), torch.randn(1, 2, length, 4)
+        cache.update(keys, -keys, 0)
+        rows.join(cache)
+        kept.append(keys)
+        held = rows._layers[0].keys
+        assert held is not None and held.shape[0] * held.shape[2] <= bound
+        for row, own in enumerate(kept):
+            assert torch.equal(rows.copy(row).layers[0].keys, own)
 
 
 def test_bodies_that_do_not_arrive(tiny):

@@ -89,7 +89,7 @@ def load_line_set(folder: Path | str | None = None) -> LineSet:
     if not path.is_file():
         raise DataError(f"{folder}: holds no {LINES}, so it is no line set")
     try:
-        rows = path.read_text("utf-8").splitlines()
+        rows = path.read_text("utf-8").split("\n")  # not at all the ends of lines that Unicode knows
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8") from error
     lines = tuple(_parse(row, f"{path}, line {number}") for number, row in enumerate(rows, 1) if row.strip())

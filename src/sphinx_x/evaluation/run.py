@@ -24,7 +24,7 @@ from sphinx_x.work.files import alone_in
 if TYPE_CHECKING:
     from sphinx_x.evaluation.judge import Judge
 
-SCORER = 2
+SCORER = 3
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
 verdicts, so nothing is asked again for a new one."""
 ANSWERS = "answers"
@@ -255,6 +255,8 @@ def scored_row(
     name: str = "",
 ) -> Row:
     """The verdicts about kept answers, in the order of the items. name: of the judgements, by default the row's."""
-    said = {answer.index: answer.answer for answer in answers if not answer.refused}
+    # a place in a picture of unknown size cannot be compared, whatever is said about it without seeing it
+    unplaced = {item.index for item in items if item.box is not None and item.size is None}
+    said = {answer.index: answer.answer for answer in answers if not answer.refused and answer.index not in unplaced}
     name = name or store_name(chosen, shown)
     return Row(shown, score_answers(chosen, items, said, how, judge=judge, name=name, progress=progress), answers)

@@ -151,7 +151,7 @@ def questions(sample: Sample) -> Iterator[Asked]:
 def _kind(text: str) -> str:
     if MARK.fullmatch(text):
         return MARKED
-    return YES_NO if re.match(r"(?:Yes|No)\b", text) else TEXT
+    return YES_NO if re.fullmatch(r"(?:Yes|No)(?:\.|,.*)?", text) else TEXT
 
 
 def judge(asked: Asked, prompt: Prompt, answer: str) -> Score:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from sphinx_x.inference.answer import Answer
 from sphinx_x.inference.asking import Images, image_list, question_message, typed_as_ask
 from sphinx_x.inference.features import CACHE_BYTES as FEATURE_BYTES
 from sphinx_x.inference.features import Features
-from sphinx_x.inference.generation import Left, TokenStream, pieces
+from sphinx_x.inference.generation import DEFAULTS, Left, TokenStream, pieces
 from sphinx_x.inference.loading import load_parts
 from sphinx_x.inference.options import read_options
 from sphinx_x.inference.prefix import CACHE_BYTES as PREFIX_BYTES
 from sphinx_x.inference.prefix import Prefixes
-from sphinx_x.inference.prompts import Prompt
+from sphinx_x.inference.prompts import Prompt, context_of
 from sphinx_x.inference.running import Runner, Trace
 from sphinx_x.inference.session import Session
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -245,8 +246,8 @@ class SphinxX:
         found: list[Any] = []
         means: list[float] | None = None if probabilities is None else []
         made: list[Trace] | None = None if traces is None else []
-        for first in range(0, len(order), batch_size):
-            found += self._answers([prompts[k] for k in order[first : first + batch_size]], means, made, **generation)
+        for batch in self._batches(prompts, order, batch_size, generation):
+            found += self._answers([prompts[k] for k in batch], means, made, **generation)
         places = sorted(range(len(order)), key=lambda row: order[row])  # where each prompt's answer is
         if probabilities is not None and means is not None:
             probabilities += [means[row] for row in places]
@@ -254,6 +255,27 @@ class SphinxX:
             several = len(made) // max(len(order), 1)
             traces += [trace for row in places for trace in made[row * several : (row + 1) * several]]
         return [found[row] for row in places]
+
+    def _batches(
+        self, prompts: Sequence[Prompt], order: Sequence[int], size: int, generation: Mapping[str, Any]
+    ) -> Iterator[Sequence[int]]:
+        """Yield the numbers of prompts, sorted by length, in batches.
+
+        A batch ends for all of its prompts when its longest one fills the model's context, or the length that is asked
+        for: prompts that may be ended so are only among others of their length.
+        """
+        config, context = generation.get("generation_config"), context_of(self.model)
+        given = {name: generation.get(name) or getattr(config, name, None) for name in ("max_length", "max_new_tokens")}
+        wanted = given["max_new_tokens"] or DEFAULTS["max_new_tokens"]
+
+        def group(number: int) -> int:
+            length = len(prompts[number].ids)
+            ended = given["max_length"] is not None or (context is not None and length + wanted > context)
+            return length if ended else 0
+
+        for _, numbers in itertools.groupby(order, key=group):
+            alike = list(numbers)
+            yield from (alike[first : first + size] for first in range(0, len(alike), size))
 
     def stream(
         self,

@@ -89,10 +89,11 @@ class Service:
                 tokens, reason = await until_gone(self._collect(box), request.receive)
             finally:
                 job.cancel()
-            return JSONResponse(answer.whole(tokens, reason))
+            # in a thread, as looking for what an answer is based on can take long
+            return JSONResponse(await anyio.to_thread.run_sync(answer.whole, tokens, reason))
         except ClosedError as error:
             raise RefusedError("the server is stopping", 503, headers={"Retry-After": "10"}) from error
-        except (GoneError, ClientDisconnect):
+        except GoneError:
             return Response(status_code=499)  # nobody reads it
         finally:
             if not handed_on:
@@ -163,7 +164,8 @@ class Service:
                 yield answers.event(answer.chunk(event.piece, event.tokens, None))
             yield answers.event(error.body())
             return
-        yield answers.event(answer.chunk(event.piece, event.tokens, reason))
+        last = await anyio.to_thread.run_sync(answer.chunk, event.piece, event.tokens, reason)
+        yield answers.event(last)
         if prepared.asked.usage:
             yield answers.event(answer.usage_chunk())
         yield answers.DONE
@@ -235,6 +237,8 @@ def _counted(route: Any, path: str, keys: tuple[str, ...], metrics: Metrics) -> 
             response = respond(error)
         except SphinxXError as error:
             response = respond(RefusedError(str(error)))
+        except ClientDisconnect:
+            response = Response(status_code=499)  # nobody reads it
         except Exception:
             log.exception("a request failed")
             response = respond(RefusedError("the server failed on this request", 500))

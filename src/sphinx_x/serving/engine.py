@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,9 +34,20 @@ from sphinx_x.serving.sampling import Chosen, Sampler, Scores
 from sphinx_x.serving.settings import Settings
 from sphinx_x.serving.text import TextStream
 
-CHANGES = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0, "num_beams": 1}
+NEUTRAL = {
+    **{"repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0, "length_penalty": 1.0, "guidance_scale": 1.0},
+    **{"no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "min_length": 0, "min_new_tokens": 0},
+    **{"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1, "diversity_penalty": 0.0},
+}
 """Settings of a model's own `generation_config` that change its greedy answers, with the values that do not."""
-LISTS = ("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "sequence_bias", "forced_bos_token_id")
+HARMLESS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "max_length", "max_new_tokens"),
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h"),
+    *("use_cache", "cache_implementation", "cache_config", "return_dict_in_generate", "output_scores"),
+    *("output_logits", "output_attentions", "output_hidden_states", "renormalize_logits", "transformers_version"),
+    *("early_stopping", "compile_config", "disable_compile", "prefill_chunk_size", "low_memory"),
+}
+"""Settings that do not, as the server has its own of them, or none of what they are about."""
 
 
 class ClosedError(Exception):
@@ -58,7 +70,7 @@ class Engine:
         self._watch = sphinx.model.config.ability().probable is not None
         self._faults = Faults(metrics.failure)
         self._share, window = shared_window(sphinx.model)
-        self._rows = Rows(window)
+        self._rows = Rows(window, settings.cache_tokens)
         self._waiting: deque[Job] = deque()
         self._filling = Filling(sphinx, settings, metrics, self._faults, self._share)
         self._running: list[Progress] = []  # in the order of the rows
@@ -152,6 +164,7 @@ class Engine:
             self._prepare()
             if time.monotonic() >= end:
                 break
+        self._metrics.load(*self.load)  # as nothing is told while there is no work
 
     def _prepare(self) -> None:
         """Do one piece of work for the prompts, and begin the answers of those that are ready."""
@@ -213,6 +226,8 @@ class Engine:
                 if self._share:
                     self._rows.join(progress.cache, progress.place, progress.done)
                     progress.cache = None
+                    if progress.start is not None:  # it would be held twice
+                        progress.start = replace(progress.start, cache=DynamicCache())
                 self._running.append(progress)
         except Exception as error:
             self._faults.note("answer", error)
@@ -344,7 +359,8 @@ class Engine:
         self._working.remove(progress)
         job.text = progress.text.text.strip()
         if progress.first:
-            job.probability = sum(progress.probabilities) / len(progress.ids) if self._watch else None
+            if progress.probabilities:  # none where the first token could not be taken
+                job.probability = sum(progress.probabilities) / len(progress.probabilities)
             job.seconds.decode = time.monotonic() - progress.first
         self._report(job, event)
 
@@ -377,6 +393,7 @@ class Engine:
             self._end(progress, Event(error=error))
         if not concerned:
             self._refuse(error)
+        self._metrics.load(*self.load)
 
     def _refuse(self, error: Exception) -> None:
         with self._news:
@@ -400,10 +417,7 @@ def check_generation_config(sphinx: SphinxX) -> None:
     Raises:
         UnsupportedError: A setting changes them.
     """
-    config = sphinx.model.generation_config
-    for name, neutral in CHANGES.items():
-        if getattr(config, name, None) not in (None, neutral):
-            raise UnsupportedError(f"generation_config.json: {name}: the server does not apply it; remove it")
-    for name in LISTS:
-        if getattr(config, name, None):
+    for name, value in sphinx.model.generation_config.to_diff_dict().items():
+        nothing = value is None or value is False or value in ([], {}) or value == NEUTRAL.get(name)
+        if not (nothing or name in HARMLESS or name.startswith("_")):
             raise UnsupportedError(f"generation_config.json: {name}: the server does not apply it; remove it")

@@ -60,17 +60,18 @@ def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings
         images = open_images(contents, [image.page for image in asked.images], settings)
         sphinx.check([image.size for image in images], questions)
         prompt = sphinx.prompt(asked.messages, images)
-        sampling = replace(asked.sampling, max_tokens=_tokens(sphinx, prompt, asked.sampling.max_tokens))
+        most = min(DEFAULTS["max_new_tokens"], settings.answer_tokens)
+        sampling = replace(asked.sampling, max_tokens=_tokens(sphinx, prompt, asked.sampling.max_tokens, most))
         looks = features.look([prompt])
     tokens = Tokens.of(prompt, [look.pixels for look in looks])
     return Prepared(asked, replace(prompt, images=[]), tokens, looks, sampling)
 
 
-def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int) -> int:
-    """Return how many tokens the answer may have: as asked for, or by default, within the model's context."""
+def _tokens(sphinx: SphinxX, prompt: Prompt, wanted: int, most: int) -> int:
+    """Return how many tokens the answer may have: as asked for, or `most`, within the model's context."""
     context = context_of(sphinx.model)
-    room = DEFAULTS["max_new_tokens"] + wanted if context is None else context - len(prompt.ids)
+    room = most + wanted if context is None else context - len(prompt.ids)
     if room < max(wanted, 1):
         what = f"{len(prompt.ids)} tokens of the prompt and {max(wanted, 1)} of the answer"
         raise RefusedError(f"messages: {what} are more than the model's {context}", code="context_length_exceeded")
-    return wanted or min(DEFAULTS["max_new_tokens"], room)
+    return wanted or min(most, room)

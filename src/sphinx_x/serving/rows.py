@@ -6,6 +6,7 @@ row comes, and only one row moves when one leaves.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,11 @@ class RowsLayer(CacheLayerMixin):
         self.values[each, :, at] = value_states[:, :, 0]
         return self.keys[taking, :, :width], self.values[taking, :, :width]
 
+    def holds(self, rows: int, places: int) -> bool:
+        """Return whether so many rows and places are allocated."""
+        keys, values = self.keys, self.values
+        return all(t is not None and t.shape[0] >= rows and t.shape[2] >= places for t in (keys, values))
+
     def fit(self, like: DynamicLayer, rows: int, places: int) -> None:
         """Allocate at least so many rows and places, with heads and widths as in another layer."""
         self.keys, self.values = (
@@ -94,14 +100,19 @@ def _fitted(mine: Tensor | None, other: Tensor | None, rows: int, places: int) -
         return mine
     held = (0, 0) if mine is None else (mine.shape[0], mine.shape[2])
     # zeros, as masked places are multiplied by zero and must be finite
-    new = other.new_zeros(max(rows, held[0]), other.shape[1], max(places, held[1]), other.shape[3])
+    new = other.new_zeros(rows, other.shape[1], places, other.shape[3])
     if mine is not None:
-        new[: held[0], :, : held[1]] = mine
+        kept, length = min(held[0], rows), min(held[1], places)
+        new[:kept, :, :length] = mine[:kept, :, :length]
     return new
 
 
 class Rows:
     """The rows of all answers in progress.
+
+    Args:
+        window: Number of last tokens that a token sees, if not all of them.
+        tokens: Rows times places are never more because more rows might come.
 
     Attributes:
         lengths: Number of tokens in the cache, of each row.
@@ -110,8 +121,8 @@ class Rows:
         width: Number of places in a step.
     """
 
-    def __init__(self, window: int | None = None) -> None:
-        self._window = window
+    def __init__(self, window: int | None = None, tokens: int = sys.maxsize) -> None:
+        self._window, self._tokens = window, tokens
         self.clear()
 
     def clear(self) -> None:
@@ -193,12 +204,13 @@ class Rows:
         held = self._layers[-1].keys  # the last to be allocated
         places = max(self.lengths) + 1
         rows = self.count
-        if held is not None:
-            if held.shape[0] >= rows and held.shape[2] >= places:
-                return
-            # rows are doubled, so that many that come one by one are not copied each time
-            rows = held.shape[0] if held.shape[0] >= rows else max(rows, 2 * held.shape[0])
+        if all(layer.holds(rows, places) for layer in self._layers):
+            return
         places = -(-places // STEP) * STEP
+        if held is not None:
+            # rows are doubled, so that many that come one by one are not copied each time
+            wanted = held.shape[0] if held.shape[0] >= rows else 2 * held.shape[0]
+            rows = max(rows, min(wanted, self._tokens // places))
         for mine, other in zip(self._layers, like, strict=True):
             mine.fit(other, rows, places)
 

@@ -267,9 +267,7 @@ def _with_more_data(recipe: Change, times: int) -> Change:
     there = {"folder": recipe, "sources": recipe, "counts": data}
     missing = next((name for name, fields in there.items() if name not in fields), None)
     if missing:
-        raise RecipeError(
-            f"recipe: data without {missing} cannot be multiplied: how much is made where is not known"
-        )
+        raise RecipeError(f"recipe: data without {missing} cannot be multiplied: how much is made where is not known")
     counts = {kind: count * times for kind, count in data["counts"].items()}
     pages = {name: one | {"documents": one.get("documents", 0) * times} for name, one in data.get("pages", {}).items()}
     before = str(recipe["folder"])

@@ -70,10 +70,19 @@ def test_hallusion_bench_counts_questions_over_figures_and_figures_over_question
     )
 
 
-def test_a_figure_that_a_question_needs_not_is_no_figure(tmp_path):
+def test_without_the_image_that_a_question_is_about_to_say_neither_is_right(tmp_path):
+    """As the release counts what its judge calls unclear."""
     write_release("hallusion_bench", tmp_path)
     answers = {0: "Yes", 1: "No", 2: "No", 3: "Yes", 4: "I cannot say", 5: "Yes", 6: "No"}
     scored = scores_of("hallusion_bench", tmp_path, answers)
-    assert scored.unreadable == [4]
+    assert not scored.unreadable and {figure.value for figure in scored.figures.values()} == {1.0}
+    for number, said in ((0, "I cannot say"), (4, "  ")):  # with its image, or saying nothing
+        assert scores_of("hallusion_bench", tmp_path, answers | {number: said}).figures["aAcc"].value == 6 / 7
+
+
+def test_a_figure_that_a_question_needs_not_is_no_figure(tmp_path):
+    write_release("hallusion_bench", tmp_path)
+    answers = {0: "Yes", 1: "No", 2: "No", 3: "Yes", 4: "No", 5: "Yes", 6: "No"}
+    scored = scores_of("hallusion_bench", tmp_path, answers)
     figures = {name: figure.value for name, figure in scored.figures.items()}
     assert figures == pytest.approx({"aAcc": 6 / 7, "qAcc": 2 / 3, "fAcc": 1.0, "easy": 2 / 3, "hard": 1.0})

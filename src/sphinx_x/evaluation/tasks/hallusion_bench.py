@@ -5,11 +5,11 @@ from typing import Any
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.chances import guessed_group
-from sphinx_x.evaluation.items import Item
+from sphinx_x.evaluation.items import UNREADABLE, Item, Verdict
 from sphinx_x.evaluation.measures import Together, each
 from sphinx_x.evaluation.readers import Folders, picture, reader, text_of
 from sphinx_x.evaluation.scoring import verdicts
-from sphinx_x.evaluation.task import Files, Task
+from sphinx_x.evaluation.task import Files, Reading, Task
 
 
 def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
@@ -30,6 +30,14 @@ def own_item(row: Mapping[str, Any], number: int, folders: Folders) -> Item:
         cluster=topic,
         facts={**numbers, "category": row["category"]},
     )
+
+
+def judged(item: Item, answer: str, how: Reading) -> Verdict:
+    """Yes or no; without the image that a question is about, to say neither is right as well, as in the release."""
+    found = BY_WORD(item, answer, how)
+    if found is UNREADABLE and figure(item) is None and answer.strip():
+        return Verdict(1.0, "neither")
+    return found
 
 
 def question(item: Item) -> str:
@@ -53,6 +61,7 @@ def hard(item: Item) -> str | None:
     return None if item.facts["figure"] == "0" else question(item)
 
 
+BY_WORD = verdicts.word()
 PAPER = {"qAcc": 16.48, "fAcc": 23.12, "easy": 55.16, "hard": 37.91, "aAcc": 52.08}
 TASKS = [
     Task(
@@ -60,7 +69,7 @@ TASKS = [
         "HallusionBench",
         {"image": Files(("**/HallusionBench.json",), ("**/hallusion_bench",), 1129)},
         reader(own=own_item),
-        verdicts.word(),
+        judged,
         Together({"aAcc": each, "qAcc": question, "fAcc": figure, "easy": easy, "hard": hard}),
         prompt="{} Please answer yes or no.",
         chance=guessed_group(each, options=2),
@@ -70,6 +79,7 @@ TASKS = [
         paper={name: {"moe": score} for name, score in PAPER.items()},
         aliases=("hallusionbench",),
         whole=True,
-        note="the release has answers judged by GPT-4 against a reference; here yes or no is read, without a judge",
+        note="the release has answers judged by GPT-4 against a reference; here yes or no is read, without a judge (as "
+        "there, to say neither is right where a question has no image that others have)",
     )
 ]
