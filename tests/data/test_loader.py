@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from sphinx_x.conversation import Message, Place
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.features import FeatureStore
 from sphinx_x.data.lengths import Limits
-from sphinx_x.data.loader import STOPPING, batches, shards_of
+from sphinx_x.data.loader import STOPPING, _steps_ahead, batches, shards_of
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
 from sphinx_x.data.sample import Sample
@@ -96,6 +97,25 @@ def test_more_workers_than_cores_are_nothing_to_be_warned_of(tmp_path, tiny):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert list(batches(mixture.examples, mixture.plan.steps(1), (os.cpu_count() or 1) + 1))
+
+
+def test_workers_prepare_no_more_than_memory_holds(tmp_path, tiny, monkeypatch, caplog):
+    """Nor do they change what comes: as little room as a container's shared memory leaves fewer steps in advance."""
+    write_lines(tmp_path, "lines", 20)
+    mixture = mixture_of(tmp_path, tiny.processor, 40)
+    packs = next(mixture.plan.steps(4)).packs
+    views = sum(len(mixture.examples.example(number).views) for pack in packs for number in pack)
+    step = views * np.prod(mixture.examples.example(0).views.shape[1:])
+    for free, ahead in ((100 * step, 4), (12 * step, 3), (5 * step, 1), (step, 1)):
+        monkeypatch.setattr("sphinx_x.data.loader.available", lambda free=free: int(free))
+        caplog.clear()
+        assert _steps_ahead(mixture.examples, packs, 2) == ahead
+        assert ("take fewer (workers)" in caplog.text) == (free < 4 * step)
+    alone, beside = (
+        [example for _, packs in batches(mixture.examples, mixture.plan.steps(4), workers) for example in chain(*packs)]
+        for workers in (0, 2)
+    )
+    assert all(same(one, other) for one, other in zip(alone, beside, strict=True))
 
 
 def test_lengths_are_known_before_anything_is_decoded(tmp_path, tiny):

@@ -46,6 +46,16 @@ def test_resumed_is_bit_equal(recipe, tmp_path):
     assert (straight / "model.safetensors").read_bytes() == (tmp_path / "part/model/model.safetensors").read_bytes()
 
 
+def test_where_memory_is_short_a_state_is_written_without_a_copy(recipe, tmp_path, monkeypatch):
+    recipe = recipe.model_copy(update={"total_samples": 24, "save_every": 1})
+    whole = Trainer(recipe, tmp_path / "whole").run()
+    monkeypatch.setattr("sphinx_x.training.checkpoint.available", lambda: 1)
+    Trainer(recipe, tmp_path / "part").run(until=12)
+    assert saved_states(tmp_path / "part" / "state")
+    again = Trainer(recipe, tmp_path / "part", resume=True).run()
+    assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+
+
 def test_a_state_is_saved_when_minutes_have_passed(recipe, tmp_path, monkeypatch):
     """By time as well as by steps: a short recipe with a large `save_every` is not lost."""
     clock = [0.0]

@@ -6,14 +6,16 @@ alone, so any worker of any run builds the same sample.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import re
+import shutil
 import signal
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,10 @@ from sphinx_x.model.processing import SphinxXProcessor, boxes_of, render_views
 from sphinx_x.model.views import Layout, plan_views
 from sphinx_x.text_lines.line import Reading
 from sphinx_x.text_lines.reader import LineReader
+from sphinx_x.work.memory import available
 from sphinx_x.work.tally import UNUSABLE, reason_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -319,13 +324,49 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+MOST_AHEAD = 4
+"""Number of steps that each worker prepares in advance, where memory allows it."""
+SHARED = Path("/dev/shm")
+"""Where workers put what they have prepared, on Linux."""
+
+
+def _steps_ahead(examples: Examples, packs: Sequence[Indices], workers: int) -> int:
+    """Return how many steps like a first one each worker may prepare in advance, at least one.
+
+    All of them together take half of what is free at most. Where shared memory is a small part of it, as in
+    containers, a worker would be killed as soon as that is full.
+    """
+    numbers = [number for pack in packs for number in pack]
+    if not numbers:
+        return MOST_AHEAD
+    _, views = examples.costs(min(numbers), max(numbers) + 1)
+    grid = examples.grid
+    step = int(views[np.array(numbers) - min(numbers)].sum()) * 3 * grid.view_height * grid.view_width
+    rooms = [available()] if available() else []  # not known everywhere
+    if SHARED.is_dir():
+        rooms.append(shutil.disk_usage(SHARED).free)
+    if not rooms or not step:
+        return MOST_AHEAD
+    fits = min(rooms) // (2 * step * workers)
+    if not fits:
+        where = SHARED if len(rooms) > 1 and rooms[-1] == min(rooms) else "memory"
+        logger.warning(
+            "note: %d workers prepare steps of %.0f MB, and %.0f MB are free in %s: take fewer (workers)",
+            *(workers, step / 1e6, min(rooms) / 1e6, where),
+        )
+    return int(min(max(fits, 1), MOST_AHEAD))
+
+
 def batches(
     examples: Examples, steps: Iterator[Step], workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterable[tuple[Step, list[list[Example]]]]:
     """Yield each step with the examples of its packs (those that rank `rank` of `ranks` computes), in order."""
     ahead: list[Step] = []
-    if workers:
+    prefetch = None
+    if workers and (first := next(steps, None)) is not None:
         _raise_file_limit()
+        prefetch = _steps_ahead(examples, first.packs[rank::ranks], workers)
+        steps = chain([first], steps)
     with _undisturbed(), warnings.catch_warnings():
         # the recipe sets the number of workers, and PyTorch would warn about it twice for every loader
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
@@ -334,7 +375,7 @@ def batches(
             batch_sampler=_Packs(steps, ahead, rank, ranks),
             collate_fn=_as_list,
             num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=prefetch,
             worker_init_fn=_begin_worker,
             # a forked process shares the mapped tables; a spawned one would get a copy of them
             multiprocessing_context="fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None,

@@ -27,10 +27,13 @@ from torch.distributed.checkpoint.state_dict_saver import async_save, save
 from sphinx_x.errors import CheckpointError, one_line
 from sphinx_x.training.distributed import World
 from sphinx_x.work.files import MANIFEST, check_folder, sync_tree, write_manifest
+from sphinx_x.work.memory import available
 from sphinx_x.work.quiet import only_above
 
 _PREFIX = "step-"
 NOISY = "torch.distributed.checkpoint"
+SPARE = 1.25
+"""How many times the memory of a copy has to be free for making one: the steps meanwhile need some as well."""
 
 
 def saved_states(folder: Path) -> list[Path]:
@@ -53,7 +56,10 @@ class States:
         self.running: tuple[Path, Path, Future[Any]] | None = None
 
     def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Begin to write the state after `step` steps; the tensors may change as soon as it returns."""
+        """Begin to write the state after `step` steps; the tensors may change as soon as it returns.
+
+        A copy of them is written in the background, unless memory is too short for one: then it is done on return.
+        """
         self.finish()
         target = self.folder / f"{_PREFIX}{step:08d}"
         temporary = target.with_name(f".{target.name}.tmp")
@@ -62,9 +68,14 @@ class States:
             temporary.mkdir(parents=True)
             (temporary / "state.json").write_text(json.dumps({"step": step, **facts}, indent=1))
         self.world.wait()
+        written: Callable[[], object]
         if self.world.mesh is None:
-            copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-            written: Callable[[], object] = partial(_write, copies, temporary)
+            held = {name: tensor.detach() for name, tensor in tensors.items()}
+            if 0 < available() < SPARE * sum(tensor.nbytes for tensor in held.values()):
+                _write(held, temporary)
+                written = _nothing
+            else:
+                written = partial(_write, {name: t.to("cpu", copy=True) for name, t in held.items()}, temporary)
         else:
             with only_above(NOISY, logging.ERROR):
                 future: Any = async_save(tensors, checkpoint_id=temporary, process_group=self.group)
@@ -114,6 +125,10 @@ class States:
                 load(tensors, checkpoint_id=state, process_group=self.group, no_dist=alone)
         except Exception as error:  # the library's own exceptions, which carry those of all ranks
             raise CheckpointError(f"{state}: is not the state of this model: {one_line(error)}") from error
+
+
+def _nothing() -> None:
+    """What is left to do of a state that is written already."""
 
 
 def _write(tensors: dict[str, Tensor], folder: Path) -> None:
