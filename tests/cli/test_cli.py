@@ -107,6 +107,8 @@ def image(tmp_path):
         (["chat", "IMAGE", "a", "-m", "nothing"], "no such model"),
         (["chat", "IMAGE", "a", "-m", "plus"], "not in the package"),
         (["chat", "IMAGE", "a", "--page", "2"], "page"),
+        (["chat", "-", "a", "--page", "2", "-m", "MODEL"], "--page goes with a PDF"),
+        (["serve", "MODEL", "--media-host", "https://good.example"], "a host is name or name:port"),
         (["read", "IMAGE", "--box", "1,2,3"], "four numbers"),
         (["read", "IMAGE", "--box", "5,5,5,9", "-m", "MODEL"], "no area"),
         (["read", "IMAGE", "--box", "nan,0,9,9", "-m", "MODEL"], "four numbers"),
@@ -144,6 +146,14 @@ def test_a_session_goes_on_until_an_empty_line(image, tiny_folder, monkeypatch, 
     monkeypatch.setattr("builtins.input", lambda _: next(asked))
     code, out, err = run("chat", image, "-m", tiny_folder, "--max-new-tokens", "2", capsys=capsys)
     assert code == 0 and out.count("\n") >= 2 and "error" not in err
+
+
+def test_a_question_that_is_refused_does_not_end_a_session(image, tiny_folder, monkeypatch, capsys):
+    asked = iter(["<image> <image> a", "Read.", ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(asked))
+    code, out, err = run("chat", image, "-m", tiny_folder, "--max-new-tokens", "2", capsys=capsys)
+    assert code == 2 and "error: 2 image placeholders but 1 images" in err and err.count("error: ") == 1
+    assert out.count("\n") >= 1  # the same image is still asked about
 
 
 def test_text_only(tiny_folder, capsys):

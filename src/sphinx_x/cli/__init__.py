@@ -114,6 +114,7 @@ def chat(
         return
     sphinx.check(sizes)  # nothing was known before about a hub id
     print("Ask; an empty line or Ctrl-D ends.", file=sys.stderr)
+    failed = False
     while True:
         try:
             question = input("> ")
@@ -121,8 +122,15 @@ def chat(
             break
         if not question.strip():
             break
-        say(session, question, pictures, out, options)
+        try:
+            say(session, question, pictures, out, options)
+        except SphinxXError as error:  # the conversation is as it was
+            failed = True
+            print(f"error: {plain(str(error))}", file=sys.stderr)
+            continue
         pictures = []
+    if failed:
+        raise typer.Exit(2)
 
 
 Document = Annotated[str, typer.Argument(help="An image or a PDF.")]

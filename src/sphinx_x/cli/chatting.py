@@ -41,6 +41,8 @@ def open_pictures(image: str | None, page: int, frames: int | None) -> list[Any]
     if frames is not None and not moving:
         raise SphinxXError("--frames goes with a video")
     if image is None:
+        if page != 1:
+            raise SphinxXError("--page goes with a PDF, and there is none")
         return []
     if frames is not None and page == 1:
         return sample_frames(image, frames)

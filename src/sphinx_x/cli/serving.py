@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,13 @@ import typer
 from sphinx_x.cli import early
 from sphinx_x.cli.options import Fast
 from sphinx_x.errors import needs_extra
+
+
+def _hosts(given: list[str] | None) -> list[str] | None:
+    wrong = next((host for host in given or () if not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host)), None)
+    if wrong is not None:
+        raise typer.BadParameter(f"{wrong}: a host is name or name:port, without https:// and paths")
+    return given
 
 
 def serve(
@@ -55,7 +63,8 @@ def serve(
         typer.Option(exists=True, file_okay=False, help="A folder from which file: addresses are read; repeatable."),
     ] = None,
     media_host: Annotated[
-        list[str] | None, typer.Option(help="A host from which images are fetched; repeatable.")
+        list[str] | None,
+        typer.Option(callback=_hosts, help="A host (name or name:port) from which images are fetched; repeatable."),
     ] = None,
     sam: Annotated[
         str | None, typer.Option(help="A SAM model that makes masks of boxes: a folder, or the hub's owner/name.")

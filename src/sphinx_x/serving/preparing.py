@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from sphinx_x.inference import Prompt, SphinxX
@@ -56,7 +57,7 @@ def prepare(sphinx: SphinxX, features: Features, body: bytes, settings: Settings
     asked = read_request(read_json(body, settings.depth), settings)
     contents = [read_bytes(image.url, settings) for image in asked.images]
     questions = sum(message.role == "user" for message in asked.messages)
-    with DECODING:
+    with DECODING if contents else nullcontext():
         images = open_images(contents, [image.page for image in asked.images], settings)
         sphinx.check([image.size for image in images], questions)
         prompt = sphinx.prompt(asked.messages, images)
