@@ -286,6 +286,23 @@ def test_runs_by_other_rules_are_not_compared(data: Path, tmp_path: Path) -> Non
         compare(tmp_path / "first", tmp_path / "second")
 
 
+def test_runs_by_other_versions_of_the_scorer_are_not_compared(data: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        found = evaluate(Made(), choose(["docvqa"], data), data, tmp_path / name)
+        assert found is not None
+        write_results(found, tmp_path / name)
+    assert compare(tmp_path / "first", tmp_path / "second")
+    [path] = (tmp_path / "first" / "items").glob("docvqa*.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        del row["scorer"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        DataError, match=r"not scored alike: .* the scorer of an earlier release and .*scorer version \d"
+    ):
+        compare(tmp_path / "first", tmp_path / "second")
+
+
 def test_results_of_two_models_in_one_folder_are_not_taken_for_one(data: Path, tmp_path: Path) -> None:
     run(Made(), data, tmp_path / "one")
     [path] = (tmp_path / "one" / "items").glob("docvqa*.jsonl")

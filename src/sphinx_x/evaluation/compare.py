@@ -68,14 +68,20 @@ def _change(name: str, first: Path, second: Path) -> Change:
     _, after = read_results(second, name)
     if [_asked(result) for result in before] != [_asked(result) for result in after]:
         raise DataError(f"{name}: the two runs were not asked the same items")
-    ways = [sorted({f"{result.judge}, {result.rule} rule" for result in results}) for results in (before, after)]
+    ways = [sorted({_way(result) for result in results}) for results in (before, after)]
     if ways[0] != ways[1]:
-        raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, ways))}")
+        told = f"{' and '.join(map('; '.join, ways))} (the same evaluation again scores kept answers anew)"
+        raise DataError(f"{name}: the two runs were not scored alike: {told}")
     if any(result.verdict.score != result.verdict.score for result in (*before, *after)):
         raise DataError(f"{name}: {NOT} in these runs, it wants a judge (--judge)")
     measure = chosen.task.measure
     figures = difference(measure, [result.judged for result in before], [result.judged for result in after])
     return Change(name, measure.scale, figures, list(zip(before, after, strict=True)))
+
+
+def _way(result: Result) -> str:
+    scorer = f"scorer version {result.scorer}" if result.scorer else "the scorer of an earlier release"
+    return f"{result.judge}, {result.rule} rule, {scorer}"
 
 
 def _asked(result: Result) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sphinx_x.errors import DataError
 from sphinx_x.evaluation.items import Item, Verdict
-from sphinx_x.evaluation.run import Row, Run
+from sphinx_x.evaluation.run import SCORER, Row, Run
 from sphinx_x.evaluation.scores import known
 from sphinx_x.evaluation.task import Chosen, find_task
 from sphinx_x.work.files import read_lines, write_atomic
@@ -22,7 +22,8 @@ ITEMS = "items"
 class Result:
     """An item with its answer and verdict.
 
-    refused: why it was not asked; judge: who judged it, if anybody; rule: by which it was scored.
+    refused: why it was not asked; judge: who judged it, if anybody; rule: by which it was scored; scorer: the version of
+    what scored it, 0 of the releases that did not tell.
     """
 
     item: Item
@@ -31,6 +32,7 @@ class Result:
     refused: str = ""
     judge: str = ""
     rule: str = "official"
+    scorer: int = 0
 
     @property
     def judged(self) -> tuple[Item, Verdict]:
@@ -68,6 +70,7 @@ def _lines(row: Row, rule: str) -> Iterator[Mapping[str, Any]]:
             "unjudged": verdict.unjudged,
             "judge": scored.way,
             "rule": rule,
+            "scorer": SCORER,
             "refused": refused.get(item.index, ""),
         }
 
@@ -96,7 +99,8 @@ def _result(path: Path, number: int, row: Mapping[str, Any]) -> Result:
         )
         score = float("nan") if row["score"] is None else row["score"]
         verdict = Verdict(score, row["said"], row["beside"], row["unjudged"])
-        return Result(item, row["answer"] or "", verdict, row["refused"], row["judge"], row.get("rule", "official"))
+        how = row["judge"], row.get("rule", "official"), row.get("scorer", 0)
+        return Result(item, row["answer"] or "", verdict, row["refused"], *how)
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}, line {number}: not a result of a run") from error
 
