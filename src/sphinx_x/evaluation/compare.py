@@ -70,8 +70,7 @@ def _change(name: str, first: Path, second: Path) -> Change:
         raise DataError(f"{name}: the two runs were not asked the same items")
     ways = [sorted({_way(result) for result in results}) for results in (before, after)]
     if ways[0] != ways[1]:
-        told = f"{' and '.join(map('; '.join, ways))} (the same evaluation again scores kept answers anew)"
-        raise DataError(f"{name}: the two runs were not scored alike: {told}")
+        raise DataError(f"{name}: the two runs were not scored alike: {' and '.join(map('; '.join, ways))}")
     if any(result.verdict.score != result.verdict.score for result in (*before, *after)):
         raise DataError(f"{name}: {NOT} in these runs, it wants a judge (--judge)")
     measure = chosen.task.measure
@@ -80,8 +79,8 @@ def _change(name: str, first: Path, second: Path) -> Change:
 
 
 def _way(result: Result) -> str:
-    scorer = f"scorer version {result.scorer}" if result.scorer else "the scorer of an earlier release"
-    return f"{result.judge}, {result.rule} rule, {scorer}"
+    scorer = f"version {result.scorer}" if result.scorer else "an earlier version (evaluated again, it is the new one)"
+    return f"{result.judge}, scorer of {scorer}, {result.rule} rule"
 
 
 def _asked(result: Result) -> tuple[Any, ...]:

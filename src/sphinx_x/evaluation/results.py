@@ -22,8 +22,8 @@ ITEMS = "items"
 class Result:
     """An item with its answer and verdict.
 
-    refused: why it was not asked; judge: who judged it, if anybody; rule: by which it was scored; scorer: the version of
-    what scored it, 0 of the releases that did not tell.
+    refused: why it was not asked; judge: who judged it, if anybody; rule: by which it was scored; scorer: the version
+    of what scored it, 0 of the releases that did not tell.
     """
 
     item: Item
