@@ -127,6 +127,9 @@ def chat(
         except SphinxXError as error:  # the conversation is as it was
             failed = True
             print(f"error: {plain(str(error))}", file=sys.stderr)
+            most = sphinx.model.config.ability().turns
+            if most is not None and len(session.messages) >= 2 * most:
+                break  # any further question would be refused as well
             continue
         pictures = []
     if failed:
