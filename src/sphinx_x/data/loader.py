@@ -30,7 +30,7 @@ from sphinx_x.data.blend import Blend
 from sphinx_x.data.features import FeatureStore, Seen
 from sphinx_x.data.lengths import Limits, cut, images_before
 from sphinx_x.data.packs import Indices, Step
-from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.sample import Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size, open_image
@@ -207,7 +207,7 @@ class Examples(Dataset[list[Example]]):
         contents = [reader.image_bytes(sample, k) for k in range(shown)]
         images = [open_image(content) for content in contents]
         for ref, image in zip(sample.images, images, strict=False):  # of those that are shown
-            _check_size(ref, image.size)
+            ref.check_size(image.size)
         # of the files as they are: what is read does not depend on the change, nor does the number of tokens
         read = [Reading() if self.lines is None else self.lines.read_file(content) for content in contents]
         rng = self._rng(index)
@@ -233,7 +233,7 @@ class Examples(Dataset[list[Example]]):
         for number in range(shown):
             content = reader.image_bytes(sample, number)
             size = image_size(content)
-            _check_size(sample.images[number], size)
+            sample.images[number].check_size(size)
             layout = plan_views(*size, self.grid)
             if self.lines is not None:
                 layout = layout.with_lines(self.lines.read_file(content))
@@ -255,12 +255,6 @@ class Examples(Dataset[list[Example]]):
         if any(layouts[0].kept[columns:]) or not beside:
             return []
         return self.builder.text(" ".join(region["text"] for region in sample.regions))
-
-
-def _check_size(ref: ImageRef, size: tuple[int, int]) -> None:
-    """Raise `DataError` if an image is not as large as its sample says: places in it would be elsewhere."""
-    if wrong := ref.differs(size):
-        raise DataError(f"image {wrong}")
 
 
 class _Packs(Sampler[list[Indices]]):
@@ -342,7 +336,8 @@ def _steps_ahead(examples: Examples, packs: Sequence[Indices], workers: int) -> 
     _, views = examples.costs(min(numbers), max(numbers) + 1)
     grid = examples.grid
     step = int(views[np.array(numbers) - min(numbers)].sum()) * 3 * grid.view_height * grid.view_width
-    rooms = [available()] if available() else []  # not known everywhere
+    free = available()
+    rooms = [free] if free else []  # not known everywhere
     if SHARED.is_dir():
         rooms.append(shutil.disk_usage(SHARED).free)
     if not rooms or not step:

@@ -148,8 +148,9 @@ def keep_readings(
                 for content in (samples.image_bytes(sample, place) for place in range(len(sample.images)))
                 if not reader.has_read(content)
             ]
-            for content in () if made else unread:
-                reader.read_file(content)
+            if not made:
+                for content in unread:
+                    reader.read_file(content)
         except UNUSABLE as error:
             if isinstance(error, OSError):  # of the disk that readings are written to, not of the sample
                 raise
@@ -157,8 +158,9 @@ def keep_readings(
             logger.warning("note: %s: set aside: %s", samples.where(number), one_line(error))
             tally.check_share(max_bad, samples.files[0])
             continue
-        for content in unread if made else ():
-            reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
+        if made:
+            for content in unread:
+                reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
         new += len(unread)
         tally.samples += 1
         tally.turns += sample.answers

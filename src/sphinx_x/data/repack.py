@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphinx_x.data.shards import SampleReader, write_part
-from sphinx_x.errors import DataError, one_line
+from sphinx_x.errors import one_line
 from sphinx_x.images import image_size
 from sphinx_x.work.files import alone_in
 from sphinx_x.work.runs import Parts, claim
@@ -59,8 +59,7 @@ def make_part(job: Repacking, task: tuple[int, None]) -> Tally:
             pictures = [reader.image_bytes(sample, k) for k in range(len(sample.images))]
             reader.checked_sizes(sample, index)
             for image, content in zip(sample.images, pictures, strict=True):
-                if wrong := image.differs(image_size(content)):  # its boxes would be elsewhere
-                    raise DataError(f"image {wrong}")
+                image.check_size(image_size(content))
         except UNUSABLE as error:
             reason, where = reason_of(error), reader.where(index)
             tally.set_aside[reason] += 1

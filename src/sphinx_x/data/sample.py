@@ -25,7 +25,7 @@ from sphinx_x.conversation import (
     parse_messages,
     problem_of_place,
 )
-from sphinx_x.errors import SampleError, one_line
+from sphinx_x.errors import DataError, SampleError, one_line
 
 EDGE = 1.0
 """Pixels by which a box may extend beyond its image, since annotators round."""
@@ -70,6 +70,11 @@ class ImageRef:
         if not all(said) or size == said:
             return ""
         return f"is not as large as it says: {size[0]} x {size[1]} pixels, not {said[0]} x {said[1]}"
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise `DataError` if the upright image is not as large as is said: places in it would be elsewhere."""
+        if wrong := self.differs(size):
+            raise DataError(f"image {wrong}")
 
 
 @dataclass(frozen=True, slots=True)

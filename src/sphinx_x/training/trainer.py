@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -446,6 +447,12 @@ class Trainer:
             records, held_out = (read_lines(self.folder / name) for name in LOGS[:2])
             draw_curves(records, held_out, self.folder / "curves.png")
 
+    @cached_property
+    def _started_from(self) -> Path:
+        """The model folder that training began with, whose files are checked once and not at each export."""
+        assert self.recipe.start is not None
+        return find_adapters(self.recipe.start, local_files_only=True)[0]
+
     def export(self, folder: Path) -> Path:
         """Write model and processor as an ordinary model folder, or adapters as an ordinary folder of adapters."""
         recipe, world = self.recipe, self.world
@@ -461,7 +468,7 @@ class Trainer:
                     with without_bars():
                         model.save_pretrained(temporary)
                     if recipe.start is not None and not recipe.extra_tokens:  # the tokenizer is still the original one
-                        keep_original(find_adapters(recipe.start, local_files_only=True)[0], temporary)
+                        keep_original(self._started_from, temporary)
                 self.processor.save_pretrained(temporary)
                 records, sources = read_lines(self.folder / "log.jsonl"), self.examples.blend.sources
                 facts = (records, sources, model.num_parameters(), self.folder.resolve().name, self.examples.readers)
