@@ -68,7 +68,7 @@ class Packages:
         """Return the folder of an unpacked package of Debian."""
         out = self.home / "deb" / name
         if not out.is_dir():
-            self.home.mkdir(parents=True, exist_ok=True)
+            out.parent.mkdir(parents=True, exist_ok=True)
             if not list(self.home.glob(f"{name}_*.deb")):
                 subprocess.run(["apt-get", "download", name], cwd=self.home, check=True, capture_output=True)
             (file,) = self.home.glob(f"{name}_*.deb")

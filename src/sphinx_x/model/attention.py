@@ -11,6 +11,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sphinx_x.model.cpu_attention import BlockedCausalAttention
+
 SHORT = 512
 """Up to this many keys, plain matrix products beat the library's fused CPU kernel in training: its backward pass takes
 two to four times as long (measured in bfloat16 with 49 and 200 keys; `benchmarks/` has the row)."""
@@ -39,9 +41,13 @@ def attend(
     Returns:
         A tensor in the shape of the queries.
     """
-    short = query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] <= SHORT
+    trained = query.device.type == "cpu" and torch.is_grad_enabled()
+    short, shared = trained and key.shape[-2] <= SHORT, query.shape[1] != key.shape[1]
     if window is not None and window >= key.shape[-2]:
         window = None
+    if trained and causal and window is None and (shared if short else query.dtype == torch.bfloat16):
+        factor = query.shape[-1] ** -0.5 if scale is None else scale
+        return BlockedCausalAttention.apply(query, key, value, factor)
     if not short:
         seen = None if window is None else _band(key, window)
         return F.scaled_dot_product_attention(
@@ -51,9 +57,9 @@ def attend(
             attn_mask=seen,
             is_causal=causal and seen is None,
             scale=scale,
-            enable_gqa=query.shape[1] != key.shape[1],
+            enable_gqa=shared,
         )
-    if query.shape[1] != key.shape[1]:
+    if shared:
         times = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(-1, -2)
