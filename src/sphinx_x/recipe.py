@@ -227,6 +227,7 @@ class VariantRecipe(Strict):
 
 
 ADDED: dict[str, Any] = {
+    "projector_start": None,
     "variant": VariantRecipe().model_dump(mode="json"),
     "lr_schedule": "cosine",
     "cooldown": 0.0,
@@ -257,6 +258,8 @@ class Recipe(Strict):
         variant: Changes of the member's shape, if training starts from fresh weights.
         padding: Where images lie in their square from now on, see `sphinx_x.model.padding`.
         extra_tokens: Letters that get a token each, see `sphinx_x.model.letters`.
+        projector_start: `words` lets the projector behind a classifier begin with the words for what that says, see
+            `sphinx_x.training.word_start`; by default it begins as it is in `start`.
         freeze: Parts that are not trained.
         feature_cache: Folder where features of frozen experts are stored by an image's content, for this run and others
             with the same experts; by default they are computed each time.
@@ -297,6 +300,7 @@ class Recipe(Strict):
     variant: VariantRecipe = VariantRecipe()
     padding: Literal["corner", "center"] | None = None
     extra_tokens: str = ""
+    projector_start: Literal["words"] | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
     total_samples: int = Field(gt=0)
     packs_per_step: int = Field(default=1, gt=0)
@@ -375,6 +379,10 @@ class Recipe(Strict):
             raise ValueError("lora: a folder of adapters has no config that could hold padding")
         if self.lora and self.abilities:
             raise ValueError("lora: a folder of adapters has no config that could hold abilities")
+        if self.projector_start and self.start is None:
+            raise ValueError("projector_start: words: of a model that has the weights of its classifier (start)")
+        if self.projector_start and self.lora and "projector" not in self.lora.whole:
+            raise ValueError("projector_start: with lora, the projector is to be trained and saved (lora.whole)")
         Abilities.from_dict(self.abilities)
         return self
 

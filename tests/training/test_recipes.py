@@ -159,6 +159,8 @@ WHOLE = "member: nano\nfolder: a\nsamples: 96\nsources: {a: {weight: 1}}"
         (WHOLE + "\nstart: a/b\nlora: {}\nfreeze: [lines]", "freeze: with lora everything is frozen but adapters"),
         (WHOLE + "\nlora: {}\nstart: nano\npadding: corner", "lora: a folder of adapters has no config"),
         (WHOLE + "\nlora: {}\nstart: nano\nletters: é", "lora: adapters cannot hold the new rows"),
+        (WHOLE + "\nprojector_start: words", "projector_start: words: of a model that has the weights"),
+        (WHOLE + "\nlora: {}\nstart: nano\nprojector_start: words", "projector_start: with lora, the projector is to"),
         ("member: [", "not YAML"),
         (WHOLE + "\nsources: {b: {}}", "not YAML: sources is there twice"),
         (

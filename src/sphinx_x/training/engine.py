@@ -41,6 +41,7 @@ from sphinx_x.training.lora import add_adapters
 from sphinx_x.training.metrics import Sums
 from sphinx_x.training.objective import AlignmentHead, Losses, MicroBatch, Objective, pack_examples, trained_tokens
 from sphinx_x.training.optim import MasterOptimizer
+from sphinx_x.training.word_start import start_with_words
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ def begin(recipe: Recipe, whole: bool = True) -> tuple[SphinxXForConditionalGene
             raise RecipeError(f"extra_tokens: {one_line(error)}") from error
     if recipe.lora is not None:
         add_adapters(model, recipe.lora, recipe.seed, _finished(recipe))
+    if recipe.projector_start == "words" and whole:
+        start_with_words(model, processor.tokenizer)
     return model, processor
 
 
