@@ -19,6 +19,7 @@ MODELS = {
     "dialogues": DialogueSettings,
     "documents": DocumentSettings,
     "documents-held": DocumentSettings,
+    "names": PictureSettings,
     "pictures": PictureSettings,
     "scenes": PictureSettings,
     "screens": ScreenSettings,

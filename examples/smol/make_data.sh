@@ -25,6 +25,7 @@ answers -o $DATA/dialogues-held --count 190 --seed 99019 --held
 
 pictures() { x pictures $DATA/sources/* --teacher efficientnet-lite2 --held 0.1 "$@"; }
 pictures -o $DATA/pictures --count 2500 --seed 1 --settings "$SETTINGS/pictures.yaml"
+pictures -o $DATA/names --count 1400 --seed 1 --settings "$SETTINGS/names.yaml"   # what is where, most of all
 pictures -o $DATA/pictures-held --count 150 --seed 99001 --part held --settings "$SETTINGS/pictures.yaml"
 pictures -o $DATA/scenes --count 600 --seed 2 --settings "$SETTINGS/scenes.yaml"
 pictures -o $DATA/scenes-held --count 150 --seed 99002 --part held --settings "$SETTINGS/scenes.yaml"
@@ -33,4 +34,4 @@ marks $DATA/scenes -o $DATA/marks --seed 2
 marks $DATA/scenes-held -o $DATA/marks-held --seed 99002
 
 for set in documents charts screens; do x read $DATA/$set -o $DATA --made; done   # what is written there is known
-for set in pictures marks; do x read $DATA/$set -o $DATA; done
+for set in pictures names marks; do x read $DATA/$set -o $DATA; done

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sphinx_x.text_lines import reader
 from sphinx_x.text_lines.line import Reading, TextLine, left_out
 from sphinx_x.text_lines.order import in_reading_order
-from sphinx_x.text_lines.reader import LineReader
+from sphinx_x.text_lines.reader import LEAST_SIDE, MOST_SIDE, LineReader, limit_of
 
 
 def line(text, left, top, right, bottom, confidence=1.0):
@@ -152,3 +152,13 @@ def test_pp_ocr_reads_what_is_drawn_where_it_is():
         ink = pen.textbbox((x, y), text, font)
         assert np.abs(np.array(one.box) - ink).max() < 14 and one.confidence > 0.9
     assert LineReader().read(Image.new("RGB", (200, 100), "white")).lines == ()
+
+
+@pytest.mark.parametrize("size", [(4, 900), (90, 70), (463, 1000), (800, 600), (736, 1280), (1281, 40), (2480, 3508)])
+def test_the_detector_sees_small_things_large_and_large_pages_small(size):
+    """By the resizing that its documents describe: `max` shrinks the longer side, `min` enlarges the shorter one."""
+    kind, limit = limit_of(size)
+    shorter, longer = sorted(size)
+    factor = min(1.0, limit / longer) if kind == "max" else max(1.0, limit / shorter)
+    assert longer * factor <= MOST_SIDE
+    assert shorter * factor >= LEAST_SIDE or longer * factor > 0.99 * MOST_SIDE - longer / shorter
