@@ -86,9 +86,11 @@ def _pp_ocr() -> Engine:
             "Global.log_level": "critical",  # it would warn of every image without text
             "Global.text_score": 0.0,
             "EngineConfig.onnxruntime.intra_op_num_threads": torch.get_num_threads(),
+            "Det.limit_side_len": 32,  # of the first image alone, see below
             **{f"{part}.{key}": value for part in ("Det", "Rec") for key, value in small.items()},
         }
     )
+    engine(np.full((32, 32, 3), 255, np.uint8))  # it has no detector, to be told sizes, before its first image
     lock = threading.Lock()  # it keeps settings of a call in itself
 
     def read(image: Image.Image) -> list[TextLine]:
