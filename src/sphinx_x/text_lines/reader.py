@@ -91,11 +91,12 @@ def _pp_ocr() -> Engine:
         }
     )
     engine(np.full((32, 32, 3), 255, np.uint8))  # it has no detector, to be told sizes, before its first image
+    detector: Any = engine.text_det
     lock = threading.Lock()  # it keeps settings of a call in itself
 
     def read(image: Image.Image) -> list[TextLine]:
         with lock:
-            engine.text_det.limit_type, engine.text_det.limit_side_len = limit_of(image.size)
+            detector.limit_type, detector.limit_side_len = limit_of(image.size)
             found: Any = engine(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))  # BGR
         if found.boxes is None:
             return []
