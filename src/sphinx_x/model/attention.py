@@ -45,7 +45,7 @@ def attend(
     short, shared = trained and key.shape[-2] <= SHORT, query.shape[1] != key.shape[1]
     if window is not None and window >= key.shape[-2]:
         window = None
-    if trained and causal and window is None and (shared if short else query.dtype == torch.bfloat16):
+    if trained and causal and window is None and not short and query.dtype == torch.bfloat16:
         factor = query.shape[-1] ** -0.5 if scale is None else scale
         return BlockedCausalAttention.apply(query, key, value, factor)
     if not short:
