@@ -34,8 +34,8 @@ MOST_BYTES = 7168
 page of print has about 4,000 bytes, which are 1,300 tokens."""
 LEAST_SIDE, MOST_SIDE = 736, 1280
 """The detector sees an image enlarged until its shorter side has so many pixels, but never with a longer side of more
-than so many: on receipts it takes half of the time that it takes with the engine's own 2,000, and finds 996 of 1,000 lines.
-The recogniser sees each line as it is."""
+than so many: on receipts it takes half of the time that it takes with the engine's own 2,000, and finds 996 of 1,000
+lines. The recogniser sees each line as it is."""
 READING = 2
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
