@@ -1,5 +1,6 @@
 """A projector that begins with words: what the classifier is sure of becomes the embedding of its word."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -46,10 +47,8 @@ def model(teacher):
     torch.manual_seed(1)
     table = nn.Embedding(len(WORDS) + 5, WIDTH)
     table.weight.data += 3.0  # embeddings have a mean that is no word's
-    expert = build_expert(EfficientNetConfig(channels=(4, 4, 6, 8, 10, 12, 14, 16, CHANNELS), depths=(1,) * 7))
-    expert.load_state_dict(teacher.model.state_dict())
     group = SimpleNamespace(
-        experts=[Other(), expert],
+        experts=[Other(), copy.deepcopy(teacher.model)],
         projector=nn.Sequential(nn.Linear(BEFORE + CHANNELS, WIDTH), nn.LayerNorm(WIDTH)),
     )
     vision = SimpleNamespace(groups=[group])

@@ -5,7 +5,7 @@ teach a language model that language from nothing. The classifier's last layer i
 has a direction in the expert's channels, and its common word has an embedding in the language model. The projector
 begins with the linear map that takes the one to the other, in the size of embeddings, and training goes on from there.
 
-Shapes: C classes, F channels of the classifier, E channels of all experts of a group, D width of the language model.
+Shapes: C classes, F channels of the classifier, V rows of the vocabulary, D width of the language model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sphinx_x.checkpoints.packages import BASES
 from sphinx_x.engines.pictures.teacher import Teacher, teacher_named
 from sphinx_x.engines.pictures.words import classes
 from sphinx_x.errors import RecipeError, SphinxXError
@@ -83,7 +82,7 @@ def _embedding(word: str, tokenizer: Any, table_VD: Tensor) -> Tensor:
 def _classifier_of(expert: Any) -> Teacher | None:
     """Return the classifier that an expert comes from, if it has not changed since."""
     name = CLASSIFIERS.get(expert.config_class.kind)
-    if name not in BASES:
+    if name is None:
         return None
     try:
         teacher = teacher_named(name)
