@@ -34,4 +34,4 @@ marks $DATA/scenes -o $DATA/marks --seed 2
 marks $DATA/scenes-held -o $DATA/marks-held --seed 99002
 
 for set in documents charts screens; do x read $DATA/$set -o $DATA --made; done   # what is written there is known
-for set in pictures names marks; do x read $DATA/$set -o $DATA; done
+for set in pictures names marks; do x read $DATA/$set -o $DATA --made-objects; done   # and what stands where

@@ -122,7 +122,7 @@ MEMBERS = {
             # both maps have 8 x 8 positions or a multiple: 335 visual tokens at most
             groups=({"experts": (EFFICIENTNET_LITE2, DINOV2_SMALL), "tokens": (8, 8)},),
             template="chatml",
-            lines={"engine": "pp-ocrv6", "least_confidence": 0.5, "enough": 24},
+            lines={"engine": "pp-ocrv6", "least_confidence": 0.5, "enough": 24, "objects": "ssd-mobilenetv2"},
             published={"SmolLM2-135M": 134_515_008, "EfficientNet-Lite2": 4_782_024, "DINOv2-S/14": 22_056_576},
         ),
         Member(

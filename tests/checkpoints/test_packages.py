@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sphinx_x.checkpoints.packages import BASES, bases, cache_folder, convert, wheels
-from sphinx_x.checkpoints.packages.wheels import Wheel
+from sphinx_x.checkpoints.packages import BASES, bases, convert
 from sphinx_x.errors import CheckpointError, MissingToolError
+from sphinx_x.pypi import wheels
+from sphinx_x.pypi.parts import Part, cache_folder
+from sphinx_x.pypi.wheels import Wheel
 
 
 @pytest.fixture
@@ -36,8 +38,9 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture
 def base(store, monkeypatch):
     """Base weights whose conversion is a copy."""
-    made = bases.Base(
-        "made", store, "model.bin", "none", lambda file, out: (out / "a.bin").write_bytes(file.read_bytes())
+    made = Part(
+        *("made", "made", store, ("model.bin",), "none"),
+        lambda file, out: (out / "a.bin").write_bytes(file.read_bytes()),
     )
     monkeypatch.setitem(BASES, "made", made)
     return made
@@ -117,7 +120,7 @@ def test_an_altered_folder_is_not_taken(base, tmp_path):
 
 
 def test_a_wheel_without_the_file(base, tmp_path, monkeypatch):
-    monkeypatch.setitem(BASES, "made", replace(base, ending=".gguf"))
+    monkeypatch.setitem(BASES, "made", replace(base, endings=(".gguf",)))
     with pytest.raises(CheckpointError, match=r"0 files end in .gguf, and one is wanted"):
         bases.base_folder("made", tmp_path)
     with pytest.raises(

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from lined import ENGINE, know_engine, lined
+from lined import DETECTOR, ENGINE, know_detector, know_engine, lined
 from lively import noise
 from sphinx_x.data.augment import Augmentation
 from sphinx_x.data.lengths import Limits
 from sphinx_x.data.mixture import Share, open_mixture
 from sphinx_x.data.packs import Budget
-from sphinx_x.data.readings import keep_readings, made_reading
+from sphinx_x.data.readings import NoRegionsError, keep_readings, made_objects, made_reading
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError
 from sphinx_x.family import new_model
@@ -105,6 +105,40 @@ def test_training_takes_them_with_changed_images_as_well(tiny_member, drawn, tmp
         readings=tmp_path / "readings", workers=1,
     )  # fmt: skip
     assert [opened.examples.example(k).error for k in range(3)] == [""] * 3
+
+
+def test_made_objects_have_small_faults():
+    rng, lost, wrong, imagined = random.Random(0), 0, 0, 0
+    things = [{"text": "spider", "box": [20, 20, 90, 90]}, {"text": "kettle", "box": [100, 100, 110, 110]}]
+    for _ in range(2000):
+        seen = made_objects(things, (200, 150), rng)
+        names = [one.text for one in seen]
+        near = [one for one in seen if abs(one.box[0] - 20) < 10 and abs(one.box[3] - 90) < 10]
+        lost += not near
+        wrong += bool(near) and near[0].text != "spider"
+        imagined += len(seen) > 2 or (len(seen) == 2 and not near)
+        assert all(0 <= one.box[0] < one.box[2] <= 200 and 0 <= one.box[1] < one.box[3] <= 150 for one in seen)
+        assert all(one.seen and 0 <= one.confidence <= 1 and one.text for one in seen), names
+    assert 0.06 < lost / 2000 < 0.10 and 0.025 < wrong / 2000 < 0.055 and 0.01 < imagined / 2000 < 0.06
+
+
+def test_a_run_takes_objects_that_were_made(drawn, tmp_path, monkeypatch):
+    """The lines of those images are read; of a sample without regions, the detector finds the objects."""
+    looked = []
+    know_engine(monkeypatch, lambda image: [])
+    know_detector(monkeypatch, lambda image: looked.append(image.size) or [])
+    samples = [json.loads(line) for line in drawn.read_text().splitlines()]
+    samples[0]["regions"] = [{"text": "spider", "box": [20, 20, 190, 190]}]
+    samples[1]["regions"] = []
+    drawn.write_text("".join(json.dumps(sample) + "\n" for sample in samples[:2]))
+    reader = LineReader(ENGINE, objects=DETECTOR, folder=tmp_path / "readings")
+    assert _kept(drawn, reader, objects=True, seed=1) == ([1, 2], 2)
+    first, second = (reader.read_file((tmp_path / f"{k}.png").read_bytes()).lines for k in range(2))
+    assert [one.text for one in first] == ["spider"] and second == () and len(looked) == 1
+    samples[0]["regions"][0]["class"] = "figure"
+    drawn.write_text(json.dumps(samples[0]) + "\n")
+    with pytest.raises(NoRegionsError, match="objects are made for samples of one image whose regions are things"):
+        _kept(drawn, LineReader(ENGINE, objects=DETECTOR, folder=tmp_path / "again"), objects=True)
 
 
 def test_images_are_read_in_advance_once(drawn, tmp_path, monkeypatch):

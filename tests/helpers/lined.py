@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sphinx_x.text_lines import reader
+from sphinx_x.text_lines import objects, reader
+from sphinx_x.text_lines.engine import EngineKind
 from sphinx_x.text_lines.line import TextLine
 
-ENGINE = "made"
+ENGINE, DETECTOR = "made", "made detector"
 
 
 def made_lines(image) -> list[TextLine]:
@@ -23,12 +24,25 @@ def made_lines(image) -> list[TextLine]:
 
 def know_engine(monkeypatch, read=made_lines) -> None:
     """Make the engine known, with nothing remembered."""
-    monkeypatch.setitem(reader.READERS, ENGINE, reader.EngineKind(lambda: "made 1", lambda: read))
+    monkeypatch.setitem(reader.READERS, ENGINE, EngineKind(lambda: "made 1", lambda: read))
     monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
     reader._started.cache_clear()
 
 
-def lined(member):
-    """The member with lines."""
+def made_objects(image) -> list[TextLine]:
+    """Two objects, of which the second is the larger one and is not sure."""
+    width, height = image.size
+    cat = TextLine((0, 0, width / 4, height / 2), "cat", 0.9, seen=True)
+    return [cat, TextLine((0, 0, width, height / 2), "red car", 0.5, seen=True)]
+
+
+def know_detector(monkeypatch, find=made_objects) -> None:
+    """Make a detector known as well; `know_engine` comes first."""
+    monkeypatch.setitem(objects.DETECTORS, DETECTOR, EngineKind(lambda: "seen 1", lambda: find))
+
+
+def lined(member, objects: bool = False):
+    """The member with lines, and with objects."""
     llm = {**member.llm, "vocab_size": member.llm["vocab_size"] + 1}
-    return replace(member, lines={"engine": ENGINE, "least_confidence": 0.5}, llm=llm)
+    lines = {"engine": ENGINE, "least_confidence": 0.5, **({"objects": DETECTOR} if objects else {})}
+    return replace(member, lines=lines, llm=llm)

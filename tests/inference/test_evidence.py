@@ -36,6 +36,16 @@ def layout(rows):
     return SQUARE.with_lines(Reading(tuple(TextLine(box, text) for text, box in rows)))
 
 
+def test_an_answer_points_at_an_object_by_its_name():
+    cat = TextLine((10, 20, 200, 220), "cat", 0.9, seen=True)
+    shown = SQUARE.with_lines(Reading((cat, TextLine((20, 250, 200, 280), "CAT FOOD"))))
+    (one,) = find_evidence("A cat.", [shown], "What is in the picture?")
+    assert (one.text, one.pixels, one.seen, one.span) == ("cat", cat.box, True, (2, 5))
+    assert not find_evidence("The picture shows a dog.", [shown])
+    (read,) = find_evidence("Cat food.", [shown])
+    assert (read.text, read.seen) == ("CAT FOOD", False)
+
+
 def found(answer, question="", rows=RECEIPT):
     return [(one.text, one.pixels) for one in find_evidence(answer, [layout(rows)], question)]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from commands import run
-from lined import know_engine, lined, made_lines
+from lined import know_detector, know_engine, lined, made_lines, made_objects
 from lively import forgetful, lively, new_memory, noise
 from sphinx_x.errors import CheckpointError, PromptError, UnsupportedError
 from sphinx_x.family import new_model
@@ -42,6 +42,18 @@ def test_an_image_is_its_views_and_then_its_lines(sphinx):
     assert not {tokens.slot, tokens.line, tokens.skip} & {*prompt.ids[first + length :], *prompt.ids[:first]}
     boxes = prompt.line_boxes * 128  # the square's side, with the image in its corner
     assert torch.allclose(boxes, torch.tensor([line.box for line in made_lines(ONE)]))
+
+
+def test_objects_stand_before_the_lines_with_their_places(tiny_member, monkeypatch):
+    know_detector(monkeypatch)
+    sphinx = lively(lined(tiny_member, objects=True))
+    prompt = sphinx.prompt_for("What?", [ONE])
+    tokenizer = sphinx.processor.tokenizer
+    said = f"{LINE}picture: perhaps red car{LINE}picture: cat"
+    assert f"{said}{''.join(f'{LINE}{line.text}' for line in made_lines(ONE))}" in tokenizer.decode(prompt.ids)
+    found = [made_objects(ONE)[1], made_objects(ONE)[0], *made_lines(ONE)]
+    assert torch.allclose(prompt.line_boxes * 128, torch.tensor([one.box for one in found]))
+    assert sphinx.chat("What?", [ONE], **STEPS) != lively(lined(tiny_member)).chat("What?", [ONE], **STEPS)
 
 
 def test_a_page_of_text_costs_one_view_by_all_ways(tiny_member, monkeypatch):
@@ -118,7 +130,10 @@ def test_lines_without_boxes_and_boxes_without_lines_are_refused(sphinx, tiny):
         type(sphinx.model.config)(lines={"engine": "made"})
 
 
-def test_the_librarys_way_gives_the_same_ids_and_answer(sphinx):
+@pytest.mark.parametrize("objects", [False, True])
+def test_the_librarys_way_gives_the_same_ids_and_answer(tiny_member, monkeypatch, objects):
+    know_detector(monkeypatch)
+    sphinx = lively(lined(tiny_member, objects))
     prompt = sphinx.prompt_for("Which <image> or <image>?", [ONE, OTHER])
     written = sphinx.processor.tokenizer.bos_token + prompt.text
     given = sphinx.processor(images=[ONE, OTHER], text=written, return_tensors="pt")

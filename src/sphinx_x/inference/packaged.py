@@ -15,9 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, read_adapter
-from sphinx_x.checkpoints.packages import PACKAGED, base_key, cache_folder, import_packaged, tell_fetching
-from sphinx_x.checkpoints.packages.wheels import Progress
+from sphinx_x.checkpoints.packages import PACKAGED, base_key, import_packaged
 from sphinx_x.errors import CheckpointError, MissingToolError
+from sphinx_x.family import get_member
+from sphinx_x.pypi.parts import cache_folder, tell_fetching
+from sphinx_x.pypi.wheels import Progress
+from sphinx_x.text_lines.objects import fetch_detector
 from sphinx_x.work.files import MANIFEST, alone_in, atomic_folder, check_folder, recover_folder, write_manifest
 from sphinx_x.work.quiet import without_bars
 
@@ -97,6 +100,9 @@ def _make(name: str, adapter: Adapter, home: Path, folder: Path, cache: str | Pa
     with tempfile.TemporaryDirectory(dir=home, prefix=WORK) as work, atomic_folder(folder) as out:
         base = Path(work) / "base"
         import_packaged(name, base, cache, progress)
+        detector = (get_member(name).lines or {}).get("objects")
+        if detector is not None:
+            fetch_detector(detector, cache, progress)
         try:
             check_base(adapter, base)
         except CheckpointError as error:

@@ -231,7 +231,7 @@ class PromptBuilder:
         for line in layout.lines:
             if self.image_tokens.line is None:
                 raise PromptError("this member reads no lines, and an image has some")
-            ids += [self.image_tokens.line, *self.text(line.text)]
+            ids += [self.image_tokens.line, *self.text(line.said)]
         return [*ids, self.image_tokens.end] if layout.lines else ids
 
     def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:

@@ -97,11 +97,11 @@ class PageRoutes:
     async def view(self, request: Request) -> Response:
         """Tell how an image of a size is seen, and why it would be refused.
 
-        Which lines it has only its picture tells: `read` says what they take.
+        Which lines and objects it has only its picture tells: `read` says what they take.
         """
         width, height = (_number(request, name, LONGEST_SIDE) for name in ("width", "height"))
         seen = self._seen(plan_views(width, height, self._grid))
-        unread = {"lines": None, "lines_left_out": None} if self._reads_lines else {}
+        unread = {"lines": None, "objects": None, "lines_left_out": None} if self._reads_lines else {}
         return JSONResponse({**seen, **unread, "refusal": self._refusal(width, height)})
 
     async def read(self, request: Request) -> Response:

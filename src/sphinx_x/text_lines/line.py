@@ -1,4 +1,4 @@
-"""`TextLine`: one line of text in an image; `Reading`: all of an image."""
+"""`TextLine`: one line of text in an image, or an object that a detector names; `Reading`: all of an image."""
 
 from __future__ import annotations
 
@@ -7,25 +7,37 @@ from dataclasses import dataclass
 
 from sphinx_x.boxes import BoxOf
 
+SURE = 0.6
+"""An object of a lower confidence is said to be perhaps there."""
+
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line of text.
+    """A line of text, or an object.
 
     Attributes:
         box: Upright box (left, top, right, bottom) around it, in pixels of the image.
-        text: What it says, never empty, without blanks at its ends.
-        confidence: The mean probability of its letters.
+        text: What it says, never empty, without blanks at its ends; the name of an object.
+        confidence: The mean probability of its letters, or that of the object.
+        seen: Whether it is an object, and not written.
     """
 
     box: BoxOf[float]
     text: str
     confidence: float = 1.0
+    seen: bool = False
+
+    @property
+    def said(self) -> str:
+        """What the language model reads: `picture: cat` of a cat, so that it is not taken for the word."""
+        if not self.seen:
+            return self.text
+        return f"picture: {self.text}" if self.confidence >= SURE else f"picture: perhaps {self.text}"
 
     @property
     def bytes(self) -> int:
         """Number of bytes of its words, and one for the line itself: no tokenizer makes more tokens of it."""
-        return len(self.text.encode()) + 1
+        return len(self.said.encode()) + 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Reading:
     """What a member takes of the lines of an image.
 
     Attributes:
-        lines: Lines in reading order.
+        lines: Objects, the largest first, and lines in reading order.
         left_out: Number of further lines, behind these, for which there is no room.
         page: Whether there are so many that the image is a page of text.
     """

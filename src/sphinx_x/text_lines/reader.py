@@ -1,4 +1,4 @@
-"""Readers of lines: a detector finds them, a recogniser spells them, and they come in reading order.
+"""Readers of lines: a detector finds them, a recogniser spells them, and they come in reading order, after the objects.
 
 A reading is a function of the pixels: nothing of it is drawn at random, and neither the file's name nor what was read
 before matters. It is remembered by a hash of the pixels, in memory and, if there is a folder, on disk.
@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +23,9 @@ from PIL import Image
 
 from sphinx_x.errors import MissingToolError, needs_extra
 from sphinx_x.images import open_image
+from sphinx_x.text_lines.engine import Engine, EngineKind
 from sphinx_x.text_lines.line import Reading, TextLine, fitting
+from sphinx_x.text_lines.objects import DETECTORS, in_order
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
 
@@ -40,22 +42,6 @@ READING = 2
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
 WHAT = "reading the lines of an image"
-
-Engine = Callable[[Image.Image], list[TextLine]]
-"""Reads an RGB image; the order does not matter yet."""
-
-
-@dataclass(frozen=True)
-class EngineKind:
-    """An OCR engine.
-
-    Attributes:
-        version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
-        start: Returns the engine.
-    """
-
-    version: Callable[[], str]
-    start: Callable[[], Engine]
 
 
 def _pp_ocr_version() -> str:
@@ -119,12 +105,36 @@ READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr)}
 @functools.cache
 def _started(name: str, process: int) -> Engine:
     """Return an engine of this process: a forked one lacks the threads of its parent's."""
-    return READERS[name].start()
+    return {**READERS, **DETECTORS}[name].start()
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is looked for in an image, lines or objects.
+
+    Attributes:
+        engine: Name of the engine.
+        identity: What identifies the engine and what is made of what it gives.
+        order: Puts what the engine gives in order.
+    """
+
+    engine: str
+    identity: str
+    order: Callable[[list[TextLine]], tuple[TextLine, ...]]
+
+    def of_image(self, image: Image.Image) -> tuple[TextLine, ...]:
+        return self.order(_started(self.engine, os.getpid())(image))
+
+    def key_of(self, image: Image.Image) -> str:
+        return hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()
+
+    def key_of_file(self, content: bytes) -> str:
+        return hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
 
 
 @dataclass(frozen=True)
 class LineReader:
-    """How a member reads the lines of images.
+    """How a member reads the lines of images, and finds objects in them.
 
     Attributes:
         engine: A name in `READERS`.
@@ -132,6 +142,8 @@ class LineReader:
         enough: So many lines make an image a page of text, whose sub-images no expert needs to see; None: none do.
         max_bytes: The most that the lines of one image may have together, in bytes of their words and one for each
             line, so that there are never more tokens. The last lines of a fuller page are left out.
+        objects: A name in `DETECTORS`, whose objects stand before the lines; None: none do. A page of text has none.
+        least_object: Objects of a lower confidence are none.
         folder: Where readings are kept from run to run; None keeps them in memory only.
     """
 
@@ -139,13 +151,18 @@ class LineReader:
     least_confidence: float = 0.5
     enough: int | None = None
     max_bytes: int = MOST_BYTES
+    objects: str | None = None
+    least_object: float = 0.3
     folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.engine not in READERS:
             raise ValueError(f"unknown reader of lines {self.engine!r}; known: {', '.join(READERS)}")
-        if not 0 <= self.least_confidence <= 1:
-            raise ValueError(f"least_confidence is from 0 to 1, not {self.least_confidence}")
+        if self.objects is not None and self.objects not in DETECTORS:
+            raise ValueError(f"unknown detector of objects {self.objects!r}; known: {', '.join(DETECTORS)}")
+        for name in ("least_confidence", "least_object"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is from 0 to 1, not {getattr(self, name)}")
         if self.enough is not None and self.enough < 1:
             raise ValueError(f"enough is 1 or more lines, not {self.enough}")
         if type(self.max_bytes) is not int or self.max_bytes < 1:
@@ -153,12 +170,20 @@ class LineReader:
 
     @property
     def identity(self) -> str:
-        """What identifies the engine, with its version: two readings are the same if it and the pixels are.
+        """What identifies the engines, with their versions: two readings are the same if it and the pixels are.
 
         Raises:
             MissingToolError: The engine is not installed.
         """
-        return f"{READING} {READERS[self.engine].version()}"
+        return self._text.identity if self._objects is None else f"{self._text.identity}, {self._objects.identity}"
+
+    @property
+    def _text(self) -> _Search:
+        return _Search(self.engine, f"{READING} {READERS[self.engine].version()}", in_reading_order)
+
+    @property
+    def _objects(self) -> _Search | None:
+        return None if self.objects is None else _Search(self.objects, DETECTORS[self.objects].version(), in_order)
 
     def read_file(self, content: bytes) -> Reading:
         """Return the lines of an image by the bytes of its file, which is not decoded if it was read before.
@@ -166,35 +191,57 @@ class LineReader:
         Raises:
             ImageError: The image cannot be read.
             MissingToolError: The engine is not installed.
+            CheckpointError: The detector cannot be fetched.
         """
-        return self._taken(self._remembered(self._key_of(content), lambda: self._read(open_image(content))))
+        image = functools.cache(lambda: open_image(content))
+        return self._taken(
+            lambda search: self._remembered(search.key_of_file(content), lambda: self._found(search, image()))
+        )
+
+    def has_lines(self, content: bytes) -> bool:
+        """Return whether the folder holds the lines of an image, by the bytes of its file."""
+        return self._kept(self._text.key_of_file(content)) is not None
 
     def has_read(self, content: bytes) -> bool:
-        """Return whether the folder holds a reading of an image, by the bytes of its file."""
-        return self._kept(self._key_of(content)) is not None
+        """Return whether the folder holds all of the reading of an image, its objects as well, unless it is a page."""
+        lines = self._kept(self._text.key_of_file(content))
+        if lines is None or self._objects is None:
+            return lines is not None
+        return self._is_page(self._sure(lines)) or self._kept(self._objects.key_of_file(content)) is not None
 
     def keep_file(self, content: bytes, lines: tuple[TextLine, ...]) -> None:
         """Keep lines, in reading order, in the folder as the reading of an image, by the bytes of its file."""
-        self._keep(self._key_of(content), lines)
+        self._keep(self._text.key_of_file(content), lines)
 
-    def _key_of(self, content: bytes) -> str:
-        return hashlib.sha256(f"file {self.identity} ".encode() + content).hexdigest()
+    def keep_objects(self, content: bytes, objects: Sequence[TextLine]) -> None:
+        """Keep objects in the folder as those of an image, by the bytes of its file, for a reader that finds some."""
+        if self._objects is not None:
+            self._keep(self._objects.key_of_file(content), in_order(objects))
 
     def read(self, image: Image.Image) -> Reading:
         """Return the lines of an RGB image in reading order, from memory or from the folder if it was read before.
 
         Raises:
             MissingToolError: The engine is not installed.
+            CheckpointError: The detector cannot be fetched.
         """
-        return self._taken(self._read(image))
+        return self._taken(lambda search: self._found(search, image))
 
-    def _taken(self, lines: tuple[TextLine, ...]) -> Reading:
-        sure = [line for line in lines if line.confidence >= self.least_confidence]
-        return replace(fitting(sure, self.max_bytes), page=self.enough is not None and len(sure) >= self.enough)
+    def _taken(self, find: Callable[[_Search], tuple[TextLine, ...]]) -> Reading:
+        sure = self._sure(find(self._text))
+        page = self._is_page(sure)
+        seen = [] if self._objects is None or page else find(self._objects)
+        objects = [one for one in seen if one.confidence >= self.least_object]
+        return replace(fitting([*objects, *sure], self.max_bytes), page=page)
 
-    def _read(self, image: Image.Image) -> tuple[TextLine, ...]:
-        key = hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()
-        return self._remembered(key, lambda: in_reading_order(_started(self.engine, os.getpid())(image)))
+    def _sure(self, lines: Sequence[TextLine]) -> list[TextLine]:
+        return [line for line in lines if line.confidence >= self.least_confidence]
+
+    def _is_page(self, sure: Sequence[TextLine]) -> bool:
+        return self.enough is not None and len(sure) >= self.enough
+
+    def _found(self, search: _Search, image: Image.Image) -> tuple[TextLine, ...]:
+        return self._remembered(search.key_of(image), lambda: search.of_image(image))
 
     def _remembered(self, key: str, find: Callable[[], tuple[TextLine, ...]]) -> tuple[TextLine, ...]:
         lines = _MEMORY.get(key)
@@ -215,14 +262,14 @@ class LineReader:
             return None
         try:
             found = json.loads(file.read_bytes())
-            return tuple(TextLine(tuple(box), text, confidence) for box, text, confidence in found)
+            return tuple(TextLine(tuple(box), *rest) for box, *rest in found)
         except (ValueError, TypeError):  # spoilt by another program, as it was written whole: the image is read again
             return None
 
     def _keep(self, key: str, lines: tuple[TextLine, ...]) -> None:
         file = self._file(key)
         if file is not None:
-            fields = [(line.box, line.text, line.confidence) for line in lines]
+            fields = [(line.box, line.text, line.confidence, *[True] * line.seen) for line in lines]
             write_atomic(file, json.dumps(fields, ensure_ascii=False))
 
 

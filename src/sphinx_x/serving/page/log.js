@@ -101,7 +101,7 @@ function remarks(turn) {
   if (turn.status === "stopped") found.push(html("p", { class: "quiet" }, "Stopped."));
   if (turn.status === "length") found.push(html("p", { class: "quiet" }, "Cut off at the longest answer."));
   if (turn.extension?.doubt) found.push(html("p", { class: "doubt" }, sentence(turn.extension.doubt)));
-  if (turn.seen.length > 1 && placesOf(turn).some(({ kind }) => kind !== "mark" && kind !== "line")) {
+  if (turn.seen.length > 1 && placesOf(turn).some(({ kind }) => !["mark", "line", "object"].includes(kind))) {
     found.push(html("p", { class: "quiet" }, "An answer does not say which picture its places are on: they are drawn on the one that is shown."));
   }
   return found;

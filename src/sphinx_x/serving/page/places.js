@@ -31,9 +31,9 @@ function marksOf(told) {
   return [...marks.values()];
 }
 
-/** Lines of text that say what an answer says, each on its own picture. */
-const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, span }, number) => ({
-  kind: "line", label: text, squares: [], images: told.images.map((_, one) => (one === image ? [pixels] : [])),
+/** Lines of text and objects that say what an answer says, each on its own picture. */
+const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, span, seen }, number) => ({
+  kind: seen ? "object" : "line", label: text, squares: [], images: told.images.map((_, one) => (one === image ? [pixels] : [])),
   spans: [span], color: number % COLORS, person: 0,
 }));
 
@@ -42,7 +42,7 @@ const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, spa
  *
  * @param {string[]} letters of the answer so far: the spans of the server count characters, not units of UTF-16
  * @param {object|null} told the server's extension: boxes, points, key_points, marks; without any of these the lines of
- *   text that say the same (evidence)
+ *   text and the objects that say the same (evidence)
  * @returns {Place[]}
  */
 export function findPlaces(letters, told) {

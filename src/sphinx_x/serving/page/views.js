@@ -40,7 +40,7 @@ export function showViews() {
     ...fact("Views kept", `${kept}${seen.global_view ? ", and one of the whole" : ""}`),
     ...fact("Views skipped", `${seen.skipped}, one token each`),
     ...fact("Visual tokens", String(seen.image_tokens)),
-    ...(seen.line_tokens ? fact("Lines of text", `${seen.lines}, ${seen.line_tokens} of these tokens`) : []),
+    ...(seen.line_tokens ? fact("Lines and objects", `${seen.lines} and ${seen.objects}, ${seen.line_tokens} of these tokens`) : []),
     ...(seen.lines_left_out ? fact("Lines left out", `the last ${seen.lines_left_out}, for want of room`) : []),
     ...fact("Without skipping", String(seen.unskipped_tokens)),
   );

