@@ -15,9 +15,12 @@ from sphinx_x.checkpoints.packages import BASES, PACKAGED, base_key
 from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, built_in_models, find_adapters, find_model, finding, packaged
+from sphinx_x.model.cpu_bfloat16 import multiplies_bfloat16
 from sphinx_x.work.files import write_manifest
 
 STEPS = {"max_new_tokens": 6, "min_new_tokens": 6}
+MADE = ["smol", "ssd-mobilenetv2"]
+"""What is fetched to make the member: its base, and its detector."""
 LAYER = "model.language_model.layers.1.self_attn.q_proj"
 
 
@@ -36,6 +39,7 @@ def base(tiny_member, tmp_path, monkeypatch):
 
     know_engine(monkeypatch)
     monkeypatch.setattr(packaged, "import_packaged", write)
+    monkeypatch.setattr(packaged, "fetch_detector", lambda name, *_: calls.append(name))
     monkeypatch.setattr(packaged, "find_spec", lambda name: True)
     monkeypatch.setenv("SPHINX_X_CACHE", str(tmp_path / "cache"))
     return calls
@@ -78,12 +82,29 @@ def test_a_name_is_the_sum_of_base_and_what_was_trained(trained, base, tmp_path)
 
 def test_it_is_made_once_and_checked_each_time(trained, base, tmp_path):
     folder = find_model("smol")
-    assert base == ["smol"] and find_adapters("smol") == (folder, []) and find_model("smol") == folder
-    assert base == ["smol"] and folder.parent == tmp_path / "cache" / "members"
+    assert base == MADE and find_adapters("smol") == (folder, []) and find_model("smol") == folder
+    assert base == MADE and folder.parent == tmp_path / "cache" / "members"
     assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name], "the base is not kept"
     (folder / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"config.json: altered.*; delete .* to have it made again"):
         find_model("smol")
+
+
+@pytest.mark.skipif(not multiplies_bfloat16("cpu"), reason="this processor does not multiply bfloat16")
+def test_fast_reads_rounded_weights_that_are_made_once(trained, base):
+    folder, image = find_model("smol"), noise(100, 60, 1)
+    fast = SphinxX.load("smol", fast=True)
+    plain = SphinxX.load("smol", dtype=torch.bfloat16)
+    assert fast.chat("What?", image, **STEPS) == plain.chat("What?", image, **STEPS)
+    rounded = folder.with_name(f"{folder.name}-bfloat16")
+    assert all(tensor.dtype == torch.bfloat16 for tensor in load_file(rounded / "model.safetensors").values())
+    before = (rounded / "model.safetensors").stat().st_mtime_ns
+    SphinxX.load("smol", fast=True)
+    assert (rounded / "model.safetensors").stat().st_mtime_ns == before and packaged.in_bfloat16(rounded) == rounded
+    assert packaged.in_bfloat16(trained) == trained
+    (rounded / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"config.json: altered.*; delete .*-bfloat16 to have it made again"):
+        SphinxX.load("smol", fast=True)
 
 
 def test_weights_that_were_trained_anew_are_another_folder(trained, base):
@@ -91,7 +112,7 @@ def test_weights_that_were_trained_anew_are_another_folder(trained, base):
     tensors = {name: 2 * tensor for name, tensor in load_file(trained / "adapter_model.safetensors").items()}
     save_file(tensors, trained / "adapter_model.safetensors")
     write_manifest(trained)
-    assert find_model("smol") != before and base == ["smol", "smol"]
+    assert find_model("smol") != before and base == MADE + MADE
 
 
 def test_another_base_is_refused(trained, tmp_path):

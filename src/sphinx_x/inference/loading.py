@@ -14,6 +14,7 @@ from sphinx_x.checkpoints.complete import check_loaded
 from sphinx_x.checkpoints.hub import OPTIONS
 from sphinx_x.errors import CheckpointError, MissingToolError, SphinxXError, one_line
 from sphinx_x.inference.finding import find_adapters
+from sphinx_x.inference.packaged import in_bfloat16
 from sphinx_x.model.attention import attend_in_groups
 from sphinx_x.model.cpu_bfloat16 import multiplies_bfloat16, speed_up
 from sphinx_x.model.modeling import SphinxXForConditionalGeneration
@@ -69,6 +70,8 @@ def load_parts(
     whole = bits is None and not {"device_map", "quantization_config"} & options.keys()
     if adapters and not whole:
         raise CheckpointError(f"{name_or_path}: {MERGE_FIRST}")
+    if fast and dtype is torch.bfloat16 and not adapters:
+        path = in_bfloat16(path)
     model = load_model(path, dtype, device, bits, options)
     quantized = getattr(model, "is_quantized", False)
     if adapters and quantized:

@@ -11,8 +11,10 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from sphinx_x.checkpoints.adapters import Adapter, apply_adapter, check_base, read_adapter
 from sphinx_x.checkpoints.packages import PACKAGED, base_key, import_packaged
@@ -26,6 +28,8 @@ from sphinx_x.work.quiet import without_bars
 
 NEEDED = {"smol": ("gguf", "onnx", "onnxruntime", "rapidocr")}
 """Packages that making or running a member takes, those of the extra of its name."""
+ROUNDED = "-bfloat16"
+"""The end of the name of a folder whose weights are rounded."""
 WORK = ".base-"
 """The beginning of the name of a folder in which a base is made; it is deleted afterwards."""
 
@@ -68,16 +72,57 @@ def packaged_model(
     adapter = read_adapter(adapters)
     home = cache_folder(cache) / "members"
     folder = home / f"{name}-{_key(name, adapter)}"
+    return _made_once(folder, lambda: _make(name, adapter, home, folder, cache, progress))
+
+
+def in_bfloat16(folder: Path) -> Path:
+    """Return a built-in member's folder with weights in bfloat16, made beside it at first use.
+
+    What a file has in the type that is computed with is read where it lies: it takes no memory of its own once it is
+    packed. Any other model's folder is returned as it is.
+
+    Args:
+        folder: The folder of a model.
+
+    Raises:
+        CheckpointError: The folder in bfloat16 was altered.
+    """
+    home = cache_folder() / "members"
+    if folder.parent != home or folder.name.endswith(ROUNDED):
+        return folder
+    rounded = folder.with_name(f"{folder.name}{ROUNDED}")
+    return _made_once(rounded, lambda: _round(folder, rounded))
+
+
+def _made_once(folder: Path, make: Callable[[], None]) -> Path:
+    """Return a folder of the cache, made unless it is there, after checking its files."""
     if not (folder / MANIFEST).is_file():
-        with alone_in(home, wait=True):
+        with alone_in(folder.parent, wait=True):
             recover_folder(folder)
             if not (folder / MANIFEST).is_file():
-                _make(name, adapter, home, folder, cache, progress)
+                make()
     try:
         check_folder(folder)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; delete {folder} to have it made again") from error
     return folder
+
+
+def _round(folder: Path, rounded: Path) -> None:
+    import torch
+
+    from sphinx_x.inference.loading import load_model, read_processor
+
+    processor, model = read_processor(folder, folder, []), load_model(folder, torch.bfloat16, "cpu")
+    with atomic_folder(rounded) as out:
+        _write(model, processor, out)
+
+
+def _write(model: Any, processor: Any, out: Path) -> None:
+    with without_bars():
+        model.save_pretrained(out)
+    processor.save_pretrained(out)
+    write_manifest(out)
 
 
 def _key(name: str, adapter: Adapter) -> str:
@@ -110,7 +155,4 @@ def _make(name: str, adapter: Adapter, home: Path, folder: Path, cache: str | Pa
         processor = read_processor(name, base, [adapter])
         model = load_model(base, torch.float32, "cpu")
         apply_adapter(model, adapter)
-        with without_bars():
-            model.save_pretrained(out)
-        processor.save_pretrained(out)
-        write_manifest(out)
+        _write(model, processor, out)
