@@ -9,8 +9,9 @@ The floor of a part is the larger of two times: its matrix products at the machi
 and the weights that it has to read at the machine's rate of reading. Both rates are measured here, before and after.
 Beside it stand the Transformers library's own modules in the same shapes and the same type, in turns: ConvNeXt,
 DINOv2 and the language model under its default attention, cache and `generate`. `--llama-cpp` names a Python that has
-llama-cpp-python: the language model's shape is written as a GGUF file of made-up weights for it. vLLM's CPU build is
-measured beside a whole member by `beside_vllm.py`. `--profile` names the kernels that take most of a part.
+xllamacpp, whose wheels have llama.cpp: the language model's shape is written as a GGUF file of made-up weights for it.
+vLLM's CPU build is measured beside a whole member by `beside_vllm.py`. `--profile` names the kernels that take most
+of a part.
 """
 
 from __future__ import annotations
@@ -312,22 +313,25 @@ def profile(case: Case) -> str:
 
 
 LLAMA_CPP = """
-import json, sys, time
-from llama_cpp import Llama
+import json, sys
+import xllamacpp
 path, behind, count, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-llm = Llama(path, n_ctx=behind + 2 * count, n_threads=threads, n_threads_batch=threads, n_batch=2048, verbose=False)
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.n_parallel = path, behind + 2 * count + 64, 1
+params.n_batch = params.n_ubatch = 2048
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+params.verbosity = -1
+server = xllamacpp.Server(params)
+asked = {"prompt": [5] * behind, "n_predict": count + 1, "ignore_eos": True, "cache_prompt": False, "temperature": 0}
 found = {"prefill": [], "token": []}
 for _ in range(4):
-    llm.reset()
-    began = time.perf_counter()
-    llm.eval([5] * behind)
-    found["prefill"].append(time.perf_counter() - began)
-    began = time.perf_counter()
-    for _ in range(count):
-        llm.eval([5])
-    found["token"].append((time.perf_counter() - began) / count)
+    told = server.handle_completions(asked)
+    times = (told if isinstance(told, dict) else json.loads(told))["timings"]
+    found["prefill"].append(times["prompt_ms"] / 1e3)
+    found["token"].append(times["predicted_per_token_ms"] / 1e3)
 print(json.dumps({name: sorted(times[1:])[1] for name, times in found.items()}))
 """
+"""Its first turn warms up; of the other three the median is told."""
 
 
 def write_gguf(model: Any, path: Path) -> None:
@@ -386,7 +390,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tokens", default="856,1372", help="of prefill; decoding is measured behind the first")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--llama-cpp", help="a Python that has llama-cpp-python")
+    parser.add_argument("--llama-cpp", help="a Python that has xllamacpp")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(arguments)
     options.parts = options.parts.split(",")

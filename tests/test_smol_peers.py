@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from lined import ENGINE, know_engine, lined, made_lines
+from lined import ENGINE, know_detector, know_engine, lined, made_lines
 from lively import lively, noise
 from paths import ROOT
 from sphinx_x.errors import SphinxXError
@@ -52,6 +52,22 @@ def test_without_lines_a_prompt_is_that_of_a_member_that_reads_none(sphinx, tiny
     assert less.prompt_for("What?", [PICTURE]).ids == tiny.prompt_for("What?", [PICTURE]).ids
 
 
+def test_objects_are_no_text(tiny_member, tiny, monkeypatch):
+    """They are taken away by themselves, and a peer that reads is not given them."""
+    know_engine(monkeypatch)
+    know_detector(monkeypatch)
+    plain, seeing = lively(lined(tiny_member)), lively(lined(tiny_member, objects=True))
+    less = peer_lines.Without(seeing, ["objects"])
+    assert less.prompt_for("What?", [PICTURE]).ids == plain.prompt_for("What?", [PICTURE]).ids
+    less = peer_lines.Without(seeing, ["lines"])
+    said = "<|line|>picture: perhaps red car<|line|>picture: cat"
+    assert f"{said}<|" in seeing.processor.tokenizer.decode(less.prompt_for("What?", [PICTURE]).ids)
+    texts = [
+        peer_text.TextPeer(one.model, one.processor).prompt_for("What?", [PICTURE]).text for one in (plain, seeing)
+    ]
+    assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize("kind", ["convnext", "dinov2"])
 def test_an_expert_gives_zeros_as_long_as_it_is_taken_away(sphinx, kind):
     less, pixels = peer_lines.Without(sphinx, [kind]), torch.rand(2, 3, 16, 64)
@@ -67,7 +83,7 @@ def test_an_expert_gives_zeros_as_long_as_it_is_taken_away(sphinx, kind):
 
 
 def test_what_cannot_be_taken_away_is_named(sphinx):
-    with pytest.raises(SphinxXError, match="siglip: there are views, lines, boxes, convnext, dinov2"):
+    with pytest.raises(SphinxXError, match="siglip: there are views, lines, objects, boxes, convnext, dinov2"):
         peer_lines.Without(sphinx, ["siglip"])
 
 

@@ -43,7 +43,7 @@ PATTERNS = (
     ("rows", _pattern(*words.ROWS)),
     ("difference", _pattern(*words.DIFFERENCE)),
     ("as_table", _pattern(*words.AS_TABLE)),
-    ("read", _pattern(*words.READ)),
+    ("read", _pattern(*words.READ, *words.READ_ALL)),
     (ENTRY, _pattern(*_ENTRY)),
     ("count", _pattern(*words.COUNT)),
     (HIGHEST, _pattern(*_MOST)),

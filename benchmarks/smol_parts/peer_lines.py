@@ -1,8 +1,8 @@
 """What a model answers when something of what it sees is taken away, without any training.
 
 `without` names visual experts by their kind (`efficientnet`, `dinov2`: their features are zeros), `views` (no visual
-tokens at all), `lines` (nothing that was read) and `boxes` (no place of a line). Views and boxes together are a peer:
-the same language model with the same adapters, fed RapidOCR's text alone.
+tokens at all), `lines` (nothing that was read), `objects` (none that a detector names) and `boxes` (no places).
+Views, objects and boxes together are a peer: the same language model with the same adapters, fed RapidOCR's text alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sphinx_x.images import Source
 from sphinx_x.inference import Prompt, SphinxX
 from sphinx_x.model.views import Layout
 
-SWITCHES = ("views", "lines", "boxes")
-TEXT_ALONE = ("views", "boxes")
+SWITCHES = ("views", "lines", "objects", "boxes")
+TEXT_ALONE = ("views", "objects", "boxes")
 
 
 def experts_of(model: Any) -> list[tuple[str, torch.nn.Module]]:
@@ -43,8 +43,8 @@ class Without(SphinxX):
         self.without = frozenset(without)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
-        """Build a prompt without views or lines, if they are taken away."""
-        if not images or not self.without & {"views", "lines"}:
+        """Build a prompt without views, lines or objects, if they are taken away."""
+        if not images or not self.without & {"views", "lines", "objects"}:
             return super().prompt(messages, images, answer_begins)
         layouts = [self._less(self.processor.image_processor.layout_of(image)) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
@@ -54,8 +54,8 @@ class Without(SphinxX):
         return Prompt(encoded.ids, shown, layouts, self._grid, color, length, text, encoded.images)
 
     def _less(self, layout: Layout) -> Layout:
-        if "lines" in self.without:
-            layout = replace(layout, lines=())
+        kinds = {kind for kind, name in ((False, "lines"), (True, "objects")) if name not in self.without}
+        layout = replace(layout, lines=tuple(line for line in layout.lines if line.is_object in kinds))
         if "views" in self.without:
             layout = replace(layout, grid=replace(layout.grid, global_view=False), kept=())
         return layout

@@ -30,7 +30,7 @@ class TextPeer(SphinxX):
 
     def _spelled(self, part: Part, upcoming: Any, layouts: Sequence[Layout]) -> Part:
         if isinstance(part, Image):
-            lines = "\n".join(line.text for line in next(upcoming).lines)
+            lines = "\n".join(line.text for line in next(upcoming).lines if not line.is_object)
             return Text(TEXT.format(lines) if lines else NOTHING)
         if isinstance(part, Place):
             squares = [layouts[part.image].to_square(place) for place in part.places]

@@ -54,7 +54,7 @@ class Member:
     """One member of the family.
 
     Attributes:
-        lines: How it reads the lines of text in images, as fields of a `LineReader`; None if it reads none.
+        lines: How it reads lines of text and finds objects in images, as fields of a `LineReader`; None if it does not.
         published: Parameter counts of its published parts, by name.
     """
 

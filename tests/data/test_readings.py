@@ -118,7 +118,7 @@ def test_made_objects_have_small_faults():
         wrong += bool(near) and near[0].text != "spider"
         imagined += len(seen) > 2 or (len(seen) == 2 and not near)
         assert all(0 <= one.box[0] < one.box[2] <= 200 and 0 <= one.box[1] < one.box[3] <= 150 for one in seen)
-        assert all(one.seen and 0 <= one.confidence <= 1 and one.text for one in seen), names
+        assert all(one.is_object and 0 <= one.confidence <= 1 and one.text for one in seen), names
     assert 0.06 < lost / 2000 < 0.10 and 0.025 < wrong / 2000 < 0.055 and 0.01 < imagined / 2000 < 0.06
 
 
@@ -128,17 +128,22 @@ def test_a_run_takes_objects_that_were_made(drawn, tmp_path, monkeypatch):
     know_engine(monkeypatch, lambda image: [])
     know_detector(monkeypatch, lambda image: looked.append(image.size) or [])
     samples = [json.loads(line) for line in drawn.read_text().splitlines()]
-    samples[0]["regions"] = [{"text": "spider", "box": [20, 20, 190, 190]}]
+    samples[0] |= {"regions": [{"text": "spider", "box": [20, 20, 190, 190]}], "task": "objects"}
     samples[1]["regions"] = []
     drawn.write_text("".join(json.dumps(sample) + "\n" for sample in samples[:2]))
     reader = LineReader(ENGINE, objects=DETECTOR, folder=tmp_path / "readings")
     assert _kept(drawn, reader, objects=True, seed=1) == ([1, 2], 2)
     first, second = (reader.read_file((tmp_path / f"{k}.png").read_bytes()).lines for k in range(2))
     assert [one.text for one in first] == ["spider"] and second == () and len(looked) == 1
-    samples[0]["regions"][0]["class"] = "figure"
-    drawn.write_text(json.dumps(samples[0]) + "\n")
-    with pytest.raises(NoRegionsError, match="objects are made for samples of one image whose regions are things"):
-        _kept(drawn, LineReader(ENGINE, objects=DETECTOR, folder=tmp_path / "again"), objects=True)
+    again = LineReader(ENGINE, objects=DETECTOR, folder=tmp_path / "again")
+    for wrong in ({"task": "ocr"}, {"regions": [{**samples[0]["regions"][0], "class": "figure"}]}):
+        drawn.write_text(json.dumps(samples[0] | wrong) + "\n")
+        with pytest.raises(NoRegionsError, match="objects are made for samples of one image whose regions are things"):
+            _kept(drawn, again, objects=True)
+    with pytest.raises(DataError, match="lines or things: make up readings of it or objects, not both"):
+        _kept(drawn, again, objects=True, made=True)
+    with pytest.raises(DataError, match="this member is shown no objects"):
+        _kept(drawn, LineReader(ENGINE, folder=tmp_path / "again"), objects=True)
 
 
 def test_images_are_read_in_advance_once(drawn, tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ def know_engine(monkeypatch, read=made_lines) -> None:
 def made_objects(image) -> list[TextLine]:
     """Two objects, of which the second is the larger one and is not sure."""
     width, height = image.size
-    cat = TextLine((0, 0, width / 4, height / 2), "cat", 0.9, seen=True)
-    return [cat, TextLine((0, 0, width, height / 2), "red car", 0.5, seen=True)]
+    cat = TextLine((0, 0, width / 4, height / 2), "cat", 0.9, is_object=True)
+    return [cat, TextLine((0, 0, width, height / 2), "red car", 0.5, is_object=True)]
 
 
 def know_detector(monkeypatch, find=made_objects) -> None:

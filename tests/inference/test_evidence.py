@@ -37,13 +37,29 @@ def layout(rows):
 
 
 def test_an_answer_points_at_an_object_by_its_name():
-    cat = TextLine((10, 20, 200, 220), "cat", 0.9, seen=True)
+    cat = TextLine((10, 20, 200, 220), "cat", 0.9, is_object=True)
     shown = SQUARE.with_lines(Reading((cat, TextLine((20, 250, 200, 280), "CAT FOOD"))))
     (one,) = find_evidence("A cat.", [shown], "What is in the picture?")
-    assert (one.text, one.pixels, one.seen, one.span) == ("cat", cat.box, True, (2, 5))
+    assert (one.text, one.pixels, one.is_object, one.span) == ("cat", cat.box, True, (2, 5))
     assert not find_evidence("The picture shows a dog.", [shown])
     (read,) = find_evidence("Cat food.", [shown])
-    assert (read.text, read.seen) == ("CAT FOOD", False)
+    assert (read.text, read.is_object) == ("CAT FOOD", False)
+
+
+def test_objects_are_no_labels_and_give_way_to_what_is_written():
+    """What stands beside an object is no more likely for it, nor what comes after one; of the same word, print wins."""
+    clock = TextLine((0, 170, 15, 194), "total", 0.9, is_object=True)
+    orange = TextLine((10, 20, 200, 220), "orange", 0.9, is_object=True)
+    rows = [TextLine((320, 109, 360, 129), "6.00"), TextLine((320, 171, 360, 194), "6.00")]
+    shown = SQUARE.with_lines(Reading((clock, *rows)))
+    (one,) = find_evidence("6.00", [shown], "What is the total?")
+    assert one.pixels == rows[0].box
+    printed = TextLine((300, 250, 380, 280), "ORANGE")
+    (one,) = find_evidence("An orange.", [SQUARE.with_lines(Reading((orange, printed)))])
+    assert not one.is_object
+    after = [orange, TextLine((0, 250, 90, 270), "juice"), TextLine((300, 250, 380, 280), "fresh juice")]
+    said = find_evidence("orange juice", [SQUARE.with_lines(Reading(tuple(after)))], "Which is fresh?")
+    assert [one.text for one in said] == ["orange", "fresh juice"]
 
 
 def found(answer, question="", rows=RECEIPT):

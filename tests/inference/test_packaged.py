@@ -1,6 +1,7 @@
 """Built-in members over base weights in packages: made once, of the very base that they were trained over."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec as spec_of
 
 import pytest
@@ -16,6 +17,7 @@ from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.family import new_model
 from sphinx_x.inference import SphinxX, built_in_models, find_adapters, find_model, finding, packaged
 from sphinx_x.model.cpu_bfloat16 import multiplies_bfloat16
+from sphinx_x.text_lines.objects import DETECTORS
 from sphinx_x.work.files import write_manifest
 
 STEPS = {"max_new_tokens": 6, "min_new_tokens": 6}
@@ -39,7 +41,8 @@ def base(tiny_member, tmp_path, monkeypatch):
 
     know_engine(monkeypatch)
     monkeypatch.setattr(packaged, "import_packaged", write)
-    monkeypatch.setattr(packaged, "fetch_detector", lambda name, *_: calls.append(name))
+    detector = replace(DETECTORS["ssd-mobilenetv2"], fetch=lambda: calls.append("ssd-mobilenetv2"))
+    monkeypatch.setitem(DETECTORS, "ssd-mobilenetv2", detector)
     monkeypatch.setattr(packaged, "find_spec", lambda name: True)
     monkeypatch.setenv("SPHINX_X_CACHE", str(tmp_path / "cache"))
     return calls

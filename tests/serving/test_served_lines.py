@@ -97,7 +97,8 @@ def test_the_extension_has_the_lines_that_were_read(member, stream, monkeypatch)
         got = server.client().chat.completions.create(**asked)
         told = list(got)[-1].sphinx_x if stream else got.sphinx_x
     span = [8, 8 + len(line.text)]
-    assert told["evidence"] == [{"text": line.text, "image": 0, "pixels": list(line.box), "span": span, "seen": False}]
+    said = {"text": line.text, "image": 0, "pixels": list(line.box), "span": span, "is_object": False}
+    assert told["evidence"] == [said]
     (seen,) = told["images"]
     assert (seen["lines"], seen["lines_left_out"]) == (len(made_lines(image)), 0)
 

@@ -1,6 +1,8 @@
 """Objects in an image: which, in which order, and that they are looked for once, and not on a page of text."""
 
 import json
+import multiprocessing
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ PICTURE = Image.new("RGB", (400, 300), "#204060")
 
 
 def thing(name, left, top, right, bottom, confidence=0.9):
-    return TextLine((left, top, right, bottom), name, confidence, seen=True)
+    return TextLine((left, top, right, bottom), name, confidence, is_object=True)
 
 
 CAT, DOG, SOFA = thing("cat", 0, 0, 50, 50), thing("dog", 0, 2, 50, 50, 0.4), thing("couch", 0, 0, 400, 200, 0.35)
@@ -113,7 +115,7 @@ def test_rows_of_the_detector_become_boxes_in_pixels():
         ]
     )
     (cat,) = objects._objects(rows, (400, 200))
-    assert cat == TextLine((100, 0, 200, 100), "cat", 0.9, seen=True)
+    assert cat == TextLine((100, 0, 200, 100), "cat", 0.9, is_object=True)
     assert len(NAMES) == 90 and len([name for name in NAMES if name]) == 80 and NAMES[89] == "toothbrush"
 
 
@@ -134,3 +136,19 @@ def test_the_detector_names_the_largest_thing_of_most_photos(shared_dir):
         )
         right += bool(found) and found[0].text == names.get(largest["category_id"])
     assert right >= 0.65 * 40, right
+
+
+def _names(content: bytes) -> list[str]:
+    return [one.text for one in LineReader(ENGINE, objects="ssd-mobilenetv2").read_file(content).lines]
+
+
+@pytest.mark.slow
+def test_a_forked_process_finds_the_same(monkeypatch):
+    """A loader's workers are forked from a process that may have looked for objects before."""
+    pytest.importorskip("cv2", reason="needs opencv: pip install 'sphinx-x[smol]'")
+    know_engine(monkeypatch, lambda image: [])
+    content = (files("sphinx_x") / "examples" / "cat.jpg").read_bytes()
+    assert _names(content) == ["cat"]
+    monkeypatch.setattr(reader, "_MEMORY", reader._Memory())
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(_names, (content,)).get(60) == ["cat"]

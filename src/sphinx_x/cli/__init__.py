@@ -199,7 +199,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("demo.png"),
     model: Model = "nano",
     answers: Annotated[
-        bool, typer.Option(help="Let SPHINX-Smol answer about four pictures as well; at first it fetches 200 MB.")
+        bool, typer.Option(help="Let SPHINX-Smol answer about four pictures as well; at first it fetches 280 MB.")
     ] = True,
 ) -> None:
     """Let SPHINX-Nano read regions of a real page and find a text, and SPHINX-Smol answer about four pictures."""

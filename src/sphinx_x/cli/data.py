@@ -161,7 +161,7 @@ def read(
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe's `folder`; readings lie in `readings` there.")],
     member: Annotated[str, typer.Option(help="The member whose reader of lines reads.")] = "smol",
     made: Annotated[
-        bool, typer.Option("--made", help="Make up readings of what is known to be written, instead of reading it.")
+        bool, typer.Option("--made", help="Make up the lines of what is known to be written, instead of reading them.")
     ] = False,
     made_objects: Annotated[
         bool,

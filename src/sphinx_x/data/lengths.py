@@ -273,7 +273,7 @@ def processor_key(processor: SphinxXProcessor) -> str:
     facts = (processor.template, processor.tokens_per_view, processor.box_decimals, sorted(image.views.items()))
     reader = image.line_reader()
     if reader is not None:
-        facts += (reader.least_confidence, reader.max_bytes, reader.enough, reader.identity)
+        facts += (reader.least_confidence, reader.least_object, reader.max_bytes, reader.enough, reader.identity)
     vocabulary = sorted(processor.tokenizer.get_vocab().items())
     return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from sphinx_x.boxes import union
-from sphinx_x.data.sample import OBJECTS, Sample
+from sphinx_x.data.sample import MARKS, OBJECTS, Sample
 from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size
@@ -158,7 +158,7 @@ def _object(edges: Iterable[float], name: str, confidence: float, size: tuple[in
     """Return an object within an image, or nothing if none of it is."""
     left, top, right, bottom = (round(min(max(edge, 0.0), size[k % 2]), 2) for k, edge in enumerate(edges))
     inside = left < right and top < bottom
-    return [TextLine((left, top, right, bottom), name, round(confidence, 4), seen=True)] if inside else []
+    return [TextLine((left, top, right, bottom), name, round(confidence, 4), is_object=True)] if inside else []
 
 
 def keep_readings(
@@ -178,7 +178,8 @@ def keep_readings(
     Args:
         samples: The set.
         reader: The reader; a run takes readings from `READINGS` in its recipe's `folder`.
-        made: Whether readings are made of the samples' regions, which must hold all that is written, one line each.
+        made: Whether readings are made of the samples' regions, which must hold all that is written, one line each. A
+            detector is asked for the objects all the same, if the image is no page of text.
         objects: Whether objects are made of the samples' regions, which must be things by their names. Of a sample
             without regions, the detector finds them.
         seed: Of the faults of made readings and objects.
@@ -190,8 +191,14 @@ def keep_readings(
 
     Raises:
         NoRegionsError: A sample has no regions for a made reading.
-        DataError: More than a share `max_bad` is unusable.
+        DataError: More than a share `max_bad` is unusable, or both kinds are to be made, or objects for a reader that
+            finds none.
+        CheckpointError: The detector is needed and cannot be fetched.
     """
+    if made and objects:
+        raise DataError("the regions of a set are lines or things: make up readings of it or objects, not both")
+    if objects and reader.objects is None:
+        raise DataError("this member is shown no objects: none can be made up for it")
     new, tally = 0, Tally()
     for number in range(len(samples)):
         tally.records += 1
@@ -233,7 +240,7 @@ def _lines_of(sample: Sample) -> list[dict[str, Any]]:
 
 
 def _things_of(sample: Sample) -> list[dict[str, Any]]:
-    if len(sample.images) != 1 or not _plain(sample):
+    if len(sample.images) != 1 or sample.task not in (OBJECTS, MARKS) or not _plain(sample):
         raise NoRegionsError(f"sample {sample.id}: objects are made for samples of one image whose regions are things")
     return sample.regions
 

@@ -40,6 +40,8 @@ TINY = 2
 
 OBJECTS = "objects"
 """The task of samples whose regions name objects; those of others hold what is written there."""
+MARKS = "som"
+"""The task of Set-of-Marks samples, whose regions are what is marked: objects, or lines of text."""
 
 
 @dataclass(frozen=True, slots=True)

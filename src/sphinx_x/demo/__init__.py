@@ -18,7 +18,7 @@ def run_demo(out: Path, model: str = "nano", answers: bool = True) -> None:
     Args:
         out: The image of the page; that of the answers is beside it, as NAME-answers.
         model: A model that reads lines of print.
-        answers: Whether Smol answers; its base weights (200 MB) are fetched at first.
+        answers: Whether Smol answers; its base weights (280 MB) are fetched at first.
     """
     read_page(out, model)
     if not answers:

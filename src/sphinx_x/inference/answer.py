@@ -21,7 +21,7 @@ class Answer:
         points: Points.
         key_points: Points with a name, of a body or a thing.
         marks: Places of the marks that it cites.
-        evidence: Lines of text that say what it says, of a member that reads lines, with their boxes in pixels.
+        evidence: Lines of text and objects that say what it says, of a member that reads lines, with boxes in pixels.
         image_sizes: (width, height) of each image of the conversation, in pixels.
         lines_left_out: Number of lines of each image for which there was no room, at the end of a very full page.
         prompt_tokens: Number of tokens of the conversation before the answer, those of its images included.

@@ -47,14 +47,14 @@ class Evidence:
         image: Number of the image in the conversation, from 0.
         pixels: The line's box in pixels of that image.
         span: The part of the answer: its first character, and the one behind its last.
-        seen: Whether it is no line but an object that a detector names.
+        is_object: Whether it is no line but an object that a detector names.
     """
 
     text: str
     image: int
     pixels: BoxOf[float]
     span: tuple[int, int]
-    seen: bool = False
+    is_object: bool = False
 
 
 class _Letters:
@@ -137,7 +137,8 @@ def find_evidence(answer: str, layouts: Sequence[Layout], question: str = "") ->
     """Return the lines that say what an answer says, each once, in the order of the answer.
 
     Of several lines that say the same, the one is taken that goes on from the one before; then the one beside or below
-    most words of the question, such as a label; then the one of which it is the largest part; then the first.
+    most words of the question, such as a label; then the one of which it is the largest part; then one that is written
+    before an object; then the first.
 
     Args:
         answer: What was said.
@@ -172,7 +173,7 @@ def find_evidence(answer: str, layouts: Sequence[Layout], question: str = "") ->
             continue
         _, place, run = max(fitting, key=lambda one: one[0])
         first, last = said.origins[atoms[run.first][0]], said.origins[atoms[run.last - 1][1] - 1] + 1
-        new = Evidence(place.line.text, place.image, place.line.box, (first, last), place.line.seen)
+        new = Evidence(place.line.text, place.image, place.line.box, (first, last), place.line.is_object)
         found.setdefault(place.key, new)
         before, at = place, run.last
     return tuple(found.values())
@@ -209,8 +210,11 @@ def _counts(
 
 def _rank(place: _Place, run: _Run, before: _Place | None, label: _Label) -> tuple:
     """Return what makes a line better than others that have a run from the same atom on."""
-    goes_on = before is not None and place.key == (before.image, before.number + 1)
-    return run.weight, goes_on, label, run.weight / len(place.letters.text), -place.image, -place.number
+    written = not place.line.is_object
+    text_before = before is not None and not before.line.is_object
+    goes_on = text_before and written and place.key == (before.image, before.number + 1)
+    share = run.weight / len(place.letters.text)
+    return run.weight, goes_on, label, share, written, -place.image, -place.number
 
 
 def _labels(some: Iterable[_Place], places: Sequence[_Place], asked: frozenset[str]) -> dict[tuple[int, int], _Label]:
@@ -230,11 +234,11 @@ def _labels(some: Iterable[_Place], places: Sequence[_Place], asked: frozenset[s
 
 
 def _beside(place: _Place, places: Sequence[_Place]) -> Iterator[_Place]:
-    """Yield the lines of the same row that stand before a line, and the one above it."""
+    """Yield the lines of the same row that stand before a line, and the one above it; objects label nothing."""
     left, top, right, bottom = place.line.box
     above: _Place | None = None
     for other in places:
-        if other.image != place.image or other.number == place.number:
+        if other.image != place.image or other.number == place.number or other.line.is_object:
             continue
         x1, y1, x2, y2 = other.line.box
         lower = min(bottom - top, y2 - y1)

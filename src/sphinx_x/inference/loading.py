@@ -70,7 +70,7 @@ def load_parts(
     whole = bits is None and not {"device_map", "quantization_config"} & options.keys()
     if adapters and not whole:
         raise CheckpointError(f"{name_or_path}: {MERGE_FIRST}")
-    if fast and dtype is torch.bfloat16 and not adapters:
+    if fast and dtype is torch.bfloat16 and device == "cpu" and whole and not adapters:
         path = in_bfloat16(path)
     model = load_model(path, dtype, device, bits, options)
     quantized = getattr(model, "is_quantized", False)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from sphinx_x.errors import CheckpointError, MissingToolError
 from sphinx_x.family import get_member
 from sphinx_x.pypi.parts import cache_folder, tell_fetching
 from sphinx_x.pypi.wheels import Progress
-from sphinx_x.text_lines.objects import fetch_detector
-from sphinx_x.work.files import MANIFEST, alone_in, atomic_folder, check_folder, recover_folder, write_manifest
+from sphinx_x.text_lines.objects import DETECTORS
+from sphinx_x.work.files import MANIFEST, atomic_folder, made_once, write_manifest
 from sphinx_x.work.quiet import without_bars
 
 NEEDED = {"smol": ("gguf", "onnx", "onnxruntime", "rapidocr")}
@@ -47,9 +46,7 @@ def untrained(name: str) -> str | None:
     )
 
 
-def packaged_model(
-    name: str, adapters: Path, cache: str | Path | None = None, progress: Progress = tell_fetching
-) -> Path:
+def packaged_model(name: str, adapters: Path, progress: Progress = tell_fetching) -> Path:
     """Return the model folder of a built-in member, made unless the cache has it.
 
     A folder is complete or absent, is checked against its manifest each time, and belongs to one state of the adapters
@@ -58,7 +55,6 @@ def packaged_model(
     Args:
         name: The member's name.
         adapters: The folder of what was trained for it.
-        cache: The cache, see `cache_folder`.
         progress: Called while base weights are fetched, see `base_folder`.
 
     Raises:
@@ -70,9 +66,9 @@ def packaged_model(
     if missing:
         raise MissingToolError(f"{name} needs {', '.join(missing)} (pip install 'sphinx-x[{name}]')")
     adapter = read_adapter(adapters)
-    home = cache_folder(cache) / "members"
+    home = cache_folder() / "members"
     folder = home / f"{name}-{_key(name, adapter)}"
-    return _made_once(folder, lambda: _make(name, adapter, home, folder, cache, progress))
+    return made_once(folder, lambda: _make(name, adapter, home, folder, progress))
 
 
 def in_bfloat16(folder: Path) -> Path:
@@ -91,21 +87,7 @@ def in_bfloat16(folder: Path) -> Path:
     if folder.parent != home or folder.name.endswith(ROUNDED):
         return folder
     rounded = folder.with_name(f"{folder.name}{ROUNDED}")
-    return _made_once(rounded, lambda: _round(folder, rounded))
-
-
-def _made_once(folder: Path, make: Callable[[], None]) -> Path:
-    """Return a folder of the cache, made unless it is there, after checking its files."""
-    if not (folder / MANIFEST).is_file():
-        with alone_in(folder.parent, wait=True):
-            recover_folder(folder)
-            if not (folder / MANIFEST).is_file():
-                make()
-    try:
-        check_folder(folder)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; delete {folder} to have it made again") from error
-    return folder
+    return made_once(rounded, lambda: _round(folder, rounded))
 
 
 def _round(folder: Path, rounded: Path) -> None:
@@ -133,7 +115,7 @@ def _key(name: str, adapter: Adapter) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
-def _make(name: str, adapter: Adapter, home: Path, folder: Path, cache: str | Path | None, progress: Progress) -> None:
+def _make(name: str, adapter: Adapter, home: Path, folder: Path, progress: Progress) -> None:
     import torch
 
     from sphinx_x.inference.loading import load_model, read_processor
@@ -144,14 +126,14 @@ def _make(name: str, adapter: Adapter, home: Path, folder: Path, cache: str | Pa
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=home, prefix=WORK) as work, atomic_folder(folder) as out:
         base = Path(work) / "base"
-        import_packaged(name, base, cache, progress)
-        detector = (get_member(name).lines or {}).get("objects")
-        if detector is not None:
-            fetch_detector(detector, cache, progress)
+        import_packaged(name, base, progress=progress)
         try:
             check_base(adapter, base)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; another release of this package may fit") from error
+        detector = (get_member(name).lines or {}).get("objects")
+        if detector is not None:  # which then needs no network either
+            DETECTORS[detector].fetch()
         processor = read_processor(name, base, [adapter])
         model = load_model(base, torch.float32, "cpu")
         apply_adapter(model, adapter)

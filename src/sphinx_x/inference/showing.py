@@ -40,7 +40,7 @@ def describe_places(answer: Answer, image: int = 0) -> Iterator[str]:
             yield f"{kind} {_whole(one.pixels[image])} {one.label}".rstrip()
     for line in answer.evidence:
         where = "" if line.image == image else f"image {line.image + 1}: "
-        yield f"{where}{'object' if line.seen else 'line'} {_whole(line.pixels)} {line.text}"
+        yield f"{where}{'object' if line.is_object else 'line'} {_whole(line.pixels)} {line.text}"
 
 
 def _whole(place: Sequence[float]) -> str:

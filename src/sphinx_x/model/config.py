@@ -89,8 +89,8 @@ class SphinxXConfig(NamesItsPackage, PreTrainedConfig):
         views: Fields of the grid (`ViewGrid`).
         image_token_id: See `ImageTokens`, as for the other three token ids.
         abilities: What the member declares that it can take (`Abilities`); None if it declares nothing.
-        lines: How the lines of text in images are read, as fields of a `LineReader` without its folder; None for a
-            member that reads none.
+        lines: How lines of text in images are read, and objects found, as fields of a `LineReader` without its folder;
+            None for a member that reads none.
         line_token_id: The fifth token id, of a member that reads lines.
     """
 

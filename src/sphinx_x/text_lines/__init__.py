@@ -1,1 +1,1 @@
-"""Lines of text in an image: `line` has one and all of an image, `reader.LineReader` finds and spells them."""
+"""Lines of text and objects in an image: `line` has one and all of an image, `reader.LineReader` finds them."""

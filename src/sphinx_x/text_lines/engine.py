@@ -20,7 +20,9 @@ class EngineKind:
     Attributes:
         version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
         start: Returns the engine.
+        fetch: Fetches what the engine needs, so that it needs no network later.
     """
 
     version: Callable[[], str]
     start: Callable[[], Engine]
+    fetch: Callable[[], object] = lambda: None

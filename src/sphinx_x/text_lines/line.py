@@ -19,18 +19,18 @@ class TextLine:
         box: Upright box (left, top, right, bottom) around it, in pixels of the image.
         text: What it says, never empty, without blanks at its ends; the name of an object.
         confidence: The mean probability of its letters, or that of the object.
-        seen: Whether it is an object, and not written.
+        is_object: Whether it is an object, and not written.
     """
 
     box: BoxOf[float]
     text: str
     confidence: float = 1.0
-    seen: bool = False
+    is_object: bool = False
 
     @property
     def said(self) -> str:
         """What the language model reads: `picture: cat` of a cat, so that it is not taken for the word."""
-        if not self.seen:
+        if not self.is_object:
             return self.text
         return f"picture: {self.text}" if self.confidence >= SURE else f"picture: perhaps {self.text}"
 

@@ -10,17 +10,21 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from sphinx_x.boxes import BoxOf
 from sphinx_x.errors import needs_extra
 from sphinx_x.pypi.parts import Part, part_folder, tell_fetching
-from sphinx_x.pypi.wheels import Progress, Wheel
+from sphinx_x.pypi.wheels import Wheel
 from sphinx_x.text_lines.engine import Engine, EngineKind
 from sphinx_x.text_lines.line import TextLine
 
+FINDING = 1
+"""Counts up when objects are made of what a detector gives, or said, otherwise: older ones are not taken then."""
 MOST_OBJECTS = 20
 """The most objects of an image, of which the surest are taken."""
 SAME = 0.7
@@ -76,26 +80,24 @@ def _shared(one: BoxOf[float], other: BoxOf[float]) -> float:
     return both / (_area(one) + _area(other) - both)
 
 
-def fetch_detector(name: str, cache: str | Path | None = None, progress: Progress = tell_fetching) -> None:
-    """Fetch what a detector needs unless the cache has it, so that it needs no network later.
+def _fetched() -> Path:
+    return part_folder(SSD, progress=tell_fetching)
 
-    Args:
-        name: A name in `DETECTORS`.
-        cache: The cache, see `cache_folder`.
-        progress: See `part_folder`.
 
-    Raises:
-        CheckpointError: As `part_folder`.
-    """
-    if name in PARTS:
-        part_folder(PARTS[name], cache, progress)
+def _ssd_version() -> str:
+    return f"objects {FINDING} {SSD.key}, opencv {_opencv().__version__}"
+
+
+def _opencv() -> Any:
+    with needs_extra("smol", "finding objects in an image"):
+        import cv2
+    return cv2
 
 
 def _ssd() -> Engine:
     """Return the detector as OpenCV runs it; its package is fetched at first use."""
-    with needs_extra("smol", "finding objects in an image"):
-        import cv2
-    folder = part_folder(SSD, progress=tell_fetching)
+    cv2, folder = _opencv(), _fetched()
+    cv2.setNumThreads(torch.get_num_threads())  # one in a loader's workers, whose parent's threads they lack
     net = cv2.dnn.readNetFromTensorflow(str(folder / GRAPH), str(folder / TEXT))
     lock = threading.Lock()  # it keeps its input in itself
 
@@ -116,10 +118,8 @@ def _objects(rows_N7: np.ndarray, size: tuple[int, int]) -> Iterator[TextLine]:
         name = NAMES[int(number) - 1]
         if name and confidence >= LEAST and left < right and top < bottom:
             box = round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)
-            yield TextLine(box, name, round(confidence, 4), seen=True)
+            yield TextLine(box, name, round(confidence, 4), is_object=True)
 
 
-DETECTORS = {"ssd-mobilenetv2": EngineKind(lambda: f"objects 1 {SSD.key}", _ssd)}
+DETECTORS = {"ssd-mobilenetv2": EngineKind(_ssd_version, _ssd, _fetched)}
 """Engines by the name that a member has for its detector."""
-PARTS = {"ssd-mobilenetv2": SSD}
-"""The packages of detectors."""

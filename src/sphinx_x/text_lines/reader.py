@@ -29,8 +29,8 @@ from sphinx_x.text_lines.objects import DETECTORS, in_order
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
 
-REMEMBERED = 64
-"""Number of images whose lines are remembered in memory."""
+REMEMBERED = 128
+"""Number of readings that are remembered in memory: up to four of an image, lines and objects by file and by pixels."""
 MOST_BYTES = 7168
 """Default of a reader's `max_bytes`: of Smol's 8,192 tokens, it leaves a thousand for the views and the conversation. A
 page of print has about 4,000 bytes, which are 1,300 tokens."""
@@ -269,7 +269,7 @@ class LineReader:
     def _keep(self, key: str, lines: tuple[TextLine, ...]) -> None:
         file = self._file(key)
         if file is not None:
-            fields = [(line.box, line.text, line.confidence, *[True] * line.seen) for line in lines]
+            fields = [(line.box, line.text, line.confidence, *[True] * line.is_object) for line in lines]
             write_atomic(file, json.dumps(fields, ensure_ascii=False))
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sphinx_x.errors import CheckpointError, DataError, SphinxXError
+from sphinx_x.errors import CheckpointError, DataError, SphinxXError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +133,32 @@ def recover_folder(path: str | Path) -> Path:
             old.rename(path)
         _sync(path.parent)
     return path
+
+
+def made_once(folder: Path, make: Callable[[], None]) -> Path:
+    """Return a folder with a manifest, made unless it is there, after checking its files.
+
+    Args:
+        folder: The folder, complete or absent; of several processes that want it, one makes it.
+        make: Makes it, see `atomic_folder` and `write_manifest`.
+
+    Raises:
+        CheckpointError: It was altered.
+        SphinxXError: It cannot be written.
+    """
+    try:
+        if not (folder / MANIFEST).is_file():
+            with alone_in(folder.parent, wait=True):
+                recover_folder(folder)
+                if not (folder / MANIFEST).is_file():
+                    make()
+    except OSError as error:
+        raise SphinxXError(f"{folder}: cannot be made ({one_line(error)})") from error
+    try:
+        check_folder(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; delete {folder} to have it made again") from error
+    return folder
 
 
 def _old(path: Path) -> Path:

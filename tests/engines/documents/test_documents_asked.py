@@ -74,6 +74,35 @@ def test_answers_stand_in_the_lines_of_their_evidence(name, kind):
             assert stands(said(answer), lines), said(question)
 
 
+def test_a_short_page_is_read_as_a_whole_once():
+    asked = [turn for n, drawing in enumerate(drawings("notice")) for turn in turns_of(drawing, "read", n)]
+    whole = [(said(answer), lines) for question, answer, lines in asked if said(question) in wordings.READ_ALL]
+    first = [said(question) for question, *_ in asked if said(question) not in wordings.READ_ALL]
+    assert whole and first
+    for number, drawing in enumerate(drawings("notice")):
+        page = "\n".join(line.text for line in drawing.lines)
+        for question, answer, _ in turns_of(drawing, "read", number):
+            if said(question) in wordings.READ_ALL:
+                assert plain(said(answer)) == plain(page)
+            else:
+                assert plain(said(answer)) != plain(page) and plain(page).startswith(plain(said(answer)))
+        dialogue = ask(drawing, random.Random(number), 6, {"read": 1}, shown=0)
+        assert sum(said(message) in wordings.READ_ALL for message in dialogue.messages) <= 1
+
+
+def test_dates_of_receipts_have_a_label_or_none():
+    dated = [
+        (line.text.partition(fact.value), line.text)
+        for drawing in drawings("receipt", 60)
+        for fact in drawing.facts
+        if fact.name == "date"
+        for line in drawing.lines
+        if fact.words[0] in line.words and fact.value in line.text
+    ]
+    bare = [text for (before, _, _), text in dated if not re.search(r"[A-Za-z]", before)]
+    assert 0.2 < len(bare) / len(dated) < 0.7, len(bare) / len(dated)
+
+
 @pytest.mark.parametrize("name", all_kinds())
 def test_what_is_not_there_is_not_there(name):
     for number, drawing in enumerate(drawings(name)):

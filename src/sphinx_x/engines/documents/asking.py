@@ -30,6 +30,8 @@ ASKED_OFTEN = {"company": 7, "date": 6, "address": 6, "total": 7}
 """How often facts are asked for, relative to others."""
 PLACED = ("where_text", "where_field", "region", "block", "read")
 """Kinds after which it would be idle to ask where the answer stands."""
+MOST_READ = 10
+"""Rows up to which a page is read as a whole."""
 UNSEEN = 0.02
 """Difference of two bars, as a share of the largest, below which nobody sees which one is higher."""
 MOST_CELLS = 48
@@ -426,10 +428,13 @@ class _Asker:
     def _read(self) -> Turn | None:
         rows = list(self.drawing.rows_of([k for line in self.drawing.lines for k in line.words]).values())
         number = self.rng.randint(2, 6)
-        if len(rows) <= number or not self._apart([row[0] for row in rows[: number + 1]]):
+        whole = len(rows) <= MOST_READ and self.rng.random() < 0.5
+        shown = rows if whole else rows[:number]
+        if len(rows) < len(shown) + (not whole) or not self._apart([row[0] for row in rows[: len(shown) + 1]]):
             return None
-        evidence = tuple(k for row in rows[:number] for k in row)
-        return Turn("read", self.rng.choice(words.READ).format(number), self._rows_of(rows[:number]), evidence)
+        question = self.rng.choice(words.READ_ALL) if whole else self.rng.choice(words.READ).format(number)
+        evidence = tuple(k for row in shown for k in row)
+        return Turn("read", question, self._rows_of(shown), evidence, (("text", ""),) if whole else ())
 
     def _difference(self) -> Turn | None:
         """Ask by how much two numbers of a column differ."""

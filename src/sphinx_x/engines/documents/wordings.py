@@ -263,6 +263,13 @@ BLOCK = (
     "Read all lines in {}.",
 )
 READ = ("Read the first {} lines.", "What do the first {} lines say?")
+READ_ALL = (
+    "Read the text.",
+    "What is written here?",
+    "Read what it says.",
+    "What does the picture say?",
+    "Copy the text.",
+)
 
 
 def noun(name: str, about: str = "") -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from sphinx_x.boxes import Box
-from sphinx_x.data.sample import ImageRef, Sample
+from sphinx_x.data.sample import MARKS, ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.engines.som import writing
 from sphinx_x.engines.som.checks import check_exchange
@@ -319,5 +319,5 @@ def sample_of(job: SomJob, page: Page, ref: ImageRef, exchanges: Sequence[Exchan
     ]
     messages = messages_of(page, exchanges)
     licence = page.scene.licence or job.source.licence
-    sample = Sample(page.name, [ref], messages, job.source.name, licence, regions, "som")
+    sample = Sample(page.name, [ref], messages, job.source.name, licence, regions, MARKS)
     return Sample.from_dict(sample.to_dict()).check()

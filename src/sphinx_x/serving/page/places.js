@@ -32,8 +32,9 @@ function marksOf(told) {
 }
 
 /** Lines of text and objects that say what an answer says, each on its own picture. */
-const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, span, seen }, number) => ({
-  kind: seen ? "object" : "line", label: text, squares: [], images: told.images.map((_, one) => (one === image ? [pixels] : [])),
+const linesOf = (told) => (told?.evidence ?? []).map(({ text, image, pixels, span, is_object: isObject }, number) => ({
+  kind: isObject ? "object" : "line", label: text, squares: [],
+  images: told.images.map((_, one) => (one === image ? [pixels] : [])),
   spans: [span], color: number % COLORS, person: 0,
 }));
 

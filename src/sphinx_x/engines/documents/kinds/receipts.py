@@ -56,7 +56,7 @@ ENDS = [
     "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
 ]
 BARE = 0.35
-"""Share of the receipts whose date has no label."""
+"""Share of the receipts whose date has no label, and none of those that are empty."""
 COUNTS = [
     *(
         "CHK #### {}",
@@ -183,6 +183,7 @@ class _Receipt(Till):
             text = f"{text} {'' if bare else rng.choice(('', '', 'Time: '))}{moment['time']}"
         if bare and rng.random() < 0.4:  # in the midst of what the till counts
             text = self.case(places.filled(rng, rng.choice(COUNTS))).format(text)
+            self.unsure.update(("receipt number", "table", "time"))
         rows.append((text, moment))
         if rng.random() < 0.85:
             rows.append((f"{self.label('receipt number')} {number}", {"receipt number": number}))
@@ -217,11 +218,12 @@ class _Receipt(Till):
         """Write labels below each other, and what they say in a column behind their colons."""
         flow, mark = self.flow, self.colon.strip()
         parted = [(text.partition(mark), facts) for text, facts in rows]
-        column = flow.left + max(flow.sheet.length(f"{label.strip()}  ", flow.style) for (label, _, _), _ in parted)
+        labels = [label.strip() for (label, _, _), _ in parted if not _has_digits(label)]
+        column = flow.left + max((flow.sheet.length(f"{label}  ", flow.style) for label in labels), default=0.0)
         for (label, colon, value), facts in parted:
             text = f"{mark} {value.strip()}"
             inside = column + flow.sheet.length(text, flow.style) < flow.right
-            if colon and value.strip() and inside and not any(char.isdigit() for char in label):
+            if colon and value.strip() and inside and not _has_digits(label):
                 flow.row([Cell(flow.left, label.strip()), Cell(column, text, "l", facts)])
             else:
                 flow.say(label + colon + value, facts=facts)
@@ -243,6 +245,10 @@ class _Receipt(Till):
             cells = np.random.default_rng(rng.getrandbits(32)).integers(0, 2, (25, 25))
             flow.sheet.squares((flow.middle - side / 2, flow.y + 12, flow.middle + side / 2, flow.y + 12 + side), cells)
             flow.y += side + 12
+
+
+def _has_digits(text: str) -> bool:
+    return any(char.isdigit() for char in text)
 
 
 KIND = Kind("receipt", draw, 4)
