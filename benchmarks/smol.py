@@ -5,12 +5,13 @@
 
 FOLDER has `documents-held`, `screens-held`, `charts-held`, `pictures-held`, `marks-held` (those that are there are
 asked) and `dialogues-held` (text alone), as `sphinx-x data documents` and the others write them; their seed must not be
-that of the training data. Every answer is kept in
-the run's folder, so that a run that was stopped goes on where it was. It writes `smol.json` and `smol.md` there.
+that of the training data. Every answer is kept in the run's folder, so that a run that was stopped goes on where it
+was. It writes `smol.json` and `smol.md` there.
 
 Peers: `blind` (no picture), `plain` (RapidOCR's text in a prompt of the language model without adapters: --base, or the
-model below a folder of adapters), `rules` (RapidOCR and regular expressions), `lines` (RapidOCR's text alone for the
-same language model and adapters). `--without dinov2` is a further row: the model with something taken away.
+model below a folder of adapters), `rules` (RapidOCR and regular expressions; of photos, the detector), `lines` (RapidOCR's
+text alone for the same language model and adapters). `--without dinov2` is a further row: the model with something
+taken away.
 """
 
 from __future__ import annotations
@@ -239,15 +240,15 @@ def ask_base(measurement: Measurement) -> dict[str, Any] | None:
 
 
 def ask_rules(measurement: Measurement, reader: Any) -> None:
-    """Let rules answer what they are made for: the fields of receipts, and pages of print."""
+    """Let rules answer what they are made for: the fields of receipts, pages of print, and which objects there are."""
     from smol_parts import peer_rules
     from smol_parts.results import RULES
 
     for part in measurement.parts:
-        if part.name in ("receipts", "paragraphs"):
-            read = {item.index: reader.read_file(item.pictures[0].read()).lines for item in part.items}
-            say = peer_rules.answer if part.name == "receipts" else lambda _, lines: peer_rules.page(lines)
-            measurement.take(part, RULES, {item.index: say(item.kind, read[item.index]) for item in part.items})
+        if part.name in peer_rules.PARTS:
+            say = peer_rules.PARTS[part.name]
+            found = {item.index: reader.read_file(item.pictures[0].read()).lines for item in part.items}
+            measurement.take(part, RULES, {item.index: say(item, found[item.index]) for item in part.items})
 
 
 def write(measurement: Measurement, digest: str, how: Reading, more: Mapping[str, Any]) -> None:
@@ -280,10 +281,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = options_of(arguments)
     from smol_parts import speed
 
+    from sphinx_x.family import get_member
     from sphinx_x.text_lines.reader import LineReader
 
     options.out.mkdir(parents=True, exist_ok=True)
-    reader = LineReader(folder=options.readings)
+    reader = LineReader(**get_member("smol").lines or {}, folder=options.readings)
     parts, left_out = build_parts(options, reader)
     measurement = Measurement(options, parts, left_out=left_out)
     digest, how = ask_model(measurement)

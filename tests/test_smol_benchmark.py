@@ -62,6 +62,15 @@ def test_half_an_overlap():
     assert not evidence.overlaps(None, [(0, 0, 10, 10)])
 
 
+def test_rules_say_what_the_detector_names():
+    car = TextLine((0, 0, 90, 90), "car", 0.9, is_object=True)
+    lines = [car, TextLine((0, 0, 9, 9), "A CARROT")]
+    assert peer_rules.main_object(lines) == "car" and peer_rules.main_object(lines[1:]) == ""
+    asked = [photos.THERE.format(photos.with_article(name)) for name in ("car", "carrot", "oven")]
+    assert [peer_rules.is_there(question, lines) for question in asked] == ["Yes", "No", "No"]
+    assert peer_rules.PARTS["paragraphs"](None, lines) == "A CARROT"
+
+
 def test_rules_read_a_receipt():
     lines = [TextLine(box, text) for text, box in RECEIPT]
     assert peer_rules.company(lines) == "OTTER & SONS SDN BHD"

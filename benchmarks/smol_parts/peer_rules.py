@@ -1,11 +1,15 @@
-"""A peer: RapidOCR's lines and regular expressions, without any model. Of a page of print, RapidOCR's own text."""
+"""A peer without a language model: RapidOCR's lines and regular expressions, or its own text of a page of print; of
+photos, the objects that the detector names.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from smol_parts.evidence import same_row
+from smol_parts.photos import THERE, with_article
+from sphinx_x.evaluation.items import Item
 from sphinx_x.text_lines.line import TextLine
 
 COMPANY = re.compile(
@@ -99,3 +103,22 @@ def total(lines: Sequence[TextLine]) -> str:
                     return amounts[-1]
     amounts = [amount for line in lines for amount in AMOUNT.findall(line.text)]
     return max(amounts, key=lambda amount: float(amount.replace(",", "")), default="")
+
+
+def main_object(lines: Sequence[TextLine]) -> str:
+    """Return the name of the largest object, which is the first one; nothing where there is none."""
+    return next((line.text for line in lines if line.is_object), "")
+
+
+def is_there(question: str, lines: Sequence[TextLine]) -> str:
+    """Return whether an object that is asked for is among those that the detector names."""
+    return "Yes" if any(THERE.format(with_article(line.text)) == question for line in lines if line.is_object) else "No"
+
+
+PARTS: dict[str, Callable[[Item, Sequence[TextLine]], str]] = {
+    "receipts": lambda item, lines: answer(item.kind, [line for line in lines if not line.is_object]),
+    "paragraphs": lambda _, lines: page([line for line in lines if not line.is_object]),
+    "photos, main object": lambda _, lines: main_object(lines),
+    "photos, is there": lambda item, lines: is_there(item.question, lines),
+}
+"""The parts that it answers."""

@@ -33,7 +33,7 @@ WAYS = {
     MODEL: "the model",
     BLIND: "without the picture",
     TEXT: "RapidOCR's text, plain SmolLM2",
-    RULES: "RapidOCR, rules",
+    RULES: "RapidOCR or the detector, rules",
     LINES: "RapidOCR's text, same adapters",
 }
 RATIO, MOST_RATIO = "error beside RapidOCR's own", 4 / 3
