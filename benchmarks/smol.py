@@ -9,9 +9,9 @@ that of the training data. Every answer is kept in the run's folder, so that a r
 was. It writes `smol.json` and `smol.md` there.
 
 Peers: `blind` (no picture), `plain` (RapidOCR's text in a prompt of the language model without adapters: --base, or the
-model below a folder of adapters), `rules` (RapidOCR and regular expressions; of photos, the detector), `lines` (RapidOCR's
-text alone for the same language model and adapters). `--without dinov2` is a further row: the model with something
-taken away.
+model below a folder of adapters), `rules` (RapidOCR and regular expressions; of photos, the detector), `lines` (the
+text of RapidOCR alone for the same language model and adapters). `--without dinov2` is a further row: the model with
+something taken away.
 """
 
 from __future__ import annotations
