@@ -21,6 +21,8 @@ MODELS = {
     "documents-held": DocumentSettings,
     "names": PictureSettings,
     "pictures": PictureSettings,
+    "reads": DocumentSettings,
+    "receipts": DocumentSettings,
     "scenes": PictureSettings,
     "screens": ScreenSettings,
 }

