@@ -166,7 +166,7 @@ def test_everything_that_is_imported_is_declared():
                 used.add((node.module or "").split(".")[0])
     used -= {*sys.stdlib_module_names, "sphinx_x"}
     called = {"pillow": "PIL", "PyYAML": "yaml", "lmms-eval": "lmms_eval", "reasoning-gym": "reasoning_gym"}
-    called |= {"zlib-ng": "zlib_ng"}
+    called |= {"zlib-ng": "zlib_ng", "opencv-python-headless": "cv2"}
     needs = {called.get(name, name) for name in (re.split(r"[<>=\[]", need)[0] for need in project["dependencies"])}
     optional = {re.split(r"[<>=\[]", need)[0] for name in EXTRAS.keys() - {"dev", "docs"} for need in EXTRAS[name]}
     extras = {called.get(name, name) for name in optional}

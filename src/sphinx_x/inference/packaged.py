@@ -25,7 +25,7 @@ from sphinx_x.text_lines.objects import DETECTORS
 from sphinx_x.work.files import MANIFEST, atomic_folder, made_once, write_manifest
 from sphinx_x.work.quiet import without_bars
 
-NEEDED = {"smol": ("gguf", "onnx", "onnxruntime", "rapidocr")}
+NEEDED = {"smol": ("cv2", "gguf", "onnx", "onnxruntime", "rapidocr")}
 """Packages that making or running a member takes, those of the extra of its name."""
 ROUNDED = "-bfloat16"
 """The end of the name of a folder whose weights are rounded."""
