@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from sphinx_x.data.shards import SampleReader
 from sphinx_x.errors import DataError, one_line
 from sphinx_x.images import image_size
 from sphinx_x.text_lines.line import TextLine
-from sphinx_x.text_lines.objects import NAMES
+from sphinx_x.text_lines.objects import NAMES, object_in
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.text_lines.reader import LineReader
 from sphinx_x.work.tally import UNUSABLE, Tally, reason_of
@@ -142,23 +142,17 @@ def made_objects(regions: Sequence[dict[str, Any]], size: tuple[int, int], rng: 
             continue
         mistaken = rng.random() < MISTAKEN
         name = rng.choice(names) if mistaken else region["text"]
-        moved = (
-            edge + rng.gauss(0, SHIFTED) * (right - left, bottom - top)[k % 2] for k, edge in enumerate(region["box"])
-        )
-        seen += _object(moved, name, rng.uniform(0.3, 0.7) if mistaken else rng.betavariate(4, 1), size)
+        confidence = rng.uniform(0.3, 0.7) if mistaken else rng.betavariate(4, 1)
+        shifts = [rng.gauss(0, SHIFTED) * side for side in 2 * (right - left, bottom - top)]
+        box = [edge + shift for edge, shift in zip(region["box"], shifts, strict=True)]
+        seen.append(object_in(size, box, name, confidence))
     if rng.random() < IMAGINED:
         corner = rng.uniform(0, 0.7) * size[0], rng.uniform(0, 0.7) * size[1]
         sides = (rng.uniform(0.1, 0.4) * side for side in size)
         edges = (*corner, *(start + side for start, side in zip(corner, sides, strict=True)))
-        seen += _object(edges, rng.choice(names), rng.uniform(0.3, 0.6), size)
-    return seen
-
-
-def _object(edges: Iterable[float], name: str, confidence: float, size: tuple[int, int]) -> list[TextLine]:
-    """Return an object within an image, or nothing if none of it is."""
-    left, top, right, bottom = (round(min(max(edge, 0.0), size[k % 2]), 2) for k, edge in enumerate(edges))
-    inside = left < right and top < bottom
-    return [TextLine((left, top, right, bottom), name, round(confidence, 4), is_object=True)] if inside else []
+        name, confidence = rng.choice(names), rng.uniform(0.3, 0.6)
+        seen.append(object_in(size, edges, name, confidence))
+    return [one for one in seen if one is not None]
 
 
 def keep_readings(
@@ -207,11 +201,7 @@ def keep_readings(
             contents = [samples.image_bytes(sample, place) for place in range(len(sample.images))]
             unread = [content for content in contents if not reader.has_read(content)]
             for content in unread:
-                rng = random.Random(f"{seed} {sample.id}")
-                if made and not reader.has_lines(content):
-                    reader.keep_file(content, made_reading(_lines_of(sample), rng))
-                if objects and sample.regions:
-                    reader.keep_objects(content, made_objects(_things_of(sample), image_size(content), rng))
+                _make_up(sample, content, reader, made, objects, random.Random(f"{seed} {sample.id}"))
                 reader.read_file(content)  # what is not made
         except UNUSABLE as error:
             # of the disk that readings are written to, or of a set that has nothing to make them of: not of the sample
@@ -227,6 +217,14 @@ def keep_readings(
         progress(tally.records)
     tally.check_share(max_bad, samples.files[0], final=True)
     return new, tally
+
+
+def _make_up(sample: Sample, content: bytes, reader: LineReader, made: bool, objects: bool, rng: random.Random) -> None:
+    """Keep the lines or the objects of an image that are made of its sample's regions; see `keep_readings`."""
+    if made and not reader.has_lines(content):
+        reader.keep_file(content, made_reading(_lines_of(sample), rng))
+    if objects and sample.regions:
+        reader.keep_objects(content, made_objects(_things_of(sample), image_size(content), rng))
 
 
 def _lines_of(sample: Sample) -> list[dict[str, Any]]:

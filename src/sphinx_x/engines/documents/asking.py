@@ -429,8 +429,10 @@ class _Asker:
         rows = list(self.drawing.rows_of([k for line in self.drawing.lines for k in line.words]).values())
         number = self.rng.randint(2, 6)
         whole = len(rows) <= MOST_READ and self.rng.random() < 0.5
+        if not whole and len(rows) <= number:
+            return None
         shown = rows if whole else rows[:number]
-        if len(rows) < len(shown) + (not whole) or not self._apart([row[0] for row in rows[: len(shown) + 1]]):
+        if not self._apart([row[0] for row in rows[: len(shown) + 1]]):
             return None
         question = self.rng.choice(words.READ_ALL) if whole else self.rng.choice(words.READ).format(number)
         evidence = tuple(k for row in shown for k in row)
