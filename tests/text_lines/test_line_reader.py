@@ -154,6 +154,41 @@ def test_pp_ocr_reads_what_is_drawn_where_it_is():
     assert LineReader().read(Image.new("RGB", (200, 100), "white")).lines == ()
 
 
+PROSE = (
+    "There are three types of numeric literals: integers,",
+    "floating point numbers, and imaginary numbers. There",
+    "are no complex literals (complex numbers can be formed",
+    "by adding a real number and an imaginary number).",
+)
+
+
+def page_of(texts, size=22):
+    """Draw lines of print on white."""
+    image = Image.new("RGB", (680, len(texts) * 33 + 88), "white")
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    for number, text in enumerate(texts):
+        pen.text((44, 44 + number * 33), text, "black", font)
+    return image
+
+
+def test_upright_print_is_never_taken_for_upside_down():
+    """The engine's own classifier of lines turned the last of these, and read "mg g r )"."""
+    pytest.importorskip("rapidocr", reason="needs the extra smol")
+    assert [one.text for one in LineReader().read(page_of(PROSE)).lines] == list(PROSE)
+
+
+def test_a_page_that_stands_upside_down_is_read_all_the_same():
+    pytest.importorskip("rapidocr", reason="needs the extra smol")
+    image = page_of(PROSE)
+    upright = LineReader().read(image).lines
+    turned = LineReader().read(image.transpose(Image.Transpose.ROTATE_180)).lines
+    assert [one.text for one in turned] == [one.text for one in upright]
+    for one, other in zip(turned, upright, strict=True):
+        left, top, right, bottom = other.box
+        mirrored = image.width - right, image.height - bottom, image.width - left, image.height - top
+        assert one.box == pytest.approx(mirrored, abs=0.01)
+
+
 @pytest.mark.parametrize("size", [(4, 900), (90, 70), (463, 1000), (800, 600), (736, 1280), (1281, 40), (2480, 3508)])
 def test_the_detector_sees_small_things_large_and_large_pages_small(size):
     """By the resizing that its documents describe: `max` shrinks the longer side, `min` enlarges the shorter one."""

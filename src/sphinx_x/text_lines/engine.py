@@ -21,8 +21,11 @@ class EngineKind:
         version: Returns what identifies it, with its version; that it is not installed is a `MissingToolError`.
         start: Returns the engine.
         fetch: Fetches what the engine needs, so that it needs no network later.
+        doubtful: Where the mean confidence of the letters is below it, the image is read upside down as well, and the
+            surer reading is taken.
     """
 
     version: Callable[[], str]
     start: Callable[[], Engine]
     fetch: Callable[[], object] = lambda: None
+    doubtful: float = 0.0

@@ -39,7 +39,7 @@ LEAST_SIDE, MOST_SIDE = 736, 1280
 """The detector sees an image enlarged until its shorter side has so many pixels, but never with a longer side of more
 than so many: on receipts it takes half of the time that it takes with the engine's own 2,000, and finds 996 of 1,000
 lines. The recogniser sees each line as it is."""
-READING = 2
+READING = 3
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
 WHAT = "reading the lines of an image"
@@ -72,6 +72,7 @@ def _pp_ocr() -> Engine:
         params={
             "Global.log_level": "critical",  # it would warn of every image without text
             "Global.text_score": 0.0,
+            "Global.use_cls": False,  # it tells upside-down lines, and takes one of eighty upright ones for such
             "EngineConfig.onnxruntime.intra_op_num_threads": torch.get_num_threads(),
             "Det.limit_side_len": 32,  # of the first image alone, see below
             **{f"{part}.{key}": value for part in ("Det", "Rec") for key, value in small.items()},
@@ -99,7 +100,7 @@ def _pp_ocr() -> Engine:
     return read
 
 
-READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr)}
+READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr, doubtful=0.85)}
 """Engines by the name that a member has for its reader."""
 
 
@@ -107,6 +108,18 @@ READERS = {"pp-ocrv6": EngineKind(_pp_ocr_version, _pp_ocr)}
 def _started(name: str, process: int) -> Engine:
     """Return an engine of this process: a forked one lacks the threads of its parent's."""
     return {**READERS, **DETECTORS}[name].start()
+
+
+def mean_confidence(lines: Sequence[TextLine]) -> float:
+    """Return the mean confidence of the letters of some lines."""
+    letters = [len(line.text) for line in lines]
+    return sum(n * line.confidence for n, line in zip(letters, lines, strict=True)) / sum(letters)
+
+
+def _upside_down(line: TextLine, size: tuple[int, int]) -> TextLine:
+    """Return a line of an image that was turned by half, as it stands in the image itself."""
+    (left, top, right, bottom), (width, height) = line.box, size
+    return replace(line, box=(width - right, height - bottom, width - left, height - top))
 
 
 @dataclass(frozen=True)
@@ -117,14 +130,21 @@ class _Search:
         engine: Name of the engine.
         identity: What identifies the engine and what is made of what it gives.
         order: Puts what the engine gives in order.
+        doubtful: Where the letters are less sure than that, they may stand upside down.
     """
 
     engine: str
     identity: str
     order: Callable[[list[TextLine]], tuple[TextLine, ...]]
+    doubtful: float = 0.0
 
     def of_image(self, image: Image.Image) -> tuple[TextLine, ...]:
-        found = self.order(_started(self.engine, os.getpid())(image))
+        engine = _started(self.engine, os.getpid())
+        found = self.order(engine(image))
+        if found and mean_confidence(found) < self.doubtful:
+            turned = self.order(engine(image.transpose(Image.Transpose.ROTATE_180)))
+            if turned and mean_confidence(turned) > mean_confidence(found):
+                found = tuple(_upside_down(line, image.size) for line in turned)
         trim()
         return found
 
@@ -182,7 +202,8 @@ class LineReader:
 
     @property
     def _text(self) -> _Search:
-        return _Search(self.engine, f"{READING} {READERS[self.engine].version()}", in_reading_order)
+        kind = READERS[self.engine]
+        return _Search(self.engine, f"{READING} {kind.version()}", in_reading_order, kind.doubtful)
 
     @property
     def _objects(self) -> _Search | None:
