@@ -86,6 +86,57 @@ def test_short_memory(fastest, monkeypatch):
     assert speed_up([layers()], untouched=True) == []
 
 
+class Attention(nn.Module):
+    """What the library's attention is, as far as its layers go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        sizes = {"q_proj": 96, "k_proj": 32, "v_proj": 32}
+        for name, size in sizes.items():
+            self.add_module(name, nn.Linear(64, size, bias=False).bfloat16())
+
+    def forward(self, x):
+        return [layer(x) for layer in self.children()]
+
+
+@packs
+@torch.no_grad()
+def test_what_has_the_same_input_is_multiplied_at_once(fastest, monkeypatch):
+    fastest(PackedLinear)
+    plain, fast = Attention(), Attention()
+    assert len(speed_up([fast], untouched=True)) == 3
+    products = []
+    multiply = cpu_bfloat16._product
+    monkeypatch.setattr(cpu_bfloat16, "_product", lambda *given: products.append(1) or multiply(*given))
+    for x in (rows_of(1, 64), rows_of(1, 1, 64), rows_of(2, 5, 64)):
+        assert all(torch.equal(one, other) for one, other in zip(fast(x), plain(x), strict=True))
+        assert not hasattr(x, cpu_bfloat16.WAITING)
+    assert len(products) == 3
+    x = rows_of(4, 64)
+    fast.q_proj(x)
+    wanted = plain(x.mul_(2))
+    assert torch.equal(fast.k_proj(x), wanted[1])  # the same tensor with something else in it
+    assert torch.equal(fast.q_proj(x), wanted[0]) and torch.equal(fast.q_proj(x), wanted[0])
+    assert torch.equal(fast.v_proj(rows_of(3, 64)), plain.v_proj(rows_of(3, 64)))  # out of turn, with another one
+
+
+@packs
+@pytest.mark.parametrize("name", ["q_proj", "v_proj"])
+@torch.no_grad()
+def test_one_of_several_that_changes_is_used_and_the_others_stay(name, fastest):
+    fastest(PackedLinear)
+    plain, fast = Attention(), Attention()
+    speed_up([fast], untouched=True)
+    for model in (plain, fast):
+        model.get_submodule(name).weight.mul_(2)
+    assert sum(type(layer) is PackedLinear for layer in fast.children()) == 2
+    x = rows_of(2, 3, 64)
+    assert all(torch.equal(one, other) for one, other in zip(fast(x), plain(x), strict=True))
+    again = copy.deepcopy(fast)
+    assert all(torch.equal(one, other) for one, other in zip(again(x), plain(x), strict=True))
+
+
 @packs
 @pytest.mark.parametrize("how", ["weight", "load", "in place", "type"])
 def test_weights_that_change_are_used(how, fastest):

@@ -1,8 +1,9 @@
 """Linear layers in bfloat16 on a CPU: the same bits as PyTorch's own, sooner.
 
 The units that multiply bfloat16 want weights in an order of their own. PyTorch's linear layer puts them in this order
-again for every product, or reads them slowly; `PackedLinear` does it once. Where a processor multiplies a single row
-faster as a vector, `OneRowLinear` does so. Which is the case depends on processor and size, so both are tried. It pays
+again for every product, or reads them slowly; `PackedLinear` does it once, and multiplies what has the same input
+(queries, keys and values; gate and up) at once. Where a processor multiplies a single row faster as a vector,
+`OneRowLinear` does so. Which is the case depends on processor and size, so both are tried. It pays
 for language models, which multiply single rows for most of the time; visual experts gain less than noise.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ from torch import Tensor, nn
 
 from sphinx_x.work.memory import available, give_back
 
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Names of layers of a module that are called one after another, with the same tensor."""
+WAITING = "_sphinx_waiting"
+"""The attribute of an input tensor that holds what was computed of it and not asked for yet."""
 PROBES = (1, 2, 64)
 """Numbers of rows with which packed weights have to give the same bits."""
 SINGLE = 8
@@ -45,6 +50,10 @@ def multiplies_bfloat16(device: str) -> bool:
     return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
+STATE = ("joint", "number", "version")
+"""What a packed layer has besides its weights."""
+
+
 class OneRowLinear(nn.Linear):
     """A linear layer without bias that multiplies a single row as a vector."""
 
@@ -55,37 +64,67 @@ class OneRowLinear(nn.Linear):
         return torch.mv(self.weight, input.flatten()).view(*input.shape[:-1], self.out_features)
 
 
+class Joint:
+    """The packed weights of several layers that have the same input, which is multiplied with all of them at once.
+
+    What the other layers will be asked for stays with the input tensor, so that threads do not meet, and is given once.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self.packed = _mkldnn()._reorder_linear_weight(torch.cat(list(weights)), 1)
+        self.sizes = [len(weight) for weight in weights]
+
+    def part(self, input: Tensor, number: int) -> Tensor:
+        """Return the product of an input with the weights of one layer."""
+        version = None if input.is_inference() else input._version
+        joint, then, parts = getattr(input, WAITING, (None, None, {}))
+        if joint is not self or then != version or number not in parts:
+            parts = dict(enumerate(_product(input, self.packed, None).split(self.sizes, -1)))
+            setattr(input, WAITING, (self, version, parts))
+        found = parts.pop(number)
+        if not parts:
+            delattr(input, WAITING)
+        return found
+
+
 class PackedLinear(nn.Linear):
     """A linear layer with a second copy of its weights, in the order of the processor's matrix units.
+
+    Layers with the same input can share one such copy.
 
     The plain weights stay for `state_dict` and for gradients, which are computed with them. Whoever asks for `weight`
     may be about to change it, so from then on the layer is a plain one, as it is when it moves or changes its type.
     Weights that are changed in place by other ways (`load_state_dict`, an optimizer) are noticed, and used.
     """
 
-    packed: Tensor | None = None
+    joint: Joint | None = None
+    number = 0
     version = -1
 
+    @staticmethod
     @torch.no_grad()
-    def pack(self) -> None:
-        """Put the weights in order for single rows, which suits any number."""
-        weight = self._plain()
-        self.packed, self.version = _mkldnn()._reorder_linear_weight(weight, 1), weight._version
+    def pack(layers: Sequence[PackedLinear]) -> None:
+        """Put the weights of layers with the same input in order for single rows, which suits any number."""
+        joint = Joint([layer._plain() for layer in layers])
+        for number, layer in enumerate(layers):
+            layer.joint, layer.number, layer.version = joint, number, layer._plain()._version
 
     def unpack(self) -> None:
         """Become a plain linear layer again."""
-        self.__dict__.pop("packed", None)
-        self.__dict__.pop("version", None)
+        for name in STATE:
+            self.__dict__.pop(name, None)
         self.__class__ = nn.Linear  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(self, input: Tensor) -> Tensor:
         """See the base class."""
         weight, bias = self._plain(), self._parameters["bias"]
         tracked = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
-        packed = None if tracked or weight._version != self.version else self.packed
-        if packed is None or input.dtype != weight.dtype or not input.numel():
+        joint = None if tracked or weight._version != self.version else self.joint
+        if joint is None or input.dtype != weight.dtype or not input.numel():
             return F.linear(input, weight, bias)
-        return _product(input, packed, bias)
+        if len(joint.sizes) == 1:
+            return _product(input, joint.packed, bias)
+        return joint.part(input, self.number)
 
     def _plain(self) -> Tensor:
         weight = self._parameters["weight"]
@@ -104,7 +143,7 @@ class PackedLinear(nn.Linear):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies are plain: PyTorch can neither copy nor store what was packed."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("packed", "version")}
+        return {name: value for name, value in self.__dict__.items() if name not in STATE}
 
 
 @functools.cache
@@ -131,37 +170,66 @@ def speed_up(modules: Iterable[nn.Module], untouched: bool) -> list[PackedLinear
     Returns:
         The layers that are packed.
     """
-    layers = _layers(modules)
+    groups = _groups(modules)
+    layers = [layer for group in groups for layer in group]
     packs = _mkldnn() is not None and sum(layer.weight.nbytes for layer in layers) <= available()
     chosen: dict[tuple[torch.Size, bool], type[nn.Linear]] = {}
+    joins: dict[tuple[torch.Size, ...], bool] = {}
     packed: list[PackedLinear] = []
     read: list[Tensor] = []
-    for layer in layers:
-        weight, kind = layer.weight, (layer.weight.shape, layer.bias is not None)
-        if kind not in chosen:
-            chosen[kind] = _best_way(weight, layer.bias, packs)
-        layer.__class__ = chosen[kind]
-        if isinstance(layer, PackedLinear):
-            layer.pack()
-            packed.append(layer)
-            read.append(weight)
-        if untouched and (layer is layers[-1] or sum(weight.nbytes for weight in read) > AT_ONCE):
+    for group in groups:
+        weights = [layer.weight for layer in group]
+        for layer in group:
+            kind = (layer.weight.shape, layer.bias is not None)
+            if kind not in chosen:
+                chosen[kind] = _best_way(layer.weight, layer.bias, packs)
+            layer.__class__ = chosen[kind]
+        found = [layer for layer in group if isinstance(layer, PackedLinear)]
+        kinds = tuple(weight.shape for weight in weights)
+        if kinds not in joins:
+            joins[kinds] = len(found) == len(group) and _joins(weights, any(layer.bias is not None for layer in group))
+        for joined in [found] if joins[kinds] else [[layer] for layer in found]:
+            PackedLinear.pack(joined)
+        packed += found
+        read += [layer._plain() for layer in found]
+        if untouched and (group is groups[-1] or sum(weight.nbytes for weight in read) > AT_ONCE):
             give_back(read)
             read.clear()
     return packed
 
 
-def _layers(modules: Iterable[nn.Module]) -> list[nn.Linear]:
-    """Return the plain linear layers in bfloat16 on the CPU, each once; those that are moved about are left out."""
-    found = dict.fromkeys(part for module in modules for part in module.modules() if type(part) is nn.Linear)
-    return [
-        layer
-        for layer in found
-        if layer.weight.dtype == torch.bfloat16
-        and layer.weight.device.type == "cpu"
-        and not layer.weight.is_inference()
-        and not hasattr(layer, "_hf_hook")
-    ]
+def _groups(modules: Iterable[nn.Module]) -> list[list[nn.Linear]]:
+    """Return the plain linear layers in bfloat16 on the CPU, each once, those of `SAME_INPUT` in one list.
+
+    Those that are moved about are left out.
+    """
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    plain = [part for part in parts if type(part) is nn.Linear and _can_change(part)]
+    first_of: dict[nn.Module, nn.Module] = {layer: layer for layer in plain}
+    for part in parts:
+        for names in SAME_INPUT:
+            group = [part._modules.get(name) for name in names]
+            if all(layer in first_of for layer in group):
+                first_of |= dict.fromkeys(group, group[0])
+    return [[layer for layer in plain if first_of[layer] is first] for first in dict.fromkeys(first_of.values())]
+
+
+def _can_change(layer: nn.Linear) -> bool:
+    weight = layer.weight
+    on_cpu = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
+    return on_cpu and not weight.is_inference() and not hasattr(layer, "_hf_hook")
+
+
+def _joins(weights: Sequence[Tensor], biased: bool) -> bool:
+    """Return whether layers can be packed together: their products have the same bits as each alone."""
+    if len(weights) < 2 or biased or len({weight.shape[1] for weight in weights}) > 1:
+        return False
+    joint, alone = Joint(weights), [Joint([weight]).packed for weight in weights]
+    for count in PROBES:
+        rows = _rows(count, weights[0].shape[1])
+        if not all(torch.equal(joint.part(rows, k), _product(rows, packed, None)) for k, packed in enumerate(alone)):
+            return False
+    return True
 
 
 def _best_way(weight: Tensor, bias: Tensor | None, packs: bool) -> type[nn.Linear]:
@@ -169,7 +237,7 @@ def _best_way(weight: Tensor, bias: Tensor | None, packs: bool) -> type[nn.Linea
     plain = [F.linear(row, weight, bias) for row in rows]
     ways: list[type[nn.Linear]] = [nn.Linear]
     if packs:
-        packed = _mkldnn()._reorder_linear_weight(weight, 1)
+        packed = Joint([weight]).packed
         if all(torch.equal(_product(row, packed, bias), right) for row, right in zip(rows, plain, strict=True)):
             ways.append(PackedLinear)
     if bias is not None:

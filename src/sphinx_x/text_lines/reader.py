@@ -39,6 +39,8 @@ LEAST_SIDE, MOST_SIDE = 736, 1280
 """The detector sees an image enlarged until its shorter side has so many pixels, but never with a longer side of more
 than so many: on receipts it takes half of the time that it takes with the engine's own 2,000, and finds 996 of 1,000
 lines. The recogniser sees each line as it is."""
+FEW = 20
+"""Letters below which an image is never read upside down: photographs have some that are none."""
 READING = 3
 """Counts up when lines are made otherwise of what an engine gives, so that older readings are not taken."""
 
@@ -110,10 +112,10 @@ def _started(name: str, process: int) -> Engine:
     return {**READERS, **DETECTORS}[name].start()
 
 
-def mean_confidence(lines: Sequence[TextLine]) -> float:
-    """Return the mean confidence of the letters of some lines."""
-    letters = [len(line.text) for line in lines]
-    return sum(n * line.confidence for n, line in zip(letters, lines, strict=True)) / sum(letters)
+def _confidence(lines: Sequence[TextLine]) -> tuple[float, int]:
+    """Return the mean confidence of the letters of some lines (0 without any), and their number."""
+    letters = sum(len(line.text) for line in lines)
+    return sum(len(line.text) * line.confidence for line in lines) / max(letters, 1), letters
 
 
 def _upside_down(line: TextLine, size: tuple[int, int]) -> TextLine:
@@ -141,9 +143,10 @@ class _Search:
     def of_image(self, image: Image.Image) -> tuple[TextLine, ...]:
         engine = _started(self.engine, os.getpid())
         found = self.order(engine(image))
-        if found and mean_confidence(found) < self.doubtful:
+        confidence, letters = _confidence(found)
+        if letters >= FEW and confidence < self.doubtful:
             turned = self.order(engine(image.transpose(Image.Transpose.ROTATE_180)))
-            if turned and mean_confidence(turned) > mean_confidence(found):
+            if _confidence(turned)[0] > confidence:
                 found = tuple(_upside_down(line, image.size) for line in turned)
         trim()
         return found

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphinx_x.engines.dialogues.topics import ASKED, SMALL_TALK, TOPICS
+from sphinx_x.engines.dialogues.topics import ASKED, LONG, SMALL_TALK, TOPICS, WRITTEN_ABOUT
 from sphinx_x.errors import DataError, needs_extra
 from sphinx_x.sources.dialogue import rng_of
 
-LICENCES = {"written": "CC0-1.0", "wordnet": "WordNet-3.0", "reasoning": "Apache-2.0"}
+LICENCES = {"written": "CC0-1.0", "long": "CC0-1.0", "wordnet": "WordNet-3.0", "reasoning": "Apache-2.0"}
 """Sources with the licences of their prompts."""
 HELD_OF = 10
 """One topic of so many is held back."""
@@ -119,12 +119,14 @@ def _draw(name: str, rng: random.Random, wordnet: Path | None, held: bool) -> st
     if name == "wordnet" and wordnet is not None:
         word, gloss = rng.choice(entries(wordnet))
         return rng.choice(GLOSS).format(word=word, gloss=gloss) if is_held(word) == held else ""
-    if rng.random() < 0.03:
-        topic = rng.choice(SMALL_TALK)
-        return topic if is_held(topic) == held else ""
-    kind = rng.choice(sorted(TOPICS))
-    topic = rng.choice(TOPICS[kind])
-    return rng.choice(ASKED[kind]).format(topic) if is_held(topic) == held else ""
+    if name == "long":
+        topic, asked = rng.choice([topic for kind in WRITTEN_ABOUT for topic in TOPICS[kind]]), LONG
+    elif rng.random() < 0.03:
+        topic, asked = rng.choice(SMALL_TALK), ("{}",)
+    else:
+        kind = rng.choice(sorted(TOPICS))
+        topic, asked = rng.choice(TOPICS[kind]), ASKED[kind]
+    return rng.choice(asked).format(topic) if is_held(topic) == held else ""
 
 
 def _reasoning(rng: random.Random, held: bool) -> str:

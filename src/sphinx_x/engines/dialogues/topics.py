@@ -86,6 +86,16 @@ ASKED = {
 }
 """Questions by the kind of their topic."""
 
+LONG = _parts(
+    "Write an essay about {}.|Write a long article about {} for an encyclopaedia.|Write a story about {}.|"
+    "Write the first page of a book about {}.|Explain all that you know about {}, in several paragraphs.|"
+    "Write a letter to a friend about {}.|Write a report about {} for a newspaper.|"
+    "Write the introduction to a manual about {}.|Discuss {} from several points of view."
+)
+"""Requests whose answers are pages of prose."""
+WRITTEN_ABOUT = ("animal", "thing", "food", "science", "place", "work", "idea")
+"""Kinds of topics for them."""
+
 SMALL_TALK = _parts(
     "Hello!|Hi, how are you?|Who are you?|What can you do?|Thank you for your help.|Good morning!|Tell me a joke.|"
     "Say something nice.|What is your name?|Can you help me?|Goodbye!|I am bored.|Write a haiku.|Are you a robot?|"

@@ -44,6 +44,9 @@ LINKS = [
     "its",
 ]
 """Small words, of which running text has about as many as of all others."""
+AGAIN = 0.05
+"""Share of the words behind which a phrase stands that was said before, as prose has them: whoever copies it must not go
+on at the wrong one."""
 
 
 def draw(rng: random.Random, faces: Faces) -> Drawing:
@@ -54,15 +57,18 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
         flow.say(heading, rng.choice("lm"), flow.big(rng.uniform(1.1, 1.6), True))
         flow.gap(0.5)
     for _ in range(rng.choice((1, 1, 1, 2))):
-        flow.say(" ".join(_sentence(rng) for _ in range(rng.randint(1, 5))))
+        said: list[str] = []
+        for _ in range(rng.randint(1, 5)):
+            said += _sentence(rng, said)
+        flow.say(" ".join(said))
         flow.gap(0.6)
     flow.gap(rng.uniform(0.5, 3))
     return flow.sheet.finish(flow.y)
 
 
-def _sentence(rng: random.Random) -> str:
-    """Return a sentence of words by chance, with punctuation, names, numbers and quotations now and then."""
-    said = []
+def _sentence(rng: random.Random, before: list[str]) -> list[str]:
+    """Return a sentence of words by chance, with punctuation, names, numbers, quotations and phrases said before."""
+    said: list[str] = []
     for _ in range(rng.randint(4, 16)):
         word = rng.choice(LINKS) if rng.random() < 0.5 else rng.choice(names.common_words())
         kind = rng.random()
@@ -75,8 +81,12 @@ def _sentence(rng: random.Random) -> str:
         elif kind < 0.08:
             word = rng.choice(('"{}"', "({})", "'{}'", "{}-{}", "{}'s", "{}_{}", "{}()", "{}.{}")).replace("{}", word)
         said.append(word + rng.choice(",;:") if rng.random() < 0.06 else word)
-    first = said[0][:1].upper() + said[0][1:]
-    return " ".join([first, *said[1:]]).rstrip(",;:") + rng.choice("......?!")
+        known = [one.rstrip(".?!") for one in (*before, *said)]
+        if len(known) > 6 and rng.random() < AGAIN:
+            start = rng.randrange(len(known) - 2)
+            said += known[start : start + rng.randint(2, 5)]
+    said[0], said[-1] = said[0][:1].upper() + said[0][1:], said[-1].rstrip(",;:") + rng.choice("......?!")
+    return said
 
 
 KIND = Kind("notice", draw, 0.6)

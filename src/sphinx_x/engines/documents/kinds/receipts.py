@@ -55,8 +55,12 @@ ENDS = [
     "Customer Service Hotline : 1-300-##-####",
     "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
 ]
-BARE = 0.35
+BARE = 0.45
 """Share of the receipts whose date has no label, and none of those that are empty."""
+LATE = 0.3
+"""Share of the receipts that have the date, the number and the cashier below the total."""
+APART = 0.3
+"""Share of the dates without a label whose time stands at the other end of the row."""
 COUNTS = [
     *(
         "CHK #### {}",
@@ -100,7 +104,7 @@ class _Receipt(Till):
             flow.gap(rng.choice((0.2, 0.6, 1)))
             flow.say(self.case(rng.choice(TITLES)), "m", rng.choice((flow.style, flow.big(1, True))))
         flow.gap(rng.choice((0.1, 0.5)))
-        late = rng.random() < 0.15  # some tills print it last
+        late = rng.random() < LATE
         if not late:
             self.meta()
         self.rule_off()
@@ -181,10 +185,15 @@ class _Receipt(Till):
         if rng.random() < 0.7:
             moment["time"] = dates.time_of(rng, self.moment)
             text = f"{text} {'' if bare else rng.choice(('', '', 'Time: '))}{moment['time']}"
-        if bare and rng.random() < 0.4:  # in the midst of what the till counts
+        counted = bare and rng.random() < 0.4
+        if counted:  # in the midst of what the till counts
             text = self.case(places.filled(rng, rng.choice(COUNTS))).format(text)
             self.unsure.update(("receipt number", "table", "time"))
-        rows.append((text, moment))
+        if bare and not counted and "time" in moment and rng.random() < APART:
+            time = Cell(flow.right, moment["time"], "r", {"time": moment["time"]})
+            flow.row([Cell(flow.left, date, "l", {"date": date}), time])
+        else:
+            rows.append((text, moment))
         if rng.random() < 0.85:
             rows.append((f"{self.label('receipt number')} {number}", {"receipt number": number}))
         if rng.random() < 0.5:
