@@ -361,7 +361,8 @@ class Trainer:
         lengths = tuple(len(example.ids) for example in pack)
         load = Load(lengths, sum(e.view_count for e in pack), sum(map(trained_tokens, pack)))
         found = count_costs(Model(config, sizes_of(config, self.recipe), self.recipe), load)
-        self.flops = (found.vision_flops + found.llm_flops) / load.tokens
+        seen = 0.0 if self.recipe.feature_cache else found.vision_flops  # stored features cost next to nothing
+        self.flops = (seen + found.llm_flops) / load.tokens
         self.rate = product_rate(self.world.device, getattr(torch, self.recipe.dtype), seconds=0.1)
 
     def _judge(self, done: StepResult) -> None:

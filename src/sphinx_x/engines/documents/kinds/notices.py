@@ -45,8 +45,8 @@ LINKS = [
 ]
 """Small words, of which running text has about as many as of all others."""
 AGAIN = 0.05
-"""Share of the words behind which a phrase stands that was said before, as prose has them: whoever copies it must not go
-on at the wrong one."""
+"""Share of the words behind which a phrase stands that was said before, as in prose: whoever copies it must not go on
+at the wrong one."""
 
 
 def draw(rng: random.Random, faces: Faces) -> Drawing:
