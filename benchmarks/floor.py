@@ -53,6 +53,7 @@ class Case:
         theirs: Does it through the library once; None where there is nothing alike.
         read: Bytes of weights that have to be read.
         times: How often `ours` and `theirs` do it at a time; the time of one is told.
+        units: Views or tokens in it, for the rate.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Case:
     theirs: Callable[[], object] | None = None
     read: int = 0
     times: int = 1
+    units: int = 1
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def encoding(model: Any, counts: Sequence[int]) -> list[Case]:
             return [one(pixel).last_hidden_state for one, pixel in zip(theirs or (), pixels, strict=True)]
 
         read = weights_of([model.model.vision])
-        cases.append(Case(f"encode {count} views", ours, None if theirs is None else library, read))
+        cases.append(Case(f"encode {count} views", ours, None if theirs is None else library, read, units=count))
     return cases
 
 
@@ -170,7 +172,7 @@ def prefilling(model: Any, counts: Sequence[int]) -> list[Case]:
 
         read = weights_of([llm.layers])
         name = f"prefill of {count:,} tokens"
-        cases.append(Case(name, lambda f=once: f(llm), lambda f=once: f(library.model), read))
+        cases.append(Case(name, lambda f=once: f(llm), lambda f=once: f(library.model), read, units=count))
     return [*cases, _decoding(model, library, counts[0])]
 
 
@@ -219,7 +221,9 @@ def training(model: Any, tokens: int) -> list[Case]:
     add_adapters(model, recipe.lora)
     engine = Engine(model, recipe, World(model.device))
     sample = example(model, tokens)
-    whole = Case(f"step of {tokens:,} tokens, adapters", lambda: engine.step([[sample]], 1, 1e-6, Sums(), ["a"]))
+    whole = Case(
+        f"step of {tokens:,} tokens, adapters", lambda: engine.step([[sample]], 1, 1e-6, Sums(), ["a"]), units=tokens
+    )
     return [whole]
 
 
@@ -271,6 +275,7 @@ def measured(case: Case, clock: Clock, rates: Machine, turns: int) -> dict[str, 
     floor = max(flops / rates.flops, case.read / rates.reading)
     return {
         "what": case.name,
+        "units": case.units,
         "tflop": flops / 1e12,
         "gb": case.read / 1e9,
         "floor": floor,
@@ -285,14 +290,14 @@ def row(found: dict[str, Any]) -> str:
     ours, theirs = found["ours"], found["theirs"]
     cells = [found["what"], f"{found['tflop']:.3f}", f"{found['gb']:.2f}", f"{found['floor'] * 1e3:,.1f}"]
     cells += [f"{ours * 1e3:,.1f} ({100 * found['spread']:.0f} %)", f"{ours / found['floor']:.2f}"]
+    cells += [f"{found['units'] / ours:,.1f}"]
     cells += ["", ""] if theirs is None else [f"{theirs * 1e3:,.1f}", f"{ours / theirs:.2f}"]
     return "| " + " | ".join(cells) + " |"
 
 
 HEAD = (
-    "| part | TFLOP | GB read | floor, ms | ours, ms (spread) | over the floor | library, ms | ours / library |\n"
-    + "|"
-    + "---|" * 8
+    "| part | TFLOP | GB read | floor, ms | ours, ms (spread) | over the floor | views, tokens a s | library, ms | "
+    "ours / library |\n" + "|" + "---|" * 9
 )
 
 
