@@ -12,11 +12,10 @@ import json
 import logging
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ import torch
 from sphinx_x import WAITING_KNOWN
 from sphinx_x.checkpoints.writer import keep_original
 from sphinx_x.data.augment import Augmentation
-from sphinx_x.data.loader import STOPPING, Example, batches
+from sphinx_x.data.loader import Example, batches
 from sphinx_x.data.mixture import Mixture, check_paths, open_mixture
 from sphinx_x.data.packs import Position, Step
 from sphinx_x.data.readings import READINGS
@@ -45,6 +44,7 @@ from sphinx_x.training.lora import write_adapters
 from sphinx_x.training.metrics import Progress, Sums, Tracker, Validation, draw_curves, flat, open_trackers, record_of
 from sphinx_x.training.objective import trained_tokens
 from sphinx_x.training.optim import learning_rate_at
+from sphinx_x.training.state import StopSignal, TrainState
 from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
 from sphinx_x.work.quiet import without_bars
 
@@ -61,62 +61,6 @@ FORMER_LOGS = {"bad_samples.jsonl": "holes.jsonl", "nonfinite_steps.jsonl": "bad
 LENGTH = frozenset({"total_samples", "warmup", "cooldown"})
 """Fields of a recipe that depend on how long the run is."""
 LOGS = ("log.jsonl", "validation.jsonl", "bad_samples.jsonl", "nonfinite_steps.jsonl")
-
-
-@dataclass
-class TrainState:
-    """Where a run stands.
-
-    Attributes:
-        step: Number of steps done.
-        samples: Number of samples seen.
-        bad_samples: How many of them could not be used.
-        window: Window of the next pack.
-        pack: Number of the next pack in its window.
-        progress: Share of the run that is done.
-        nonfinite: Number of steps whose loss was not finite.
-        nonfinite_in_a_row: How many of those were the last steps in a row.
-        best: Lowest validation loss.
-    """
-
-    step: int = 0
-    samples: int = 0
-    bad_samples: int = 0
-    window: int = 0
-    pack: int = 0
-    progress: float = 0.0
-    nonfinite: int = 0
-    nonfinite_in_a_row: int = 0
-    best: float | None = None
-
-    @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> TrainState:
-        """Read a saved state, from this release or the previous one."""
-        old = {"holes": "bad_samples", "bad": "nonfinite", "bad_in_a_row": "nonfinite_in_a_row"}
-        return cls(**{old.get(name, name): value for name, value in facts.items()})
-
-
-class StopSignal:
-    """Context that remembers SIGTERM, SIGINT and SIGHUP, so that a step can end and be saved first."""
-
-    number: int = 0
-
-    def __enter__(self) -> StopSignal:
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in STOPPING:
-                # under nohup the run continues when its terminal closes; a shell that starts a run in the background
-                # has it ignore SIGINT, but whoever sends it a SIGINT means it
-                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def _remember(self, number: int, _: Any) -> None:
-        self.number = number
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
