@@ -208,8 +208,9 @@ def _groups(modules: Iterable[nn.Module]) -> list[list[nn.Linear]]:
     first_of: dict[nn.Module, nn.Module] = {layer: layer for layer in plain}
     for part in parts:
         for names in SAME_INPUT:
-            group = [part._modules.get(name) for name in names]
-            if all(layer in first_of for layer in group):
+            found = (part._modules.get(name) for name in names)
+            group = [layer for layer in found if layer is not None and layer in first_of]
+            if len(group) == len(names):
                 first_of |= dict.fromkeys(group, group[0])
     return [[layer for layer in plain if first_of[layer] is first] for first in dict.fromkeys(first_of.values())]
 
