@@ -212,7 +212,10 @@ def _groups(modules: Iterable[nn.Module]) -> list[list[nn.Linear]]:
             group = [layer for layer in found if layer is not None and layer in first_of]
             if len(group) == len(names):
                 first_of |= dict.fromkeys(group, group[0])
-    return [[layer for layer in plain if first_of[layer] is first] for first in dict.fromkeys(first_of.values())]
+    groups: dict[nn.Module, list[nn.Linear]] = {}
+    for layer in plain:
+        groups.setdefault(first_of[layer], []).append(layer)
+    return list(groups.values())
 
 
 def _can_change(layer: nn.Linear) -> bool:
