@@ -76,7 +76,7 @@ def fitting(lines: Sequence[TextLine], most_bytes: int, more_bytes: int = 0) -> 
 
 
 def box_in_digits(box: Sequence[float]) -> str:
-    """Return a box relative to the padded square as eight digits, two for each edge: hundredths of the side, 99 at most.
+    """Return a box relative to the padded square as eight digits, two for each edge: hundredths of the side, up to 99.
 
     `[0.12, 0.30, 0.80, 0.44]`, as answers have it, is `12308044`.
     """
