@@ -55,8 +55,9 @@ class Without(SphinxX):
 
     def _less(self, layout: Layout) -> Layout:
         kinds = {kind for kind, name in ((False, "lines"), (True, "objects")) if name not in self.without}
-        layout = replace(layout, lines=tuple(line for line in layout.lines if line.is_object in kinds))
-        layout = replace(layout, boxes_as_text=layout.boxes_as_text and "boxes" not in self.without)
+        lines = tuple(line for line in layout.lines if line.is_object in kinds)
+        written = layout.boxes_as_text and "boxes" not in self.without
+        layout = replace(layout, lines=lines, boxes_as_text=written)
         if "views" in self.without:
             layout = replace(layout, grid=replace(layout.grid, global_view=False), kept=())
         return layout

@@ -273,8 +273,7 @@ class _Chart:
                         told is not None,
                     )
                 )
-        orders = ("most",)  # nobody sees where a pie begins
-        if self.kind != "pie":
-            orders = (*ORDERS, "most", "most")  # what charts are drawn for
+        # nobody sees where a pie begins; what is the highest is what charts are drawn for
+        orders = ("most",) if self.kind == "pie" else (*ORDERS, "most", "most")
         counts = (Fact("labels", str(len(listed)), tuple(fact.words[0] for fact in listed)),)
         return Drawing(image.convert("L"), words, facts, [], COULD, self.chosen.absent, counts, listed, orders)
