@@ -55,12 +55,16 @@ ENDS = [
     "Customer Service Hotline : 1-300-##-####",
     "Goods sold are non-refundable but exchangeable in resaleable condition with this receipt.",
 ]
-BARE = 0.45
+BARE = 0.55
 """Share of the receipts whose date has no label, and none of those that are empty."""
 LATE = 0.3
 """Share of the receipts that have the date, the number and the cashier below the total."""
+REVERSED = 0.3
+"""Share of the dates without a label that stand behind the time."""
+COUNTED = 0.4
+"""Share of the dates without a label that stand between numbers of the till."""
 APART = 0.3
-"""Share of the dates without a label whose time stands at the other end of the row."""
+"""Share of the other dates without a label whose time stands at the other end of the row."""
 COUNTS = [
     *(
         "CHK #### {}",
@@ -176,24 +180,8 @@ class _Receipt(Till):
 
     def meta(self) -> None:
         rng, flow = self.rng, self.flow
-        date = dates.written(self.moment, self.form)
         number = rng.choice(("", "", "CS", "INV-", "R", "A", "OR", "#")) + str(rng.randrange(10 ** rng.randint(3, 10)))
-        rows: list[tuple[str, Mapping[str, str]]] = []
-        moment: dict[str, str] = {"date": date}
-        bare = rng.random() < BARE
-        text = date if bare else f"{self.label('date')} {date}".strip()
-        if rng.random() < 0.7:
-            moment["time"] = dates.time_of(rng, self.moment)
-            text = f"{text} {'' if bare else rng.choice(('', '', 'Time: '))}{moment['time']}"
-        counted = bare and rng.random() < 0.4
-        if counted:  # in the midst of what the till counts
-            text = self.case(places.filled(rng, rng.choice(COUNTS))).format(text)
-            self.unsure.update(("receipt number", "table", "time"))
-        if bare and not counted and "time" in moment and rng.random() < APART:
-            time = Cell(flow.right, moment["time"], "r", {"time": moment["time"]})
-            flow.row([Cell(flow.left, date, "l", {"date": date}), time])
-        else:
-            rows.append((text, moment))
+        rows = self.dated()
         if rng.random() < 0.85:
             rows.append((f"{self.label('receipt number')} {number}", {"receipt number": number}))
         if rng.random() < 0.5:
@@ -222,6 +210,30 @@ class _Receipt(Till):
                     flow.row([Cell(flow.left, text, "l", facts), Cell(flow.right, beside[0], "r", beside[1])])
                     continue
             flow.say(text, align, facts=facts)
+
+    def dated(self) -> list[tuple[str, Mapping[str, str]]]:
+        """Return the row of the date, with the time or not; one whose parts stand apart is written at once."""
+        rng, flow = self.rng, self.flow
+        moment = {"date": dates.written(self.moment, self.form)}
+        if rng.random() < 0.7:
+            moment["time"] = dates.time_of(rng, self.moment)
+        if rng.random() >= BARE:
+            text = f"{self.label('date')} {moment['date']}".strip()
+            return [(text + f" {rng.choice(('', '', 'Time: '))}{moment['time']}" if "time" in moment else text, moment)]
+        parts = list(moment.items())
+        if rng.random() < REVERSED:
+            parts.reverse()
+        texts = [text for _, text in parts]
+        if rng.random() < COUNTED:  # in the midst of what the till counts
+            between = rng.choice((" ", " ", " ###### ", "  ##  ", " ####-# "))
+            text = self.case(places.filled(rng, rng.choice(COUNTS))).format(places.filled(rng, between).join(texts))
+            self.unsure.update(("receipt number", "table", "time"))
+            return [(text, moment)]
+        if len(parts) == 2 and rng.random() < APART and flow.sheet.length("     ".join(texts), flow.style) < flow.wide:
+            ends = ((flow.left, "l"), (flow.right, "r"))
+            flow.row([Cell(x, text, side, {name: text}) for (x, side), (name, text) in zip(ends, parts, strict=True)])
+            return []
+        return [(" ".join(texts), moment)]
 
     def aligned(self, rows: list[tuple[str, Mapping[str, str]]]) -> None:
         """Write labels below each other, and what they say in a column behind their colons."""
