@@ -33,9 +33,7 @@ def sphinx(tiny_member):
     return lively(lined(tiny_member))
 
 
-@pytest.mark.parametrize("boxes_as_text", [False, True])
-def test_lines_alone_are_what_a_picture_is_without_views_and_places(tiny_member, boxes_as_text):
-    sphinx = lively(lined(tiny_member, boxes_as_text=boxes_as_text))
+def test_lines_alone_are_what_a_picture_is_without_views_and_places(sphinx):
     less = peer_lines.Without(sphinx, peer_lines.TEXT_ALONE)
     prompt, tokens = less.prompt_for("What?", [PICTURE]), sphinx.model.config.image_tokens()
     ((first, length),) = prompt.places

@@ -43,8 +43,8 @@ class Without(SphinxX):
         self.without = frozenset(without)
 
     def prompt(self, messages: Sequence[Message], images: Sequence[Source], answer_begins: str = "") -> Prompt:
-        """Build a prompt without views, lines, objects or boxes in digits, if they are taken away."""
-        if not images or not self.without & set(SWITCHES):
+        """Build a prompt without views, lines or objects, if they are taken away."""
+        if not images or not self.without & {"views", "lines", "objects"}:
             return super().prompt(messages, images, answer_begins)
         layouts = [self._less(self.processor.image_processor.layout_of(image)) for image in images]
         encoded = self._builder.encode(messages, layouts, answer_next=True, answer_begins=answer_begins)
@@ -55,9 +55,7 @@ class Without(SphinxX):
 
     def _less(self, layout: Layout) -> Layout:
         kinds = {kind for kind, name in ((False, "lines"), (True, "objects")) if name not in self.without}
-        lines = tuple(line for line in layout.lines if line.is_object in kinds)
-        written = layout.boxes_as_text and "boxes" not in self.without
-        layout = replace(layout, lines=lines, boxes_as_text=written)
+        layout = replace(layout, lines=tuple(line for line in layout.lines if line.is_object in kinds))
         if "views" in self.without:
             layout = replace(layout, grid=replace(layout.grid, global_view=False), kept=())
         return layout

@@ -41,10 +41,8 @@ def know_detector(monkeypatch, find=made_objects) -> None:
     monkeypatch.setitem(objects.DETECTORS, DETECTOR, EngineKind(lambda: "seen 1", lambda: find))
 
 
-def lined(member, objects: bool = False, boxes_as_text: bool = False):
-    """The member with lines, and with objects, and with boxes in digits."""
+def lined(member, objects: bool = False):
+    """The member with lines, and with objects."""
     llm = {**member.llm, "vocab_size": member.llm["vocab_size"] + 1}
     lines = {"engine": ENGINE, "least_confidence": 0.5, **({"objects": DETECTOR} if objects else {})}
-    if boxes_as_text:
-        lines["boxes_as_text"] = True
     return replace(member, lines=lines, llm=llm)

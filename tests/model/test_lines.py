@@ -25,17 +25,9 @@ def _engine(monkeypatch):
     know_engine(monkeypatch)
 
 
-@pytest.fixture(params=[False, True], ids=["embedded boxes", "boxes as text"])
-def sphinx(tiny_member, request):
-    return lively(lined(tiny_member, boxes_as_text=request.param))
-
-
-def said_of(sphinx, lines):
-    """What the model reads of lines, and of objects, in the square of 128 pixels with the image in its corner."""
-    if not sphinx.processor.image_processor.line_reader().boxes_as_text:
-        return "".join(f"{LINE}{line.said}" for line in lines)
-    digits = [[f"{100 * edge / 128:.0f}".zfill(2) for edge in line.box] for line in lines]
-    return "".join(f"{LINE}{''.join(edges)} {line.said}" for edges, line in zip(digits, lines, strict=True))
+@pytest.fixture
+def sphinx(tiny_member):
+    return lively(lined(tiny_member))
 
 
 def test_an_image_is_its_views_and_then_its_lines(sphinx):
@@ -45,22 +37,20 @@ def test_an_image_is_its_views_and_then_its_lines(sphinx):
     ids = prompt.ids[first : first + length]
     views = ids[: ids.index(tokens.line)]
     assert views.count(tokens.slot) == len(prompt.views) * sphinx.processor.tokens_per_view
-    said = said_of(sphinx, made_lines(ONE))
+    said = "".join(f"{LINE}{line.text}" for line in made_lines(ONE))
     assert tokenizer.decode(ids[len(views) :]) == said + tokenizer.convert_ids_to_tokens(tokens.end)
     assert not {tokens.slot, tokens.line, tokens.skip} & {*prompt.ids[first + length :], *prompt.ids[:first]}
     boxes = prompt.line_boxes * 128  # the square's side, with the image in its corner
     assert torch.allclose(boxes, torch.tensor([line.box for line in made_lines(ONE)]))
 
 
-@pytest.mark.parametrize("boxes_as_text", [False, True])
-def test_objects_stand_before_the_lines_with_their_places(tiny_member, monkeypatch, boxes_as_text):
+def test_objects_stand_before_the_lines_with_their_places(tiny_member, monkeypatch):
     know_detector(monkeypatch)
-    sphinx = lively(lined(tiny_member, objects=True, boxes_as_text=boxes_as_text))
+    sphinx = lively(lined(tiny_member, objects=True))
     prompt = sphinx.prompt_for("What?", [ONE])
     tokenizer = sphinx.processor.tokenizer
-    shown = [made_objects(ONE)[1], made_objects(ONE)[0], *made_lines(ONE)]
-    assert [one.said for one in shown[:2]] == ["picture: perhaps red car", "picture: cat"]
-    assert said_of(sphinx, shown) in tokenizer.decode(prompt.ids)
+    said = f"{LINE}picture: perhaps red car{LINE}picture: cat"
+    assert f"{said}{''.join(f'{LINE}{line.text}' for line in made_lines(ONE))}" in tokenizer.decode(prompt.ids)
     found = [made_objects(ONE)[1], made_objects(ONE)[0], *made_lines(ONE)]
     assert torch.allclose(prompt.line_boxes * 128, torch.tensor([one.box for one in found]))
     assert sphinx.chat("What?", [ONE], **STEPS) != lively(lined(tiny_member)).chat("What?", [ONE], **STEPS)
@@ -186,7 +176,7 @@ def test_the_same_pixels_read_otherwise_are_another_image(sphinx, monkeypatch):
     lines = [replace(line, box=(60, 5, 90, 30)) for line in made_lines(ONE)]
     know_engine(monkeypatch, lambda image: lines)
     again = sphinx.prompt_for("What?", [ONE])
-    assert (again.ids == before.ids) is not sphinx.model.config.line_reader().boxes_as_text
+    assert again.ids == before.ids
     assert sphinx.answers([again], traces=traces, **STEPS) == forgetful(sphinx).answers([again], **STEPS)
     assert traces[0].held_tokens <= again.places[0][0] and traces[0].encoded_images == 1
 

@@ -102,8 +102,6 @@ def test_of_a_very_full_page_the_last_lines_are_left_out(engine, monkeypatch):
     assert LineReader("made", max_bytes=99).read(image) == Reading(tuple(rows[:9]), 1)
     assert LineReader("made", max_bytes=9).read(image) == Reading((), 10)
     assert [LineReader("made", enough=most, max_bytes=45).read(image).page for most in (10, 11)] == [True, False]
-    placed = LineReader("made", max_bytes=100, boxes_as_text=True).read(image)  # of each line, nine bytes more
-    assert placed == Reading(tuple(rows[:5]), 5, boxes_as_text=True)
     image.save(content := io.BytesIO(), "PNG")
     assert LineReader("made", max_bytes=45).read_file(content.getvalue()) == Reading(tuple(rows[:4]), 6)
     assert left_out(0) is None and left_out(1).startswith("the last line is left out of this very full page")
@@ -199,13 +197,3 @@ def test_the_detector_sees_small_things_large_and_large_pages_small(size):
     factor = min(1.0, limit / longer) if kind == "max" else max(1.0, limit / shorter)
     assert longer * factor <= MOST_SIDE
     assert shorter * factor >= LEAST_SIDE or longer * factor > 0.99 * MOST_SIDE - longer / shorter
-
-
-def test_a_box_in_digits_is_what_an_answer_says_of_it():
-    from sphinx_x.conversation import format_places
-    from sphinx_x.text_lines.line import BOX_BYTES, box_in_digits
-
-    box = (0.1249, 0.3, 0.796, 0.44)
-    assert box_in_digits(box) == "12308044" and format_places([box], 2) == "[0.12, 0.30, 0.80, 0.44]"
-    assert box_in_digits((-0.2, 0, 0.999, 1.3)) == "00009999", "two digits each, whatever comes"
-    assert len(f"{box_in_digits(box)} ") == BOX_BYTES

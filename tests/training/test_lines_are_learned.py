@@ -101,9 +101,6 @@ def test_another_reader_measures_anew(shares, tiny_member, tmp_path, monkeypatch
     processor.image_processor.lines = {**processor.image_processor.lines, "least_confidence": 0.95}
     second = opened(shares, processor, tmp_path / "index").examples.pieces[0]["tokens"].tolist()
     assert all(a > b for a, b in zip(first, second, strict=True)) and len(calls) == 4
-    processor.image_processor.lines = {**lined(tiny_member).lines, "boxes_as_text": True}
-    third = opened(shares, processor, tmp_path / "index").examples.pieces[0]["tokens"].tolist()
-    assert all(a > b for a, b in zip(third, first, strict=True)) and len(calls) == 4
 
 
 def test_a_very_full_page_is_measured_and_trained_as_it_is_shown(shares, tiny_member, tmp_path):

@@ -274,7 +274,6 @@ def processor_key(processor: SphinxXProcessor) -> str:
     reader = image.line_reader()
     if reader is not None:
         facts += (reader.least_confidence, reader.least_object, reader.max_bytes, reader.enough, reader.identity)
-        facts += (reader.boxes_as_text,)
     vocabulary = sorted(processor.tokenizer.get_vocab().items())
     return hashlib.sha256(repr((facts, vocabulary)).encode()).hexdigest()[:16]
 

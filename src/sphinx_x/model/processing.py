@@ -314,7 +314,7 @@ class SphinxXProcessor(NamesItsPackage, ProcessorMixin):
         if not layout.lines:
             return text
         line, end = map(str, self.tokenizer.convert_ids_to_tokens([tokens.line, tokens.end]))
-        said = layout.said
+        said = [one.said for one in layout.lines]
         # `PromptBuilder` keeps such text apart; the library would take it for the token itself
         bad = next((name for name in self.tokenizer.all_special_tokens if any(name in one for one in said)), None)
         if bad:

@@ -228,10 +228,10 @@ class PromptBuilder:
         What a line says never becomes a control token, whatever is written in an image.
         """
         ids = view_ids(layout, self.image_tokens, self.tokens_per_view)
-        for said in layout.said:
+        for line in layout.lines:
             if self.image_tokens.line is None:
                 raise PromptError("this member reads no lines, and an image has some")
-            ids += [self.image_tokens.line, *self.text(said)]
+            ids += [self.image_tokens.line, *self.text(line.said)]
         return [*ids, self.image_tokens.end] if layout.lines else ids
 
     def written(self, messages: Sequence[Message], layouts: Sequence[Layout], answer_begins: str = "") -> str:

@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Literal
 
 from sphinx_x.errors import ImageError
-from sphinx_x.text_lines.line import Reading, TextLine, box_in_digits
+from sphinx_x.text_lines.line import Reading, TextLine
 
 PADDINGS = ("corner", "center")
 
@@ -80,7 +80,6 @@ class Layout:
             and is not one of a page of text (see `with_lines`).
         lines: Objects and lines of text, for a member that reads them, in the order of a `Reading`.
         lines_left_out: Number of further lines for which there was no room.
-        boxes_as_text: Whether the language model reads each line's box in digits in front of its words.
     """
 
     grid: ViewGrid
@@ -92,7 +91,6 @@ class Layout:
     kept: tuple[bool, ...]
     lines: tuple[TextLine, ...] = ()
     lines_left_out: int = 0
-    boxes_as_text: bool = False
 
     @property
     def views(self) -> int:
@@ -114,14 +112,6 @@ class Layout:
         """The lines' boxes, relative to the padded square."""
         return [self.to_square(line.box) for line in self.lines]
 
-    @property
-    def said(self) -> list[str]:
-        """What the language model reads of each line: its words, behind its box in digits if that is written."""
-        words = [line.said for line in self.lines]
-        if not self.boxes_as_text:
-            return words
-        return [f"{box_in_digits(box)} {said}" for box, said in zip(self.line_boxes, words, strict=True)]
-
     def with_lines(self, reading: Reading) -> Layout:
         """Return the layout of an image with these lines.
 
@@ -129,13 +119,7 @@ class Layout:
         view alone. Without a global view all are kept.
         """
         kept = (False,) * len(self.kept) if reading.page and self.grid.global_view else self.kept
-        return replace(
-            self,
-            lines=reading.lines,
-            lines_left_out=reading.left_out,
-            boxes_as_text=reading.boxes_as_text,
-            kept=kept,
-        )
+        return replace(self, lines=reading.lines, lines_left_out=reading.left_out, kept=kept)
 
     def content(self) -> tuple[int, int, int, int]:
         """Return the image's box on the canvas in canvas pixels (left, top, right, bottom), never empty."""

@@ -9,8 +9,6 @@ from sphinx_x.boxes import BoxOf
 
 SURE = 0.6
 """An object of a lower confidence is said to be perhaps there."""
-BOX_BYTES = 9
-"""Number of bytes of a box in digits, with the blank behind it."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,11 @@ class Reading:
         lines: Objects, the largest first, and lines in reading order.
         left_out: Number of further lines, behind these, for which there is no room.
         page: Whether there are so many that the image is a page of text.
-        boxes_as_text: Whether the language model reads each line's box in digits in front of its words.
     """
 
     lines: tuple[TextLine, ...] = ()
     left_out: int = 0
     page: bool = False
-    boxes_as_text: bool = False
 
 
 def left_out(number: int) -> str | None:
@@ -65,19 +61,11 @@ def left_out(number: int) -> str | None:
     return f"{what} left out of this very full page: crop it to what is asked about" if number else None
 
 
-def fitting(lines: Sequence[TextLine], most_bytes: int, more_bytes: int = 0) -> Reading:
-    """Return the first lines, as many as have at most so many bytes together, each with so many more than its own."""
+def fitting(lines: Sequence[TextLine], most_bytes: int) -> Reading:
+    """Return the first lines, as many as have at most so many bytes together."""
     total = 0
     for number, line in enumerate(lines):
-        total += line.bytes + more_bytes
+        total += line.bytes
         if total > most_bytes:
             return Reading(tuple(lines[:number]), len(lines) - number)
     return Reading(tuple(lines))
-
-
-def box_in_digits(box: Sequence[float]) -> str:
-    """Return a box relative to the padded square as eight digits, two for each edge: hundredths of the side, up to 99.
-
-    `[0.12, 0.30, 0.80, 0.44]`, as answers have it, is `12308044`.
-    """
-    return "".join(f"{min(max(round(100 * edge), 0), 99):02d}" for edge in box)

@@ -24,7 +24,7 @@ from PIL import Image
 from sphinx_x.errors import MissingToolError, needs_extra
 from sphinx_x.images import open_image
 from sphinx_x.text_lines.engine import Engine, EngineKind
-from sphinx_x.text_lines.line import BOX_BYTES, Reading, TextLine, fitting
+from sphinx_x.text_lines.line import Reading, TextLine, fitting
 from sphinx_x.text_lines.objects import DETECTORS, in_order
 from sphinx_x.text_lines.order import in_reading_order
 from sphinx_x.work.files import write_atomic
@@ -170,8 +170,6 @@ class LineReader:
             line, so that there are never more tokens. The last lines of a fuller page are left out.
         objects: A name in `DETECTORS`, whose objects stand before the lines; None: none do. A page of text has none.
         least_object: Objects of a lower confidence are none.
-        boxes_as_text: Whether the language model reads each line's box in digits in front of its words, beside the
-            embedding of the box. These digits count among `max_bytes`.
         folder: Where readings are kept from run to run; None keeps them in memory only.
     """
 
@@ -181,7 +179,6 @@ class LineReader:
     max_bytes: int = MOST_BYTES
     objects: str | None = None
     least_object: float = 0.3
-    boxes_as_text: bool = False
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -262,8 +259,7 @@ class LineReader:
         page = self._is_page(sure)
         seen = [] if self._objects is None or page else find(self._objects)
         objects = [one for one in seen if one.confidence >= self.least_object]
-        taken = fitting([*objects, *sure], self.max_bytes, BOX_BYTES if self.boxes_as_text else 0)
-        return replace(taken, page=page, boxes_as_text=self.boxes_as_text)
+        return replace(fitting([*objects, *sure], self.max_bytes), page=page)
 
     def _sure(self, lines: Sequence[TextLine]) -> list[TextLine]:
         return [line for line in lines if line.confidence >= self.least_confidence]
