@@ -67,7 +67,7 @@ def test_every_fact_is_printed_and_has_words(name):
 
 
 @pytest.mark.parametrize("name", all_kinds())
-@pytest.mark.parametrize("kind", ["field", "entry", "which", "order", "region", "block", "read"])
+@pytest.mark.parametrize("kind", ["field", "entry", "which", "order", "most", "region", "block", "read"])
 def test_answers_stand_in_the_lines_of_their_evidence(name, kind):
     for number, drawing in enumerate(drawings(name)):
         for question, answer, lines in turns_of(drawing, kind, number):
@@ -192,7 +192,7 @@ def test_of_a_table_with_a_sum_nothing_is_asked_that_the_sum_could_answer():
     summed = [one for one in drawings("table", 30) if any(fact.about == "Total" for fact in one.facts)]
     assert len(summed) > 3
     for number, drawing in enumerate(summed):
-        for kind in ("order", "count", "as_table"):
+        for kind in ("order", "most", "count", "as_table"):
             for question, answer, _ in turns_of(drawing, kind, number):
                 assert kind == "order" and "Total" not in said(answer)
                 assert re.search("first|after|below", said(question)), said(question)

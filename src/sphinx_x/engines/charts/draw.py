@@ -273,7 +273,6 @@ class _Chart:
                         told is not None,
                     )
                 )
-        # nobody sees where a pie begins; what is the highest is what charts are drawn for
-        orders = ("most",) if self.kind == "pie" else (*ORDERS, "most", "most")
+        orders = () if self.kind == "pie" else ORDERS  # nobody sees where a pie begins
         counts = (Fact("labels", str(len(listed)), tuple(fact.words[0] for fact in listed)),)
         return Drawing(image.convert("L"), words, facts, [], COULD, self.chosen.absent, counts, listed, orders)

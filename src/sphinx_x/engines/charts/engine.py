@@ -27,8 +27,8 @@ NAME = "charts"
 TRIES = 12
 """Parts of tables that are tried for a chart until one of them can be drawn without texts over each other."""
 WEIGHTS = {
-    "field": 4, "entry": 5, "order": 5, "which": 1, "count": 1, "difference": 2, "as_table": 1, "where_field": 1.5,
-    "where_text": 1, "region": 1.5, "yes_no": 1, "listed": 1, "absent": 1.5,
+    "field": 4, "entry": 5, "order": 3, "most": 4, "which": 1, "count": 1, "difference": 2, "as_table": 1,
+    "where_field": 1.5, "where_text": 1, "region": 1.5, "yes_no": 1, "listed": 1, "absent": 1.5,
 }  # fmt: skip
 """How often each kind of question is drawn, relative to the others."""
 

@@ -21,8 +21,8 @@ from sphinx_x.sources.base import UnusedError
 from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, short
 
 WEIGHTS = {
-    "field": 8, "entry": 4, "which": 1.5, "order": 1, "count": 1.2, "rows": 0.4, "region": 2, "block": 0.7,
-    "where_text": 1.5, "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
+    "field": 8, "entry": 4, "which": 1.5, "order": 0.7, "most": 0.4, "count": 1.2, "rows": 0.4, "region": 2,
+    "block": 0.7, "where_text": 1.5, "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
     "difference": 1, "as_table": 0.5,
 }  # fmt: skip
 """How often each kind of question is drawn, relative to the others."""
@@ -219,13 +219,11 @@ class _Asker:
         return {fact.value: fact.words for fact in self.drawing.listed}
 
     def _order(self) -> Turn | None:
-        """Ask for the first or the last thing listed, the one after another, or the one with the highest amount."""
+        """Ask for the first or the last thing listed, or the one after another."""
         things = list(self._things().items())
-        if len(things) < 3:
+        if len(things) < 3 or not self.drawing.orders:
             return None
         kind = self.rng.choice(self.drawing.orders)
-        if kind == "most":
-            return self._most()
         if kind == "after":
             number = self.rng.randrange(len(things) - 1)
             name, evidence = things[number + 1]
@@ -244,7 +242,7 @@ class _Asker:
     def _most(self) -> Turn | None:
         """Ask for what has the highest or the lowest number of a column, if that is one thing only."""
         names = sorted({fact.name for fact in self.listed if words.has_most(fact.name)})
-        if not names:
+        if not names or not self.drawing.ranked:
             return None
         name = self.rng.choice(names)
         column = [fact for fact in self.listed if fact.name == name]
@@ -259,7 +257,7 @@ class _Asker:
         if abs(best - second) <= (0 if fact.printed else UNSEEN * size):
             return None
         question = self._short(words.most(self.rng, name, highest, self.alone))
-        return Turn("order", question, fact.about, self._named(fact), ((fact.name, fact.about),))
+        return Turn("most", question, fact.about, self._named(fact), ((fact.name, fact.about),))
 
     def _count(self) -> Turn | None:
         if not self.drawing.counts:

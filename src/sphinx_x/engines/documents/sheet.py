@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sphinx_x.boxes import Box, BoxOf, union
 from sphinx_x.engines.documents.faces import Face
 
-ORDERS = ("first", "last", "after", "most")
+ORDERS = ("first", "last", "after")
 GAP = 1.0
 """Widest gap between two words of a line, in sizes of their font."""
 SPELLED = str.maketrans({"ß": "ss", "£": "GBP", "€": "EUR", "–": "-", "’": "'"})
@@ -98,7 +98,8 @@ class Drawing:
         things: What facts could be about in such a document, whether it is there or not.
         counts: What can be counted: the value is the number, the words are those of everything counted.
         listed: What is listed, in its order: the value is its name.
-        orders: What can be asked about that order: `first`, `last`, `after` (the next one), `most` (by a number).
+        orders: What can be asked about that order: `first`, `last`, `after` (the next one).
+        ranked: Whether it can be asked which of them has the highest number: nothing else, as a sum, could be meant.
     """
 
     ink: Image.Image
@@ -110,6 +111,7 @@ class Drawing:
     counts: tuple[Fact, ...] = ()
     listed: tuple[Fact, ...] = ()
     orders: tuple[str, ...] = ORDERS
+    ranked: bool = True
     _lines: list[Line] | None = field(default=None, repr=False)
 
     def rows_of(self, numbers: Sequence[int]) -> dict[float, list[int]]:

@@ -93,7 +93,7 @@ def draw(rng: random.Random, faces: Faces) -> Drawing:
     flow.gap(rng.uniform(1, 4))
     # is the sum a row, and the last one? Both may be said
     counts, orders = ((), ("first", "after")) if summed else ((grid.count("rows"),), ORDERS)
-    more = {"counts": counts, "listed": tuple(grid.listed), "orders": orders}
+    more = {"counts": counts, "listed": tuple(grid.listed), "orders": orders, "ranked": not summed}
     return flow.sheet.finish(flow.y, could=COULD, things=tuple(absent), **more)
 
 
