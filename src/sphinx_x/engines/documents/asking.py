@@ -22,8 +22,8 @@ from sphinx_x.sources.dialogue import Content, box, boxes, dialogue, short
 
 WEIGHTS = {
     "field": 8, "entry": 4, "which": 1.5, "order": 0.7, "most": 0.4, "count": 1.2, "rows": 0.4, "region": 2,
-    "block": 0.7, "where_text": 1.5, "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2, "read": 0.5,
-    "difference": 1, "as_table": 0.5,
+    "block": 0.7, "where_text": 1.5, "where_field": 1.5, "yes_no": 2, "there": 1, "listed": 0.8, "absent": 2,
+    "read": 0.5, "difference": 1, "as_table": 0.5,
 }  # fmt: skip
 """How often each kind of question is drawn, relative to the others."""
 ASKED_OFTEN = {"company": 7, "date": 6, "address": 6, "total": 7}
