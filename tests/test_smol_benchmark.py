@@ -3,13 +3,14 @@
 import json
 import random
 import sys
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from paths import ROOT
 from sphinx_x.conversation import Place, Text
+from sphinx_x.engines.charts.draw import draw_chart
+from sphinx_x.engines.charts.tables import Table
 from sphinx_x.engines.documents.asking import ask
 from sphinx_x.engines.documents.faces import find_faces
 from sphinx_x.engines.documents.kinds import kinds_named
@@ -162,23 +163,41 @@ def test_ids_of_another_scheme_are_named():
 GROUPS = {"where_text": "where", "where_field": "where"}
 
 
+def kinds_asked(drawing, rng, chart=False):
+    """The kinds of many questions about a drawing, each of which its words must tell as well."""
+    asked = ask(drawing, rng, turns=25, shown=0)
+    turns = [asked.messages[k : k + 2] for k in range(0, len(asked.messages), 2)]
+    for (question, answer), true in zip(turns, asked.kinds, strict=True):
+        said = "".join(part.text for part in question.parts if isinstance(part, Text))
+        if any(isinstance(part, Place) for part in answer.parts) and len(answer.parts) > 1:
+            continue
+        text = "".join(part.text for part in answer.parts if isinstance(part, Text))
+        found = question_kind(said, text, chart)
+        found = {HIGHEST: "most", LOWEST: "most", "title": FIELD}.get(found, found)
+        assert found == GROUPS.get(true, true), (said, text)
+        yield true
+
+
 def test_kinds_of_questions_are_those_of_the_engine():
-    faces, seen = find_faces(), Counter()
+    faces, seen = find_faces(), set()
     for kind in kinds_named(()):
         for seed in range(2):
             rng = random.Random(seed)
-            asked = ask(kind.draw(rng, faces), rng, turns=25, shown=0)
-            turns = [asked.messages[k : k + 2] for k in range(0, len(asked.messages), 2)]
-            for (question, answer), true in zip(turns, asked.kinds, strict=True):
-                said = "".join(part.text for part in question.parts if isinstance(part, Text))
-                if any(isinstance(part, Place) for part in answer.parts) and len(answer.parts) > 1:
-                    continue
-                text = "".join(part.text for part in answer.parts if isinstance(part, Text))
-                found = question_kind(said, text)
-                found = {HIGHEST: "most", LOWEST: "most", "title": FIELD}.get(found, found)
-                assert found == GROUPS.get(true, true), (said, text)
-                seen[true] += 1
+            seen.update(kinds_asked(kind.draw(rng, faces), rng))
     assert len(seen) > 12
+
+
+@pytest.mark.parametrize("series", [1, 2])
+def test_kinds_of_questions_about_charts(series):
+    """Of a chart with one series nobody says of which one."""
+    pytest.importorskip("matplotlib", reason="it draws the charts: pip install 'sphinx-x[data]'")
+    columns = (("Residents", (12.0, 45.0, 3.0, 27.0)), ("Visitors", (20.0, 9.0, 31.0, 4.0)))[:series]
+    table, seen = Table("towns", "Town", ("Alm", "Berk", "Corve", "Dorn"), columns, False), set()
+    for seed in range(8):
+        rng = random.Random(seed)
+        _, drawing, _ = draw_chart(rng, table)
+        seen.update(kinds_asked(drawing, rng, chart=True))
+    assert {"entry", "most", "difference"} <= seen
 
 
 def test_goals_and_differences():

@@ -78,7 +78,7 @@ def held_items(folder: Path, chart: bool) -> list[Item]:
     regions = _answer_boxes(folder)
     found = []
     for item in read_items(chosen, folder):
-        kind = question_kind(item.question, item.facts["text"])
+        kind = question_kind(item.question, item.facts["text"], chart)
         kind = FIELD if kind == TITLE and not chart else kind
         boxes = regions.get(item.id, [])
         facts: Mapping[str, Any] = {"box": item.kind == BOX, "chart": chart, "boxes": boxes, **item.facts}

@@ -51,20 +51,28 @@ PATTERNS = (
     ("which", _pattern(*words.WHICH_CELL, *(one for some in words.WHICH.values() for one in some))),
 )
 """Kinds in the order in which they are looked for: an earlier one is the narrower one."""
+ALONE = (
+    (ENTRY, _pattern(*words.CELL_ALONE)),
+    ("difference", _pattern(*words.DIFFERENCE_ALONE)),
+    (HIGHEST, _pattern(*words.MOST_ALONE)),
+)
+"""Kinds of questions about charts with one series, which nobody names; of other pages the same words ask for fields."""
 KINDS = (FIELD, *(name for name, _ in PATTERNS), LOWEST, ABSENT)
 
 
-def question_kind(question: str, answer: str) -> str:
+def question_kind(question: str, answer: str, chart: bool = False) -> str:
     """Return the kind of a question: one of `KINDS`.
 
     Args:
         question: As it was asked, places in it left out.
         answer: The true answer, empty where it is a box.
+        chart: Whether it is about a chart.
     """
     if answer == words.NOT_THERE:
         return ABSENT
     asked = question.removesuffix(f"\n{SHORT}")
-    kind = next((name for name, pattern in PATTERNS if pattern.fullmatch(asked)), FIELD)
+    patterns = (*PATTERNS, *ALONE) if chart else PATTERNS
+    kind = next((name for name, pattern in patterns if pattern.fullmatch(asked)), FIELD)
     if kind in PLACES and answer:  # "Where does it take place?" is answered by words
         return FIELD
     return LOWEST if kind == HIGHEST and not re.search(r"\b(?:highest|largest)\b", asked) else kind
