@@ -10,7 +10,8 @@ import pytest
 from paths import ROOT
 from sphinx_x.conversation import Place, Text
 from sphinx_x.engines.charts.draw import draw_chart
-from sphinx_x.engines.charts.tables import Table
+from sphinx_x.engines.charts.engine import ChartSettings, make_chart, make_charts
+from sphinx_x.engines.charts.tables import Table, read_tables
 from sphinx_x.engines.documents.asking import ask
 from sphinx_x.engines.documents.faces import find_faces
 from sphinx_x.engines.documents.kinds import kinds_named
@@ -198,6 +199,22 @@ def test_kinds_of_questions_about_charts(series):
         _, drawing, _ = draw_chart(rng, table)
         seen.update(kinds_asked(drawing, rng, chart=True))
     assert {"entry", "most", "difference"} <= seen
+
+
+def test_whether_a_value_is_printed_in_its_chart(tmp_path):
+    pytest.importorskip("matplotlib", reason="it draws the charts: pip install 'sphinx-x[data]'")
+    (tmp_path / "tables").mkdir()
+    rows = "".join(f"{name},{k}.5\n" for name, k in (("Alm", 12), ("Berk", 45), ("Corve", 3), ("Dorn", 27)))
+    (tmp_path / "tables" / "towns.csv").write_text(f"Town,Residents\n{rows}")
+    settings = ChartSettings(count=10, turns=3, weights={"entry": 1}, shown=0)
+    make_charts(tmp_path / "tables", tmp_path / "charts", settings, workers=1)
+    tables, printed = read_tables(tmp_path / "tables"), {}
+    for number in range(settings.count):
+        facts = make_chart(number, settings, tables).drawing.facts
+        printed |= {(f"charts/{number}", fact.value): fact.printed for fact in facts if fact.about}
+    items = held.held_items(tmp_path / "charts", chart=True)
+    found = {(item.id.partition("#")[0], item.facts["text"]): item.facts["printed"] for item in items}
+    assert set(found.values()) == {True, False} and found.items() <= printed.items()
 
 
 def test_goals_and_differences():

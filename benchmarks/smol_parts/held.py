@@ -73,30 +73,38 @@ def document_verdict(item: Item, answer: str, how: Reading) -> Verdict:
 
 
 def held_items(folder: Path, chart: bool) -> list[Item]:
-    """Return the questions of a folder of samples, each of its kind, with the boxes of the lines of its answer."""
+    """Return the questions of a folder of samples, each of its kind.
+
+    Their facts are whether the answer is a box (`box`), whether it is about a chart (`chart`), the box of the lines in
+    which the answer stands (`boxes`, none if there is no such line), and whether its words stand there (`printed`): a
+    chart's value that is not printed stands at its label.
+    """
     (chosen,) = find_task("samples")
-    regions = _answer_boxes(folder)
+    lines = _answer_lines(folder)
     found = []
     for item in read_items(chosen, folder):
         kind = question_kind(item.question, item.facts["text"], chart)
         kind = FIELD if kind == TITLE and not chart else kind
-        boxes = regions.get(item.id, [])
-        facts: Mapping[str, Any] = {"box": item.kind == BOX, "chart": chart, "boxes": boxes, **item.facts}
+        regions = lines.get(item.id, [])
+        printed = any(item.facts["text"] in region["text"].split() for region in regions)
+        boxes = [union([region["box"] for region in regions])] if regions else []
+        told = {"box": item.kind == BOX, "chart": chart, "boxes": boxes, "printed": printed}
+        facts: Mapping[str, Any] = {**told, **item.facts}
         found.append(replace(item, kind=kind, facts=facts))
     return found
 
 
-def _answer_boxes(folder: Path) -> dict[str, list]:
-    """Return the box around the lines of each answer, by the id of its question."""
+def _answer_lines(folder: Path) -> dict[str, list]:
+    """Return the lines in which each answer stands, by the id of its question."""
     samples, found = SampleReader(folder), {}
     for sample in (samples[number] for number in range(len(samples))):
         places: dict[int, list] = {}
         for region in sample.regions:
             for answer in region.get("answers", ()):
-                places.setdefault(answer, []).append(region["box"])
+                places.setdefault(answer, []).append(region)
         for asked in questions(sample):
             if asked.turn in places:
-                found[f"{asked.sample}#{asked.turn}"] = [union(places[asked.turn])]
+                found[f"{asked.sample}#{asked.turn}"] = places[asked.turn]
     return found
 
 
@@ -143,7 +151,7 @@ def charts(folder: Path) -> Part:
     def of(item: Item) -> list[str]:
         if item.kind != ENTRY:
             return [item.kind]
-        return [VALUE, PRINTED if item.facts["boxes"] else UNPRINTED]
+        return [VALUE, PRINTED if item.facts["printed"] else UNPRINTED]
 
     task = _grouped(chosen.task, (*KINDS, VALUE, PRINTED, UNPRINTED), of)
     goals = {TITLE: 0.90, HIGHEST: 0.65, VALUE: 0.40}
