@@ -172,8 +172,8 @@ def ask_model(measurement: Measurement) -> tuple[str, Reading]:
 
     options = measurement.options
     sphinx = SphinxX.load(options.model, base=_base_of(options), fast=options.fast)
-    keep_readings(sphinx, options.readings)
     digest = model_digest(sphinx)
+    keep_readings(sphinx, options.readings)
     measurement.ask(MODEL, sphinx, digest)
     if "blind" in options.peers:
         measurement.ask(BLIND, sphinx, digest, blind=True)
@@ -233,9 +233,10 @@ def ask_base(measurement: Measurement) -> dict[str, Any] | None:
         measurement.left_out["text, and the peer plain"] = "no --base (the model without what was trained)"
         return None
     sphinx = TextPeer.load(base, fast=options.fast)
+    digest = model_digest(sphinx)
     keep_readings(sphinx, options.readings)
     if "plain" in options.peers:
-        measurement.ask(TEXT, sphinx, f"{model_digest(sphinx)} text", parts=[p for p in measurement.parts if p.text])
+        measurement.ask(TEXT, sphinx, f"{digest} text", parts=[p for p in measurement.parts if p.text])
     return None if own is None else compared(own, losses(sphinx, text_folder(options)))
 
 

@@ -197,3 +197,28 @@ def test_the_detector_sees_small_things_large_and_large_pages_small(size):
     factor = min(1.0, limit / longer) if kind == "max" else max(1.0, limit / shorter)
     assert longer * factor <= MOST_SIDE
     assert shorter * factor >= LEAST_SIDE or longer * factor > 0.99 * MOST_SIDE - longer / shorter
+
+
+@pytest.mark.slow  # its models are loaded
+@pytest.mark.parametrize("size", [(2600, 24), (24, 2600), (6000, 40), (2001, 1), (1, 1)])
+def test_a_thin_strip_is_read_or_has_no_lines(size):
+    pytest.importorskip("rapidocr", reason="needs the extra smol")
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).text((4, 0), "Total 12.50 paid", fill="black", font=ImageFont.load_default(16))
+    read = LineReader().read(image).lines
+    assert [one.text for one in read] == (["Total 12.50 paid"] if size == (2600, 24) else [])
+
+
+@pytest.mark.slow  # its models are loaded
+def test_small_print_of_a_large_page_is_found():
+    """The detector overlooks the second line if it shrinks the page by itself, as it skips pixels."""
+    pytest.importorskip("rapidocr", reason="needs the extra smol")
+    rows = ["Total amount due 1,284.50", "Invoice 7731-88 of 12 March", "Paid by card ending 4417"]
+    image, font = Image.new("RGB", (2100, 4200), "white"), ImageFont.load_default(20)
+    pen, places = ImageDraw.Draw(image), [(340, 3040 + 80 * k) for k in range(3)]
+    for row, place in zip(rows, places, strict=True):
+        pen.text(place, row, "black", font)
+    found = LineReader().read(image).lines
+    assert [one.text for one in found] == rows
+    for one, row, place in zip(found, rows, places, strict=True):
+        assert one.box == pytest.approx(pen.textbbox(place, row, font), abs=20)  # six pixels of the detector

@@ -120,7 +120,9 @@ def prepare(how: Asking, task: Task, item: Item) -> Asked:
         # nothing is kept under this key: a picture that is put in place is asked about next time
         return Asked(item, None, "", refused=str(error))
     pictures = tuple(digest(content) for content in contents)
-    key = digest(how.model, prompt.text, *pictures, settings)
+    # what was read in the pictures belongs to the prompt, and another version of the reader reads otherwise
+    read = [repr(layout.lines) for layout in prompt.layouts if layout.lines]
+    key = digest(how.model, prompt.text, *pictures, settings, *read)
     return Asked(item, prompt, key, pictures)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ SCORER = 3
 """The version of the scoring: raised whenever a verdict about any answer may change. Answers are kept apart from
 verdicts, so nothing is asked again for a new one."""
 ANSWERS = "answers"
+READINGS = "readings"
 
 
 def store_name(chosen: Chosen, shown: Shown) -> str:
@@ -224,7 +225,8 @@ def evaluate(
     folder = out / ANSWERS
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    with alone_in(folder) if rank.number == 0 else nullcontext():
+    kept = readings_kept(sphinx, out / READINGS)
+    with kept, alone_in(folder) if rank.number == 0 else nullcontext():
         rank.wait()
         plan = []
         for chosen in tasks:  # all of them first: what cannot be shown is told before anything is asked
@@ -242,6 +244,19 @@ def evaluate(
     if rank.number:
         return None
     return Run(name or "model", how.model, rows, options.limit, options.rule, options.longest)
+
+
+@contextmanager
+def readings_kept(sphinx: SphinxX, folder: Path) -> Iterator[None]:
+    """Keep what a member reads in pictures in a folder, so that no picture is read again."""
+    images = sphinx.processor.image_processor
+    lines = images.lines
+    if lines is not None:
+        images.lines = {**lines, "folder": folder}
+    try:
+        yield
+    finally:
+        images.lines = lines
 
 
 def scored_row(

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 from sphinx_x.inference import SphinxX
@@ -111,10 +112,15 @@ class Answer:
             self._written += 1
         return {"content": written, "refusal": None}
 
+    @cached_property
+    def _letter(self) -> list[int]:
+        """The id of a letter, by the builder: prompts of others are encoded meanwhile, by the same tokenizer."""
+        return self._sphinx.processor.prompt_builder().text("a", first=True)[-1:]
+
     def _token(self, number: int, logprob: float) -> dict[str, Any]:
         # some tokenizers write the first id of a text without its blank, so others are decoded behind one
         tokenizer = self._sphinx.processor.tokenizer
-        before = tokenizer.encode("a", add_special_tokens=False)[-1:] if self._written else []
+        before = self._letter if self._written else []
         text = str(tokenizer.decode([*before, number]))[len(str(tokenizer.decode(before))) :]
         # a part of a character has no text of its own, and its bytes are the tokenizer's affair
         broken = "\ufffd" in text
