@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+import torch
 
 from commands import run
 from sphinx_x.data.shards import SampleReader
@@ -41,7 +42,8 @@ class Talker:
         return question
 
     def answers(self, prompts, batch_size, traces, max_new_tokens, **drawn):
-        self.batches.append((len(prompts), drawn))
+        assert drawn in ({}, {"temperature": 0.5}), "a seed would be every answer's own"
+        self.batches.append((len(prompts), torch.rand(1).item()))
         told = [len(self.batches) * 1000 + k for k in range(len(prompts))]
         traces += [Trace(finish="length" if k % 5 == 4 else "stop") for k in range(len(prompts))]
         return [" " if k % 7 == 6 else f"It is {number}. " for k, number in enumerate(told)]
@@ -132,6 +134,8 @@ def test_answers_that_do_not_end_are_counted_and_left_out(folder, tmp_path):
     assert first.messages[1].parts[0].text == "It is 1000." and not first.images and first.task == "dialogues"
     make_dialogues(where, tmp_path / "out", settings)
     assert len(talker.batches) == 2, "what is there is kept"
+    make_dialogues(where, tmp_path / "again", settings)
+    assert talker.batches[2:] == talker.batches[:2], "the same seed draws the same"
     (where / "model.safetensors").write_bytes(b"others")
     with pytest.raises(DataError, match="made of something else"):
         make_dialogues(where, tmp_path / "out", settings)

@@ -69,6 +69,14 @@ def test_the_next_heading_is_one_below_and_what_is_shown_is_not_absent():
     assert not drawing.listed and drawing.things == ("Third",)
 
 
+def test_of_headings_that_say_the_same_nobody_knows_which_one_is_meant():
+    names = ["First", "Notes", "Second", "Notes"]
+    heads = [word(name, 10, 150 + 30 * k, 60, 170 + 30 * k, heading=k) for k, name in enumerate(names)]
+    drawing = truth_of({"words": rows() + heads, "headings": names}, WHITE)
+    assert not drawing.listed and not drawing.counts
+    assert [(fact.about, fact.value) for fact in drawing.facts] == [("First", "Notes"), ("Second", "Notes")]
+
+
 def test_parts_of_a_word_are_one():
     parts = [word("move", 10, 10, 50, 28), word("(", 50, 10, 55, 28), word("bank", 60, 10, 90, 28)]
     assert [one["text"] for one in joined(parts)] == ["move(", "bank"]

@@ -167,6 +167,7 @@ def test_of_a_video_the_frames_are_shown_that_were_asked_for(plugin, nano, tmp_p
         ({"until": None, "do_sample": False}, {"do_sample": False}, []),
         ({"until": "stop", "top_p": None, "image_aspect_ratio": "original"}, {"do_sample": False}, ["stop"]),
         ({"temperature": 0.2, "top_p": 0.9}, {"temperature": 0.2, "top_p": 0.9, "do_sample": True}, []),
+        ({"do_sample": True, "top_k": 5}, {"do_sample": True, "top_k": 5}, []),
         ({"temperature": 0.2, "do_sample": False}, {"do_sample": False}, []),
         ({"temperature": 0, "do_sample": True, "until": ["", "a"]}, {"do_sample": False}, ["a"]),
     ],

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from sphinx_x.errors import DataError
@@ -191,6 +192,18 @@ def test_ranks_share_the_work_and_change_nothing(data: Path, tmp_path: Path, mon
         run(models[number], data, tmp_path / "three", rank=Rank(number, 3), batch_size=1)
     assert sorted(model.asked for model in models) == [8, 16, 16]
     assert files(tmp_path / "three") == files(tmp_path / "alone")
+
+
+def test_ranks_on_accelerators_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    second = Rank(5, 8, local=1)
+    found = [second.device(named) for named in (None, "cuda", "cuda:3", "cpu")]
+    assert (
+        found == ["cuda:1", "cuda:1", "cuda:3", "cpu"]
+        and Rank().device("cuda") == "cuda"
+        and Rank().device(None) is None
+    )
 
 
 def test_a_missing_picture_is_named_counted_and_wrong(data: Path, tmp_path: Path) -> None:

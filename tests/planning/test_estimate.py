@@ -53,6 +53,8 @@ def test_adapters_are_counted_and_nothing_else_is_trained():
     adapters = layers * rank * (4 * 2 * width + 3 * (width + hidden))
     assert parts["lora"] == (adapters, adapters)
     assert sum(trained for _, trained in parts.values()) == adapters
+    dotted = sizes_of(config, recipe_of(start="nano", lora=LoraRecipe(rank=rank, targets=["q_proj", "mlp.up_proj"])))
+    assert count_parts(dotted)["lora"][1] == layers * rank * (2 * width + width + hidden)
     with pytest.raises(RecipeError, match=r"lora\.targets: w1: no linear layer"):
         sizes_of(config, recipe_of(start="nano", lora=LoraRecipe(targets=["q_proj", "w1"])))
     with pytest.raises(RecipeError, match="freeze: no parameter is named heads"):
@@ -208,6 +210,13 @@ def test_sources_are_read_as_the_recipe_says(measured, tmp_path):
     sources = {"strange": SourceRecipe(ignore=["mood"])}
     [(name, _, rows)] = glance(recipe.model_copy(update={"sources": sources}), trainer.processor)
     assert (name, len(rows)) == ("strange", 40)
+
+    sources["lines"] = SourceRecipe(ratio=2.0)
+    weights = {
+        name: share.weight
+        for name, share, _ in glance(recipe.model_copy(update={"sources": sources}), trainer.processor)
+    }
+    assert weights == {"strange": 40, "lines": 80}, "one without a ratio counts once"
 
     few = tmp_path / "few.jsonl"
     few.write_text("".join(shard.read_text().splitlines(keepends=True)[:10]))

@@ -99,6 +99,25 @@ def test_a_run_is_not_resumed_with_other_ratios_of_a_list(recipe, tmp_path):
         Trainer(begun, tmp_path / "run", resume=True)
 
 
+def test_a_run_is_not_resumed_with_sources_in_another_order(recipe, tmp_path):
+    """They are drawn by their numbers."""
+    write_lines(recipe.folder, "others", 8)
+    sources = {"lines": SourceRecipe(), "others": SourceRecipe()}
+    begun = recipe.model_copy(update={"total_samples": 24, "sources": sources})
+    Trainer(begun, tmp_path / "run").run()
+    swapped = begun.model_copy(update={"sources": dict(reversed(sources.items()))})
+    with pytest.raises(CheckpointError, match="another recipe"):
+        Trainer(swapped, tmp_path / "run", resume=True)
+
+
+def test_what_a_killed_run_left_half_written_goes(recipe, tmp_path):
+    left = tmp_path / "run" / "state" / ".step-00000099.tmp"
+    left.mkdir(parents=True)
+    (left / "state.json").write_text("{}")
+    Trainer(recipe.model_copy(update={"total_samples": 24}), tmp_path / "run").run()
+    assert not left.exists() and saved_states(tmp_path / "run" / "state")
+
+
 def test_a_state_of_a_release_that_kept_no_weights_is_resumed(recipe, tmp_path):
     recipe = recipe.model_copy(update={"total_samples": 24})
     trainer = Trainer(recipe, tmp_path / "run")

@@ -115,7 +115,7 @@ class LmmsSphinxX(lmms):
 def generation_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a task's options as the library's `generate` takes them, and the texts at which answers end.
 
-    A temperature of 0 is greedy. Raises `UnsupportedError` for an option that `generate` does not have.
+    A temperature of 0 is greedy, and none as well unless `do_sample` says otherwise. Raises `UnsupportedError` for an option that `generate` does not have.
     """
     options = {name: value for name, value in given.items() if value is not None and name not in OF_OTHERS}
     until = options.pop("until", [])
@@ -123,7 +123,7 @@ def generation_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
     unknown = sorted(name for name in options if not hasattr(GenerationConfig(), name))
     if unknown:
         raise UnsupportedError(f"lmms-eval: {unknown[0]}: no option of generate")
-    temperature = float(options.get("temperature", 0))
+    temperature = float(options.get("temperature", 1 if options.get("do_sample") else 0))
     options["do_sample"] = bool(options.get("do_sample", True)) and temperature > 0
     if not options["do_sample"]:
         options = {name: value for name, value in options.items() if name not in ("temperature", "top_p", "top_k")}

@@ -29,11 +29,11 @@ class Rank:
             dist.barrier()
 
     def device(self, named: str | None) -> str | None:
-        """Where this process computes: the accelerator of its own number, if none is named and there are several."""
-        if named is None and self.count > 1 and torch.accelerator.is_available():
-            kind = torch.accelerator.current_accelerator()
-            return f"{kind}:{self.local}"
-        return named
+        """Where this process computes: among several on accelerators, on the one of its own number, if none is named."""
+        if self.count == 1:
+            return named
+        kind = str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else None
+        return f"{kind}:{self.local}" if kind is not None and named in (None, kind) else named
 
 
 @contextmanager

@@ -114,9 +114,9 @@ def _adapters(language_model: nn.Module, lora: LoraRecipe) -> Iterator[Size]:
     """Yield the two matrices of each adapter; raise `RecipeError` if there is no such layer."""
     found = set[str]()
     for name, layer in language_model.named_modules():
-        target = name.rpartition(".")[2]
-        if isinstance(layer, nn.Linear) and target in lora.targets:
-            found.add(target)
+        named = {target for target in lora.targets if f".{name}".endswith(f".{target}")}
+        if isinstance(layer, nn.Linear) and named:
+            found |= named
             for half, width in (("lora_A", layer.in_features), ("lora_B", layer.out_features)):
                 full = f"model.model.language_model.{name}.{half}.weight"
                 yield Size(full, "lora", lora.rank * width, True, matrix=True)

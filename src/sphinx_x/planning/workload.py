@@ -93,6 +93,7 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
         shares = split_meta(shares_of(recipe, recipe.sources))
         if sum(path.stat().st_size for share in shares.values() for path in _files(share.paths)) > LARGE:
             return None
+        by_ratio = any(share.ratio is not None for share in shares.values())
         for name, share in shares.items():
             reader = SampleReader(share.paths, share.root, form=share.form)
             builder, grid = processor.prompt_builder(), processor.image_processor.grid()
@@ -104,7 +105,8 @@ def glance(recipe: Recipe, processor: SphinxXProcessor) -> Tables | None:
             if not rows:
                 return None
             size = len(reader) * len(rows) / len(numbers)
-            weight = share.weight if share.ratio is None else share.ratio * size
+            ratio = 1.0 if share.ratio is None else share.ratio
+            weight = ratio * size if by_ratio else share.weight
             found.append((name, replace(share, weight=weight, ratio=None), np.array(rows, PIECE)))
     except UNUSABLE:  # the run itself reports what is wrong with its sources
         return None

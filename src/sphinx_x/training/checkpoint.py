@@ -64,7 +64,8 @@ class States:
         target = self.folder / f"{_PREFIX}{step:08d}"
         temporary = target.with_name(f".{target.name}.tmp")
         if self.world.first:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for left in self.folder.glob(f".{_PREFIX}*.tmp"):  # of a run that was killed while it wrote
+                shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             (temporary / "state.json").write_text(json.dumps({"step": step, **facts}, indent=1))
         self.world.wait()

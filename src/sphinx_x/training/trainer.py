@@ -60,6 +60,8 @@ FORMER_LOGS = {"bad_samples.jsonl": "holes.jsonl", "nonfinite_steps.jsonl": "bad
 """Names of logs in the previous release."""
 LENGTH = frozenset({"total_samples", "warmup", "cooldown"})
 """Fields of a recipe that depend on how long the run is."""
+ORDERED = frozenset({"sources", "lr_multipliers"})
+"""Fields whose entries count in their order: sources are drawn by number, and of rates the last that fits is taken."""
 LOGS = ("log.jsonl", "validation.jsonl", "bad_samples.jsonl", "nonfinite_steps.jsonl")
 
 
@@ -147,7 +149,7 @@ class Trainer:
         recipe = as_of_now(facts["recipe"])
         own = self._facts()
         folder = states.folder.parent
-        if any(recipe.get(name) != own.get(name) for name in (recipe.keys() | own.keys()) - apart_from):
+        if any(not _same(recipe, own, name) for name in (recipe.keys() | own.keys()) - apart_from):
             raise CheckpointError(f"{folder}: was begun with another recipe; resume it with the one it began with")
         tensors = self.engine.optimizer.tensors()
         self.states.load(state, tensors)
@@ -156,7 +158,7 @@ class Trainer:
         if facts.get("validation", self.held_out) != self.held_out:
             self.at.best = None  # losses of other samples: no best of these is known
         known = max(map(len, facts["data"].values()), default=0)  # earlier releases kept no weights
-        if facts["data"] != {name: kept[:known] for name, kept in self.data.items()}:
+        if list(facts["data"].items()) != [(name, kept[:known]) for name, kept in self.data.items()]:
             raise CheckpointError(f"{folder}: the data is not what the run began with; begin a new run")
         return facts
 
@@ -422,6 +424,14 @@ class Trainer:
             self.engine.objective.attention(self.engine.objective.in_training)
         world.wait()
         return folder
+
+
+def _same(one: dict[str, Any], other: dict[str, Any], name: str) -> bool:
+    """Return whether two recipes have the same in a field, in the same order where the order tells something."""
+    first, second = one.get(name), other.get(name)
+    if name in ORDERED and isinstance(first, dict) and isinstance(second, dict):
+        return list(first.items()) == list(second.items())
+    return first == second
 
 
 def _few(names: Sequence[str]) -> str:

@@ -90,6 +90,25 @@ def test_a_short_page_is_read_as_a_whole_once():
         assert sum(said(message) in wordings.READ_ALL for message in dialogue.messages) <= 1
 
 
+@pytest.mark.parametrize("name", ["invoice", "letter", "receipt"])
+def test_an_address_or_a_date_is_named_where_there_are_two(name):
+    seen = Counter()
+    for number, drawing in enumerate(drawings(name)):
+        names = {fact.name for fact in drawing.facts}
+        others = {
+            "address": names & {"customer address", "recipient address"},
+            "date": names & {"due date", "deadline"},
+        }
+        for seed in range(20):
+            for question, *_ in turns_of(drawing, "field", 100 * number + seed):
+                asked = said(question).partition("\n")[0]
+                for fact, plain_ones in wordings.PLAIN.items():
+                    if asked in plain_ones:
+                        assert not others[fact], asked
+                        seen[fact] += 1
+    assert seen["date"] and (name != "receipt" or seen["address"])
+
+
 def test_dates_of_receipts_have_a_label_or_none():
     dated = [
         (line.text.partition(fact.value), line.text)

@@ -1,5 +1,6 @@
 """Scenes out of releases of every sort, out of several images, and out of the masks of a model."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,20 @@ from sphinx_x.sources.base import Malformed, Raw
 
 def scenes_of(source, raw):
     return {record.id: source.build(record, raw) for record in source.read(raw)}
+
+
+def test_a_sample_whose_picture_is_missing_is_set_aside(tmp_path):
+    """Its boxes are relative, and its size is not told: it is opened when the sample is read."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "there.png")
+    turns = [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "This."}]
+    region = {"text": "cat", "box": [0.1, 0.1, 0.5, 0.5]}
+    rows = [
+        {"id": name, "images": [{"path": f"{name}.png"}], "messages": turns, "regions": [region], "boxes": "0..1"}
+        for name in ("there", "gone")
+    ]
+    (tmp_path / "made.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    there, gone = SCENES["samples"].read(Raw(tmp_path))
+    assert there.id == "there" and isinstance(gone.data, Malformed) and "gone.png" in gone.data.reason
 
 
 @pytest.mark.parametrize("name", [name for name in SCENES if name in EXCERPTS and name != "visual-genome"])

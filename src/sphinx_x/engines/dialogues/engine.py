@@ -118,10 +118,11 @@ def _samples(job: Job, shard: int, numbers: range, tally: Tally) -> Iterator[tup
     member = _loaded(job.model, settings.dtype)
     asked = [member.prompt_for(job.prompts[number].text) for number in numbers]
     traces: list[Trace] = []
-    drawn = (
-        {"temperature": settings.temperature, "seed": settings.seed * 10_000 + shard} if settings.temperature else {}
-    )
-    answers = member.answers(asked, settings.batch_size, traces=traces, max_new_tokens=settings.max_tokens, **drawn)
+    drawn = {"temperature": settings.temperature} if settings.temperature else {}
+    with torch.random.fork_rng(devices=[]):
+        # not by `seed`, with which every answer would be drawn with the same numbers
+        torch.manual_seed(settings.seed * 10_000 + shard)
+        answers = member.answers(asked, settings.batch_size, traces=traces, max_new_tokens=settings.max_tokens, **drawn)
     for number, answer, trace in zip(numbers, answers, traces, strict=True):
         tally.records += 1
         prompt = job.prompts[number]

@@ -192,8 +192,11 @@ class _Asker:
     def _value(self, kind: str, fact: Fact | None) -> Turn | None:
         if fact is None:
             return None
-        question = words.asked_for(self.rng, fact.name, fact.about, self.alone)
+        question = words.asked_for(self.rng, fact.name, fact.about, self.alone, self._has_rivals(fact.name))
         return Turn(kind, self._short(question), fact.value, fact.words, ((fact.name, fact.about),))
+
+    def _has_rivals(self, name: str) -> bool:
+        return any(words.is_rival(name, fact.name) for fact in self.drawing.facts)
 
     def _which(self) -> Turn | None:
         """Ask what a value belongs to, if that is one thing only."""
@@ -420,7 +423,7 @@ class _Asker:
             name, about = self.rng.choice(names), self.rng.choice(unlisted)
         else:
             return None
-        question = self._short(words.asked_for_missing(self.rng, name, about, self.alone))
+        question = self._short(words.asked_for_missing(self.rng, name, about, self.alone, self._has_rivals(name)))
         return Turn("absent", question, words.NOT_THERE, (), ((name, about),))
 
     def _read(self) -> Turn | None:

@@ -206,6 +206,11 @@ ASKED = {
 }
 """Questions for facts that have their own beside those of `GENERAL`."""
 
+PLAIN = {
+    "address": ("What is the address?", "Which address?"),
+    "date": ("What is the date?", "Which date?", "What date is on it?", "What date?"),
+}
+"""Questions for facts that could mean another address or date of the same page, as the customer's or the due date."""
 GENERAL = ("What is {noun}?", "Give {noun}.", "Read {noun}.", "{Noun}?")
 EVIDENCE = ("Where does it stand?", "Where is that written?", "Show where.", "Give its box.")
 WHERE_TEXT = ('Where is the text "{}"?', 'Locate the text "{}".', 'Give the box of the line "{}".')
@@ -333,13 +338,28 @@ SHOWN = ("chart title", "x axis", "y axis", "table title")
 """Facts whose own questions can be answered by what a picture shows, even where no such text is written."""
 
 
-def asked_for_missing(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
+def is_rival(name: str, other: str) -> bool:
+    """Return whether a plain question for a fact, as "Which date?", could as well mean another one, as the due date."""
+    return name in PLAIN and (other.endswith(f" {name}") or (name, other) == ("date", "deadline"))
+
+
+def asked_for_missing(rng: random.Random, name: str, about: str = "", alone: bool = False, rivals: bool = False) -> str:
     """Return a question for a fact that is not there, which nothing else in the picture answers."""
-    return filled(rng, GENERAL, name, about) if name in SHOWN else asked_for(rng, name, about, alone)
+    return filled(rng, GENERAL, name, about) if name in SHOWN else asked_for(rng, name, about, alone, rivals)
 
 
-def asked_for(rng: random.Random, name: str, about: str = "", alone: bool = False) -> str:
-    """Return a question for a fact; `alone` if its column is the only one."""
+def asked_for(rng: random.Random, name: str, about: str = "", alone: bool = False, rivals: bool = False) -> str:
+    """Return a question for a fact.
+
+    Args:
+        rng: The source of randomness.
+        name: The fact's name.
+        about: What it is about.
+        alone: Whether its column is the only one.
+        rivals: Whether plain questions for it could mean another fact as well (`is_rival`).
+    """
+    if rivals:
+        return rng.choice([one for one in ASKED[name] if one not in PLAIN[name]])
     if alone and head(name) and rng.random() < 0.6:
         return rng.choice(CELL_ALONE).format(about=about)
     if column := head(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -145,14 +146,16 @@ def truth_of(found: dict[str, Any], image: Image.Image, others: Sequence[str] = 
         if numbers and number not in broken and 0 < len(text) <= LONGEST_HEADING and '"' not in text:
             headings[number] = Fact("listed", text, numbers)
     places = {k: union([words[number].box for number in fact.words]) for k, fact in headings.items()}
+    told = Counter(fact.value for fact in headings.values())
     # what comes next in the document may stand beside it, or above it
     after = [
         Fact(AFTER, headings[k + 1].value, headings[k + 1].words, fact.value)
         for k, fact in headings.items()
-        if k + 1 in headings and stands_below(places[k], places[k + 1])
+        if k + 1 in headings and stands_below(places[k], places[k + 1]) and told[fact.value] == 1
     ]
-    # without one that is cut or covered, neither the first nor their number is known, nor by which column one begins
-    ordered = all(stands_below(one, other) for one, other in pairwise(places.values()))
+    # without one that is cut or covered, neither the first nor their number is known, nor by which column one begins,
+    # and of two that say the same nobody knows which one is meant
+    ordered = all(stands_below(one, other) for one, other in pairwise(places.values())) and set(told.values()) <= {1}
     listed = tuple(headings.values()) if ordered and len(headings) == len(found["headings"]) else ()
     count = Fact("headings", str(len(listed)), tuple(k for fact in listed for k in fact.words))
     counts = (count,) if listed else ()

@@ -17,7 +17,7 @@ from sphinx_x.engines.som.regions import Region
 from sphinx_x.engines.som.scenes import Scene, SceneSource
 from sphinx_x.errors import SampleError, one_line
 from sphinx_x.sources.base import Malformed, Raw, Record
-from sphinx_x.work.tally import QUARANTINE
+from sphinx_x.work.tally import QUARANTINE, UNUSABLE
 
 
 def read_samples(raw: Raw) -> Iterator[Record]:
@@ -28,7 +28,7 @@ def read_samples(raw: Raw) -> Iterator[Record]:
         for index in range(len(reader)):
             try:
                 yield Record(reader[index].id, (path, index))
-            except SampleError as error:
+            except UNUSABLE as error:
                 yield Record(reader.where(index), Malformed(one_line(error)))
 
 

@@ -33,7 +33,7 @@ function showPictures() {
   showPicture(select, (picture) => { removePicture(picture); showAll(); });
   showViews();
   showPending();
-  if (state.model) keep(state.current, state.model.name);
+  keep(state.current);
   const { picture, turn } = state;
   if (!picture || !turn || turn.status === "asking") return;
   const boxes = regionsOn(turn, picture).places.flatMap(({ pixels }) => pixels.filter((place) => place.length === 4));
@@ -96,14 +96,14 @@ async function submit() {
   setBusy(true);
   let shown = false;
   const turn = await ask(question, options(), (grown) => {
-    keep(conversation, state.model.name);
+    keep(conversation);
     if (conversation !== state.current) return;
     if (!shown) { shown = true; showAll(); return; }
     showAnswer(grown);
     if (grown === state.turn) drawOverlay();
   });
   setBusy(false);
-  keep(conversation, state.model.name, true);
+  keep(conversation, true);
   if (conversation !== state.current) return;
   if (turn.left && !box.value) box.value = question; // to be asked again
   showPictures();

@@ -26,7 +26,7 @@ function newTurn(question, earlier) {
   for (const picture of shown) picture.sent = true;
   for (const mark of told) mark.told = true;
   return {
-    question, text, shown, seen, marks: told, answer: "", status: "asking", error: "", usage: null, extension: null,
+    model: state.model.name, question, text, shown, seen, marks: told, answer: "", status: "asking", error: "", usage: null, extension: null,
     first: null, left: false,
   };
 }

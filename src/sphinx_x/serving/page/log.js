@@ -89,7 +89,7 @@ export function turnJson(turn) {
   const places = placesOf(turn).map(({ kind, label, squares, images }) => ({ kind, label, relative: squares, pixels: images }));
   const marks = turn.marks.map(({ name, pixels, picture }) => ({ name, picture: turn.seen.indexOf(picture), pixels }));
   return {
-    model: state.model.name, question: turn.text, answer: turn.answer, status: turn.status, error: turn.error || undefined,
+    model: turn.model ?? state.current.model, question: turn.text, answer: turn.answer, status: turn.status, error: turn.error || undefined,
     pictures: turn.seen.map(({ name, width, height }) => ({ name, width, height })), marks, places,
     usage: turn.usage, sphinx_x: turn.extension,
   };

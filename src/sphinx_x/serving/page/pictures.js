@@ -35,6 +35,7 @@ async function opened(blob, name) {
     } catch (error) {
       throw new Error(`${name}: ${error.message.replace(/^image_url: /, "")}`);
     }
+    checkBytes(blob, name); // as a PNG it may be larger
     image = await decoded(blob);
     if (!image) throw new Error(`${name}: this browser cannot show it.`);
   }

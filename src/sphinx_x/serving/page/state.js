@@ -6,7 +6,7 @@ export const state = { model: null, conversations: [], current: null, picture: n
  *             height: number, seen: object, sent: boolean, masks: Map<string, string>,
  *             origin: {picture: Picture, left: number, top: number}|null}} Picture of which it was cut out */
 /** @typedef {{name: string, picture: Picture, pixels: number[], square: number[], told: boolean}} Mark */
-/** @typedef {{question: string, text: string, shown: Picture[], seen: Picture[], marks: Mark[], answer: string,
+/** @typedef {{model: string, question: string, text: string, shown: Picture[], seen: Picture[], marks: Mark[], answer: string,
  *             status: string, error: string, usage: object|null, extension: object|null, seconds: number,
  *             first: number|null, left: boolean}} Turn */
 

@@ -30,9 +30,10 @@ async function within(store, mode, work) {
 }
 
 /** A conversation without what only lives in a page: pictures are named by their ids, marks by their names. */
-function plain(conversation, model) {
+function plain(conversation) {
   const ids = (pictures) => pictures.map(({ id }) => id);
   const { id, began, pictures, marks, turns } = conversation;
+  const model = turns.at(-1).model ?? conversation.model; // turns of an earlier release have none
   return {
     id, began, model,
     pictures: pictures.map(({ id, name, width, height, sent, origin }) => ({
@@ -90,7 +91,7 @@ export async function contentOf({ id, name }) {
 }
 
 /** Keeps a conversation as it is in a moment; `now` without waiting for further changes. */
-export function keep(conversation, model, now = false) {
+export function keep(conversation, now = false) {
   if (!conversation.turns.length || conversation.deleted) return;
   const write = async () => {
     clearTimeout(waiting.get(conversation));
@@ -101,7 +102,7 @@ export function keep(conversation, model, now = false) {
         picture.kept = true;
       }
       if (conversation.deleted) return;
-      await within(TALKS, "readwrite", (store) => store.put(plain(conversation, model)));
+      await within(TALKS, "readwrite", (store) => store.put(plain(conversation)));
       const many = await within(TALKS, "readonly", (store) => store.count());
       if (many > MOST) await Promise.all((await kept()).slice(0, -MOST).map(forget));
     } catch (error) {

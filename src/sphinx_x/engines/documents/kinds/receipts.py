@@ -252,7 +252,10 @@ class _Receipt(Till):
     def footer(self) -> None:
         rng, flow = self.rng, self.flow
         flow.gap(rng.choice((0.3, 1, 1.5)))
+        called = any(fact.name == "phone" for fact in flow.sheet.facts)
         for text in rng.sample(ENDS, rng.choice((0, 1, 2, 3, 4))):
+            if "Hotline" in text and called:  # there is one number to call
+                continue
             flow.say(self.case(places.filled(rng, text.format(names.made_up_word(rng)))), "m")
             if "Hotline" in text:
                 self.unsure.add("phone")
