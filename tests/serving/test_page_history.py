@@ -60,6 +60,22 @@ def test_a_conversation_is_there_again_after_the_page_is_loaded_anew(page, scrip
     assert state(page, "state.turn.text") == "And?"  # the mark was told before
 
 
+def test_a_conversation_stays_that_of_the_model_that_was_asked(page, script, picture):
+    """Another member may be served at the same address later."""
+    script.answer = ["A cow."]
+    upload(page, picture)
+    ask(page, "What is there?")
+    kept(page, 1, 1)
+    name = state(page, "state.model.name")
+    reload(page)
+    page.run("import('/state.js').then(({ state }) => { state.model = { ...state.model, name: 'another' }; })")
+    page.click(".thumb")
+    page.run("new Promise(done => setTimeout(done, 1500))")  # what changed is kept after a while
+    found = "import('/store.js').then(({ kept }) => kept()).then(([one]) => one.model)"
+    assert page.run(found) == name
+    assert state(page, "import('/log.js').then(({ turnJson }) => turnJson(state.turn).model)") == name
+
+
 def test_the_page_is_loaded_anew_in_the_middle_of_an_answer(page, script, picture):
     script.answer, script.pause = [f"word{k} " for k in range(2000)], 0.02
     upload(page, picture)

@@ -115,7 +115,10 @@ class LmmsSphinxX(lmms):
 def generation_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a task's options as the library's `generate` takes them, and the texts at which answers end.
 
-    A temperature of 0 is greedy, and none as well unless `do_sample` says otherwise. Raises `UnsupportedError` for an option that `generate` does not have.
+    A temperature of 0 is greedy, and so is none unless `do_sample` is true.
+
+    Raises:
+        UnsupportedError: It is an option that `generate` does not have.
     """
     options = {name: value for name, value in given.items() if value is not None and name not in OF_OTHERS}
     until = options.pop("until", [])

@@ -29,7 +29,7 @@ class Rank:
             dist.barrier()
 
     def device(self, named: str | None) -> str | None:
-        """Where this process computes: among several on accelerators, on the one of its own number, if none is named."""
+        """Where this process computes: of several on accelerators, each on that of its number, unless one is named."""
         if self.count == 1:
             return named
         kind = str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else None
