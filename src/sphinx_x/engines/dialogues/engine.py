@@ -118,7 +118,7 @@ def _samples(job: Job, shard: int, numbers: range, tally: Tally) -> Iterator[tup
     member = _loaded(job.model, settings.dtype)
     asked = [member.prompt_for(job.prompts[number].text) for number in numbers]
     traces: list[Trace] = []
-    drawn = {"temperature": settings.temperature} if settings.temperature else {}
+    drawn: dict[str, Any] = {"temperature": settings.temperature} if settings.temperature else {}
     with torch.random.fork_rng(devices=[]):
         # not by `seed`, with which every answer would be drawn with the same numbers
         torch.manual_seed(settings.seed * 10_000 + shard)

@@ -64,7 +64,7 @@ REVERSED = 0.3
 COUNTED = 0.4
 """Share of the dates without a label that stand between numbers of the till."""
 APART = 0.3
-"""Share of the other dates without a label whose time stands at the other end of the row."""
+"""Share of the other dates without a label whose time stands at the other end of the row, a number between or not."""
 COUNTS = [
     *(
         "CHK #### {}",
@@ -229,9 +229,14 @@ class _Receipt(Till):
             text = self.case(places.filled(rng, rng.choice(COUNTS))).format(places.filled(rng, between).join(texts))
             self.unsure.update(("receipt number", "table", "time"))
             return [(text, moment)]
-        if len(parts) == 2 and rng.random() < APART and flow.sheet.length("     ".join(texts), flow.style) < flow.wide:
+        number = places.filled(rng, "######") if rng.random() < 0.4 else ""
+        halves = [2 * flow.sheet.length(f"{text}  ", flow.style) for text in texts]
+        if len(parts) == 2 and rng.random() < APART and max(halves) + flow.sheet.length(number, flow.style) < flow.wide:
             ends = ((flow.left, "l"), (flow.right, "r"))
-            flow.row([Cell(x, text, side, {name: text}) for (x, side), (name, text) in zip(ends, parts, strict=True)])
+            cells = [Cell(x, text, side, {name: text}) for (x, side), (name, text) in zip(ends, parts, strict=True)]
+            flow.row([cells[0], *([Cell(flow.middle, number, "m")] if number else []), cells[1]])
+            if number:
+                self.unsure.update(("receipt number", "table"))
             return []
         return [(" ".join(texts), moment)]
 
