@@ -227,14 +227,19 @@ def training(model: Any, tokens: int) -> list[Case]:
     return [whole]
 
 
-def _attention(query: Sequence[int], key: Sequence[int], *_: Any, **__: Any) -> int:
-    """Operations of attention, all of it; a causal one needs half."""
-    return 4 * math.prod(query) * key[-2]
+def _attention(
+    query: Sequence[int], key: Sequence[int], _: Any, dropout: float = 0.0, is_causal: bool = False, **__: Any
+) -> int:
+    """Operations of attention; of a causal one the half that is needed."""
+    return 4 * math.prod(query) * key[-2] // (2 if is_causal else 1)
 
 
-def _attention_backward(_: Sequence[int], query: Sequence[int], key: Sequence[int], *__: Any, **___: Any) -> int:
+def _attention_backward(
+    _: Any, query: Sequence[int], key: Sequence[int], value: Any, out: Any, sums: Any, dropout: float, is_causal: bool,
+    **__: Any,
+) -> int:  # fmt: skip
     """Five products in place of two."""
-    return 10 * math.prod(query) * key[-2]
+    return 10 * math.prod(query) * key[-2] // (2 if is_causal else 1)
 
 
 def _vector(matrix: Sequence[int], *_: Any, **__: Any) -> int:

@@ -5,6 +5,7 @@ import random
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from paths import ROOT
@@ -156,6 +157,25 @@ def test_the_largest_box_that_is_no_crowd_is_the_main_object(tmp_path):
     assert asked == [(photos.THERE.format("a person"), ("yes",)), (photos.THERE.format("a dog"), ("no",))]
 
 
+def test_a_crowd_is_no_main_object_and_is_there(tmp_path):
+    content = coco()
+    content["annotations"] = [
+        {"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 90, 90], "iscrowd": 1},
+        {"id": 2, "image_id": 8, "category_id": 17, "bbox": [0, 0, 6, 5], "iscrowd": 0},
+    ]
+    (tmp_path / "instances.json").write_text(json.dumps(content), "utf-8")
+    main, there = photos.photos(tmp_path)
+    assert [item.references for item in main.items] == [("dog",)]
+    asked = {(item.pictures[0].name, item.question): item.references for item in there.items}
+    assert asked["b.jpg", photos.THERE.format("a person")] == ("yes",)
+    assert asked["b.jpg", photos.THERE.format("a dog")] == ("no",)
+
+
+def test_texts_are_spread_over_all():
+    assert text_loss._spread(range(88), 60)[-1] == 86 and len(set(text_loss._spread(range(88), 60))) == 60
+    assert list(text_loss._spread(range(5), 60)) == [0, 1, 2, 3, 4]
+
+
 def test_ids_of_another_scheme_are_named():
     with pytest.raises(DataError, match="category 17 is none of COCO's"):
         photos.things_in(coco(((1, "person"), (18, "dog"))))
@@ -232,6 +252,13 @@ def test_goals_and_differences():
     none = [Rows(Mean("right"), [(i, Verdict(0.0, "")) for i in items])]
     (row,) = results.part_rows(replace(part, judge=lambda *_: none), {"model": {}}, Reading())
     assert row["value"] == pytest.approx([0, 0, 3.8415 / 7.8415], abs=1e-4)
+    part = replace(
+        part, judge=lambda _, answers, how: [Rows(Mean("right"), rows[answers["n"]].judged[: answers["n"] + 2])]
+    )
+    (row,) = results.part_rows(part, {"model": {"n": 1}, "blind": {"n": 0}}, Reading())
+    assert (row["items"], row["peers"]["blind"]["items"]) == (3, 2) and row["peers"]["blind"]["value"][0] == 1
+    assert row["peers"]["blind"]["value"][1] == pytest.approx(2 / (3.8415 + 2), abs=1e-4), "of its own two"
+    assert results._cells(row, ["blind"])[-1].endswith(", of 2")
     assert [results.reached(value, None, 0.1) for value in (0.1, 0.2, None)] == [True, False, None]
 
 
@@ -261,3 +288,21 @@ def test_results_of_the_same_weights_are_one_card():
     for other, says in ((result("charts", None, "x"), "different weights"), (result("receipts", 60), "two results")):
         with pytest.raises(SystemExit, match=says):
             smol_card.joined([result("receipts", None), other])
+
+
+def test_errors_beside_a_reader_that_makes_none_in_some_draws():
+    """One page of four has its only error, so that a third of the draws have none: there is no upper bound."""
+    items = [Item(number, "", cluster=str(number)) for number in range(4)]
+
+    class Errors:
+        headline, scale = "errors", 1.0
+
+        def columns(self, rows):
+            return np.array([(verdict.score, 100.0) for _, verdict in rows])
+
+    def errors(counts):
+        return Rows(Errors(), [(item, Verdict(float(n), "")) for item, n in zip(items, counts, strict=True)])
+
+    row = results._error_ratio(errors([3, 1, 1, 1]), errors([1, 0, 0, 0]))
+    assert row["value"][0] == 6 and row["value"][1] > 1 and row["value"][2] is None
+    assert results.triple(row["value"], 0).endswith(" or more)")

@@ -248,3 +248,17 @@ def test_ablations_are_differences_of_the_same_items_and_seeds():
         card.ablations({"full": full, "without-lines": {2: losses(1, 1)}})
     with pytest.raises(SystemExit, match="no results of full-SEED"):
         card.ablations({})
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("The total is 9.00.", "9.00."),
+        ("The date of this receipt is: 12/03/2019", "12/03/2019"),
+        ("9.00", "9.00"),
+        ("THE ISLAND STORE SDN BHD", "THE ISLAND STORE SDN BHD"),
+        ("Nothing. The total is 9.00", "Nothing. The total is 9.00"),
+    ],
+)
+def test_a_plain_peer_is_judged_by_what_its_sentence_says(answer, said):
+    assert peer_text.without_lead(answer) == said

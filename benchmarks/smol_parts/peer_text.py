@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,15 @@ TEXT = "This is the text of a document:\n{}\n\n"
 NOTHING = "This is a picture without text.\n\n"
 
 
+LEAD = re.compile(r"\s*(?:the|this|its?)\b[^.:\n]{0,60}?\b(?:is|was|are)(?: called)?\b:?\s*", re.IGNORECASE)
+
+
+def without_lead(answer: str) -> str:
+    """Return an answer without what it begins with where it is a sentence: "The total is 9.00." is "9.00."."""
+    lead = LEAD.match(answer)
+    return answer if lead is None else answer[lead.end() :]
+
+
 class TextPeer(SphinxX):
     """Answers from the read lines of pictures alone, as text of the question, in reading order, one line each."""
 
@@ -27,6 +37,10 @@ class TextPeer(SphinxX):
         if images and not any(SHORT in part.text for part in said[-1].parts if isinstance(part, Text)):
             said[-1] = replace(said[-1], parts=(*said[-1].parts, Text(f"\n{SHORT}")))
         return super().prompt(said, [], answer_begins)
+
+    def answers(self, *given: Any, **named: Any) -> list[str]:
+        """Answer without the lead of a sentence, "The total is": it is judged by what it says."""
+        return [without_lead(answer) for answer in super().answers(*given, **named)]
 
     def _spelled(self, part: Part, upcoming: Any, layouts: Sequence[Layout]) -> Part:
         if isinstance(part, Image):

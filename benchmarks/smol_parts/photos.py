@@ -47,14 +47,15 @@ OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class Thing:
-    """An object in a photo: its name, and the area of its box in pixels."""
+    """An object in a photo: its name, the area of its box in pixels, and whether it is a crowd of them."""
 
     name: str
     area: float
+    crowd: bool = False
 
 
 def things_in(content: Mapping[str, Any]) -> dict[str, list[Thing]]:
-    """Return the objects of every photo of a file in COCO's form, by its table of categories; crowds are no objects.
+    """Return the objects of every photo of a file in COCO's form, by its table of categories.
 
     Raises:
         DataError: An id is not in the table (copies of coco128 exist whose annotations have ids of another scheme), or
@@ -67,8 +68,8 @@ def things_in(content: Mapping[str, Any]) -> dict[str, list[Thing]]:
         name = table.get(one["category_id"])
         if name not in OTHER_NAMES:
             raise DataError(f"annotation {one['id']}: category {one['category_id']} is none of COCO's in the table")
-        if not one.get("iscrowd"):
-            found[files[one["image_id"]]].append(Thing(name, one["bbox"][2] * one["bbox"][3]))
+        thing = Thing(name, one["bbox"][2] * one["bbox"][3], bool(one.get("iscrowd")))
+        found[files[one["image_id"]]].append(thing)
     return dict(sorted(found.items()))
 
 
@@ -101,16 +102,18 @@ def with_article(name: str) -> str:
 def photos(folder: Path) -> list[Part]:
     """Return the questions about the photos of a folder (images, instances.json): what it is, and is there.
 
-    The main object is the one with the largest box. For each photo one thing that is there is asked for and one that
-    is not: of those that other photos show, drawn as often as they are shown.
+    The main object is the one with the largest box that is no crowd. For each photo one thing that is there is asked
+    for and one that is not: of those that other photos show, drawn as often as they are shown.
     """
     things = things_in(json.loads((folder / "instances.json").read_bytes()))
     counts = Counter(name for some in things.values() for name in sorted({thing.name for thing in some}))
     rng, main, there = random.Random(SEED), [], []
     for number, (file, some) in enumerate(things.items()):
         picture = (PictureFile(file, (folder / "images", folder)),)
-        largest = max(some, key=lambda thing: (thing.area, thing.name))
-        main.append(Item(number, MAIN, picture, (largest.name,), file, cluster=file))
+        single = [thing for thing in some if not thing.crowd]
+        if single:
+            largest = max(single, key=lambda thing: (thing.area, thing.name))
+            main.append(Item(number, MAIN, picture, (largest.name,), file, cluster=file))
         present = sorted({thing.name for thing in some})
         absent = {name: count for name, count in sorted(counts.items()) if name not in present}
         if not absent:

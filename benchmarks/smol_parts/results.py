@@ -21,7 +21,6 @@ from sphinx_x.evaluation.measures import (
     drawn_sums,
     figures,
 )
-from sphinx_x.evaluation.metrics import interval
 from sphinx_x.evaluation.report import markdown_table
 from sphinx_x.evaluation.scores import known
 from sphinx_x.evaluation.task import Reading
@@ -75,7 +74,7 @@ def _figure_rows(part: Part, rows: Rows, others: Mapping[str, Rows]) -> list[dic
         clusters = len({item.cluster for item in items})
         peers = {
             way: {
-                "value": _triple(_surer(others[way].measure, name, some[name], clusters)),
+                **_peer(others[way], name, some[name]),
                 "model_less_peer": _triple(less[way][name]) if way in less else None,
             }
             for way, some in values.items()
@@ -89,18 +88,25 @@ def _figure_rows(part: Part, rows: Rows, others: Mapping[str, Rows]) -> list[dic
     return found
 
 
+def _peer(rows: Rows, name: str, figure: Figure) -> dict[str, Any]:
+    """Return a peer's figure, which may be about other items than the model's: those that it had right, say."""
+    items = _items(rows, name)
+    clusters = len({item.cluster for item in items})
+    return {"value": _triple(_surer(rows.measure, name, figure, clusters)), "items": len(items)}
+
+
 def _items(rows: Rows, name: str) -> list[Item]:
     """Return what a figure is about: the items of a group, or all."""
     every = [item for item, _ in rows.judged]
     if isinstance(rows.measure, Grouped) and name in rows.measure.groups:
         of = rows.measure.of
         return [item for item in every if name in of(item)]
-    return [item for item in every if item.kind == name] or every
+    return [item for item in every if item.kind == name.partition(":")[0]] or every
 
 
 def _surer(measure: Measure, name: str, figure: Figure, clusters: int) -> Figure:
     """Return a share of nothing or of all with Wilson's interval: draws of what is all alike would have none."""
-    share = isinstance(measure, Mean | Grouped | ByKind) or name == "accuracy"
+    share = isinstance(measure, Mean | Grouped | ByKind) or name == "accuracy" or name.endswith(": wrong")
     return Figure(figure.value, *wilson(figure.value, clusters)) if share and figure.value in (0, 1) else figure
 
 
@@ -116,8 +122,9 @@ def _error_ratio(model: Rows, own: Rows) -> dict[str, Any]:
     sums = np.concatenate([_sums(model.measure, model), _sums(own.measure, own)], axis=1)
     total, drawn = sums.sum(axis=0), drawn_sums(sums)
     ratio = float(total[0] / total[2]) if total[2] else float("nan")
-    draws = drawn[:, 0][drawn[:, 2] > 0] / drawn[:, 2][drawn[:, 2] > 0]
-    figure = Figure(ratio, *(interval(draws) if ratio == ratio else (ratio, ratio)))
+    some = np.maximum(drawn[:, 2], 1)  # of pages that RapidOCR reads without an error, any error is beyond measure
+    draws = np.where(drawn[:, 2] > 0, drawn[:, 0] / some, np.where(drawn[:, 0] > 0, np.inf, 1.0))
+    figure = Figure(ratio, *(_bounds(draws) if ratio == ratio else (ratio, ratio)))
     row = {"part": "paragraphs", "figure": RATIO, "scale": 0, "items": len(sums), "clusters": len(sums), "least": None}
     return row | {
         "most": MOST_RATIO,
@@ -127,12 +134,18 @@ def _error_ratio(model: Rows, own: Rows) -> dict[str, Any]:
     }
 
 
+def _bounds(draws: np.ndarray) -> tuple[float, float]:
+    """Return the bounds of the middle 95 % of draws of which some are infinite."""
+    low, high = np.quantile(draws, (0.025, 0.975), method="inverted_cdf")
+    return float(low), float(high)
+
+
 def _sums(measure: Measure, rows: Rows) -> np.ndarray:
     return cluster_sums(measure, rows.judged)
 
 
 def _triple(figure: Figure) -> list[float | None]:
-    return [known(figure.value), known(figure.low), known(figure.high)]
+    return [None if math.isinf(value) else known(value) for value in (figure.value, figure.low, figure.high)]
 
 
 def reached(value: float | None, least: float | None, most: float | None) -> bool | None:
@@ -188,6 +201,8 @@ def _cells(row: Mapping[str, Any], ways: Sequence[str]) -> tuple[str, ...]:
     for way in ways:
         peer = row["peers"].get(way)
         cell = "" if peer is None else triple(peer["value"], scale)
+        if peer is not None and peer["items"] != row["items"]:
+            cell += f", of {peer['items']}"
         less = None if peer is None else peer["model_less_peer"]
         peers.append(f"{cell}<br>{triple(less, scale, sign=True)}" if less and less[0] is not None else cell)
     mark = {True: "reached", False: "missed", None: ""}[row["reached"]]
@@ -204,5 +219,7 @@ def triple(values: Sequence[float | None], scale: float, sign: bool = False) -> 
     value, low, high = values
     if value is None:
         return "none"
-    around = "" if low is None or high is None else f" ({shown(low, scale, sign)} to {shown(high, scale, sign)})"
+    if low is None:
+        return shown(value, scale, sign)
+    around = f" ({shown(low, scale, sign)} {'or more' if high is None else f'to {shown(high, scale, sign)}'})"
     return shown(value, scale, sign) + around

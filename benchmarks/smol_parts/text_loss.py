@@ -45,7 +45,7 @@ def losses(sphinx: SphinxX, folder: Path | None = None, count: int = TEXTS) -> d
 
 
 def _spread(some: Sequence[T], count: int) -> Sequence[T]:
-    return some[:: max(1, len(some) // count)][:count]
+    return [some[number * len(some) // count] for number in range(count)] if len(some) > count else some
 
 
 def _loss(sphinx: SphinxX, encoded: Encoded) -> tuple[float, int]:
