@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FIRST_SHARE = 0.2
 """Share of the samples of the run that trains the projector first."""
+AFTER = 1000
+"""What is added to the seed of a run that goes on from another one."""
 FULL, FIRST, LINES = "full", "projector-first", "lines"
 
 
@@ -108,6 +110,7 @@ def recipe_of(run: Run, base: dict[str, Any], seed: int, folder: Path) -> dict[s
             fields["lr_multipliers"] = {part: rate for part, rate in rates.items() if part != LINES}
     if run.after:
         fields["start"] = str(folder / "runs" / f"{run.after}-{seed}" / "model")
+        fields["seed"] = seed + AFTER  # other samples than those of the run before
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -50,7 +50,8 @@ def test_all_true_answers_go_along(tmp_path):
     assert ten[0] == ("bread",) * 6 + ("toast",) * 4 and ten[1] == ("2",) * 10
     raw = references(tmp_path, "okvqa")
     assert raw[0] == ("bread",) * 3 + ("bread slices",) * 2 + ("sliced bread",) + ("bread slices",) * 4
-    assert any(len(found) == 10 for found in references(tmp_path, "textvqa"))
+    read = references(tmp_path, "textvqa")
+    assert ("nokia",) * 4 + ("nokia phone",) * 4 in read, "those who read nothing gave no answer"
     assert ("P. Carter", "p. carter") in references(tmp_path, "docvqa")
     assert ("10%", "10") in references(tmp_path, "infographicsvqa")
     assert references(tmp_path, "deepform")[0] == ("Friends of Ponds", "FRIENDS OF PONDS")

@@ -147,8 +147,8 @@ def build_textvqa(record: Record, raw: Raw) -> Draft:
     pairs = []
     for entry in entries:
         answers = [answer.strip() for answer in entry["answers"]]
-        said = most_given([answer for answer in answers if answer.lower() not in NO_ANSWER])
-        pairs.append((entry["question"], answer_of(said, answers)))
+        answers = [answer for answer in answers if answer.lower() not in NO_ANSWER]
+        pairs.append((entry["question"], answer_of(most_given(answers), answers)))
     path = raw.picture(f"train_images/{record.id}.jpg")
     picture = partial(turned_picture, path, float(degrees)) if degrees else path
     return Draft(dialogue(short_turns(pairs, left_out)), [picture], left_out=left_out)

@@ -1,6 +1,7 @@
 """Scenes out of releases of every sort, out of several images, and out of the masks of a model."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from sphinx_x.engines.som.engine import make_som
 from sphinx_x.engines.som.panels import SHAPES, compose, open_picture, panel_source
 from sphinx_x.engines.som.readers import SCENES, coco_source, open_scenes
 from sphinx_x.engines.som.regions import Region, Rle
-from sphinx_x.engines.som.scenes import Relation, Scene, under_licence
+from sphinx_x.engines.som.scenes import Relation, Scene, check_upright, under_licence
 from sphinx_x.errors import CheckpointError, DataError
 from sphinx_x.sources.base import Malformed, Raw
 
@@ -34,6 +35,20 @@ def test_a_sample_whose_picture_is_missing_is_set_aside(tmp_path):
     (tmp_path / "made.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     there, gone = SCENES["samples"].read(Raw(tmp_path))
     assert there.id == "there" and isinstance(gone.data, Malformed) and "gone.png" in gone.data.reason
+
+
+@pytest.mark.parametrize(
+    ("turned", "told", "refused"), [(1, None, False), (3, None, True), (3, (40, 20), True), (6, (20, 40), False)]
+)
+def test_places_in_a_picture_that_its_exif_data_turns_are_refused(turned, told, refused, tmp_path):
+    """Where the size in its annotations is that of the picture as it is shown, so are the places."""
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    Image.new("RGB", (40, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    scene = Scene("one", tmp_path / "turned.jpg", (), "natural", size=told)
+    with pytest.raises(DataError, match="EXIF") if refused else nullcontext():
+        check_upright(coco_source("*.json", "any"), scene, tmp_path / "turned.jpg")
+    check_upright(SCENES["samples"], scene, tmp_path / "turned.jpg")
 
 
 @pytest.mark.parametrize("name", [name for name in SCENES if name in EXCERPTS and name != "visual-genome"])

@@ -1,5 +1,6 @@
 """What is written about marks: only what is true, cited as it should be, checked as answers of others are."""
 
+import random
 import re
 from collections import Counter
 
@@ -13,9 +14,11 @@ from messages import dicts
 from som_said import Thing, false_ones, faults, repeated, statements
 from sphinx_x.engines.som.checks import check_answer, check_exchange, cited, holds_text, names_it
 from sphinx_x.engines.som.facts import compared, counted, directions, known_marks, lies
+from sphinx_x.engines.som.inquiries import _of_two
 from sphinx_x.engines.som.marks import KINDS, MarkSettings, place_marks
 from sphinx_x.engines.som.nouns import a_noun, agree, several
 from sphinx_x.engines.som.regions import Region, cut_out
+from sphinx_x.engines.som.said import Said
 from sphinx_x.engines.som.scenes import Relation, Scene
 from sphinx_x.engines.som.words import READY, GroundTruthWriter
 from sphinx_x.engines.som.writing import TASKS, Exchange, Page, messages_of, written_marks
@@ -92,6 +95,14 @@ def test_marks_are_written_for_a_prompt():
     wide = page_of([DOG], size=(400, 300)).marked  # 50 pixels of padding above and below
     x, y = wide.marks[0].point
     assert written_marks(wide, 3, "center") == f"<Mark 1> [{x / 400:.3f}, {(y + 50) / 400:.3f}]"
+
+
+def test_of_two_relations_of_a_pair_neither_is_asked_for():
+    said = [Relation(0, "wearing", 1), Relation(0, "holding", 1)]
+    for relations, asked in ((said[:1], True), (said, False)):
+        pages = [page_of([MAN, HAT, DOG], relations=relations, key=str(k)) for k in range(12)]
+        found = {one.sort for page in pages for one in _of_two(page, Said(page.known), random.Random(0))}
+        assert ("relation" in found) == asked
 
 
 def test_annotated_relations_come_first():

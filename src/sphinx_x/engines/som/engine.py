@@ -27,7 +27,7 @@ from sphinx_x.engines.som.draw import draw_marks
 from sphinx_x.engines.som.facts import known_marks
 from sphinx_x.engines.som.marks import ALPHABETS, KINDS, Kind, MarkSettings, place_marks
 from sphinx_x.engines.som.report import marked_name, write_report
-from sphinx_x.engines.som.scenes import Scene, SceneSource
+from sphinx_x.engines.som.scenes import Scene, SceneSource, check_upright
 from sphinx_x.engines.som.words import GroundTruthWriter
 from sphinx_x.engines.som.writing import Exchange, Failure, Page, Writer, Written, messages_of
 from sphinx_x.errors import DataError, ImageError, one_line
@@ -229,6 +229,7 @@ def pages_of(job: SomJob, record: Record, tally: Tally) -> Iterator[tuple[Page, 
         raise UnusedError("image without regions")
     content = _content(scene.image)
     image = open_image(content)
+    check_upright(job.source, scene, content)
     if scene.size and scene.size != image.size:
         shown = f"{image.width} x {image.height}, not {scene.size[0]} x {scene.size[1]}"
         raise DataError(f"image is not of the size that its annotations say: {shown}")

@@ -159,6 +159,9 @@ def _of_two(page: Page, said: Said, rng: random.Random) -> Iterator[Inquiry]:
         yield from _larger(one, other, said)
         yield from _side(one, other, said, rng)
     found = annotated(page.scene, known)
+    # of two regions with several relations, another answer would be as right
+    told = Counter(frozenset((first.label, second.label)) for first, _, second in found)
+    found = [one for one in found if told[frozenset((one[0].label, one[2].label))] == 1]
     if found:
         first, predicate, second = rng.choice(found)
         answer = f"{a_noun(first.region.name or 'region')} {predicate} {a_noun(second.region.name or 'region')}."

@@ -14,7 +14,7 @@ from PIL import Image
 from sphinx_x.boxes import Box, BoxOf, sides
 from sphinx_x.engines.som.nouns import a_noun
 from sphinx_x.engines.som.regions import Region
-from sphinx_x.engines.som.scenes import Scene, SceneSource
+from sphinx_x.engines.som.scenes import Scene, SceneSource, check_upright
 from sphinx_x.errors import DataError
 from sphinx_x.images import image_size, open_image
 from sphinx_x.sources.base import Malformed, PdfPage, Picture, Raw, Record
@@ -75,6 +75,7 @@ def panel_source(source: SceneSource, seed: str = "0") -> SceneSource:
         partial(_read, source=source, seed=seed),
         partial(_build, source=source, seed=seed),
         {**source.facts, "seed": seed},
+        upright=True,
     )
 
 
@@ -105,6 +106,8 @@ def _build(record: Record, raw: Raw, source: SceneSource, seed: str) -> Scene:
                 raise DataError(one.data.reason)
             scene = source.build(one, raw)
             _size_of(scene.image)  # a picture that is none costs its panel, not the whole board
+            if isinstance(scene.image, Path | bytes):
+                check_upright(source, scene, scene.image)
             scenes.append(scene)
         except UNUSABLE as error:
             left_out[f"panel that cannot be used: {reason_of(error)}"] += 1

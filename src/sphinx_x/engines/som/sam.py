@@ -46,7 +46,7 @@ def sam_source(settings: SamSettings, licence: str = "as the images' owner says"
     """
     layout = "any folder of images"
     build = partial(_build, settings=settings)
-    return SceneSource("sam", "natural", licence, layout, read_images, build, asdict(settings))
+    return SceneSource("sam", "natural", licence, layout, read_images, build, asdict(settings), upright=True)
 
 
 def read_images(raw: Raw) -> Iterator[Record]:

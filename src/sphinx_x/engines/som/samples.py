@@ -65,4 +65,6 @@ def _reader(path: Path) -> SampleReader:
     return SampleReader(path)
 
 
-SAMPLES = SceneSource("samples", "text", "as each sample says", "docs/data.md, One sample", read_samples, build_sample)
+SAMPLES = SceneSource(
+    "samples", "text", "as each sample says", "docs/data.md, One sample", read_samples, build_sample, upright=True
+)

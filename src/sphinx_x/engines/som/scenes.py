@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sphinx_x.engines.som.regions import Region
+from sphinx_x.errors import DataError
+from sphinx_x.images import QUARTER_TURNS, size_and_orientation
 from sphinx_x.sources.base import Picture, Raw, Record
 
 Domain = Literal["natural", "gui", "text", "document", "panel"]
@@ -71,6 +74,7 @@ class SceneSource:
     Attributes:
         layout: What the reader's layout was taken from.
         facts: What else scenes depend on, as JSON.
+        upright: Whether places are in the pixels of upright images, where others may be in those that are stored.
     """
 
     name: str
@@ -80,6 +84,18 @@ class SceneSource:
     read: Callable[[Raw], Iterable[Record]]
     build: Callable[[Record, Raw], Scene]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    upright: bool = False
+
+
+def check_upright(source: SceneSource, scene: Scene, picture: str | Path | bytes) -> None:
+    """Raise `DataError` for a picture that its EXIF data turns, unless its annotations tell the size of the turned one.
+
+    Releases mostly have places in the pixels as they are stored; here all images are upright.
+    """
+    size, turned = size_and_orientation(picture)
+    told = scene.size == size and size[0] != size[1] and turned in QUARTER_TURNS
+    if turned != 1 and not told and not source.upright:
+        raise DataError("image is turned by its EXIF data, and its places may not be")
 
 
 def under_licence(source: SceneSource, licence: str) -> SceneSource:
