@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from shards import write_lines
 from sphinx_x.errors import CheckpointError, RecipeError
 from sphinx_x.recipe import RENAMED, SourceRecipe
 from sphinx_x.training.checkpoint import saved_states
-from sphinx_x.training.trainer import Trainer
+from sphinx_x.training.trainer import Trainer, train
 from sphinx_x.work.files import read_lines, write_manifest
 
 
@@ -108,6 +109,20 @@ def test_a_run_is_not_resumed_with_sources_in_another_order(recipe, tmp_path):
     swapped = begun.model_copy(update={"sources": dict(reversed(sources.items()))})
     with pytest.raises(CheckpointError, match="another recipe"):
         Trainer(swapped, tmp_path / "run", resume=True)
+
+
+def test_no_folder_is_overwritten_with_an_exported_or_a_new_model(recipe, tmp_path):
+    recipe = recipe.model_copy(update={"total_samples": 24})
+    train(recipe, tmp_path / "run")
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="models: is there already"):
+        train(recipe, tmp_path / "run", export=tmp_path / "models")
+    assert (tmp_path / "models" / "mine").is_dir()
+    shutil.rmtree(tmp_path / "run" / "state")  # it is large, and the run is over
+    before = log(tmp_path / "run")
+    with pytest.raises(RecipeError, match="holds the model of a finished run"):
+        train(recipe, tmp_path / "run")
+    assert log(tmp_path / "run") == before
 
 
 def test_what_a_killed_run_left_half_written_goes(recipe, tmp_path):

@@ -106,7 +106,7 @@ def quantization_options(path: str | Path, bits: int | None, device: str, option
         asked = copy.deepcopy(asked)
         head = ["lm_head"] if config.tie_word_embeddings or asked.load_in_8bit else []
         skipped = head if asked.llm_int8_skip_modules is None else asked.llm_int8_skip_modules
-        asked.llm_int8_skip_modules = [*skipped, "model.vision"]
+        asked.llm_int8_skip_modules = [*skipped, "model.vision", "model.line_places"]
     chosen = {} if asked is None else {"quantization_config": asked}
     return {"device_map": {"": device}, **options, **chosen}
 

@@ -203,6 +203,8 @@ def counts(effect: Effect, effects: Sequence[Effect], sizes: Sequence[str]) -> s
     ]
     smallest = min(same, key=lambda other: sizes.index(other.size))
     further = [other for other in same if other.size != smallest.size]
+    if smallest.repeats < SEEDS:
+        return "?"
     if not smallest.sure or any(other.difference * smallest.difference <= 0 for other in further):
         return "no"
-    return "yes" if further and smallest.repeats >= SEEDS else "?"
+    return "yes" if further else "?"

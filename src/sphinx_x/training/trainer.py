@@ -45,7 +45,15 @@ from sphinx_x.training.metrics import Progress, Sums, Tracker, Validation, draw_
 from sphinx_x.training.objective import trained_tokens
 from sphinx_x.training.optim import learning_rate_at
 from sphinx_x.training.state import StopSignal, TrainState
-from sphinx_x.work.files import alone_in, append_line, atomic_folder, read_lines, write_atomic, write_manifest
+from sphinx_x.work.files import (
+    alone_in,
+    append_line,
+    atomic_folder,
+    check_new,
+    read_lines,
+    write_atomic,
+    write_manifest,
+)
 from sphinx_x.work.quiet import without_bars
 
 logger = logging.getLogger(__name__)
@@ -86,6 +94,9 @@ class Trainer:
         self.recipe, self.folder = recipe, Path(folder)
         if not resume and saved_states(self.folder / "state"):
             raise RecipeError(f"{self.folder}: holds a run already; add --resume to go on with it, or choose another")
+        for name in ("model", "best") if not resume else ():  # its states may have been removed to save room
+            if (self.folder / name).exists():
+                raise RecipeError(f"{self.folder}: holds the model of a finished run ({name}); choose another folder")
         torch.set_flush_denormal(True)
         self.world = world or join(recipe.parallel, device)
         check_paths(shares_of(recipe, recipe.sources))
@@ -456,6 +467,8 @@ def train(
         device: By default an accelerator if there is one.
         export: Instead of training, write the newest state of the run in `folder` as a model folder there.
     """
+    if export is not None:
+        check_new(export)
     world = join(recipe.parallel, device)
     try:
         if world.first and recipe.data is not None:

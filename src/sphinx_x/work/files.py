@@ -288,10 +288,14 @@ def write_manifest(folder: str | Path, hashes: Mapping[str, str] | None = None) 
     write_atomic(folder / MANIFEST, json.dumps({"files": files}, indent=1) + "\n")
 
 
+CARD = "README.md"
+"""The model card."""
+
+
 def check_manifest(folder: str | Path, full: bool = False) -> None:
     """Check that the files of a folder match its manifest: by size, or with `full` by SHA-256 as well.
 
-    Files that the manifest does not name are ignored.
+    Files that the manifest does not name are ignored, and so is the model card, which may be corrected.
 
     Raises:
         CheckpointError: A file is missing or altered; the message names the first.
@@ -299,6 +303,8 @@ def check_manifest(folder: str | Path, full: bool = False) -> None:
     folder = Path(folder)
     for name, expected in _read_manifest(folder).items():
         path = folder / name
+        if name == CARD:  # for readers, who may correct it
+            continue
         if not path.is_file():
             raise CheckpointError(f"{path}: missing, though {MANIFEST} names it")
         size = path.stat().st_size
