@@ -35,7 +35,7 @@ async function opened(blob, name) {
     } catch (error) {
       throw new Error(`${name}: ${error.message.replace(/^image_url: /, "")}`);
     }
-    checkBytes(blob, name); // as a PNG it may be larger
+    checkBytes(blob, name); // grown as PNG
     image = await decoded(blob);
     if (!image) throw new Error(`${name}: this browser cannot show it.`);
   }

@@ -29,11 +29,11 @@ async function within(store, mode, work) {
   return done(work((await opening).transaction(store, mode).objectStore(store)));
 }
 
-/** A conversation without what only lives in a page: pictures are named by their ids, marks by their names. */
+/** A conversation without what only lives in a page; pictures are their ids, marks their names. */
 function plain(conversation) {
   const ids = (pictures) => pictures.map(({ id }) => id);
   const { id, began, pictures, marks, turns } = conversation;
-  const model = turns.at(-1).model ?? conversation.model; // turns of an earlier release have none
+  const model = turns.at(-1).model ?? conversation.model;
   return {
     id, began, model,
     pictures: pictures.map(({ id, name, width, height, sent, origin }) => ({
