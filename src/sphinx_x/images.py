@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, Union
 import numpy as np
 from PIL import Image
 
-from sphinx_x.errors import ImageError, one_line
+from sphinx_x.errors import DataError, ImageError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +106,21 @@ def image_size(source: str | Path | bytes) -> tuple[int, int]:
         ImageError: As `open_image`, except for faults that only decoding shows, such as a truncated file.
     """
     return size_and_orientation(source)[0]
+
+
+def check_places(size: tuple[int, int], orientation: int, told: tuple[int, int] | None) -> None:
+    """Raise `DataError` for places in an image that its EXIF data turns, unless its annotations tell the turned size.
+
+    Releases mostly have places in the pixels as they are stored; here all images are upright.
+
+    Args:
+        size: Width and height of the upright image.
+        orientation: Its EXIF orientation.
+        told: Width and height according to its annotations, if they tell.
+    """
+    shown = told == size and size[0] != size[1] and orientation in QUARTER_TURNS
+    if orientation != 1 and not shown:
+        raise DataError("image is turned by its EXIF data, and its places may not be")
 
 
 def size_and_orientation(source: str | Path | bytes) -> tuple[tuple[int, int], int]:

@@ -20,7 +20,7 @@ from sphinx_x.conversation import Numbers, Place
 from sphinx_x.data.sample import ImageRef, Sample
 from sphinx_x.data.shards import write_part
 from sphinx_x.errors import DataError, one_line
-from sphinx_x.images import QUARTER_TURNS, open_image, size_and_orientation
+from sphinx_x.images import check_places, open_image, size_and_orientation
 from sphinx_x.sources.base import Draft, Malformed, PdfPage, Picture, Raw, Record, Source, UnusedError
 from sphinx_x.work.files import alone_in, read_lines, write_atomic
 from sphinx_x.work.runs import Parts, claim
@@ -236,16 +236,10 @@ def _finished(job: Job, record: Record, draft: Draft) -> tuple[Sample, list[byte
 
 
 def _check_upright(draft: Draft, refs: list[ImageRef], orientations: list[int]) -> None:
-    """Refuse places in an image that its EXIF data turns, unless the size in its annotations is that of the turned one.
-
-    Releases mostly have places in the pixels as they are stored; here all images are upright.
-    """
     placed = {part.image for message in draft.messages for part in message.parts if isinstance(part, Place)}
     for number in placed:
-        ref, turned = refs[number], orientations[number]
-        told = draft.size is not None and number == 0 and ref.width != ref.height and turned in QUARTER_TURNS
-        if turned != 1 and not told:
-            raise DataError("image is turned by its EXIF data, and its places may not be")
+        size = (refs[number].width, refs[number].height)
+        check_places(size, orientations[number], draft.size if number == 0 else None)
 
 
 def _opened(job: Job, picture: Picture, inside: bool) -> tuple[ImageRef, bytes, int]:

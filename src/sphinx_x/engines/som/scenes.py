@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sphinx_x.engines.som.regions import Region
-from sphinx_x.errors import DataError
-from sphinx_x.images import QUARTER_TURNS, size_and_orientation
+from sphinx_x.images import check_places, size_and_orientation
 from sphinx_x.sources.base import Picture, Raw, Record
 
 Domain = Literal["natural", "gui", "text", "document", "panel"]
@@ -88,14 +87,9 @@ class SceneSource:
 
 
 def check_upright(source: SceneSource, scene: Scene, picture: str | Path | bytes) -> None:
-    """Raise `DataError` for a picture that its EXIF data turns, unless its annotations tell the size of the turned one.
-
-    Releases mostly have places in the pixels as they are stored; here all images are upright.
-    """
-    size, turned = size_and_orientation(picture)
-    told = scene.size == size and size[0] != size[1] and turned in QUARTER_TURNS
-    if turned != 1 and not told and not source.upright:
-        raise DataError("image is turned by its EXIF data, and its places may not be")
+    """Raise `DataError` for a picture that its EXIF data turns, unless its places are known to be right."""
+    if not source.upright:
+        check_places(*size_and_orientation(picture), scene.size)
 
 
 def under_licence(source: SceneSource, licence: str) -> SceneSource:
